@@ -1,2 +1,18 @@
 #![no_std]
-//! placeholder
+//! What workstation and board have to agree on, bit for bit: preprocessing, label encoding, metrics, quantization.
+//!
+//! Everything here is deterministic: integer arithmetic, or f32 steps in a stated order. Knows no clock, no training
+//! framework, no inference engine and no camera; files only behind the feature `files`. Without features nothing
+//! allocates: tables are bounded, and overflow is an error.
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod image;
+pub mod label;
+pub mod mask;
+pub mod metrics;
+pub mod preprocess;
+pub mod quantization;

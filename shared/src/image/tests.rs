@@ -1,0 +1,167 @@
+//! Every format against the formula of one pixel, and the checks of a view.
+
+use std::vec;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const FORMATS: [PixelFormat; 8] = [
+    PixelFormat::Gray8,
+    PixelFormat::Rgb8,
+    PixelFormat::Bgr8,
+    PixelFormat::Rgba8,
+    PixelFormat::Yuyv,
+    PixelFormat::Uyvy,
+    PixelFormat::Nv12,
+    PixelFormat::I420,
+];
+
+fn gray_of_rgb(rgb: [u8; 3]) -> u8 {
+    let [r, g, b] = rgb.map(u64::from);
+    ((9798 * r + 19235 * g + 3735 * b + 16384) / 32768) as u8
+}
+
+fn byte(numerator: i64) -> u8 {
+    numerator.div_euclid(256).clamp(0, 255) as u8
+}
+
+/// One pixel, found and converted on its own: gray and RGB.
+fn pixel(view: &ImageView<'_>, x: usize, y: usize) -> (u8, [u8; 3]) {
+    let at = |i: usize| view.data()[i];
+    let (stride, height) = (view.stride(), view.height());
+    let row = y * stride;
+    let (luma, u, v) = match view.format() {
+        PixelFormat::Gray8 => return (at(row + x), [at(row + x); 3]),
+        PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::Rgba8 => {
+            let bytes = if view.format() == PixelFormat::Rgba8 { 4 } else { 3 };
+            let start = row + x * bytes;
+            let mut rgb = [at(start), at(start + 1), at(start + 2)];
+            if view.format() == PixelFormat::Bgr8 {
+                rgb.reverse();
+            }
+            return (gray_of_rgb(rgb), rgb);
+        }
+        PixelFormat::Yuyv => (at(row + x * 2), at(row + x / 2 * 4 + 1), at(row + x / 2 * 4 + 3)),
+        PixelFormat::Uyvy => (at(row + x * 2 + 1), at(row + x / 2 * 4), at(row + x / 2 * 4 + 2)),
+        PixelFormat::Nv12 => {
+            let chroma = stride * height + y / 2 * stride + x / 2 * 2;
+            (at(row + x), at(chroma), at(chroma + 1))
+        }
+        PixelFormat::I420 => {
+            let u = stride * height + y / 2 * (stride / 2) + x / 2;
+            (at(row + x), at(u), at(u + stride / 2 * (height / 2)))
+        }
+    };
+    let c = 298 * (i64::from(luma) - 16);
+    let (u, v) = (i64::from(u) - 128, i64::from(v) - 128);
+    (byte(c + 128), [byte(c + 409 * v + 128), byte(c - 100 * u - 208 * v + 128), byte(c + 516 * u + 128)])
+}
+
+proptest! {
+    #[test]
+    fn rows_are_the_formula_of_each_pixel(
+        format in prop::sample::select(FORMATS.as_slice()),
+        half_width in 1usize..9,
+        half_height in 1usize..5,
+        odd: (bool, bool),
+        padding in 0usize..5,
+        bytes in prop::collection::vec(any::<u8>(), 2048),
+    ) {
+        let width = half_width * 2 - usize::from(odd.0 && !format.needs_even_width());
+        let height = half_height * 2 - usize::from(odd.1 && !format.needs_even_height());
+        let stride = format.row_len(width) + padding * 2;
+        let len = format.data_len(width, height, stride).unwrap();
+        let view = ImageView::new(&bytes[..len], width, height, stride, format).unwrap();
+        let (mut gray, mut rgb) = (vec![0; width], vec![0; width * 3]);
+        for y in 0..height {
+            view.read_row(y, Channels::Gray, &mut gray).unwrap();
+            view.read_row(y, Channels::Rgb, &mut rgb).unwrap();
+            for x in 0..width {
+                let (expected_gray, expected_rgb) = pixel(&view, x, y);
+                prop_assert_eq!(gray[x], expected_gray);
+                prop_assert_eq!(&rgb[x * 3..x * 3 + 3], expected_rgb);
+            }
+        }
+    }
+
+    #[test]
+    fn no_header_panics(
+        format in prop::sample::select(FORMATS.as_slice()),
+        width: usize,
+        height: usize,
+        stride: usize,
+        small in 0usize..40,
+        use_small: [bool; 3],
+        len in 0usize..3000,
+    ) {
+        let pick = |small_one: bool, value: usize| if small_one { value % 41 + small % 3 } else { value };
+        let (width, height) = (pick(use_small[0], width), pick(use_small[1], height));
+        let stride = pick(use_small[2], stride);
+        let data = vec![7; len];
+        if let Ok(view) = ImageView::new(&data, width, height, stride, format) {
+            let mut out = vec![0; width * 3];
+            for y in 0..height {
+                prop_assert_eq!(view.read_row(y, Channels::Rgb, &mut out), Ok(()));
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_by_hand() {
+    let cases = [([255, 255, 255], 255), ([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([9, 9, 9], 9)];
+    for (rgb, gray) in cases {
+        assert_eq!(colour::gray_of_rgb(rgb[0], rgb[1], rgb[2]), gray, "{rgb:?}");
+    }
+    // Black, white and the colour bars' red of BT.601.
+    let cases = [([16, 128, 128], [0, 0, 0]), ([235, 128, 128], [255, 255, 255]), ([81, 90, 240], [255, 0, 0])];
+    for ([y, u, v], rgb) in cases {
+        assert_eq!(colour::rgb_of_yuv(y, u, v), rgb, "{y} {u} {v}");
+    }
+    assert_eq!([0, 16, 126, 235, 255].map(colour::gray_of_y), [0, 0, 128, 255, 255]);
+}
+
+#[test]
+fn every_gray_stays_what_it_is() {
+    for gray in 0..=255 {
+        assert_eq!(colour::gray_of_rgb(gray, gray, gray), gray);
+    }
+}
+
+#[test]
+fn a_view_names_what_does_not_fit() {
+    let data = [0; 64];
+    let check = |width, height, stride, format, expected| {
+        assert_eq!(ImageView::new(&data, width, height, stride, format).err(), Some(expected));
+    };
+    use PixelFormat::{Gray8, I420, Nv12, Rgb8, Yuyv};
+    check(0, 1, 8, Gray8, ImageError::Size { width: 0, height: 1 });
+    check(1, SIDE_MAX + 1, 8, Gray8, ImageError::Size { width: 1, height: SIDE_MAX + 1 });
+    check(3, 2, 8, Yuyv, ImageError::OddSide { format: Yuyv, width: 3, height: 2 });
+    check(4, 3, 8, Nv12, ImageError::OddSide { format: Nv12, width: 4, height: 3 });
+    check(4, 2, 11, Rgb8, ImageError::Stride { expected: 12, found: 11 });
+    check(4, 2, 5, I420, ImageError::OddStride { found: 5 });
+    check(4, 3, usize::MAX, Gray8, ImageError::TooLarge);
+    check(4, 2, usize::MAX, Nv12, ImageError::TooLarge);
+    check(4, 2, usize::MAX - 1, I420, ImageError::TooLarge);
+    check(8, 9, 8, Gray8, ImageError::Data { expected: 72, found: 64 });
+    // Y: 4 rows of 12; UV: one whole row and 10 bytes of the next.
+    check(10, 4, 12, Nv12, ImageError::Data { expected: 70, found: 64 });
+    // Y: 4 rows of 12; U: 2 rows of 6; V: one whole row and 5 bytes of the next.
+    check(10, 4, 12, I420, ImageError::Data { expected: 71, found: 64 });
+    // The last row needs no padding.
+    assert!(ImageView::new(&data, 4, 7, 10, Gray8).is_ok());
+}
+
+#[test]
+fn a_row_names_what_does_not_fit() {
+    let data: Vec<u8> = (0..6).collect();
+    let view = ImageView::packed(&data, 3, 2, PixelFormat::Gray8).unwrap();
+    let mut out = [0; 3];
+    assert_eq!(view.read_row(2, Channels::Gray, &mut out), Err(ImageError::Row { y: 2, height: 2 }));
+    assert_eq!(view.read_row(1, Channels::Rgb, &mut out), Err(ImageError::Output { expected: 9, found: 3 }));
+    assert_eq!(view.read_row(1, Channels::Gray, &mut out), Ok(()));
+    assert_eq!(out, [3, 4, 5]);
+}
