@@ -1,1 +1,17 @@
-//! placeholder
+//! References of the tests: a plain scalar interpreter of ONNX graphs, and what it takes to feed the same inputs to it,
+//! to stock tract and (through files) to onnxruntime.
+//!
+//! Nothing here knows the project's own crates: what is checked must not check itself.
+
+pub mod interpreter;
+pub mod node_models;
+pub mod npy;
+pub mod onnx_graph;
+pub mod random;
+pub mod stock_tract;
+pub mod tensor;
+pub mod tiny_unet;
+
+pub use interpreter::{Fault, Graph};
+pub use node_models::{NodeModel, node_models};
+pub use tensor::{Data, Tensor};
