@@ -10,9 +10,20 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(feature = "alloc")]
+pub mod digest;
+#[cfg(feature = "alloc")]
+pub mod document;
+#[cfg(feature = "files")]
+pub mod files;
 pub mod image;
 pub mod label;
+#[cfg(feature = "alloc")]
+pub mod manifest;
 pub mod mask;
 pub mod metrics;
+pub mod palette;
 pub mod preprocess;
 pub mod quantization;
+#[cfg(feature = "alloc")]
+pub mod record;

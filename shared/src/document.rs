@@ -1,0 +1,62 @@
+//! How a versioned JSON document is read: the version first, then the rest.
+//!
+//! So a document of a newer format is told apart from a broken one. Knows neither the manifest's nor the record's content.
+
+use alloc::string::String;
+use core::fmt;
+
+/// Why a text is not a document that this code can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentError {
+    /// The document is of another version of its format.
+    Version {
+        /// What the document is: `manifest` or `evaluation record`.
+        document: &'static str,
+        /// The version that this code reads.
+        expected: u32,
+        /// The version that the text states.
+        found: u32,
+    },
+    /// The text is no JSON document of the format.
+    Format {
+        /// What the document is.
+        document: &'static str,
+        /// The parser's own words.
+        message: String,
+    },
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { document, expected, found } => {
+                write!(f, "{document} is of version {found}, this program reads version {expected}")
+            }
+            Self::Format { document, message } => write!(f, "{document} cannot be read: {message}"),
+        }
+    }
+}
+
+impl core::error::Error for DocumentError {}
+
+/// Reads `bytes` as a document whose field `version` must be `expected`.
+#[cfg(feature = "files")]
+pub(crate) fn parse_versioned<T: serde::de::DeserializeOwned>(
+    document: &'static str,
+    expected: u32,
+    bytes: &[u8],
+) -> Result<T, DocumentError> {
+    use alloc::string::ToString;
+
+    #[derive(serde::Deserialize)]
+    struct VersionOnly {
+        version: u32,
+    }
+
+    let format = |error: serde_json::Error| DocumentError::Format { document, message: error.to_string() };
+    let VersionOnly { version: found } = serde_json::from_slice(bytes).map_err(format)?;
+    if found != expected {
+        return Err(DocumentError::Version { document, expected, found });
+    }
+    serde_json::from_slice(bytes).map_err(format)
+}

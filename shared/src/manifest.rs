@@ -1,0 +1,173 @@
+//! The manifest of a package: what the model wants, what its classes mean, and what else the package holds.
+//!
+//! Knows no files and no archive: only the words that stand in `manifest.json`. Whether they are true (sizes, digests, the graph's own
+//! shapes) is checked by whoever holds the bytes.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::label::{LabelError, LabelTable, LabelValue};
+use crate::preprocess::Preprocess;
+use crate::quantization::Quantization;
+
+/// The version of the manifest's format that this code writes and reads.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// What `manifest.json` of a package says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_VERSION`] at the time of writing.
+    pub version: u32,
+    /// Name of the model.
+    pub name: String,
+    /// Program and version that wrote the package.
+    pub created_by: String,
+    /// From pixels to the model's input.
+    pub preprocess: Preprocess,
+    /// The classes, by id.
+    pub classes: Vec<ClassEntry>,
+    /// Label values that take no part in training and scoring.
+    pub ignore: Vec<LabelValue>,
+    /// The graph, its input and its output.
+    pub model: ModelEntry,
+    /// Inputs with the outputs that the engine must give on the device.
+    pub golden: Vec<GoldenEntry>,
+    /// Every other member of the package.
+    pub members: Vec<MemberEntry>,
+    /// Where the model comes from.
+    pub provenance: Provenance,
+}
+
+/// One class: its name, the label values that mean it, and the colour it is shown in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassEntry {
+    /// Name for people.
+    pub name: String,
+    /// Label values that mean this class; the first is the one that masks are written with.
+    pub values: Vec<LabelValue>,
+    /// Colour of overlays, RGB.
+    pub color: [u8; 3],
+}
+
+/// The graph of a package.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// Name of the member that holds the ONNX bytes.
+    pub file: String,
+    /// The graph's input.
+    pub input: TensorEntry,
+    /// The graph's output.
+    pub output: TensorEntry,
+}
+
+/// An input or output of a graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TensorEntry {
+    /// Name in the graph.
+    pub name: String,
+    /// Shape as N, C, H, W.
+    pub shape: [usize; 4],
+    /// What the u8 values mean.
+    pub quantization: Quantization,
+}
+
+/// One golden vector: an input and what the engine must answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoldenEntry {
+    /// Member with the model's input, u8, NCHW.
+    pub input: String,
+    /// Member with the mask, u8, H*W.
+    pub mask: String,
+    /// Digest of the quantized logits, u8, K*H*W.
+    pub logits: Digest,
+}
+
+/// One member of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberEntry {
+    /// Name within the package.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Digest of the bytes.
+    pub sha256: Digest,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Name of the training run.
+    pub run: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Digest of the data set that it was trained on.
+    pub dataset: Digest,
+    /// Digest of the trained weights.
+    pub weights: Digest,
+    /// Version of the code that trained it.
+    pub code_version: String,
+    /// Mean IoU of the f32 model on the validation split, where it was scored.
+    pub mean_iou_f32: Option<f64>,
+    /// Mean IoU of the int8 model on the validation split, where it was scored.
+    pub mean_iou_int8: Option<f64>,
+}
+
+/// A class list that is no label table, and where it stopped being one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassListError {
+    /// The values of class `id` cannot be put into the table.
+    Class {
+        /// Id of the class.
+        id: usize,
+        /// What the table says.
+        source: LabelError,
+    },
+    /// A value that is to be ignored cannot be put into the table.
+    Ignore(LabelError),
+}
+
+impl fmt::Display for ClassListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class { id, source } => write!(f, "class {id}: {source}"),
+            Self::Ignore(source) => write!(f, "ignored values: {source}"),
+        }
+    }
+}
+
+impl core::error::Error for ClassListError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Class { source, .. } | Self::Ignore(source) => Some(source),
+        }
+    }
+}
+
+/// The table from label values to ids that a class list and a list of ignored values describe.
+pub fn label_table(classes: &[ClassEntry], ignore: &[LabelValue]) -> Result<LabelTable, ClassListError> {
+    let mut table = LabelTable::new();
+    for (id, class) in classes.iter().enumerate() {
+        table.push_class(&class.values).map_err(|source| ClassListError::Class { id, source })?;
+    }
+    for value in ignore {
+        table.push_ignore(*value).map_err(ClassListError::Ignore)?;
+    }
+    Ok(table)
+}
+
+impl Manifest {
+    /// The table from label values to ids of this manifest's classes.
+    pub fn label_table(&self) -> Result<LabelTable, ClassListError> {
+        label_table(&self.classes, &self.ignore)
+    }
+
+    /// Reads a manifest from JSON, its version before all else.
+    #[cfg(feature = "files")]
+    pub fn from_json(bytes: &[u8]) -> Result<Self, crate::document::DocumentError> {
+        crate::document::parse_versioned("manifest", MANIFEST_VERSION, bytes)
+    }
+}

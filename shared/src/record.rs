@@ -1,0 +1,120 @@
+//! The evaluation record: what host and edge both write when they score a data set.
+//!
+//! Two records of the same model and data are compared stage by stage; so a record holds the digest of every stage of every
+//! frame and the counts, never a rounded metric. Times are in it for reading, and take no part in any comparison.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::metrics::OwnedConfusion;
+
+/// The version of the record's format that this code writes and reads.
+pub const RECORD_VERSION: u32 = 1;
+
+/// One program's evaluation of one model on one split of one data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationRecord {
+    /// [`RECORD_VERSION`] at the time of writing.
+    pub version: u32,
+    /// The program and its version, such as `unet-edge 0.1.0`.
+    pub program: String,
+    /// What computed the logits, such as `tract int8`.
+    pub engine: String,
+    /// Architecture and operating system.
+    pub machine: String,
+    /// Digest of the model file's bytes.
+    pub model: Digest,
+    /// Digest at the end of the package, where the model came in one.
+    pub package: Option<Digest>,
+    /// Name of the data set.
+    pub dataset: String,
+    /// The split that was scored.
+    pub split: String,
+    /// Names of the classes, by id.
+    pub classes: Vec<String>,
+    /// One entry a frame, in the order of scoring (by name).
+    pub frames: Vec<FrameRecord>,
+    /// Counts over all frames, at the size of each label.
+    pub confusion: OwnedConfusion,
+    /// Time from preprocessed bytes to mask.
+    pub timing: Timing,
+}
+
+/// The stage digests of one frame, in the order of the stages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrameRecord {
+    /// Name of the sample.
+    pub name: String,
+    /// Width of the decoded image in pixels.
+    pub width: u32,
+    /// Height of the decoded image in pixels.
+    pub height: u32,
+    /// The decoded pixels, before preprocessing.
+    pub pixels: Digest,
+    /// The encoded label, at its own size.
+    pub label: Digest,
+    /// The preprocessed u8 planes, before the table to the model's input.
+    pub input: Digest,
+    /// The logits as the engine gave them.
+    pub logits: Digest,
+    /// The mask at the model's size.
+    pub mask: Digest,
+    /// The mask brought back to the label's size: what is counted.
+    pub prediction: Digest,
+    /// Time from preprocessed bytes to mask, in milliseconds.
+    pub milliseconds: f64,
+}
+
+/// A summary of the frames' times, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Timing {
+    /// How many frames were timed.
+    pub frames: usize,
+    /// Arithmetic mean.
+    pub mean_ms: f64,
+    /// Shortest.
+    pub min_ms: f64,
+    /// Middle value; of an even number of frames, the mean of the two in the middle.
+    pub median_ms: f64,
+    /// Longest.
+    pub max_ms: f64,
+}
+
+impl Timing {
+    /// Summarises times in milliseconds; all zero when there is none.
+    pub fn of(milliseconds: impl IntoIterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = milliseconds.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let (Some(&min_ms), Some(&max_ms)) = (sorted.first(), sorted.last()) else {
+            return Self::default();
+        };
+        let frames = sorted.len();
+        let middle = frames / 2;
+        let median_ms = if frames % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        Self { frames, mean_ms: sorted.iter().sum::<f64>() / frames as f64, min_ms, median_ms, max_ms }
+    }
+}
+
+#[cfg(feature = "files")]
+impl EvaluationRecord {
+    /// Reads a record from JSON, its version before all else.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, crate::document::DocumentError> {
+        crate::document::parse_versioned("evaluation record", RECORD_VERSION, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timing_of_hand_checked_values() {
+        assert_eq!(Timing::of([]), Timing::default());
+        let odd = Timing::of([3.0, 1.0, 8.0]);
+        assert_eq!(odd, Timing { frames: 3, mean_ms: 4.0, min_ms: 1.0, median_ms: 3.0, max_ms: 8.0 });
+        assert_eq!(Timing::of([4.0, 2.0]).median_ms, 3.0);
+    }
+}
