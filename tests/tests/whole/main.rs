@@ -1,3 +1,8 @@
 //! Tests of whole paths through the public libraries, one module a contract.
 
+mod architecture;
 mod interpreter_vs_tract;
+// The program of the proof makes its own system calls, so it is one for a single platform.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod no_std;
+mod repository;

@@ -1,0 +1,8 @@
+//! Leaves out of the link all that could lend the program a standard library.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    for argument in ["-nostdlib", "-nostartfiles", "-static", "-no-pie"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}

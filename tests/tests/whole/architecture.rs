@@ -1,0 +1,147 @@
+//! The edges that the dependency graph may have, written out. A new one has to be written here first.
+
+use crate::repository::root;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+/// Our packages, and the foreign ones whose place the design fixes. A package stands for all that it does not list.
+const WATCHED: [&str; 6] = ["unet-shared", "unet-edge", "unet-host", "unet-tests", "burn", "tract-onnx"];
+
+/// From a package to one of [`WATCHED`] that it may name in its manifest, of whatever kind (normal, development, build).
+const EDGES: [(&str, &str); 7] = [
+    ("unet-edge", "unet-shared"),
+    ("unet-edge", "tract-onnx"),
+    ("unet-host", "unet-shared"),
+    ("unet-host", "unet-edge"),
+    ("unet-host", "burn"),
+    ("unet-host", "tract-onnx"),
+    ("unet-tests", "tract-onnx"),
+];
+
+/// All that `shared` may name outside of its tests. Only the first without a feature.
+const SHARED_DEPENDENCIES: [&str; 7] = ["heapless", "image", "serde", "serde_json", "sha2", "thiserror", "toml"];
+
+/// What burn is made of, by the start of a package's name.
+const BURN: [&str; 2] = ["burn", "cubecl"];
+
+/// The manifests of the workspace's members by package name. Asks for nothing that lies outside the repository.
+fn manifests() -> BTreeMap<String, Value> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--no-deps"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let Value::Array(packages) = metadata["packages"].take() else { panic!("cargo metadata lists no packages") };
+    packages.into_iter().map(|p| (text(&p, "name").to_owned(), p)).collect()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("cargo metadata has no {key}"))
+}
+
+fn dependencies(manifest: &Value) -> &[Value] {
+    manifest["dependencies"].as_array().expect("cargo metadata lists the dependencies of a package")
+}
+
+/// What each package of Cargo.lock names. The lock file is the graph of all features and platforms at once, so a package
+/// that cannot be reached in it is reached in no build.
+fn locked_graph() -> BTreeMap<String, BTreeSet<String>> {
+    let lock: toml::Table = fs::read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in lock["package"].as_array().unwrap() {
+        let named = graph.entry(package["name"].as_str().unwrap().to_owned()).or_default();
+        let listed = package.get("dependencies").and_then(|d| d.as_array()).into_iter().flatten();
+        // "name", or "name version" where several versions are locked; those are taken together here.
+        named.extend(listed.map(|d| d.as_str().unwrap().split(' ').next().unwrap().to_owned()));
+    }
+    graph
+}
+
+/// Everything that can be reached from `start`, itself included.
+fn reached(graph: &BTreeMap<String, BTreeSet<String>>, start: &str) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![start.to_owned()];
+    while let Some(name) = open.pop() {
+        let next = graph.get(&name).unwrap_or_else(|| panic!("Cargo.lock does not hold {name}"));
+        if seen.insert(name) {
+            open.extend(next.iter().cloned());
+        }
+    }
+    seen
+}
+
+fn is_burn(name: &str) -> bool {
+    BURN.iter().any(|&start| name == start || name.starts_with(&format!("{start}-")))
+}
+
+#[test]
+fn the_edges_are_those_of_the_table() {
+    let mut found = BTreeSet::new();
+    for (name, manifest) in &manifests() {
+        let named = dependencies(manifest).iter().map(|d| text(d, "name"));
+        found.extend(named.filter(|d| WATCHED.contains(d)).map(|d| (name.clone(), d.to_owned())));
+    }
+    let expected: BTreeSet<_> = EDGES.iter().map(|&(from, to)| (from.to_owned(), to.to_owned())).collect();
+    let new: Vec<_> = found.difference(&expected).collect();
+    let gone: Vec<_> = expected.difference(&found).collect();
+    assert!(new.is_empty() && gone.is_empty(), "not in the table: {new:?}; only in the table: {gone:?}");
+}
+
+#[test]
+fn every_member_is_watched() {
+    for name in manifests().keys() {
+        assert!(WATCHED.contains(&name.as_str()), "{name} is a member of the workspace and not watched");
+    }
+}
+
+#[test]
+fn nothing_but_tests_depends_on_host() {
+    for (name, manifest) in &manifests() {
+        if name != "unet-tests" {
+            assert!(
+                dependencies(manifest).iter().all(|d| text(d, "name") != "unet-host"),
+                "{name} depends on the host"
+            );
+        }
+    }
+}
+
+#[test]
+fn shared_names_only_what_is_listed() {
+    let manifests = manifests();
+    let normal = dependencies(&manifests["unet-shared"]).iter().filter(|d| d["kind"] != "dev");
+    let (mut named, mut always) = (BTreeSet::new(), BTreeSet::new());
+    for dependency in normal {
+        named.insert(text(dependency, "name"));
+        if dependency["optional"] == false {
+            always.insert(text(dependency, "name"));
+        }
+    }
+    assert_eq!(named, BTreeSet::from(SHARED_DEPENDENCIES));
+    assert_eq!(always, BTreeSet::from(["heapless"]), "what shared needs without any feature");
+    assert_eq!(manifests["unet-shared"]["features"]["default"], Value::Array(vec![]), "shared's default features");
+}
+
+#[test]
+fn the_host_takes_the_edges_library_with_inference_alone() {
+    let manifests = manifests();
+    let edge = dependencies(&manifests["unet-host"]).iter().find(|d| text(d, "name") == "unet-edge").unwrap();
+    assert_eq!(edge["uses_default_features"], false);
+    assert_eq!(edge["features"], serde_json::json!(["inference"]));
+}
+
+#[test]
+fn neither_edge_nor_shared_reaches_burn_with_any_feature_on_any_platform() {
+    let graph = locked_graph();
+    for name in ["unet-edge", "unet-shared"] {
+        let found: Vec<_> = reached(&graph, name).into_iter().filter(|n| is_burn(n)).collect();
+        assert!(found.is_empty(), "{name} reaches {found:?}");
+    }
+    assert!(!reached(&graph, "unet-shared").iter().any(|n| n.starts_with("tract-")), "shared reaches tract");
+    // The walk does find burn where it is.
+    assert!(reached(&graph, "unet-host").iter().any(|n| n == "burn"));
+}
