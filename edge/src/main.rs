@@ -1,2 +1,17 @@
-//! placeholder
-fn main() {}
+//! The program of the board. Parses its arguments, runs one verb, and ends with a documented exit code.
+
+use std::process::ExitCode;
+
+mod cli;
+
+fn main() -> ExitCode {
+    match std::panic::catch_unwind(cli::main) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            eprintln!("error: {failure}");
+            failure.exit.into()
+        }
+        // The panic has been printed where it happened.
+        Err(_) => cli::Exit::Internal.into(),
+    }
+}

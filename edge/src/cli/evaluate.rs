@@ -1,0 +1,94 @@
+//! `unet-edge evaluate`: scores a package on a labelled data set and writes the evaluation record.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use unet_edge::evaluate::{RecordMeta, evaluate};
+use unet_edge::{atomic_file, machine};
+use unet_shared::digest::Digest;
+use unet_shared::files::{Dataset, OpenOptions, Split};
+use unet_shared::record::EvaluationRecord;
+
+use super::{Failure, json_text, load, print, print_json, ratio_text};
+
+/// Score a package on a labelled data set
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// The package
+    package: PathBuf,
+    /// The data set's folder
+    data: PathBuf,
+    /// Which split: train, val or test
+    #[arg(long, default_value_t = Split::Val)]
+    split: Split,
+    /// Share of the pairs that is the validation split where folders do not say
+    #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
+    val_ratio: f64,
+    /// Seed of the split where folders do not say; the one of the training gives its validation split
+    #[arg(long, default_value_t = OpenOptions::default().seed)]
+    seed: u64,
+    /// Write the evaluation record here
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Print the evaluation record as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Evaluate {
+    pub fn main(self) -> Result<(), Failure> {
+        let (package, mut segmenter) = load(&self.package)?;
+        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.seed };
+        let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
+        if !dataset.problems.is_empty() {
+            eprintln!("{} files of {} take no part", dataset.problems.len(), self.data.display());
+        }
+        let manifest = &package.manifest;
+        // Checked when the package was read.
+        let labels = manifest.label_table().map_err(Failure::input)?;
+        let meta = RecordMeta {
+            program: concat!("unet-edge ", env!("CARGO_PKG_VERSION")).to_owned(),
+            machine: machine::name(),
+            model: Digest::of(package.model()),
+            package: Some(package.digest),
+            dataset: dataset.name(),
+            split: self.split.name().to_owned(),
+            classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
+        };
+        let samples = dataset.split(self.split);
+        let mut progress = |done: usize, all: usize| {
+            // Ten lines for any number of frames.
+            if done == all || done.is_multiple_of(all.div_ceil(10)) {
+                eprintln!("{done}/{all} frames");
+            }
+        };
+        let record = evaluate(samples, &labels, &manifest.preprocess, &mut segmenter, meta, &mut progress)
+            .map_err(Failure::input)?;
+        if let Some(path) = &self.output {
+            let text = json_text(&record)? + "\n";
+            atomic_file::write(path, text.as_bytes()).map_err(|error| Failure::write(path, error))?;
+        }
+        if self.json { print_json(&record) } else { print(&text(&record)) }
+    }
+}
+
+fn text(record: &EvaluationRecord) -> String {
+    let confusion = &record.confusion;
+    let width = record.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    let mut text = format!("{:<width$}  {:>7}  {:>7}  {:>12}\n", "class", "IoU", "Dice", "pixels");
+    for (id, name) in record.classes.iter().enumerate() {
+        let (iou, dice) = (ratio_text(confusion.iou(id)), ratio_text(confusion.dice(id)));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:<width$}  {iou:>7}  {dice:>7}  {:>12}", confusion.truth_pixels(id));
+    }
+    let (iou, accuracy) = (ratio_text(confusion.mean_iou()), ratio_text(confusion.pixel_accuracy()));
+    let _ = writeln!(text, "mean IoU {iou}, pixel accuracy {accuracy}, {} frames", record.frames.len());
+    let timing = &record.timing;
+    let _ = writeln!(
+        text,
+        "{} on {}: {:.2} ms a frame (median; {:.2} to {:.2})",
+        record.engine, record.machine, timing.median_ms, timing.min_ms, timing.max_ms
+    );
+    text
+}

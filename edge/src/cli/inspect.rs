@@ -1,0 +1,111 @@
+//! `unet-edge inspect`: what a package holds, and that it runs here as it did where it was made.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use unet_edge::package::Package;
+use unet_shared::manifest::{Manifest, TensorEntry};
+use unet_shared::preprocess::Normalize;
+
+use super::{Failure, load, print, print_json, ratio_text};
+
+/// Check a package, re-run its golden vectors and print what it holds
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The package
+    package: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn main(self) -> Result<(), Failure> {
+        let (package, mut segmenter) = load(&self.package)?;
+        let kernel = segmenter.engine_mut().name();
+        if self.json {
+            return print_json(&json!({
+                "file": self.package.display().to_string(),
+                "digest": package.digest,
+                "bytes": package.size(),
+                "engine": kernel,
+                "golden": { "vectors": package.manifest.golden.len(), "passed": true },
+                "manifest": package.manifest,
+            }));
+        }
+        print(&text(&self.package.display().to_string(), &package, kernel))
+    }
+}
+
+fn text(file: &str, package: &Package, kernel: &str) -> String {
+    let manifest = &package.manifest;
+    let mut lines = Lines::default();
+    lines.add("package", format!("{file}, {} bytes, sha256 {}", package.size(), package.digest));
+    lines.add(
+        "model",
+        format!("{} (manifest version {}, made by {})", manifest.name, manifest.version, manifest.created_by),
+    );
+    lines.add("input", tensor_text(&manifest.model.input));
+    lines.add("output", tensor_text(&manifest.model.output));
+    lines.add("preprocessing", preprocess_text(manifest));
+    for (id, class) in manifest.classes.iter().enumerate() {
+        let [red, green, blue] = class.color;
+        let values: Vec<_> = class.values.iter().map(ToString::to_string).collect();
+        let text = format!("{id} {}, label {}, shown as #{red:02x}{green:02x}{blue:02x}", class.name, values.join(" "));
+        lines.add(if id == 0 { "classes" } else { "" }, text);
+    }
+    if !manifest.ignore.is_empty() {
+        let values: Vec<_> = manifest.ignore.iter().map(ToString::to_string).collect();
+        lines.add("ignored labels", values.join(" "));
+    }
+    for (index, member) in manifest.members.iter().enumerate() {
+        let text = format!("{}, {} bytes, sha256 {}", member.name, member.size, member.sha256);
+        lines.add(if index == 0 { "members" } else { "" }, text);
+    }
+    let provenance = &manifest.provenance;
+    lines.add(
+        "trained as",
+        format!("run {}, seed {}, code {}", provenance.run, provenance.seed, provenance.code_version),
+    );
+    lines.add("data set", provenance.dataset.to_string());
+    lines.add("weights", provenance.weights.to_string());
+    let (f32_iou, int8_iou) = (ratio_text(provenance.mean_iou_f32), ratio_text(provenance.mean_iou_int8));
+    lines.add("mean IoU", format!("f32 {f32_iou}, int8 {int8_iou}"));
+    lines.add("golden vectors", format!("{} of {} passed by {kernel}", manifest.golden.len(), manifest.golden.len()));
+    lines.0
+}
+
+/// Two columns of text.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, key: &str, value: impl AsRef<str>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{key:<16}{}", value.as_ref());
+    }
+}
+
+fn tensor_text(tensor: &TensorEntry) -> String {
+    let shape: Vec<_> = tensor.shape.iter().map(ToString::to_string).collect();
+    let quantization = tensor.quantization;
+    format!(
+        "{} u8 {}, scale {}, zero point {}",
+        tensor.name,
+        shape.join("x"),
+        quantization.scale,
+        quantization.zero_point
+    )
+}
+
+fn preprocess_text(manifest: &Manifest) -> String {
+    let spec = &manifest.preprocess;
+    let normalize = match spec.normalize {
+        Normalize::Unit => "divided by 255".to_owned(),
+        Normalize::MeanStd { mean, std } => format!("divided by 255, mean {mean:?}, standard deviation {std:?}"),
+    };
+    let words = format!("{:?}, {:?}, {:?} filter", spec.channels, spec.fit, spec.filter).to_lowercase();
+    format!("{}x{} {words}, {normalize}, outside filled with {}", spec.width, spec.height, spec.fill)
+}

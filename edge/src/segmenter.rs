@@ -1,0 +1,150 @@
+//! From preprocessed planes to a mask, for whatever computes in between. The trait is what [`crate::evaluate`] drives, so
+//! that float models of the workstation and the packaged int8 model are scored by one function. Knows no files and no
+//! image formats.
+
+use std::error::Error;
+
+use unet_shared::digest::Digest;
+use unet_shared::mask::argmax_u8;
+use unet_shared::preprocess::Preprocess;
+
+use crate::error::Kind;
+use crate::inference::{Engine, InferenceError};
+use crate::package::Package;
+
+/// A model that gives every pixel of its input a class.
+pub trait Segmenter {
+    /// What computes, for records: `tract int8`, `burn f32`.
+    fn engine(&self) -> String;
+
+    /// How many classes the masks have.
+    fn classes(&self) -> usize;
+
+    /// Segments one frame. `planes` are preprocessed pixels, u8, `C*H*W`, before any normalisation; `mask` receives
+    /// `H*W` class ids.
+    ///
+    /// # Errors
+    ///
+    /// When a size is wrong or the model cannot be run on this frame.
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError>;
+}
+
+/// The fingerprints of one segmented frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segmented {
+    /// sha256 of the preprocessed planes as they were given, so that models of any arithmetic share it.
+    pub input: Digest,
+    /// sha256 of the logits as the model gave them.
+    pub logits: Digest,
+}
+
+/// Why a frame could not be segmented.
+#[derive(Debug, thiserror::Error)]
+#[error("could not segment a frame")]
+pub struct SegmentError(#[source] pub Box<dyn Error + Send + Sync>);
+
+impl SegmentError {
+    /// How to go on: the next frame may be fine.
+    pub fn kind(&self) -> Kind {
+        Kind::SkipFrame
+    }
+}
+
+/// Sizes that do not fit the model.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("{what}: expected {expected} bytes, found {found}")]
+struct SizeError {
+    what: &'static str,
+    expected: usize,
+    found: usize,
+}
+
+/// The quantized model of a package behind the [`Segmenter`] trait.
+#[derive(Debug)]
+pub struct Int8Segmenter {
+    engine: Engine,
+    // One table a channel, from preprocessed pixel to quantized input; `None` where each of them changes nothing.
+    tables: Option<Vec<[u8; 256]>>,
+    input: Vec<u8>,
+}
+
+impl Int8Segmenter {
+    /// Loads the model of a package and re-runs its golden vectors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::load`].
+    pub fn load(package: &Package) -> Result<Self, InferenceError> {
+        Ok(Int8Segmenter::new(Engine::load(package)?, &package.manifest.preprocess))
+    }
+
+    /// Puts the table of `spec` before a loaded engine.
+    pub fn new(engine: Engine, spec: &Preprocess) -> Self {
+        let quantization = engine.input().quantization;
+        let channels = spec.channels.count();
+        // The engine's users check that a zero point is one of a u8; a wider one could only saturate.
+        let zero_point = quantization.zero_point.clamp(0, 255) as u8;
+        let tables: Vec<_> =
+            (0..channels).map(|channel| spec.quantized_table(channel, quantization.scale, zero_point)).collect();
+        let identity: [u8; 256] = std::array::from_fn(|value| value as u8);
+        let tables = tables.iter().any(|table| *table != identity).then_some(tables);
+        let input = vec![0; engine.input().shape.iter().product()];
+        Int8Segmenter { engine, tables, input }
+    }
+
+    /// The engine behind the table.
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Turns preprocessed planes into the quantized model input, as golden vectors hold it.
+    ///
+    /// # Errors
+    ///
+    /// When `planes` is not of the size of the model's input.
+    pub fn quantize(&mut self, planes: &[u8]) -> Result<&[u8], SegmentError> {
+        let expected = self.input.len();
+        if planes.len() != expected {
+            let error = SizeError { what: "preprocessed planes", expected, found: planes.len() };
+            return Err(SegmentError(Box::new(error)));
+        }
+        match &self.tables {
+            None => self.input.copy_from_slice(planes),
+            Some(tables) => {
+                let plane = (expected / tables.len()).max(1);
+                let channels = self.input.chunks_exact_mut(plane).zip(planes.chunks_exact(plane)).zip(tables);
+                for ((quantized, plane), table) in channels {
+                    for (out, &pixel) in quantized.iter_mut().zip(plane) {
+                        *out = table[usize::from(pixel)];
+                    }
+                }
+            }
+        }
+        Ok(&self.input)
+    }
+}
+
+impl Segmenter for Int8Segmenter {
+    fn engine(&self) -> String {
+        format!("{} int8", self.engine.name())
+    }
+
+    fn classes(&self) -> usize {
+        self.engine.output().shape[1]
+    }
+
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError> {
+        self.quantize(planes)?;
+        let [_, classes, height, width] = self.engine.output().shape;
+        if mask.len() != height * width {
+            let error = SizeError { what: "mask", expected: height * width, found: mask.len() };
+            return Err(SegmentError(Box::new(error)));
+        }
+        let logits = self.engine.run(&self.input).map_err(|error| SegmentError(Box::new(error)))?;
+        argmax_u8(logits, classes, mask).map_err(|error| SegmentError(Box::new(error)))?;
+        Ok(Segmented { input: Digest::of(planes), logits: Digest::of(logits) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

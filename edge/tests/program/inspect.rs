@@ -1,0 +1,62 @@
+use super::*;
+
+#[test]
+fn prints_what_the_package_holds() {
+    let fixture = Fixture::new();
+    let output = unet_edge(&["inspect", "@"], &[&fixture.package()]);
+    check_exit(&output, 0);
+    let text = stdout(&output);
+    for part in [
+        "tiny.unet",
+        "image u8 1x1x16x16",
+        "logits u8 1x2x16x16",
+        "16x16 gray, stretch, area filter, divided by 255",
+        "0 dark, label 29",
+        "1 bright, label 226, shown as #ff0000",
+        "golden/0.mask, 256 bytes",
+        "run tiny-run, seed 7",
+        "f32 0.9000, int8 -",
+        "1 of 1 passed by tract",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn json_is_one_document() {
+    let fixture = Fixture::new();
+    let output = unet_edge(&["inspect", "@", "--json"], &[&fixture.package()]);
+    check_exit(&output, 0);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["manifest"]["name"], "tiny");
+    assert_eq!(document["golden"]["passed"], true);
+    let bytes = std::fs::read(fixture.package()).unwrap();
+    let digest = unet_shared::digest::Digest::of(&bytes[..bytes.len() - 32]);
+    assert_eq!(document["digest"], digest.to_string());
+}
+
+#[test]
+fn packages_that_are_not_whole_are_refused_by_name() {
+    let fixture = Fixture::new();
+    let whole = std::fs::read(fixture.package()).unwrap();
+    let path = fixture.path("broken.unet");
+    let mut flipped = whole.clone();
+    flipped[700] ^= 4;
+    for bytes in [&whole[..whole.len() - 1], &whole[..10], &[], &flipped] {
+        std::fs::write(&path, bytes).unwrap();
+        let output = unet_edge(&["inspect", "@"], &[&path]);
+        check_failure(&output, 2, &["broken.unet", "refused", "expected", "found"]);
+    }
+    check_failure(&unet_edge(&["inspect", "@"], &[&fixture.path("absent.unet")]), 2, &["absent.unet"]);
+    check_failure(&unet_edge(&["inspect", "@"], &[fixture.folder.path()]), 2, &["expected a file"]);
+}
+
+#[test]
+fn a_package_whose_golden_vector_comes_out_otherwise_is_refused() {
+    let fixture = Fixture::new();
+    let (manifest, mut members) = tiny_package::parts();
+    members[2].1[0] = 1;
+    unet_edge::package::write(&fixture.package(), manifest, members).unwrap();
+    let output = unet_edge(&["inspect", "@"], &[&fixture.package()]);
+    check_failure(&output, 2, &["tiny.unet", "golden/0.input", "expected class 1 at (0, 0), found 0"]);
+}
