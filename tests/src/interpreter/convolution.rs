@@ -86,10 +86,10 @@ pub(super) fn qlinear_conv(node: &Node) -> Result<Tensor, Fault> {
     let plane = geometry.windows.output[0] * geometry.windows.output[1];
     let mut quantized = Vec::with_capacity(geometry.batch * channels * plane);
     for n in 0..geometry.batch {
-        for c in 0..channels {
+        for (c, &bias) in bias.iter().enumerate() {
             let zero_point = w_zero_point.at(c);
             let multiplier = multiplier(x_scale, w_scale.at(c), y_scale);
-            let mut accumulators = vec![bias[c]; plane];
+            let mut accumulators = vec![bias; plane];
             // A real accumulator of 32 bits wraps, and so does this one.
             geometry.for_each_product(n, c, |at, source, weight| {
                 accumulators[at] = accumulators[at].wrapping_add(x[source] * (w[weight] - zero_point));

@@ -27,24 +27,17 @@ pub(super) fn resize(node: &Node) -> Result<Tensor, Fault> {
     if scales.len() != x.shape().len() || scales.iter().any(|s| !s.is_finite() || *s <= 0.0) {
         return Err(Fault::new(format!("scales {scales:?} do not fit shape {:?}", x.shape())));
     }
-    let sources: Vec<Vec<usize>> = (0..shape.len())
-        .map(|axis| {
-            let last = x.shape()[axis].saturating_sub(1);
-            (0..shape[axis]).map(|d| ((d as f32 / scales[axis]).floor() as usize).min(last)).collect()
-        })
-        .collect();
-    move_elements(x, &shape, |axis, d| sources[axis][d])
-}
-
-/// The tensor of `shape` whose element at `d` is that of `x` at `source(axis, d[axis])` on every axis.
-fn move_elements(x: &Tensor, shape: &[usize], source: impl Fn(usize, usize) -> usize) -> Result<Tensor, Fault> {
+    if x.data().is_empty() {
+        return Err(Fault::new(format!("shape {:?} has nothing to resize", x.shape())));
+    }
+    // Row-major indices grow by one axis at a time.
     let mut indices = vec![0usize];
-    for axis in 0..shape.len() {
-        let length = x.shape()[axis];
-        let row: Vec<usize> = (0..shape[axis]).map(|d| source(axis, d)).collect();
+    for ((&length, &scale), &resized) in x.shape().iter().zip(&scales).zip(&shape) {
+        let source = |d: usize| ((d as f32 / scale).floor() as usize).min(length - 1);
+        let row: Vec<usize> = (0..resized).map(source).collect();
         indices = indices.iter().flat_map(|&outer| row.iter().map(move |&s| outer * length + s)).collect();
     }
-    Tensor::new(shape, x.data().gather(&indices))
+    Tensor::new(&shape, x.data().gather(&indices))
 }
 
 /// Any number of operands of one type, joined along `axis`.
@@ -151,6 +144,9 @@ mod tests {
         let none = Tensor::new(&[4], Data::F32(vec![1.0, 1.0, 0.0, 2.0])).unwrap();
         assert!(run_one("Resize", &[&x, &empty, &none], nearest()).is_err());
         assert!(run_one("Resize", &[&x], nearest()).is_err());
+        let nothing = u8s(&[1, 1, 0, 1], &[]);
+        let sizes = Tensor::new(&[4], Data::I64(vec![1, 1, 2, 2])).unwrap();
+        assert!(run_one("Resize", &[&nothing, &empty, &empty, &sizes], nearest()).is_err());
     }
 
     #[test]
