@@ -1,2 +1,22 @@
-//! placeholder
-fn main() {}
+//! The program `unet-host`: parses the command line, runs a verb, and ends with its exit code.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use unet_host::error::exit;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    // A panic is a fault of the program; it must not look like a finding or like bad input.
+    let result = std::panic::catch_unwind(|| arguments.run());
+    ExitCode::from(match result {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            eprintln!("error: {}", cli::chain(&error));
+            error.exit_code()
+        }
+        Err(_) => exit::INTERNAL,
+    })
+}

@@ -1,0 +1,154 @@
+//! What one file, or one pair, turns out to hold once it is decoded.
+//!
+//! Keeps a few hundred bytes a file, never its pixels, so that a data set of any size can be looked at.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use image::ImageFormat;
+use unet_shared::files::decode::LabelSource;
+use unet_shared::files::histogram::LabelHistogram;
+use unet_shared::files::{DecodedImage, Split, decode_image, decode_label};
+use unet_shared::image::PixelFormat;
+use unet_shared::label::LabelValue;
+
+use super::fingerprint::Fingerprint;
+
+/// What a check decodes in one go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// The image file.
+    pub image: Option<PathBuf>,
+    /// The mask file.
+    pub mask: Option<PathBuf>,
+    /// The split that they belong to.
+    pub split: Option<Split>,
+}
+
+/// What a unit's files hold, or why they cannot be read.
+#[derive(Debug)]
+pub struct Examined {
+    /// Of the image, where there is one.
+    pub image: Option<Result<ImageFacts, String>>,
+    /// Of the mask, where there is one.
+    pub mask: Option<Result<(MaskFacts, LabelHistogram), String>>,
+}
+
+/// What is kept of an image.
+#[derive(Debug)]
+pub struct ImageFacts {
+    /// Width and height in pixels, after orientation.
+    pub size: (usize, usize),
+    /// EXIF orientation, 1 to 8.
+    pub orientation: u8,
+    /// Bits a sample.
+    pub bit_depth: u8,
+    /// The pixels' format.
+    pub format: PixelFormat,
+    /// Colours whose channels are equal in every pixel.
+    pub gray_as_rgb: bool,
+    /// The largest sample.
+    pub brightest: u8,
+    /// The format that the content has, where the extension says another.
+    pub really: Option<&'static str>,
+    /// To find its like; none for the images of a data set that cannot have any.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// What is kept of a mask.
+#[derive(Debug)]
+pub struct MaskFacts {
+    /// Width and height in pixels.
+    pub size: (usize, usize),
+    /// How it lay in its file.
+    pub source: LabelSource,
+    /// Colours, not grays.
+    pub colours: bool,
+    /// How many distinct values it holds.
+    pub distinct: usize,
+    /// The value, where there is only one.
+    pub single: Option<LabelValue>,
+    /// The values and the share of pixels between areas, where it looks anti-aliased or compressed.
+    pub between: Option<(usize, f64)>,
+    /// The format that the content has, where the extension says another.
+    pub really: Option<&'static str>,
+}
+
+/// Decodes a unit's files; `index` is the unit's place, which the counts keep.
+pub fn examine(unit: &Unit, index: usize) -> Examined {
+    Examined {
+        image: unit.image.as_deref().map(image_facts),
+        mask: unit.mask.as_deref().map(|path| mask_facts(path, index)),
+    }
+}
+
+fn image_facts(path: &Path) -> Result<ImageFacts, String> {
+    let image = decode_image(path).map_err(|error| chain(&error))?;
+    let fingerprint = Fingerprint::of(&image).map_err(|error| chain(&error))?;
+    Ok(ImageFacts {
+        size: (image.width, image.height),
+        orientation: image.orientation,
+        bit_depth: image.bit_depth,
+        format: image.format,
+        gray_as_rgb: is_gray(&image),
+        brightest: image.data.iter().copied().max().unwrap_or(0),
+        really: real_format(path),
+        fingerprint: Some(fingerprint).filter(|print| !print.uniform),
+    })
+}
+
+fn mask_facts(path: &Path, index: usize) -> Result<(MaskFacts, LabelHistogram), String> {
+    let label = decode_label(path).map_err(|error| chain(&error))?;
+    let histogram = LabelHistogram::of(&label, index);
+    let values: BTreeSet<LabelValue> = histogram.values.keys().copied().collect();
+    let between =
+        histogram.between().map(|found| (found.between.len(), found.pixels as f64 / histogram.pixels as f64));
+    let facts = MaskFacts {
+        size: (label.width, label.height),
+        source: label.source,
+        colours: histogram.has_colours(),
+        distinct: values.len(),
+        single: values.first().copied().filter(|_| values.len() == 1),
+        between,
+        really: real_format(path),
+    };
+    Ok((facts, histogram))
+}
+
+fn is_gray(image: &DecodedImage) -> bool {
+    let channels = match image.format {
+        PixelFormat::Rgb8 => 3,
+        PixelFormat::Rgba8 => 4,
+        _ => return false,
+    };
+    image.data.chunks_exact(channels).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2])
+}
+
+/// The format that a file's first bytes state, where its extension states another.
+fn real_format(path: &Path) -> Option<&'static str> {
+    let mut head = Vec::new();
+    File::open(path).ok()?.take(64).read_to_end(&mut head).ok()?;
+    let really = image::guess_format(&head).ok()?;
+    let stated = ImageFormat::from_path(path).ok()?;
+    (really != stated).then_some(match really {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Bmp => "BMP",
+        _ => "another format",
+    })
+}
+
+/// An error with all that led to it.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! What a check can find, as data.
+
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// A property worth knowing, which is dealt with.
+    Info,
+    /// Training runs, and its result may not be what is wanted.
+    Warning,
+    /// Files take no part or training stops, or its scores mean nothing.
+    Error,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each kind is the words of its name; the finding's message says the rest")]
+pub enum Kind {
+    Layout,
+    DatasetFile,
+    Unreadable,
+    WrongExtension,
+    UnpairedImage,
+    UnpairedMask,
+    AmbiguousPair,
+    InstanceMasks,
+    PredictionFile,
+    NoValidation,
+    SizeMismatch,
+    ExifRotation,
+    SixteenBit,
+    AlphaChannel,
+    GrayAsRgb,
+    OneBitMask,
+    ColourMask,
+    AntiAliasedMask,
+    JpegMask,
+    EmptyMask,
+    ZeroAnd255Mask,
+    Classes,
+    MissingClass,
+    SameImageInTwoSplits,
+    SimilarImageInTwoSplits,
+    SameImageTwice,
+    SplitOverlap,
+    ListFile,
+}
+
+impl Kind {
+    /// The words for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Layout => "layout not accepted",
+            Self::DatasetFile => "dataset.toml",
+            Self::Unreadable => "unreadable file",
+            Self::WrongExtension => "wrong extension",
+            Self::UnpairedImage => "image without mask",
+            Self::UnpairedMask => "mask without image",
+            Self::AmbiguousPair => "more than one file for a name",
+            Self::InstanceMasks => "instance masks",
+            Self::PredictionFile => "prediction among the images",
+            Self::NoValidation => "no validation split",
+            Self::SizeMismatch => "image and mask differ in size",
+            Self::ExifRotation => "EXIF rotation",
+            Self::SixteenBit => "16-bit samples",
+            Self::AlphaChannel => "alpha channel",
+            Self::GrayAsRgb => "gray images stored as RGB",
+            Self::OneBitMask => "1-bit masks",
+            Self::ColourMask => "colour masks",
+            Self::AntiAliasedMask => "anti-aliased masks",
+            Self::JpegMask => "JPEG-compressed masks",
+            Self::EmptyMask => "masks of a single value",
+            Self::ZeroAnd255Mask => "0/255 masks",
+            Self::Classes => "classes",
+            Self::MissingClass => "class missing from a split",
+            Self::SameImageInTwoSplits => "same image in two splits",
+            Self::SimilarImageInTwoSplits => "nearly the same image in two splits",
+            Self::SameImageTwice => "same image twice",
+            Self::SplitOverlap => "name in two splits of a list",
+            Self::ListFile => "list file",
+        }
+    }
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is.
+    pub kind: Kind,
+    /// How much it matters.
+    pub severity: Severity,
+    /// The files that it is about, relative to the data set's folder.
+    pub files: Vec<String>,
+    /// What was found, what comes of it, and what to do.
+    pub message: String,
+}
+
+impl Finding {
+    /// A finding about these files.
+    pub fn new(severity: Severity, kind: Kind, files: Vec<String>, message: impl Into<String>) -> Self {
+        Self { kind, severity, files, message: message.into() }
+    }
+}

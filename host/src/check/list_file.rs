@@ -1,0 +1,205 @@
+//! List files and split files that lie about in data sets: they are not read for training, but what is wrong with them is said.
+//!
+//! Text lists have a sample on each line; YAML and JSON files have a list for each split.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use unet_shared::files::Split;
+use unet_shared::files::layout::{split_of, words};
+
+use super::finding::{Finding, Kind, Severity};
+
+/// The largest list that is read, in bytes.
+const LIST_BYTES_MAX: u64 = 64 << 20;
+
+/// What a list file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListFile {
+    /// Its name, as findings show it.
+    pub name: String,
+    /// The entries of each split; of a text list, those of the split that its name states.
+    pub splits: BTreeMap<Split, BTreeSet<String>>,
+    /// Lines, or entries, that name files.
+    pub entries: usize,
+    /// Entries with an absolute path, the first of them in full, and whether that file is there.
+    pub absolute: usize,
+    /// The first absolute path.
+    pub first_absolute: Option<String>,
+}
+
+/// Whether a file's extension is one of lists.
+pub fn has_list_extension(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    matches!(extension.as_deref(), Some("txt" | "csv" | "tsv" | "lst" | "yaml" | "yml" | "json"))
+}
+
+impl ListFile {
+    /// Reads a list; none where the file is too large, no text, or names no files and no splits.
+    pub fn read(path: &Path, name: String) -> Option<Self> {
+        if std::fs::metadata(path).ok()?.len() > LIST_BYTES_MAX {
+            return None;
+        }
+        let text = std::fs::read_to_string(path).ok()?;
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let stated = words(&super::stem(path)).iter().find_map(|word| split_of(word));
+        match extension.as_deref() {
+            Some("yaml" | "yml" | "json") => Self::of_splits(&text, name),
+            _ => Self::of_lines(&text, name, stated),
+        }
+    }
+
+    /// One sample a line: its image, and perhaps its mask.
+    fn of_lines(text: &str, name: String, split: Option<Split>) -> Option<Self> {
+        let mut list = Self { name, ..Self::default() };
+        for line in text.lines() {
+            let mut tokens = line.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|t| !t.is_empty());
+            let Some(first) = tokens.next().filter(|token| !token.starts_with('#')) else {
+                continue;
+            };
+            // Prose has words too; a list's line begins with a path, or with nothing but a name.
+            let named = is_file_name(first) || split.is_some() && tokens.clone().next().is_none();
+            if !named {
+                continue;
+            }
+            list.add(first, split);
+        }
+        (list.entries > 0).then_some(list)
+    }
+
+    /// Keys that are splits, each with a list. Brackets, quotes and dashes are skipped, so that YAML in both its styles and JSON are read.
+    fn of_splits(text: &str, name: String) -> Option<Self> {
+        let mut list = Self { name, ..Self::default() };
+        let mut split = None;
+        let spaced = text.replace(": ", " : ").replace(":\n", " :\n").replace("\":", "\" :");
+        let is_gap = |c: char| c.is_whitespace() || "[]{},\"'".contains(c);
+        let tokens: Vec<&str> = spaced.split(is_gap).filter(|token| !token.is_empty() && *token != "-").collect();
+        for (at, token) in tokens.iter().enumerate() {
+            if tokens.get(at + 1) == Some(&":") {
+                split = words(token).iter().find_map(|word| split_of(word));
+            } else if *token != ":" && split.is_some() {
+                list.add(token, split);
+            }
+        }
+        (list.entries > 0).then_some(list)
+    }
+
+    fn add(&mut self, entry: &str, split: Option<Split>) {
+        self.entries += 1;
+        if is_absolute(entry) {
+            self.absolute += 1;
+            self.first_absolute.get_or_insert_with(|| entry.to_owned());
+        }
+        if let Some(split) = split {
+            self.splits.entry(split).or_default().insert(entry.to_owned());
+        }
+    }
+}
+
+/// What is wrong with lists, each by itself and together.
+pub fn findings(lists: &[ListFile]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut splits: BTreeMap<Split, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
+    for list in lists {
+        if let Some(first) = &list.first_absolute {
+            let there = if Path::new(first).exists() { "is there" } else { "is not on this machine" };
+            let message = format!(
+                "{} of {} entries are absolute paths, the first is {first}, which {there}; lists are not read: lay the files out in \
+                 folders of splits",
+                list.absolute, list.entries
+            );
+            findings.push(Finding::new(Severity::Warning, Kind::ListFile, vec![list.name.clone()], message));
+        } else {
+            let message = format!(
+                "a list of {} entries; lists are not read: lay the files out in folders of splits to keep their split",
+                list.entries
+            );
+            findings.push(Finding::new(Severity::Info, Kind::ListFile, vec![list.name.clone()], message));
+        }
+        for (split, entries) in &list.splits {
+            let (names, files) = splits.entry(*split).or_default();
+            names.extend(entries.iter().map(String::as_str));
+            files.insert(&list.name);
+        }
+    }
+    let splits: Vec<_> = splits.into_iter().collect();
+    for (at, (split, (names, files))) in splits.iter().enumerate() {
+        for (other, (other_names, other_files)) in &splits[at + 1..] {
+            let shared: Vec<&str> = names.intersection(other_names).copied().collect();
+            if shared.is_empty() {
+                continue;
+            }
+            let shown = shared.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+            let more = if shared.len() > 10 { ", and more" } else { "" };
+            let message = format!("{} entries are in {split} and in {other}: {shown}{more}", shared.len());
+            let files = files.union(other_files).map(|&name| name.to_owned()).collect();
+            findings.push(Finding::new(Severity::Error, Kind::SplitOverlap, files, message));
+        }
+    }
+    findings
+}
+
+fn is_absolute(entry: &str) -> bool {
+    let bytes = entry.as_bytes();
+    entry.starts_with('/')
+        || entry.starts_with("\\\\")
+        || bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'/' | b'\\')
+}
+
+/// Whether a word is a path or a file's name: it has an image's extension.
+fn is_file_name(word: &str) -> bool {
+    let extension = Path::new(word).extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "tif" | "tiff" | "bmp" | "gif" | "mat"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Option<ListFile> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        ListFile::read(&path, name.into())
+    }
+
+    fn kinds(lists: &[ListFile]) -> Vec<(Kind, Severity)> {
+        findings(lists).into_iter().map(|finding| (finding.kind, finding.severity)).collect()
+    }
+
+    #[test]
+    fn absolute_paths_are_found() {
+        let list = read("train.txt", "/SegNet/a.png /SegNet/annot/a.png\nC:\\b.png\nc.png\n\n").unwrap();
+        assert_eq!((list.entries, list.absolute), (3, 2));
+        assert_eq!(kinds(&[list]), [(Kind::ListFile, Severity::Warning)]);
+    }
+
+    #[test]
+    fn overlap_within_a_split_file_is_found_in_each_style() {
+        let texts = [
+            ("a.yaml", "train: [2, 5, 28]\ntest: [1, 28]\nseed: [5, 1]\n"),
+            ("b.yml", "train:\n  - 2\n  - 28\ntest:\n  - 28\n  - 3\n"),
+            ("c.json", "{\"train\": [\"2\", \"28\"], \"test\":[\"28\"]}"),
+        ];
+        for (name, text) in texts {
+            let findings = findings(&[read(name, text).unwrap()]);
+            let overlap = findings.last().unwrap();
+            assert_eq!(overlap.kind, Kind::SplitOverlap, "{name}");
+            assert!(overlap.message.contains("1 entries are in train and in test: 28"), "{}", overlap.message);
+        }
+    }
+
+    #[test]
+    fn overlap_between_lists_is_found() {
+        let (train, val) = (read("train.txt", "a\nb\n").unwrap(), read("val.txt", "b\nc\n").unwrap());
+        assert!(kinds(&[train.clone(), val]).contains(&(Kind::SplitOverlap, Severity::Error)));
+        assert_eq!(kinds(&[train]), [(Kind::ListFile, Severity::Info)]);
+    }
+
+    #[test]
+    fn prose_and_settings_are_no_lists() {
+        assert_eq!(read("README.txt", "Pictures of a field.\nLicence: MIT, see a.png\n"), None);
+        assert_eq!(read("settings.yaml", "classes: [a, b]\nname: field\n"), None);
+        assert_eq!(read("broken.json", "{{{"), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! Findings about the values of masks.
+
+use std::path::Path;
+
+use unet_shared::files::LabelMap;
+use unet_shared::files::histogram::LabelHistogram;
+use unet_shared::label::LabelValue;
+
+use super::examine::{Examined, Unit};
+use super::finding::{Finding, Kind, Severity};
+
+/// Looks at every mask, and at what they hold together.
+pub fn findings(
+    units: &[Unit],
+    examined: &[Examined],
+    total: &LabelHistogram,
+    map: Option<&LabelMap>,
+    show: &dyn Fn(&Path) -> String,
+) -> Vec<Finding> {
+    use Severity::{Info, Warning};
+    let (mut one_bit, mut colour, mut palette, mut jpeg, mut alpha) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut soft: Vec<(String, usize, f64)> = Vec::new();
+    let mut single: Vec<(String, LabelValue)> = Vec::new();
+    let mut count = 0;
+    for (unit, facts) in units.iter().zip(examined) {
+        let (Some(path), Some(Ok((mask, _)))) = (&unit.mask, &facts.mask) else {
+            continue;
+        };
+        count += 1;
+        let name = show(path);
+        if let Some(value) = mask.single {
+            single.push((name.clone(), value));
+        }
+        if mask.source.lossy {
+            jpeg.push(name.clone());
+        } else if let Some((values, share)) = mask.between {
+            soft.push((name.clone(), values, share));
+        }
+        if mask.source.alpha {
+            alpha.push(name.clone());
+        }
+        if mask.source.palette {
+            palette.push(name);
+        } else if mask.colours {
+            colour.push(name);
+        } else if mask.source.bit_depth == 1 {
+            one_bit.push(name);
+        }
+    }
+    let joined = map.map_or(0, |map| map.joined.len());
+    let remedy = if joined > 0 {
+        "the values between are given to the class with the nearest value"
+    } else {
+        "save the masks without smoothing, or list the classes in dataset.toml with join_between = true"
+    };
+    let mut findings = Vec::new();
+    let mut add = |severity, kind, files: Vec<String>, message: String| {
+        if !files.is_empty() {
+            findings.push(Finding::new(severity, kind, files, message));
+        }
+    };
+    if !soft.is_empty() {
+        let most = soft.iter().map(|(_, values, _)| *values).max().unwrap_or(0);
+        let share = soft.iter().map(|(_, _, share)| *share).fold(0.0, f64::max) * 100.0;
+        let message = format!(
+            "anti-aliased or scaled mask: up to {most} values that occur only between areas, on up to {share:.2} % of the pixels; {remedy}"
+        );
+        add(Warning, Kind::AntiAliasedMask, soft.into_iter().map(|(name, ..)| name).collect(), message);
+    }
+    let message = format!("JPEG does not keep values: {} distinct values in all; {remedy}", total.values.len());
+    add(Warning, Kind::JpegMask, jpeg, message);
+    let colours = "RGB colours are the classes; each distinct colour becomes one, in sorted order";
+    add(Info, Kind::ColourMask, colour, colours.into());
+    let message = "palette mask: the palette's colours are the classes, not the indices".into();
+    add(Info, Kind::ColourMask, palette, message);
+    let message = "1-bit mask, read as 0 and 255; which of the two is the background is for you to know: some sets have it inverted";
+    add(Info, Kind::OneBitMask, one_bit, message.into());
+    add(Info, Kind::AlphaChannel, alpha, "mask with an alpha channel, opaque everywhere; it is dropped".into());
+    if is_zero_and_255(total) {
+        let message = "the masks hold 0 and 255 only: they become classes 0 and 1, and 255 is not ignored";
+        findings.push(Finding::new(Info, Kind::ZeroAnd255Mask, Vec::new(), message));
+    }
+    findings.extend(empty_masks(single, count));
+    if let Some(map) = map.filter(|map| map.classes.len() == 1) {
+        let message = format!("all masks hold one class, {}: there is nothing to tell apart", map.classes[0].name);
+        findings.push(Finding::new(Warning, Kind::Classes, Vec::new(), message));
+    }
+    findings
+}
+
+fn is_zero_and_255(total: &LabelHistogram) -> bool {
+    total.values.keys().eq(&[LabelValue::Gray(0), LabelValue::Gray(255)])
+}
+
+/// Masks of one value: often a background whose object was forgotten.
+fn empty_masks(single: Vec<(String, LabelValue)>, count: usize) -> Option<Finding> {
+    let mut values: Vec<LabelValue> = single.iter().map(|(_, value)| *value).collect();
+    values.sort();
+    values.dedup();
+    let shown: Vec<String> = values.iter().take(8).map(LabelValue::to_string).collect();
+    let files: Vec<String> = single.into_iter().map(|(name, _)| name).collect();
+    let message = format!(
+        "{} of {count} masks hold one value only ({}); was something left out?",
+        files.len(),
+        shown.join(", ")
+    );
+    (!files.is_empty()).then(|| Finding::new(Severity::Warning, Kind::EmptyMask, files, message))
+}

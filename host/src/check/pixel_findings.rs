@@ -1,0 +1,157 @@
+//! Findings about the pixels of images, and about images and masks that do not fit each other.
+
+use std::path::Path;
+
+use unet_shared::files::labels::same_shape;
+use unet_shared::image::PixelFormat;
+
+use super::examine::{Examined, ImageFacts, Unit};
+use super::finding::{Finding, Kind, Severity};
+
+/// 16-bit samples whose high byte stays below this leave a dark image of few levels.
+const HIGH_BYTE_DARK: u8 = 32;
+
+/// Looks at every unit.
+pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> String) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut groups = Groups::default();
+    for (unit, facts) in units.iter().zip(examined) {
+        for (path, error) in [
+            (&unit.image, facts.image.as_ref().and_then(|image| image.as_ref().err())),
+            (&unit.mask, facts.mask.as_ref().and_then(|mask| mask.as_ref().err())),
+        ] {
+            if let (Some(path), Some(error)) = (path, error) {
+                findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], error.clone()));
+            }
+        }
+        let mask = facts.mask.as_ref().and_then(|mask| mask.as_ref().ok()).map(|(mask, _)| mask);
+        if let (Some(path), Some(mask)) = (&unit.mask, mask) {
+            if let Some(really) = mask.really {
+                findings.push(wrong_extension(show(path), really));
+            }
+            if mask.source.bit_depth == 16 {
+                groups.deep_masks.push(show(path));
+            }
+            if mask.source.orientation != 1 {
+                groups.turned_masks.push(show(path));
+            }
+        }
+        let (Some(path), Some(Ok(image))) = (&unit.image, &facts.image) else {
+            continue;
+        };
+        let name = show(path);
+        if let Some(really) = image.really {
+            findings.push(wrong_extension(name.clone(), really));
+        }
+        if image.bit_depth == 16 {
+            if image.brightest < HIGH_BYTE_DARK { &mut groups.dark } else { &mut groups.deep }.push(name.clone());
+        }
+        if image.format == PixelFormat::Rgba8 {
+            groups.alpha.push(name.clone());
+        }
+        if image.gray_as_rgb {
+            groups.gray_as_rgb.push(name.clone());
+        }
+        let pair = unit.mask.as_deref().zip(mask.map(|mask| mask.size));
+        findings.extend(rotation(image, &name, pair, show));
+        if let Some((mask_path, size)) = pair.filter(|(_, size)| *size != image.size) {
+            findings.push(size_mismatch(image, name, size, show(mask_path)));
+        }
+    }
+    findings.extend(groups.findings());
+    findings
+}
+
+/// Files that share a finding.
+#[derive(Default)]
+struct Groups {
+    deep: Vec<String>,
+    dark: Vec<String>,
+    deep_masks: Vec<String>,
+    turned_masks: Vec<String>,
+    alpha: Vec<String>,
+    gray_as_rgb: Vec<String>,
+}
+
+impl Groups {
+    fn findings(self) -> Vec<Finding> {
+        use Severity::{Info, Warning};
+        let all = [
+            (Info, Kind::SixteenBit, self.deep, "16-bit image; its high byte is used"),
+            (
+                Warning,
+                Kind::SixteenBit,
+                self.dark,
+                "16-bit image whose samples use the low end only: its high byte, which is used, is nearly black; stretch \
+                 it to the full range",
+            ),
+            (Info, Kind::SixteenBit, self.deep_masks, "16-bit mask; its values are kept"),
+            (
+                Warning,
+                Kind::ExifRotation,
+                self.turned_masks,
+                "EXIF orientation of the mask is applied; it must fit the image as it is shown",
+            ),
+            (Info, Kind::AlphaChannel, self.alpha, "RGBA image; its alpha is not used"),
+            (Info, Kind::GrayAsRgb, self.gray_as_rgb, "three equal channels; one gray channel holds the same and is faster"),
+        ];
+        let filled = all.into_iter().filter(|(_, _, files, _)| !files.is_empty());
+        filled.map(|(severity, kind, files, message)| Finding::new(severity, kind, files, message)).collect()
+    }
+}
+
+fn wrong_extension(file: String, really: &str) -> Finding {
+    let message = format!("its content is {really}; it is read by its content");
+    Finding::new(Severity::Info, Kind::WrongExtension, vec![file], message)
+}
+
+/// What the EXIF orientation of an image means for its mask.
+fn rotation(
+    image: &ImageFacts,
+    name: &str,
+    mask: Option<(&Path, (usize, usize))>,
+    show: &dyn Fn(&Path) -> String,
+) -> Option<Finding> {
+    let how = match image.orientation {
+        2 => "mirrored left to right",
+        3 => "turned by 180 degrees",
+        4 => "mirrored top to bottom",
+        5 => "mirrored and turned by 270 degrees",
+        6 => "turned by 90 degrees clockwise",
+        7 => "mirrored and turned by 90 degrees",
+        8 => "turned by 270 degrees clockwise",
+        _ => return None,
+    };
+    let stored = if image.orientation >= 5 { (image.size.1, image.size.0) } else { image.size };
+    let mut files = vec![name.to_owned()];
+    let mut severity = Severity::Warning;
+    let fit = match mask {
+        None => "a mask must fit the turned image".to_owned(),
+        Some((path, size)) => {
+            files.push(show(path));
+            if same_shape(size, image.size) && same_shape(size, stored) {
+                "the mask must fit the turned image; its size fits both ways, so look at an overlay".to_owned()
+            } else if same_shape(size, image.size) {
+                severity = Severity::Info;
+                "the mask's size fits the turned image only, as it should".to_owned()
+            } else if same_shape(size, stored) {
+                severity = Severity::Error;
+                "the mask's size fits only the image as it is stored: turn the mask, or remove the orientation".to_owned()
+            } else {
+                "the mask's size fits neither way".to_owned()
+            }
+        }
+    };
+    let message = format!("EXIF orientation {} is applied: the image is {how}; {fit}", image.orientation);
+    Some(Finding::new(severity, Kind::ExifRotation, files, message))
+}
+
+fn size_mismatch(image: &ImageFacts, name: String, size: (usize, usize), mask: String) -> Finding {
+    let (severity, consequence) = if same_shape(image.size, size) {
+        (Severity::Warning, "of the same shape: the mask is scaled to the image by nearest neighbour")
+    } else {
+        (Severity::Error, "of another shape: training stops at this pair")
+    };
+    let message = format!("image {}x{}, mask {}x{}, {consequence}", image.size.0, image.size.1, size.0, size.1);
+    Finding::new(severity, Kind::SizeMismatch, vec![name, mask], message)
+}

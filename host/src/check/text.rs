@@ -1,0 +1,120 @@
+//! The report as lines for people; the whole of it is in the JSON.
+
+use std::fmt::Write;
+
+use super::finding::{Finding, Kind, Severity};
+use super::{CheckReport, ValueSummary};
+
+/// Findings of one kind that are shown.
+const FINDINGS_SHOWN: usize = 8;
+
+/// File names of one finding that are shown.
+const FILES_SHOWN: usize = 4;
+
+/// Values of masks that are shown.
+const VALUES_SHOWN: usize = 40;
+
+/// Sizes of images that are shown.
+const SIZES_SHOWN: usize = 5;
+
+/// The whole report, a line feed at its end.
+pub fn render(report: &CheckReport) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write_report(&mut text, report);
+    text
+}
+
+fn write_report(out: &mut String, report: &CheckReport) -> std::fmt::Result {
+    writeln!(out, "{}", report.root)?;
+    match report.layout {
+        Some(layout) => {
+            let pairs: Vec<String> = report.splits.iter().map(|s| format!("{} {}", s.split, s.pairs)).collect();
+            writeln!(out, "  layout  {layout}")?;
+            writeln!(out, "  pairs   {}", pairs.join(", "))?;
+        }
+        None => writeln!(out, "  layout  not accepted")?,
+    }
+    writeln!(out, "  files   {} images, {} masks", report.images, report.masks)?;
+    if !report.sizes.is_empty() {
+        let size = |s: &super::SizeSummary| format!("{}x{} ({})", s.width, s.height, s.images);
+        let shown: Vec<String> = report.sizes.iter().take(SIZES_SHOWN).map(size).collect();
+        let more = more(report.sizes.len(), SIZES_SHOWN, "sizes");
+        let formats: Vec<String> = report.formats.iter().map(|(format, count)| format!("{format} ({count})")).collect();
+        writeln!(out, "  sizes   {}{more}", shown.join(", "))?;
+        writeln!(out, "  pixels  {}", formats.join(", "))?;
+    }
+    write_values(out, report)?;
+    write_findings(out, report)
+}
+
+fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
+    if report.values.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  {:>8}  {:>8}  {:>6}  class", "value", "share", "masks")?;
+    // Of many values, those with the most pixels.
+    let mut shown: Vec<&ValueSummary> = report.values.iter().collect();
+    shown.sort_by(|a, b| b.share.total_cmp(&a.share));
+    shown.truncate(VALUES_SHOWN);
+    shown.sort_by_key(|value| value.value);
+    for value in shown {
+        let class = match value.class.and_then(|id| report.classes.get(usize::from(id))) {
+            Some(class) if class.name == value.value.to_string() => class.id.to_string(),
+            Some(class) => format!("{} {}", class.id, class.name),
+            None if value.ignored => "ignored".into(),
+            None => "none".into(),
+        };
+        let share = format!("{:.3} %", value.share * 100.0);
+        writeln!(out, "  {:>8}  {share:>8}  {:>6}  {class}", value.value.to_string(), value.masks)?;
+    }
+    let all = report.values.len() + report.values_omitted;
+    if all > VALUES_SHOWN {
+        writeln!(out, "  and {} values more, each rarer", all - VALUES_SHOWN)?;
+    }
+    if !report.classes.is_empty() && report.classes.len() < report.values.len() {
+        let classes = report.classes.iter().map(|c| format!("{} {} {:.3} %", c.id, c.name, c.share * 100.0));
+        writeln!(out, "  classes: {}", classes.collect::<Vec<_>>().join(", "))?;
+    }
+    Ok(())
+}
+
+fn write_findings(out: &mut String, report: &CheckReport) -> std::fmt::Result {
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Info));
+    writeln!(out, "\n{errors} errors, {warnings} warnings, {notes} notes")?;
+    let mut group: Option<(Severity, Kind)> = None;
+    let mut shown = 0;
+    for finding in &report.findings {
+        let this = (finding.severity, finding.kind);
+        if group != Some(this) {
+            (group, shown) = (Some(this), 0);
+        }
+        shown += 1;
+        if shown <= FINDINGS_SHOWN {
+            write_finding(out, finding)?;
+        } else if shown == FINDINGS_SHOWN + 1 {
+            let all = report.findings.iter().filter(|f| (f.severity, f.kind) == this).count();
+            writeln!(out, "         and {} more of this kind", all - FINDINGS_SHOWN)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "note",
+    };
+    writeln!(out, "{severity:>7}  {}: {}", finding.kind.words(), finding.message)?;
+    if !finding.files.is_empty() {
+        let shown = finding.files.iter().take(FILES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        writeln!(out, "         in {shown}{}", more(finding.files.len(), FILES_SHOWN, "files"))?;
+    }
+    Ok(())
+}
+
+fn more(all: usize, shown: usize, what: &str) -> String {
+    if all > shown { format!(" and {} {what} more", all - shown) } else { String::new() }
+}

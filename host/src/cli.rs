@@ -1,0 +1,108 @@
+//! The command line: one file a verb, and what they share.
+
+//CHECK mod check;
+mod compare;
+mod demo;
+mod export;
+mod package;
+mod predict;
+mod quantize;
+mod train;
+mod val;
+
+use serde::Serialize;
+use unet_host::error::HostError;
+use unet_host::run_dir::json;
+
+/// Trains U-Nets for semantic segmentation, and exports, quantizes and packs them for a board.
+///
+/// Exit codes: 0 success; 1 a check or comparison found a fault or difference; 2 bad usage, file or data; 3 backend or
+/// device not available; 4 could not write; 70 internal error.
+#[derive(Debug, clap::Parser)]
+#[command(name = "unet-host", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Threads that compute (default: one a core)
+    #[arg(long, global = true)]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// The whole path on a synthetic data set, from training to proven parity
+    Demo(demo::Demo),
+    /// Say what a data set holds and what is wrong with it
+    //CHECK Check(check::Check),
+    /// Train a U-Net on a data set, or go on with a run that was interrupted
+    Train(train::Train),
+    /// Score a run or a package on a labelled split, and write the evaluation record
+    Val(val::Val),
+    /// Predict masks of new images
+    Predict(predict::Predict),
+    /// Write a run's network as f32 ONNX, verified against burn
+    Export(export::Export),
+    /// Quantize an exported run to int8, calibrated on its training images
+    Quantize(quantize::Quantize),
+    /// Pack a quantized run into the one file that ships to a board
+    Package(package::Package),
+    /// Compare two evaluation records, to the last integer or within a drop of IoU
+    Compare(compare::Compare),
+}
+
+impl Arguments {
+    /// Runs the verb and returns the exit code.
+    ///
+    /// # Errors
+    /// Whatever stopped it.
+    pub fn run(self) -> Result<u8, HostError> {
+        if let Some(threads) = self.threads {
+            if threads == 0 {
+                return Err(HostError::Usage("--threads: expected at least 1, found 0".to_owned()));
+            }
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build_global()
+                .map_err(|error| HostError::Usage(format!("--threads {threads}: {error}")))?;
+        }
+        match self.verb {
+            Verb::Demo(verb) => verb.run(),
+            //CHECK Verb::Check(verb) => verb.run(),
+            Verb::Train(verb) => verb.run(),
+            Verb::Val(verb) => verb.run(),
+            Verb::Predict(verb) => verb.run(),
+            Verb::Export(verb) => verb.run(),
+            Verb::Quantize(verb) => verb.run(),
+            Verb::Package(verb) => verb.run(),
+            Verb::Compare(verb) => verb.run(),
+        }
+    }
+}
+
+/// An error with all that led to it, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Transparent errors repeat their cause.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Prints a report to standard output: as one JSON document, or as text for people.
+fn print<T: Serialize>(as_json: bool, report: &T, text: impl FnOnce() -> String) {
+    use std::io::Write as _;
+    let text = if as_json { json(report) } else { text() };
+    // A reader that closed the pipe has seen what it wanted.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// An IoU, or `none` where a class does not occur.
+fn ratio(value: Option<f64>) -> String {
+    value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"))
+}

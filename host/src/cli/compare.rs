@@ -1,0 +1,84 @@
+//! `unet-host compare A.json B.json`.
+
+use std::path::{Path, PathBuf};
+
+use unet_host::error::{HostError, exit};
+use unet_host::parity::{DropReport, Parity, compare, compare_within};
+use unet_shared::record::EvaluationRecord;
+
+/// Which records to compare, and how.
+#[derive(Debug, clap::Args)]
+pub struct Compare {
+    /// An evaluation record
+    first: PathBuf,
+    /// Another of the same data
+    second: PathBuf,
+    /// Hold the second record's IoU against the first's instead: no class, and not the mean, may fall by more
+    #[arg(long)]
+    max_drop: Option<f64>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Compare {
+    pub fn run(self) -> Result<u8, HostError> {
+        let (first, second) = (read(&self.first)?, read(&self.second)?);
+        let passed = match self.max_drop {
+            None => {
+                let parity = compare(&first, &second);
+                super::print(self.json, &parity, || text(&parity));
+                parity.equal
+            }
+            Some(max_drop) if max_drop.is_finite() && max_drop >= 0.0 => {
+                let report = compare_within(&first, &second, max_drop);
+                super::print(self.json, &report, || drop_text(&report));
+                report.within
+            }
+            Some(found) => {
+                return Err(HostError::Usage(format!("--max-drop: expected a number of at least 0, found {found}")));
+            }
+        };
+        Ok(if passed { exit::SUCCESS } else { exit::FOUND })
+    }
+}
+
+fn read(path: &Path) -> Result<EvaluationRecord, HostError> {
+    let bytes = std::fs::read(path).map_err(|source| HostError::Read { path: path.to_owned(), source })?;
+    EvaluationRecord::from_json(&bytes).map_err(|source| HostError::Record { path: path.to_owned(), source })
+}
+
+/// Differences that are printed; the rest is counted. JSON holds them all.
+const SHOWN: usize = 20;
+
+/// An exact comparison for people.
+pub fn text(parity: &Parity) -> String {
+    if parity.equal {
+        return format!("parity: equal, {} frames\n", parity.frames);
+    }
+    let count = parity.differences.len();
+    let mut text = format!("parity: NOT EQUAL, {count} differences over {} frames\n", parity.frames);
+    for difference in parity.differences.iter().take(SHOWN) {
+        text += &format!("  {difference}\n");
+    }
+    if count > SHOWN {
+        text += &format!("  and {} more\n", count - SHOWN);
+    }
+    text
+}
+
+fn drop_text(report: &DropReport) -> String {
+    let width = report.classes.iter().map(|c| c.class.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for difference in &report.differences {
+        text += &format!("not the same data: {difference}\n");
+    }
+    for class in &report.classes {
+        let drop = class.drop.map_or_else(|| "none".to_owned(), |d| format!("{d:+.4}"));
+        let (first, second) = (super::ratio(class.first), super::ratio(class.second));
+        let mark = if class.within { "" } else { "  TOO MUCH" };
+        text += &format!("  {:width$}  first {first}  second {second}  drop {drop}{mark}\n", class.class);
+    }
+    let verdict = if report.within { "within" } else { "NOT WITHIN" };
+    text + &format!("drop: {verdict} {}\n", report.max_drop)
+}

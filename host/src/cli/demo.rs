@@ -1,0 +1,190 @@
+//! `unet-host demo`: the whole path on a synthetic data set.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use unet_host::dataset::augment::Flips;
+use unet_host::dataset::synthetic::{SyntheticConfig, generate};
+use unet_host::error::{HostError, exit};
+use unet_host::parity::compare;
+use unet_host::quantize::Format;
+use unet_host::report::ReportTable;
+use unet_host::steps::report;
+use unet_host::steps::score::{EngineChoice, score_package, score_run};
+use unet_host::steps::train::{TrainOptions, finish, start};
+use unet_host::steps::{OpenRun, Weights, export, package, quantize};
+use unet_shared::files::{OpenOptions, Split};
+use unet_shared::record::EvaluationRecord;
+
+/// How the demo is run.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Where data set, run and package go; made anew each time
+    #[arg(long, default_value = "demo")]
+    output: PathBuf,
+    /// Seed of data set and training
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Passes over the training images
+    #[arg(long, default_value_t = 10)]
+    epochs: usize,
+    /// Images to train on; a quarter as many validate
+    #[arg(long, default_value_t = 160)]
+    images: usize,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the demo came to.
+#[derive(Debug, Serialize)]
+struct Report {
+    mean_iou_f32_burn: Option<f64>,
+    mean_iou_f32_tract: Option<f64>,
+    mean_iou_int8_host: Option<f64>,
+    mean_iou_int8_edge: Option<f64>,
+    /// What ran as the edge: its program, or its library in this program.
+    edge: String,
+    parity_equal: bool,
+    frames: usize,
+    package: PathBuf,
+    report: PathBuf,
+    seconds: f64,
+}
+
+/// Marks a folder that a demo made, so that no other folder is ever emptied.
+const MARK: &str = ".unet-demo";
+
+impl Demo {
+    pub fn run(self) -> Result<u8, HostError> {
+        let begin = Instant::now();
+        clear(&self.output)?;
+        let data = self.output.join("data");
+        let config = SyntheticConfig {
+            seed: self.seed,
+            train: self.images,
+            val: (self.images / 4).max(1),
+            ..SyntheticConfig::default()
+        };
+        generate(&data, &config)?;
+        let options = TrainOptions {
+            runs: self.output.join("runs"),
+            name: Some("demo".to_owned()),
+            seed: self.seed,
+            base: 8,
+            depth: 3,
+            epochs: self.epochs,
+            flips: Flips { horizontal: true, vertical: true },
+            ..TrainOptions::new(data.clone())
+        };
+        let run = start(&options)?;
+        let (_, burn) = finish(&run, &mut super::train::Watcher::new(self.epochs))?;
+        let exported = export::export(&run, Weights::Best)?;
+        eprint!("{}", super::export::text(&exported));
+        let quantized = quantize::quantize(&run, Format::Qlinear, super::quantize::CALIBRATION_IMAGES)?;
+        eprint!("{}", super::quantize::text(&quantized));
+        let packed = package::package(&run, None)?;
+        eprint!("{}", super::package::text(&packed));
+        let tract = score_run(&run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
+        let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None)?;
+        let (edge, edge_is) = edge_record(&self.output, &packed.path, &data)?;
+        let parity = compare(&host, &edge);
+        let records = [("f32 by burn", &burn), ("f32 by tract", &tract), ("int8 by host", &host), ("int8 by edge", &edge)];
+        show(&run, &records, &super::compare::text(&parity))?;
+        let report = Report {
+            mean_iou_f32_burn: burn.confusion.mean_iou(),
+            mean_iou_f32_tract: tract.confusion.mean_iou(),
+            mean_iou_int8_host: host.confusion.mean_iou(),
+            mean_iou_int8_edge: edge.confusion.mean_iou(),
+            edge: edge_is,
+            parity_equal: parity.equal,
+            frames: parity.frames,
+            package: packed.path,
+            report: run.dir.report(),
+            seconds: begin.elapsed().as_secs_f64(),
+        };
+        super::print(self.json, &report, || {
+            format!(
+                "mean IoU f32 by burn:   {}\nmean IoU f32 by tract:  {}\nmean IoU int8 by host:  {}\n\
+                 mean IoU int8 by edge:  {} ({})\n{}package: {}\nreport: {}\n{}\n",
+                super::ratio(report.mean_iou_f32_burn),
+                super::ratio(report.mean_iou_f32_tract),
+                super::ratio(report.mean_iou_int8_host),
+                super::ratio(report.mean_iou_int8_edge),
+                report.edge,
+                super::compare::text(&parity),
+                report.package.display(),
+                report.report.display(),
+                report::duration(report.seconds),
+            )
+        });
+        Ok(if parity.equal && exported.verified { exit::SUCCESS } else { exit::FOUND })
+    }
+}
+
+/// Empties the folder of an earlier demo. A folder that is not one is left alone.
+fn clear(output: &Path) -> Result<(), HostError> {
+    let failed = |source| HostError::Write { path: output.to_owned(), source };
+    if output.exists() {
+        let is_empty = std::fs::read_dir(output).map_err(failed)?.next().is_none();
+        if !is_empty && !output.join(MARK).is_file() {
+            return Err(HostError::Usage(format!(
+                "{}: expected an empty folder or that of an earlier demo; choose another --output",
+                output.display()
+            )));
+        }
+        std::fs::remove_dir_all(output).map_err(failed)?;
+    }
+    std::fs::create_dir_all(output).map_err(failed)?;
+    std::fs::write(output.join(MARK), b"").map_err(failed)
+}
+
+/// The package scored as a board does: by the program `unet-edge` where it was built beside this one, else by its
+/// library in this program.
+fn edge_record(output: &Path, package: &Path, data: &Path) -> Result<(EvaluationRecord, String), HostError> {
+    let beside = std::env::current_exe().ok().map(|exe| exe.with_file_name("unet-edge")).filter(|exe| exe.is_file());
+    let Some(program) = beside else {
+        let record = score_package(package, data, &OpenOptions::default(), Split::Val)?;
+        return Ok((record, "its library".to_owned()));
+    };
+    let path = output.join("record_edge.json");
+    let status = std::process::Command::new(&program)
+        .arg("evaluate")
+        .args([package, data])
+        .arg("--output")
+        .arg(&path)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .map_err(|source| HostError::Read { path: program.clone(), source })?;
+    if !status.success() {
+        return Err(HostError::Usage(format!("{}: evaluate ended with {status}", program.display())));
+    }
+    let bytes = std::fs::read(&path).map_err(|source| HostError::Read { path: path.clone(), source })?;
+    let record = EvaluationRecord::from_json(&bytes).map_err(|source| HostError::Record { path, source })?;
+    Ok((record, program.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()))
+}
+
+/// Writes the report anew, with the engines side by side.
+fn show(run: &OpenRun, records: &[(&str, &EvaluationRecord)], parity: &str) -> Result<(), HostError> {
+    let rows = records
+        .iter()
+        .map(|(name, record)| {
+            let confusion = &record.confusion;
+            vec![
+                (*name).to_owned(),
+                super::ratio(confusion.mean_iou()),
+                super::ratio(confusion.pixel_accuracy()),
+                format!("{:.2}", record.timing.median_ms),
+            ]
+        })
+        .collect();
+    let columns = ["engine", "mean IoU", "pixel accuracy", "ms a frame"];
+    let table = ReportTable {
+        title: "From training to the board".to_owned(),
+        note: parity.trim_end().to_owned(),
+        columns: columns.map(str::to_owned).to_vec(),
+        rows,
+    };
+    report::write(run, records[0].1, vec![table])
+}

@@ -1,0 +1,38 @@
+//! `unet-host package RUN`.
+
+use std::path::PathBuf;
+
+use unet_host::error::{HostError, exit};
+use unet_host::steps::{OpenRun, package};
+
+/// What to pack.
+#[derive(Debug, clap::Args)]
+pub struct Package {
+    /// The run's folder
+    run: PathBuf,
+    /// The package to write (default: NAME.unet in the run's folder)
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Package {
+    pub fn run(self) -> Result<u8, HostError> {
+        let report = package::package(&OpenRun::open(&self.run)?, self.output.as_deref())?;
+        super::print(self.json, &report, || text(&report));
+        Ok(exit::SUCCESS)
+    }
+}
+
+/// The report for people.
+pub fn text(report: &package::PackageReport) -> String {
+    format!(
+        "package: {} ({} bytes, {} golden vectors passed)\nsha256: {}\n",
+        report.path.display(),
+        report.bytes,
+        report.golden,
+        report.digest,
+    )
+}

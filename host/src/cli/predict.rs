@@ -1,0 +1,216 @@
+//! `unet-host predict RUN IMAGES --output DIR`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use unet_edge::package::Package;
+use unet_edge::segmenter::{Int8Segmenter, Segmenter};
+use unet_host::error::{HostError, exit};
+use unet_host::progress::Progress;
+use unet_host::report::panel::{OVERLAY_ALPHA, Panel, overlay, panel};
+use unet_host::report::save_png;
+use unet_host::run_dir::RunDir;
+use unet_host::steps::predict::{Predictor, frame_iou, mask_picture, picture};
+use unet_host::steps::score::{EngineChoice, segmenter};
+use unet_host::steps::{OpenRun, Weights};
+use unet_shared::files::{Sample, decode_image, decode_label, dataset::list_images, labels::encode_label};
+use unet_shared::label::{LabelTable, LabelValue};
+use unet_shared::preprocess::Preprocess;
+
+/// What to predict.
+#[derive(Debug, clap::Args)]
+pub struct Predict {
+    /// A run's folder, or a package
+    subject: PathBuf,
+    /// An image, or a folder of images
+    images: PathBuf,
+    /// Where masks, overlays and panels go; made when it is not there
+    #[arg(long)]
+    output: PathBuf,
+    /// A folder of labels of the same names: then the panels show them, and each frame gets an IoU
+    #[arg(long)]
+    truth: Option<PathBuf>,
+    /// What computes a run's predictions; a package is always int8
+    #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
+    engine: EngineChoice,
+    /// Which of the run's weights
+    #[arg(long, value_enum, default_value_t = Weights::Best)]
+    weights: Weights,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was predicted of one image.
+#[derive(Debug, Serialize)]
+struct Predicted {
+    name: String,
+    mask: PathBuf,
+    overlay: PathBuf,
+    panel: PathBuf,
+    /// Share of the pixels of each class.
+    shares: Vec<f64>,
+    mean_iou: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    images: Vec<Predicted>,
+    /// Images that could not be predicted, and why.
+    failed: Vec<String>,
+}
+
+/// A network with what its masks mean.
+struct Subject {
+    segmenter: Box<dyn Segmenter>,
+    preprocess: Preprocess,
+    table: LabelTable,
+    palette: Vec<[u8; 3]>,
+}
+
+impl Predict {
+    fn subject(&self) -> Result<Subject, HostError> {
+        if RunDir::is_run(&self.subject) {
+            let run = OpenRun::open(&self.subject)?;
+            let (segmenter, _) = segmenter(&run, self.engine, self.weights)?;
+            let palette = run.palette();
+            return Ok(Subject { segmenter, preprocess: run.config.preprocess, table: run.table, palette });
+        }
+        let package = Package::read(&self.subject)?;
+        let manifest = &package.manifest;
+        Ok(Subject {
+            segmenter: Box::new(Int8Segmenter::load(&package)?),
+            preprocess: manifest.preprocess,
+            table: manifest.label_table()?,
+            palette: manifest.classes.iter().map(|class| class.color).collect(),
+        })
+    }
+
+    pub fn run(self) -> Result<u8, HostError> {
+        let Subject { segmenter, preprocess, table, palette } = self.subject()?;
+        let samples = list_images(&self.images)?;
+        let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
+        let mut predictor = Predictor::new(segmenter, preprocess)?;
+        for folder in ["masks", "overlays", "panels"] {
+            let path = self.output.join(folder);
+            std::fs::create_dir_all(&path).map_err(|source| HostError::Write { path, source })?;
+        }
+        let progress = Progress::new("predict", samples.len() as u64, "images");
+        let mut report = Report { images: vec![], failed: vec![] };
+        for sample in &samples {
+            let truth = truths.iter().find(|t| t.name == sample.name).map(|t| t.image.as_path());
+            match one(sample, truth, &mut predictor, &table, &palette, &self.output) {
+                Ok(predicted) => report.images.push(predicted),
+                // One broken image does not cost the others; a full disk does.
+                Err(error) if error.exit_code() == exit::BAD_INPUT => report.failed.push(super::chain(&error)),
+                Err(error) => return Err(error),
+            }
+            progress.inc(1);
+        }
+        progress.finish();
+        super::print(self.json, &report, || text(&report));
+        Ok(if report.failed.is_empty() { exit::SUCCESS } else { exit::FOUND })
+    }
+}
+
+fn one(
+    sample: &Sample,
+    truth: Option<&Path>,
+    predictor: &mut Predictor,
+    table: &LabelTable,
+    palette: &[[u8; 3]],
+    output: &Path,
+) -> Result<Predicted, HostError> {
+    let image = decode_image(&sample.image)?;
+    let (width, height) = (image.width, image.height);
+    let prediction = predictor.predict(&image)?;
+    let truth = truth
+        .map(|path| {
+            let label = decode_label(path)?;
+            if (label.width, label.height) != (width, height) {
+                let (label, path) = (format!("{}x{}", label.width, label.height), path.display());
+                return Err(HostError::Usage(format!("{path}: expected {width}x{height} as its image, found {label}")));
+            }
+            encode_label(label, table).map_err(|error| HostError::Usage(format!("{}: {error}", path.display())))
+        })
+        .transpose()?;
+    let mean_iou = truth.as_deref().map(|truth| frame_iou(truth, &prediction, predictor.classes())).transpose()?;
+    let mean_iou = mean_iou.flatten();
+    let shares = (0..predictor.classes())
+        .map(|class| {
+            prediction.iter().filter(|&&p| usize::from(p) == class).count() as f64 / prediction.len().max(1) as f64
+        })
+        .collect();
+    let path = |folder: &str| output.join(folder).join(format!("{}.png", sample.name));
+    let (mask_path, overlay_path, panel_path) = (path("masks"), path("overlays"), path("panels"));
+    write_labels(&mask_path, &prediction, (width, height), table)?;
+    let (picture, mask) = (picture(&image), mask_picture(prediction, width, height));
+    save_png(&overlay_path, &overlay(&picture, &mask, palette, OVERLAY_ALPHA)?)?;
+    let truth = truth.map(|truth| mask_picture(truth, width, height));
+    let score = mean_iou.map_or_else(String::new, |iou| format!("IoU {iou:.3}"));
+    let shown = Panel {
+        image: &picture,
+        truth: truth.as_ref(),
+        prediction: &mask,
+        palette,
+        name: &sample.name,
+        score: &score,
+    };
+    save_png(&panel_path, &panel(&shown)?)?;
+    Ok(Predicted {
+        name: sample.name.clone(),
+        mask: mask_path,
+        overlay: overlay_path,
+        panel: panel_path,
+        shares,
+        mean_iou,
+    })
+}
+
+/// Writes a mask with the data set's own label values: gray, or colours where a class's value is a colour.
+fn write_labels(path: &Path, mask: &[u8], size: (usize, usize), table: &LabelTable) -> Result<(), HostError> {
+    let values: Vec<Option<LabelValue>> = (0..=255).map(|id| table.value_of(id)).collect();
+    let value = |id: u8| values[usize::from(id)].unwrap_or(LabelValue::Gray(u16::from(id)));
+    let (width, height) = (size.0 as u32, size.1 as u32);
+    let encoded = |picture: image::DynamicImage| {
+        let mut bytes = std::io::Cursor::new(vec![]);
+        picture
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .map_err(|error| HostError::Usage(format!("{}: {error}", path.display())))?;
+        unet_edge::atomic_file::write(path, bytes.get_ref())
+            .map_err(|source| HostError::Write { path: path.to_owned(), source })
+    };
+    let wrong = || HostError::Usage(format!("{}: expected a value a pixel", path.display()));
+    let colours = values.iter().flatten().any(|v| matches!(v, LabelValue::Rgb(_)));
+    let wide = values.iter().flatten().any(|v| matches!(v, LabelValue::Gray(g) if *g > 255));
+    if colours {
+        let bytes = mask.iter().flat_map(|&id| match value(id) {
+            LabelValue::Rgb(rgb) => rgb,
+            LabelValue::Gray(gray) => [gray.min(255) as u8; 3],
+        });
+        let picture = image::RgbImage::from_raw(width, height, bytes.collect()).ok_or_else(wrong)?;
+        return encoded(picture.into());
+    }
+    let gray = mask.iter().map(|&id| match value(id) {
+        LabelValue::Gray(gray) => gray,
+        LabelValue::Rgb(_) => 0,
+    });
+    if wide {
+        let picture = image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_raw(width, height, gray.collect());
+        return encoded(picture.ok_or_else(wrong)?.into());
+    }
+    let picture = image::GrayImage::from_raw(width, height, gray.map(|v| v as u8).collect()).ok_or_else(wrong)?;
+    encoded(picture.into())
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for image in &report.images {
+        let iou = image.mean_iou.map_or_else(String::new, |iou| format!("  mean IoU {iou:.4}"));
+        text += &format!("{}  {}{iou}\n", image.name, image.panel.display());
+    }
+    for failure in &report.failed {
+        text += &format!("failed: {failure}\n");
+    }
+    text
+}

@@ -1,0 +1,86 @@
+//! `unet-host val RUN` and `unet-host val PACKAGE --data DATA`.
+
+use std::path::PathBuf;
+
+use unet_host::error::{HostError, exit};
+use unet_host::run_dir::{RunDir, json};
+use unet_host::steps::score::{EngineChoice, score_package, score_run};
+use unet_host::steps::{OpenRun, Weights};
+use unet_shared::files::{OpenOptions, Split};
+use unet_shared::record::EvaluationRecord;
+
+/// What to score, on what, by what.
+#[derive(Debug, clap::Args)]
+pub struct Val {
+    /// A run's folder, or a package
+    subject: PathBuf,
+    /// The data set (default: the one that the run was trained on)
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Which split: train, val or test
+    #[arg(long, default_value_t = Split::Val)]
+    split: Split,
+    /// What computes: a run's f32 network by burn or by tract, or its int8 network; a package is always int8
+    #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
+    engine: EngineChoice,
+    /// Which of the run's weights
+    #[arg(long, value_enum, default_value_t = Weights::Best)]
+    weights: Weights,
+    /// Share of the pairs that is the validation split of a package's data where its folders do not say
+    #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
+    val_ratio: f64,
+    /// Seed of that split
+    #[arg(long, default_value_t = OpenOptions::default().seed)]
+    split_seed: u64,
+    /// Write the evaluation record here
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Print the evaluation record as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Val {
+    pub fn run(self) -> Result<u8, HostError> {
+        let record = if RunDir::is_run(&self.subject) {
+            let run = OpenRun::open(&self.subject)?;
+            score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
+        } else if self.subject.is_file() {
+            let Some(data) = &self.data else {
+                return Err(HostError::Usage("a package is scored on --data DATA; it was not given".to_owned()));
+            };
+            let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
+            score_package(&self.subject, data, &options, self.split)?
+        } else {
+            let path = self.subject.display();
+            return Err(HostError::Usage(format!("{path}: expected the folder of a run, or a package")));
+        };
+        if let Some(path) = &self.output {
+            unet_edge::atomic_file::write(path, json(&record).as_bytes())
+                .map_err(|source| HostError::Write { path: path.clone(), source })?;
+        }
+        super::print(self.json, &record, || text(&record));
+        Ok(exit::SUCCESS)
+    }
+}
+
+/// A record for people.
+pub fn text(record: &EvaluationRecord) -> String {
+    let confusion = &record.confusion;
+    let mut text = format!(
+        "{}: {} frames of {} {}, mean IoU {}, pixel accuracy {}\n",
+        record.engine,
+        record.frames.len(),
+        record.dataset,
+        record.split,
+        super::ratio(confusion.mean_iou()),
+        super::ratio(confusion.pixel_accuracy()),
+    );
+    let width = record.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (class, name) in record.classes.iter().enumerate() {
+        let (iou, dice) = (super::ratio(confusion.iou(class)), super::ratio(confusion.dice(class)));
+        text += &format!("  {name:width$}  IoU {iou}  Dice {dice}  pixels {}\n", confusion.truth_pixels(class));
+    }
+    text += &format!("  {:.1} ms a frame (median)\n", record.timing.median_ms);
+    text
+}

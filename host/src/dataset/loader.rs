@@ -1,0 +1,212 @@
+//! Decodes and preprocesses samples on threads of its own, ahead of the training step, and keeps what fits a bound.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, OnceLock};
+
+use unet_shared::files::dataset::Sample;
+use unet_shared::files::labels::{PairError, load_pair};
+use unet_shared::label::LabelTable;
+use unet_shared::mask::mask_to_input;
+use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};
+
+/// A sample as training and validation read it.
+#[derive(Debug)]
+pub struct Item {
+    /// The preprocessed image, `[C, H, W]` of u8.
+    pub planes: Vec<u8>,
+    /// The mask in the model's geometry, `[H, W]` class ids.
+    pub mask: Vec<u8>,
+    /// The mask at the label's own size, for counting; only where it was asked for.
+    pub truth: Option<Truth>,
+}
+
+/// A mask at the label's own size.
+#[derive(Debug)]
+pub struct Truth {
+    /// Class ids, row by row.
+    pub mask: Vec<u8>,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Where the image lies in the model's input.
+    pub placement: Placement,
+}
+
+impl Item {
+    fn bytes(&self) -> u64 {
+        (self.planes.len() + self.mask.len() + self.truth.as_ref().map_or(0, |t| t.mask.len())) as u64
+    }
+}
+
+/// A sample that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its files do not decode, do not fit each other, or hold an unknown label value.
+    #[error("sample {name} cannot be loaded")]
+    Pair {
+        /// The sample's name.
+        name: String,
+        /// What is wrong with its files.
+        #[source]
+        source: Box<PairError>,
+    },
+    /// It cannot be brought to the model's input.
+    #[error("sample {name} cannot be brought to the model's input")]
+    Preprocess {
+        /// The sample's name.
+        name: String,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// How a [`Loader`] works.
+#[derive(Clone, Copy, Debug)]
+pub struct LoaderOptions {
+    /// Bytes of decoded samples to keep; the rest is decoded anew in each epoch.
+    pub cache_bytes: u64,
+    /// Number of decoding threads.
+    pub workers: usize,
+    /// Whether items carry the mask at the label's own size.
+    pub with_truth: bool,
+}
+
+/// Loads the samples of one split.
+#[derive(Debug)]
+pub struct Loader {
+    samples: Vec<Sample>,
+    table: LabelTable,
+    preprocess: Preprocess,
+    options: LoaderOptions,
+    cached: Vec<OnceLock<Arc<Item>>>,
+    cached_bytes: AtomicU64,
+}
+
+impl Loader {
+    /// A loader over `samples`.
+    ///
+    /// # Errors
+    /// When the preprocessing is not sound.
+    pub fn new(
+        samples: Vec<Sample>,
+        table: LabelTable,
+        preprocess: Preprocess,
+        options: LoaderOptions,
+    ) -> Result<Self, PreprocessError> {
+        preprocess.validate()?;
+        let cached = samples.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { samples, table, preprocess, options, cached, cached_bytes: AtomicU64::new(0) })
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The samples.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Calls `consume` with each sample of `order` in that order, while the next are decoded on other threads. It stops
+    /// at the first error, the loader's or `consume`'s.
+    ///
+    /// # Errors
+    /// The first one.
+    pub fn for_each<E: From<LoadError>>(
+        &self,
+        order: &[usize],
+        mut consume: impl FnMut(usize, Arc<Item>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let workers = self.options.workers.clamp(1, order.len().max(1));
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(2 * workers);
+            for _ in 0..workers {
+                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                scope.spawn(move || {
+                    let mut preprocessor = None;
+                    while !stop.load(Ordering::Relaxed) {
+                        let position = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(&sample) = order.get(position) else { break };
+                        let loaded = self.item(sample, &mut preprocessor);
+                        if sender.send((position, loaded)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let result = in_order(&receiver, order, &mut consume);
+            stop.store(true, Ordering::Relaxed);
+            drop(receiver);
+            result
+        })
+    }
+
+    fn item(&self, sample: usize, preprocessor: &mut Option<Preprocessor>) -> Result<Arc<Item>, LoadError> {
+        if let Some(item) = self.cached[sample].get() {
+            return Ok(item.clone());
+        }
+        let item = Arc::new(self.load(sample, preprocessor)?);
+        let bytes = item.bytes();
+        if self.cached_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.options.cache_bytes {
+            // Whoever was first is kept; both hold the same bytes.
+            let _ = self.cached[sample].set(item.clone());
+        } else {
+            self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        Ok(item)
+    }
+
+    fn load(&self, sample: usize, preprocessor: &mut Option<Preprocessor>) -> Result<Item, LoadError> {
+        let sample = &self.samples[sample];
+        let pair = |source| LoadError::Pair { name: sample.name.clone(), source: Box::new(source) };
+        let loaded = load_pair(sample, &self.table).map_err(pair)?;
+        let (width, height) = (loaded.width, loaded.height);
+        let fail = |source: Box<dyn std::error::Error + Send + Sync>| LoadError::Preprocess {
+            name: sample.name.clone(),
+            source,
+        };
+        let preprocessor = match preprocessor {
+            Some(preprocessor) => preprocessor,
+            None => preprocessor.insert(Preprocessor::new(self.preprocess).map_err(|e| fail(e.into()))?),
+        };
+        let mut planes = vec![0; self.preprocess.input_len()];
+        let placement = preprocessor.run(&loaded.image.view(), &mut planes).map_err(|e| fail(e.into()))?;
+        let mut mask = vec![0; (self.preprocess.width * self.preprocess.height) as usize];
+        mask_to_input(&loaded.mask, width, height, &self.preprocess, &mut mask).map_err(|e| fail(e.into()))?;
+        let truth = self.options.with_truth.then_some(Truth { mask: loaded.mask, width, height, placement });
+        Ok(Item { planes, mask, truth })
+    }
+}
+
+/// Brings what the workers send, in whatever order, back into order.
+fn in_order<E: From<LoadError>>(
+    receiver: &Receiver<(usize, Result<Arc<Item>, LoadError>)>,
+    order: &[usize],
+    consume: &mut impl FnMut(usize, Arc<Item>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut early = BTreeMap::new();
+    for (position, &sample) in order.iter().enumerate() {
+        let loaded = loop {
+            if let Some(loaded) = early.remove(&position) {
+                break loaded;
+            }
+            // The workers end only after they have sent every position, so the channel holds what is missing.
+            let Ok((found, loaded)) = receiver.recv() else { return Ok(()) };
+            early.insert(found, loaded);
+        };
+        consume(sample, loaded?)?;
+    }
+    Ok(())
+}

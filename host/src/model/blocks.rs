@@ -1,0 +1,175 @@
+//! The parts that a U-Net is made of: convolution with batch norm and ReLU, and the two ways of upsampling.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::rng::Rng;
+
+/// A convolution whose weights come from `rng`: normal with variance `2 / fan_in` (He et al. 2015, eq. 10), bias zero.
+///
+/// `kernel` is 1 or 3; a 3x3 one is padded by 1 so that the size stays.
+pub(crate) fn conv2d(
+    channels_in: usize,
+    channels_out: usize,
+    kernel: usize,
+    bias: bool,
+    rng: &mut Rng,
+    device: &Device,
+) -> Conv2d {
+    let mut conv = Conv2dConfig::new([channels_in, channels_out], [kernel, kernel])
+        .with_padding(PaddingConfig2d::Explicit(kernel / 2, kernel / 2, kernel / 2, kernel / 2))
+        .with_bias(bias)
+        .with_initializer(Initializer::Zeros)
+        .init(device);
+    let fan_in = channels_in * kernel * kernel;
+    let deviation = (2.0 / fan_in as f32).sqrt();
+    let weights: Vec<f32> = (0..channels_out * fan_in).map(|_| rng.normal_f32() * deviation).collect();
+    conv.weight = Param::from_data(TensorData::new(weights, [channels_out, channels_in, kernel, kernel]), device);
+    conv
+}
+
+/// 3x3 convolution without bias, batch norm, ReLU. The size of the image stays.
+#[derive(Module, Debug)]
+pub struct ConvBlock {
+    /// The convolution; its bias would be undone by the batch norm.
+    pub conv: Conv2d,
+    /// The batch norm behind it.
+    pub norm: BatchNorm,
+}
+
+impl ConvBlock {
+    /// A block with fresh weights from `rng`.
+    pub fn new(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
+        Self {
+            conv: conv2d(channels_in, channels_out, 3, false, rng, device),
+            norm: BatchNormConfig::new(channels_out).init(device),
+        }
+    }
+
+    /// `[N, channels_in, H, W]` to `[N, channels_out, H, W]`.
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        relu(self.norm.forward(self.conv.forward(input)))
+    }
+}
+
+/// Two [`ConvBlock`]s: one level of the encoder or of the decoder, or the bottleneck.
+#[derive(Module, Debug)]
+pub struct DoubleConv {
+    /// From the level's input channels to its own.
+    pub first: ConvBlock,
+    /// From its own channels to its own.
+    pub second: ConvBlock,
+}
+
+impl DoubleConv {
+    /// Two blocks with fresh weights from `rng`.
+    pub fn new(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
+        Self {
+            first: ConvBlock::new(channels_in, channels_out, rng, device),
+            second: ConvBlock::new(channels_out, channels_out, rng, device),
+        }
+    }
+
+    /// `[N, channels_in, H, W]` to `[N, channels_out, H, W]`.
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.second.forward(self.first.forward(input))
+    }
+}
+
+/// Doubles height and width and halves the channels, then batch norm and ReLU.
+///
+/// With a 3x3 convolution the input is first enlarged to its nearest neighbours. With a 1x1 convolution that has four
+/// times the channels, depth-to-space spreads them over the 2x2 grid: exactly a 2x2 transposed convolution of stride 2.
+#[derive(Module, Debug)]
+pub struct UpBlock {
+    /// 3x3 to `channels_out`, or 1x1 to `4 * channels_out`.
+    pub conv: Conv2d,
+    /// The batch norm on `channels_out`.
+    pub norm: BatchNorm,
+}
+
+impl UpBlock {
+    /// Nearest neighbours, then a 3x3 convolution.
+    pub fn nearest(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
+        Self {
+            conv: conv2d(channels_in, channels_out, 3, false, rng, device),
+            norm: BatchNormConfig::new(channels_out).init(device),
+        }
+    }
+
+    /// The 2x2 up-convolution as 1x1 convolution and depth-to-space.
+    pub fn up_convolution(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
+        Self {
+            conv: conv2d(channels_in, 4 * channels_out, 1, false, rng, device),
+            norm: BatchNormConfig::new(channels_out).init(device),
+        }
+    }
+
+    /// Whether this is the 2x2 up-convolution.
+    pub fn is_up_convolution(&self) -> bool {
+        self.conv.kernel_size == [1, 1]
+    }
+
+    /// `[N, channels_in, H, W]` to `[N, channels_out, 2 H, 2 W]`.
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let enlarged = if self.is_up_convolution() {
+            depth_to_space(self.conv.forward(input))
+        } else {
+            let [_, _, height, width] = input.dims();
+            let options =
+                InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
+            self.conv.forward(interpolate(input, options))
+        };
+        relu(self.norm.forward(enlarged))
+    }
+}
+
+/// `[N, 4 C, H, W]` to `[N, C, 2 H, 2 W]` in ONNX's order DCR: channel `(2 y + x) C + c` goes to place `(y, x)` of the
+/// 2x2 grid of channel `c`.
+pub fn depth_to_space(input: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    let out = channels / 4;
+    input
+        .reshape([batch, 2, 2, out, height, width])
+        .permute([0, 3, 4, 1, 5, 2])
+        .reshape([batch, out, 2 * height, 2 * width])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::test_device;
+
+    #[test]
+    fn depth_to_space_spreads_four_channels_over_the_grid() {
+        let input = Tensor::<4>::from_data(TensorData::new(vec![1f32, 2., 3., 4.], [1, 4, 1, 1]), &test_device());
+        let output: Vec<f32> = depth_to_space(input).into_data().try_into_vec().unwrap();
+        assert_eq!(output, [1., 2., 3., 4.]);
+        let input = Tensor::<4>::from_data(
+            TensorData::new((0..8).map(|v| v as f32).collect::<Vec<_>>(), [1, 8, 1, 1]),
+            &test_device(),
+        );
+        // Channel 0 holds the even values (c = 0), channel 1 the odd ones.
+        let output: Vec<f32> = depth_to_space(input).into_data().try_into_vec().unwrap();
+        assert_eq!(output, [0., 2., 4., 6., 1., 3., 5., 7.]);
+    }
+
+    #[test]
+    fn initial_weights_are_the_seeds_and_have_the_stated_spread() {
+        let device = test_device();
+        let weights = |seed| -> Vec<f32> {
+            conv2d(8, 64, 3, false, &mut Rng::new(seed), &device).weight.val().into_data().try_into_vec().unwrap()
+        };
+        assert_eq!(weights(1), weights(1));
+        assert_ne!(weights(1), weights(2));
+        let values = weights(1);
+        let variance = values.iter().map(|v| f64::from(v * v)).sum::<f64>() / values.len() as f64;
+        // 4608 draws: the standard error of a normal's variance is sqrt(2 / 4608) = 2 % of it.
+        assert!((variance * 72.0 / 2.0 - 1.0).abs() < 0.1, "variance {variance}");
+    }
+}

@@ -1,0 +1,164 @@
+//! The U-Net itself (Ronneberger et al. 2015, with batch norm and padded convolutions) and its configuration.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::blocks::{DoubleConv, UpBlock, conv2d};
+use crate::rng::Rng;
+
+/// How the decoder doubles height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Upsampling {
+    /// Nearest neighbours, then a 3x3 convolution.
+    Nearest,
+    /// A 2x2 up-convolution of stride 2, as 1x1 convolution and depth-to-space: a ninth of the multiplications.
+    UpConvolution,
+}
+
+/// What a U-Net is built from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UNetConfig {
+    /// Channels of the first level; each level below has twice as many.
+    pub base: usize,
+    /// Number of times that the encoder halves height and width.
+    pub depth: usize,
+    /// Channels of the image: 1 or 3.
+    pub channels: usize,
+    /// Number of classes, which is the number of logits a pixel.
+    pub classes: usize,
+    /// How the decoder enlarges.
+    pub upsampling: Upsampling,
+}
+
+impl UNetConfig {
+    /// Height and width of the input must be multiples of this.
+    pub fn size_multiple(&self) -> usize {
+        1 << self.depth
+    }
+
+    /// Says what is wrong with the configuration, if anything is.
+    pub fn validate(&self) -> Result<(), String> {
+        if !(1..=1024).contains(&self.base) {
+            return Err(format!("base channels must lie in 1..=1024, found {}", self.base));
+        }
+        if !(1..=7).contains(&self.depth) {
+            return Err(format!("depth must lie in 1..=7, found {}", self.depth));
+        }
+        if ![1, 3].contains(&self.channels) {
+            return Err(format!("channels must be 1 or 3, found {}", self.channels));
+        }
+        if !(2..=255).contains(&self.classes) {
+            return Err(format!("a model needs 2 to 255 classes, found {}", self.classes));
+        }
+        Ok(())
+    }
+
+    /// A network with fresh weights: the same `seed` gives the same weights on every backend.
+    pub fn init(&self, seed: u64, device: &Device) -> UNet {
+        let rng = &mut Rng::from_parts(&[seed, INITIAL_WEIGHTS_STREAM]);
+        let width = |level: usize| self.base << level;
+        let mut channels = self.channels;
+        let mut encoder = Vec::with_capacity(self.depth);
+        for level in 0..self.depth {
+            encoder.push(DoubleConv::new(channels, width(level), rng, device));
+            channels = width(level);
+        }
+        let bottleneck = DoubleConv::new(channels, width(self.depth), rng, device);
+        let (mut up, mut decoder) = (Vec::with_capacity(self.depth), Vec::with_capacity(self.depth));
+        for level in (0..self.depth).rev() {
+            up.push(match self.upsampling {
+                Upsampling::Nearest => UpBlock::nearest(width(level + 1), width(level), rng, device),
+                Upsampling::UpConvolution => UpBlock::up_convolution(width(level + 1), width(level), rng, device),
+            });
+            decoder.push(DoubleConv::new(2 * width(level), width(level), rng, device));
+        }
+        let head = conv2d(self.base, self.classes, 1, true, rng, device);
+        UNet { encoder, pool: MaxPool2dConfig::new([2, 2]).init(), bottleneck, up, decoder, head }
+    }
+}
+
+/// Separates the draws of initial weights from the other uses of one seed.
+const INITIAL_WEIGHTS_STREAM: u64 = 0x57e1_6875;
+
+/// A U-Net: encoder, bottleneck, decoder with skips, and a 1x1 convolution to logits.
+#[derive(Module, Debug)]
+pub struct UNet {
+    /// One entry a level, from full size downwards; its output is the level's skip.
+    pub encoder: Vec<DoubleConv>,
+    /// 2x2 max-pooling between levels.
+    pub pool: MaxPool2d,
+    /// The level of the smallest size.
+    pub bottleneck: DoubleConv,
+    /// One entry a level, from the smallest size upwards.
+    pub up: Vec<UpBlock>,
+    /// One entry a level, from the smallest size upwards; takes the skip and the enlarged tensor, in that order.
+    pub decoder: Vec<DoubleConv>,
+    /// 1x1 convolution to the logits.
+    pub head: Conv2d,
+}
+
+impl UNet {
+    /// Images `[N, channels, H, W]` to logits `[N, classes, H, W]`; H and W are multiples of `2^depth`.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let mut skips = Vec::with_capacity(self.encoder.len());
+        let mut x = images;
+        for level in &self.encoder {
+            let skip = level.forward(x);
+            x = self.pool.forward(skip.clone());
+            skips.push(skip);
+        }
+        x = self.bottleneck.forward(x);
+        for ((up, decoder), skip) in self.up.iter().zip(&self.decoder).zip(skips.into_iter().rev()) {
+            x = decoder.forward(Tensor::cat(vec![skip, up.forward(x)], 1));
+        }
+        self.head.forward(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::test_device;
+
+    fn config(upsampling: Upsampling) -> UNetConfig {
+        UNetConfig { base: 4, depth: 2, channels: 3, classes: 5, upsampling }
+    }
+
+    #[test]
+    fn logits_have_the_images_size_and_a_channel_a_class() {
+        for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
+            let model = config(upsampling).init(1, &test_device());
+            let logits = model.forward(Tensor::zeros([2, 3, 12, 8], &test_device()));
+            assert_eq!(logits.dims(), [2, 5, 12, 8]);
+        }
+    }
+
+    #[test]
+    fn parameters_are_as_many_as_by_hand() {
+        // encoder 3-4-4, 4-8-8; bottleneck 8-16-16; up 16-8, 8-4; decoder 16-8-8, 8-4-4; all 3x3, two norm values a channel.
+        let convolutions = 9 * (3 * 4 + 4 * 4 + 4 * 8 + 8 * 8 + 8 * 16 + 16 * 16 + 16 * 8 + 16 * 8 + 8 * 8 + 8 * 4 + 8 * 4 + 4 * 4);
+        let norms = 2 * (4 + 4 + 8 + 8 + 16 + 16 + 8 + 8 + 8 + 4 + 4 + 4);
+        let head = 4 * 5 + 5;
+        let running = norms;
+        let model = config(Upsampling::Nearest).init(1, &test_device());
+        assert_eq!(model.num_params(), convolutions + norms + head + running);
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_built_is_said() {
+        let good = config(Upsampling::Nearest);
+        assert!(good.validate().is_ok());
+        for bad in [
+            UNetConfig { base: 0, ..good.clone() },
+            UNetConfig { depth: 8, ..good.clone() },
+            UNetConfig { channels: 2, ..good.clone() },
+            UNetConfig { classes: 1, ..good.clone() },
+        ] {
+            assert!(bad.validate().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The comparison of two evaluation records: equal to the last integer, or, for records of unlike arithmetic, within a
+//! drop of IoU a class.
+
+use serde::Serialize;
+use unet_shared::digest::Digest;
+use unet_shared::record::{EvaluationRecord, FrameRecord};
+
+/// The stages of a frame in the order in which one leads to the next, and where a record holds each.
+const STAGES: [(&str, fn(&FrameRecord) -> Digest); 6] = [
+    ("decoded pixels", |f| f.pixels),
+    ("encoded label", |f| f.label),
+    ("preprocessed bytes", |f| f.input),
+    ("logits", |f| f.logits),
+    ("mask", |f| f.mask),
+    ("prediction at the label's size", |f| f.prediction),
+];
+
+/// One thing in which two records differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "difference", rename_all = "snake_case")]
+pub enum Difference {
+    /// They are of different models, data sets, splits or classes.
+    Subject {
+        /// Which of these.
+        what: String,
+        /// What the first record says.
+        first: String,
+        /// What the second says.
+        second: String,
+    },
+    /// A frame is in one of them only.
+    Frame {
+        /// Its name.
+        name: String,
+        /// `first` or `second`: which has it.
+        only_in: String,
+    },
+    /// A stage of a frame gave other bytes.
+    Stage {
+        /// The frame's name.
+        frame: String,
+        /// The first stage that differs; the later ones follow from it.
+        stage: String,
+    },
+    /// A count of the confusion matrix is another.
+    Count {
+        /// Name of the true class.
+        truth: String,
+        /// Name of the predicted class.
+        prediction: String,
+        /// Pixels in the first record.
+        first: u64,
+        /// Pixels in the second record.
+        second: u64,
+    },
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Subject { what, first, second } => write!(f, "{what}: {first} in the first, {second} in the second"),
+            Self::Frame { name, only_in } => write!(f, "frame {name} is in the {only_in} record only"),
+            Self::Stage { frame, stage } => write!(f, "frame {frame}: {stage} differ"),
+            Self::Count { truth, prediction, first, second } => {
+                write!(f, "pixels of {truth} predicted as {prediction}: {first} in the first, {second} in the second")
+            }
+        }
+    }
+}
+
+/// What an exact comparison found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Parity {
+    /// Frames that both records hold.
+    pub frames: usize,
+    /// Whether every integer is equal.
+    pub equal: bool,
+    /// Every difference, the subjects first, then the frames in order, then the counts.
+    pub differences: Vec<Difference>,
+}
+
+/// Compares every integer of two records.
+pub fn compare(first: &EvaluationRecord, second: &EvaluationRecord) -> Parity {
+    let mut differences = subjects(first, second);
+    if first.model != second.model {
+        let (first, second) = (first.model.to_string(), second.model.to_string());
+        differences.push(Difference::Subject { what: "sha256 of the model".to_owned(), first, second });
+    }
+    let mut frames = 0;
+    for a in &first.frames {
+        let Some(b) = second.frames.iter().find(|b| b.name == a.name) else {
+            differences.push(Difference::Frame { name: a.name.clone(), only_in: "first".to_owned() });
+            continue;
+        };
+        frames += 1;
+        if (a.width, a.height) != (b.width, b.height) {
+            let what = format!("size of frame {}", a.name);
+            let (first, second) = (format!("{}x{}", a.width, a.height), format!("{}x{}", b.width, b.height));
+            differences.push(Difference::Subject { what, first, second });
+        }
+        if let Some((stage, _)) = STAGES.iter().find(|(_, digest)| digest(a) != digest(b)) {
+            differences.push(Difference::Stage { frame: a.name.clone(), stage: (*stage).to_owned() });
+        }
+    }
+    for b in second.frames.iter().filter(|b| first.frames.iter().all(|a| a.name != b.name)) {
+        differences.push(Difference::Frame { name: b.name.clone(), only_in: "second".to_owned() });
+    }
+    let classes = first.confusion.classes();
+    if classes == second.confusion.classes() {
+        let name = |class: usize| first.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+        for (cell, (&a, &b)) in first.confusion.counts().iter().zip(second.confusion.counts()).enumerate() {
+            if a != b {
+                let (truth, prediction) = (name(cell / classes), name(cell % classes));
+                differences.push(Difference::Count { truth, prediction, first: a, second: b });
+            }
+        }
+    }
+    Parity { frames, equal: differences.is_empty(), differences }
+}
+
+fn subjects(first: &EvaluationRecord, second: &EvaluationRecord) -> Vec<Difference> {
+    let pairs = [
+        ("data set", first.dataset.clone(), second.dataset.clone()),
+        ("split", first.split.clone(), second.split.clone()),
+        ("classes", first.classes.join(", "), second.classes.join(", ")),
+        ("number of classes", first.confusion.classes().to_string(), second.confusion.classes().to_string()),
+    ];
+    let differing = pairs.into_iter().filter(|(_, a, b)| a != b);
+    differing.map(|(what, first, second)| Difference::Subject { what: what.to_owned(), first, second }).collect()
+}
+
+/// IoU of one class, or their mean, in two records.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Drop {
+    /// Name of the class.
+    pub class: String,
+    /// IoU in the first record; none for a class that does not occur.
+    pub first: Option<f64>,
+    /// IoU in the second record.
+    pub second: Option<f64>,
+    /// The first minus the second: what was lost.
+    pub drop: Option<f64>,
+    /// Whether it is at most the largest drop allowed.
+    pub within: bool,
+}
+
+/// What a comparison within a drop found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DropReport {
+    /// The largest drop allowed.
+    pub max_drop: f64,
+    /// Whether the data are the same and every class and the mean stay within it.
+    pub within: bool,
+    /// Each class, then the mean.
+    pub classes: Vec<Drop>,
+    /// In what the records are not of the same data: then no drop means anything.
+    pub differences: Vec<Difference>,
+}
+
+/// Compares the IoU of a record, `second`, with that of a better arithmetic, `first`, over the same data.
+pub fn compare_within(first: &EvaluationRecord, second: &EvaluationRecord, max_drop: f64) -> DropReport {
+    let mut differences = subjects(first, second);
+    // Same frames, same labels: all that the two must share.
+    let labels = |record: &EvaluationRecord| -> Vec<(String, Digest)> {
+        record.frames.iter().map(|f| (f.name.clone(), f.label)).collect()
+    };
+    if labels(first) != labels(second) {
+        let (first, second) = (first.frames.len().to_string(), second.frames.len().to_string());
+        differences.push(Difference::Subject { what: "frames and labels".to_owned(), first, second });
+    }
+    let row = |class: String, first: Option<f64>, second: Option<f64>| {
+        let drop = first.zip(second).map(|(first, second)| first - second);
+        // A class that only one of them knows was found where there is none: its IoU there is 0.
+        let lost = first.unwrap_or(0.0) - second.unwrap_or(0.0);
+        Drop { class, first, second, drop, within: lost <= max_drop }
+    };
+    let (a, b) = (&first.confusion, &second.confusion);
+    let mut classes: Vec<Drop> = first
+        .classes
+        .iter()
+        .enumerate()
+        .map(|(class, name)| row(name.clone(), a.iou(class), b.iou(class)))
+        .collect();
+    classes.push(row("mean".to_owned(), a.mean_iou(), b.mean_iou()));
+    let within = differences.is_empty() && classes.iter().all(|c| c.within);
+    DropReport { max_drop, within, classes, differences }
+}
+
+#[cfg(test)]
+mod tests {
+    use unet_shared::metrics::OwnedConfusion;
+    use unet_shared::record::{RECORD_VERSION, Timing};
+
+    use super::*;
+
+    fn record() -> EvaluationRecord {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let frame = |name: &str| FrameRecord {
+            name: name.to_owned(),
+            width: 4,
+            height: 2,
+            pixels: digest("pixels"),
+            label: digest("label"),
+            input: digest("input"),
+            logits: digest("logits"),
+            mask: digest("mask"),
+            prediction: digest("prediction"),
+            milliseconds: 1.0,
+        };
+        EvaluationRecord {
+            version: RECORD_VERSION,
+            program: "p".to_owned(),
+            engine: "e".to_owned(),
+            machine: "m".to_owned(),
+            model: digest("model"),
+            package: None,
+            dataset: "d".to_owned(),
+            split: "val".to_owned(),
+            classes: vec!["sky".to_owned(), "road".to_owned()],
+            frames: vec![frame("a"), frame("b")],
+            confusion: OwnedConfusion::from_counts(vec![6, 2, 1, 7], 2).unwrap(),
+            timing: Timing::default(),
+        }
+    }
+
+    #[test]
+    fn equal_records_are_equal_whatever_their_times_and_programs() {
+        let mut other = record();
+        other.frames[0].milliseconds = 99.0;
+        other.program = "another".to_owned();
+        let parity = compare(&record(), &other);
+        assert!(parity.equal && parity.frames == 2, "{parity:?}");
+    }
+
+    #[test]
+    fn the_first_stage_that_differs_is_named() {
+        let mut other = record();
+        other.frames[1].logits = Digest::of(b"other");
+        other.frames[1].mask = Digest::of(b"other");
+        let parity = compare(&record(), &other);
+        let stage = Difference::Stage { frame: "b".to_owned(), stage: "logits".to_owned() };
+        assert_eq!(parity.differences, [stage]);
+        assert!(!parity.equal);
+    }
+
+    #[test]
+    fn a_missing_frame_and_a_count_are_differences() {
+        let mut other = record();
+        other.frames.remove(0);
+        other.confusion = OwnedConfusion::from_counts(vec![6, 2, 2, 6], 2).unwrap();
+        let texts: Vec<String> = compare(&record(), &other).differences.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "frame a is in the first record only",
+                "pixels of road predicted as sky: 1 in the first, 2 in the second",
+                "pixels of road predicted as road: 7 in the first, 6 in the second",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_drop_is_held_against_each_class_and_the_mean() {
+        let mut other = record();
+        // IoU of sky falls from 6/9 to 5/9, of road from 7/10 to 7/11.
+        other.confusion = OwnedConfusion::from_counts(vec![5, 3, 1, 7], 2).unwrap();
+        let report = compare_within(&record(), &other, 0.10);
+        assert!(!report.within);
+        assert_eq!(report.classes.iter().map(|c| c.within).collect::<Vec<_>>(), [false, true, true]);
+        assert!(compare_within(&record(), &other, 0.12).within);
+        // What is gained is no drop.
+        assert!(compare_within(&other, &record(), 0.0).within);
+    }
+
+    #[test]
+    fn other_labels_make_a_drop_meaningless() {
+        let mut other = record();
+        other.frames[0].label = Digest::of(b"other");
+        assert!(!compare_within(&record(), &other, 1.0).within);
+    }
+}

@@ -1,0 +1,172 @@
+//! What calibration sees of one tensor: a histogram that grows with its range, and the quantization chosen from it.
+
+use unet_shared::quantization::Quantization;
+
+/// Number of bins on either side of zero; even, so that the range can be doubled by merging two bins into one.
+const BINS: usize = 2048;
+
+/// Clipping points that are tried, as shares of the observed range.
+const CLIP_CANDIDATES: std::ops::RangeInclusive<u32> = 20..=100;
+
+/// Histogram of the values of a tensor, negative and positive ones in bins of one width.
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    /// Width of a bin; 0 until a value other than zero was seen.
+    width: f32,
+    negative: Vec<u64>,
+    positive: Vec<u64>,
+    minimum: f32,
+    maximum: f32,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { width: 0.0, negative: vec![0; BINS], positive: vec![0; BINS], minimum: 0.0, maximum: 0.0 }
+    }
+}
+
+impl Histogram {
+    /// Counts the values in. Zero always lies in the range.
+    pub fn add(&mut self, values: &[f32]) {
+        let largest = values.iter().filter(|v| v.is_finite()).fold(0f32, |most, v| most.max(v.abs()));
+        if largest > 0.0 && self.width == 0.0 {
+            self.width = largest / BINS as f32;
+        }
+        while largest > self.width * BINS as f32 {
+            self.width *= 2.0;
+            for side in [&mut self.negative, &mut self.positive] {
+                for k in 0..BINS / 2 {
+                    side[k] = side[2 * k] + side[2 * k + 1];
+                }
+                side[BINS / 2..].fill(0);
+            }
+        }
+        if self.width == 0.0 {
+            self.positive[0] += values.len() as u64;
+            return;
+        }
+        for &value in values.iter().filter(|v| v.is_finite()) {
+            let bin = ((value.abs() / self.width) as usize).min(BINS - 1);
+            if value < 0.0 {
+                self.negative[bin] += 1;
+            } else {
+                self.positive[bin] += 1;
+            }
+            self.minimum = self.minimum.min(value);
+            self.maximum = self.maximum.max(value);
+        }
+    }
+
+    /// Counts another tensor's values in, one that must share its quantization with this.
+    pub fn merge(&mut self, other: &Self) {
+        if other.width == 0.0 {
+            self.positive[0] += other.positive[0];
+            return;
+        }
+        let centres = |side: &[u64], sign: f32| {
+            side.iter()
+                .enumerate()
+                .filter(|(_, n)| **n > 0)
+                .map(|(k, &n)| (sign * (k as f32 + 0.5) * other.width, n))
+                .collect::<Vec<_>>()
+        };
+        let bins = [centres(&other.negative, -1.0), centres(&other.positive, 1.0)].concat();
+        self.add(&[other.minimum, other.maximum]);
+        for (centre, count) in bins {
+            let bin = ((centre.abs() / self.width) as usize).min(BINS - 1);
+            let side = if centre < 0.0 { &mut self.negative } else { &mut self.positive };
+            side[bin] += count;
+        }
+    }
+
+    /// The whole observed range as an u8 quantization: nothing seen is clipped.
+    pub fn full_range(&self) -> Quantization {
+        quantization(self.minimum, self.maximum)
+    }
+
+    /// The u8 quantization with the least squared error over the histogram, among clips of the observed range.
+    pub fn least_error(&self) -> Quantization {
+        CLIP_CANDIDATES
+            .map(|percent| {
+                let share = percent as f32 / 100.0;
+                let candidate = quantization(self.minimum * share, self.maximum * share);
+                (self.squared_error(&candidate), candidate)
+            })
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map_or_else(|| self.full_range(), |(_, best)| best)
+    }
+
+    /// Sum over the values of the squared distance to what the quantization makes of them. Within the range a value's
+    /// error is uniform in a step, so its square is a twelfth of the step's; beyond it the distance to the border counts.
+    fn squared_error(&self, quantization: &Quantization) -> f64 {
+        let low = -(quantization.zero_point as f64) * f64::from(quantization.scale);
+        let high = (255 - quantization.zero_point) as f64 * f64::from(quantization.scale);
+        let rounding = f64::from(quantization.scale).powi(2) / 12.0;
+        let error = |value: f64, count: u64| {
+            let beyond = (value - high).max(low - value).max(0.0);
+            count as f64 * if beyond > 0.0 { beyond * beyond } else { rounding }
+        };
+        let centre = |k: usize| (k as f64 + 0.5) * f64::from(self.width);
+        // Zero is always exact, and after a ReLU about half of the values are zero; bin 0 is not counted as an error.
+        let positive: f64 = self.positive.iter().enumerate().skip(1).map(|(k, &n)| error(centre(k), n)).sum();
+        let negative: f64 = self.negative.iter().enumerate().map(|(k, &n)| error(-centre(k), n)).sum();
+        positive + negative
+    }
+}
+
+/// The u8 quantization that maps `minimum <= 0` and `maximum >= 0` to the ends of 0..=255, zero exactly representable.
+fn quantization(minimum: f32, maximum: f32) -> Quantization {
+    let (minimum, maximum) = (minimum.min(0.0), maximum.max(0.0));
+    let scale = (maximum - minimum) / 255.0;
+    if !scale.is_normal() {
+        return Quantization { scale: 1.0 / 255.0, zero_point: 0 };
+    }
+    Quantization { scale, zero_point: (-minimum / scale).round_ties_even() as i32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_full_range_maps_its_ends_to_the_ends() {
+        let mut histogram = Histogram::default();
+        histogram.add(&[-1.0, 0.5, 1.55]);
+        let q = histogram.full_range();
+        assert!((q.scale - 0.01).abs() < 1e-7);
+        assert_eq!(q.zero_point, 100);
+    }
+
+    #[test]
+    fn a_tensor_of_zeros_has_a_quantization() {
+        let mut histogram = Histogram::default();
+        histogram.add(&[0.0; 10]);
+        assert_eq!(histogram.least_error(), Quantization { scale: 1.0 / 255.0, zero_point: 0 });
+    }
+
+    #[test]
+    fn one_far_outlier_is_clipped_and_an_even_spread_is_not() {
+        let mut spread: Vec<f32> = (0..100_000).map(|k| k as f32 / 100_000.0).collect();
+        let mut even = Histogram::default();
+        even.add(&spread);
+        assert!(even.least_error().scale > 0.98 / 255.0, "{:?}", even.least_error());
+        spread.push(3.0);
+        let mut outlier = Histogram::default();
+        outlier.add(&spread);
+        assert!(outlier.least_error().scale < 1.5 / 255.0, "{:?}", outlier.least_error());
+        assert_eq!(outlier.full_range().scale, 3.0 / 255.0);
+    }
+
+    #[test]
+    fn growing_and_merging_lose_no_value() {
+        let mut one = Histogram::default();
+        one.add(&[0.001, 0.002]);
+        one.add(&[-7.0, 5.0]);
+        let mut two = Histogram::default();
+        two.add(&[-0.5, 20.0]);
+        one.merge(&two);
+        // The merge adds both ends once more, to set the range.
+        assert_eq!(one.positive.iter().chain(&one.negative).sum::<u64>(), 4 + 2 + 2);
+        assert_eq!((one.minimum, one.maximum), (-7.0, 20.0));
+    }
+}

@@ -1,0 +1,198 @@
+//! Writes a calibrated graph as int8 ONNX: weights symmetric s8 a channel, activations u8, bias i32.
+
+use tract_onnx::pb::tensor_proto::DataType;
+use unet_shared::quantization::Quantization;
+
+use super::calibrate::Calibration;
+use crate::export::float_onnx::{conv_attributes, push_moving};
+use crate::export::graph::{Convolution, Graph, GraphError, INPUT_NAME, Node, OUTPUT_NAME, Operator};
+use crate::export::onnx::{OnnxBuilder, int};
+
+/// How an int8 model is written down. Both hold the same numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// `QLinearConv`: integer operators, what the edge runs.
+    Qlinear,
+    /// `DequantizeLinear`, `Conv`, `QuantizeLinear`: what TensorRT and OpenVINO read.
+    Qdq,
+}
+
+/// An int8 model as a file, with what a manifest says of its ends.
+#[derive(Clone, Debug)]
+pub struct QuantizedModel {
+    /// The ONNX file.
+    pub bytes: Vec<u8>,
+    /// Quantization of the u8 input.
+    pub input: Quantization,
+    /// Quantization of the u8 logits.
+    pub output: Quantization,
+}
+
+/// Weights and bias of a convolution in integers.
+#[derive(Clone, Debug, PartialEq)]
+struct IntegerConvolution {
+    weight: Vec<i8>,
+    /// One scale an output channel.
+    scale: Vec<f32>,
+    bias: Vec<i32>,
+}
+
+/// Largest magnitude that a bias may take; leaves the accumulator's other half to the products.
+const BIAS_MAX: f64 = (1u32 << 30) as f64;
+
+/// Symmetric quantization a channel: `scale = max |w| / 127`, widened where the bias, whose scale is
+/// `x_scale * scale`, would not fit.
+fn quantize_convolution(conv: &Convolution, x_scale: f32) -> IntegerConvolution {
+    let a_channel = conv.weight.len() / conv.channels_out;
+    let mut integer = IntegerConvolution { weight: vec![], scale: vec![], bias: vec![] };
+    for (weights, &bias) in conv.weight.chunks_exact(a_channel).zip(&conv.bias) {
+        let largest = weights.iter().fold(0f32, |most, w| most.max(w.abs()));
+        let for_bias = (f64::from(bias.abs()) / (f64::from(x_scale) * BIAS_MAX)) as f32;
+        let scale = (largest / 127.0).max(for_bias).max(f32::MIN_POSITIVE * 1e6);
+        integer.weight.extend(weights.iter().map(|w| (w / scale).round_ties_even().clamp(-127.0, 127.0) as i8));
+        integer.scale.push(scale);
+        integer.bias.push((f64::from(bias) / (f64::from(x_scale) * f64::from(scale))).round_ties_even() as i32);
+    }
+    integer
+}
+
+/// Writes the model: input `image` u8 `[1, C, H, W]`, output `logits` u8 `[1, K, H, W]`.
+///
+/// # Errors
+/// When the graph does not fit together.
+pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Result<QuantizedModel, GraphError> {
+    let shapes = graph.shapes()?;
+    let mut onnx = OnnxBuilder::new("unet-int8");
+    let batch = |[c, h, w]: [usize; 3]| [1, c, h, w];
+    onnx.input(INPUT_NAME, DataType::Uint8, batch(shapes[0]));
+    onnx.output(OUTPUT_NAME, DataType::Uint8, batch(shapes[graph.nodes.len()]));
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let output = graph.tensor_name(index + 1);
+        let inputs: Vec<&str> = node.inputs.iter().map(|&i| graph.tensor_name(i)).collect();
+        let Operator::Conv(conv) = &node.operator else {
+            match format {
+                Format::Qlinear => push_moving(&mut onnx, &node.operator, &inputs, output),
+                Format::Qdq => push_moving_qdq(&mut onnx, node, &inputs, output, calibration.tensors[index + 1]),
+            }
+            continue;
+        };
+        let (x, y) = (calibration.tensors[node.inputs[0]], calibration.tensors[index + 1]);
+        let names = Parameters::push(&mut onnx, &node.name, conv, x, y);
+        match format {
+            Format::Qlinear => names.push_qlinear(&mut onnx, conv, inputs[0], output),
+            Format::Qdq => names.push_qdq(&mut onnx, conv, inputs[0], output),
+        }
+    }
+    Ok(QuantizedModel {
+        bytes: onnx.into_bytes(),
+        input: calibration.tensors[0],
+        output: calibration.tensors[graph.nodes.len()],
+    })
+}
+
+/// A node that only moves values, between the pairs that the readers of this form look for. Both ends share one
+/// quantization, so the values that come out are those that went in.
+fn push_moving_qdq(onnx: &mut OnnxBuilder, node: &Node, inputs: &[&str], output: &str, shared: Quantization) {
+    let scale = onnx.floats(format!("{}.scale", node.name), &[], &[shared.scale]);
+    let zero = onnx.bytes(format!("{}.zero_point", node.name), &[], &[shared.zero_point as u8]);
+    let dequantized: Vec<String> =
+        (0..inputs.len()).map(|k| format!("{output}.input_{k}.dequantized")).collect();
+    for (input, name) in inputs.iter().zip(&dequantized) {
+        onnx.node("DequantizeLinear", &[input, &scale, &zero], name, vec![]);
+    }
+    let names: Vec<&str> = dequantized.iter().map(String::as_str).collect();
+    let moved = format!("{output}.moved");
+    push_moving(onnx, &node.operator, &names, &moved);
+    onnx.node("QuantizeLinear", &[&moved, &scale, &zero], output, vec![]);
+}
+
+/// Names of the constants of one quantized convolution.
+struct Parameters {
+    x_scale: String,
+    x_zero: String,
+    weight: String,
+    weight_scale: String,
+    y_scale: String,
+    y_zero: String,
+    bias: String,
+    /// `x_scale * weight_scale` a channel.
+    bias_scale: Vec<f32>,
+}
+
+impl Parameters {
+    fn push(onnx: &mut OnnxBuilder, name: &str, conv: &Convolution, x: Quantization, y: Quantization) -> Self {
+        let integer = quantize_convolution(conv, x.scale);
+        let shape = [conv.channels_out, conv.channels_in, conv.kernel[0], conv.kernel[1]];
+        let channels = &shape[..1];
+        Self {
+            x_scale: onnx.floats(format!("{name}.x_scale"), &[], &[x.scale]),
+            x_zero: onnx.bytes(format!("{name}.x_zero_point"), &[], &[x.zero_point as u8]),
+            weight: onnx.signed_bytes(format!("{name}.weight"), &shape, &integer.weight),
+            weight_scale: onnx.floats(format!("{name}.weight_scale"), channels, &integer.scale),
+            y_scale: onnx.floats(format!("{name}.y_scale"), &[], &[y.scale]),
+            y_zero: onnx.bytes(format!("{name}.y_zero_point"), &[], &[y.zero_point as u8]),
+            bias: onnx.ints(format!("{name}.bias"), channels, &integer.bias),
+            bias_scale: integer.scale.iter().map(|w| x.scale * w).collect(),
+        }
+    }
+
+    /// ReLU needs no node: the output's zero point is 0, the lowest value, so saturation clamps at zero.
+    fn push_qlinear(&self, onnx: &mut OnnxBuilder, conv: &Convolution, input: &str, output: &str) {
+        let weight_zero = onnx.signed_bytes(format!("{}_zero_point", self.weight), &[], &[0]);
+        let inputs = [
+            input,
+            &self.x_scale,
+            &self.x_zero,
+            &self.weight,
+            &self.weight_scale,
+            &weight_zero,
+            &self.y_scale,
+            &self.y_zero,
+            &self.bias,
+        ];
+        onnx.node("QLinearConv", &inputs, output, conv_attributes(conv));
+    }
+
+    fn push_qdq(&self, onnx: &mut OnnxBuilder, conv: &Convolution, input: &str, output: &str) {
+        let [x, w, b, linear, relu] =
+            ["x", "w", "b", "linear", "relu"].map(|part| format!("{output}.{part}.dequantized"));
+        let bias_scale = onnx.floats(format!("{}_scale", self.bias), &[self.bias_scale.len()], &self.bias_scale);
+        onnx.node("DequantizeLinear", &[input, &self.x_scale, &self.x_zero], &x, vec![]);
+        onnx.node("DequantizeLinear", &[&self.weight, &self.weight_scale], &w, vec![int("axis", 0)]);
+        onnx.node("DequantizeLinear", &[&self.bias, &bias_scale], &b, vec![int("axis", 0)]);
+        onnx.node("Conv", &[&x, &w, &b], &linear, conv_attributes(conv));
+        let result = if conv.relu {
+            onnx.node("Relu", &[&linear], &relu, vec![]);
+            &relu
+        } else {
+            &linear
+        };
+        onnx.node("QuantizeLinear", &[result, &self.y_scale, &self.y_zero], output, vec![]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_and_bias_become_the_integers_computed_by_hand() {
+        let conv = Convolution {
+            weight: vec![1.27, -0.5, 0.0, 0.0],
+            bias: vec![0.1, 5.0],
+            channels_out: 2,
+            channels_in: 2,
+            kernel: [1, 1],
+            pads: [0; 4],
+            relu: false,
+        };
+        let integer = quantize_convolution(&conv, 0.5);
+        assert_eq!(integer.weight, [127, -50, 0, 0]);
+        assert!((integer.scale[0] - 0.01).abs() < 1e-7);
+        // 0.1 / (0.5 * 0.01) = 20
+        assert_eq!(integer.bias[0], 20);
+        // A channel without weights keeps its bias: bias * x_scale * scale = 5.
+        let kept = f64::from(integer.bias[1]) * 0.5 * f64::from(integer.scale[1]);
+        assert!((kept - 5.0).abs() < 1e-6, "{kept}");
+    }
+}

@@ -1,0 +1,259 @@
+//! The folder of a training run: the one home of its file names, and its reading and writing.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use unet_edge::atomic_file;
+use unet_shared::digest::Digest;
+use unet_shared::files::labels::LabelMap;
+
+use crate::config::RunConfig;
+
+/// A run folder that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// The folder is no run.
+    #[error("{path}: expected the folder of a training run with a {CONFIG} in it")]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("{path}: cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{path}: not what this version of the program writes")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops making sense.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file or folder cannot be written.
+    #[error("{path}: cannot be written")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+const CONFIG: &str = "config.toml";
+const DATASET: &str = "dataset.json";
+const CHECKPOINT: &str = "checkpoint.json";
+const RESULTS: &str = "results.csv";
+
+/// What a run saw of its data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetSnapshot {
+    /// Digest of all names and file bytes.
+    pub digest: Digest,
+    /// Label values and classes.
+    pub labels: LabelMap,
+    /// Names of the training samples.
+    pub train: Vec<String>,
+    /// Names of the validation samples.
+    pub val: Vec<String>,
+}
+
+/// A run's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// Makes the folder of a new run, with its configuration and data set in it.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn create(root: &Path, config: &RunConfig, dataset: &DatasetSnapshot) -> Result<Self, RunDirError> {
+        let run = Self { root: root.to_owned() };
+        for folder in [run.weights_folder(), run.panels_folder(), run.export_folder()] {
+            std::fs::create_dir_all(&folder).map_err(|source| RunDirError::Write { path: folder, source })?;
+        }
+        let text = toml::to_string(config).expect("a configuration is a table of plain values");
+        run.write(DATASET, json(dataset).as_bytes())?;
+        // The configuration is what makes the folder a run, so it comes last.
+        run.write(CONFIG, text.as_bytes())?;
+        Ok(run)
+    }
+
+    /// The folder of a run that is there.
+    ///
+    /// # Errors
+    /// When it holds no configuration.
+    pub fn open(root: &Path) -> Result<Self, RunDirError> {
+        if root.join(CONFIG).is_file() {
+            Ok(Self { root: root.to_owned() })
+        } else {
+            Err(RunDirError::NotARun { path: root.to_owned() })
+        }
+    }
+
+    /// Whether a folder holds a run.
+    pub fn is_run(root: &Path) -> bool {
+        root.join(CONFIG).is_file()
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The run's configuration.
+    ///
+    /// # Errors
+    /// When the file does not hold one.
+    pub fn config(&self) -> Result<RunConfig, RunDirError> {
+        let path = self.root.join(CONFIG);
+        let bytes = self.read(CONFIG)?;
+        let text = String::from_utf8(bytes).map_err(|e| RunDirError::Parse { path: path.clone(), source: e.into() })?;
+        toml::from_str(&text).map_err(|e| RunDirError::Parse { path, source: e.into() })
+    }
+
+    /// What the run saw of its data set.
+    ///
+    /// # Errors
+    /// When the file does not hold it.
+    pub fn dataset(&self) -> Result<DatasetSnapshot, RunDirError> {
+        self.read_json(DATASET)
+    }
+
+    /// Folder of the weights and the optimizer's state.
+    pub fn weights_folder(&self) -> PathBuf {
+        self.root.join("weights")
+    }
+
+    /// Weights of the epoch with the best validation mean IoU.
+    pub fn best_weights(&self) -> PathBuf {
+        self.weights_folder().join("best.bpk")
+    }
+
+    /// Weights of the last epoch.
+    pub fn last_weights(&self) -> PathBuf {
+        self.weights_folder().join("last.bpk")
+    }
+
+    /// State of a run between two epochs.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join(CHECKPOINT)
+    }
+
+    /// One line an epoch.
+    pub fn results(&self) -> PathBuf {
+        self.root.join(RESULTS)
+    }
+
+    /// Training and validation loss over the epochs.
+    pub fn loss_curves(&self) -> PathBuf {
+        self.root.join("loss.png")
+    }
+
+    /// IoU over the epochs.
+    pub fn iou_curves(&self) -> PathBuf {
+        self.root.join("iou.png")
+    }
+
+    /// The confusion matrix of the best weights.
+    pub fn confusion(&self) -> PathBuf {
+        self.root.join("confusion.png")
+    }
+
+    /// Panels of original, truth and prediction.
+    pub fn panels_folder(&self) -> PathBuf {
+        self.root.join("panels")
+    }
+
+    /// The page that holds it all.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// Evaluation record of the best weights on the validation split, by burn.
+    pub fn float_record(&self) -> PathBuf {
+        self.root.join("record_f32.json")
+    }
+
+    /// Evaluation record of the int8 model on the validation split, by the host.
+    pub fn int8_record(&self) -> PathBuf {
+        self.root.join("record_int8.json")
+    }
+
+    /// Folder of ONNX files.
+    pub fn export_folder(&self) -> PathBuf {
+        self.root.join("export")
+    }
+
+    /// The f32 ONNX file.
+    pub fn float_onnx(&self) -> PathBuf {
+        self.export_folder().join("model_f32.onnx")
+    }
+
+    /// The int8 ONNX file of integer operators.
+    pub fn int8_onnx(&self) -> PathBuf {
+        self.export_folder().join("model_int8.onnx")
+    }
+
+    /// The int8 ONNX file of quantize-dequantize pairs.
+    pub fn qdq_onnx(&self) -> PathBuf {
+        self.export_folder().join("model_qdq.onnx")
+    }
+
+    /// What quantization chose, beside its files.
+    pub fn quantization(&self) -> PathBuf {
+        self.export_folder().join("quantization.json")
+    }
+
+    /// Reads one of the run's files as JSON.
+    ///
+    /// # Errors
+    /// When it is missing or holds something else.
+    pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: impl AsRef<Path>) -> Result<T, RunDirError> {
+        let path = self.root.join(name.as_ref());
+        let bytes = self.read(name)?;
+        serde_json::from_slice(&bytes).map_err(|e| RunDirError::Parse { path, source: e.into() })
+    }
+
+    /// Reads one of the run's files.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, RunDirError> {
+        let path = self.root.join(name);
+        std::fs::read(&path).map_err(|source| RunDirError::Read { path, source })
+    }
+
+    /// Writes one of the run's files whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), RunDirError> {
+        let path = self.root.join(name);
+        atomic_file::write(&path, bytes).map_err(|source| RunDirError::Write { path, source })
+    }
+
+    /// Writes one of the run's files as JSON.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_json<T: Serialize>(&self, name: impl AsRef<Path>, value: &T) -> Result<(), RunDirError> {
+        self.write(name, json(value).as_bytes())
+    }
+}
+
+/// A value as readable JSON with a last line end.
+pub fn json<T: Serialize>(value: &T) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("keys are texts and values are plain");
+    text.push('\n');
+    text
+}

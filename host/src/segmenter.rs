@@ -1,0 +1,109 @@
+//! The f32 network behind the edge's [`Segmenter`], by burn and by tract, so that one function scores all of them.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use unet_edge::segmenter::{SegmentError, Segmented, Segmenter};
+use unet_shared::digest::Digest;
+use unet_shared::mask::argmax_f32;
+use unet_shared::preprocess::Preprocess;
+
+use crate::backend::Backend;
+use crate::dataset::augment::Drawn;
+use crate::float_engine::FloatEngine;
+use crate::model::UNet;
+use crate::training::batch::Batcher;
+
+/// The f32 network as burn computes it.
+#[derive(Debug)]
+pub struct BurnSegmenter {
+    model: UNet,
+    device: Device,
+    backend: Backend,
+    batcher: Batcher,
+    preprocess: Preprocess,
+}
+
+impl BurnSegmenter {
+    /// A segmenter of the network in its evaluation form.
+    pub fn new(model: &UNet, backend: Backend, device: &Device, preprocess: Preprocess) -> Self {
+        let device = device.clone().inner();
+        Self { model: model.valid(), device, backend, batcher: Batcher::new(preprocess), preprocess }
+    }
+
+    /// Logits `[K, H, W]` of one preprocessed image.
+    pub fn logits(&self, planes: &[u8]) -> Vec<f32> {
+        let mut values = Vec::with_capacity(planes.len());
+        self.batcher.normalize(planes, Drawn::NONE, &mut values);
+        let shape = [
+            1,
+            self.preprocess.channels.count(),
+            self.preprocess.height as usize,
+            self.preprocess.width as usize,
+        ];
+        let images = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device);
+        let logits = self.model.forward(images).into_data().convert::<f32>();
+        logits.try_into_vec().expect("logits convert to f32")
+    }
+}
+
+impl Segmenter for BurnSegmenter {
+    fn engine(&self) -> String {
+        format!("burn {} f32", self.backend.name())
+    }
+
+    fn classes(&self) -> usize {
+        self.model.head.weight.dims()[0]
+    }
+
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError> {
+        let logits = self.logits(planes);
+        finish(planes, &logits, self.classes(), mask)
+    }
+}
+
+/// The exported f32 ONNX file as tract computes it.
+#[derive(Debug)]
+pub struct FloatOnnxSegmenter {
+    engine: FloatEngine,
+    classes: usize,
+    batcher: Batcher,
+}
+
+impl FloatOnnxSegmenter {
+    /// A segmenter of a loaded file with `classes` logits a pixel.
+    pub fn new(engine: FloatEngine, classes: usize, preprocess: Preprocess) -> Self {
+        Self { engine, classes, batcher: Batcher::new(preprocess) }
+    }
+
+    /// Logits `[K, H, W]` of one preprocessed image.
+    ///
+    /// # Errors
+    /// When tract fails.
+    pub fn logits(&mut self, planes: &[u8]) -> Result<Vec<f32>, SegmentError> {
+        let mut values = Vec::with_capacity(planes.len());
+        self.batcher.normalize(planes, Drawn::NONE, &mut values);
+        let outputs = self.engine.run(&values).map_err(|error| SegmentError(Box::new(error)))?;
+        Ok(outputs.into_iter().next().unwrap_or_default())
+    }
+}
+
+impl Segmenter for FloatOnnxSegmenter {
+    fn engine(&self) -> String {
+        "tract f32".to_owned()
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError> {
+        let logits = self.logits(planes)?;
+        finish(planes, &logits, self.classes, mask)
+    }
+}
+
+fn finish(planes: &[u8], logits: &[f32], classes: usize, mask: &mut [u8]) -> Result<Segmented, SegmentError> {
+    argmax_f32(logits, classes, mask).map_err(|error| SegmentError(Box::new(error)))?;
+    let bytes: Vec<u8> = logits.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Ok(Segmented { input: Digest::of(planes), logits: Digest::of(&bytes) })
+}

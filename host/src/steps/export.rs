@@ -1,0 +1,72 @@
+//! Exports a run's network as f32 ONNX and holds the file against burn on real frames.
+
+use serde::Serialize;
+use unet_shared::files::Split;
+
+use super::open_run::{OpenRun, Weights, spread};
+use crate::error::HostError;
+use crate::export::{float_onnx, fold};
+use crate::float_engine::FloatEngine;
+use crate::segmenter::{BurnSegmenter, FloatOnnxSegmenter};
+
+/// Largest difference of a logit between burn and the exported file. Both add the same f32 products in another order:
+/// about sqrt(terms) roundings of 6e-8 on values of the order of 10, with room for the folded batch norm.
+pub const TOLERANCE: f32 = 1e-4;
+
+/// Frames that an export is verified on.
+pub const VERIFIED_FRAMES: usize = 16;
+
+/// What an export came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExportReport {
+    /// The file.
+    pub path: std::path::PathBuf,
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// Multiply-accumulates of one frame.
+    pub multiplications: u64,
+    /// Frames that burn and tract both computed.
+    pub frames: usize,
+    /// Largest difference of a logit between the two.
+    pub largest_difference: f32,
+    /// Whether it is at most [`TOLERANCE`].
+    pub verified: bool,
+}
+
+/// Writes `export/model_f32.onnx` and compares it with burn on frames of the validation split.
+///
+/// # Errors
+/// When the weights or the frames cannot be used, or the file cannot be written. A difference beyond the tolerance is
+/// no error but a finding of the report.
+pub fn export(run: &OpenRun, weights: Weights) -> Result<ExportReport, HostError> {
+    let device = run.config.backend.device()?;
+    let model = run.model(weights, &device)?;
+    let preprocess = run.config.preprocess;
+    let graph = fold::graph_of(&model, preprocess.height as usize, preprocess.width as usize);
+    let bytes = float_onnx::write(&graph)?;
+    let mut exported =
+        FloatOnnxSegmenter::new(FloatEngine::new(&bytes, graph.input, &[])?, run.config.model.classes, preprocess);
+    let trained = BurnSegmenter::new(&model, run.config.backend, &device, preprocess);
+    let dataset = run.data(None)?;
+    let samples = spread(dataset.split(Split::Val), VERIFIED_FRAMES);
+    let mut largest_difference = 0f32;
+    for sample in &samples {
+        let (_, planes) = run.planes(sample)?;
+        for (a, b) in trained.logits(&planes).iter().zip(exported.logits(&planes)?) {
+            // A NaN on either side must not pass for no difference.
+            let difference = (a - b).abs();
+            largest_difference = if difference.is_nan() { f32::INFINITY } else { largest_difference.max(difference) };
+        }
+    }
+    let path = run.dir.float_onnx();
+    unet_edge::atomic_file::write(&path, &bytes)
+        .map_err(|source| HostError::Write { path: path.clone(), source })?;
+    Ok(ExportReport {
+        path,
+        bytes: bytes.len(),
+        multiplications: graph.multiplications()?,
+        frames: samples.len(),
+        largest_difference,
+        verified: largest_difference <= TOLERANCE && !samples.is_empty(),
+    })
+}

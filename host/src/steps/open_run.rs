@@ -1,0 +1,120 @@
+//! A run's folder, opened: its configuration, its classes, its data and its trained network.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use unet_shared::digest::Digest;
+use unet_shared::files::{Dataset, DecodedImage, OpenOptions, Sample, decode_image};
+use unet_shared::label::LabelTable;
+use unet_shared::preprocess::Preprocessor;
+
+use crate::config::RunConfig;
+use crate::error::HostError;
+use crate::model::UNet;
+use crate::run_dir::{DatasetSnapshot, RunDir};
+use crate::training::checkpoint::load_weights;
+
+/// Which of a run's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Weights {
+    /// Of the epoch with the best validation mean IoU.
+    Best,
+    /// Of the last epoch.
+    Last,
+}
+
+/// A run with what its folder says.
+#[derive(Clone, Debug)]
+pub struct OpenRun {
+    /// The folder.
+    pub dir: RunDir,
+    /// How it was made.
+    pub config: RunConfig,
+    /// What it saw of its data set.
+    pub snapshot: DatasetSnapshot,
+    /// From label values to class ids.
+    pub table: LabelTable,
+}
+
+impl OpenRun {
+    /// Opens a run's folder.
+    ///
+    /// # Errors
+    /// When it is none, or its files are damaged.
+    pub fn open(root: &Path) -> Result<Self, HostError> {
+        let dir = RunDir::open(root)?;
+        let (config, snapshot) = (dir.config()?, dir.dataset()?);
+        let table = snapshot.labels.table()?;
+        Ok(Self { dir, config, snapshot, table })
+    }
+
+    /// Names of the classes by id.
+    pub fn class_names(&self) -> Vec<String> {
+        self.snapshot.labels.names()
+    }
+
+    /// Colours of the classes by id.
+    pub fn palette(&self) -> Vec<[u8; 3]> {
+        self.snapshot.labels.classes.iter().map(|class| class.color).collect()
+    }
+
+    /// The data set that the run was trained on, or the one at `data`, split as the run was.
+    ///
+    /// # Errors
+    /// When the folder is no data set.
+    pub fn data(&self, data: Option<&Path>) -> Result<Dataset, HostError> {
+        let options = OpenOptions { val_ratio: self.config.val_ratio, seed: self.config.split_seed };
+        Ok(Dataset::open(data.unwrap_or(&self.config.data), &options)?)
+    }
+
+    /// Path of the weights.
+    pub fn weights_path(&self, weights: Weights) -> PathBuf {
+        match weights {
+            Weights::Best => self.dir.best_weights(),
+            Weights::Last => self.dir.last_weights(),
+        }
+    }
+
+    /// Digest of the weights' file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn weights_digest(&self, weights: Weights) -> Result<Digest, HostError> {
+        let path = self.weights_path(weights);
+        let bytes = std::fs::read(&path).map_err(|source| HostError::Read { path, source })?;
+        Ok(Digest::of(&bytes))
+    }
+
+    /// The trained network.
+    ///
+    /// # Errors
+    /// When the run has no such weights yet, or they are damaged.
+    pub fn model(&self, weights: Weights, device: &Device) -> Result<UNet, HostError> {
+        let path = self.weights_path(weights);
+        if !path.is_file() {
+            return Err(HostError::Usage(format!(
+                "{}: expected trained weights, found none; train at least one epoch",
+                path.display()
+            )));
+        }
+        // Loading replaces every weight, so the seed of the fresh ones does not matter.
+        Ok(load_weights(self.config.model.init(self.config.seed, device), &path)?)
+    }
+
+    /// Decodes an image and brings it to the network's input.
+    ///
+    /// # Errors
+    /// When it cannot be decoded or placed.
+    pub fn planes(&self, sample: &Sample) -> Result<(DecodedImage, Vec<u8>), HostError> {
+        let image = decode_image(&sample.image)?;
+        let mut planes = vec![0; self.config.preprocess.input_len()];
+        Preprocessor::new(self.config.preprocess)?.run(&image.view(), &mut planes)?;
+        Ok((image, planes))
+    }
+}
+
+/// `count` samples spread evenly over `samples`, fewer where there are fewer.
+pub fn spread(samples: &[Sample], count: usize) -> Vec<&Sample> {
+    let count = count.min(samples.len());
+    (0..count).map(|k| &samples[k * samples.len() / count]).collect()
+}

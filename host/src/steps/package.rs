@@ -1,0 +1,90 @@
+//! Puts a quantized run into the one file that ships to a board, and lets the edge's own reader accept it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use unet_edge::inference::Engine;
+use unet_edge::package::{self, PACKAGE_EXTENSION, Package};
+use unet_edge::segmenter::{Int8Segmenter, Segmenter};
+use unet_shared::digest::Digest;
+use unet_shared::files::Split;
+use unet_shared::manifest::{GoldenEntry, MANIFEST_VERSION, Manifest, Provenance};
+use unet_shared::record::EvaluationRecord;
+
+use super::open_run::{OpenRun, Weights, spread};
+use super::quantize::{MODEL_MEMBER, load_entry};
+use super::score::PROGRAM;
+use crate::error::HostError;
+
+/// Golden vectors in a package: frames of the validation split with the answers of the host's engine.
+const GOLDEN_VECTORS: usize = 2;
+
+/// What packaging came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct PackageReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// The digest at its end.
+    pub digest: Digest,
+    /// Golden vectors that the engine passed on reading the file back.
+    pub golden: usize,
+}
+
+/// Writes the package to `output`, or to `NAME.unet` in the run's folder, and loads it back as a board would.
+///
+/// # Errors
+/// When the run was not quantized, or the file cannot be written or is refused on reading it back.
+pub fn package(run: &OpenRun, output: Option<&Path>) -> Result<PackageReport, HostError> {
+    let model = run.dir.read("export/model_int8.onnx").map_err(HostError::from)?;
+    let entry = load_entry(run)?;
+    let mut segmenter =
+        Int8Segmenter::new(Engine::from_onnx(&model, &entry.input, &entry.output)?, &run.config.preprocess);
+    let dataset = run.data(None)?;
+    let mut members = vec![(MODEL_MEMBER.to_owned(), model)];
+    let mut golden = vec![];
+    for (k, sample) in spread(dataset.split(Split::Val), GOLDEN_VECTORS).into_iter().enumerate() {
+        let (_, planes) = run.planes(sample)?;
+        let input = segmenter.quantize(&planes)?.to_vec();
+        let mut mask = vec![0; (run.config.preprocess.width * run.config.preprocess.height) as usize];
+        let logits = segmenter.segment(&planes, &mut mask)?.logits;
+        let names = [format!("golden/{k}.input"), format!("golden/{k}.mask")];
+        let [input_name, mask_name] = names.clone();
+        golden.push(GoldenEntry { input: input_name, mask: mask_name, logits });
+        members.extend(names.into_iter().zip([input, mask]));
+    }
+    let mean_iou = |name: &str| -> Option<f64> {
+        let bytes = run.dir.read(name).ok()?;
+        EvaluationRecord::from_json(&bytes).ok()?.confusion.mean_iou()
+    };
+    let manifest = Manifest {
+        version: MANIFEST_VERSION,
+        name: run.config.name.clone(),
+        created_by: PROGRAM.to_owned(),
+        preprocess: run.config.preprocess,
+        classes: run.snapshot.labels.classes.clone(),
+        ignore: run.snapshot.labels.ignore.clone(),
+        model: entry,
+        golden,
+        members: vec![],
+        provenance: Provenance {
+            run: run.config.name.clone(),
+            seed: run.config.seed,
+            dataset: run.snapshot.digest,
+            weights: run.weights_digest(Weights::Best)?,
+            code_version: run.config.code_version.clone(),
+            mean_iou_f32: mean_iou("record_f32.json"),
+            mean_iou_int8: mean_iou("record_int8.json"),
+        },
+    };
+    let path = output.map_or_else(
+        || run.dir.root().join(format!("{}.{PACKAGE_EXTENSION}", run.config.name)),
+        Path::to_owned,
+    );
+    let digest = package::write(&path, manifest, members)?;
+    let written = Package::read(&path)?;
+    Int8Segmenter::load(&written)?;
+    let golden = written.golden().count();
+    Ok(PackageReport { bytes: written.size() as u64, path, digest, golden })
+}

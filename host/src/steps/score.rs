@@ -1,0 +1,140 @@
+//! Scores a run or a package on a labelled split, by any of the engines, and makes the evaluation record.
+
+use std::path::Path;
+
+use unet_edge::evaluate::{RecordMeta, evaluate};
+use unet_edge::machine;
+use unet_edge::package::Package;
+use unet_edge::segmenter::{Int8Segmenter, Segmenter};
+use unet_shared::digest::Digest;
+use unet_shared::files::{Dataset, OpenOptions, Split};
+use unet_shared::record::EvaluationRecord;
+
+use super::open_run::{OpenRun, Weights};
+use crate::error::HostError;
+use crate::export::float_onnx;
+use crate::float_engine::FloatEngine;
+use crate::progress::Progress;
+use crate::segmenter::{BurnSegmenter, FloatOnnxSegmenter};
+
+/// What records name as the program.
+pub const PROGRAM: &str = concat!("unet-host ", env!("CARGO_PKG_VERSION"));
+
+/// What computes a run's predictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineChoice {
+    /// burn, in f32, from the run's weights.
+    Burn,
+    /// tract, in f32, from the exported ONNX file.
+    TractF32,
+    /// The edge's engine, in int8, from the quantized ONNX file.
+    Int8,
+}
+
+/// The network of a run behind one of the engines, with the digest of the file that it came from.
+///
+/// # Errors
+/// When the file that the engine needs is not there yet or is damaged.
+pub fn segmenter(
+    run: &OpenRun,
+    engine: EngineChoice,
+    weights: Weights,
+) -> Result<(Box<dyn Segmenter>, Digest), HostError> {
+    let preprocess = run.config.preprocess;
+    let needed = |path: &Path, verb: &str| {
+        std::fs::read(path).map_err(|_| {
+            let run = run.dir.root().display();
+            HostError::Usage(format!(
+                "{}: expected the file that `unet-host {verb} {run}` writes, found none",
+                path.display()
+            ))
+        })
+    };
+    Ok(match engine {
+        EngineChoice::Burn => {
+            let device = run.config.backend.device()?;
+            let model = run.model(weights, &device)?;
+            let segmenter = BurnSegmenter::new(&model, run.config.backend, &device, preprocess);
+            (Box::new(segmenter), run.weights_digest(weights)?)
+        }
+        EngineChoice::TractF32 => {
+            let bytes = needed(&run.dir.float_onnx(), "export")?;
+            let graph = float_onnx::read(&bytes)?;
+            let engine = FloatEngine::new(&bytes, graph.input, &[])?;
+            let segmenter = FloatOnnxSegmenter::new(engine, run.config.model.classes, preprocess);
+            (Box::new(segmenter), Digest::of(&bytes))
+        }
+        EngineChoice::Int8 => {
+            let bytes = needed(&run.dir.int8_onnx(), "quantize")?;
+            let entry = super::quantize::load_entry(run)?;
+            let engine = unet_edge::inference::Engine::from_onnx(&bytes, &entry.input, &entry.output)?;
+            (Box::new(Int8Segmenter::new(engine, &preprocess)), Digest::of(&bytes))
+        }
+    })
+}
+
+/// Scores a run's network on one split of its data, or of the data at `data`.
+///
+/// # Errors
+/// When the data or the network cannot be used.
+pub fn score_run(
+    run: &OpenRun,
+    engine: EngineChoice,
+    weights: Weights,
+    split: Split,
+    data: Option<&Path>,
+) -> Result<EvaluationRecord, HostError> {
+    let dataset = run.data(data)?;
+    let (mut segmenter, model) = segmenter(run, engine, weights)?;
+    let meta = RecordMeta {
+        program: PROGRAM.to_owned(),
+        machine: machine::name(),
+        model,
+        package: None,
+        dataset: dataset.name(),
+        split: split.name().to_owned(),
+        classes: run.class_names(),
+    };
+    score(&dataset, split, &run.table, &run.config.preprocess, segmenter.as_mut(), meta)
+}
+
+/// Scores a package with the edge's engine, as the edge does, on one split of the data at `data`.
+///
+/// # Errors
+/// When the package is refused or the data cannot be used.
+pub fn score_package(
+    path: &Path,
+    data: &Path,
+    options: &OpenOptions,
+    split: Split,
+) -> Result<EvaluationRecord, HostError> {
+    let package = Package::read(path)?;
+    let mut segmenter = Int8Segmenter::load(&package)?;
+    let dataset = Dataset::open(data, options)?;
+    let manifest = &package.manifest;
+    let meta = RecordMeta {
+        program: PROGRAM.to_owned(),
+        machine: machine::name(),
+        model: Digest::of(package.model()),
+        package: Some(package.digest),
+        dataset: dataset.name(),
+        split: split.name().to_owned(),
+        classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
+    };
+    score(&dataset, split, &manifest.label_table()?, &manifest.preprocess, &mut segmenter, meta)
+}
+
+fn score(
+    dataset: &Dataset,
+    split: Split,
+    table: &unet_shared::label::LabelTable,
+    preprocess: &unet_shared::preprocess::Preprocess,
+    segmenter: &mut dyn Segmenter,
+    meta: RecordMeta,
+) -> Result<EvaluationRecord, HostError> {
+    let samples = dataset.split(split);
+    let progress = Progress::new(&format!("score {}", segmenter.engine()), samples.len() as u64, "frames");
+    let record = evaluate(samples, table, preprocess, segmenter, meta, &mut |_, _| progress.inc(1))?;
+    progress.finish();
+    Ok(record)
+}

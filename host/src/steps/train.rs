@@ -1,0 +1,330 @@
+//! Starts a run on a data set, or takes one up again, and trains it to its end and its report.
+
+use std::path::{Path, PathBuf};
+
+use unet_shared::files::{Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image};
+use unet_shared::image::PixelFormat;
+use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
+use unet_shared::record::EvaluationRecord;
+
+use super::open_run::{OpenRun, Weights};
+use super::report;
+use super::score::{EngineChoice, score_run};
+use crate::backend::Backend;
+use crate::config::{RunConfig, TrainingConfig, nearest_multiple};
+use crate::dataset::augment::Flips;
+use crate::dataset::loader::{Loader, LoaderOptions};
+use crate::error::HostError;
+use crate::model::{UNetConfig, Upsampling};
+use crate::run_dir::{DatasetSnapshot, RunDir};
+use crate::training::schedule::ScheduleKind;
+use crate::training::trainer::{Observer, Outcome, train};
+
+/// How the classes are weighted in the loss.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClassWeights {
+    /// All alike.
+    Equal,
+    /// By the inverse square root of their share of the training pixels, so that rare ones are not forgotten.
+    Balanced,
+    /// One number a class.
+    Given(Vec<f32>),
+}
+
+/// What a new run is asked to be; what is not said is found from the data.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// The data set's folder.
+    pub data: PathBuf,
+    /// Folder that run folders are made in.
+    pub runs: PathBuf,
+    /// Name of the run; found from the data set's when none is given.
+    pub name: Option<String>,
+    /// See [`RunConfig`].
+    pub val_ratio: f64,
+    /// See [`RunConfig`].
+    pub split_seed: u64,
+    /// See [`RunConfig`].
+    pub seed: u64,
+    /// See [`RunConfig`].
+    pub backend: Backend,
+    /// Width and height of the network's input.
+    pub size: Option<(u32, u32)>,
+    /// Gray or RGB.
+    pub channels: Option<Channels>,
+    /// How images get into it.
+    pub fit: Fit,
+    /// How they are scaled.
+    pub filter: Filter,
+    /// From bytes to numbers.
+    pub normalize: Normalize,
+    /// Channels of the first level.
+    pub base: usize,
+    /// Levels.
+    pub depth: usize,
+    /// How the decoder enlarges.
+    pub upsampling: Upsampling,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Images a step; found from the input's size when not given.
+    pub batch: Option<usize>,
+    /// The largest learning rate.
+    pub learning_rate: f64,
+    /// How it changes.
+    pub schedule: ScheduleKind,
+    /// Epochs without a better one after which training stops.
+    pub patience: Option<usize>,
+    /// Weights in the loss.
+    pub class_weights: ClassWeights,
+    /// Random flips.
+    pub flips: Flips,
+    /// Decoding threads.
+    pub workers: usize,
+    /// Bytes of decoded samples to keep.
+    pub cache_bytes: u64,
+}
+
+impl TrainOptions {
+    /// The options of a run on `data` where nothing else is said.
+    pub fn new(data: PathBuf) -> Self {
+        let split = OpenOptions::default();
+        Self {
+            data,
+            runs: PathBuf::from("runs/train"),
+            name: None,
+            val_ratio: split.val_ratio,
+            split_seed: split.seed,
+            seed: 0,
+            backend: Backend::built_in().first().copied().unwrap_or(Backend::Flex),
+            size: None,
+            channels: None,
+            fit: Fit::Stretch,
+            filter: Filter::Area,
+            normalize: Normalize::Unit,
+            base: 16,
+            depth: 4,
+            upsampling: Upsampling::Nearest,
+            epochs: 40,
+            batch: None,
+            learning_rate: 2e-3,
+            schedule: ScheduleKind::Cosine,
+            patience: None,
+            class_weights: ClassWeights::Equal,
+            flips: Flips { horizontal: true, vertical: false },
+            workers: 2,
+            cache_bytes: 512 << 20,
+        }
+    }
+}
+
+/// Longest side of an input size that is found from the data.
+const FOUND_SIDE_MAX: usize = 512;
+/// Pixels of a batch that is found from the input's size, in the network's finest level.
+const FOUND_BATCH_PIXELS: usize = 1 << 19;
+/// Images of a batch that is found.
+const FOUND_BATCH_MAX: usize = 8;
+/// Images that are looked at to find size and channels.
+const LOOKED_AT: usize = 16;
+
+/// Size and channels as the images suggest: the largest width and height among some of them, scaled to at most
+/// [`FOUND_SIDE_MAX`] and brought to the nearest multiple of `multiple` (for padding: to the next one, unscaled), and
+/// gray where all of them are.
+fn look_at(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32, u32), Channels), HostError> {
+    let (mut width, mut height, mut gray) = (1, 1, true);
+    // A padded image must fit whole, so every one is asked.
+    let count = if fit == Fit::Pad { samples.len() } else { LOOKED_AT };
+    for sample in super::open_run::spread(samples, count) {
+        let image = decode_image(&sample.image)?;
+        (width, height) = (image.width.max(width), image.height.max(height));
+        gray &= image.format == PixelFormat::Gray8;
+    }
+    let longest = width.max(height);
+    let side = |side: usize| {
+        if fit == Fit::Pad {
+            return (side.div_ceil(multiple) * multiple) as u32;
+        }
+        let scaled = if longest > FOUND_SIDE_MAX { side * FOUND_SIDE_MAX / longest } else { side };
+        nearest_multiple(scaled, multiple) as u32
+    };
+    Ok(((side(width), side(height)), if gray { Channels::Gray } else { Channels::Rgb }))
+}
+
+fn class_weights(weights: &ClassWeights, samples: &[Sample], run: &DatasetSnapshot) -> Result<Vec<f32>, HostError> {
+    let classes = run.labels.classes.len();
+    match weights {
+        ClassWeights::Equal => Ok(vec![1.0; classes]),
+        ClassWeights::Given(given) => Ok(given.clone()),
+        ClassWeights::Balanced => {
+            let table = run.labels.table()?;
+            let mut pixels = vec![0u64; classes];
+            for sample in samples {
+                let pair = unet_shared::files::load_pair(sample, &table)
+                    .map_err(|error| HostError::Usage(error.to_string()))?;
+                for &class in &pair.mask {
+                    if let Some(count) = pixels.get_mut(usize::from(class)) {
+                        *count += 1;
+                    }
+                }
+            }
+            Ok(balanced(&pixels))
+        }
+    }
+}
+
+/// `1 / sqrt(share)` a class, scaled to a mean of 1 over the classes that occur; 0 for one that does not.
+fn balanced(pixels: &[u64]) -> Vec<f32> {
+    let raw: Vec<f64> = pixels.iter().map(|&n| if n == 0 { 0.0 } else { 1.0 / (n as f64).sqrt() }).collect();
+    let present = raw.iter().filter(|w| **w > 0.0).count().max(1) as f64;
+    let mean = (raw.iter().sum::<f64>() / present).max(f64::MIN_POSITIVE);
+    raw.iter().map(|w| (w / mean) as f32).collect()
+}
+
+/// Makes the folder of a new run.
+///
+/// # Errors
+/// When the data set cannot be used, an option does not fit it, or the folder cannot be written.
+pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
+    // Before anything is made: a backend that is missing is told at once.
+    options.backend.device()?;
+    let dataset =
+        Dataset::open(&options.data, &OpenOptions { val_ratio: options.val_ratio, seed: options.split_seed })?;
+    for split in [Split::Train, Split::Val] {
+        if dataset.split(split).is_empty() {
+            return Err(HostError::Usage(format!(
+                "{}: expected pairs to train on and pairs to validate on, found none for {split}",
+                options.data.display()
+            )));
+        }
+    }
+    let all: Vec<Sample> = dataset.samples().cloned().collect();
+    let labels = collect_labels(&all, dataset.file.as_ref())?;
+    let names = |split| dataset.split(split).iter().map(|s| s.name.clone()).collect();
+    let (train_names, val_names) = (names(Split::Train), names(Split::Val));
+    let snapshot = DatasetSnapshot { digest: dataset_digest(&dataset)?, labels, train: train_names, val: val_names };
+    let multiple = 1usize << options.depth.min(16);
+    let (found_size, found_channels) = look_at(&dataset.train, multiple, options.fit)?;
+    let ((width, height), channels) = (options.size.unwrap_or(found_size), options.channels.unwrap_or(found_channels));
+    let batch = options
+        .batch
+        .unwrap_or_else(|| (FOUND_BATCH_PIXELS / (width as usize * height as usize).max(1)).clamp(1, FOUND_BATCH_MAX));
+    let root = run_folder(&options.runs, &options.name.clone().unwrap_or_else(|| dataset.name()), options.name.is_some())?;
+    let config = RunConfig {
+        name: root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        // A run may be taken up from another folder.
+        data: options.data.canonicalize().unwrap_or_else(|_| options.data.clone()),
+        val_ratio: options.val_ratio,
+        split_seed: options.split_seed,
+        seed: options.seed,
+        backend: options.backend,
+        preprocess: Preprocess {
+            width,
+            height,
+            channels,
+            fit: options.fit,
+            filter: options.filter,
+            normalize: options.normalize,
+            fill: 0,
+        },
+        model: UNetConfig {
+            base: options.base,
+            depth: options.depth,
+            channels: channels.count(),
+            classes: snapshot.labels.classes.len(),
+            upsampling: options.upsampling,
+        },
+        training: TrainingConfig {
+            epochs: options.epochs,
+            batch,
+            learning_rate: options.learning_rate,
+            schedule: options.schedule,
+            patience: options.patience,
+            class_weights: class_weights(&options.class_weights, &dataset.train, &snapshot)?,
+            flips: options.flips,
+            workers: options.workers,
+            cache_bytes: options.cache_bytes,
+        },
+    };
+    config.validate().map_err(HostError::Usage)?;
+    RunDir::create(&root, &config, &snapshot)?;
+    OpenRun::open(&root)
+}
+
+/// The folder of a new run. A name that was asked for must be free; one that was found gets a number where it is not.
+fn run_folder(runs: &Path, name: &str, asked: bool) -> Result<PathBuf, HostError> {
+    if name.is_empty() || name.contains(['/', '\\']) || name == "." || name == ".." {
+        return Err(HostError::Usage(format!("--name: expected the name of a folder, found {name:?}")));
+    }
+    let root = runs.join(name);
+    if !root.exists() {
+        return Ok(root);
+    }
+    if asked {
+        return Err(HostError::Usage(format!(
+            "{}: is there already; take it up again with --resume {0}, or choose another --name",
+            root.display()
+        )));
+    }
+    Ok((2u64..).map(|k| runs.join(format!("{name}-{k}"))).find(|root| !root.exists()).unwrap_or(root))
+}
+
+/// Takes up a run that was interrupted; more epochs than it was made with may be asked for only before it ends.
+///
+/// # Errors
+/// When the folder is no run, or its data set is no longer what the run saw.
+pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
+    let run = OpenRun::open(root)?;
+    let found = dataset_digest(&run.data(None)?)?;
+    if found != run.snapshot.digest {
+        return Err(HostError::Usage(format!(
+            "{}: the data set has changed since the run began: expected digest {}, found {found}",
+            run.config.data.display(),
+            run.snapshot.digest
+        )));
+    }
+    Ok(run)
+}
+
+/// Trains a run to its end, scores its best weights and writes its report.
+///
+/// # Errors
+/// Whatever stopped it.
+pub fn finish(run: &OpenRun, observer: &mut dyn Observer) -> Result<(Outcome, EvaluationRecord), HostError> {
+    let dataset = run.data(None)?;
+    let loader = |split, with_truth, cache_bytes| {
+        let options = LoaderOptions { cache_bytes, workers: run.config.training.workers, with_truth };
+        Loader::new(dataset.split(split).to_vec(), run.table.clone(), run.config.preprocess, options)
+    };
+    // Both splits are read once an epoch, so each gets of the memory what it has of the samples.
+    let samples = (dataset.train.len() + dataset.val.len()).max(1) as u64;
+    let share = |count: usize| run.config.training.cache_bytes * count as u64 / samples;
+    let training = loader(Split::Train, false, share(dataset.train.len()))?;
+    let validation = loader(Split::Val, true, share(dataset.val.len()))?;
+    let outcome = train(&run.dir, &run.config, &run.class_names(), &training, &validation, observer)?;
+    let record = score_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;
+    run.dir.write_json("record_f32.json", &record)?;
+    report::write(run, &record, vec![])?;
+    Ok((outcome, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_weights_average_to_one_and_favour_the_rare() {
+        // Shares 16 : 1 give weights 1 : 4; their mean is 2.5.
+        assert_eq!(balanced(&[1600, 100]), [0.4, 1.6]);
+        assert_eq!(balanced(&[100, 0]), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_numbered_unless_it_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(run_folder(folder.path(), "a", false).unwrap(), folder.path().join("a"));
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        assert_eq!(run_folder(folder.path(), "a", false).unwrap(), folder.path().join("a-2"));
+        assert!(run_folder(folder.path(), "a", true).is_err());
+        assert!(run_folder(folder.path(), "../a", true).is_err());
+    }
+}

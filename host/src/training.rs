@@ -1,0 +1,8 @@
+//! The training loop and its parts: loss, learning rate, checkpoints, and the epochs that hold them together.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod epoch;
+pub mod loss;
+pub mod schedule;
+pub mod trainer;

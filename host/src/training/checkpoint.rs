@@ -1,0 +1,273 @@
+//! The state of a run between two epochs, saved so that a run which was killed goes on to the same numbers.
+//!
+//! Weights and optimizer lie in files that carry the epoch in their name; `checkpoint.json`, renamed into place last,
+//! says which of them count. A kill at any moment leaves the state of this epoch or of the one before.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::{ModuleRecord, RecordError};
+use burn::tensor::Bytes;
+use serde::{Deserialize, Serialize};
+use unet_shared::digest::Digest;
+
+use crate::model::UNet;
+use crate::run_dir::{RunDir, RunDirError};
+use crate::training::schedule::Schedule;
+
+/// Version of the checkpoint's format.
+pub const CHECKPOINT_VERSION: u32 = 1;
+
+/// What an epoch came to: a line of results.csv.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean over the training batches.
+    pub train_loss: f64,
+    /// Mean over the validation pixels.
+    pub val_loss: f64,
+    /// Mean IoU over the classes that occur.
+    pub mean_iou: Option<f64>,
+    /// Share of the counted pixels whose class is right.
+    pub pixel_accuracy: Option<f64>,
+    /// IoU a class.
+    pub class_iou: Vec<Option<f64>>,
+    /// Learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// Wall time of the epoch with its validation.
+    pub seconds: f64,
+    /// Training images a second.
+    pub images_per_second: f64,
+    /// Share of the training time that the step waited for the loader.
+    pub waiting_share: f64,
+}
+
+/// The best epoch so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Its validation mean IoU.
+    pub mean_iou: f64,
+}
+
+/// Everything about a run between two epochs but the tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// [`CHECKPOINT_VERSION`].
+    pub version: u32,
+    /// Optimizer steps done.
+    pub step: usize,
+    /// The schedule with what it has seen.
+    pub schedule: Schedule,
+    /// The best epoch so far.
+    pub best: Option<Best>,
+    /// A line for each epoch done.
+    pub rows: Vec<EpochRow>,
+    /// Digest of the weights' file.
+    pub weights: Option<Digest>,
+    /// Digest of the optimizer's file.
+    pub optimizer: Option<Digest>,
+}
+
+/// A checkpoint that cannot be saved or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file of the run folder cannot be read or written.
+    #[error("the checkpoint's files")]
+    Files(#[from] RunDirError),
+    /// A file's bytes are not those that were saved.
+    #[error("{file} of epoch {epoch} is damaged: expected sha256 {expected}, found {found}")]
+    Damaged {
+        /// Which of the two.
+        file: &'static str,
+        /// The epoch.
+        epoch: usize,
+        /// The digest that was saved.
+        expected: Digest,
+        /// The digest of what is there.
+        found: Digest,
+    },
+    /// burn does not take the bytes, or they are of another network.
+    #[error("{file} cannot be loaded")]
+    Record {
+        /// Which of the files.
+        file: String,
+        /// What burn says.
+        #[source]
+        source: RecordError,
+    },
+    /// The file was written by another version.
+    #[error("checkpoint.json has version {found}, expected {CHECKPOINT_VERSION}")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+}
+
+fn weights_name(epoch: usize) -> String {
+    format!("weights/epoch-{epoch}.bpk")
+}
+
+fn optimizer_name(epoch: usize) -> String {
+    format!("weights/epoch-{epoch}.optimizer.bpk")
+}
+
+fn record_error(file: impl Into<String>) -> impl FnOnce(RecordError) -> CheckpointError {
+    let file = file.into();
+    move |source| CheckpointError::Record { file, source }
+}
+
+/// The weights as bytes of burn's own format.
+///
+/// # Errors
+/// When burn cannot write them.
+pub fn weights_bytes(model: &UNet) -> Result<Bytes, CheckpointError> {
+    model.clone().into_record().into_bytes().map_err(record_error("weights"))
+}
+
+/// Puts saved weights into a network of the same shape.
+///
+/// # Errors
+/// When the file cannot be read, or is of another network.
+pub fn load_weights(model: UNet, path: &Path) -> Result<UNet, CheckpointError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| RunDirError::Read { path: path.to_owned(), source })?;
+    apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
+}
+
+fn apply_weights(model: UNet, bytes: Vec<u8>) -> Result<UNet, RecordError> {
+    ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).and_then(|record| model.try_load_record(record))
+}
+
+/// Saves the state after an epoch, with weights, optimizer, results.csv and, where this epoch is the best, best weights.
+///
+/// # Errors
+/// When something cannot be written; the last checkpoint stays whole.
+pub fn save(
+    run: &RunDir,
+    state: &mut State,
+    model: &UNet,
+    optimizer: &ModuleOptimizer,
+    class_names: &[String],
+) -> Result<(), CheckpointError> {
+    let epoch = state.rows.len();
+    let weights = weights_bytes(model)?;
+    let moments = optimizer.into_bytes().map_err(record_error("optimizer"))?;
+    state.weights = Some(Digest::of(&weights));
+    state.optimizer = Some(Digest::of(&moments));
+    run.write(weights_name(epoch), &weights)?;
+    run.write(optimizer_name(epoch), &moments)?;
+    if state.best.is_some_and(|best| best.epoch == epoch) {
+        run.write(run_relative(run, &run.best_weights()), &weights)?;
+    }
+    run.write_json(run_relative(run, &run.checkpoint()), state)?;
+    run.write(run_relative(run, &run.last_weights()), &weights)?;
+    run.write(run_relative(run, &run.results()), results_csv(&state.rows, class_names).as_bytes())?;
+    if let Some(before) = epoch.checked_sub(1) {
+        for name in [weights_name(before), optimizer_name(before)] {
+            // A file that stays costs space only; the next epoch's checkpoint does not name it.
+            let _ = std::fs::remove_file(run.root().join(name));
+        }
+    }
+    Ok(())
+}
+
+fn run_relative(run: &RunDir, path: &Path) -> std::path::PathBuf {
+    path.strip_prefix(run.root()).unwrap_or(path).to_owned()
+}
+
+/// Reads the state of a run; none when no epoch was finished yet.
+///
+/// # Errors
+/// When the file is there but cannot be used.
+pub fn load_state(run: &RunDir) -> Result<Option<State>, CheckpointError> {
+    if !run.checkpoint().is_file() {
+        return Ok(None);
+    }
+    let state: State = run.read_json("checkpoint.json")?;
+    if state.version != CHECKPOINT_VERSION {
+        return Err(CheckpointError::Version { found: state.version });
+    }
+    Ok(Some(state))
+}
+
+/// Puts the weights and the optimizer's moments of a state back.
+///
+/// # Errors
+/// When a file is missing, altered, or of another network.
+pub fn restore(
+    run: &RunDir,
+    state: &State,
+    model: UNet,
+    optimizer: ModuleOptimizer,
+) -> Result<(UNet, ModuleOptimizer), CheckpointError> {
+    let epoch = state.rows.len();
+    let read = |name: String, expected: Option<Digest>, file: &'static str| {
+        let bytes = run.read(name)?;
+        let found = Digest::of(&bytes);
+        match expected {
+            Some(expected) if expected != found => Err(CheckpointError::Damaged { file, epoch, expected, found }),
+            _ => Ok(bytes),
+        }
+    };
+    let weights = read(weights_name(epoch), state.weights, "weights")?;
+    let moments = read(optimizer_name(epoch), state.optimizer, "optimizer")?;
+    let model = apply_weights(model, weights).map_err(record_error(weights_name(epoch)))?;
+    let optimizer = optimizer
+        .from_bytes(Bytes::from_bytes_vec(moments))
+        .map_err(record_error(optimizer_name(epoch)))?;
+    Ok((model, optimizer))
+}
+
+/// The columns of results.csv whose values are times, and so differ between runs that are otherwise equal.
+pub const TIMING_COLUMNS: [&str; 3] = ["seconds", "images_per_second", "waiting_share"];
+
+/// results.csv: a header, then a line an epoch. An IoU of a class that does not occur is an empty field.
+pub fn results_csv(rows: &[EpochRow], class_names: &[String]) -> String {
+    let mut text = String::from("epoch,train_loss,val_loss,mean_iou,pixel_accuracy");
+    for name in class_names {
+        let plain: String = name.chars().map(|c| if matches!(c, ',' | '"' | '\n' | '\r') { '_' } else { c }).collect();
+        let _ = write!(text, ",iou_{plain}");
+    }
+    let _ = writeln!(text, ",learning_rate,{}", TIMING_COLUMNS.join(","));
+    let optional = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
+    for row in rows {
+        let _ = write!(text, "{},{},{}", row.epoch, row.train_loss, row.val_loss);
+        let _ = write!(text, ",{},{}", optional(row.mean_iou), optional(row.pixel_accuracy));
+        for &iou in &row.class_iou {
+            let _ = write!(text, ",{}", optional(iou));
+        }
+        let (rate, waiting) = (row.images_per_second, row.waiting_share);
+        let _ = writeln!(text, ",{},{:.3},{rate:.2},{waiting:.3}", row.learning_rate, row.seconds);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_class_leaves_its_field_empty() {
+        let row = EpochRow {
+            epoch: 1,
+            train_loss: 0.5,
+            val_loss: 0.25,
+            mean_iou: Some(0.75),
+            pixel_accuracy: None,
+            class_iou: vec![Some(0.75), None],
+            learning_rate: 0.001,
+            seconds: 1.5,
+            images_per_second: 10.0,
+            waiting_share: 0.0,
+        };
+        let names = ["a".to_owned(), "b,c".to_owned()];
+        let expected = "epoch,train_loss,val_loss,mean_iou,pixel_accuracy,iou_a,iou_b_c,learning_rate,seconds,\
+                        images_per_second,waiting_share\n1,0.5,0.25,0.75,,0.75,,0.001,1.500,10.00,0.000\n";
+        assert_eq!(results_csv(&[row], &names), expected);
+    }
+}

@@ -1,0 +1,195 @@
+//! One pass over the training images, and one over the validation images.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
+use unet_shared::mask::{argmax_f32, mask_to_image};
+use unet_shared::metrics::OwnedConfusion;
+
+use super::batch::Batcher;
+use super::loss::{Target, cross_entropy};
+use super::schedule::Schedule;
+use super::trainer::TrainError;
+use crate::config::RunConfig;
+use crate::dataset::augment::Drawn;
+use crate::dataset::loader::{Item, Loader};
+use crate::model::UNet;
+use crate::rng::Rng;
+
+/// Separates the draws of shuffles from the other uses of one seed.
+const SHUFFLE_STREAM: u64 = 0x5bff1e;
+
+/// The order of the samples in an epoch: the same for the same seed and epoch.
+pub fn shuffled(seed: u64, epoch: usize, samples: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..samples).collect();
+    Rng::from_parts(&[seed, SHUFFLE_STREAM, epoch as u64]).shuffle(&mut order);
+    order
+}
+
+/// What training for an epoch came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// Mean over the batches that had a counted pixel.
+    pub loss: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// How much of it the step waited for the loader.
+    pub waited: Duration,
+}
+
+/// The network in training, with what a step changes.
+#[derive(Clone)]
+pub struct Learner {
+    /// On a device that differentiates.
+    pub model: UNet,
+    /// Adam with its moments.
+    pub optimizer: ModuleOptimizer,
+    /// Steps done.
+    pub step: usize,
+}
+
+impl Learner {
+    /// One step of the optimizer on one batch; returns the loss, or none where every pixel is ignored.
+    pub fn learn(
+        &mut self,
+        items: &[(Arc<Item>, Drawn)],
+        batcher: &Batcher,
+        class_weights: &[f32],
+        learning_rate: f64,
+        device: &Device,
+    ) -> Option<f64> {
+        let batch = batcher.batch(items, device);
+        let target = Target::new(&batch.masks, batch.shape, class_weights, device);
+        if !target.counts() {
+            return None;
+        }
+        let loss = cross_entropy(self.model.forward(batch.images), &target);
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
+        self.step += 1;
+        Some(f64::from(loss.into_scalar::<f32>()))
+    }
+}
+
+/// Trains for epoch `epoch`, counted from 1; `progress` is called with the images and the loss of each step.
+///
+/// # Errors
+/// When a sample cannot be loaded, or the loss is no longer finite.
+pub fn train(
+    learner: &mut Learner,
+    config: &RunConfig,
+    schedule: &Schedule,
+    loader: &Loader,
+    epoch: usize,
+    device: &Device,
+    progress: &mut dyn FnMut(usize, f64),
+) -> Result<Trained, TrainError> {
+    let start = Instant::now();
+    let batcher = Batcher::new(config.preprocess);
+    let training = &config.training;
+    let order = shuffled(config.seed, epoch, loader.len());
+    let (mut items, mut losses, mut counted, mut learning_rate) = (vec![], 0.0, 0usize, 0.0);
+    let (mut waited, mut waiting_since, mut left) = (Duration::ZERO, Instant::now(), order.len());
+    loader.for_each(&order, |sample, item| {
+        left -= 1;
+        items.push((item, training.flips.draw(config.seed, epoch, sample)));
+        if items.len() < training.batch && left > 0 {
+            return Ok(());
+        }
+        waited += waiting_since.elapsed();
+        learning_rate = schedule.rate(learner.step);
+        let loss = learner.learn(&items, &batcher, &training.class_weights, learning_rate, device);
+        if let Some(loss) = loss {
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { epoch, step: learner.step, learning_rate });
+            }
+            losses += loss;
+            counted += 1;
+        }
+        progress(items.len(), loss.unwrap_or(0.0));
+        items.clear();
+        waiting_since = Instant::now();
+        Ok(())
+    })?;
+    let loss = losses / counted.max(1) as f64;
+    Ok(Trained { loss, learning_rate, elapsed: start.elapsed(), waited })
+}
+
+/// What validation came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validated {
+    /// Mean over the counted pixels, weighted as in training.
+    pub loss: f64,
+    /// Counts at the labels' own sizes.
+    pub confusion: OwnedConfusion,
+}
+
+/// Scores the network on a loader whose items carry their truth; `progress` is called with the images of each batch.
+///
+/// # Errors
+/// When a sample cannot be loaded or counted.
+pub fn validate(
+    model: &UNet,
+    config: &RunConfig,
+    loader: &Loader,
+    device: &Device,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Validated, TrainError> {
+    let model = model.valid();
+    let device = &device.clone().inner();
+    let batcher = Batcher::new(config.preprocess);
+    let classes = config.model.classes;
+    let mut confusion = OwnedConfusion::zeros(classes)?;
+    let (mut loss, mut total) = (0.0, 0.0);
+    let pixels = (config.preprocess.width * config.preprocess.height) as usize;
+    let (mut mask, mut prediction) = (vec![0; pixels], vec![]);
+    let order: Vec<usize> = (0..loader.len()).collect();
+    let mut items: Vec<(Arc<Item>, Drawn)> = vec![];
+    loader.for_each(&order, |sample, item| -> Result<(), TrainError> {
+        items.push((item, Drawn::NONE));
+        if items.len() < config.training.batch && sample + 1 < loader.len() {
+            return Ok(());
+        }
+        let batch = batcher.batch(&items, device);
+        let target = Target::new(&batch.masks, batch.shape, &config.training.class_weights, device);
+        let logits = model.forward(batch.images);
+        if target.counts() {
+            let batch_loss = f64::from(cross_entropy(logits.clone(), &target).into_scalar::<f32>());
+            loss += batch_loss * target.total();
+            total += target.total();
+        }
+        let logits: Vec<f32> = logits.into_data().convert::<f32>().try_into_vec().expect("logits convert to f32");
+        for ((item, _), logits) in items.iter().zip(logits.chunks_exact(classes * pixels)) {
+            let Some(truth) = &item.truth else { continue };
+            argmax_f32(logits, classes, &mut mask)?;
+            prediction.resize(truth.mask.len(), 0);
+            mask_to_image(&mask, &config.preprocess, truth.placement, truth.width, truth.height, &mut prediction)?;
+            confusion.add(&truth.mask, &prediction)?;
+        }
+        progress(items.len());
+        items.clear();
+        Ok(())
+    })?;
+    Ok(Validated { loss: if total > 0.0 { loss / total } else { 0.0 }, confusion })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shuffle_is_a_permutation_of_its_seed_and_epoch() {
+        let order = shuffled(7, 3, 50);
+        assert_eq!(order, shuffled(7, 3, 50));
+        assert_ne!(order, shuffled(7, 4, 50));
+        assert_ne!(order, shuffled(8, 3, 50));
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,97 @@
+//! The learning rate over a run.
+
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// Rises over the first twentieth of the steps, then falls along half a cosine to nearly nothing.
+    Cosine,
+    /// Stays, and is halved each time that the validation loss has not fallen for a few epochs.
+    Plateau,
+    /// Stays.
+    Constant,
+}
+
+/// Epochs without a better validation loss after which a plateau schedule halves the rate.
+pub const PLATEAU_PATIENCE: usize = 3;
+
+/// A schedule with what it has seen. It is saved in each checkpoint, so that a resumed run goes on alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    kind: ScheduleKind,
+    base: f64,
+    steps: usize,
+    /// Plateau only: the present rate, the best loss, and the epochs since.
+    rate: f64,
+    best_loss: Option<f64>,
+    epochs_since: usize,
+}
+
+impl Schedule {
+    /// A schedule of `steps` optimizer steps that starts from, or rises to, `base`.
+    pub fn new(kind: ScheduleKind, base: f64, steps: usize) -> Self {
+        Self { kind, base, steps: steps.max(1), rate: base, best_loss: None, epochs_since: 0 }
+    }
+
+    /// The rate for optimizer step `step`, counted from 0 over the whole run.
+    pub fn rate(&self, step: usize) -> f64 {
+        match self.kind {
+            ScheduleKind::Constant => self.base,
+            ScheduleKind::Plateau => self.rate,
+            ScheduleKind::Cosine => {
+                let warmup = (self.steps / 20).max(1);
+                if step < warmup {
+                    return self.base * (step + 1) as f64 / warmup as f64;
+                }
+                let share = (step - warmup) as f64 / (self.steps - warmup).max(1) as f64;
+                self.base * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos()))
+            }
+        }
+    }
+
+    /// Tells the schedule the validation loss at the end of an epoch.
+    pub fn epoch_ended(&mut self, validation_loss: f64) {
+        if self.best_loss.is_none_or(|best| validation_loss < best) {
+            self.best_loss = Some(validation_loss);
+            self.epochs_since = 0;
+            return;
+        }
+        self.epochs_since += 1;
+        if self.epochs_since >= PLATEAU_PATIENCE {
+            self.rate *= 0.5;
+            self.epochs_since = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cosine_rises_then_falls_to_a_hundredth() {
+        let schedule = Schedule::new(ScheduleKind::Cosine, 1.0, 200);
+        assert!((schedule.rate(0) - 0.1).abs() < 1e-12);
+        assert_eq!(schedule.rate(9), 1.0);
+        assert_eq!(schedule.rate(10), 1.0);
+        // Half way between step 10 and step 200.
+        assert!((schedule.rate(105) - 0.505).abs() < 1e-12);
+        assert!((schedule.rate(200) - 0.01).abs() < 1e-12);
+        assert!((schedule.rate(500) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_plateau_halves_after_its_patience() {
+        let mut schedule = Schedule::new(ScheduleKind::Plateau, 1.0, 10);
+        for loss in [3.0, 2.0, 2.0, 2.5] {
+            schedule.epoch_ended(loss);
+            assert_eq!(schedule.rate(0), 1.0);
+        }
+        schedule.epoch_ended(2.0);
+        assert_eq!(schedule.rate(0), 0.5);
+        schedule.epoch_ended(1.0);
+        assert_eq!(schedule.rate(0), 0.5);
+    }
+}

@@ -1,0 +1,156 @@
+//! A training run from its first epoch, or from its last checkpoint, to its end.
+
+use std::time::Instant;
+
+use burn::optim::AdamConfig;
+use unet_shared::mask::MaskError;
+use unet_shared::metrics::{MetricsError, OwnedConfusion};
+
+use super::checkpoint::{self, Best, CHECKPOINT_VERSION, CheckpointError, EpochRow, State};
+use super::epoch::{self, Learner};
+use super::schedule::Schedule;
+use crate::backend::BackendError;
+use crate::config::RunConfig;
+use crate::dataset::loader::{LoadError, Loader};
+use crate::run_dir::RunDir;
+
+/// Why a run stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The backend cannot be used.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// A sample cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The checkpoint cannot be saved or read.
+    #[error("the checkpoint cannot be used")]
+    Checkpoint(#[from] CheckpointError),
+    /// The loss became infinite or not a number.
+    #[error(
+        "the loss is no longer finite at epoch {epoch}, step {step}, with learning rate {learning_rate}; train anew with a lower --learning-rate"
+    )]
+    Diverged {
+        /// Counted from 1.
+        epoch: usize,
+        /// Steps done.
+        step: usize,
+        /// The rate of that step.
+        learning_rate: f64,
+    },
+    /// A mask could not be made from logits.
+    #[error("the validation masks cannot be made")]
+    Mask(#[from] MaskError),
+    /// A mask could not be counted.
+    #[error("the validation masks cannot be counted")]
+    Metrics(#[from] MetricsError),
+}
+
+/// Is told how a run goes on.
+pub trait Observer {
+    /// An epoch of `images` training and `validation` images begins.
+    fn epoch_begins(&mut self, epoch: usize, images: usize, validation: usize);
+    /// `images` were trained on with that loss.
+    fn trained(&mut self, images: usize, loss: f64);
+    /// `images` were validated.
+    fn validated(&mut self, images: usize);
+    /// The epoch's line is there; `best` says whether it is the best so far.
+    fn epoch_ended(&mut self, row: &EpochRow, best: bool);
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// A line for each epoch.
+    pub rows: Vec<EpochRow>,
+    /// The best epoch.
+    pub best: Option<Best>,
+    /// Whether it stopped early, for want of a better epoch.
+    pub stopped_early: bool,
+}
+
+/// Trains until the last epoch, or until `patience` epochs brought no better mean IoU. Where the run's folder holds a
+/// checkpoint, training goes on from there, to the same numbers that it would have come to without the break.
+///
+/// # Errors
+/// See [`TrainError`]; the last checkpoint stays whole.
+pub fn train(
+    run: &RunDir,
+    config: &RunConfig,
+    class_names: &[String],
+    training: &Loader,
+    validation: &Loader,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, TrainError> {
+    let device = config.backend.device()?.autodiff();
+    let settings = &config.training;
+    let steps_an_epoch = training.len().div_ceil(settings.batch);
+    let mut learner = Learner {
+        model: config.model.init(config.seed, &device),
+        optimizer: AdamConfig::new().with_epsilon(1e-8).init(),
+        step: 0,
+    };
+    let mut state = match checkpoint::load_state(run)? {
+        Some(state) => {
+            (learner.model, learner.optimizer) =
+                checkpoint::restore(run, &state, learner.model, learner.optimizer)?;
+            learner.step = state.step;
+            state
+        }
+        None => State {
+            version: CHECKPOINT_VERSION,
+            step: 0,
+            schedule: Schedule::new(settings.schedule, settings.learning_rate, settings.epochs * steps_an_epoch),
+            best: None,
+            rows: vec![],
+            weights: None,
+            optimizer: None,
+        },
+    };
+    while state.rows.len() < settings.epochs && !is_exhausted(&state, settings.patience) {
+        let start = Instant::now();
+        let epoch = state.rows.len() + 1;
+        observer.epoch_begins(epoch, training.len(), validation.len());
+        let trained =
+            epoch::train(&mut learner, config, &state.schedule, training, epoch, &device, &mut |images, loss| {
+                observer.trained(images, loss);
+            })?;
+        let validated =
+            epoch::validate(&learner.model, config, validation, &device, &mut |images| observer.validated(images))?;
+        state.schedule.epoch_ended(validated.loss);
+        state.step = learner.step;
+        let row = EpochRow {
+            epoch,
+            train_loss: trained.loss,
+            val_loss: validated.loss,
+            mean_iou: validated.confusion.mean_iou(),
+            pixel_accuracy: validated.confusion.pixel_accuracy(),
+            class_iou: class_iou(&validated.confusion),
+            learning_rate: trained.learning_rate,
+            seconds: start.elapsed().as_secs_f64(),
+            images_per_second: training.len() as f64 / trained.elapsed.as_secs_f64().max(1e-9),
+            waiting_share: trained.waited.as_secs_f64() / trained.elapsed.as_secs_f64().max(1e-9),
+        };
+        let mean_iou = row.mean_iou.unwrap_or(0.0);
+        let is_best = state.best.is_none_or(|best| mean_iou > best.mean_iou);
+        if is_best {
+            state.best = Some(Best { epoch, mean_iou });
+        }
+        state.rows.push(row);
+        checkpoint::save(run, &mut state, &learner.model, &learner.optimizer, class_names)?;
+        observer.epoch_ended(&state.rows[epoch - 1], is_best);
+    }
+    let stopped_early = state.rows.len() < settings.epochs;
+    Ok(Outcome { rows: state.rows, best: state.best, stopped_early })
+}
+
+/// IoU of each class; none for one that occurs neither in the truth nor in the prediction.
+pub fn class_iou(confusion: &OwnedConfusion) -> Vec<Option<f64>> {
+    (0..confusion.classes()).map(|class| confusion.iou(class)).collect()
+}
+
+/// Whether as many epochs as the patience allows have passed since the best.
+fn is_exhausted(state: &State, patience: Option<usize>) -> bool {
+    let since = state.rows.len() - state.best.map_or(0, |best| best.epoch);
+    patience.is_some_and(|patience| since >= patience && !state.rows.is_empty())
+}
