@@ -26,7 +26,7 @@ use unet_shared::files::{FileError, LabelMap, OpenOptions, Split};
 use unet_shared::label::LabelValue;
 use unet_shared::mask::IGNORE_INDEX;
 
-use examine::{Examined, Unit, chain, examine};
+use examine::{Examined, chain, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 use list_file::ListFile;
@@ -234,8 +234,10 @@ fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
     let what = if list.is_some() { "a list file" } else { "a file" };
-    let message =
-        format!("is {what}, not a data set; give the folder of images and masks; {}", unet_shared::files::layout::ACCEPTED_LAYOUTS);
+    let message = format!(
+        "is {what}, not a data set; give the folder of images and masks; {}",
+        unet_shared::files::layout::ACCEPTED_LAYOUTS
+    );
     let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
     CheckReport {

@@ -103,8 +103,7 @@ fn mask_facts(path: &Path, index: usize) -> Result<(MaskFacts, LabelHistogram), 
     let label = decode_label(path).map_err(|error| chain(&error))?;
     let histogram = LabelHistogram::of(&label, index);
     let values: BTreeSet<LabelValue> = histogram.values.keys().copied().collect();
-    let between =
-        histogram.between().map(|found| (found.between.len(), found.pixels as f64 / histogram.pixels as f64));
+    let between = histogram.between().map(|found| (found.between.len(), found.pixels as f64 / histogram.pixels as f64));
     let facts = MaskFacts {
         size: (label.width, label.height),
         source: label.source,

@@ -39,6 +39,7 @@ pub enum Kind {
     AntiAliasedMask,
     JpegMask,
     EmptyMask,
+    #[serde(rename = "zero_and_255_mask")]
     ZeroAnd255Mask,
     Classes,
     MissingClass,

@@ -58,7 +58,8 @@ impl Inventory {
             }));
         }
         if dataset.val.is_empty() {
-            let message = "nothing can be scored while training: there is one pair in all, or the validation ratio is 0";
+            let message =
+                "nothing can be scored while training: there is one pair in all, or the validation ratio is 0";
             self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
         self.take_problems(listing, &dataset.problems);
@@ -98,7 +99,8 @@ impl Inventory {
     fn take_problems(&mut self, listing: &Listing, problems: &[PairingProblem]) {
         let mut add = |image: Option<&PathBuf>, mask: Option<&PathBuf>| {
             let path = image.or(mask);
-            let folder = path.and_then(|path| listing.folders.iter().find(|folder| Some(folder.path.as_path()) == path.parent()));
+            let folder = path
+                .and_then(|path| listing.folders.iter().find(|folder| Some(folder.path.as_path()) == path.parent()));
             self.units.push(Unit { image: image.cloned(), mask: mask.cloned(), split: folder.and_then(|f| f.split) });
         };
         for problem in problems {
@@ -142,7 +144,9 @@ impl Inventory {
             let name = stem(mask);
             let is_part = |image: &&&PathBuf| {
                 let rest = name.strip_prefix(&stem(image));
-                rest.is_some_and(|rest| rest.starts_with(['_', '-', '.', ' ']) && rest.chars().any(|c| c.is_ascii_digit()))
+                rest.is_some_and(|rest| {
+                    rest.starts_with(['_', '-', '.', ' ']) && rest.chars().any(|c| c.is_ascii_digit())
+                })
             };
             match images.iter().find(is_part) {
                 Some(image) => parts.entry(image).or_default().push(mask),
@@ -159,7 +163,8 @@ impl Inventory {
             }
         }
         left.sort();
-        let (predictions, images): (Vec<&PathBuf>, Vec<&PathBuf>) = images.into_iter().partition(|path| is_prediction(path));
+        let (predictions, images): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            images.into_iter().partition(|path| is_prediction(path));
         if !predictions.is_empty() {
             let message = "by its name the output of a program, neither an image nor a label; it takes no part";
             let files = predictions.into_iter().map(show).collect();
@@ -209,7 +214,10 @@ impl Inventory {
                 } else if folder.kind.is_some() || has_data_extension(path) {
                     let reason = match decode_label(path) {
                         // Not even the extension is known, but the content is that of an image.
-                        Ok(_) => "is an image by its content, but its extension is not one that is looked for; rename it".into(),
+                        Ok(_) => {
+                            "is an image by its content, but its extension is not one that is looked for; rename it"
+                                .into()
+                        }
                         Err(error) => unreadable(&error),
                     };
                     let severity = if folder.kind.is_some() { Severity::Error } else { Severity::Warning };
@@ -233,7 +241,9 @@ fn instance_masks(files: Vec<String>) -> Finding {
 fn unreadable(error: &FileError) -> String {
     match error {
         FileError::Format { found, .. } => {
-            format!("looks like {found}, and is not read; convert it to PNG, with a class id a pixel where it is a label")
+            format!(
+                "looks like {found}, and is not read; convert it to PNG, with a class id a pixel where it is a label"
+            )
         }
         other => chain(other),
     }
@@ -245,8 +255,26 @@ fn has_data_extension(path: &Path) -> bool {
     matches!(
         extension.as_deref(),
         Some(
-            "mat" | "seg" | "npy" | "npz" | "h5" | "hdf5" | "gif" | "webp" | "avif" | "heic" | "pgm" | "ppm" | "pnm" | "nii"
-                | "dcm" | "exr" | "raw" | "dng" | "czi" | "jp2"
+            "mat"
+                | "seg"
+                | "npy"
+                | "npz"
+                | "h5"
+                | "hdf5"
+                | "gif"
+                | "webp"
+                | "avif"
+                | "heic"
+                | "pgm"
+                | "ppm"
+                | "pnm"
+                | "nii"
+                | "dcm"
+                | "exr"
+                | "raw"
+                | "dng"
+                | "czi"
+                | "jp2"
         )
     )
 }

@@ -1,5 +1,6 @@
 //! Findings about the values of masks.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use unet_shared::files::LabelMap;
@@ -73,8 +74,13 @@ pub fn findings(
     add(Info, Kind::ColourMask, colour, colours.into());
     let message = "palette mask: the palette's colours are the classes, not the indices".into();
     add(Info, Kind::ColourMask, palette, message);
-    let message = "1-bit mask, read as 0 and 255; which of the two is the background is for you to know: some sets have it inverted";
-    add(Info, Kind::OneBitMask, one_bit, message.into());
+    let mut message = "1-bit mask, read as 0 and 255".to_owned();
+    let bright = total.values.get(&LabelValue::Gray(255)).map_or(0, |count| count.pixels);
+    if is_zero_and_255(total) && bright > total.pixels / 2 {
+        let share = bright as f64 / total.pixels as f64 * 100.0;
+        let _ = write!(message, "; 255 has {share:.1} % of the pixels: if it is the background, the mask is inverted");
+    }
+    add(Info, Kind::OneBitMask, one_bit, message);
     add(Info, Kind::AlphaChannel, alpha, "mask with an alpha channel, opaque everywhere; it is dropped".into());
     if is_zero_and_255(total) {
         let message = "the masks hold 0 and 255 only: they become classes 0 and 1, and 255 is not ignored";
@@ -99,10 +105,7 @@ fn empty_masks(single: Vec<(String, LabelValue)>, count: usize) -> Option<Findin
     values.dedup();
     let shown: Vec<String> = values.iter().take(8).map(LabelValue::to_string).collect();
     let files: Vec<String> = single.into_iter().map(|(name, _)| name).collect();
-    let message = format!(
-        "{} of {count} masks hold one value only ({}); was something left out?",
-        files.len(),
-        shown.join(", ")
-    );
+    let message =
+        format!("{} of {count} masks hold one value only ({}); was something left out?", files.len(), shown.join(", "));
     (!files.is_empty()).then(|| Finding::new(Severity::Warning, Kind::EmptyMask, files, message))
 }

@@ -93,7 +93,12 @@ impl Groups {
                 "EXIF orientation of the mask is applied; it must fit the image as it is shown",
             ),
             (Info, Kind::AlphaChannel, self.alpha, "RGBA image; its alpha is not used"),
-            (Info, Kind::GrayAsRgb, self.gray_as_rgb, "three equal channels; one gray channel holds the same and is faster"),
+            (
+                Info,
+                Kind::GrayAsRgb,
+                self.gray_as_rgb,
+                "three equal channels; one gray channel holds the same and is faster",
+            ),
         ];
         let filled = all.into_iter().filter(|(_, _, files, _)| !files.is_empty());
         filled.map(|(severity, kind, files, message)| Finding::new(severity, kind, files, message)).collect()
@@ -136,7 +141,8 @@ fn rotation(
                 "the mask's size fits the turned image only, as it should".to_owned()
             } else if same_shape(size, stored) {
                 severity = Severity::Error;
-                "the mask's size fits only the image as it is stored: turn the mask, or remove the orientation".to_owned()
+                "the mask's size fits only the image as it is stored: turn the mask, or remove the orientation"
+                    .to_owned()
             } else {
                 "the mask's size fits neither way".to_owned()
             }

@@ -1,1 +1,342 @@
+use super::*;
+use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use std::fs;
+use tempfile::TempDir;
 
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn path(root: &TempDir, name: &str) -> PathBuf {
+    let path = root.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    path
+}
+
+/// A picture of its own for every seed, whose cells are not the blocks of a JPEG.
+fn picture(seed: u32, width: u32, height: u32) -> GrayImage {
+    let cell = |x: u32, y: u32| {
+        (x.wrapping_mul(73) ^ y.wrapping_mul(151) ^ seed.wrapping_mul(40_503)).wrapping_mul(2_654_435_761) >> 24
+    };
+    GrayImage::from_fn(width, height, |x, y| Luma([(cell(x / 7 + seed, y / 7)) as u8]))
+}
+
+/// The left half 0, the right half `value`.
+fn halves(value: u8, width: u32, height: u32) -> GrayImage {
+    GrayImage::from_fn(width, height, |x, _| Luma([if x < width / 2 { 0 } else { value }]))
+}
+
+/// A sound data set of two folders with four pairs of 64x48 and classes 0 to 2.
+fn sound() -> TempDir {
+    let root = folder();
+    for seed in 0..4 {
+        picture(seed, 64, 48).save(path(&root, &format!("images/{seed}.png"))).unwrap();
+        let mut mask = halves(1, 64, 48);
+        mask.put_pixel(0, 0, Luma([2]));
+        mask.save(path(&root, &format!("masks/{seed}.png"))).unwrap();
+    }
+    root
+}
+
+fn report(root: &TempDir) -> CheckReport {
+    let report = check(root.path(), &CheckOptions::default(), &mut |_, _| {}).unwrap();
+    assert!(!report.text().is_empty());
+    report
+}
+
+/// The findings as kind, severity and files.
+fn found(root: &TempDir) -> Vec<(Kind, Severity, Vec<String>)> {
+    report(root).findings.into_iter().map(|f| (f.kind, f.severity, f.files)).collect()
+}
+
+/// Changes a sound data set and expects exactly one finding.
+fn expect(change: impl Fn(&TempDir), kind: Kind, severity: Severity, files: &[&str]) {
+    let root = sound();
+    change(&root);
+    let files: Vec<String> = files.iter().map(|file| file.to_string()).collect();
+    assert_eq!(found(&root), [(kind, severity, files)], "{}", report(&root).text());
+}
+
+#[test]
+fn a_sound_data_set_has_no_finding() {
+    let root = sound();
+    let mut steps = Vec::new();
+    let report = check(root.path(), &CheckOptions::default(), &mut |done, all| steps.push((done, all))).unwrap();
+    assert_eq!(report.findings, []);
+    assert!(!report.has_errors());
+    assert_eq!(steps, [(1, 4), (2, 4), (3, 4), (4, 4)]);
+    assert_eq!(report.layout, Some(Layout::TwoFolders));
+    assert_eq!(report.splits.iter().map(|s| s.pairs).collect::<Vec<_>>(), [3, 1, 0]);
+    assert_eq!(report.sizes, [SizeSummary { width: 64, height: 48, images: 4 }]);
+    let values: Vec<_> = report.values.iter().map(|v| (v.value.to_string(), v.masks, v.class)).collect();
+    let expected = [("0", 4, Some(0)), ("1", 4, Some(1)), ("2", 4, Some(2))];
+    assert_eq!(values, expected.map(|(value, masks, class)| (value.to_string(), masks, class)));
+    assert_eq!(report.values[1].share, 0.5);
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["layout"], "two_folders");
+    assert_eq!(json["classes"][2]["name"], "2");
+}
+
+#[test]
+fn files_left_over_and_unreadable() {
+    use Severity::{Error, Info};
+    expect(
+        |root| picture(9, 64, 48).save(path(root, "images/extra.png")).unwrap(),
+        Kind::UnpairedImage,
+        Error,
+        &["images/extra.png"],
+    );
+    expect(
+        |root| halves(1, 64, 48).save(path(root, "masks/extra.png")).unwrap(),
+        Kind::UnpairedMask,
+        Error,
+        &["masks/extra.png"],
+    );
+    expect(
+        |root| {
+            let bytes = fs::read(path(root, "images/2.png")).unwrap();
+            fs::write(path(root, "images/2.png"), &bytes[..bytes.len() / 2]).unwrap();
+        },
+        Kind::Unreadable,
+        Error,
+        &["images/2.png"],
+    );
+    expect(
+        |root| fs::write(path(root, "masks/097.mat"), b"MATLAB 5.0 MAT-file").unwrap(),
+        Kind::Unreadable,
+        Error,
+        &["masks/097.mat"],
+    );
+    expect(
+        |root| fs::rename(path(root, "images/1.png"), path(root, "images/1.jpg")).unwrap(),
+        Kind::WrongExtension,
+        Info,
+        &["images/1.jpg"],
+    );
+}
+
+#[test]
+fn pixels_of_images() {
+    use Severity::{Error, Info, Warning};
+    expect(
+        |root| picture(1, 32, 48).save(path(root, "images/1.png")).unwrap(),
+        Kind::SizeMismatch,
+        Error,
+        &["images/1.png", "masks/1.png"],
+    );
+    expect(
+        |root| picture(1, 128, 96).save(path(root, "images/1.png")).unwrap(),
+        Kind::SizeMismatch,
+        Warning,
+        &["images/1.png", "masks/1.png"],
+    );
+    let deep = |shift: u32| {
+        move |root: &TempDir| {
+            let deep = |x, y| Luma([u16::from(picture(1, 64, 48).get_pixel(x, y).0[0]) << shift]);
+            ImageBuffer::from_fn(64, 48, deep).save(path(root, "images/1.png")).unwrap();
+        }
+    };
+    expect(deep(8), Kind::SixteenBit, Info, &["images/1.png"]);
+    expect(deep(4), Kind::SixteenBit, Warning, &["images/1.png"]);
+    expect(
+        |root| {
+            let pixel = |x, y| Rgba([picture(1, 64, 48).get_pixel(x, y).0[0], x as u8, 7, 9]);
+            RgbaImage::from_fn(64, 48, pixel).save(path(root, "images/1.png")).unwrap();
+        },
+        Kind::AlphaChannel,
+        Info,
+        &["images/1.png"],
+    );
+}
+
+/// Writes `image` as JPEG with an EXIF orientation.
+fn save_turned(image: &GrayImage, orientation: u8, path: &Path) {
+    image.save(path).unwrap();
+    let plain = fs::read(path).unwrap();
+    let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    let mut bytes = plain[..2].to_vec();
+    bytes.extend([0xff, 0xe1]);
+    bytes.extend((exif.len() as u16 + 2).to_be_bytes());
+    bytes.extend(exif);
+    bytes.extend(&plain[2..]);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn exif_rotation_and_whether_the_mask_fits() {
+    let turned = |width: u32, height: u32, orientation: u8| {
+        let root = sound();
+        fs::remove_file(path(&root, "images/1.png")).unwrap();
+        save_turned(&picture(1, width, height), orientation, &path(&root, "images/1.jpg"));
+        found(&root).into_iter().map(|(kind, severity, _)| (kind, severity)).collect::<Vec<_>>()
+    };
+    use Severity::{Error, Info, Warning};
+    // By 180 degrees the size tells nothing; by 90 degrees the mask of 64x48 fits the image as shown, or as stored.
+    assert_eq!(turned(64, 48, 3), [(Kind::ExifRotation, Warning)]);
+    assert_eq!(turned(48, 64, 6), [(Kind::ExifRotation, Info)]);
+    assert_eq!(turned(64, 48, 6), [(Kind::SizeMismatch, Error), (Kind::ExifRotation, Error)]);
+    assert_eq!(turned(64, 48, 1), []);
+}
+
+/// A mask of two areas with a ramp of nine values between them.
+fn soft(width: u32, height: u32) -> GrayImage {
+    let middle = width / 2;
+    GrayImage::from_fn(width, height, |x, _| Luma([(x.clamp(middle - 5, middle + 5) + 5 - middle) as u8 * 25]))
+}
+
+#[test]
+fn values_of_masks() {
+    use Severity::{Info, Warning};
+    expect(
+        |root| GrayImage::new(64, 48).save(path(root, "masks/1.png")).unwrap(),
+        Kind::EmptyMask,
+        Warning,
+        &["masks/1.png"],
+    );
+    let rewrite = |root: &TempDir, seeds: std::ops::Range<u32>, save: &dyn Fn(&Path)| {
+        seeds.for_each(|seed| save(&path(root, &format!("masks/{seed}.png"))));
+    };
+    expect(
+        |root| rewrite(root, 0..4, &|path| halves(255, 64, 48).save(path).unwrap()),
+        Kind::ZeroAnd255Mask,
+        Info,
+        &[],
+    );
+    let colour = |x: u32, _| Rgb(if x < 20 { [0, 0, 0] } else { [255, 0, 0] });
+    let root = sound();
+    rewrite(&root, 0..4, &|path| RgbImage::from_fn(64, 48, colour).save(path).unwrap());
+    let colours = report(&root);
+    assert_eq!(colours.findings[0].kind, Kind::ColourMask);
+    assert_eq!((colours.findings.len(), colours.findings[0].files.len()), (1, 4));
+    assert_eq!(colours.values[1].value, LabelValue::Rgb([255, 0, 0]));
+    let root = sound();
+    rewrite(&root, 0..4, &|path| soft(64, 48).save(path).unwrap());
+    let soft = report(&root);
+    assert_eq!(soft.findings[0].kind, Kind::AntiAliasedMask);
+    assert_eq!((soft.findings.len(), soft.findings[0].files.len(), soft.classes.len()), (1, 4, 2));
+    let root = sound();
+    for seed in 0..4 {
+        fs::remove_file(path(&root, &format!("masks/{seed}.png"))).unwrap();
+        let disc = |x: u32, y: u32| Luma([if x.abs_diff(30).pow(2) + y.abs_diff(20).pow(2) < 200 { 255u8 } else { 0 }]);
+        GrayImage::from_fn(64, 48, disc).save(path(&root, &format!("masks/{seed}.jpg"))).unwrap();
+    }
+    let lossy = report(&root);
+    assert_eq!((lossy.findings[0].kind, lossy.findings[0].files.len()), (Kind::JpegMask, 4));
+}
+
+#[test]
+fn values_that_the_dataset_file_does_not_list() {
+    let root = sound();
+    fs::write(path(&root, "dataset.toml"), "[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalue=1").unwrap();
+    let report = report(&root);
+    assert_eq!(report.findings[0].kind, Kind::Classes);
+    assert!(report.findings[0].message.contains("label value 2"), "{}", report.findings[0].message);
+    fs::write(path(&root, "dataset.toml"), "clas = 3").unwrap();
+    assert_eq!(found(&root)[0].0, Kind::DatasetFile);
+}
+
+#[test]
+fn the_same_image_in_two_splits() {
+    let root = folder();
+    for (name, seed) in [("train/images/a", 1), ("train/images/b", 2), ("val/images/c", 3)] {
+        picture(seed, 64, 48).save(path(&root, &format!("{name}.png"))).unwrap();
+        halves(1, 64, 48).save(path(&root, &format!("{}.png", name.replace("images", "masks")))).unwrap();
+    }
+    assert_eq!(found(&root), []);
+    let expected = |kind, severity, a: &str, b: &str| [(kind, severity, vec![a.to_string(), b.to_string()])];
+    let same = expected(Kind::SameImageInTwoSplits, Severity::Error, "train/images/a.png", "val/images/c.png");
+    let first = picture(1, 64, 48);
+    for copy in [first.clone(), image::imageops::flip_horizontal(&first), image::imageops::rotate180(&first)] {
+        copy.save(path(&root, "val/images/c.png")).unwrap();
+        assert_eq!(found(&root), same);
+    }
+    // Turned by 90 degrees its mask no longer fits, and it is still the same image.
+    image::imageops::rotate90(&first).save(path(&root, "val/images/c.png")).unwrap();
+    assert!(found(&root).contains(&same[0]));
+    // Mirrored and saved as JPEG, its pixels are no longer equal.
+    fs::remove_file(path(&root, "val/images/c.png")).unwrap();
+    image::imageops::flip_vertical(&first).save(path(&root, "val/images/c.jpg")).unwrap();
+    let similar = expected(Kind::SimilarImageInTwoSplits, Severity::Error, "train/images/a.png", "val/images/c.jpg");
+    assert_eq!(found(&root), similar);
+    picture(3, 64, 48).save(path(&root, "val/images/c.jpg")).unwrap();
+    image::imageops::flip_vertical(&first).save(path(&root, "train/images/b.png")).unwrap();
+    let twice = expected(Kind::SameImageTwice, Severity::Warning, "train/images/a.png", "train/images/b.png");
+    assert_eq!(found(&root), twice);
+}
+
+#[test]
+fn instance_masks_in_each_shape() {
+    let root = folder();
+    picture(1, 64, 48).save(path(&root, "58c5/images/58c5.png")).unwrap();
+    for name in ["m1", "m2"] {
+        halves(255, 64, 48).save(path(&root, &format!("58c5/masks/{name}.png"))).unwrap();
+    }
+    let kinds = |root: &TempDir| found(root).into_iter().map(|(kind, ..)| kind).collect::<Vec<_>>();
+    assert_eq!(kinds(&root), [Kind::Layout, Kind::InstanceMasks, Kind::ZeroAnd255Mask]);
+    let root = sound();
+    fs::rename(path(&root, "masks/1.png"), path(&root, "masks/1_0.png")).unwrap();
+    fs::copy(path(&root, "masks/1_0.png"), path(&root, "masks/1_1.png")).unwrap();
+    assert_eq!(kinds(&root), [Kind::InstanceMasks]);
+}
+
+#[test]
+fn a_folder_without_layout_is_looked_at_all_the_same() {
+    let root = folder();
+    picture(1, 64, 48).save(path(&root, "0.png")).unwrap();
+    let deep = ImageBuffer::<Luma<u16>, _>::from_fn(32, 32, |x, y| Luma([(x * y * 60) as u16]));
+    deep.save(path(&root, "0_predict.png")).unwrap();
+    let kinds: Vec<Kind> = found(&root).into_iter().map(|(kind, ..)| kind).collect();
+    assert_eq!(kinds, [Kind::Layout, Kind::UnpairedImage, Kind::PredictionFile, Kind::SixteenBit]);
+    let empty = report(&folder());
+    assert_eq!((empty.findings[0].kind, empty.findings.len()), (Kind::Layout, 1));
+    let missing = check(&root.path().join("missing"), &CheckOptions::default(), &mut |_, _| {});
+    assert!(matches!(missing, Err(CheckError::Missing { .. })));
+}
+
+/// Garbage under every extension must be said, not stumbled over.
+#[test]
+fn garbage_is_named_file_by_file() {
+    let root = folder();
+    let mut count = 0;
+    for (kind, bytes) in
+        [("e", Vec::new()), ("z", vec![0; 99]), ("p", b"\x89PNG\r\n\x1a\n\0\0".to_vec()), ("j", vec![0xff, 0xd8, 0xff])]
+    {
+        for extension in ["png", "jpg", "tif", "bmp", "mat", "npy"] {
+            fs::write(path(&root, &format!("images/{kind}{extension}.{extension}")), &bytes).unwrap();
+            fs::write(path(&root, &format!("masks/{kind}{extension}.{extension}")), &bytes).unwrap();
+            count += 2;
+        }
+    }
+    let unreadable = found(&root).into_iter().filter(|(kind, ..)| *kind == Kind::Unreadable).count();
+    assert_eq!(unreadable, count);
+}
+
+#[test]
+fn each_folder_of_nasties_is_named() {
+    let Some(root) =
+        std::env::var_os("SEG_DATA").map(|root| PathBuf::from(root).join("nasties")).filter(|r| r.is_dir())
+    else {
+        eprintln!("SEG_DATA names no folder with nasties: skipped");
+        return;
+    };
+    for (name, expected) in [
+        ("antialiased_mask_same_folder", vec![Kind::AntiAliasedMask]),
+        ("rgb_colour_mask_tiff", vec![Kind::ColourMask]),
+        ("rgb_colour_mask_suffix", vec![Kind::Layout, Kind::UnpairedMask, Kind::ColourMask]),
+        ("onebit_inverted_mask", vec![Kind::Layout, Kind::UnpairedMask, Kind::OneBitMask]),
+        ("exif_orientation3", vec![Kind::ExifRotation]),
+        ("rgba_image_instance_masks", vec![Kind::Layout, Kind::InstanceMasks, Kind::AlphaChannel]),
+        ("mask_size_differs", vec![Kind::SizeMismatch, Kind::ZeroAnd255Mask]),
+        ("gray16_png", vec![Kind::Layout, Kind::SixteenBit, Kind::PredictionFile]),
+        ("matlab_mask", vec![Kind::Layout, Kind::Unreadable]),
+        ("leak_pair", vec![Kind::Layout, Kind::SimilarImageInTwoSplits]),
+        ("camvid_list_absolute_paths.txt", vec![Kind::Layout, Kind::ListFile]),
+        ("cwfid_split_with_overlap.yaml", vec![Kind::Layout, Kind::SplitOverlap]),
+    ] {
+        let report = check(&root.join(name), &CheckOptions::default(), &mut |_, _| {}).unwrap();
+        for kind in expected {
+            assert!(report.findings.iter().any(|finding| finding.kind == kind), "{name}: {}", report.text());
+        }
+    }
+}

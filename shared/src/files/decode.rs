@@ -247,6 +247,9 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     Ok(data)
 }
 
+/// The colour type of a PNG file with a palette.
+const PNG_PALETTE: u8 = 3;
+
 /// What a file gives before images and labels part ways.
 struct Decoded {
     pixels: DynamicImage,
@@ -267,7 +270,9 @@ fn decode(path: &Path) -> Result<Decoded, FileError> {
     if format == ImageFormat::Jpeg && !jpeg_has_end(&bytes) {
         return Err(FileError::CutOff { path: path.into() });
     }
-    let palette = format == ImageFormat::Png && bytes.get(25) == Some(&3);
+    // The decoder tells of neither a PNG's palette nor its few bits; both stand in the header chunk, which comes first.
+    let header = if format == ImageFormat::Png { bytes.get(24..26) } else { None };
+    let palette = header.is_some_and(|header| header[1] == PNG_PALETTE);
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX as u32);
     limits.max_image_height = Some(SIDE_MAX as u32);
@@ -277,7 +282,10 @@ fn decode(path: &Path) -> Result<Decoded, FileError> {
     let mut decoder = reader.into_decoder().map_err(failed)?;
     // An orientation that cannot be read is none: the pixels are still there.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let bit_depth = bit_depth(decoder.original_color_type());
+    let bit_depth = match header {
+        Some(&[bits, kind]) if kind != PNG_PALETTE => bits,
+        _ => bit_depth(decoder.original_color_type()),
+    };
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
     pixels.apply_orientation(orientation);
     let lossy = format == ImageFormat::Jpeg;
@@ -315,7 +323,7 @@ fn guess_content(bytes: &[u8]) -> &'static str {
         "a zip file"
     } else if bytes.starts_with(b"version https://git-lfs") {
         "a Git LFS pointer, whose content was never fetched"
-    } else if bytes.starts_with(b"format ascii") {
+    } else if bytes.windows(13).take(1024).any(|text| text == b"\nformat ascii") {
         "a Berkeley .seg run-length text"
     } else if let Ok(format) = image::guess_format(bytes) {
         match format {
@@ -394,6 +402,33 @@ mod tests {
     }
 
     #[test]
+    fn bits_of_a_png_are_those_of_its_header() {
+        let folder = folder();
+        let path = folder.path().join("mask.png");
+        // 2x1 pixels, 1 bit, gray: one row of filter type 0 and the bits 01, in a stored deflate block.
+        let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+        for chunk in [
+            b"IHDR\0\0\0\x02\0\0\0\x01\x01\0\0\0\0".as_slice(),
+            b"IDAT\x78\x01\x01\x02\0\xfd\xff\0\x40\0\x42\0\x41",
+            b"IEND",
+        ] {
+            png.extend((chunk.len() as u32 - 4).to_be_bytes());
+            png.extend(chunk);
+            png.extend(crc32(chunk).to_be_bytes());
+        }
+        fs::write(&path, png).unwrap();
+        let label = decode_label(&path).unwrap();
+        assert_eq!((label.source.bit_depth, label.samples), (1, OwnedSamples::Gray8(vec![0, 255])));
+    }
+
+    /// The checksum of PNG chunks, from the PNG specification's definition.
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(u32::MAX, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        })
+    }
+
+    #[test]
     fn content_and_not_the_extension_decides() {
         let folder = folder();
         let path = folder.path().join("photo.jpg");
@@ -449,6 +484,7 @@ mod tests {
             (b"MATLAB 5.0 MAT-file, Platform", "MATLAB"),
             (b"GIF89a......", "GIF"),
             (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+            (b"width 480\nformat ascii cr\ndata\n", "Berkeley"),
             (b"a,b\n1,2\n", "text"),
         ] {
             fs::write(&path, bytes).unwrap();

@@ -1,7 +1,7 @@
 //! From a data set's labels to classes, and from a sample to pixels and mask.
 //!
 //! Distinct values are collected over all labels, and each gets an id in sorted order, unless `dataset.toml` lists the classes. Knows no
-//! preprocessing: the mask of a sample is at its label's own size.
+//! preprocessing: the mask of a sample is at its label's own size, save where image and label are one picture at two sizes.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -318,31 +318,47 @@ pub enum PairError {
 pub struct LoadedPair {
     /// The image's pixels.
     pub image: DecodedImage,
-    /// Class ids, `height` rows of `width` bytes, at the label's own size, which is the image's.
+    /// Class ids, `height` rows of `width` bytes, at the image's size.
     pub mask: Vec<u8>,
+    /// Whether the label had another size of the same shape, and was brought to the image's by nearest neighbour.
+    pub scaled: bool,
     /// Width of the mask in pixels.
     pub width: usize,
     /// Height of the mask in pixels.
     pub height: usize,
 }
 
-/// Reads a sample's image and label, and encodes the label.
+/// Reads a sample's image and label, and encodes the label. A label of the image's shape at another size, such as 612x408 for an
+/// image of 660x440, is scaled by nearest neighbour; any other difference of sizes is an error.
 pub fn load_pair(sample: &Sample, labels: &LabelTable) -> Result<LoadedPair, PairError> {
     let label_path = sample.label.as_ref().ok_or_else(|| PairError::NoLabel { image: sample.image.clone() })?;
     let image = decode_image(&sample.image)?;
     let label = decode_label(label_path)?;
-    let (width, height) = (label.width, label.height);
-    if (image.width, image.height) != (width, height) {
-        return Err(PairError::Size {
-            image: sample.image.clone(),
-            image_size: (image.width, image.height),
-            turned: image.orientation_applied(),
-            label: label_path.clone(),
-            label_size: (width, height),
-        });
+    let (image_size, label_size) = ((image.width, image.height), (label.width, label.height));
+    if !same_shape(image_size, label_size) {
+        let turned = image.orientation_applied();
+        let (image, label) = (sample.image.clone(), label_path.clone());
+        return Err(PairError::Size { image, image_size, turned, label, label_size });
     }
     let mask = encode_label(label, labels).map_err(|source| PairError::Encode { path: label_path.clone(), source })?;
-    Ok(LoadedPair { image, mask, width, height })
+    let scaled = image_size != label_size;
+    let mask = if scaled { scale_nearest(&mask, label_size, image_size) } else { mask };
+    let (width, height) = image_size;
+    Ok(LoadedPair { image, mask, scaled, width, height })
+}
+
+/// Whether two sizes, each width and height, are of one shape: scaled to the width of the first, the height of the second is the
+/// first's to within a pixel of either, and to within a fiftieth.
+pub fn same_shape(a: (usize, usize), b: (usize, usize)) -> bool {
+    let difference = (a.0 * b.1).abs_diff(a.1 * b.0);
+    difference < a.0.max(b.0) && difference * 50 <= a.0 * b.1
+}
+
+/// Samples at the middles of the target's pixels.
+fn scale_nearest(mask: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    let columns: Vec<usize> = (0..to.0).map(|x| (2 * x + 1) * from.0 / (2 * to.0)).collect();
+    let rows = (0..to.1).map(|y| &mask[(2 * y + 1) * from.1 / (2 * to.1) * from.0..][..from.0]);
+    rows.flat_map(|row| columns.iter().map(|&x| row[x])).collect()
 }
 
 /// The class ids of a decoded label, `width * height` bytes. Where the classes are colours, a gray label is read as colours.

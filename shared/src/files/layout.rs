@@ -93,8 +93,11 @@ impl Listing {
         self.folders.push(Folder { path: path.into(), split, kind, known, depth, images, others });
         if depth < DEPTH_MAX {
             for (path, name) in below {
-                let name =
-                    FolderName { split: name.split.or(split), kind: name.kind.or(kind), known: known && name.known };
+                // `colour_masks/images` says one thing and then another: it is the name of a data set, and no part of a layout.
+                let agree = name.split.is_none_or(|inner| split.is_none_or(|outer| inner == outer))
+                    && name.kind.is_none_or(|inner| kind.is_none_or(|outer| inner == outer));
+                let known = known && name.known && agree;
+                let name = FolderName { split: name.split.or(split), kind: name.kind.or(kind), known };
                 self.walk(&path, name, depth + 1)?;
             }
         }
@@ -291,5 +294,8 @@ mod tests {
         assert_eq!((folder.split, folder.kind, folder.known), (Some(Split::Val), Some(Kind::Masks), true));
         assert_eq!((folder.images.len(), folder.others.len()), (1, 1));
         assert_eq!(listing.show(&folder.images[0]), "masks/val/a.PNG");
+        fs::create_dir_all(root.path().join("rgb_colour_masks/images")).unwrap();
+        let listing = Listing::of(root.path()).unwrap();
+        assert_eq!(listing.folders.iter().filter(|folder| !folder.known).count(), 1);
     }
 }
