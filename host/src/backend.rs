@@ -71,7 +71,10 @@ impl Backend {
             #[cfg(feature = "flex")]
             Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "ndarray")]
-            #[expect(deprecated, reason = "burn ends its ndarray backend; this project offers it as long as burn has it")]
+            #[expect(
+                deprecated,
+                reason = "burn ends its ndarray backend; this project offers it as long as burn has it"
+            )]
             Self::Ndarray => Ok(Device::ndarray()),
             #[cfg(feature = "cuda")]
             Self::Cuda => first_device(

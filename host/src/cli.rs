@@ -1,6 +1,6 @@
 //! The command line: one file a verb, and what they share.
 
-//CHECK mod check;
+mod check;
 mod compare;
 mod demo;
 mod export;
@@ -33,7 +33,7 @@ enum Verb {
     /// The whole path on a synthetic data set, from training to proven parity
     Demo(demo::Demo),
     /// Say what a data set holds and what is wrong with it
-    //CHECK Check(check::Check),
+    Check(check::Check),
     /// Train a U-Net on a data set, or go on with a run that was interrupted
     Train(train::Train),
     /// Score a run or a package on a labelled split, and write the evaluation record
@@ -67,7 +67,7 @@ impl Arguments {
         }
         match self.verb {
             Verb::Demo(verb) => verb.run(),
-            //CHECK Verb::Check(verb) => verb.run(),
+            Verb::Check(verb) => verb.run(),
             Verb::Train(verb) => verb.run(),
             Verb::Val(verb) => verb.run(),
             Verb::Predict(verb) => verb.run(),

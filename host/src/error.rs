@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use unet_edge::evaluate::EvaluateError;
 use unet_edge::inference::InferenceError;
 use unet_edge::package::PackageError;
+use unet_edge::picture::PictureError;
 use unet_edge::segmenter::SegmentError;
 use unet_shared::document::DocumentError;
 use unet_shared::files::{DatasetError, FileError, LabelsError};
@@ -14,7 +15,7 @@ use unet_shared::metrics::MetricsError;
 use unet_shared::preprocess::PreprocessError;
 
 use crate::backend::BackendError;
-//CHECK use crate::check::CheckError;
+use crate::check::CheckError;
 use crate::dataset::loader::LoadError;
 use crate::dataset::synthetic::SyntheticError;
 use crate::export::graph::GraphError;
@@ -60,8 +61,8 @@ pub enum HostError {
     File(#[from] FileError),
     #[error(transparent)]
     Load(#[from] LoadError),
-    //CHECK #[error(transparent)]
-    //CHECK Check(#[from] CheckError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
     #[error("{path}: cannot be read")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: cannot be written")]
@@ -91,6 +92,8 @@ pub enum HostError {
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
     #[error(transparent)]
+    Picture(#[from] PictureError),
+    #[error(transparent)]
     Segment(#[from] SegmentError),
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -112,7 +115,7 @@ impl HostError {
             Self::Checkpoint(CheckpointError::Files(error))
             | Self::Train(TrainError::Checkpoint(CheckpointError::Files(error))) => run_dir_code(error),
             Self::Package(PackageError::Write { .. }) => exit::NOT_WRITTEN,
-            Self::Graph(_) | Self::Mask(_) | Self::Metrics(_) | Self::Segment(_) => exit::INTERNAL,
+            Self::Graph(_) | Self::Mask(_) | Self::Metrics(_) | Self::Segment(_) | Self::Picture(_) => exit::INTERNAL,
             Self::Train(TrainError::Mask(_) | TrainError::Metrics(_)) => exit::INTERNAL,
             _ => exit::BAD_INPUT,
         }

@@ -4,7 +4,7 @@
 //! a package can be run where it was made, and it is linked by nothing.
 
 pub mod backend;
-//CHECK pub mod check;
+pub mod check;
 pub mod config;
 pub mod dataset;
 pub mod error;

@@ -34,12 +34,8 @@ impl BurnSegmenter {
     pub fn logits(&self, planes: &[u8]) -> Vec<f32> {
         let mut values = Vec::with_capacity(planes.len());
         self.batcher.normalize(planes, Drawn::NONE, &mut values);
-        let shape = [
-            1,
-            self.preprocess.channels.count(),
-            self.preprocess.height as usize,
-            self.preprocess.width as usize,
-        ];
+        let shape =
+            [1, self.preprocess.channels.count(), self.preprocess.height as usize, self.preprocess.width as usize];
         let images = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device);
         let logits = self.model.forward(images).into_data().convert::<f32>();
         logits.try_into_vec().expect("logits convert to f32")

@@ -25,9 +25,9 @@ pub struct Evaluate {
     /// Share of the pairs that is the validation split where folders do not say
     #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
     val_ratio: f64,
-    /// Seed of the split where folders do not say; the one of the training gives its validation split
+    /// Seed of that split; the run's --split-seed gives its validation images
     #[arg(long, default_value_t = OpenOptions::default().seed)]
-    seed: u64,
+    split_seed: u64,
     /// Write the evaluation record here
     #[arg(long)]
     output: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Evaluate {
 impl Evaluate {
     pub fn main(self) -> Result<(), Failure> {
         let (package, mut segmenter) = load(&self.package)?;
-        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.seed };
+        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
         let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
         if !dataset.problems.is_empty() {
             eprintln!("{} files of {} take no part", dataset.problems.len(), self.data.display());

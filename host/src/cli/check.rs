@@ -2,16 +2,40 @@
 
 use std::path::PathBuf;
 
-use unet_host::check;
+use unet_host::check::check;
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
+use unet_shared::files::OpenOptions;
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// The data set's folder
     data: PathBuf,
+    /// Share of the pairs that validates, where the folders do not say
+    #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
+    val_ratio: f64,
+    /// Seed of that split
+    #[arg(long, default_value_t = OpenOptions::default().seed)]
+    split_seed: u64,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+}
+
+impl Check {
+    pub fn run(self) -> Result<u8, HostError> {
+        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
+        let mut progress: Option<(Progress, usize)> = None;
+        let report = check(&self.data, &options, &mut |done, all| {
+            let (progress, told) = progress.get_or_insert_with(|| (Progress::new("check", all as u64, "files"), 0));
+            progress.inc(done.saturating_sub(*told) as u64);
+            *told = done;
+        })?;
+        if let Some((progress, _)) = progress {
+            progress.finish();
+        }
+        super::print(self.json, &report, || report.text());
+        Ok(if report.has_errors() { exit::FOUND } else { exit::SUCCESS })
+    }
 }

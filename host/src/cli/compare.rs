@@ -14,7 +14,7 @@ pub struct Compare {
     /// Another of the same data
     second: PathBuf,
     /// Hold the second record's IoU against the first's instead: no class, and not the mean, may fall by more
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_drop: Option<f64>,
     /// Print one JSON document
     #[arg(long)]

@@ -84,13 +84,14 @@ impl Demo {
         eprint!("{}", super::export::text(&exported));
         let quantized = quantize::quantize(&run, Format::Qlinear, super::quantize::CALIBRATION_IMAGES)?;
         eprint!("{}", super::quantize::text(&quantized));
-        let packed = package::package(&run, None)?;
+        let packed = package::package(&run, None, package::GoldenSource::Frames)?;
         eprint!("{}", super::package::text(&packed));
         let tract = score_run(&run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
         let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None)?;
         let (edge, edge_is) = edge_record(&self.output, &packed.path, &data)?;
         let parity = compare(&host, &edge);
-        let records = [("f32 by burn", &burn), ("f32 by tract", &tract), ("int8 by host", &host), ("int8 by edge", &edge)];
+        let records =
+            [("f32 by burn", &burn), ("f32 by tract", &tract), ("int8 by host", &host), ("int8 by edge", &edge)];
         show(&run, &records, &super::compare::text(&parity))?;
         let report = Report {
             mean_iou_f32_burn: burn.confusion.mean_iou(),

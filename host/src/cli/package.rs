@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use unet_host::error::{HostError, exit};
+use unet_host::steps::package::GoldenSource;
 use unet_host::steps::{OpenRun, package};
 
 /// What to pack.
@@ -13,6 +14,10 @@ pub struct Package {
     /// The package to write (default: NAME.unet in the run's folder)
     #[arg(long)]
     output: Option<PathBuf>,
+    /// What the golden vectors are made from: frames of the validation split, which then travel in the package, or
+    /// synthetic ones
+    #[arg(long, value_enum, default_value_t = GoldenSource::Frames)]
+    golden: GoldenSource,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -20,7 +25,7 @@ pub struct Package {
 
 impl Package {
     pub fn run(self) -> Result<u8, HostError> {
-        let report = package::package(&OpenRun::open(&self.run)?, self.output.as_deref())?;
+        let report = package::package(&OpenRun::open(&self.run)?, self.output.as_deref(), self.golden)?;
         super::print(self.json, &report, || text(&report));
         Ok(exit::SUCCESS)
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use unet_edge::package::Package;
+use unet_edge::picture::label_png;
 use unet_edge::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
@@ -13,8 +14,8 @@ use unet_host::run_dir::RunDir;
 use unet_host::steps::predict::{Predictor, frame_iou, mask_picture, picture};
 use unet_host::steps::score::{EngineChoice, segmenter};
 use unet_host::steps::{OpenRun, Weights};
-use unet_shared::files::{Sample, decode_image, decode_label, dataset::list_images, labels::encode_label};
-use unet_shared::label::{LabelTable, LabelValue};
+use unet_shared::files::{Sample, dataset::list_images, decode_image, decode_label, labels::encode_label};
+use unet_shared::label::LabelTable;
 use unet_shared::preprocess::Preprocess;
 
 /// What to predict.
@@ -143,19 +144,15 @@ fn one(
         .collect();
     let path = |folder: &str| output.join(folder).join(format!("{}.png", sample.name));
     let (mask_path, overlay_path, panel_path) = (path("masks"), path("overlays"), path("panels"));
-    write_labels(&mask_path, &prediction, (width, height), table)?;
+    let labels = label_png(&prediction, width, height, table)?;
+    unet_edge::atomic_file::write(&mask_path, &labels)
+        .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
     let (picture, mask) = (picture(&image), mask_picture(prediction, width, height));
     save_png(&overlay_path, &overlay(&picture, &mask, palette, OVERLAY_ALPHA)?)?;
     let truth = truth.map(|truth| mask_picture(truth, width, height));
     let score = mean_iou.map_or_else(String::new, |iou| format!("IoU {iou:.3}"));
-    let shown = Panel {
-        image: &picture,
-        truth: truth.as_ref(),
-        prediction: &mask,
-        palette,
-        name: &sample.name,
-        score: &score,
-    };
+    let shown =
+        Panel { image: &picture, truth: truth.as_ref(), prediction: &mask, palette, name: &sample.name, score: &score };
     save_png(&panel_path, &panel(&shown)?)?;
     Ok(Predicted {
         name: sample.name.clone(),
@@ -165,42 +162,6 @@ fn one(
         shares,
         mean_iou,
     })
-}
-
-/// Writes a mask with the data set's own label values: gray, or colours where a class's value is a colour.
-fn write_labels(path: &Path, mask: &[u8], size: (usize, usize), table: &LabelTable) -> Result<(), HostError> {
-    let values: Vec<Option<LabelValue>> = (0..=255).map(|id| table.value_of(id)).collect();
-    let value = |id: u8| values[usize::from(id)].unwrap_or(LabelValue::Gray(u16::from(id)));
-    let (width, height) = (size.0 as u32, size.1 as u32);
-    let encoded = |picture: image::DynamicImage| {
-        let mut bytes = std::io::Cursor::new(vec![]);
-        picture
-            .write_to(&mut bytes, image::ImageFormat::Png)
-            .map_err(|error| HostError::Usage(format!("{}: {error}", path.display())))?;
-        unet_edge::atomic_file::write(path, bytes.get_ref())
-            .map_err(|source| HostError::Write { path: path.to_owned(), source })
-    };
-    let wrong = || HostError::Usage(format!("{}: expected a value a pixel", path.display()));
-    let colours = values.iter().flatten().any(|v| matches!(v, LabelValue::Rgb(_)));
-    let wide = values.iter().flatten().any(|v| matches!(v, LabelValue::Gray(g) if *g > 255));
-    if colours {
-        let bytes = mask.iter().flat_map(|&id| match value(id) {
-            LabelValue::Rgb(rgb) => rgb,
-            LabelValue::Gray(gray) => [gray.min(255) as u8; 3],
-        });
-        let picture = image::RgbImage::from_raw(width, height, bytes.collect()).ok_or_else(wrong)?;
-        return encoded(picture.into());
-    }
-    let gray = mask.iter().map(|&id| match value(id) {
-        LabelValue::Gray(gray) => gray,
-        LabelValue::Rgb(_) => 0,
-    });
-    if wide {
-        let picture = image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_raw(width, height, gray.collect());
-        return encoded(picture.ok_or_else(wrong)?.into());
-    }
-    let picture = image::GrayImage::from_raw(width, height, gray.map(|v| v as u8).collect()).ok_or_else(wrong)?;
-    encoded(picture.into())
 }
 
 fn text(report: &Report) -> String {

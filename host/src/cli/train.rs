@@ -12,6 +12,7 @@ use unet_host::steps::train::{ClassWeights, TrainOptions, finish, resume, start}
 use unet_host::training::checkpoint::EpochRow;
 use unet_host::training::schedule::ScheduleKind;
 use unet_host::training::trainer::Observer;
+use unet_shared::label::LabelValue;
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 
 /// What to train on, and how.
@@ -30,6 +31,9 @@ pub struct Train {
     /// Folder that run folders are made in
     #[arg(long, default_value = "runs/train")]
     runs: PathBuf,
+    /// Label values that take no part, gray values or "#rrggbb", with commas; dataset.toml can say so too
+    #[arg(long, value_delimiter = ',')]
+    ignore: Vec<LabelValue>,
     /// Passes over the training images
     #[arg(long, default_value_t = 40)]
     epochs: usize,
@@ -49,7 +53,7 @@ pub struct Train {
     #[arg(long, value_enum, default_value_t = FilterChoice::Area)]
     filter: FilterChoice,
     /// Mean a channel to subtract after the division by 255, as one or three numbers with commas
-    #[arg(long, value_delimiter = ',', requires = "std")]
+    #[arg(long, value_delimiter = ',', requires = "std", allow_negative_numbers = true)]
     mean: Vec<f32>,
     /// Standard deviation a channel to divide by, as one or three numbers with commas
     #[arg(long, value_delimiter = ',', requires = "mean")]
@@ -67,7 +71,7 @@ pub struct Train {
     #[arg(long)]
     batch: Option<usize>,
     /// The largest learning rate of Adam
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, default_value_t = 2e-3, allow_negative_numbers = true)]
     learning_rate: f64,
     /// How the learning rate changes
     #[arg(long, value_enum, default_value_t = ScheduleKind::Cosine)]
@@ -181,6 +185,7 @@ impl Train {
         let mut options = TrainOptions {
             runs: self.runs.clone(),
             name: self.name.clone(),
+            ignore: self.ignore.clone(),
             val_ratio: self.val_ratio,
             split_seed: self.split_seed,
             seed: self.seed,

@@ -172,7 +172,6 @@ impl Loader {
         let sample = &self.samples[sample];
         let pair = |source| LoadError::Pair { name: sample.name.clone(), source: Box::new(source) };
         let loaded = load_pair(sample, &self.table).map_err(pair)?;
-        let (width, height) = (loaded.width, loaded.height);
         let fail = |source: Box<dyn std::error::Error + Send + Sync>| LoadError::Preprocess {
             name: sample.name.clone(),
             source,
@@ -184,7 +183,10 @@ impl Loader {
         let mut planes = vec![0; self.preprocess.input_len()];
         let placement = preprocessor.run(&loaded.image.view(), &mut planes).map_err(|e| fail(e.into()))?;
         let mut mask = vec![0; (self.preprocess.width * self.preprocess.height) as usize];
-        mask_to_input(&loaded.mask, width, height, &self.preprocess, &mut mask).map_err(|e| fail(e.into()))?;
+        let (width, height) = (loaded.image.width, loaded.image.height);
+        mask_to_input(&loaded.mask_at_image(), width, height, &self.preprocess, &mut mask)
+            .map_err(|e| fail(e.into()))?;
+        let (width, height) = (loaded.width, loaded.height);
         let truth = self.options.with_truth.then_some(Truth { mask: loaded.mask, width, height, placement });
         Ok(Item { planes, mask, truth })
     }

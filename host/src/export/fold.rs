@@ -4,7 +4,7 @@ use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 
-use super::graph::{Convolution, Graph, Operator, TensorId};
+use super::graph::{Convolution, Graph, OUTPUT_NAME, Operator, TensorId};
 use crate::model::UNet;
 use crate::model::blocks::{ConvBlock, UpBlock};
 
@@ -80,7 +80,7 @@ pub fn graph_of(model: &UNet, height: usize, width: usize) -> Graph {
         x = block(&mut graph, format!("decoder.{level}.first"), &double.first, x);
         x = block(&mut graph, format!("decoder.{level}.second"), &double.second, x);
     }
-    graph.push("head", Operator::Conv(plain(&model.head)), vec![x]);
+    graph.push(OUTPUT_NAME, Operator::Conv(plain(&model.head)), vec![x]);
     graph
 }
 
@@ -88,8 +88,7 @@ fn enlarge(graph: &mut Graph, level: usize, up: &UpBlock, input: TensorId) -> Te
     let affine = affine(&up.norm);
     if up.is_up_convolution() {
         // ReLU acts on each value alone, so it may stand before the depth-to-space.
-        let conv =
-            graph.push(format!("up.{level}.conv"), Operator::Conv(fold(&up.conv, &affine, 4)), vec![input]);
+        let conv = graph.push(format!("up.{level}.conv"), Operator::Conv(fold(&up.conv, &affine, 4)), vec![input]);
         graph.push(format!("up.{level}"), Operator::DepthToSpace, vec![conv])
     } else {
         let large = graph.push(format!("up.{level}.nearest"), Operator::UpsampleNearest, vec![input]);

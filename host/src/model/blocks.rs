@@ -121,8 +121,7 @@ impl UpBlock {
             depth_to_space(self.conv.forward(input))
         } else {
             let [_, _, height, width] = input.dims();
-            let options =
-                InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
+            let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
             self.conv.forward(interpolate(input, options))
         };
         relu(self.norm.forward(enlarged))
@@ -134,10 +133,12 @@ impl UpBlock {
 pub fn depth_to_space(input: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = input.dims();
     let out = channels / 4;
-    input
-        .reshape([batch, 2, 2, out, height, width])
-        .permute([0, 3, 4, 1, 5, 2])
-        .reshape([batch, out, 2 * height, 2 * width])
+    input.reshape([batch, 2, 2, out, height, width]).permute([0, 3, 4, 1, 5, 2]).reshape([
+        batch,
+        out,
+        2 * height,
+        2 * width,
+    ])
 }
 
 #[cfg(test)]

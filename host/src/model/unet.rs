@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn parameters_are_as_many_as_by_hand() {
         // encoder 3-4-4, 4-8-8; bottleneck 8-16-16; up 16-8, 8-4; decoder 16-8-8, 8-4-4; all 3x3, two norm values a channel.
-        let convolutions = 9 * (3 * 4 + 4 * 4 + 4 * 8 + 8 * 8 + 8 * 16 + 16 * 16 + 16 * 8 + 16 * 8 + 8 * 8 + 8 * 4 + 8 * 4 + 4 * 4);
+        let convolutions =
+            9 * (3 * 4 + 4 * 4 + 4 * 8 + 8 * 8 + 8 * 16 + 16 * 16 + 16 * 8 + 16 * 8 + 8 * 8 + 8 * 4 + 8 * 4 + 4 * 4);
         let norms = 2 * (4 + 4 + 8 + 8 + 16 + 16 + 8 + 8 + 8 + 4 + 4 + 4);
         let head = 4 * 5 + 5;
         let running = norms;

@@ -140,9 +140,6 @@ mod tests {
         let config = UNetConfig { base: 4, depth: 1, channels: 1, classes: 3, upsampling: Upsampling::Nearest };
         let graph = graph_of(&config.init(5, &test_device()), 8, 8);
         let preprocess = Preprocess { width: 8, height: 8, ..Preprocess::CLASSIC };
-        assert!(matches!(
-            calibrate(&graph, &preprocess, std::iter::empty(), || ()),
-            Err(CalibrationError::NoImages)
-        ));
+        assert!(matches!(calibrate(&graph, &preprocess, std::iter::empty(), || ()), Err(CalibrationError::NoImages)));
     }
 }

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn one_far_outlier_is_clipped_and_an_even_spread_is_not() {
+    fn clipping_balances_an_outlier_against_the_rounding_of_the_rest() {
         let mut spread: Vec<f32> = (0..100_000).map(|k| k as f32 / 100_000.0).collect();
         let mut even = Histogram::default();
         even.add(&spread);
@@ -153,7 +153,9 @@ mod tests {
         spread.push(3.0);
         let mut outlier = Histogram::default();
         outlier.add(&spread);
-        assert!(outlier.least_error().scale < 1.5 / 255.0, "{:?}", outlier.least_error());
+        // Clipping at c costs (3 - c)^2 for the outlier and N (c / 255)^2 / 12 for the rest, least at
+        // c = 3 / (1 + N / (12 * 255^2)) = 2.659 for N = 100,000; candidates are a hundredth of 3 apart.
+        assert!((outlier.least_error().scale * 255.0 - 2.659).abs() < 0.03, "{:?}", outlier.least_error());
         assert_eq!(outlier.full_range().scale, 3.0 / 255.0);
     }
 

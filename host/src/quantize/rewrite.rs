@@ -95,8 +95,7 @@ pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Resu
 fn push_moving_qdq(onnx: &mut OnnxBuilder, node: &Node, inputs: &[&str], output: &str, shared: Quantization) {
     let scale = onnx.floats(format!("{}.scale", node.name), &[], &[shared.scale]);
     let zero = onnx.bytes(format!("{}.zero_point", node.name), &[], &[shared.zero_point as u8]);
-    let dequantized: Vec<String> =
-        (0..inputs.len()).map(|k| format!("{output}.input_{k}.dequantized")).collect();
+    let dequantized: Vec<String> = (0..inputs.len()).map(|k| format!("{output}.input_{k}.dequantized")).collect();
     for (input, name) in inputs.iter().zip(&dequantized) {
         onnx.node("DequantizeLinear", &[input, &scale, &zero], name, vec![]);
     }

@@ -59,8 +59,7 @@ pub fn export(run: &OpenRun, weights: Weights) -> Result<ExportReport, HostError
         }
     }
     let path = run.dir.float_onnx();
-    unet_edge::atomic_file::write(&path, &bytes)
-        .map_err(|source| HostError::Write { path: path.clone(), source })?;
+    unet_edge::atomic_file::write(&path, &bytes).map_err(|source| HostError::Write { path: path.clone(), source })?;
     Ok(ExportReport {
         path,
         bytes: bytes.len(),

@@ -8,16 +8,28 @@ use unet_edge::package::{self, PACKAGE_EXTENSION, Package};
 use unet_edge::segmenter::{Int8Segmenter, Segmenter};
 use unet_shared::digest::Digest;
 use unet_shared::files::Split;
+use unet_shared::image::{ImageView, PixelFormat};
 use unet_shared::manifest::{GoldenEntry, MANIFEST_VERSION, Manifest, Provenance};
+use unet_shared::preprocess::{Fit, Preprocess, Preprocessor};
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights, spread};
 use super::quantize::{MODEL_MEMBER, load_entry};
 use super::score::PROGRAM;
+use crate::dataset::synthetic::{SyntheticConfig, SyntheticSplit, frame};
 use crate::error::HostError;
 
-/// Golden vectors in a package: frames of the validation split with the answers of the host's engine.
+/// Golden vectors in a package.
 const GOLDEN_VECTORS: usize = 2;
+
+/// What a package's golden vectors are made from; their answers are those of the host's engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum GoldenSource {
+    /// Frames of the validation split: what the board will see. They travel in the package.
+    Frames,
+    /// Synthetic frames, for packages that go where the data may not.
+    Pattern,
+}
 
 /// What packaging came to.
 #[derive(Clone, Debug, Serialize)]
@@ -36,16 +48,14 @@ pub struct PackageReport {
 ///
 /// # Errors
 /// When the run was not quantized, or the file cannot be written or is refused on reading it back.
-pub fn package(run: &OpenRun, output: Option<&Path>) -> Result<PackageReport, HostError> {
+pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Result<PackageReport, HostError> {
     let model = run.dir.read("export/model_int8.onnx").map_err(HostError::from)?;
     let entry = load_entry(run)?;
     let mut segmenter =
         Int8Segmenter::new(Engine::from_onnx(&model, &entry.input, &entry.output)?, &run.config.preprocess);
-    let dataset = run.data(None)?;
     let mut members = vec![(MODEL_MEMBER.to_owned(), model)];
     let mut golden = vec![];
-    for (k, sample) in spread(dataset.split(Split::Val), GOLDEN_VECTORS).into_iter().enumerate() {
-        let (_, planes) = run.planes(sample)?;
+    for (k, planes) in golden_planes(run, source)?.into_iter().enumerate() {
         let input = segmenter.quantize(&planes)?.to_vec();
         let mut mask = vec![0; (run.config.preprocess.width * run.config.preprocess.height) as usize];
         let logits = segmenter.segment(&planes, &mut mask)?.logits;
@@ -78,13 +88,41 @@ pub fn package(run: &OpenRun, output: Option<&Path>) -> Result<PackageReport, Ho
             mean_iou_int8: mean_iou("record_int8.json"),
         },
     };
-    let path = output.map_or_else(
-        || run.dir.root().join(format!("{}.{PACKAGE_EXTENSION}", run.config.name)),
-        Path::to_owned,
-    );
+    let path =
+        output.map_or_else(|| run.dir.root().join(format!("{}.{PACKAGE_EXTENSION}", run.config.name)), Path::to_owned);
     let digest = package::write(&path, manifest, members)?;
     let written = Package::read(&path)?;
     Int8Segmenter::load(&written)?;
     let golden = written.golden().count();
     Ok(PackageReport { bytes: written.size() as u64, path, digest, golden })
+}
+
+/// The preprocessed planes of the golden vectors.
+fn golden_planes(run: &OpenRun, source: GoldenSource) -> Result<Vec<Vec<u8>>, HostError> {
+    let preprocess = run.config.preprocess;
+    match source {
+        GoldenSource::Frames => {
+            let dataset = run.data(None)?;
+            let samples = spread(dataset.split(Split::Val), GOLDEN_VECTORS);
+            samples.into_iter().map(|sample| Ok(run.planes(sample)?.1)).collect()
+        }
+        GoldenSource::Pattern => {
+            // Of the input's size, so that every fit takes them; the generator's smallest side is 32.
+            let (width, height) = (preprocess.width.max(32), preprocess.height.max(32));
+            let config = SyntheticConfig { width, height, ..SyntheticConfig::default() };
+            let spec = Preprocess { fit: Fit::Stretch, ..preprocess };
+            let mut preprocessor = Preprocessor::new(spec)?;
+            (0..GOLDEN_VECTORS)
+                .map(|index| {
+                    let (image, _) = frame(&config, SyntheticSplit::Val, index)?;
+                    let (width, height) = (width as usize, height as usize);
+                    let view = ImageView::packed(image.as_raw(), width, height, PixelFormat::Gray8)
+                        .map_err(|error| HostError::Usage(format!("golden pattern: {error}")))?;
+                    let mut planes = vec![0; spec.input_len()];
+                    preprocessor.run(&view, &mut planes)?;
+                    Ok(planes)
+                })
+                .collect()
+        }
+    }
 }

@@ -75,7 +75,10 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
     let path = run.dir.float_onnx();
     let bytes = std::fs::read(&path).map_err(|_| {
         let run = run.dir.root().display();
-        HostError::Usage(format!("{}: expected the file that `unet-host export {run}` writes, found none", path.display()))
+        HostError::Usage(format!(
+            "{}: expected the file that `unet-host export {run}` writes, found none",
+            path.display()
+        ))
     })?;
     let graph = float_onnx::read(&bytes)?;
     let preprocess = run.config.preprocess;

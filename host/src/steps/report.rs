@@ -120,7 +120,7 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
         let pair = load(k)?;
         let prediction = predictor.predict(&pair.image)?;
         // A frame without a counted pixel has nothing to be wrong about.
-        let iou = frame_iou(&pair.mask, &prediction, predictor.classes())?.unwrap_or(1.0);
+        let iou = frame_iou(&pair.mask_at_image(), &prediction, predictor.classes())?.unwrap_or(1.0);
         scores.push((iou, k));
         progress.inc(1);
     }
@@ -132,11 +132,11 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
     for (iou, k) in scores {
         let pair = load(k)?;
         let prediction = predictor.predict(&pair.image)?;
-        let (width, height) = (pair.width, pair.height);
+        let (width, height) = (pair.image.width, pair.image.height);
         let name = &samples[k].name;
         let image = panel(&Panel {
             image: &picture(&pair.image),
-            truth: Some(&mask_picture(pair.mask, width, height)),
+            truth: Some(&mask_picture(pair.mask_at_image().into_owned(), width, height)),
             prediction: &mask_picture(prediction, width, height),
             palette: &palette,
             name,

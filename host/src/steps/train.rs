@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use unet_shared::files::{Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image};
+use unet_shared::files::{OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image};
 use unet_shared::image::PixelFormat;
+use unet_shared::label::LabelValue;
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 use unet_shared::record::EvaluationRecord;
 
-use super::open_run::{OpenRun, Weights};
+use super::open_run::{OpenRun, Weights, open_dataset};
 use super::report;
 use super::score::{EngineChoice, score_run};
 use crate::backend::Backend;
@@ -40,6 +41,8 @@ pub struct TrainOptions {
     pub runs: PathBuf,
     /// Name of the run; found from the data set's when none is given.
     pub name: Option<String>,
+    /// Label values that take no part, beside those that dataset.toml names.
+    pub ignore: Vec<LabelValue>,
     /// See [`RunConfig`].
     pub val_ratio: f64,
     /// See [`RunConfig`].
@@ -92,6 +95,7 @@ impl TrainOptions {
             data,
             runs: PathBuf::from("runs/train"),
             name: None,
+            ignore: vec![],
             val_ratio: split.val_ratio,
             split_seed: split.seed,
             seed: 0,
@@ -186,15 +190,17 @@ fn balanced(pixels: &[u64]) -> Vec<f32> {
 pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
     // Before anything is made: a backend that is missing is told at once.
     options.backend.device()?;
-    let dataset =
-        Dataset::open(&options.data, &OpenOptions { val_ratio: options.val_ratio, seed: options.split_seed })?;
-    for split in [Split::Train, Split::Val] {
-        if dataset.split(split).is_empty() {
-            return Err(HostError::Usage(format!(
-                "{}: expected pairs to train on and pairs to validate on, found none for {split}",
-                options.data.display()
-            )));
-        }
+    let split = OpenOptions { val_ratio: options.val_ratio, seed: options.split_seed };
+    let mut dataset = open_dataset(&options.data, &split)?;
+    if dataset.train.is_empty() {
+        let data = options.data.display();
+        return Err(HostError::Usage(format!("{data}: expected pairs to train on, found none in that split")));
+    }
+    if dataset.val == dataset.train {
+        eprintln!("warning: nothing is left to validate on, so the scores are those of the training images");
+    }
+    if !options.ignore.is_empty() {
+        dataset.file.get_or_insert_default().ignore.get_or_insert_default().extend(&options.ignore);
     }
     let all: Vec<Sample> = dataset.samples().cloned().collect();
     let labels = collect_labels(&all, dataset.file.as_ref())?;
@@ -207,7 +213,8 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
     let batch = options
         .batch
         .unwrap_or_else(|| (FOUND_BATCH_PIXELS / (width as usize * height as usize).max(1)).clamp(1, FOUND_BATCH_MAX));
-    let root = run_folder(&options.runs, &options.name.clone().unwrap_or_else(|| dataset.name()), options.name.is_some())?;
+    let root =
+        run_folder(&options.runs, &options.name.clone().unwrap_or_else(|| dataset.name()), options.name.is_some())?;
     let config = RunConfig {
         name: root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -134,8 +134,7 @@ pub fn weights_bytes(model: &UNet) -> Result<Bytes, CheckpointError> {
 /// # Errors
 /// When the file cannot be read, or is of another network.
 pub fn load_weights(model: UNet, path: &Path) -> Result<UNet, CheckpointError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| RunDirError::Read { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| RunDirError::Read { path: path.to_owned(), source })?;
     apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
 }
 
@@ -217,9 +216,8 @@ pub fn restore(
     let weights = read(weights_name(epoch), state.weights, "weights")?;
     let moments = read(optimizer_name(epoch), state.optimizer, "optimizer")?;
     let model = apply_weights(model, weights).map_err(record_error(weights_name(epoch)))?;
-    let optimizer = optimizer
-        .from_bytes(Bytes::from_bytes_vec(moments))
-        .map_err(record_error(optimizer_name(epoch)))?;
+    let optimizer =
+        optimizer.from_bytes(Bytes::from_bytes_vec(moments)).map_err(record_error(optimizer_name(epoch)))?;
     Ok((model, optimizer))
 }
 

@@ -92,8 +92,7 @@ pub fn train(
     };
     let mut state = match checkpoint::load_state(run)? {
         Some(state) => {
-            (learner.model, learner.optimizer) =
-                checkpoint::restore(run, &state, learner.model, learner.optimizer)?;
+            (learner.model, learner.optimizer) = checkpoint::restore(run, &state, learner.model, learner.optimizer)?;
             learner.step = state.step;
             state
         }

@@ -3,6 +3,7 @@
 //! Distinct values are collected over all labels, and each gets an id in sorted order, unless `dataset.toml` lists the classes. Knows no
 //! preprocessing: the mask of a sample is at its label's own size, save where image and label are one picture at two sizes.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::prelude::rust_2024::*;
@@ -318,18 +319,25 @@ pub enum PairError {
 pub struct LoadedPair {
     /// The image's pixels.
     pub image: DecodedImage,
-    /// Class ids, `height` rows of `width` bytes, at the image's size.
+    /// Class ids, `height` rows of `width` bytes, at the label's own size: where scores are counted.
     pub mask: Vec<u8>,
-    /// Whether the label had another size of the same shape, and was brought to the image's by nearest neighbour.
-    pub scaled: bool,
-    /// Width of the mask in pixels.
+    /// Width of the label in pixels.
     pub width: usize,
-    /// Height of the mask in pixels.
+    /// Height of the label in pixels.
     pub height: usize,
 }
 
+impl LoadedPair {
+    /// The mask at the image's size. Where the label had another size of the same shape, it is brought there by nearest
+    /// neighbour.
+    pub fn mask_at_image(&self) -> Cow<'_, [u8]> {
+        let (label, image) = ((self.width, self.height), (self.image.width, self.image.height));
+        if label == image { Cow::Borrowed(&self.mask) } else { Cow::Owned(scale_nearest(&self.mask, label, image)) }
+    }
+}
+
 /// Reads a sample's image and label, and encodes the label. A label of the image's shape at another size, such as 612x408 for an
-/// image of 660x440, is scaled by nearest neighbour; any other difference of sizes is an error.
+/// image of 660x440, keeps its size; any other difference of sizes is an error.
 pub fn load_pair(sample: &Sample, labels: &LabelTable) -> Result<LoadedPair, PairError> {
     let label_path = sample.label.as_ref().ok_or_else(|| PairError::NoLabel { image: sample.image.clone() })?;
     let image = decode_image(&sample.image)?;
@@ -341,10 +349,8 @@ pub fn load_pair(sample: &Sample, labels: &LabelTable) -> Result<LoadedPair, Pai
         return Err(PairError::Size { image, image_size, turned, label, label_size });
     }
     let mask = encode_label(label, labels).map_err(|source| PairError::Encode { path: label_path.clone(), source })?;
-    let scaled = image_size != label_size;
-    let mask = if scaled { scale_nearest(&mask, label_size, image_size) } else { mask };
-    let (width, height) = image_size;
-    Ok(LoadedPair { image, mask, scaled, width, height })
+    let (width, height) = label_size;
+    Ok(LoadedPair { image, mask, width, height })
 }
 
 /// Whether two sizes, each width and height, are of one shape: scaled to the width of the first, the height of the second is the

@@ -10,13 +10,16 @@ use std::process::Command;
 const WATCHED: [&str; 6] = ["unet-shared", "unet-edge", "unet-host", "unet-tests", "burn", "tract-onnx"];
 
 /// From a package to one of [`WATCHED`] that it may name in its manifest, of whatever kind (normal, development, build).
-const EDGES: [(&str, &str); 7] = [
+const EDGES: [(&str, &str); 10] = [
     ("unet-edge", "unet-shared"),
     ("unet-edge", "tract-onnx"),
     ("unet-host", "unet-shared"),
     ("unet-host", "unet-edge"),
     ("unet-host", "burn"),
     ("unet-host", "tract-onnx"),
+    ("unet-tests", "unet-shared"),
+    ("unet-tests", "unet-edge"),
+    ("unet-tests", "unet-host"),
     ("unet-tests", "tract-onnx"),
 ];
 

@@ -14,7 +14,7 @@ const STEP_MAX: u32 = 1;
 const SHARE_MAX: f64 = 0.001;
 
 /// Feeds every quantized node of `model` what the interpreter computed before it, and says where the two differ.
-fn check(model: &[u8], inputs: &BTreeMap<String, Tensor>) {
+pub fn check(model: &[u8], inputs: &BTreeMap<String, Tensor>) {
     let values = Graph::from_bytes(model).unwrap().run(inputs).unwrap();
     let nodes = node_models(model, &values).unwrap();
     assert!(!nodes.is_empty(), "the graph has no quantized node");

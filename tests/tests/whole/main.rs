@@ -1,8 +1,13 @@
 //! Tests of whole paths through the public libraries, one module a contract.
 
 mod architecture;
+mod export_roundtrip;
+mod golden;
 mod interpreter_vs_tract;
 // The program of the proof makes its own system calls, so it is one for a single platform.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod no_std;
+mod preprocess_agreement;
+mod quantization_parity;
 mod repository;
+mod tiny_run;

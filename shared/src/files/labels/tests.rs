@@ -148,14 +148,14 @@ fn a_pair_that_does_not_fit_names_files_and_sizes() {
 }
 
 #[test]
-fn a_label_of_the_same_shape_is_scaled() {
+fn a_label_of_the_same_shape_keeps_its_size_and_can_be_scaled() {
     let folder = tempfile::tempdir().unwrap();
     let sample = gray_sample(&folder, "a", 2, vec![1, 2, 2, 1]);
     let table = collect_labels(std::slice::from_ref(&sample), None).unwrap().table().unwrap();
     GrayImage::new(4, 4).save(&sample.image).unwrap();
     let pair = load_pair(&sample, &table).unwrap();
-    assert!(pair.scaled);
-    assert_eq!(pair.mask, [0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0]);
+    assert_eq!((pair.width, pair.height, &pair.mask[..]), (2, 2, &[0, 1, 1, 0][..]));
+    assert_eq!(*pair.mask_at_image(), [0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0]);
     assert!(same_shape((660, 440), (612, 408)) && same_shape((1000, 667), (500, 333)));
     assert!(!same_shape((660, 440), (440, 660)) && !same_shape((3, 2), (2, 2)));
 }

@@ -1,0 +1,73 @@
+//! Real data sets, where `SEG_DATA` names a folder that holds them: the files that break loaders.
+
+use std::path::PathBuf;
+
+use crate::{expect, run, text};
+
+/// The folder of real data, or none with a word about it.
+fn real_data(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("SEG_DATA").map(|root| PathBuf::from(root).join(name)).filter(|path| path.is_dir());
+    if folder.is_none() {
+        println!("skipped: SEG_DATA names no folder with {name} in it");
+    }
+    folder
+}
+
+#[test]
+fn each_file_that_breaks_loaders_is_named_and_trains_or_is_refused() {
+    let Some(nasties) = real_data("nasties") else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(nasties).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    for folder in folders {
+        let output = run(&["check", text(&folder), "--json"]);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "check {}: {output:?}", folder.display());
+        let report = crate::parse(&String::from_utf8_lossy(&output.stdout));
+        let findings = report["findings"].as_array().unwrap();
+        assert!(!findings.is_empty(), "{}: nothing found", folder.display());
+        let small = ["--base", "2", "--depth", "1", "--epochs", "1", "--size", "32x32"];
+        let runs = scratch.path().join("runs");
+        let output = run(&[&["train", text(&folder), "--runs", text(&runs)], &small[..]].concat());
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(!err.contains("panicked"), "train {}: {err}", folder.display());
+        println!("{}: exit {:?}", folder.display(), output.status.code());
+        match output.status.code() {
+            Some(0) => {}
+            Some(2) => assert!(err.contains("error: "), "{err}"),
+            other => panic!("train {}: exit {other:?}: {err}", folder.display()),
+        }
+    }
+}
+
+#[test]
+fn an_ignored_class_and_absent_classes_leave_no_nan() {
+    let Some(camvid) = real_data("camvid") else { return };
+    // A few pairs of the set: whole classes are absent from them.
+    let scratch = tempfile::tempdir().unwrap();
+    for (split, count) in [("train", 6), ("val", 3)] {
+        for folder in ["images", "masks"] {
+            let to = scratch.path().join("data").join(split).join(folder);
+            std::fs::create_dir_all(&to).unwrap();
+            let mut files: Vec<PathBuf> =
+                std::fs::read_dir(camvid.join(split).join(folder)).unwrap().map(|e| e.unwrap().path()).collect();
+            files.sort();
+            for file in files.iter().take(count) {
+                std::fs::copy(file, to.join(file.file_name().unwrap())).unwrap();
+            }
+        }
+    }
+    let data = scratch.path().join("data");
+    let runs = scratch.path().join("runs");
+    let small =
+        ["--name", "camvid", "--base", "4", "--depth", "2", "--epochs", "1", "--size", "96x64", "--ignore", "11"];
+    expect(0, &[&["train", text(&data), "--runs", text(&runs)], &small[..]].concat());
+    let record = std::fs::read_to_string(runs.join("camvid/record_f32.json")).unwrap();
+    let csv = std::fs::read_to_string(runs.join("camvid/results.csv")).unwrap();
+    for text in [&record, &csv] {
+        assert!(!text.to_lowercase().contains("nan") && !text.contains("inf"), "{text}");
+    }
+    let parsed: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(parsed["classes"].as_array().unwrap().len(), 11);
+}

@@ -1,0 +1,22 @@
+//! The demo, shortened: every step of it, on few images and for one epoch.
+
+use crate::{expect, parse, text};
+
+#[test]
+fn a_short_demo_ends_in_parity_and_never_empties_a_folder_that_is_not_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("demo");
+    let arguments = ["demo", "--output", text(&output), "--images", "16", "--epochs", "1", "--json"];
+    for _ in 0..2 {
+        let report = parse(&expect(0, &arguments).0);
+        assert_eq!(report["parity_equal"], true, "{report}");
+        assert_eq!(report["frames"], 4);
+        assert!(std::path::Path::new(report["report"].as_str().unwrap()).is_file());
+    }
+    let mine = folder.path().join("mine");
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(mine.join("thesis.txt"), b"years of work").unwrap();
+    let (_, err) = expect(2, &["demo", "--output", text(&mine)]);
+    assert!(err.contains("choose another --output"), "{err}");
+    assert!(mine.join("thesis.txt").is_file());
+}

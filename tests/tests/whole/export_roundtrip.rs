@@ -1,0 +1,77 @@
+//! From a trained network to its f32 ONNX file: what burn computes, tract and the interpreter compute from the file.
+
+use std::collections::BTreeMap;
+
+use unet_host::backend::Backend;
+use unet_host::export::float_onnx;
+use unet_host::export::fold;
+use unet_host::segmenter::BurnSegmenter;
+use unet_host::steps::Weights;
+use unet_host::steps::export::TOLERANCE;
+use unet_shared::files::Split;
+use unet_tests::{Data, Graph, Tensor};
+
+use crate::tiny_run::{VARIANTS, train};
+
+#[test]
+fn the_exported_file_computes_what_burn_computes() {
+    for variant in &VARIANTS {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, report) = train(folder.path(), variant);
+        assert!(report.verified, "{}: {report:?}", variant.name);
+        assert_eq!(report.frames, 8);
+        let device = Backend::Flex.device().unwrap();
+        let model = run.model(Weights::Best, &device).unwrap();
+        let preprocess = run.config.preprocess;
+        let burn = BurnSegmenter::new(&model, Backend::Flex, &device, preprocess);
+        let onnx = Graph::from_bytes(&std::fs::read(run.dir.float_onnx()).unwrap()).unwrap();
+        let shape = [1, preprocess.channels.count(), preprocess.height as usize, preprocess.width as usize];
+        for sample in run.data(None).unwrap().split(Split::Val).iter().take(2) {
+            let (_, planes) = run.planes(sample).unwrap();
+            let pixels = shape[2] * shape[3];
+            let values = planes
+                .chunks_exact(pixels)
+                .enumerate()
+                .flat_map(|(channel, plane)| {
+                    let table = preprocess.float_table(channel);
+                    plane.iter().map(move |&v| table[usize::from(v)])
+                })
+                .collect();
+            let image = Tensor::new(&shape, Data::F32(values)).unwrap();
+            let outputs = onnx.run(&BTreeMap::from([("image".to_owned(), image)])).unwrap();
+            let largest = burn
+                .logits(&planes)
+                .iter()
+                .zip(outputs["logits"].as_f32().unwrap())
+                .map(|(a, b)| (a - b).abs())
+                .fold(0f32, f32::max);
+            assert!(largest <= TOLERANCE, "{}: interpreter and burn differ by {largest}", variant.name);
+        }
+    }
+}
+
+/// The batch norms must have something to fold: statistics that training moved away from 0 and 1.
+#[test]
+fn folding_is_tested_on_moved_statistics() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, _) = train(folder.path(), &VARIANTS[0]);
+    let device = Backend::Flex.device().unwrap();
+    let trained = run.model(Weights::Best, &device).unwrap();
+    let fresh = run.config.model.init(run.config.seed, &device);
+    let bias = |model| match &fold::graph_of(model, 64, 64).nodes[0].operator {
+        unet_host::export::graph::Operator::Conv(conv) => conv.bias.clone(),
+        _ => panic!("the first node is a convolution"),
+    };
+    assert!(bias(&fresh).iter().all(|b| *b == 0.0));
+    assert!(bias(&trained).iter().any(|b| b.abs() > 1e-3), "{:?}", bias(&trained));
+}
+
+#[test]
+fn the_file_is_read_back_as_the_graph_that_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, report) = train(folder.path(), &VARIANTS[1]);
+    let bytes = std::fs::read(run.dir.float_onnx()).unwrap();
+    let graph = float_onnx::read(&bytes).unwrap();
+    assert_eq!(graph.multiplications().unwrap(), report.multiplications);
+    assert_eq!(float_onnx::write(&graph).unwrap(), bytes);
+}

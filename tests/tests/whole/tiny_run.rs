@@ -1,0 +1,61 @@
+//! Tiny training runs that the tests of whole paths share: real data, real training, seconds of it.
+
+use std::path::Path;
+
+use unet_host::dataset::synthetic::{SyntheticConfig, generate};
+use unet_host::model::Upsampling;
+use unet_host::steps::train::{TrainOptions, finish, start};
+use unet_host::steps::{OpenRun, Weights, export};
+use unet_host::training::checkpoint::EpochRow;
+use unet_host::training::trainer::Observer;
+use unet_shared::preprocess::{Channels, Normalize};
+
+/// Watches nothing.
+struct Silent;
+
+impl Observer for Silent {
+    fn epoch_begins(&mut self, _: usize, _: usize, _: usize) {}
+    fn trained(&mut self, _: usize, _: f64) {}
+    fn validated(&mut self, _: usize) {}
+    fn epoch_ended(&mut self, _: &EpochRow, _: bool) {}
+}
+
+/// What the tests vary.
+pub struct Variant {
+    pub name: &'static str,
+    pub upsampling: Upsampling,
+    pub channels: Channels,
+    pub normalize: Normalize,
+}
+
+/// Both upsamplings, both numbers of channels, both normalisations.
+pub const VARIANTS: [Variant; 2] = [
+    Variant { name: "nearest", upsampling: Upsampling::Nearest, channels: Channels::Gray, normalize: Normalize::Unit },
+    Variant {
+        name: "up-convolution",
+        upsampling: Upsampling::UpConvolution,
+        channels: Channels::Rgb,
+        normalize: Normalize::MeanStd { mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] },
+    },
+];
+
+/// A run of two epochs on 24 synthetic images of 64x64, exported.
+pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport) {
+    let data = folder.join("data");
+    generate(&data, &SyntheticConfig { seed: 3, train: 24, val: 8, width: 64, height: 64 }).unwrap();
+    let options = TrainOptions {
+        runs: folder.join("runs"),
+        name: Some(variant.name.to_owned()),
+        base: 4,
+        depth: 2,
+        epochs: 2,
+        channels: Some(variant.channels),
+        normalize: variant.normalize,
+        upsampling: variant.upsampling,
+        ..TrainOptions::new(data)
+    };
+    let run = start(&options).unwrap();
+    finish(&run, &mut Silent).unwrap();
+    let report = export::export(&run, Weights::Best).unwrap();
+    (run, report)
+}
