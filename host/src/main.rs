@@ -1,5 +1,7 @@
 //! The program `unet-host`: parses the command line, runs a verb, and ends with its exit code.
 
+#![expect(clippy::result_large_err, reason = "an error ends the program, once")]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -5,8 +5,11 @@ use serde::Serialize;
 use unet_shared::digest::Digest;
 use unet_shared::record::{EvaluationRecord, FrameRecord};
 
-/// The stages of a frame in the order in which one leads to the next, and where a record holds each.
-const STAGES: [(&str, fn(&FrameRecord) -> Digest); 6] = [
+/// Where a record holds the digest of a stage.
+type StageDigest = fn(&FrameRecord) -> Digest;
+
+/// The stages of a frame in the order in which one leads to the next.
+const STAGES: [(&str, StageDigest); 6] = [
     ("decoded pixels", |f| f.pixels),
     ("encoded label", |f| f.label),
     ("preprocessed bytes", |f| f.input),
