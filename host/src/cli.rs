@@ -35,7 +35,7 @@ enum Verb {
     /// Say what a data set holds and what is wrong with it
     Check(check::Check),
     /// Train a U-Net on a data set, or go on with a run that was interrupted
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Score a run or a package on a labelled split, and write the evaluation record
     Val(val::Val),
     /// Predict masks of new images

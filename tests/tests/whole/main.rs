@@ -10,4 +10,5 @@ mod no_std;
 mod preprocess_agreement;
 mod quantization_parity;
 mod repository;
+mod shipped_models;
 mod tiny_run;
