@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use unet_edge::error::chain;
 use unet_edge::package::{Package, PackageError};
 use unet_edge::segmenter::Int8Segmenter;
 
@@ -95,18 +96,6 @@ impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Self {
         Failure::input(error)
     }
-}
-
-/// An error with all its sources on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// Reads a package and loads its model, golden vectors included.

@@ -148,7 +148,7 @@ pub fn evaluate(
             .run(&image.view(), &mut planes)
             .map_err(|error| preprocess_error(name, "preprocess the image", Box::new(error)))?;
         let start = Instant::now();
-        let segmented = segmenter
+        segmenter
             .segment(&planes, &mut mask)
             .map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
@@ -162,8 +162,8 @@ pub fn evaluate(
             height: image.height as u32,
             pixels: Digest::of(&image.data),
             label: Digest::of(label),
-            input: segmented.input,
-            logits: segmented.logits,
+            input: Digest::of(&planes),
+            logits: segmenter.logits_digest(),
             mask: Digest::of(&mask),
             prediction: Digest::of(&prediction),
             milliseconds,

@@ -172,6 +172,11 @@ impl Engine {
         &self.input
     }
 
+    /// The quantized logits of the last frame, u8, `K*H*W`; zeros before the first.
+    pub fn logits(&self) -> &[u8] {
+        &self.logits
+    }
+
     /// The model's output as the manifest describes it.
     pub fn output(&self) -> &TensorEntry {
         &self.output

@@ -26,16 +26,10 @@ pub trait Segmenter {
     /// # Errors
     ///
     /// When a size is wrong or the model cannot be run on this frame.
-    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError>;
-}
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError>;
 
-/// The fingerprints of one segmented frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segmented {
-    /// sha256 of the preprocessed planes as they were given, so that models of any arithmetic share it.
-    pub input: Digest,
-    /// sha256 of the logits as the model gave them.
-    pub logits: Digest,
+    /// sha256 of the last frame's logits as the model gave them. Asked for apart, so that its time is not the frame's.
+    fn logits_digest(&self) -> Digest;
 }
 
 /// Why a frame could not be segmented.
@@ -133,7 +127,7 @@ impl Segmenter for Int8Segmenter {
         self.engine.output().shape[1]
     }
 
-    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError> {
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
         self.quantize(planes)?;
         let [_, classes, height, width] = self.engine.output().shape;
         if mask.len() != height * width {
@@ -141,8 +135,11 @@ impl Segmenter for Int8Segmenter {
             return Err(SegmentError(Box::new(error)));
         }
         let logits = self.engine.run(&self.input).map_err(|error| SegmentError(Box::new(error)))?;
-        argmax_u8(logits, classes, mask).map_err(|error| SegmentError(Box::new(error)))?;
-        Ok(Segmented { input: Digest::of(planes), logits: Digest::of(logits) })
+        argmax_u8(logits, classes, mask).map_err(|error| SegmentError(Box::new(error)))
+    }
+
+    fn logits_digest(&self) -> Digest {
+        Digest::of(self.engine.logits())
     }
 }
 

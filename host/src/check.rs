@@ -26,10 +26,11 @@ use unet_shared::files::{FileError, LabelMap, OpenOptions, Split};
 use unet_shared::label::LabelValue;
 use unet_shared::mask::IGNORE_INDEX;
 
-use examine::{Examined, chain, examine};
+use examine::{Examined, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 use list_file::ListFile;
+use unet_edge::error::chain;
 
 /// Values that a report lists at most; the others are counted.
 const VALUES_LISTED_MAX: usize = 256;

@@ -24,8 +24,8 @@ pub struct Arguments {
     #[command(subcommand)]
     verb: Verb,
     /// Threads that compute (default: one a core)
-    #[arg(long, global = true)]
-    threads: Option<usize>,
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -57,11 +57,8 @@ impl Arguments {
     /// Whatever stopped it.
     pub fn run(self) -> Result<u8, HostError> {
         if let Some(threads) = self.threads {
-            if threads == 0 {
-                return Err(HostError::Usage("--threads: expected at least 1, found 0".to_owned()));
-            }
             rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
+                .num_threads(threads.into())
                 .build_global()
                 .map_err(|error| HostError::Usage(format!("--threads {threads}: {error}")))?;
         }
@@ -79,27 +76,18 @@ impl Arguments {
     }
 }
 
-/// An error with all that led to it, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Transparent errors repeat their cause.
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// Prints a report to standard output: as one JSON document, or as text for people.
-fn print<T: Serialize>(as_json: bool, report: &T, text: impl FnOnce() -> String) {
+/// Prints a report to standard output: as one JSON document, or as text for people. A reader that has seen enough and
+/// closed the pipe is no failure.
+fn print<T: Serialize>(as_json: bool, report: &T, text: impl FnOnce() -> String) -> Result<(), HostError> {
     use std::io::Write as _;
     let text = if as_json { json(report) } else { text() };
-    // A reader that closed the pipe has seen what it wanted.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(HostError::Write { path: "standard output".into(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An IoU, or `none` where a class does not occur.

@@ -10,6 +10,15 @@ use crate::dataset::augment::Flips;
 use crate::model::UNetConfig;
 use crate::training::schedule::ScheduleKind;
 
+/// More epochs than anyone waits for.
+const EPOCHS_MAX: usize = 1_000_000;
+/// More decoding threads than help.
+const WORKERS_MAX: usize = 256;
+/// Parameters of the largest network: 4 GiB of weights, and as much again for gradients and for each of Adam's moments.
+const PARAMETERS_MAX: u64 = 1 << 30;
+/// Numbers in the largest tensor of a step: 8 GiB.
+const ELEMENTS_MAX: usize = 1 << 31;
+
 /// Everything that a training run depends on, beside the data and the code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
@@ -73,8 +82,36 @@ impl RunConfig {
             ));
         }
         let training = &self.training;
-        if training.epochs == 0 || training.batch == 0 {
-            return Err("epochs and batch must be at least 1".to_owned());
+        if !(1..=EPOCHS_MAX).contains(&training.epochs) || training.batch == 0 {
+            let (epochs, batch) = (training.epochs, training.batch);
+            return Err(format!(
+                "epochs must lie in 1..={EPOCHS_MAX} and batch be at least 1, found {epochs} and {batch}"
+            ));
+        }
+        if !(1..=WORKERS_MAX).contains(&training.workers) {
+            return Err(format!("workers must lie in 1..={WORKERS_MAX}, found {}", training.workers));
+        }
+        if self.model.channels != self.preprocess.channels.count() {
+            let (model, input) = (self.model.channels, self.preprocess.channels.count());
+            return Err(format!("the network takes {model} channels, the preprocessing gives {input}"));
+        }
+        let parameters = self.model.parameters();
+        if parameters > PARAMETERS_MAX {
+            return Err(format!(
+                "base {} and depth {} make {parameters} parameters, at most {PARAMETERS_MAX} can be trained",
+                self.model.base, self.model.depth
+            ));
+        }
+        let finest = [training.batch, self.model.base.max(self.model.classes), width, height]
+            .iter()
+            .try_fold(1usize, |product, &side| product.checked_mul(side))
+            .filter(|&elements| elements <= ELEMENTS_MAX);
+        if finest.is_none() {
+            return Err(format!(
+                "a batch of {} at {width}x{height} with base {} makes tensors of more than {ELEMENTS_MAX} numbers; \
+                 lower --batch, --size or --base",
+                training.batch, self.model.base
+            ));
         }
         if !(training.learning_rate > 0.0 && training.learning_rate.is_finite()) {
             return Err(format!("the learning rate must be positive, found {}", training.learning_rate));

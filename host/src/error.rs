@@ -8,7 +8,7 @@ use unet_edge::package::PackageError;
 use unet_edge::picture::PictureError;
 use unet_edge::segmenter::SegmentError;
 use unet_shared::document::DocumentError;
-use unet_shared::files::{DatasetError, FileError, LabelsError};
+use unet_shared::files::{DatasetError, FileError, LabelsError, PairError};
 use unet_shared::manifest::ClassListError;
 use unet_shared::mask::MaskError;
 use unet_shared::metrics::MetricsError;
@@ -60,6 +60,8 @@ pub enum HostError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
+    Pair(#[from] PairError),
+    #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
     Check(#[from] CheckError),
@@ -110,7 +112,10 @@ impl HostError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Backend(_) | Self::Train(TrainError::Backend(_)) => exit::NO_BACKEND,
-            Self::Write { .. } | Self::Report(_) | Self::Synthetic(_) => exit::NOT_WRITTEN,
+            Self::Write { .. } => exit::NOT_WRITTEN,
+            Self::Report(ReportError::Write { .. }) => exit::NOT_WRITTEN,
+            Self::Report(_) => exit::INTERNAL,
+            Self::Synthetic(SyntheticError::Write { .. } | SyntheticError::Encode { .. }) => exit::NOT_WRITTEN,
             Self::RunDir(error) => run_dir_code(error),
             Self::Checkpoint(CheckpointError::Files(error))
             | Self::Train(TrainError::Checkpoint(CheckpointError::Files(error))) => run_dir_code(error),

@@ -82,7 +82,8 @@ pub struct Parity {
     pub differences: Vec<Difference>,
 }
 
-/// Compares every integer of two records.
+/// Compares every integer of two records. Names of data sets take no part: a folder may be called otherwise on a board, and
+/// the frames' digests say what it holds.
 pub fn compare(first: &EvaluationRecord, second: &EvaluationRecord) -> Parity {
     let mut differences = subjects(first, second);
     if first.model != second.model {
@@ -123,7 +124,6 @@ pub fn compare(first: &EvaluationRecord, second: &EvaluationRecord) -> Parity {
 
 fn subjects(first: &EvaluationRecord, second: &EvaluationRecord) -> Vec<Difference> {
     let pairs = [
-        ("data set", first.dataset.clone(), second.dataset.clone()),
         ("split", first.split.clone(), second.split.clone()),
         ("classes", first.classes.join(", "), second.classes.join(", ")),
         ("number of classes", first.confusion.classes().to_string(), second.confusion.classes().to_string()),

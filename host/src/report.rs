@@ -10,8 +10,7 @@ pub mod html;
 pub mod panel;
 pub mod plots;
 
-use std::fs;
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
@@ -148,23 +147,9 @@ fn png_bytes(image: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
     Ok(bytes.into_inner())
 }
 
-/// Writes beside the target and renames, so that a reader, or a run that is killed, never sees half a file.
+/// Writes the whole file or none of it.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let error = |source| ReportError::Write { path: path.to_owned(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let write = || -> io::Result<()> {
-        let mut file = fs::File::create(&part)?;
-        file.write_all(bytes)?;
-        drop(file);
-        fs::rename(&part, path)
-    };
-    write().map_err(|source| {
-        // The reason of the failure is what counts; a leftover part is only untidy.
-        let _ = fs::remove_file(&part);
-        error(source)
-    })
+    unet_edge::atomic_file::write(path, bytes).map_err(|source| ReportError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -180,7 +165,7 @@ mod tests {
         save_png(&path, &RgbImage::from_pixel(3, 1, Rgb([4, 5, 6]))).unwrap();
         let read = image::open(&path).unwrap().into_rgb8();
         assert_eq!((read.dimensions(), read.get_pixel(2, 0).0), ((3, 1), [4, 5, 6]));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -199,6 +199,11 @@ impl RunDir {
         self.export_folder().join("model_f32.onnx")
     }
 
+    /// What the export was made from, beside its file.
+    pub fn export_note(&self) -> PathBuf {
+        self.export_folder().join("export.json")
+    }
+
     /// The int8 ONNX file of integer operators.
     pub fn int8_onnx(&self) -> PathBuf {
         self.export_folder().join("model_int8.onnx")
@@ -214,13 +219,13 @@ impl RunDir {
         self.export_folder().join("quantization.json")
     }
 
-    /// Reads one of the run's files as JSON.
+    /// Reads one of the run's files, named within the folder or in whole, as JSON.
     ///
     /// # Errors
     /// When it is missing or holds something else.
     pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: impl AsRef<Path>) -> Result<T, RunDirError> {
         let path = self.root.join(name.as_ref());
-        let bytes = self.read(name)?;
+        let bytes = self.read(&path)?;
         serde_json::from_slice(&bytes).map_err(|e| RunDirError::Parse { path, source: e.into() })
     }
 

@@ -2,8 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use unet_edge::segmenter::{SegmentError, Segmented, Segmenter};
-use unet_shared::digest::Digest;
+use unet_edge::segmenter::{SegmentError, Segmenter};
+use unet_shared::digest::{Digest, Hasher};
 use unet_shared::mask::argmax_f32;
 use unet_shared::preprocess::Preprocess;
 
@@ -21,13 +21,15 @@ pub struct BurnSegmenter {
     backend: Backend,
     batcher: Batcher,
     preprocess: Preprocess,
+    /// Logits of the last frame.
+    last: Vec<f32>,
 }
 
 impl BurnSegmenter {
     /// A segmenter of the network in its evaluation form.
     pub fn new(model: &UNet, backend: Backend, device: &Device, preprocess: Preprocess) -> Self {
         let device = device.clone().inner();
-        Self { model: model.valid(), device, backend, batcher: Batcher::new(preprocess), preprocess }
+        Self { model: model.valid(), device, backend, batcher: Batcher::new(preprocess), preprocess, last: vec![] }
     }
 
     /// Logits `[K, H, W]` of one preprocessed image.
@@ -51,9 +53,13 @@ impl Segmenter for BurnSegmenter {
         self.model.head.weight.dims()[0]
     }
 
-    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError> {
-        let logits = self.logits(planes);
-        finish(planes, &logits, self.classes(), mask)
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
+        self.last = self.logits(planes);
+        argmax_f32(&self.last, self.classes(), mask).map_err(|error| SegmentError(Box::new(error)))
+    }
+
+    fn logits_digest(&self) -> Digest {
+        digest(&self.last)
     }
 }
 
@@ -63,12 +69,14 @@ pub struct FloatOnnxSegmenter {
     engine: FloatEngine,
     classes: usize,
     batcher: Batcher,
+    /// Logits of the last frame.
+    last: Vec<f32>,
 }
 
 impl FloatOnnxSegmenter {
     /// A segmenter of a loaded file with `classes` logits a pixel.
     pub fn new(engine: FloatEngine, classes: usize, preprocess: Preprocess) -> Self {
-        Self { engine, classes, batcher: Batcher::new(preprocess) }
+        Self { engine, classes, batcher: Batcher::new(preprocess), last: vec![] }
     }
 
     /// Logits `[K, H, W]` of one preprocessed image.
@@ -92,14 +100,21 @@ impl Segmenter for FloatOnnxSegmenter {
         self.classes
     }
 
-    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<Segmented, SegmentError> {
-        let logits = self.logits(planes)?;
-        finish(planes, &logits, self.classes, mask)
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
+        self.last = self.logits(planes)?;
+        argmax_f32(&self.last, self.classes, mask).map_err(|error| SegmentError(Box::new(error)))
+    }
+
+    fn logits_digest(&self) -> Digest {
+        digest(&self.last)
     }
 }
 
-fn finish(planes: &[u8], logits: &[f32], classes: usize, mask: &mut [u8]) -> Result<Segmented, SegmentError> {
-    argmax_f32(logits, classes, mask).map_err(|error| SegmentError(Box::new(error)))?;
-    let bytes: Vec<u8> = logits.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(Segmented { input: Digest::of(planes), logits: Digest::of(&bytes) })
+/// sha256 of f32 values as little-endian bytes.
+fn digest(values: &[f32]) -> Digest {
+    let mut hasher = Hasher::new();
+    for value in values {
+        hasher.update(&value.to_le_bytes());
+    }
+    hasher.finish()
 }

@@ -104,7 +104,7 @@ impl Observer for Silent {
 fn both_train_to_the_same_iou() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    generate(&data, &SyntheticConfig { seed: 6, train: 48, val: 16, width: 64, height: 64 }).unwrap();
+    generate(&data, &SyntheticConfig { seed: 6, train: 160, val: 32, width: 32, height: 32 }).unwrap();
     let mean_iou = |backend: Backend| {
         let options = TrainOptions {
             runs: folder.path().join("runs"),
@@ -112,7 +112,7 @@ fn both_train_to_the_same_iou() {
             backend,
             base: 4,
             depth: 2,
-            epochs: 12,
+            epochs: 15,
             batch: Some(8),
             learning_rate: 1e-2,
             ..TrainOptions::new(data.clone())

@@ -110,6 +110,10 @@ pub struct Provenance {
     pub weights: Digest,
     /// Version of the code that trained it.
     pub code_version: String,
+    /// Share of the pairs that validated, where the data set's folders did not say.
+    pub val_ratio: f64,
+    /// Seed of that split.
+    pub split_seed: u64,
     /// Mean IoU of the f32 model on the validation split, where it was scored.
     pub mean_iou_f32: Option<f64>,
     /// Mean IoU of the int8 model on the validation split, where it was scored.

@@ -346,12 +346,6 @@ fn take<T>(buffer: &mut [T], len: usize) -> Result<&mut [T], PreprocessError> {
     buffer.get_mut(..len).ok_or(PreprocessError::Scratch { expected: len, found })
 }
 
-/// The least multiple of `m` that is not below `n`. None when `m` is 0 or the multiple does not fit.
-#[must_use]
-pub const fn round_up_to_multiple(n: u32, m: u32) -> Option<u32> {
-    n.checked_next_multiple_of(m)
-}
-
 /// A valid [`Preprocess`] with scratch of its own, which grows with the widest image so far.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Debug)]

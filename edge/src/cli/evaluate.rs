@@ -22,12 +22,12 @@ pub struct Evaluate {
     /// Which split: train, val or test
     #[arg(long, default_value_t = Split::Val)]
     split: Split,
-    /// Share of the pairs that is the validation split where folders do not say
-    #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
-    val_ratio: f64,
-    /// Seed of that split; the run's --split-seed gives its validation images
-    #[arg(long, default_value_t = OpenOptions::default().seed)]
-    split_seed: u64,
+    /// Share of the pairs that is the validation split where folders do not say (default: as in training)
+    #[arg(long)]
+    val_ratio: Option<f64>,
+    /// Seed of that split (default: as in training)
+    #[arg(long)]
+    split_seed: Option<u64>,
     /// Write the evaluation record here
     #[arg(long)]
     output: Option<PathBuf>,
@@ -39,7 +39,11 @@ pub struct Evaluate {
 impl Evaluate {
     pub fn main(self) -> Result<(), Failure> {
         let (package, mut segmenter) = load(&self.package)?;
-        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
+        let provenance = &package.manifest.provenance;
+        let options = OpenOptions {
+            val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
+            seed: self.split_seed.unwrap_or(provenance.split_seed),
+        };
         let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
         if !dataset.problems.is_empty() {
             eprintln!("{} files of {} take no part", dataset.problems.len(), self.data.display());

@@ -93,6 +93,8 @@ pub fn parts() -> (Manifest, Vec<(String, Vec<u8>)>) {
             dataset: Digest::of(b"dataset"),
             weights: Digest::of(b"weights"),
             code_version: "test".to_owned(),
+            val_ratio: 0.2,
+            split_seed: 0,
             mean_iou_f32: Some(0.9),
             mean_iou_int8: None,
         },

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
+use unet_edge::error::chain;
 use unet_shared::files::decode::LabelSource;
 use unet_shared::files::histogram::LabelHistogram;
 use unet_shared::files::{DecodedImage, Split, decode_image, decode_label};
@@ -138,16 +139,4 @@ fn real_format(path: &Path) -> Option<&'static str> {
         ImageFormat::Bmp => "BMP",
         _ => "another format",
     })
-}
-
-/// An error with all that led to it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -11,10 +11,11 @@ use unet_shared::files::layout::{Folder, Kind as FolderKind, Listing, split_of, 
 use unet_shared::files::pairing::{PairingProblem, part};
 use unet_shared::files::{Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
 
-use super::examine::{Unit, chain};
+use super::examine::Unit;
 use super::finding::{Finding, Kind, Severity};
 use super::list_file::{self, ListFile, has_list_extension};
 use super::{SplitSummary, stem};
+use unet_edge::error::chain;
 
 /// The files to decode, and the findings so far.
 #[derive(Debug)]
@@ -49,7 +50,9 @@ impl Inventory {
     fn take_dataset(&mut self, listing: &Listing, dataset: Dataset) {
         self.layout = Some(dataset.layout);
         for split in Split::ALL {
-            let samples = dataset.split(split);
+            // Pairs that are scored for want of others are those of the training, and are looked at once.
+            let again = split == Split::Val && dataset.validates_on_training();
+            let samples = if again { &[] } else { dataset.split(split) };
             self.splits.push(SplitSummary { split, pairs: samples.len() });
             self.units.extend(samples.iter().map(|sample| Unit {
                 image: Some(sample.image.clone()),
@@ -57,9 +60,8 @@ impl Inventory {
                 split: Some(split),
             }));
         }
-        if dataset.val.is_empty() {
-            let message =
-                "nothing can be scored while training: there is one pair in all, or the validation ratio is 0";
+        if dataset.validates_on_training() {
+            let message = "nothing is left to score while training, so the training pairs are scored: there is one pair in all, or the validation ratio is 0";
             self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
         self.take_problems(listing, &dataset.problems);

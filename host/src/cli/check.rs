@@ -35,7 +35,7 @@ impl Check {
         if let Some((progress, _)) = progress {
             progress.finish();
         }
-        super::print(self.json, &report, || report.text());
+        super::print(self.json, &report, || report.text())?;
         Ok(if report.has_errors() { exit::FOUND } else { exit::SUCCESS })
     }
 }

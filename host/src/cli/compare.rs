@@ -27,12 +27,12 @@ impl Compare {
         let passed = match self.max_drop {
             None => {
                 let parity = compare(&first, &second);
-                super::print(self.json, &parity, || text(&parity));
+                super::print(self.json, &parity, || text(&parity))?;
                 parity.equal
             }
             Some(max_drop) if max_drop.is_finite() && max_drop >= 0.0 => {
                 let report = compare_within(&first, &second, max_drop);
-                super::print(self.json, &report, || drop_text(&report));
+                super::print(self.json, &report, || drop_text(&report))?;
                 report.within
             }
             Some(found) => {

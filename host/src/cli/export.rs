@@ -21,7 +21,7 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Result<u8, HostError> {
         let report = export::export(&OpenRun::open(&self.run)?, self.weights)?;
-        super::print(self.json, &report, || text(&report));
+        super::print(self.json, &report, || text(&report))?;
         Ok(if report.verified { exit::SUCCESS } else { exit::FOUND })
     }
 }

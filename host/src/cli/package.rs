@@ -26,7 +26,7 @@ pub struct Package {
 impl Package {
     pub fn run(self) -> Result<u8, HostError> {
         let report = package::package(&OpenRun::open(&self.run)?, self.output.as_deref(), self.golden)?;
-        super::print(self.json, &report, || text(&report));
+        super::print(self.json, &report, || text(&report))?;
         Ok(exit::SUCCESS)
     }
 }

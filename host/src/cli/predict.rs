@@ -14,7 +14,7 @@ use unet_host::run_dir::RunDir;
 use unet_host::steps::predict::{Predictor, frame_iou, mask_picture, picture};
 use unet_host::steps::score::{EngineChoice, segmenter};
 use unet_host::steps::{OpenRun, Weights};
-use unet_shared::files::{Sample, dataset::list_images, decode_image, decode_label, labels::encode_label};
+use unet_shared::files::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::Preprocess;
 
@@ -91,6 +91,12 @@ impl Predict {
         let Subject { segmenter, preprocess, table, palette } = self.subject()?;
         let samples = list_images(&self.images)?;
         let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
+        let path = |sample: &Sample| sample.image.clone();
+        let pairing = pair(&samples.iter().map(path).collect::<Vec<_>>(), &truths.iter().map(path).collect::<Vec<_>>());
+        if self.truth.is_some() && pairing.samples.len() < samples.len() {
+            let (paired, all) = (pairing.samples.len(), samples.len());
+            eprintln!("warning: {paired} of {all} images have a label of their name");
+        }
         let mut predictor = Predictor::new(segmenter, preprocess)?;
         for folder in ["masks", "overlays", "panels"] {
             let path = self.output.join(folder);
@@ -99,17 +105,25 @@ impl Predict {
         let progress = Progress::new("predict", samples.len() as u64, "images");
         let mut report = Report { images: vec![], failed: vec![] };
         for sample in &samples {
-            let truth = truths.iter().find(|t| t.name == sample.name).map(|t| t.image.as_path());
-            match one(sample, truth, &mut predictor, &table, &palette, &self.output) {
+            let truth = pairing.samples.iter().find(|paired| paired.image == sample.image);
+            let truth = truth.and_then(|paired| paired.label.as_deref());
+            // Two images of one stem, as a.png and a.jpg, keep their full names.
+            let alone = samples.iter().filter(|other| other.name == sample.name).count() == 1;
+            let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
+            let sample =
+                Sample { name: if alone { sample.name.clone() } else { file_name.into_owned() }, ..sample.clone() };
+            match one(&sample, truth, &mut predictor, &table, &palette, &self.output) {
                 Ok(predicted) => report.images.push(predicted),
                 // One broken image does not cost the others; a full disk does.
-                Err(error) if error.exit_code() == exit::BAD_INPUT => report.failed.push(super::chain(&error)),
+                Err(error) if error.exit_code() == exit::BAD_INPUT => {
+                    report.failed.push(unet_edge::error::chain(&error))
+                }
                 Err(error) => return Err(error),
             }
             progress.inc(1);
         }
         progress.finish();
-        super::print(self.json, &report, || text(&report));
+        super::print(self.json, &report, || text(&report))?;
         Ok(if report.failed.is_empty() { exit::SUCCESS } else { exit::FOUND })
     }
 }
@@ -127,12 +141,8 @@ fn one(
     let prediction = predictor.predict(&image)?;
     let truth = truth
         .map(|path| {
-            let label = decode_label(path)?;
-            if (label.width, label.height) != (width, height) {
-                let (label, path) = (format!("{}x{}", label.width, label.height), path.display());
-                return Err(HostError::Usage(format!("{path}: expected {width}x{height} as its image, found {label}")));
-            }
-            encode_label(label, table).map_err(|error| HostError::Usage(format!("{}: {error}", path.display())))
+            let sample = Sample { label: Some(path.to_owned()), ..sample.clone() };
+            Ok::<_, HostError>(load_pair(&sample, table)?.mask_at_image().into_owned())
         })
         .transpose()?;
     let mean_iou = truth.as_deref().map(|truth| frame_iou(truth, &prediction, predictor.classes())).transpose()?;

@@ -28,7 +28,7 @@ pub const CALIBRATION_IMAGES: usize = 64;
 impl Quantize {
     pub fn run(self) -> Result<u8, HostError> {
         let report = quantize::quantize(&OpenRun::open(&self.run)?, self.format, self.images)?;
-        super::print(self.json, &report, || text(&report));
+        super::print(self.json, &report, || text(&report))?;
         Ok(exit::SUCCESS)
     }
 }

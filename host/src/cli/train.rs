@@ -20,10 +20,10 @@ use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 pub struct Train {
     /// The data set's folder: {train,val}/{images,masks}, images/{train,val} + masks/{train,val}, images + masks, or one
     /// folder of pairs
-    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
+    #[arg(required_unless_present = "resume")]
     data: Option<PathBuf>,
     /// Go on with the run in this folder, to the numbers that it would have come to without the break
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", exclusive = true)]
     resume: Option<PathBuf>,
     /// Name of the run (default: the data set's)
     #[arg(long)]
@@ -95,7 +95,7 @@ pub struct Train {
     #[arg(long, default_value_t = 0)]
     split_seed: u64,
     /// What computes
-    #[arg(long, value_enum, default_value_t = Backend::Flex)]
+    #[arg(long, value_enum, default_value_t = TrainOptions::default_backend())]
     backend: Backend,
     /// Threads that decode images ahead of the training step
     #[arg(long, default_value_t = 2)]
@@ -271,7 +271,7 @@ impl Train {
                 report.best_epoch.unwrap_or(0),
                 report.report.display(),
             )
-        });
+        })?;
         Ok(exit::SUCCESS)
     }
 }

@@ -6,7 +6,7 @@ use unet_host::error::{HostError, exit};
 use unet_host::run_dir::{RunDir, json};
 use unet_host::steps::score::{EngineChoice, score_package, score_run};
 use unet_host::steps::{OpenRun, Weights};
-use unet_shared::files::{OpenOptions, Split};
+use unet_shared::files::Split;
 use unet_shared::record::EvaluationRecord;
 
 /// What to score, on what, by what.
@@ -26,12 +26,6 @@ pub struct Val {
     /// Which of the run's weights
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
-    /// Share of the pairs that is the validation split of a package's data where its folders do not say
-    #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
-    val_ratio: f64,
-    /// Seed of that split
-    #[arg(long, default_value_t = OpenOptions::default().seed)]
-    split_seed: u64,
     /// Write the evaluation record here
     #[arg(long)]
     output: Option<PathBuf>,
@@ -49,8 +43,7 @@ impl Val {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("a package is scored on --data DATA; it was not given".to_owned()));
             };
-            let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
-            score_package(&self.subject, data, &options, self.split)?
+            score_package(&self.subject, data, self.split)?
         } else {
             let path = self.subject.display();
             return Err(HostError::Usage(format!("{path}: expected the folder of a run, or a package")));
@@ -59,7 +52,7 @@ impl Val {
             unet_edge::atomic_file::write(path, json(&record).as_bytes())
                 .map_err(|source| HostError::Write { path: path.clone(), source })?;
         }
-        super::print(self.json, &record, || text(&record));
+        super::print(self.json, &record, || text(&record))?;
         Ok(exit::SUCCESS)
     }
 }

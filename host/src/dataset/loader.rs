@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use unet_shared::files::dataset::Sample;
 use unet_shared::files::labels::{PairError, load_pair};
@@ -63,6 +63,9 @@ pub enum LoadError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
+
+/// Samples that may be ready beyond what the workers hold: a batch, so that a step never waits for the next one's first.
+const READY_MAX: usize = 16;
 
 /// How a [`Loader`] works.
 #[derive(Clone, Copy, Debug)]
@@ -129,15 +132,24 @@ impl Loader {
     ) -> Result<(), E> {
         let workers = self.options.workers.clamp(1, order.len().max(1));
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // How many were consumed: a worker starts on a sample only a little ahead of that, so that one slow file does not
+        // let all the others pile up.
+        let consumed = (Mutex::new(0usize), Condvar::new());
+        let ahead = 2 * workers + READY_MAX;
         std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(2 * workers);
+            let (sender, receiver) = sync_channel(ahead);
             for _ in 0..workers {
-                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                let (sender, next, stop, consumed) = (sender.clone(), &next, &stop, &consumed);
                 scope.spawn(move || {
                     let mut preprocessor = None;
                     while !stop.load(Ordering::Relaxed) {
                         let position = next.fetch_add(1, Ordering::Relaxed);
                         let Some(&sample) = order.get(position) else { break };
+                        let mut done = consumed.0.lock().unwrap_or_else(PoisonError::into_inner);
+                        while position >= *done + ahead && !stop.load(Ordering::Relaxed) {
+                            done = consumed.1.wait(done).unwrap_or_else(PoisonError::into_inner);
+                        }
+                        drop(done);
                         let loaded = self.item(sample, &mut preprocessor);
                         if sender.send((position, loaded)).is_err() {
                             break;
@@ -146,8 +158,17 @@ impl Loader {
                 });
             }
             drop(sender);
-            let result = in_order(&receiver, order, &mut consume);
-            stop.store(true, Ordering::Relaxed);
+            let result = in_order(&receiver, order, &mut |sample, item| {
+                *consumed.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                consumed.1.notify_all();
+                consume(sample, item)
+            });
+            {
+                // Under the lock, so that no worker goes to sleep between its look at the flag and its wait.
+                let _done = consumed.0.lock().unwrap_or_else(PoisonError::into_inner);
+                stop.store(true, Ordering::Relaxed);
+            }
+            consumed.1.notify_all();
             drop(receiver);
             result
         })
@@ -204,7 +225,7 @@ fn in_order<E: From<LoadError>>(
             if let Some(loaded) = early.remove(&position) {
                 break loaded;
             }
-            // The workers end only after they have sent every position, so the channel holds what is missing.
+            // The workers send every position before they end, unless one panics, which the scope passes on.
             let Ok((found, loaded)) = receiver.recv() else { return Ok(()) };
             early.insert(found, loaded);
         };

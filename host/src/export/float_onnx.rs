@@ -101,6 +101,9 @@ pub fn read(bytes: &[u8]) -> Result<Graph, OnnxError> {
     Ok(reader.graph)
 }
 
+/// Longest side of any tensor, in channels or pixels.
+const SIDE_MAX: usize = 1 << 16;
+
 struct Reader<'a> {
     graph: Graph,
     tensors: HashMap<String, TensorId>,
@@ -188,8 +191,13 @@ impl Reader<'_> {
         let &[out, channels_in, height, width] = &shape[..] else {
             return Err(format!("expected weights of 4 axes, found {}", shape.len()));
         };
-        let side = |v: i64| usize::try_from(v).map_err(|_| format!("a side of {v}"));
+        // Bounds every product of sides below 2^64, and keeps a damaged file from asking for all memory.
+        let side =
+            |v: i64| usize::try_from(v).ok().filter(|side| *side <= SIDE_MAX).ok_or_else(|| format!("a side of {v}"));
         let (channels_out, kernel) = (side(out)?, [side(height)?, side(width)?]);
+        if channels_out == 0 || kernel.contains(&0) || channels_in == 0 {
+            return Err(format!("expected weights, found the shape {shape:?}"));
+        }
         let pads = match attribute(node, "pads") {
             None => [0; 4],
             Some(a) => {
@@ -204,7 +212,7 @@ impl Reader<'_> {
 
     /// Folds a ReLU into the convolution that nobody else reads.
     fn relu(&mut self, node: &NodeProto, output: &str, input: TensorId) -> Result<(), String> {
-        let alone = self.uses.get(&node.input[0]) == Some(&1);
+        let alone = node.input.first().and_then(|name| self.uses.get(name)) == Some(&1);
         match input.checked_sub(1).map(|i| &mut self.graph.nodes[i]) {
             Some(Node { operator: Operator::Conv(conv), name, .. }) if alone => {
                 conv.relu = true;
@@ -225,7 +233,8 @@ fn floats(tensor: &TensorProto) -> Result<Vec<f32>, String> {
     if tensor.data_type != DataType::Float as i32 {
         return Err(format!("expected constants {} of f32, found type {}", tensor.name, tensor.data_type));
     }
-    let elements: i64 = tensor.dims.iter().product();
+    let elements = tensor.dims.iter().try_fold(1i64, |product, &side| product.checked_mul(side));
+    let elements = elements.ok_or_else(|| format!("constants {} are of the shape {:?}", tensor.name, tensor.dims))?;
     let values: Vec<f32> = if tensor.raw_data.is_empty() {
         tensor.float_data.clone()
     } else {
@@ -253,7 +262,9 @@ fn input_shape(file: &GraphProto, constants: &HashMap<&str, &TensorProto>) -> Re
         })
         .collect();
     match sides[..] {
-        [1, channels, height, width] => Ok([channels, height, width]),
+        [1, channels, height, width] if [channels, height, width].iter().all(|side| (1..=SIDE_MAX).contains(side)) => {
+            Ok([channels, height, width])
+        }
         _ => Err(fail()),
     }
 }

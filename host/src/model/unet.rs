@@ -57,6 +57,23 @@ impl UNetConfig {
         Ok(())
     }
 
+    /// Weights of its convolutions, which are nearly all of its parameters.
+    pub fn parameters(&self) -> u64 {
+        let width = |level: usize| (self.base as u64) << level;
+        let double = |from: u64, to: u64| 9 * (from * to + to * to);
+        let mut sum = width(0) * self.classes as u64 + double(width(self.depth - 1), width(self.depth));
+        for level in 0..self.depth {
+            let from = if level == 0 { self.channels as u64 } else { width(level - 1) };
+            let enlarge = match self.upsampling {
+                Upsampling::Nearest => 9,
+                Upsampling::UpConvolution => 4,
+            };
+            sum += double(from, width(level)) + enlarge * width(level + 1) * width(level);
+            sum += double(2 * width(level), width(level));
+        }
+        sum
+    }
+
     /// A network with fresh weights: the same `seed` gives the same weights on every backend.
     pub fn init(&self, seed: u64, device: &Device) -> UNet {
         let rng = &mut Rng::from_parts(&[seed, INITIAL_WEIGHTS_STREAM]);
@@ -147,6 +164,7 @@ mod tests {
         let running = norms;
         let model = config(Upsampling::Nearest).init(1, &test_device());
         assert_eq!(model.num_params(), convolutions + norms + head + running);
+        assert_eq!(config(Upsampling::Nearest).parameters(), (convolutions + 4 * 5) as u64);
     }
 
     #[test]

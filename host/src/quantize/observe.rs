@@ -30,7 +30,8 @@ impl Histogram {
     pub fn add(&mut self, values: &[f32]) {
         let largest = values.iter().filter(|v| v.is_finite()).fold(0f32, |most, v| most.max(v.abs()));
         if largest > 0.0 && self.width == 0.0 {
-            self.width = largest / BINS as f32;
+            // Not 0 for the smallest of numbers either, or the range could never be doubled to reach them.
+            self.width = (largest / BINS as f32).max(f32::MIN_POSITIVE);
         }
         while largest > self.width * BINS as f32 {
             self.width *= 2.0;
@@ -54,28 +55,6 @@ impl Histogram {
             }
             self.minimum = self.minimum.min(value);
             self.maximum = self.maximum.max(value);
-        }
-    }
-
-    /// Counts another tensor's values in, one that must share its quantization with this.
-    pub fn merge(&mut self, other: &Self) {
-        if other.width == 0.0 {
-            self.positive[0] += other.positive[0];
-            return;
-        }
-        let centres = |side: &[u64], sign: f32| {
-            side.iter()
-                .enumerate()
-                .filter(|(_, n)| **n > 0)
-                .map(|(k, &n)| (sign * (k as f32 + 0.5) * other.width, n))
-                .collect::<Vec<_>>()
-        };
-        let bins = [centres(&other.negative, -1.0), centres(&other.positive, 1.0)].concat();
-        self.add(&[other.minimum, other.maximum]);
-        for (centre, count) in bins {
-            let bin = ((centre.abs() / self.width) as usize).min(BINS - 1);
-            let side = if centre < 0.0 { &mut self.negative } else { &mut self.positive };
-            side[bin] += count;
         }
     }
 
@@ -160,15 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn growing_and_merging_lose_no_value() {
-        let mut one = Histogram::default();
-        one.add(&[0.001, 0.002]);
-        one.add(&[-7.0, 5.0]);
-        let mut two = Histogram::default();
-        two.add(&[-0.5, 20.0]);
-        one.merge(&two);
-        // The merge adds both ends once more, to set the range.
-        assert_eq!(one.positive.iter().chain(&one.negative).sum::<u64>(), 4 + 2 + 2);
-        assert_eq!((one.minimum, one.maximum), (-7.0, 20.0));
+    fn growing_loses_no_value_and_the_smallest_numbers_end() {
+        let mut histogram = Histogram::default();
+        histogram.add(&[f32::MIN_POSITIVE / 4.0, 0.0]);
+        histogram.add(&[0.001, 0.002]);
+        histogram.add(&[-7.0, 5.0]);
+        assert_eq!(histogram.positive.iter().chain(&histogram.negative).sum::<u64>(), 6);
+        assert_eq!((histogram.minimum, histogram.maximum), (-7.0, 5.0));
     }
 }

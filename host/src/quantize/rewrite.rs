@@ -37,7 +37,7 @@ struct IntegerConvolution {
     bias: Vec<i32>,
 }
 
-/// Largest magnitude that a bias may take; leaves the accumulator's other half to the products.
+/// Largest magnitude that a bias may take; what the products add to it is checked, see [`accumulator_bound`].
 const BIAS_MAX: f64 = (1u32 << 30) as f64;
 
 /// Symmetric quantization a channel: `scale = max |w| / 127`, widened where the bias, whose scale is
@@ -54,6 +54,11 @@ fn quantize_convolution(conv: &Convolution, x_scale: f32) -> IntegerConvolution 
         integer.bias.push((f64::from(bias) / (f64::from(x_scale) * f64::from(scale))).round_ties_even() as i32);
     }
     integer
+}
+
+/// The largest magnitude that an output channel's accumulator can reach: every input 255 at each weight, and the bias.
+fn accumulator_bound(weights: &[i8], bias: i32) -> i64 {
+    255 * weights.iter().map(|&w| i64::from(w).abs()).sum::<i64>() + i64::from(bias).abs()
 }
 
 /// Writes the model: input `image` u8 `[1, C, H, W]`, output `logits` u8 `[1, K, H, W]`.
@@ -77,7 +82,22 @@ pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Resu
             continue;
         };
         let (x, y) = (calibration.tensors[node.inputs[0]], calibration.tensors[index + 1]);
-        let names = Parameters::push(&mut onnx, &node.name, conv, x, y);
+        let fail = |problem: String| GraphError { node: node.name.clone(), problem };
+        if conv.relu && y.zero_point != 0 {
+            let found = y.zero_point;
+            return Err(fail(format!("a relu needs an output whose zero point is 0, the calibration says {found}")));
+        }
+        let integer = quantize_convolution(conv, x.scale);
+        let a_channel = integer.weight.len() / integer.bias.len().max(1);
+        for (weights, &bias) in integer.weight.chunks_exact(a_channel.max(1)).zip(&integer.bias) {
+            let bound = accumulator_bound(weights, bias);
+            if bound > i64::from(i32::MAX) {
+                return Err(fail(format!(
+                    "sums can reach {bound}, more than 32 bits hold; train with a smaller --base"
+                )));
+            }
+        }
+        let names = Parameters::push(&mut onnx, &node.name, &integer, conv, x, y);
         match format {
             Format::Qlinear => names.push_qlinear(&mut onnx, conv, inputs[0], output),
             Format::Qdq => names.push_qdq(&mut onnx, conv, inputs[0], output),
@@ -119,8 +139,14 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn push(onnx: &mut OnnxBuilder, name: &str, conv: &Convolution, x: Quantization, y: Quantization) -> Self {
-        let integer = quantize_convolution(conv, x.scale);
+    fn push(
+        onnx: &mut OnnxBuilder,
+        name: &str,
+        integer: &IntegerConvolution,
+        conv: &Convolution,
+        x: Quantization,
+        y: Quantization,
+    ) -> Self {
         let shape = [conv.channels_out, conv.channels_in, conv.kernel[0], conv.kernel[1]];
         let channels = &shape[..1];
         Self {
@@ -190,6 +216,7 @@ mod tests {
         assert!((integer.scale[0] - 0.01).abs() < 1e-7);
         // 0.1 / (0.5 * 0.01) = 20
         assert_eq!(integer.bias[0], 20);
+        assert_eq!(accumulator_bound(&integer.weight[..2], integer.bias[0]), 255 * 177 + 20);
         // A channel without weights keeps its bias: bias * x_scale * scale = 5.
         let kept = f64::from(integer.bias[1]) * 0.5 * f64::from(integer.scale[1]);
         assert!((kept - 5.0).abs() < 1e-6, "{kept}");

@@ -1,6 +1,7 @@
 //! Exports a run's network as f32 ONNX and holds the file against burn on real frames.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use unet_shared::digest::Digest;
 use unet_shared::files::Split;
 
 use super::open_run::{OpenRun, Weights, spread};
@@ -15,6 +16,15 @@ pub const TOLERANCE: f32 = 1e-4;
 
 /// Frames that an export is verified on.
 pub const VERIFIED_FRAMES: usize = 16;
+
+/// What an exported file was made from; lies beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportNote {
+    /// Digest of the weights' file.
+    pub weights: Digest,
+    /// Digest of the ONNX file.
+    pub onnx: Digest,
+}
 
 /// What an export came to.
 #[derive(Clone, Debug, Serialize)]
@@ -52,14 +62,20 @@ pub fn export(run: &OpenRun, weights: Weights) -> Result<ExportReport, HostError
     let mut largest_difference = 0f32;
     for sample in &samples {
         let (_, planes) = run.planes(sample)?;
-        for (a, b) in trained.logits(&planes).iter().zip(exported.logits(&planes)?) {
+        let (ours, theirs) = (trained.logits(&planes), exported.logits(&planes)?);
+        if ours.len() != theirs.len() {
+            largest_difference = f32::INFINITY;
+        }
+        for (a, b) in ours.iter().zip(theirs) {
             // A NaN on either side must not pass for no difference.
             let difference = (a - b).abs();
             largest_difference = if difference.is_nan() { f32::INFINITY } else { largest_difference.max(difference) };
         }
     }
     let path = run.dir.float_onnx();
+    let note = ExportNote { weights: run.weights_digest(weights)?, onnx: Digest::of(&bytes) };
     unet_edge::atomic_file::write(&path, &bytes).map_err(|source| HostError::Write { path: path.clone(), source })?;
+    run.dir.write_json(run.dir.export_note(), &note)?;
     Ok(ExportReport {
         path,
         bytes: bytes.len(),

@@ -44,6 +44,14 @@ impl OpenRun {
     pub fn open(root: &Path) -> Result<Self, HostError> {
         let dir = RunDir::open(root)?;
         let (config, snapshot) = (dir.config()?, dir.dataset()?);
+        config.validate().map_err(|problem| HostError::Usage(format!("{}: {problem}", root.display())))?;
+        let (expected, found) = (snapshot.labels.classes.len(), config.model.classes);
+        if expected != found {
+            let root = root.display();
+            return Err(HostError::Usage(format!(
+                "{root}: the data set has {expected} classes, the configuration {found}"
+            )));
+        }
         let table = snapshot.labels.table()?;
         Ok(Self { dir, config, snapshot, table })
     }
@@ -64,7 +72,7 @@ impl OpenRun {
     /// When the folder is no data set.
     pub fn data(&self, data: Option<&Path>) -> Result<Dataset, HostError> {
         let options = OpenOptions { val_ratio: self.config.val_ratio, seed: self.config.split_seed };
-        open_dataset(data.unwrap_or(&self.config.data), &options)
+        Ok(Dataset::open(data.unwrap_or(&self.config.data), &options)?)
     }
 
     /// Path of the weights.
@@ -111,19 +119,6 @@ impl OpenRun {
         Preprocessor::new(self.config.preprocess)?.run(&image.view(), &mut planes)?;
         Ok((image, planes))
     }
-}
-
-/// Opens a data set to train on. A lone pair, or a ratio of 0, leaves nothing to validate on: then the training images
-/// validate too, so that a first try on one image still shows something.
-///
-/// # Errors
-/// When the folder is no data set.
-pub fn open_dataset(root: &Path, options: &OpenOptions) -> Result<Dataset, HostError> {
-    let mut dataset = Dataset::open(root, options)?;
-    if dataset.val.is_empty() {
-        dataset.val.clone_from(&dataset.train);
-    }
-    Ok(dataset)
 }
 
 /// `count` samples spread evenly over `samples`, fewer where there are fewer.

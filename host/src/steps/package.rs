@@ -13,8 +13,8 @@ use unet_shared::manifest::{GoldenEntry, MANIFEST_VERSION, Manifest, Provenance}
 use unet_shared::preprocess::{Fit, Preprocess, Preprocessor};
 use unet_shared::record::EvaluationRecord;
 
-use super::open_run::{OpenRun, Weights, spread};
-use super::quantize::{MODEL_MEMBER, load_entry};
+use super::open_run::{OpenRun, spread};
+use super::quantize::{MODEL_MEMBER, load_file};
 use super::score::PROGRAM;
 use crate::dataset::synthetic::{SyntheticConfig, SyntheticSplit, frame};
 use crate::error::HostError;
@@ -49,8 +49,16 @@ pub struct PackageReport {
 /// # Errors
 /// When the run was not quantized, or the file cannot be written or is refused on reading it back.
 pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Result<PackageReport, HostError> {
-    let model = run.dir.read("export/model_int8.onnx").map_err(HostError::from)?;
-    let entry = load_entry(run)?;
+    let quantization = load_file(run)?;
+    let entry = quantization.model;
+    let model = run.dir.read(run.dir.int8_onnx())?;
+    if Digest::of(&model) != quantization.onnx {
+        return Err(HostError::Usage(format!(
+            "{}: expected the file that was quantized, sha256 {}, found another; quantize the run again",
+            run.dir.int8_onnx().display(),
+            quantization.onnx
+        )));
+    }
     let mut segmenter =
         Int8Segmenter::new(Engine::from_onnx(&model, &entry.input, &entry.output)?, &run.config.preprocess);
     let mut members = vec![(MODEL_MEMBER.to_owned(), model)];
@@ -58,15 +66,17 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
     for (k, planes) in golden_planes(run, source)?.into_iter().enumerate() {
         let input = segmenter.quantize(&planes)?.to_vec();
         let mut mask = vec![0; (run.config.preprocess.width * run.config.preprocess.height) as usize];
-        let logits = segmenter.segment(&planes, &mut mask)?.logits;
+        segmenter.segment(&planes, &mut mask)?;
+        let logits = segmenter.logits_digest();
         let names = [format!("golden/{k}.input"), format!("golden/{k}.mask")];
         let [input_name, mask_name] = names.clone();
         golden.push(GoldenEntry { input: input_name, mask: mask_name, logits });
         members.extend(names.into_iter().zip([input, mask]));
     }
-    let mean_iou = |name: &str| -> Option<f64> {
-        let bytes = run.dir.read(name).ok()?;
-        EvaluationRecord::from_json(&bytes).ok()?.confusion.mean_iou()
+    // A score counts only where it is that of these very weights, of this very file.
+    let mean_iou = |path: PathBuf, model: Digest| -> Option<f64> {
+        let record = EvaluationRecord::from_json(&run.dir.read(path).ok()?).ok()?;
+        (record.model == model).then(|| record.confusion.mean_iou()).flatten()
     };
     let manifest = Manifest {
         version: MANIFEST_VERSION,
@@ -82,10 +92,12 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
             run: run.config.name.clone(),
             seed: run.config.seed,
             dataset: run.snapshot.digest,
-            weights: run.weights_digest(Weights::Best)?,
+            weights: quantization.weights,
             code_version: run.config.code_version.clone(),
-            mean_iou_f32: mean_iou("record_f32.json"),
-            mean_iou_int8: mean_iou("record_int8.json"),
+            val_ratio: run.config.val_ratio,
+            split_seed: run.config.split_seed,
+            mean_iou_f32: mean_iou(run.dir.float_record(), quantization.weights),
+            mean_iou_int8: mean_iou(run.dir.int8_record(), quantization.onnx),
         },
     };
     let path =

@@ -1,10 +1,12 @@
 //! Quantizes a run's exported network on its training images and scores both forms on its validation split.
 
 use serde::{Deserialize, Serialize};
+use unet_shared::digest::Digest;
 use unet_shared::files::Split;
 use unet_shared::manifest::{ModelEntry, TensorEntry};
 use unet_shared::record::EvaluationRecord;
 
+use super::export::ExportNote;
 use super::open_run::{OpenRun, Weights, spread};
 use super::score::{EngineChoice, score_run};
 use crate::dataset::augment::Drawn;
@@ -25,6 +27,10 @@ pub struct QuantizationFile {
     pub model: ModelEntry,
     /// Training images that were observed.
     pub calibration_images: usize,
+    /// Digest of the weights that the f32 file was exported from.
+    pub weights: Digest,
+    /// Digest of the int8 file.
+    pub onnx: Digest,
 }
 
 /// What a quantization came to.
@@ -57,14 +63,14 @@ pub fn load_entry(run: &OpenRun) -> Result<ModelEntry, HostError> {
 /// # Errors
 /// When the run was not quantized yet.
 pub fn load_file(run: &OpenRun) -> Result<QuantizationFile, HostError> {
-    if !run.dir.quantization().is_file() {
+    if !run.dir.quantization().is_file() || !run.dir.int8_onnx().is_file() {
         return Err(HostError::Usage(format!(
             "{}: expected a quantized run; run `unet-host quantize {}` first",
             run.dir.quantization().display(),
             run.dir.root().display()
         )));
     }
-    Ok(run.dir.read_json("export/quantization.json")?)
+    Ok(run.dir.read_json(run.dir.quantization())?)
 }
 
 /// Observes `images` training images, writes the int8 file in `format`, and scores f32 and int8.
@@ -80,24 +86,38 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
             path.display()
         ))
     })?;
+    let note: ExportNote = run.dir.read_json(run.dir.export_note())?;
+    if note.onnx != Digest::of(&bytes) {
+        return Err(HostError::Usage(format!(
+            "{}: expected the file that was exported, sha256 {}, found another; export the run again",
+            path.display(),
+            note.onnx
+        )));
+    }
     let graph = float_onnx::read(&bytes)?;
     let preprocess = run.config.preprocess;
     let dataset = run.data(None)?;
     let samples = spread(dataset.split(Split::Train), images);
-    // Decoded before the network runs, so that a broken file is told before a minute of work.
-    let mut planes = Vec::with_capacity(samples.len());
-    for sample in &samples {
-        planes.push(run.planes(sample)?.1);
-    }
     let batcher = Batcher::new(preprocess);
-    let normalized = planes.iter().map(|planes| {
-        let mut values = Vec::with_capacity(planes.len());
-        batcher.normalize(planes, Drawn::NONE, &mut values);
-        values
+    let mut broken = None;
+    let normalized = samples.iter().map_while(|sample| match run.planes(sample) {
+        Ok((_, planes)) => {
+            let mut values = Vec::with_capacity(planes.len());
+            batcher.normalize(&planes, Drawn::NONE, &mut values);
+            Some(values)
+        }
+        Err(error) => {
+            broken = Some(error);
+            None
+        }
     });
     let progress = Progress::new("calibrate", samples.len() as u64, "images");
-    let calibration = calibrate(&graph, &preprocess, normalized, || progress.inc(1))?;
+    let calibration = calibrate(&graph, &preprocess, normalized, || progress.inc(1));
     progress.finish();
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    let calibration = calibration?;
     let quantized = rewrite(&graph, &calibration, format)?;
     let shapes = graph.shapes()?;
     let end = |name: &str, [c, h, w]: [usize; 3], quantization| TensorEntry {
@@ -112,6 +132,8 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
             output: end(OUTPUT_NAME, shapes[graph.nodes.len()], quantized.output),
         },
         calibration_images: calibration.images,
+        weights: note.weights,
+        onnx: Digest::of(&quantized.bytes),
     };
     let path = match format {
         Format::Qlinear => run.dir.int8_onnx(),
@@ -119,12 +141,15 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
     };
     unet_edge::atomic_file::write(&path, &quantized.bytes)
         .map_err(|source| HostError::Write { path: path.clone(), source })?;
-    run.dir.write_json("export/quantization.json", &file)?;
+    // Packages are made of the integer form, so the other must not speak for it.
+    if format == Format::Qlinear {
+        run.dir.write_json(run.dir.quantization(), &file)?;
+    }
     let float = score_run(run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
     let int8: Option<EvaluationRecord> = match format {
         Format::Qlinear => {
             let record = score_run(run, EngineChoice::Int8, Weights::Best, Split::Val, None)?;
-            run.dir.write_json("record_int8.json", &record)?;
+            run.dir.write_json(run.dir.int8_record(), &record)?;
             Some(record)
         }
         Format::Qdq => None,

@@ -114,7 +114,7 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
     let (network, _) = segmenter(run, EngineChoice::Burn, Weights::Best)?;
     let mut predictor = Predictor::new(network, run.config.preprocess)?;
     let progress = Progress::new("panels", samples.len() as u64, "frames");
-    let load = |k: usize| load_pair(&samples[k], &run.table).map_err(|error| HostError::Usage(error.to_string()));
+    let load = |k: usize| load_pair(&samples[k], &run.table);
     let mut scores: Vec<(f64, usize)> = vec![];
     for k in 0..samples.len() {
         let pair = load(k)?;

@@ -98,20 +98,17 @@ pub fn score_run(
     score(&dataset, split, &run.table, &run.config.preprocess, segmenter.as_mut(), meta)
 }
 
-/// Scores a package with the edge's engine, as the edge does, on one split of the data at `data`.
+/// Scores a package with the edge's engine, as the edge does, on one split of the data at `data`, split as in training.
 ///
 /// # Errors
 /// When the package is refused or the data cannot be used.
-pub fn score_package(
-    path: &Path,
-    data: &Path,
-    options: &OpenOptions,
-    split: Split,
-) -> Result<EvaluationRecord, HostError> {
+pub fn score_package(path: &Path, data: &Path, split: Split) -> Result<EvaluationRecord, HostError> {
     let package = Package::read(path)?;
     let mut segmenter = Int8Segmenter::load(&package)?;
-    let dataset = Dataset::open(data, options)?;
     let manifest = &package.manifest;
+    let provenance = &manifest.provenance;
+    let options = OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed };
+    let dataset = Dataset::open(data, &options)?;
     let meta = RecordMeta {
         program: PROGRAM.to_owned(),
         machine: machine::name(),

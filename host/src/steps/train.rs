@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use unet_shared::files::{OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image};
+use unet_shared::files::{Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image};
 use unet_shared::image::PixelFormat;
 use unet_shared::label::LabelValue;
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 use unet_shared::record::EvaluationRecord;
 
-use super::open_run::{OpenRun, Weights, open_dataset};
+use super::open_run::{OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, score_run};
 use crate::backend::Backend;
@@ -88,6 +88,11 @@ pub struct TrainOptions {
 }
 
 impl TrainOptions {
+    /// The first of the backends that the program was built with.
+    pub fn default_backend() -> Backend {
+        Backend::built_in().first().copied().unwrap_or(Backend::Flex)
+    }
+
     /// The options of a run on `data` where nothing else is said.
     pub fn new(data: PathBuf) -> Self {
         let split = OpenOptions::default();
@@ -99,7 +104,7 @@ impl TrainOptions {
             val_ratio: split.val_ratio,
             split_seed: split.seed,
             seed: 0,
-            backend: Backend::built_in().first().copied().unwrap_or(Backend::Flex),
+            backend: Self::default_backend(),
             size: None,
             channels: None,
             fit: Fit::Stretch,
@@ -162,8 +167,7 @@ fn class_weights(weights: &ClassWeights, samples: &[Sample], run: &DatasetSnapsh
             let table = run.labels.table()?;
             let mut pixels = vec![0u64; classes];
             for sample in samples {
-                let pair = unet_shared::files::load_pair(sample, &table)
-                    .map_err(|error| HostError::Usage(error.to_string()))?;
+                let pair = unet_shared::files::load_pair(sample, &table)?;
                 for &class in &pair.mask {
                     if let Some(count) = pixels.get_mut(usize::from(class)) {
                         *count += 1;
@@ -190,17 +194,25 @@ fn balanced(pixels: &[u64]) -> Vec<f32> {
 pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
     // Before anything is made: a backend that is missing is told at once.
     options.backend.device()?;
+    if options.data.to_str().is_none() || options.runs.to_str().is_none() {
+        let (data, runs) = (options.data.display(), options.runs.display());
+        return Err(HostError::Usage(format!("expected paths that are valid unicode, found {data} and {runs}")));
+    }
     let split = OpenOptions { val_ratio: options.val_ratio, seed: options.split_seed };
-    let mut dataset = open_dataset(&options.data, &split)?;
+    let mut dataset = Dataset::open(&options.data, &split)?;
     if dataset.train.is_empty() {
         let data = options.data.display();
         return Err(HostError::Usage(format!("{data}: expected pairs to train on, found none in that split")));
     }
-    if dataset.val == dataset.train {
+    if !dataset.problems.is_empty() {
+        let (count, data) = (dataset.problems.len(), options.data.display());
+        eprintln!("warning: {count} files of {data} take no part; `unet-host check` names them");
+    }
+    if dataset.validates_on_training() {
         eprintln!("warning: nothing is left to validate on, so the scores are those of the training images");
     }
     if !options.ignore.is_empty() {
-        dataset.file.get_or_insert_default().ignore.get_or_insert_default().extend(&options.ignore);
+        dataset.file.get_or_insert_default().also_ignore.clone_from(&options.ignore);
     }
     let all: Vec<Sample> = dataset.samples().cloned().collect();
     let labels = collect_labels(&all, dataset.file.as_ref())?;
@@ -266,6 +278,12 @@ fn run_folder(runs: &Path, name: &str, asked: bool) -> Result<PathBuf, HostError
     if !root.exists() {
         return Ok(root);
     }
+    if asked && !RunDir::is_run(&root) {
+        return Err(HostError::Usage(format!(
+            "{}: is there already and is no run; remove it, or choose another --name",
+            root.display()
+        )));
+    }
     if asked {
         return Err(HostError::Usage(format!(
             "{}: is there already; take it up again with --resume {0}, or choose another --name",
@@ -275,7 +293,7 @@ fn run_folder(runs: &Path, name: &str, asked: bool) -> Result<PathBuf, HostError
     Ok((2u64..).map(|k| runs.join(format!("{name}-{k}"))).find(|root| !root.exists()).unwrap_or(root))
 }
 
-/// Takes up a run that was interrupted; more epochs than it was made with may be asked for only before it ends.
+/// Takes up a run that was interrupted, with the options that it was made with.
 ///
 /// # Errors
 /// When the folder is no run, or its data set is no longer what the run saw.
@@ -304,12 +322,13 @@ pub fn finish(run: &OpenRun, observer: &mut dyn Observer) -> Result<(Outcome, Ev
     };
     // Both splits are read once an epoch, so each gets of the memory what it has of the samples.
     let samples = (dataset.train.len() + dataset.val.len()).max(1) as u64;
-    let share = |count: usize| run.config.training.cache_bytes * count as u64 / samples;
+    let share =
+        |count: usize| (u128::from(run.config.training.cache_bytes) * count as u128 / u128::from(samples)) as u64;
     let training = loader(Split::Train, false, share(dataset.train.len()))?;
     let validation = loader(Split::Val, true, share(dataset.val.len()))?;
     let outcome = train(&run.dir, &run.config, &run.class_names(), &training, &validation, observer)?;
     let record = score_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;
-    run.dir.write_json("record_f32.json", &record)?;
+    run.dir.write_json(run.dir.float_record(), &record)?;
     report::write(run, &record, vec![])?;
     Ok((outcome, record))
 }

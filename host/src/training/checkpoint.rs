@@ -73,6 +73,12 @@ pub struct State {
     pub optimizer: Option<Digest>,
 }
 
+/// The one field of a checkpoint that every version has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// A checkpoint that cannot be saved or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -164,9 +170,18 @@ pub fn save(
         run.write(run_relative(run, &run.best_weights()), &weights)?;
     }
     run.write_json(run_relative(run, &run.checkpoint()), state)?;
-    run.write(run_relative(run, &run.last_weights()), &weights)?;
+    write_derived(run, state, &weights, class_names)
+}
+
+/// Writes what follows from a checkpoint, and removes the files of the epoch before. A run that was killed between the
+/// two is mended by doing it again.
+///
+/// # Errors
+/// When something cannot be written.
+fn write_derived(run: &RunDir, state: &State, weights: &[u8], class_names: &[String]) -> Result<(), CheckpointError> {
+    run.write(run_relative(run, &run.last_weights()), weights)?;
     run.write(run_relative(run, &run.results()), results_csv(&state.rows, class_names).as_bytes())?;
-    if let Some(before) = epoch.checked_sub(1) {
+    if let Some(before) = state.rows.len().checked_sub(1) {
         for name in [weights_name(before), optimizer_name(before)] {
             // A file that stays costs space only; the next epoch's checkpoint does not name it.
             let _ = std::fs::remove_file(run.root().join(name));
@@ -187,14 +202,15 @@ pub fn load_state(run: &RunDir) -> Result<Option<State>, CheckpointError> {
     if !run.checkpoint().is_file() {
         return Ok(None);
     }
-    let state: State = run.read_json("checkpoint.json")?;
-    if state.version != CHECKPOINT_VERSION {
-        return Err(CheckpointError::Version { found: state.version });
+    // The version first: another one may hold other things.
+    let Version { version: found } = run.read_json(run_relative(run, &run.checkpoint()))?;
+    if found != CHECKPOINT_VERSION {
+        return Err(CheckpointError::Version { found });
     }
-    Ok(Some(state))
+    Ok(Some(run.read_json(run_relative(run, &run.checkpoint()))?))
 }
 
-/// Puts the weights and the optimizer's moments of a state back.
+/// Puts the weights and the optimizer's moments of a state back, and writes again what follows from the checkpoint.
 ///
 /// # Errors
 /// When a file is missing, altered, or of another network.
@@ -203,6 +219,7 @@ pub fn restore(
     state: &State,
     model: UNet,
     optimizer: ModuleOptimizer,
+    class_names: &[String],
 ) -> Result<(UNet, ModuleOptimizer), CheckpointError> {
     let epoch = state.rows.len();
     let read = |name: String, expected: Option<Digest>, file: &'static str| {
@@ -215,6 +232,7 @@ pub fn restore(
     };
     let weights = read(weights_name(epoch), state.weights, "weights")?;
     let moments = read(optimizer_name(epoch), state.optimizer, "optimizer")?;
+    write_derived(run, state, &weights, class_names)?;
     let model = apply_weights(model, weights).map_err(record_error(weights_name(epoch)))?;
     let optimizer =
         optimizer.from_bytes(Bytes::from_bytes_vec(moments)).map_err(record_error(optimizer_name(epoch)))?;

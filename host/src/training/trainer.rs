@@ -92,14 +92,19 @@ pub fn train(
     };
     let mut state = match checkpoint::load_state(run)? {
         Some(state) => {
-            (learner.model, learner.optimizer) = checkpoint::restore(run, &state, learner.model, learner.optimizer)?;
+            (learner.model, learner.optimizer) =
+                checkpoint::restore(run, &state, learner.model, learner.optimizer, class_names)?;
             learner.step = state.step;
             state
         }
         None => State {
             version: CHECKPOINT_VERSION,
             step: 0,
-            schedule: Schedule::new(settings.schedule, settings.learning_rate, settings.epochs * steps_an_epoch),
+            schedule: Schedule::new(
+                settings.schedule,
+                settings.learning_rate,
+                settings.epochs.saturating_mul(steps_an_epoch),
+            ),
             best: None,
             rows: vec![],
             weights: None,
@@ -116,6 +121,10 @@ pub fn train(
             })?;
         let validated =
             epoch::validate(&learner.model, config, validation, &device, &mut |images| observer.validated(images))?;
+        if !validated.loss.is_finite() {
+            let learning_rate = trained.learning_rate;
+            return Err(TrainError::Diverged { epoch, step: learner.step, learning_rate });
+        }
         state.schedule.epoch_ended(validated.loss);
         state.step = learner.step;
         let row = EpochRow {

@@ -147,7 +147,7 @@ pub struct Dataset {
     pub layout: Layout,
     /// Pairs to learn from, sorted by name.
     pub train: Vec<Sample>,
-    /// Pairs to score while training, sorted by name. Empty where there is one pair in all.
+    /// Pairs to score while training, sorted by name; those of `train` where there is one pair in all, or the ratio is 0.
     pub val: Vec<Sample>,
     /// Pairs kept for the end, sorted by name.
     pub test: Vec<Sample>,
@@ -192,6 +192,10 @@ impl Dataset {
         if dataset.val.is_empty() {
             (dataset.train, dataset.val) = split_by_ratio(dataset.train, options);
         }
+        // A lone pair, or a ratio of 0, leaves nothing to score on: then the training pairs are scored.
+        if dataset.val.is_empty() {
+            dataset.val.clone_from(&dataset.train);
+        }
         Ok(dataset)
     }
 
@@ -204,9 +208,15 @@ impl Dataset {
         }
     }
 
-    /// All samples: train, then val, then test.
+    /// All samples: train, then val, then test; each once.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
-        Split::ALL.into_iter().flat_map(|split| self.split(split))
+        let splits = Split::ALL.into_iter().filter(|&split| split != Split::Val || !self.validates_on_training());
+        splits.flat_map(|split| self.split(split))
+    }
+
+    /// Whether there was nothing left to validate on, so that the training pairs are scored.
+    pub fn validates_on_training(&self) -> bool {
+        !self.train.is_empty() && self.train == self.val
     }
 
     /// The last part of the root's path, for records.

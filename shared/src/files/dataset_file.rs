@@ -36,6 +36,9 @@ pub struct DatasetFile {
     /// where the file does not say, only where no class is listed and the labels look like that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_between: Option<bool>,
+    /// Values to ignore beside these and beside what is ignored by default: what a command line adds.
+    #[serde(skip)]
+    pub also_ignore: Vec<LabelValue>,
     /// The classes, by id.
     #[serde(default, rename = "class", skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassSpec>,

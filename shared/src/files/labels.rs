@@ -125,11 +125,16 @@ impl LabelMap {
         let colours = histogram.has_colours() || listed.map(as_gray).any(|value| matches!(value, LabelValue::Rgb(_)));
         let histogram = if colours { histogram.into_colours() } else { histogram };
         let canonical = |value: LabelValue| if colours { as_colour(value) } else { as_gray(value) };
-        let ignore: Vec<LabelValue> = match &file.ignore {
+        let mut ignore: Vec<LabelValue> = match &file.ignore {
             Some(values) => values.iter().copied().map(canonical).collect(),
             None if file.classes.iter().all(|class| class.label_values().is_empty()) => ignored_by_default(&histogram),
             None => Vec::new(),
         };
+        for value in file.also_ignore.iter().copied().map(canonical) {
+            if !ignore.contains(&value) {
+                ignore.push(value);
+            }
+        }
         let mut found: Vec<LabelValue> =
             histogram.values.keys().copied().filter(|value| !ignore.contains(value)).collect();
         let mut classes: Vec<ClassEntry> = Vec::new();

@@ -188,15 +188,6 @@ fn tables_by_hand() {
     assert_eq!([0, 255].map(|v| spec.quantized_table(2, 0.5, 3)[v]), [0, 3]);
 }
 
-#[test]
-fn multiples() {
-    let cases = [(0, 16, Some(0)), (1, 16, Some(16)), (16, 16, Some(16)), (17, 16, Some(32)), (5, 0, None)];
-    for (n, m, expected) in cases {
-        assert_eq!(round_up_to_multiple(n, m), expected);
-    }
-    assert_eq!(round_up_to_multiple(u32::MAX, 2), None);
-}
-
 /// The digests come from a second implementation, in exact rationals and written from the specification alone. Another
 /// architecture, instruction set or row operation has to give the same.
 #[test]

@@ -8,7 +8,7 @@ use unet_edge::segmenter::Int8Segmenter;
 use unet_host::export::float_onnx;
 use unet_host::parity::compare;
 use unet_host::steps::score::score_package;
-use unet_shared::files::{OpenOptions, Split};
+use unet_shared::files::Split;
 use unet_shared::record::EvaluationRecord;
 
 use crate::repository::root;
@@ -59,7 +59,7 @@ fn each_model_gives_the_integers_of_its_record() {
             continue;
         };
         let path = folder.join(format!("{name}.unet"));
-        let found = score_package(&path, &data, &OpenOptions::default(), Split::Val).unwrap();
+        let found = score_package(&path, &data, Split::Val).unwrap();
         let parity = compare(&record(&folder), &found);
         assert!(parity.equal, "{name}: {:?}", parity.differences);
         assert_eq!(parity.frames, 50);
