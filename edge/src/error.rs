@@ -12,6 +12,12 @@ pub enum Kind {
     Fatal,
 }
 
+/// Says a line on standard error. Whoever reads it may have gone; that is no reason to stop the work.
+pub fn say(line: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// An error with all that led to it, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

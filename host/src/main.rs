@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     ExitCode::from(match result {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
-            eprintln!("error: {}", unet_edge::error::chain(&error));
+            unet_edge::error::say(format_args!("error: {}", unet_edge::error::chain(&error)));
             error.exit_code()
         }
         Err(_) => exit::INTERNAL,

@@ -3,9 +3,11 @@
 //!
 //! Knows nothing of what is counted, and never touches stdout, which belongs to results.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use unet_edge::error::say;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -152,9 +154,6 @@ pub(crate) fn clock(seconds: f64) -> String {
 }
 
 /// A closed stderr is no reason to end the job that reports there.
-fn say(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
-}
 
 #[cfg(test)]
 mod tests {

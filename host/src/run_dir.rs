@@ -219,12 +219,17 @@ impl RunDir {
         self.export_folder().join("quantization.json")
     }
 
+    /// The path of a file of the run, which may be named within the folder or in whole, as this type's methods name it.
+    fn within(&self, name: &Path) -> PathBuf {
+        if name.starts_with(&self.root) { name.to_owned() } else { self.root.join(name) }
+    }
+
     /// Reads one of the run's files, named within the folder or in whole, as JSON.
     ///
     /// # Errors
     /// When it is missing or holds something else.
     pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: impl AsRef<Path>) -> Result<T, RunDirError> {
-        let path = self.root.join(name.as_ref());
+        let path = self.within(name.as_ref());
         let bytes = self.read(&path)?;
         serde_json::from_slice(&bytes).map_err(|e| RunDirError::Parse { path, source: e.into() })
     }
@@ -234,7 +239,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be read.
     pub fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, RunDirError> {
-        let path = self.root.join(name);
+        let path = self.within(name.as_ref());
         std::fs::read(&path).map_err(|source| RunDirError::Read { path, source })
     }
 
@@ -243,7 +248,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), RunDirError> {
-        let path = self.root.join(name);
+        let path = self.within(name.as_ref());
         atomic_file::write(&path, bytes).map_err(|source| RunDirError::Write { path, source })
     }
 

@@ -46,7 +46,11 @@ impl Evaluate {
         };
         let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
         if !dataset.problems.is_empty() {
-            eprintln!("{} files of {} take no part", dataset.problems.len(), self.data.display());
+            unet_edge::error::say(format_args!(
+                "{} files of {} take no part",
+                dataset.problems.len(),
+                self.data.display()
+            ));
         }
         let manifest = &package.manifest;
         // Checked when the package was read.
@@ -64,7 +68,7 @@ impl Evaluate {
         let mut progress = |done: usize, all: usize| {
             // Ten lines for any number of frames.
             if done == all || done.is_multiple_of(all.div_ceil(10)) {
-                eprintln!("{done}/{all} frames");
+                unet_edge::error::say(format_args!("{done}/{all} frames"));
             }
         };
         let record = evaluate(samples, &labels, &manifest.preprocess, &mut segmenter, meta, &mut progress)

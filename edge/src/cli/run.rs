@@ -51,11 +51,11 @@ impl Run {
                     let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };
                     write(&masks.join(&name), &painted.mask)?;
                     write(&overlays.join(&name), &painted.overlay)?;
-                    eprintln!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+                    unet_edge::error::say(format_args!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3));
                 }
                 Err(error) => {
                     skipped += 1;
-                    eprintln!("{progress}: skipped: {}", chain(error.as_ref()));
+                    unet_edge::error::say(format_args!("{progress}: skipped: {}", chain(error.as_ref())));
                 }
             }
         }

@@ -60,6 +60,10 @@ impl Inventory {
                 split: Some(split),
             }));
         }
+        if dataset.train.is_empty() {
+            let message = "there is nothing to train on: no pair lies in the training split";
+            self.findings.push(Finding::new(Severity::Error, Kind::Layout, Vec::new(), message));
+        }
         if dataset.validates_on_training() {
             let message = "nothing is left to score while training, so the training pairs are scored: there is one pair in all, or the validation ratio is 0";
             self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));

@@ -93,11 +93,11 @@ impl Demo {
         let run = start(&options)?;
         let (_, burn) = finish(&run, &mut super::train::Watcher::new(self.epochs))?;
         let exported = export::export(&run, Weights::Best)?;
-        eprint!("{}", super::export::text(&exported));
+        unet_edge::error::say(super::export::text(&exported).trim_end());
         let quantized = quantize::quantize(&run, Format::Qlinear, super::quantize::CALIBRATION_IMAGES)?;
-        eprint!("{}", super::quantize::text(&quantized));
+        unet_edge::error::say(super::quantize::text(&quantized).trim_end());
         let packed = package::package(&run, None, package::GoldenSource::Frames)?;
-        eprint!("{}", super::package::text(&packed));
+        unet_edge::error::say(super::package::text(&packed).trim_end());
         let tract = score_run(&run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
         let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None)?;
         let edge = edge_record(&self.output, &packed.path, &data)?;
@@ -135,9 +135,9 @@ impl Demo {
             let lowest = report.mean_iou_f32_burn.is_none_or(|iou| iou < MEAN_IOU_MIN);
             let drop = report.mean_iou_f32_tract.zip(report.mean_iou_int8_host).map(|(a, b)| a - b);
             if lowest || drop.is_none_or(|drop| drop > DROP_MAX) {
-                eprintln!(
+                unet_edge::error::say(format_args!(
                     "the demo fell short: mean IoU of at least {MEAN_IOU_MIN} and an int8 drop of at most {DROP_MAX}"
-                );
+                ));
                 found = true;
             }
         }

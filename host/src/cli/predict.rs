@@ -95,7 +95,7 @@ impl Predict {
         let pairing = pair(&samples.iter().map(path).collect::<Vec<_>>(), &truths.iter().map(path).collect::<Vec<_>>());
         if self.truth.is_some() && pairing.samples.len() < samples.len() {
             let (paired, all) = (pairing.samples.len(), samples.len());
-            eprintln!("warning: {paired} of {all} images have a label of their name");
+            unet_edge::error::say(format_args!("warning: {paired} of {all} images have a label of their name"));
         }
         let mut predictor = Predictor::new(segmenter, preprocess)?;
         for folder in ["masks", "overlays", "panels"] {

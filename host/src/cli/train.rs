@@ -23,7 +23,7 @@ pub struct Train {
     #[arg(required_unless_present = "resume")]
     data: Option<PathBuf>,
     /// Go on with the run in this folder, to the numbers that it would have come to without the break
-    #[arg(long, value_name = "RUN", exclusive = true)]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "name", "runs", "ignore", "epochs", "size", "channels", "classic", "fit", "filter", "mean", "std", "base", "depth", "upsampling", "batch", "learning_rate", "schedule", "patience", "class_weights", "flips", "seed", "val_ratio", "split_seed", "backend", "workers", "cache_mib"])]
     resume: Option<PathBuf>,
     /// Name of the run (default: the data set's)
     #[arg(long)]
@@ -236,7 +236,7 @@ impl Train {
             (None, None) => return Err(HostError::Usage("expected a data set or --resume RUN".to_owned())),
         };
         let (preprocess, training) = (&run.config.preprocess, &run.config.training);
-        eprintln!(
+        unet_edge::error::say(format_args!(
             "run {}: {} training and {} validation images, {} classes, input {}x{}x{}, base {}, depth {}, batch {}, {}",
             run.dir.root().display(),
             run.snapshot.train.len(),
@@ -249,7 +249,7 @@ impl Train {
             run.config.model.depth,
             training.batch,
             run.config.backend.name(),
-        );
+        ));
         let (outcome, record) = finish(&run, &mut Watcher::new(training.epochs))?;
         let report = Report {
             run: run.dir.root().to_owned(),
@@ -316,7 +316,7 @@ impl Observer for Watcher {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
-        eprintln!(
+        unet_edge::error::say(format_args!(
             "epoch {}/{}: loss {:.4}, validation loss {:.4}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.0} %",
             row.epoch,
             self.epochs,
@@ -327,6 +327,6 @@ impl Observer for Watcher {
             row.seconds,
             row.images_per_second,
             row.waiting_share * 100.0,
-        );
+        ));
     }
 }

@@ -1,6 +1,6 @@
 //! The parts that a U-Net is made of: convolution with batch norm and ReLU, and the two ways of upsampling.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::activation::relu;
@@ -29,8 +29,27 @@ pub(crate) fn conv2d(
     let fan_in = channels_in * kernel * kernel;
     let deviation = (2.0 / fan_in as f32).sqrt();
     let weights: Vec<f32> = (0..channels_out * fan_in).map(|_| rng.normal_f32() * deviation).collect();
-    conv.weight = Param::from_data(TensorData::new(weights, [channels_out, channels_in, kernel, kernel]), device);
+    let weight = Param::from_data(TensorData::new(weights, [channels_out, channels_in, kernel, kernel]), device);
+    conv.weight = numbered(weight, rng);
+    conv.bias = conv.bias.map(|bias| numbered(bias, rng));
     conv
+}
+
+/// A batch norm as it starts: scale 1, shift 0, running mean 0 and variance 1.
+fn batch_norm(channels: usize, rng: &mut Rng, device: &Device) -> BatchNorm {
+    let mut norm = BatchNormConfig::new(channels).init(device);
+    norm.gamma = numbered(norm.gamma, rng);
+    norm.beta = numbered(norm.beta, rng);
+    norm.running_mean = RunningState::with_id(rng.next_u64().into(), norm.running_mean.value());
+    norm.running_var = RunningState::with_id(rng.next_u64().into(), norm.running_var.value());
+    norm
+}
+
+/// The parameter under a number from `rng`. burn draws its own at random and writes them to files, so that two runs to the
+/// same numbers would leave unlike files.
+fn numbered<const D: usize>(param: Param<Tensor<D>>, rng: &mut Rng) -> Param<Tensor<D>> {
+    let (_, value, mapper) = param.consume();
+    Param::from_mapped_value(rng.next_u64().into(), value, mapper)
 }
 
 /// 3x3 convolution without bias, batch norm, ReLU. The size of the image stays.
@@ -47,7 +66,7 @@ impl ConvBlock {
     pub fn new(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
         Self {
             conv: conv2d(channels_in, channels_out, 3, false, rng, device),
-            norm: BatchNormConfig::new(channels_out).init(device),
+            norm: batch_norm(channels_out, rng, device),
         }
     }
 
@@ -98,7 +117,7 @@ impl UpBlock {
     pub fn nearest(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
         Self {
             conv: conv2d(channels_in, channels_out, 3, false, rng, device),
-            norm: BatchNormConfig::new(channels_out).init(device),
+            norm: batch_norm(channels_out, rng, device),
         }
     }
 
@@ -106,7 +125,7 @@ impl UpBlock {
     pub fn up_convolution(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
         Self {
             conv: conv2d(channels_in, 4 * channels_out, 1, false, rng, device),
-            norm: BatchNormConfig::new(channels_out).init(device),
+            norm: batch_norm(channels_out, rng, device),
         }
     }
 

@@ -1,10 +1,14 @@
 //! Starts a run on a data set, or takes one up again, and trains it to its end and its report.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use unet_shared::files::{Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image};
+use unet_shared::files::workers::in_parallel;
+use unet_shared::files::{
+    Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image, load_pair,
+};
 use unet_shared::image::PixelFormat;
-use unet_shared::label::LabelValue;
+use unet_shared::label::{LabelTable, LabelValue};
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 use unet_shared::record::EvaluationRecord;
 
@@ -17,6 +21,7 @@ use crate::dataset::augment::Flips;
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::error::HostError;
 use crate::model::{UNetConfig, Upsampling};
+use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::training::schedule::ScheduleKind;
 use crate::training::trainer::{Observer, Outcome, train};
@@ -158,24 +163,52 @@ fn look_at(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32, u32),
     Ok(((side(width), side(height)), if gray { Channels::Gray } else { Channels::Rgb }))
 }
 
-fn class_weights(weights: &ClassWeights, samples: &[Sample], run: &DatasetSnapshot) -> Result<Vec<f32>, HostError> {
-    let classes = run.labels.classes.len();
-    match weights {
-        ClassWeights::Equal => Ok(vec![1.0; classes]),
-        ClassWeights::Given(given) => Ok(given.clone()),
-        ClassWeights::Balanced => {
-            let table = run.labels.table()?;
-            let mut pixels = vec![0u64; classes];
-            for sample in samples {
-                let pair = unet_shared::files::load_pair(sample, &table)?;
-                for &class in &pair.mask {
+/// Pixels of each class in the training split. Every pair of both splits is decoded and encoded once, so that a broken one
+/// is told before an epoch was spent.
+fn count_pixels(dataset: &Dataset, table: &LabelTable, preprocess: &Preprocess) -> Result<Vec<u64>, HostError> {
+    let samples: Vec<(&Sample, bool)> = dataset
+        .train
+        .iter()
+        .map(|sample| (sample, true))
+        .chain(dataset.val.iter().map(|sample| (sample, false)))
+        .collect();
+    let mut pixels = vec![0u64; table.class_count()];
+    let mut failure: Option<(usize, HostError)> = None;
+    let look = |index: usize| -> Result<Vec<u8>, HostError> {
+        let pair = load_pair(samples[index].0, table)?;
+        preprocess.placement(pair.image.width, pair.image.height)?;
+        Ok(pair.mask)
+    };
+    let progress = Progress::new("look at", samples.len() as u64, "pairs");
+    in_parallel(samples.len(), look, |index, mask| {
+        progress.inc(1);
+        match mask {
+            Ok(mask) if samples[index].1 => {
+                for &class in &mask {
                     if let Some(count) = pixels.get_mut(usize::from(class)) {
                         *count += 1;
                     }
                 }
             }
-            Ok(balanced(&pixels))
+            Ok(_) => {}
+            // Of several, the first in order, whichever thread came to it first.
+            Err(error) if failure.as_ref().is_none_or(|(first, _)| index < *first) => failure = Some((index, error)),
+            Err(_) => {}
         }
+        if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    progress.finish();
+    match failure {
+        Some((_, error)) => Err(error),
+        None => Ok(pixels),
+    }
+}
+
+fn class_weights(weights: &ClassWeights, pixels: &[u64]) -> Vec<f32> {
+    match weights {
+        ClassWeights::Equal => vec![1.0; pixels.len()],
+        ClassWeights::Given(given) => given.clone(),
+        ClassWeights::Balanced => balanced(pixels),
     }
 }
 
@@ -194,8 +227,10 @@ fn balanced(pixels: &[u64]) -> Vec<f32> {
 pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
     // Before anything is made: a backend that is missing is told at once.
     options.backend.device()?;
-    if options.data.to_str().is_none() || options.runs.to_str().is_none() {
-        let (data, runs) = (options.data.display(), options.runs.display());
+    // A run may be taken up from another folder.
+    let data = options.data.canonicalize().unwrap_or_else(|_| options.data.clone());
+    if data.to_str().is_none() || options.runs.to_str().is_none() {
+        let (data, runs) = (data.display(), options.runs.display());
         return Err(HostError::Usage(format!("expected paths that are valid unicode, found {data} and {runs}")));
     }
     let split = OpenOptions { val_ratio: options.val_ratio, seed: options.split_seed };
@@ -206,10 +241,14 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
     }
     if !dataset.problems.is_empty() {
         let (count, data) = (dataset.problems.len(), options.data.display());
-        eprintln!("warning: {count} files of {data} take no part; `unet-host check` names them");
+        unet_edge::error::say(format_args!(
+            "warning: {count} files of {data} take no part; `unet-host check` names them"
+        ));
     }
     if dataset.validates_on_training() {
-        eprintln!("warning: nothing is left to validate on, so the scores are those of the training images");
+        unet_edge::error::say(format_args!(
+            "warning: nothing is left to validate on, so the scores are those of the training images"
+        ));
     }
     if !options.ignore.is_empty() {
         dataset.file.get_or_insert_default().also_ignore.clone_from(&options.ignore);
@@ -227,11 +266,10 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
         .unwrap_or_else(|| (FOUND_BATCH_PIXELS / (width as usize * height as usize).max(1)).clamp(1, FOUND_BATCH_MAX));
     let root =
         run_folder(&options.runs, &options.name.clone().unwrap_or_else(|| dataset.name()), options.name.is_some())?;
-    let config = RunConfig {
+    let mut config = RunConfig {
         name: root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        // A run may be taken up from another folder.
-        data: options.data.canonicalize().unwrap_or_else(|_| options.data.clone()),
+        data,
         val_ratio: options.val_ratio,
         split_seed: options.split_seed,
         seed: options.seed,
@@ -258,13 +296,19 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
             learning_rate: options.learning_rate,
             schedule: options.schedule,
             patience: options.patience,
-            class_weights: class_weights(&options.class_weights, &dataset.train, &snapshot)?,
+            class_weights: class_weights(&options.class_weights, &vec![1; snapshot.labels.classes.len()]),
             flips: options.flips,
             workers: options.workers,
             cache_bytes: options.cache_bytes,
         },
     };
     config.validate().map_err(HostError::Usage)?;
+    let pixels = count_pixels(&dataset, &snapshot.labels.table()?, &config.preprocess)?;
+    if pixels.iter().all(|&count| count == 0) {
+        let data = options.data.display();
+        return Err(HostError::Usage(format!("{data}: every pixel of the training labels is ignored")));
+    }
+    config.training.class_weights = class_weights(&options.class_weights, &pixels);
     RunDir::create(&root, &config, &snapshot)?;
     OpenRun::open(&root)
 }

@@ -167,9 +167,9 @@ pub fn save(
     run.write(weights_name(epoch), &weights)?;
     run.write(optimizer_name(epoch), &moments)?;
     if state.best.is_some_and(|best| best.epoch == epoch) {
-        run.write(run_relative(run, &run.best_weights()), &weights)?;
+        run.write(run.best_weights(), &weights)?;
     }
-    run.write_json(run_relative(run, &run.checkpoint()), state)?;
+    run.write_json(run.checkpoint(), state)?;
     write_derived(run, state, &weights, class_names)
 }
 
@@ -179,8 +179,8 @@ pub fn save(
 /// # Errors
 /// When something cannot be written.
 fn write_derived(run: &RunDir, state: &State, weights: &[u8], class_names: &[String]) -> Result<(), CheckpointError> {
-    run.write(run_relative(run, &run.last_weights()), weights)?;
-    run.write(run_relative(run, &run.results()), results_csv(&state.rows, class_names).as_bytes())?;
+    run.write(run.last_weights(), weights)?;
+    run.write(run.results(), results_csv(&state.rows, class_names).as_bytes())?;
     if let Some(before) = state.rows.len().checked_sub(1) {
         for name in [weights_name(before), optimizer_name(before)] {
             // A file that stays costs space only; the next epoch's checkpoint does not name it.
@@ -188,10 +188,6 @@ fn write_derived(run: &RunDir, state: &State, weights: &[u8], class_names: &[Str
         }
     }
     Ok(())
-}
-
-fn run_relative(run: &RunDir, path: &Path) -> std::path::PathBuf {
-    path.strip_prefix(run.root()).unwrap_or(path).to_owned()
 }
 
 /// Reads the state of a run; none when no epoch was finished yet.
@@ -203,11 +199,11 @@ pub fn load_state(run: &RunDir) -> Result<Option<State>, CheckpointError> {
         return Ok(None);
     }
     // The version first: another one may hold other things.
-    let Version { version: found } = run.read_json(run_relative(run, &run.checkpoint()))?;
+    let Version { version: found } = run.read_json(run.checkpoint())?;
     if found != CHECKPOINT_VERSION {
         return Err(CheckpointError::Version { found });
     }
-    Ok(Some(run.read_json(run_relative(run, &run.checkpoint()))?))
+    Ok(Some(run.read_json(run.checkpoint())?))
 }
 
 /// Puts the weights and the optimizer's moments of a state back, and writes again what follows from the checkpoint.

@@ -56,6 +56,10 @@ fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
     };
     assert_eq!(logits(&killed), logits(&runs.join("whole")));
     assert_eq!(logits(&killed).len(), 6);
+    for weights in ["weights/best.bpk", "weights/last.bpk"] {
+        let bytes = |run: &Path| std::fs::read(run.join(weights)).unwrap();
+        assert!(bytes(&killed) == bytes(&runs.join("whole")), "{weights} differ");
+    }
 
     // A run that has ended stays as it is; one that was killed before its last line was written gets it back.
     let before = results(&killed);

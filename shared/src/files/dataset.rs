@@ -412,11 +412,11 @@ mod tests {
             &["train/images/a.jpg", "train/images/b.jpg", "train/masks/a.png", "train/masks/b.png"],
         );
         check(TwoFolders, [1, 1, 0], &["Images/a.jpg", "Images/b.jpg", "labels/a.png", "labels/b.png"]);
-        check(TwoFolders, [1, 0, 0], &["Training_Images/107.jpg", "Ground_Truth/107.png"]);
-        check(TwoFolders, [1, 0, 0], &["images/a.jpg", "masks/a.png", "masks_colour/a.png"]);
-        check(TwoFolders, [1, 0, 0], &["a.jpg", "masks/a.png"]);
+        check(TwoFolders, [1, 1, 0], &["Training_Images/107.jpg", "Ground_Truth/107.png"]);
+        check(TwoFolders, [1, 1, 0], &["images/a.jpg", "masks/a.png", "masks_colour/a.png"]);
+        check(TwoFolders, [1, 1, 0], &["a.jpg", "masks/a.png"]);
         check(OneFolder, [1, 1, 0], &["a.jpg", "a.png", "b.jpg", "b.png"]);
-        check(OneFolder, [1, 0, 0], &["a.png", "a_annotation.png"]);
+        check(OneFolder, [1, 1, 0], &["a.png", "a_annotation.png"]);
     }
 
     #[test]
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn left_over_files_are_problems() {
         let dataset = open(&folder(&["images/a.png", "images/b.png", "masks/a.png", "masks/c.png"])).unwrap();
-        assert_eq!(counts(&dataset), [1, 0, 0]);
+        assert_eq!(counts(&dataset), [1, 1, 0]);
         assert_eq!(dataset.problems.len(), 2);
     }
 

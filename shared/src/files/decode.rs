@@ -236,6 +236,10 @@ pub fn decode_label(path: &Path) -> Result<DecodedLabel, FileError> {
 /// The bytes of a file, within [`FILE_BYTES_MAX`].
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     let failed = |source| FileError::Read { path: path.into(), source };
+    // Opening a pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "expected a regular file")));
+    }
     let file = File::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
     if bytes > FILE_BYTES_MAX {
