@@ -54,7 +54,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        say(&self.state().last_line(Instant::now()));
+        say(self.state().last_line(Instant::now()));
     }
 
     /// A thread that panicked while it counted leaves nothing half done here, so its poison is of no interest.
@@ -152,8 +152,6 @@ pub(crate) fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     format!("{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
 }
-
-/// A closed stderr is no reason to end the job that reports there.
 
 #[cfg(test)]
 mod tests {
