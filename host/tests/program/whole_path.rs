@@ -1,6 +1,6 @@
 //! From a folder of images to a compared package, verb by verb.
 
-use crate::{expect, host, parse, synthetic, text};
+use crate::{expect, parse, synthetic, text};
 
 #[test]
 fn train_export_quantize_package_val_predict_compare() {
@@ -79,7 +79,8 @@ fn train_export_quantize_package_val_predict_compare() {
         std::fs::remove_dir_all(output).unwrap();
     }
     // A run may be named from where one stands.
-    let output = host().args(["quantize", "runs/small", "--images", "4"]).current_dir(folder.path()).output().unwrap();
+    let output =
+        crate::host().args(["quantize", "runs/small", "--images", "4"]).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     // One broken image among good ones is told and does not cost the others.
     let mixed = folder.path().join("mixed");
