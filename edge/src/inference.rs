@@ -12,6 +12,7 @@ use crate::error::Kind;
 use crate::package::{Golden, Package};
 use crate::shape;
 
+pub mod kernel;
 mod tract;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
