@@ -25,7 +25,13 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+#[cfg(target_arch = "x86_64")]
+mod avx512_vnni;
+#[cfg(target_arch = "x86_64")]
+mod packed;
 mod scalar;
+#[cfg(test)]
+mod tests;
 
 /// Bytes that a buffer has to have behind its last pixel, for vector loads.
 pub const SLACK: usize = 64;
@@ -61,7 +67,18 @@ impl Kernel {
     pub fn is_available(self) -> bool {
         match self {
             Kernel::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni => avx512_vnni::is_available(),
             _ => false,
+        }
+    }
+
+    /// What its file gives; `None` for the scalar one, and for those of another architecture.
+    #[cfg(target_arch = "x86_64")]
+    fn instructions(self) -> Option<&'static packed::Instructions> {
+        match self {
+            Kernel::Avx512Vnni => Some(&avx512_vnni::INSTRUCTIONS),
+            _ => None,
         }
     }
 
@@ -374,6 +391,24 @@ pub struct PackedConv {
 /// What a kernel keeps of a convolution.
 enum Plan {
     Scalar(scalar::Scalar),
+    #[cfg(target_arch = "x86_64")]
+    Packed(Kernel, packed::Packed),
+}
+
+impl Plan {
+    #[cfg(target_arch = "x86_64")]
+    fn new(kernel: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Plan {
+        let packed = kernel.instructions().and_then(|set| packed::Packed::new(set, spec, parameters, input));
+        match packed {
+            Some(packed) => Plan::Packed(kernel, packed),
+            None => Plan::Scalar(scalar::Scalar::new(spec, parameters)),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn new(_: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, _: &Grid) -> Plan {
+        Plan::Scalar(scalar::Scalar::new(spec, parameters))
+    }
 }
 
 impl PackedConv {
@@ -393,7 +428,7 @@ impl PackedConv {
         if !kernel.is_available() {
             return Err(ConvError::Unavailable { kernel });
         }
-        let plan = Plan::Scalar(scalar::Scalar::new(&spec, parameters));
+        let plan = Plan::new(kernel, &spec, parameters, &input);
         Ok(PackedConv { spec, input, output_size, plan })
     }
 
@@ -406,6 +441,8 @@ impl PackedConv {
     pub fn kernel(&self) -> Kernel {
         match &self.plan {
             Plan::Scalar(_) => Kernel::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Plan::Packed(kernel, _) => *kernel,
         }
     }
 
@@ -425,6 +462,8 @@ impl PackedConv {
     pub fn bytes(&self) -> usize {
         match &self.plan {
             Plan::Scalar(plan) => plan.bytes(),
+            #[cfg(target_arch = "x86_64")]
+            Plan::Packed(_, plan) => plan.bytes(),
         }
     }
 
@@ -441,6 +480,8 @@ impl PackedConv {
         assert_eq!([output.grid.height, output.grid.width], self.output_size, "size of the output");
         match &self.plan {
             Plan::Scalar(plan) => plan.run(&self.spec, input, output),
+            #[cfg(target_arch = "x86_64")]
+            Plan::Packed(_, plan) => plan.run(&self.spec, input, output),
         }
     }
 }
@@ -476,7 +517,7 @@ fn check(spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Resu
         equal("number of weight zero points", channels, parameters.weight_zero_points.len())?;
     }
     for &zero_point in parameters.weight_zero_points {
-        within("weight zero point + 128", [0, 255], zero_point.saturating_add(128).max(-1) as usize)?;
+        within("weight zero point + 128", [0, 255], usize::try_from(i64::from(zero_point) + 128).unwrap_or(usize::MAX))?;
     }
     if let Some(channel) = parameters.multipliers.iter().position(|multiplier| !multiplier.is_finite()) {
         return Err(ConvError::Multiplier { channel, found: parameters.multipliers[channel] });
