@@ -26,7 +26,13 @@ use std::ops::Range;
 use std::str::FromStr;
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+#[cfg(target_arch = "x86_64")]
+mod eight_lanes;
 #[cfg(target_arch = "x86_64")]
 mod packed;
 mod scalar;
@@ -68,17 +74,24 @@ impl Kernel {
         match self {
             Kernel::Scalar => true,
             #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => avx2::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::AvxVnni => avx_vnni::is_available(),
+            #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => avx512_vnni::is_available(),
-            _ => false,
+            #[cfg(not(target_arch = "x86_64"))]
+            Kernel::Avx2 | Kernel::AvxVnni | Kernel::Avx512Vnni => false,
         }
     }
 
-    /// What its file gives; `None` for the scalar one, and for those of another architecture.
+    /// What its file gives; `None` for the scalar one.
     #[cfg(target_arch = "x86_64")]
     fn instructions(self) -> Option<&'static packed::Instructions> {
         match self {
+            Kernel::Scalar => None,
+            Kernel::Avx2 => Some(&avx2::INSTRUCTIONS),
+            Kernel::AvxVnni => Some(&avx_vnni::INSTRUCTIONS),
             Kernel::Avx512Vnni => Some(&avx512_vnni::INSTRUCTIONS),
-            _ => None,
         }
     }
 
@@ -517,7 +530,11 @@ fn check(spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Resu
         equal("number of weight zero points", channels, parameters.weight_zero_points.len())?;
     }
     for &zero_point in parameters.weight_zero_points {
-        within("weight zero point + 128", [0, 255], usize::try_from(i64::from(zero_point) + 128).unwrap_or(usize::MAX))?;
+        within(
+            "weight zero point + 128",
+            [0, 255],
+            usize::try_from(i64::from(zero_point) + 128).unwrap_or(usize::MAX),
+        )?;
     }
     if let Some(channel) = parameters.multipliers.iter().position(|multiplier| !multiplier.is_finite()) {
         return Err(ConvError::Multiplier { channel, found: parameters.multipliers[channel] });

@@ -164,10 +164,9 @@ impl Packed {
             for row in output.rows() {
                 for phase in chunk.phases.iter().filter(|phase| row % factor == phase.first[0]) {
                     let width = (output.grid.width - phase.first[1]).div_ceil(factor);
-                    let first_tap = input.grid.index(
-                        (row / factor * spec.strides[0]) as isize + phase.origin[0],
-                        phase.origin[1],
-                    ) + input.first_channel;
+                    let first_tap =
+                        input.grid.index((row / factor * spec.strides[0]) as isize + phase.origin[0], phase.origin[1])
+                            + input.first_channel;
                     let first_byte = output.index(row, phase.first[1]) + chunk.first_channel;
                     let tiles = self.instructions.tiles[chunk.blocks - 1];
                     for_each_tile(width, tiles, |start, pixels, tiles| {
@@ -245,9 +244,14 @@ impl Chunk {
         let mut phases = Vec::new();
         for row in 0..factor {
             for column in 0..factor {
-                phases.push(Phase::new(instructions, spec, parameters, input, first_channel..first_channel + channels, [
-                    row, column,
-                ]));
+                phases.push(Phase::new(
+                    instructions,
+                    spec,
+                    parameters,
+                    input,
+                    first_channel..first_channel + channels,
+                    [row, column],
+                ));
             }
         }
         Some(Chunk { first_channel, channels, blocks, bias, multipliers, phases })

@@ -1,7 +1,7 @@
 //! The suite that every kernel inherits: equal bytes to the scalar one, which is held to the formula itself.
 
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::*;
 
@@ -215,7 +215,12 @@ fn every_number_of_channels() {
     for channels in 1..=36 {
         check(&Case { spec: same_size(3, channels, 8), size: [4, 9], values: Values::Any, seed: channels as u8 });
         check(&Case { spec: same_size(3, 4, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
-        check(&Case { spec: same_size(1, channels, channels), size: [3, 7], values: Values::Any, seed: channels as u8 });
+        check(&Case {
+            spec: same_size(1, channels, channels),
+            size: [3, 7],
+            values: Values::Any,
+            seed: channels as u8,
+        });
     }
     for channels in [63, 64, 65, 100, 128] {
         check(&Case { spec: same_size(3, 16, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
@@ -314,7 +319,8 @@ fn scalar_is_the_formula() {
                             let index = (from_row + border) * numbers.input.row_stride()
                                 + (from_column + border) * numbers.input.pixel_stride();
                             let value = numbers.input_bytes[index + numbers.input_channels.start + depth];
-                            let index = ((channel * spec.channels_in + depth) * spec.kernel[0] + y) * spec.kernel[1] + x;
+                            let index =
+                                ((channel * spec.channels_in + depth) * spec.kernel[0] + y) * spec.kernel[1] + x;
                             let weight = i128::from(numbers.weights[index]);
                             sum += (i128::from(value) - i128::from(numbers.x_zero_point))
                                 * (weight - i128::from(zero_points[channel % zero_points.len()]));
