@@ -61,7 +61,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 100.0 * multiplications / least / peak
             );
         }
-        println!("all {:.2} ms {:.1} G/s {:.1} %", seconds * 1e3, total / seconds / 1e9, 100.0 * total / seconds / peak);
+        println!(
+            "all {:.2} ms {:.1} G/s {:.1} %",
+            seconds * 1e3,
+            total / seconds / 1e9,
+            100.0 * total / seconds / peak
+        );
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::packed::{Instructions, Strip};
 
 /// How a convolution is packed and run for this instruction set.
 pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, tiles: &[&[8, 4, 2, 1], &[4, 2, 1]], take, strip };
+    Instructions { lanes: LANES, blocks: 2, wide: false, tiles: &[&[8, 4, 2, 1], &[4, 2, 1]], take, strip };
 
 /// Whether this core has what [`strip`] needs.
 pub(super) fn is_available() -> bool {

@@ -1,4 +1,8 @@
-//! AVX-512 VNNI: `vpdpbusd` on 16 output channels, 16 pixels by one vector of channels or 8 by two.
+//! AVX-512 VNNI: `vpdpbusd` on 16 output channels, 16 pixels by one vector of sums or 12 by two.
+//!
+//! Every multiplication needs a broadcast of input bytes; two vectors share one. Where there is but one vector of
+//! channels, groups are wide: eight bytes are broadcast, and neighbouring lanes sum the first and the last four of them
+//! for one channel. They are added at the end.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
 
@@ -10,7 +14,10 @@ const LANES: usize = 16;
 
 /// How a convolution is packed and run for this instruction set.
 pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, tiles: &[&[16, 8, 4, 2, 1], &[8, 4, 2, 1]], take: take_bytes, strip };
+    Instructions { lanes: LANES, blocks: 2, wide: true, tiles: TILES, take: take_bytes, strip };
+
+/// As many sums as registers hold beside the weights.
+static TILES: &[&[usize]] = &[&[16, 8, 4, 2, 1], &[12, 8, 4, 2, 1]];
 
 /// Whether this core has what [`strip`] needs.
 pub(super) fn is_available() -> bool {
@@ -22,53 +29,79 @@ pub(super) fn is_available() -> bool {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
-    match (pixels, blocks) {
-        (16, 1) => tiles::<16, 1>(strip),
-        (8, 1) => tiles::<8, 1>(strip),
-        (4, 1) => tiles::<4, 1>(strip),
-        (2, 1) => tiles::<2, 1>(strip),
-        (1, 1) => tiles::<1, 1>(strip),
-        (8, 2) => tiles::<8, 2>(strip),
-        (4, 2) => tiles::<4, 2>(strip),
-        (2, 2) => tiles::<2, 2>(strip),
-        (1, 2) => tiles::<1, 2>(strip),
+    match (pixels, blocks, strip.groups.is_wide()) {
+        (16, 1, false) => tiles::<16, 1, false>(strip),
+        (8, 1, false) => tiles::<8, 1, false>(strip),
+        (4, 1, false) => tiles::<4, 1, false>(strip),
+        (2, 1, false) => tiles::<2, 1, false>(strip),
+        (1, 1, false) => tiles::<1, 1, false>(strip),
+        (12, 2, false) => tiles::<12, 2, false>(strip),
+        (8, 2, false) => tiles::<8, 2, false>(strip),
+        (4, 2, false) => tiles::<4, 2, false>(strip),
+        (2, 2, false) => tiles::<2, 2, false>(strip),
+        (1, 2, false) => tiles::<1, 2, false>(strip),
+        (12, 1, true) => tiles::<12, 2, true>(strip),
+        (8, 1, true) => tiles::<8, 2, true>(strip),
+        (4, 1, true) => tiles::<4, 2, true>(strip),
+        (2, 1, true) => tiles::<2, 2, true>(strip),
+        (1, 1, true) => tiles::<1, 2, true>(strip),
         _ => unreachable!("no tile of {pixels} pixels by {blocks} vectors"),
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn tiles<const P: usize, const B: usize>(strip: &mut Strip<'_>) {
-    strip.check(P, B, LANES);
+fn tiles<const P: usize, const V: usize, const WIDE: bool>(strip: &mut Strip<'_>) {
+    let blocks = if WIDE { 1 } else { V };
+    strip.check(P, blocks, LANES, V);
     let offsets = strip.groups.offsets();
     let weights = strip.groups.weights().as_ptr().cast::<i8>();
-    let requantize = Requantize::<B>::new(strip);
+    let requantize = Requantize::<V>::new(strip, blocks);
     for tile in 0..strip.tiles {
-        let mut sums = [[_mm512_setzero_si512(); P]; B];
-        for (block, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: `check` has found B * LANES biases.
+        let mut sums = [[_mm512_setzero_si512(); P]; V];
+        for (block, sums) in sums.iter_mut().enumerate().take(blocks) {
+            // SAFETY: `check` has found LANES biases for each block.
             let bias = unsafe { _mm512_loadu_si512(strip.chunk.bias.as_ptr().add(block * LANES).cast()) };
             *sums = [bias; P];
+        }
+        if WIDE {
+            // Each bias once, in the first of its channel's two lanes.
+            let bias = sums[0][0];
+            sums[0] = [_mm512_unpacklo_epi32(bias, _mm512_setzero_si512()); P];
+            sums[1] = [_mm512_unpackhi_epi32(bias, _mm512_setzero_si512()); P];
         }
         // SAFETY: pixel tile * P is one of the strip's; `check`.
         let pixel = unsafe { strip.input.as_ptr().add(tile * P * strip.input_step) };
         for (index, &offset) in offsets.iter().enumerate() {
-            // SAFETY: `check` has found B vectors of weights for each offset, and reads of 4 bytes at each offset from
-            // each pixel of the strip to be inside the input.
+            // SAFETY: `check` has found V vectors of weights for each offset, and reads of a group's bytes, 4 or 8, at
+            // each offset from each pixel of the strip to be inside the input.
             unsafe {
-                let weights = weights.add(index * B * LANES * 4);
-                let weights: [_; B] =
-                    std::array::from_fn(|block| _mm512_load_si512(weights.add(block * LANES * 4).cast()));
+                let weights = weights.add(index * V * LANES * 4);
+                let weights: [_; V] =
+                    std::array::from_fn(|vector| _mm512_load_si512(weights.add(vector * LANES * 4).cast()));
                 let taps = pixel.add(offset as usize);
                 for p in 0..P {
-                    let bytes = taps.add(p * strip.input_step).cast::<i32>().read_unaligned();
-                    let bytes = _mm512_set1_epi32(bytes);
+                    let bytes = taps.add(p * strip.input_step);
+                    let bytes = if WIDE {
+                        _mm512_set1_epi64(bytes.cast::<i64>().read_unaligned())
+                    } else {
+                        _mm512_set1_epi32(bytes.cast::<i32>().read_unaligned())
+                    };
                     for (sums, &weights) in sums.iter_mut().zip(&weights) {
                         sums[p] = _mm512_dpbusd_epi32(sums[p], bytes, weights);
                     }
                 }
             }
         }
-        for (block, sums) in sums.iter().enumerate() {
+        if WIDE {
+            let (low, high) = sums.split_at_mut(1);
+            for (low, high) in low[0].iter_mut().zip(&high[0]) {
+                let pair = (_mm512_castsi512_ps(*low), _mm512_castsi512_ps(*high));
+                let first = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(pair.0, pair.1));
+                let last = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(pair.0, pair.1));
+                *low = _mm512_add_epi32(first, last);
+            }
+        }
+        for (block, sums) in sums.iter().enumerate().take(blocks) {
             for first in (0..P).step_by(4) {
                 requantize.store(strip, block, tile * P + first, &sums[first..P.min(first + 4)]);
             }
@@ -77,8 +110,9 @@ fn tiles<const P: usize, const B: usize>(strip: &mut Strip<'_>) {
 }
 
 /// What is done with the sums, in registers.
-struct Requantize<const B: usize> {
-    multipliers: [__m512; B],
+struct Requantize<const V: usize> {
+    /// One for each block; the rest unused.
+    multipliers: [__m512; V],
     zero_point: __m512i,
     low: __m512i,
     high: __m512i,
@@ -86,13 +120,16 @@ struct Requantize<const B: usize> {
     by_pixel: __m512i,
 }
 
-impl<const B: usize> Requantize<B> {
+impl<const V: usize> Requantize<V> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    fn new(strip: &Strip<'_>) -> Self {
+    fn new(strip: &Strip<'_>, blocks: usize) -> Self {
         let multipliers = strip.chunk.multipliers.as_ptr();
         Requantize {
-            // SAFETY: `Strip::check` has found B * LANES multipliers.
-            multipliers: std::array::from_fn(|block| unsafe { _mm512_loadu_ps(multipliers.add(block * LANES)) }),
+            multipliers: std::array::from_fn(|vector| {
+                let block = vector.min(blocks - 1);
+                // SAFETY: `Strip::check` has found LANES multipliers for each block.
+                unsafe { _mm512_loadu_ps(multipliers.add(block * LANES)) }
+            }),
             zero_point: _mm512_set1_epi16(i16::from(strip.range.zero_point)),
             low: _mm512_set1_epi8(strip.range.low as i8),
             high: _mm512_set1_epi8(strip.range.high as i8),

@@ -8,8 +8,14 @@ use super::eight_lanes::eight_lanes;
 use super::packed::{Instructions, Strip, take_bytes};
 
 /// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]], take: take_bytes, strip };
+pub(super) static INSTRUCTIONS: Instructions = Instructions {
+    lanes: LANES,
+    blocks: 2,
+    wide: false,
+    tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
+    take: take_bytes,
+    strip,
+};
 
 /// Whether this core has what [`strip`] needs.
 pub(super) fn is_available() -> bool {

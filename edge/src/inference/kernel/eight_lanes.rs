@@ -17,7 +17,7 @@ macro_rules! eight_lanes {
 
         #[target_feature(enable = $features)]
         fn tiles<const P: usize, const B: usize>(strip: &mut Strip<'_>) {
-            strip.check(P, B, LANES);
+            strip.check(P, B, LANES, B);
             let offsets = strip.groups.offsets();
             let weights = strip.groups.weights().as_ptr().cast::<i8>();
             for tile in 0..strip.tiles {

@@ -22,7 +22,9 @@ pub(super) struct Instructions {
     pub(super) lanes: usize,
     /// Most vectors of a chunk.
     pub(super) blocks: usize,
-    /// For each number of vectors less 1: how many pixels are computed at once, descending to 1.
+    /// Whether a chunk of one vector of channels is better computed by wide groups; see [`Groups::is_wide`].
+    pub(super) wide: bool,
+    /// For each number of vectors of sums less 1: how many pixels are computed at once, descending to 1.
     pub(super) tiles: &'static [&'static [usize]],
     /// As much of these four weights as one multiplication takes exactly, toward zero; all of it where possible.
     pub(super) take: fn([i32; 4]) -> [i8; 4],
@@ -43,8 +45,9 @@ const LINE: usize = 64;
 pub(super) struct Groups {
     offsets: Vec<u32>,
     weights: Vec<Line>,
-    /// Bytes that are read from an output's first tap on: at least each offset + 4.
+    /// Bytes that are read from an output's first tap on: at least each offset + 4, or 8 where wide.
     reach: usize,
+    wide: bool,
 }
 
 impl Groups {
@@ -53,7 +56,14 @@ impl Groups {
         &self.offsets
     }
 
-    /// For each group, each vector of the chunk and each lane, four weights; at least as many as that are.
+    /// Whether a group is eight bytes, for chunks of one vector of channels: two vectors of sums, in which lanes
+    /// `4 * n` and `4 * n + 1` of the first are of channel `4 * n` (its first and last four bytes), the next two of
+    /// channel `4 * n + 1`, and those of the second of channels `4 * n + 2` and `4 * n + 3`.
+    pub(super) fn is_wide(&self) -> bool {
+        self.wide
+    }
+
+    /// For each group, each vector of sums and each lane, four weights; at least as many as that are.
     pub(super) fn weights(&self) -> &[Line] {
         &self.weights
     }
@@ -90,13 +100,13 @@ impl Strip<'_> {
     /// # Panics
     ///
     /// When tiles of `pixels` would leave the slices: a defect of the walk below.
-    pub(super) fn check(&self, pixels: usize, blocks: usize, lanes: usize) {
+    pub(super) fn check(&self, pixels: usize, blocks: usize, lanes: usize, vectors: usize) {
         let last = self.tiles * pixels - 1;
         assert!(last * self.input_step + self.groups.reach <= self.input.len());
         assert!(last * self.output_step + self.chunk.channels <= self.output.len());
         assert!(self.chunk.bias.len() == blocks * lanes && self.chunk.multipliers.len() == blocks * lanes);
         assert!(self.chunk.channels > (blocks - 1) * lanes && self.chunk.channels <= blocks * lanes);
-        assert!(self.groups.weights.len() * LINE >= self.groups.offsets.len() * blocks * lanes * 4);
+        assert!(self.groups.weights.len() * LINE >= self.groups.offsets.len() * vectors * lanes * 4);
     }
 }
 
@@ -168,7 +178,8 @@ impl Packed {
                         input.grid.index((row / factor * spec.strides[0]) as isize + phase.origin[0], phase.origin[1])
                             + input.first_channel;
                     let first_byte = output.index(row, phase.first[1]) + chunk.first_channel;
-                    let tiles = self.instructions.tiles[chunk.blocks - 1];
+                    let vectors = if phase.groups.wide { 2 } else { chunk.blocks };
+                    let tiles = self.instructions.tiles[vectors - 1];
                     for_each_tile(width, tiles, |start, pixels, tiles| {
                         let mut strip = Strip {
                             input: &input.bytes[first_tap + start * input_step..],
@@ -316,30 +327,48 @@ impl Phase {
             }
         }
         bytes.retain(|_, sums| sums.iter().any(|&sum| sum != 0));
-        Phase { first, origin, groups: Groups::new(instructions, channels.len(), bytes) }
+        Phase { first, origin, groups: Groups::new(instructions, channels.len(), &bytes) }
     }
 }
 
 impl Groups {
-    fn new(instructions: &Instructions, channels: usize, mut bytes: BTreeMap<usize, Vec<i32>>) -> Groups {
+    /// From the weights of `channels` output channels for each byte at an offset.
+    fn new(instructions: &Instructions, channels: usize, bytes: &BTreeMap<usize, Vec<i32>>) -> Groups {
+        let narrow = Groups::by::<1>(instructions, channels, bytes);
+        if !instructions.wide || channels > instructions.lanes {
+            return narrow;
+        }
+        // Wide ones are twice the work; where bytes lie scattered, as in a grey picture's rows of taps, they lose.
+        let wide = Groups::by::<2>(instructions, channels, bytes);
+        let better = wide.offsets.len() * 16 <= narrow.offsets.len() * 9;
+        if better { wide } else { narrow }
+    }
+
+    /// Groups of Q times four bytes.
+    fn by<const Q: usize>(instructions: &Instructions, channels: usize, bytes: &BTreeMap<usize, Vec<i32>>) -> Groups {
         let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
         let mut offsets = Vec::new();
         let mut weights: Vec<[i8; 4]> = Vec::new();
-        let mut reach = 0;
-        while let Some((&start, _)) = bytes.first_key_value() {
-            let columns: [Option<Vec<i32>>; 4] = std::array::from_fn(|index| bytes.remove(&(start + index)));
-            let mut rest: Vec<[i32; 4]> = (0..channels)
-                .map(|channel| std::array::from_fn(|index| columns[index].as_ref().map_or(0, |sums| sums[channel])))
+        let mut end = 0;
+        while let Some((&start, _)) = bytes.range(end..).next() {
+            end = start + 4 * Q;
+            let weight = |at: usize, channel: usize| bytes.get(&at).map_or(0, |sums| sums[channel]);
+            let mut rest: Vec<[[i32; 4]; Q]> = (0..channels)
+                .map(|channel| {
+                    std::array::from_fn(|quad| std::array::from_fn(|index| weight(start + 4 * quad + index, channel)))
+                })
                 .collect();
-            while rest.iter().any(|rest| *rest != [0; 4]) {
+            while rest.iter().any(|rest| *rest != [[0; 4]; Q]) {
+                let first = weights.len();
+                weights.resize(first + lanes * Q, [0; 4]);
                 offsets.push(start as u32); // a Grid has at most 2^30 bytes
-                reach = start + 4;
-                for rest in &mut rest {
-                    let taken = (instructions.take)(*rest);
-                    weights.push(taken);
-                    *rest = std::array::from_fn(|index| rest[index] - i32::from(taken[index]));
+                for (channel, rest) in rest.iter_mut().enumerate() {
+                    for (quad, rest) in rest.iter_mut().enumerate() {
+                        let taken = (instructions.take)(*rest);
+                        weights[first + if Q == 1 { channel } else { wide_lane(lanes, channel, quad) }] = taken;
+                        *rest = std::array::from_fn(|index| rest[index] - i32::from(taken[index]));
+                    }
                 }
-                weights.resize(offsets.len() * lanes, [0; 4]);
             }
         }
         let lines = weights.chunks(LINE / 4).map(|quads| {
@@ -349,8 +378,13 @@ impl Groups {
             }
             line
         });
-        Groups { offsets, weights: lines.collect(), reach }
+        Groups { offsets, weights: lines.collect(), reach: end, wide: Q == 2 }
     }
+}
+
+/// The lane, counted over two vectors of `lanes`, that sums these four bytes of a wide group for this channel.
+fn wide_lane(lanes: usize, channel: usize, quad: usize) -> usize {
+    channel % 4 / 2 * lanes + channel / 4 * 4 + channel % 2 * 2 + quad
 }
 
 /// As much of each weight as fits into eight bits.
