@@ -8,11 +8,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use engine::EngineArguments;
 use unet_edge::error::chain;
 use unet_edge::package::{Package, PackageError};
 use unet_edge::segmenter::Int8Segmenter;
 
 mod bench;
+mod engine;
 mod evaluate;
 mod inspect;
 mod run;
@@ -99,9 +101,10 @@ impl From<PackageError> for Failure {
 }
 
 /// Reads a package and loads its model, golden vectors included.
-fn load(path: &Path) -> Result<(Package, Int8Segmenter), Failure> {
+fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Int8Segmenter), Failure> {
+    let options = engine.options()?;
     let package = Package::read(path)?;
-    let segmenter = Int8Segmenter::load(&package)
+    let segmenter = Int8Segmenter::load_with(&package, &options)
         .map_err(|error| Failure::input(format!("package {} is refused: {}", path.display(), chain(&error))))?;
     Ok((package, segmenter))
 }

@@ -2,8 +2,12 @@
 //!
 //! [`Engine`] owns the checks that hold for whatever computes: that the graph's input and output are the ones of the
 //! manifest, that a frame has the right size, that golden vectors come out as they were recorded. Who computes is a
-//! [`Backend`]; today that is stock tract. It knows nothing of images, classes' names or files.
+//! [`Backend`]: our integer engine where it covers the graph, else stock tract. It knows nothing of images, classes' names
+//! or files.
 
+use std::str::FromStr;
+
+use serde::Serialize;
 use unet_shared::digest::Digest;
 use unet_shared::manifest::TensorEntry;
 use unet_shared::mask::argmax_u8;
@@ -12,17 +16,108 @@ use crate::error::Kind;
 use crate::package::{Golden, Package};
 use crate::shape;
 
+mod integer;
+pub mod kernel;
 mod tract;
+
+use kernel::{Kernel, UnknownKernel};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Something that computes the quantized graph. Our own integer engine takes its place here beside tract.
+/// Something that computes the quantized graph.
 trait Backend: Send {
     /// The name in records and on the screen.
     fn name(&self) -> &'static str;
 
+    /// The name of what computes its convolutions.
+    fn kernel(&self) -> &'static str;
+
+    /// How many threads it uses.
+    fn threads(&self) -> usize;
+
+    /// What runs where.
+    fn describe(&self) -> Description;
+
     /// Computes one frame. Both slices have the sizes that the engine checked at load.
     fn run(&mut self, input: &[u8], logits: &mut [u8]) -> Result<(), InferenceError>;
+}
+
+/// Who is to compute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// The fastest kernel of this core where the integer engine covers the graph, else tract.
+    #[default]
+    Auto,
+    /// Stock tract.
+    Tract,
+    /// This kernel, or an error.
+    Only(Kernel),
+}
+
+impl FromStr for KernelChoice {
+    type Err = UnknownKernel;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKernel> {
+        match name {
+            "auto" => Ok(KernelChoice::Auto),
+            "tract" => Ok(KernelChoice::Tract),
+            name => name.parse().map(KernelChoice::Only),
+        }
+    }
+}
+
+/// How a model is to be run. Any choice gives the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Who computes.
+    pub kernel: KernelChoice,
+    /// How many threads share a frame; at least 1. tract itself uses one.
+    pub threads: usize,
+}
+
+impl EngineOptions {
+    /// The largest number of threads that an engine makes.
+    pub const THREADS_MAX: usize = integer::THREADS_MAX;
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions { kernel: KernelChoice::Auto, threads: 1 }
+    }
+}
+
+/// What runs where in a loaded model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Description {
+    /// [`Engine::name`].
+    pub engine: &'static str,
+    /// [`Engine::kernel`].
+    pub kernel: &'static str,
+    /// [`Engine::threads`].
+    pub threads: usize,
+    /// The nodes that our operator took over, in the order in which they run.
+    pub nodes: Vec<NodeDescription>,
+    /// Bytes of the buffers, all planned at load; `None` where tract makes them frame by frame.
+    pub arena_bytes: Option<usize>,
+    /// Bytes of the weights as the kernel reads them.
+    pub weight_bytes: Option<usize>,
+    /// Why tract runs the graph, where it does: the node that the integer engine does not cover.
+    pub left_to_tract: Option<String>,
+}
+
+/// One node of the graph.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeDescription {
+    /// Its name in the file.
+    pub name: String,
+    /// Its operator; two where they run as one.
+    pub operator: String,
+    /// The kernel that runs it; `move` where bytes are only moved or compared.
+    pub kernel: String,
+    /// Multiplications of one frame.
+    pub multiplications: u64,
+    /// Their share of the graph's, 0 to 1.
+    pub share: f64,
 }
 
 /// A loaded model that is ready for frames.
@@ -67,6 +162,14 @@ pub enum InferenceError {
         /// The bound.
         expected: usize,
         /// What the graph says.
+        found: String,
+    },
+    /// The kernel that was asked for cannot run this graph, or not on this core.
+    #[error("kernel {kernel}: expected a graph and a core that it runs, found {found}")]
+    Kernel {
+        /// The kernel asked for.
+        kernel: Kernel,
+        /// The node that is not covered, or what the core lacks.
         found: String,
     },
     /// A frame of the wrong size.
@@ -120,6 +223,7 @@ impl InferenceError {
             InferenceError::Graph { .. }
             | InferenceError::Mismatch { .. }
             | InferenceError::TooLarge { .. }
+            | InferenceError::Kernel { .. }
             | InferenceError::GoldenLogits { .. }
             | InferenceError::GoldenMask { .. } => Kind::Fatal,
         }
@@ -133,8 +237,17 @@ impl Engine {
     ///
     /// When the graph is not what the manifest says, or gives other logits or masks than recorded.
     pub fn load(package: &Package) -> Result<Self, InferenceError> {
+        Engine::load_with(package, &EngineOptions::default())
+    }
+
+    /// As [`Engine::load`], with a choice of kernel and threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::load`], and when the kernel asked for cannot run the graph.
+    pub fn load_with(package: &Package, options: &EngineOptions) -> Result<Self, InferenceError> {
         let model = &package.manifest.model;
-        let mut engine = Engine::from_onnx_named(&model.file, package.model(), &model.input, &model.output)?;
+        let mut engine = Engine::from_onnx_named(&model.file, package.model(), &model.input, &model.output, options)?;
         for golden in package.golden() {
             engine.check_golden(&golden)?;
         }
@@ -147,7 +260,21 @@ impl Engine {
     ///
     /// When the graph cannot be read, or has not the given input and output, both u8.
     pub fn from_onnx(onnx: &[u8], input: &TensorEntry, output: &TensorEntry) -> Result<Self, InferenceError> {
-        Engine::from_onnx_named("ONNX", onnx, input, output)
+        Engine::from_onnx_with(onnx, input, output, &EngineOptions::default())
+    }
+
+    /// As [`Engine::from_onnx`], with a choice of kernel and threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::from_onnx`], and when the kernel asked for cannot run the graph.
+    pub fn from_onnx_with(
+        onnx: &[u8],
+        input: &TensorEntry,
+        output: &TensorEntry,
+        options: &EngineOptions,
+    ) -> Result<Self, InferenceError> {
+        Engine::from_onnx_named("ONNX", onnx, input, output, options)
     }
 
     fn from_onnx_named(
@@ -155,8 +282,10 @@ impl Engine {
         onnx: &[u8],
         input: &TensorEntry,
         output: &TensorEntry,
+        options: &EngineOptions,
     ) -> Result<Self, InferenceError> {
-        let backend = Box::new(tract::Tract::load(name, onnx, input, output)?);
+        let loaded = tract::Loaded::read(name, onnx, input, output)?;
+        let backend = backend(loaded, input, output, options)?;
         // The backend has found these very dimensions in a graph that fits into memory.
         let logits = vec![0; output.shape.iter().product()];
         Ok(Engine { backend, input: input.clone(), output: output.clone(), logits })
@@ -165,6 +294,21 @@ impl Engine {
     /// Name of what computes, for records.
     pub fn name(&self) -> &'static str {
         self.backend.name()
+    }
+
+    /// Name of what computes the convolutions: an instruction set, or tract.
+    pub fn kernel(&self) -> &'static str {
+        self.backend.kernel()
+    }
+
+    /// How many threads share a frame.
+    pub fn threads(&self) -> usize {
+        self.backend.threads()
+    }
+
+    /// What runs where.
+    pub fn describe(&self) -> Description {
+        self.backend.describe()
     }
 
     /// The model's input as the manifest describes it.
@@ -217,6 +361,32 @@ impl Engine {
                 found: mask[index],
             }),
         }
+    }
+}
+
+/// The integer engine where it is wanted and covers the graph, else tract.
+fn backend(
+    mut loaded: tract::Loaded,
+    input: &TensorEntry,
+    output: &TensorEntry,
+    options: &EngineOptions,
+) -> Result<Box<dyn Backend>, InferenceError> {
+    let kernel = match options.kernel {
+        KernelChoice::Tract => {
+            let asked = "tract was asked for".to_owned();
+            return Ok(Box::new(tract::Tract::new(loaded, input.shape, asked)?));
+        }
+        KernelChoice::Auto => Kernel::best(),
+        KernelChoice::Only(kernel) if kernel.is_available() => kernel,
+        KernelChoice::Only(kernel) => {
+            let found = "a core without its instructions".to_owned();
+            return Err(InferenceError::Kernel { kernel, found });
+        }
+    };
+    match integer::Integer::load(&mut loaded, input, output, kernel, options.threads)? {
+        Ok(integer) => Ok(Box::new(integer)),
+        Err(found) if options.kernel == KernelChoice::Only(kernel) => Err(InferenceError::Kernel { kernel, found }),
+        Err(left) => Ok(Box::new(tract::Tract::new(loaded, input.shape, left)?)),
     }
 }
 

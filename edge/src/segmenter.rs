@@ -9,12 +9,12 @@ use unet_shared::mask::argmax_u8;
 use unet_shared::preprocess::Preprocess;
 
 use crate::error::Kind;
-use crate::inference::{Engine, InferenceError};
+use crate::inference::{Engine, EngineOptions, InferenceError};
 use crate::package::Package;
 
 /// A model that gives every pixel of its input a class.
 pub trait Segmenter {
-    /// What computes, for records: `tract int8`, `burn f32`.
+    /// What computes, for records: `integer int8`, `burn f32`.
     fn engine(&self) -> String;
 
     /// How many classes the masks have.
@@ -69,7 +69,16 @@ impl Int8Segmenter {
     ///
     /// As [`Engine::load`].
     pub fn load(package: &Package) -> Result<Self, InferenceError> {
-        Ok(Int8Segmenter::new(Engine::load(package)?, &package.manifest.preprocess))
+        Int8Segmenter::load_with(package, &EngineOptions::default())
+    }
+
+    /// As [`Int8Segmenter::load`], with a choice of kernel and threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::load_with`].
+    pub fn load_with(package: &Package, options: &EngineOptions) -> Result<Self, InferenceError> {
+        Ok(Int8Segmenter::new(Engine::load_with(package, options)?, &package.manifest.preprocess))
     }
 
     /// Puts the table of `spec` before a loaded engine.

@@ -10,13 +10,15 @@ use unet_shared::digest::Digest;
 use unet_shared::files::{Dataset, OpenOptions, Split};
 use unet_shared::record::EvaluationRecord;
 
-use super::{Failure, json_text, load, print, print_json, ratio_text};
+use super::{EngineArguments, Failure, json_text, load, print, print_json, ratio_text};
 
 /// Score a package on a labelled data set
 #[derive(Debug, Args)]
 pub struct Evaluate {
     /// The package
     package: PathBuf,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// The data set's folder
     data: PathBuf,
     /// Which split: train, val or test
@@ -38,7 +40,7 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn main(self) -> Result<(), Failure> {
-        let (package, mut segmenter) = load(&self.package)?;
+        let (package, mut segmenter) = load(&self.package, &self.engine)?;
         let provenance = &package.manifest.provenance;
         let options = OpenOptions {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),

@@ -5,17 +5,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use unet_edge::inference::Description;
 use unet_edge::package::Package;
 use unet_shared::manifest::{Manifest, TensorEntry};
 use unet_shared::preprocess::Normalize;
 
-use super::{Failure, load, print, print_json, ratio_text};
+use super::{EngineArguments, Failure, load, print, print_json, ratio_text};
 
 /// Check a package, re-run its golden vectors and print what it holds
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// The package
     package: PathBuf,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -23,23 +26,23 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn main(self) -> Result<(), Failure> {
-        let (package, mut segmenter) = load(&self.package)?;
-        let kernel = segmenter.engine_mut().name();
+        let (package, mut segmenter) = load(&self.package, &self.engine)?;
+        let engine = segmenter.engine_mut().describe();
         if self.json {
             return print_json(&json!({
                 "file": self.package.display().to_string(),
                 "digest": package.digest,
                 "bytes": package.size(),
-                "engine": kernel,
+                "engine": engine,
                 "golden": { "vectors": package.manifest.golden.len(), "passed": true },
                 "manifest": package.manifest,
             }));
         }
-        print(&text(&self.package.display().to_string(), &package, kernel))
+        print(&text(&self.package.display().to_string(), &package, &engine))
     }
 }
 
-fn text(file: &str, package: &Package, kernel: &str) -> String {
+fn text(file: &str, package: &Package, engine: &Description) -> String {
     let manifest = &package.manifest;
     let mut lines = Lines::default();
     lines.add("package", format!("{file}, {} bytes, sha256 {}", package.size(), package.digest));
@@ -73,8 +76,32 @@ fn text(file: &str, package: &Package, kernel: &str) -> String {
     lines.add("weights", provenance.weights.to_string());
     let (f32_iou, int8_iou) = (ratio_text(provenance.mean_iou_f32), ratio_text(provenance.mean_iou_int8));
     lines.add("mean IoU", format!("f32 {f32_iou}, int8 {int8_iou}"));
-    lines.add("golden vectors", format!("{} of {} passed by {kernel}", manifest.golden.len(), manifest.golden.len()));
+    let golden = manifest.golden.len();
+    lines.add("golden vectors", format!("{golden} of {golden} passed by {}", engine.engine));
+    engine_lines(&mut lines, engine);
     lines.0
+}
+
+/// Who computes, what memory that takes, and a line for each node.
+fn engine_lines(lines: &mut Lines, engine: &Description) {
+    if let Some(reason) = &engine.left_to_tract {
+        lines.add("engine", format!("tract runs the whole graph: {reason}"));
+    }
+    let (Some(arena), Some(weights)) = (engine.arena_bytes, engine.weight_bytes) else { return };
+    let threads = if engine.threads == 1 { "thread" } else { "threads" };
+    lines.add("engine", format!("{}, kernel {}, {} {threads}", engine.engine, engine.kernel, engine.threads));
+    lines.add("memory", format!("{arena} bytes of buffers, {weights} bytes of packed weights"));
+    for (index, node) in engine.nodes.iter().enumerate() {
+        let text = format!(
+            "{:<24} {:<20} {:<12} {:>6.2} % of {} multiplications",
+            node.name,
+            node.operator,
+            node.kernel,
+            100.0 * node.share,
+            engine.nodes.iter().map(|node| node.multiplications).sum::<u64>()
+        );
+        lines.add(if index == 0 { "nodes" } else { "" }, text);
+    }
 }
 
 /// Two columns of text.

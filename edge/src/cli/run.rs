@@ -15,13 +15,15 @@ use unet_shared::label::LabelTable;
 use unet_shared::mask::mask_to_image;
 use unet_shared::preprocess::Preprocessor;
 
-use super::{Failure, chain, load};
+use super::{EngineArguments, Failure, chain, load};
 
 /// Write masks and overlays for the images of a folder
 #[derive(Debug, Args)]
 pub struct Run {
     /// The package
     package: PathBuf,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// A folder of images, or one image
     #[arg(long)]
     source: PathBuf,
@@ -32,7 +34,7 @@ pub struct Run {
 
 impl Run {
     pub fn main(self) -> Result<(), Failure> {
-        let (package, segmenter) = load(&self.package)?;
+        let (package, segmenter) = load(&self.package, &self.engine)?;
         let images = list_images(&self.source).map_err(Failure::input)?;
         let [masks, overlays] = ["masks", "overlays"].map(|name| self.output.join(name));
         for folder in [&masks, &overlays] {

@@ -50,7 +50,7 @@ fn counts_are_the_ones_that_a_person_counts() {
     assert_eq!(record.confusion.iou(0), Some(256.0 / 260.0));
     assert_eq!(record.frames.len(), 2);
     assert_eq!(record.timing.frames, 2);
-    assert_eq!(record.engine, "tract int8");
+    assert_eq!(record.engine, "integer int8");
     let [a, b] = record.frames.as_slice() else { panic!("two frames") };
     assert_eq!((a.width, a.height), (16, 16));
     assert_eq!((a.pixels, a.input, a.logits, a.mask), (b.pixels, b.input, b.logits, b.mask));

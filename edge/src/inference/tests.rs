@@ -1,5 +1,5 @@
-//! What a model file may get wrong, and that stock tract computes each operator of a quantized U-Net on u8 tensors as
-//! the ONNX text says. The operators are held against a naive reference over NCHW.
+//! What a model file may get wrong, and that the integer engine and stock tract compute each operator of a quantized U-Net
+//! on u8 tensors as the ONNX text says. The operators are held against a naive reference over NCHW.
 
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -23,12 +23,18 @@ fn entry(name: &str, shape: Shape) -> TensorEntry {
 
 /// Runs `model` from tensor `x` to tensor `y`.
 fn run(model: &[u8], x: Shape, y: Shape, input: &[u8]) -> Vec<u8> {
-    let mut engine = Engine::from_onnx(model, &entry("x", x), &entry("y", y)).unwrap();
-    let first = engine.run(input).unwrap().to_vec();
-    // The state is kept between frames, and must not keep a frame.
-    engine.run(&vec![9; input.len()]).unwrap();
-    assert_eq!(engine.run(input).unwrap(), first);
-    first
+    let [own, stock] = [KernelChoice::Auto, KernelChoice::Tract].map(|kernel| {
+        let options = EngineOptions { kernel, threads: 2 };
+        let mut engine = Engine::from_onnx_with(model, &entry("x", x), &entry("y", y), &options).unwrap();
+        let first = engine.run(input).unwrap().to_vec();
+        // The state is kept between frames, and must not keep a frame.
+        engine.run(&vec![9; input.len()]).unwrap();
+        assert_eq!(engine.run(input).unwrap(), first);
+        first
+    });
+    let far = own.iter().zip(&stock).filter(|(own, stock)| own.abs_diff(**stock) > 2 * STOCK_STEP).count();
+    assert_eq!(far, 0, "own {own:?}, stock {stock:?}");
+    own
 }
 
 /// The specification's convolution, stride 1: padding counts as the zero point.
@@ -317,7 +323,35 @@ fn a_package_loads_and_gives_the_recorded_logits() {
     let mut engine = Engine::load(&tiny()).unwrap();
     let input = vec![40; tiny_package::PIXELS];
     assert_eq!(engine.run(&input).unwrap(), tiny_package::logits_of(&input));
-    assert_eq!(engine.name(), "tract");
+    assert_eq!((engine.name(), engine.threads()), ("integer", 1));
+    assert_eq!(engine.describe().left_to_tract, None);
+}
+
+#[test]
+fn a_node_that_is_not_covered_leaves_the_graph_to_tract_and_is_named() {
+    let (x, y) = ([1, 1, 4, 4], [1, 1, 2, 2]);
+    let clip = Graph::new("x", x).max_pool("x", "a").node("Relu", &["a".to_owned()], "y", Vec::new()).finish("y", y);
+    let load = |kernel| {
+        let options = EngineOptions { kernel, threads: 1 };
+        Engine::from_onnx_with(&clip, &entry("x", x), &entry("y", y), &options)
+    };
+    let engine = load(KernelChoice::Auto).unwrap();
+    assert_eq!((engine.name(), engine.kernel()), ("tract", "tract"));
+    let reason = "node y.node (Relu): expected an operator that the integer engine has";
+    assert_eq!(engine.describe().left_to_tract.as_deref(), Some(reason));
+    let error = load(KernelChoice::Only(Kernel::Scalar)).unwrap_err();
+    assert_eq!(error.to_string(), format!("kernel scalar: expected a graph and a core that it runs, found {reason}"));
+    assert_eq!(error.kind(), Kind::Fatal);
+}
+
+#[test]
+fn kernels_are_chosen_by_name() {
+    for kernel in Kernel::ALL {
+        assert_eq!(kernel.name().parse(), Ok(KernelChoice::Only(kernel)));
+    }
+    assert_eq!("auto".parse(), Ok(KernelChoice::Auto));
+    assert_eq!("tract".parse(), Ok(KernelChoice::Tract));
+    assert!("neon".parse::<KernelChoice>().unwrap_err().to_string().contains("found neon"));
 }
 
 #[test]

@@ -4,11 +4,11 @@
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_proto, tensor_shape_proto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_proto, tensor_shape_proto, type_proto};
 use tract_onnx::prelude::*;
 use unet_shared::manifest::TensorEntry;
 
-use super::{Backend, InferenceError, Source};
+use super::{Backend, Description, InferenceError, Source};
 use crate::shape;
 
 const NAME: &str = "tract";
@@ -21,32 +21,82 @@ pub(super) struct Tract {
     // One state for all frames: it keeps tract's constants and operator states.
     state: TypedSimpleState,
     shape: [usize; 4],
+    left: String,
 }
 
-impl Tract {
+/// A graph that tract has read and typed, and that is the one of the manifest: what every backend begins with.
+pub(super) struct Loaded {
+    /// Name of the model in messages.
+    pub name: String,
+    /// The graph as the file has it.
+    pub graph: GraphProto,
+    /// The same as tract sees it.
+    pub typed: TypedModel,
+}
+
+impl Loaded {
     /// # Errors
     ///
-    /// When the ONNX cannot be read or optimised, or when its names, element types and shapes are not the given ones.
-    pub(super) fn load(
-        model: &str,
+    /// When the ONNX cannot be read, or when its names, element types and shapes are not the given ones.
+    pub(super) fn read(
+        name: &str,
         onnx: &[u8],
         input: &TensorEntry,
         output: &TensorEntry,
     ) -> Result<Self, InferenceError> {
-        let graph_error =
-            |step| move |source| InferenceError::Graph { model: model.to_owned(), backend: NAME, step, source };
-        let proto = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx)).map_err(graph_error("reading"))?;
+        let proto = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
+            .map_err(|source| graph_error(name, "reading", source))?;
         check_interface(&proto, input, output)?;
-        let typed = guarded(|| typed_model(&proto, input)).map_err(graph_error("typing its operators"))?;
+        let typed = guarded(|| typed_model(&proto, input))
+            .map_err(|source| graph_error(name, "typing its operators", source))?;
         check_facts(&typed, output)?;
-        let state = guarded(|| typed.into_optimized()?.into_runnable()?.spawn()).map_err(graph_error("optimising"))?;
-        Ok(Tract { state, shape: input.shape })
+        // `check_interface` has found one.
+        let graph = proto.graph.unwrap_or_default();
+        Ok(Loaded { name: name.to_owned(), graph, typed })
+    }
+}
+
+fn graph_error(model: &str, step: &'static str, source: Source) -> InferenceError {
+    InferenceError::Graph { model: model.to_owned(), backend: NAME, step, source }
+}
+
+impl Tract {
+    /// Takes the whole graph; `left` says why no other backend does.
+    ///
+    /// # Errors
+    ///
+    /// When tract cannot optimise the graph.
+    pub(super) fn new(loaded: Loaded, shape: [usize; 4], left: String) -> Result<Self, InferenceError> {
+        let Loaded { name, typed, .. } = loaded;
+        let state = guarded(|| typed.into_optimized()?.into_runnable()?.spawn())
+            .map_err(|source| graph_error(&name, "optimising", source))?;
+        Ok(Tract { state, shape, left })
     }
 }
 
 impl Backend for Tract {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn kernel(&self) -> &'static str {
+        NAME
+    }
+
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn describe(&self) -> Description {
+        Description {
+            engine: NAME,
+            kernel: NAME,
+            threads: 1,
+            nodes: Vec::new(),
+            arena_bytes: None,
+            weight_bytes: None,
+            left_to_tract: Some(self.left.clone()),
+        }
     }
 
     fn run(&mut self, input: &[u8], logits: &mut [u8]) -> Result<(), InferenceError> {
@@ -70,7 +120,7 @@ fn ensure_len(found: usize, expected: usize) -> TractResult<()> {
 
 /// Runs tract code and turns a panic inside it into an error: its loader indexes and unwraps on some broken graphs, and
 /// a broken graph must not end the program.
-fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Source> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Source> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(Into::into),
         Err(panic) => {

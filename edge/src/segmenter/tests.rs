@@ -17,7 +17,7 @@ fn pixels_above_the_threshold_are_class_1_and_a_tie_is_class_0() {
     assert_eq!(mask, tiny_package::mask_of(&planes));
     assert_eq!((mask[128], mask[129]), (0, 1));
     assert_eq!(segmenter.logits_digest(), Digest::of(&tiny_package::logits_of(&planes)));
-    assert_eq!((segmenter.engine(), segmenter.classes()), ("tract int8".to_owned(), 2));
+    assert_eq!((segmenter.engine(), segmenter.classes()), ("integer int8".to_owned(), 2));
 }
 
 #[test]

@@ -16,7 +16,10 @@ fn prints_what_the_package_holds() {
         "golden/0.mask, 256 bytes",
         "run tiny-run, seed 7",
         "f32 0.9000, int8 -",
-        "1 of 1 passed by tract",
+        "1 of 1 passed by integer",
+        "QLinearConv",
+        "100.00 % of 512 multiplications",
+        "bytes of packed weights",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -30,6 +33,8 @@ fn json_is_one_document() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["manifest"]["name"], "tiny");
     assert_eq!(document["golden"]["passed"], true);
+    assert_eq!(document["engine"]["engine"], "integer");
+    assert_eq!(document["engine"]["nodes"][0]["multiplications"], 512);
     let bytes = std::fs::read(fixture.package()).unwrap();
     let digest = unet_shared::digest::Digest::of(&bytes[..bytes.len() - 32]);
     assert_eq!(document["digest"], digest.to_string());

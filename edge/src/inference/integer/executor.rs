@@ -1,0 +1,255 @@
+//! Runs a planned program: the packed convolutions, which any number of executors share, and the arena and threads that one
+//! owns. After it is made, a frame makes no allocation.
+
+use std::ops::Range;
+
+use super::super::kernel::{ConvParameters, InputView, Kernel, OutputView, PackedConv};
+use super::layout::{Layout, conv_spec, plan};
+use super::moves::{self, Planes, Source, Target};
+use super::program::{End, Operator, Program, TensorId};
+use super::threads::Threads;
+
+/// A program whose buffers are planned and whose weights are packed.
+pub(super) struct Prepared {
+    /// What is computed.
+    pub program: Program,
+    /// Who computes the convolutions.
+    pub kernel: Kernel,
+    layout: Layout,
+    stages: Vec<Stage>,
+    float_table: [f32; 256],
+    byte_table: [u8; 256],
+}
+
+/// Channels of a buffer.
+#[derive(Debug, Clone)]
+struct Operand {
+    buffer: usize,
+    channels: Range<usize>,
+}
+
+struct Stage {
+    /// Index of the step in the program.
+    step: usize,
+    source: Operand,
+    target: Operand,
+    action: Action,
+}
+
+enum Action {
+    Conv(Box<PackedConv>),
+    MaxPool,
+    Upsample,
+    Copy,
+    DepthToSpace,
+}
+
+/// A frame as the caller has it, N, C, H, W.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Frame<'a> {
+    /// For [`End::Bytes`].
+    Bytes(&'a [u8]),
+    /// For [`End::Floats`].
+    Floats(&'a [f32]),
+}
+
+/// Where the answer goes, N, C, H, W.
+pub(super) enum Answer<'a> {
+    /// For [`End::Bytes`].
+    Bytes(&'a mut [u8]),
+    /// For [`End::Floats`].
+    Floats(&'a mut [f32]),
+}
+
+impl Prepared {
+    /// Plans the buffers and packs the weights for `kernel`; the reason where that cannot be done.
+    pub(super) fn new(mut program: Program, kernel: Kernel) -> Result<Self, String> {
+        program.fold_upsampling();
+        let layout = plan(&program)?;
+        let mut stages = Vec::with_capacity(program.steps.len());
+        for (index, step) in program.steps.iter().enumerate() {
+            let operand = |tensor: TensorId| operand(&program, &layout, tensor);
+            let mut push = |source, target, action| stages.push(Stage { step: index, source, target, action });
+            let (source, target) = (operand(step.inputs[0]), operand(step.output));
+            match &step.operator {
+                Operator::Conv(conv) => {
+                    let parameters = ConvParameters {
+                        weights: &conv.weights,
+                        weight_zero_points: &conv.weight_zero_points,
+                        bias: &conv.bias,
+                        multipliers: &conv.multipliers,
+                        x_zero_point: conv.x_zero_point,
+                        y_zero_point: conv.y_zero_point,
+                        clamp: [0, 255],
+                    };
+                    let grid = layout.buffers[source.buffer].grid;
+                    let packed = PackedConv::new(kernel, conv_spec(conv), &parameters, grid)
+                        .map_err(|error| format!("node {}: {error}", step.node))?;
+                    push(source, target, Action::Conv(Box::new(packed)));
+                }
+                Operator::MaxPool => push(source, target, Action::MaxPool),
+                Operator::Upsample => push(source, target, Action::Upsample),
+                Operator::DepthToSpace => push(source, target, Action::DepthToSpace),
+                Operator::Concat => {
+                    let mut channel = target.channels.start;
+                    for &part in &step.inputs {
+                        let source = operand(part);
+                        let end = channel + source.channels.len();
+                        let target = Operand { buffer: target.buffer, channels: channel..end };
+                        channel = end;
+                        // What lies in the whole is there already.
+                        if source.buffer != target.buffer {
+                            push(source, target, Action::Copy);
+                        }
+                    }
+                }
+            }
+        }
+        for step in &mut program.steps {
+            // The packed ones are all that is needed from here on.
+            if let Operator::Conv(conv) = &mut step.operator {
+                conv.weights = Vec::new();
+            }
+        }
+        let flip = if program.tensors[program.output].signed { 0x80 } else { 0 };
+        let byte_table = std::array::from_fn(|value| value as u8 ^ flip);
+        let float_table = match program.leave {
+            End::Bytes => [0.0; 256],
+            End::Floats { scale, zero_point } => {
+                std::array::from_fn(|value| (value as i32 - i32::from(zero_point)) as f32 * scale)
+            }
+        };
+        Ok(Prepared { program, kernel, layout, stages, float_table, byte_table })
+    }
+
+    /// Bytes of the arena.
+    pub(super) fn arena_bytes(&self) -> usize {
+        self.layout.arena
+    }
+
+    /// Bytes of the packed weights.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.convolutions().map(|(_, conv)| conv.bytes()).sum()
+    }
+
+    /// The convolutions with the index of their steps.
+    pub(super) fn convolutions(&self) -> impl Iterator<Item = (usize, &PackedConv)> {
+        self.stages.iter().filter_map(|stage| match &stage.action {
+            Action::Conv(conv) => Some((stage.step, &**conv)),
+            _ => None,
+        })
+    }
+
+    fn target<'a>(&self, operand: &Operand, arena: &'a mut [u8]) -> Target<'a> {
+        let buffer = &self.layout.buffers[operand.buffer];
+        Target::new(buffer.grid, operand.channels.clone(), &mut arena[buffer.bytes.clone()])
+    }
+
+    fn source<'a>(&self, operand: &Operand, arena: &'a [u8]) -> Source<'a> {
+        let buffer = &self.layout.buffers[operand.buffer];
+        Source { grid: buffer.grid, channels: operand.channels.clone(), bytes: &arena[buffer.bytes.clone()] }
+    }
+}
+
+fn operand(program: &Program, layout: &Layout, tensor: TensorId) -> Operand {
+    let place = layout.places[tensor];
+    Operand { buffer: place.buffer, channels: place.channel..place.channel + program.tensors[tensor].shape[0] }
+}
+
+/// What one user of a [`Prepared`] program owns.
+pub(super) struct Executor {
+    arena: Vec<u8>,
+    threads: Threads,
+}
+
+impl Executor {
+    /// Makes the arena and the threads.
+    ///
+    /// # Errors
+    /// When there is not as much memory.
+    pub(super) fn new(prepared: &Prepared, threads: usize) -> Result<Self, std::collections::TryReserveError> {
+        let mut arena = Vec::new();
+        arena.try_reserve_exact(prepared.arena_bytes())?;
+        arena.resize(prepared.arena_bytes(), 0);
+        Ok(Executor { arena, threads: Threads::new(threads) })
+    }
+
+    /// How many threads there are.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// Computes one frame. Both ends have the type and the size of the program's.
+    pub(super) fn run(&mut self, prepared: &Prepared, frame: Frame<'_>, answer: Answer<'_>) {
+        let Executor { arena, threads } = self;
+        let (program, layout) = (&prepared.program, &prepared.layout);
+        let mut threads = threads.frame();
+        let fill = |arena: &mut [u8], at: usize| {
+            for buffer in layout.fills[at].iter().map(|&buffer| &layout.buffers[buffer]) {
+                moves::fill_border(&buffer.grid, buffer.fill, &mut arena[buffer.bytes.clone()]);
+            }
+        };
+
+        fill(arena, 0);
+        let flip = if program.tensors[program.input].signed { 0x80 } else { 0 };
+        let input = prepared.target(&operand(program, layout, program.input), arena);
+        match (frame, program.enter) {
+            (Frame::Floats(values), End::Floats { scale, zero_point }) => threads
+                .for_rows(input, |rows| moves::enter(values, rows, |value| moves::quantize(value, scale, zero_point))),
+            (Frame::Bytes(values), _) => {
+                threads.for_rows(input, |rows| moves::enter(values, rows, |value| value ^ flip));
+            }
+            (Frame::Floats(_), End::Bytes) => unreachable!("the caller gives what the program takes"),
+        }
+
+        let mut filled = 0;
+        for stage in &prepared.stages {
+            // A concatenation without copies has no stage, but may have borders to fill.
+            while filled <= stage.step {
+                filled += 1;
+                fill(arena, filled);
+            }
+            let (read, written) = (&layout.buffers[stage.source.buffer], &layout.buffers[stage.target.buffer]);
+            let (source, target) = apart(arena, &read.bytes, &written.bytes);
+            if let Action::Conv(conv) = &stage.action {
+                let input = InputView::new(read.grid, stage.source.channels.clone(), source);
+                let output = OutputView::new(written.grid, stage.target.channels.clone(), target);
+                if let (Ok(input), Ok(output)) = (input, output) {
+                    threads.for_rows(output, |mut rows| conv.run(&input, &mut rows));
+                } else {
+                    unreachable!("the plan's buffers hold its tensors");
+                }
+                continue;
+            }
+            let source = Source { grid: read.grid, channels: stage.source.channels.clone(), bytes: source };
+            let target = Target::new(written.grid, stage.target.channels.clone(), target);
+            match &stage.action {
+                Action::Conv(_) => {}
+                Action::MaxPool => threads.for_rows(target, |rows| moves::max_pool(&source, rows)),
+                Action::Upsample => threads.for_rows(target, |rows| moves::upsample(&source, rows)),
+                Action::Copy => threads.for_rows(target, |rows| moves::copy(&source, rows)),
+                Action::DepthToSpace => threads.for_rows(target, |rows| moves::depth_to_space(&source, rows)),
+            }
+        }
+
+        let output = prepared.source(&operand(program, layout, program.output), arena);
+        let channels = program.tensors[program.output].shape[0];
+        match answer {
+            Answer::Bytes(values) => threads
+                .for_rows(Planes::new(channels, values), |part| moves::leave(&output, part, &prepared.byte_table)),
+            Answer::Floats(values) => threads
+                .for_rows(Planes::new(channels, values), |part| moves::leave(&output, part, &prepared.float_table)),
+        }
+    }
+}
+
+/// Two regions of the arena that do not overlap, the first to be read.
+fn apart<'a>(arena: &'a mut [u8], read: &Range<usize>, written: &Range<usize>) -> (&'a [u8], &'a mut [u8]) {
+    if read.end <= written.start {
+        let (below, above) = arena.split_at_mut(written.start);
+        (&below[read.clone()], &mut above[..written.len()])
+    } else {
+        let (below, above) = arena.split_at_mut(read.start);
+        (&above[..read.len()], &mut below[written.clone()])
+    }
+}

@@ -1,0 +1,312 @@
+//! The steps that only move or compare bytes: pooling, upsampling, copying, depth-to-space, and the two ends where NCHW of
+//! the caller becomes NHWC with a border, and back. Safe code over slices; knows no ONNX and no threads.
+
+use std::ops::Range;
+
+use unet_shared::quantization::Quantization;
+
+use super::super::kernel::{Grid, OutputView};
+use super::threads::Rows;
+
+/// Some channels of a buffer, to be read.
+#[derive(Clone)]
+pub(super) struct Source<'a> {
+    /// The arrangement of the buffer.
+    pub grid: Grid,
+    /// Which channels.
+    pub channels: Range<usize>,
+    /// The whole buffer.
+    pub bytes: &'a [u8],
+}
+
+/// Some channels of some rows of a buffer, to be written.
+pub(super) struct Target<'a> {
+    grid: Grid,
+    channels: Range<usize>,
+    rows: Range<usize>,
+    /// From the left border of the first of the rows on.
+    bytes: &'a mut [u8],
+}
+
+impl Source<'_> {
+    /// The pixels of a row without its border, from its first pixel's channel 0 on.
+    fn row(&self, y: usize) -> &[u8] {
+        let start = (self.grid.border() + y) * self.grid.row_stride() + self.grid.border() * self.grid.pixel_stride();
+        &self.bytes[start..start + self.grid.width() * self.grid.pixel_stride()]
+    }
+
+    /// The channels of each pixel of a row.
+    fn pixels(&self, y: usize) -> impl Iterator<Item = &[u8]> {
+        self.row(y).chunks_exact(self.grid.pixel_stride()).map(|pixel| &pixel[self.channels.clone()])
+    }
+}
+
+impl<'a> Target<'a> {
+    /// All rows of a buffer.
+    pub(super) fn new(grid: Grid, channels: Range<usize>, bytes: &'a mut [u8]) -> Self {
+        let bytes = &mut bytes[grid.border() * grid.row_stride()..];
+        Target { grid, channels, rows: 0..grid.height(), bytes }
+    }
+
+    /// The rows in turn, each with its number and its pixels without the border.
+    fn for_each_row(&mut self, mut write: impl FnMut(usize, &mut [u8], usize, Range<usize>)) {
+        let (stride, left) = (self.grid.row_stride(), self.grid.border() * self.grid.pixel_stride());
+        let length = self.grid.width() * self.grid.pixel_stride();
+        for (index, y) in self.rows.clone().enumerate() {
+            let start = index * stride + left;
+            write(y, &mut self.bytes[start..start + length], self.grid.pixel_stride(), self.channels.clone());
+        }
+    }
+}
+
+impl Rows for Target<'_> {
+    fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    fn split(self, row: usize) -> (Self, Self) {
+        let (above, below) = self.bytes.split_at_mut((row - self.rows.start) * self.grid.row_stride());
+        let channels = self.channels.clone();
+        (
+            Target { rows: self.rows.start..row, bytes: above, channels, ..self },
+            Target { rows: row..self.rows.end, bytes: below, ..self },
+        )
+    }
+}
+
+impl Rows for OutputView<'_> {
+    fn rows(&self) -> Range<usize> {
+        OutputView::rows(self)
+    }
+
+    fn split(self, row: usize) -> (Self, Self) {
+        self.split_at_row(row)
+    }
+}
+
+/// Fills the border around the pixels of a buffer.
+pub(super) fn fill_border(grid: &Grid, fill: u8, bytes: &mut [u8]) {
+    let (row, side) = (grid.row_stride(), grid.border() * grid.pixel_stride());
+    let (first, end) = (grid.border() * row, (grid.border() + grid.height()) * row);
+    bytes[..first].fill(fill);
+    for row in bytes[first..end].chunks_exact_mut(row) {
+        row[..side].fill(fill);
+        let right = row.len() - side;
+        row[right..].fill(fill);
+    }
+    bytes[end..end + first].fill(fill);
+}
+
+/// The largest of each 2x2.
+pub(super) fn max_pool(source: &Source<'_>, mut target: Target<'_>) {
+    target.for_each_row(|y, row, stride, channels| {
+        let (above, below) = (source.row(2 * y), source.row(2 * y + 1));
+        let pair = 2 * source.grid.pixel_stride();
+        let windows = above.chunks_exact(pair).zip(below.chunks_exact(pair));
+        for (pixel, (above, below)) in row.chunks_exact_mut(stride).zip(windows) {
+            let second = source.grid.pixel_stride() + source.channels.start;
+            let count = source.channels.len();
+            let [a, b] = [source.channels.start, second].map(|start| &above[start..start + count]);
+            let [c, d] = [source.channels.start, second].map(|start| &below[start..start + count]);
+            largest(&mut pixel[channels.clone()], [a, b, c, d]);
+        }
+    });
+}
+
+/// The largest of four, byte by byte; all of one length.
+fn largest(out: &mut [u8], from: [&[u8]; 4]) {
+    // Arrays of a fixed length become vector instructions.
+    let (blocks, rest) = out.as_chunks_mut::<16>();
+    let parts = from.map(|slice| slice.as_chunks::<16>());
+    for (index, block) in blocks.iter_mut().enumerate() {
+        let [a, b, c, d] = parts.map(|(blocks, _)| &blocks[index]);
+        *block = std::array::from_fn(|i| a[i].max(b[i]).max(c[i].max(d[i])));
+    }
+    for (index, out) in rest.iter_mut().enumerate() {
+        *out = parts.map(|(_, rest)| rest[index]).into_iter().fold(0, u8::max);
+    }
+}
+
+/// Each pixel four times.
+pub(super) fn upsample(source: &Source<'_>, mut target: Target<'_>) {
+    target.for_each_row(|y, row, stride, channels| {
+        for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
+            for out in pair.chunks_exact_mut(stride) {
+                out[channels.clone()].copy_from_slice(pixel);
+            }
+        }
+    });
+}
+
+/// The same pixels.
+pub(super) fn copy(source: &Source<'_>, mut target: Target<'_>) {
+    target.for_each_row(|y, row, stride, channels| {
+        for (out, pixel) in row.chunks_exact_mut(stride).zip(source.pixels(y)) {
+            out[channels.clone()].copy_from_slice(pixel);
+        }
+    });
+}
+
+/// Quarters of a pixel's channels become its 2x2, in ONNX's mode DCR.
+pub(super) fn depth_to_space(source: &Source<'_>, mut target: Target<'_>) {
+    target.for_each_row(|y, row, stride, channels| {
+        let count = channels.len();
+        for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
+            for (x, out) in pair.chunks_exact_mut(stride).enumerate() {
+                let quarter = (y % 2 * 2 + x) * count;
+                out[channels.clone()].copy_from_slice(&pixel[quarter..quarter + count]);
+            }
+        }
+    });
+}
+
+/// From NCHW of the caller, each value through `read`.
+pub(super) fn enter<T: Copy>(frame: &[T], mut target: Target<'_>, read: impl Fn(T) -> u8) {
+    let (height, width) = (target.grid.height(), target.grid.width());
+    target.for_each_row(|y, row, stride, channels| {
+        for (plane, channel) in channels.enumerate() {
+            let start = (plane * height + y) * width;
+            let values = &frame[start..start + width];
+            if stride == 1 {
+                for (out, &value) in row.iter_mut().zip(values) {
+                    *out = read(value);
+                }
+            } else {
+                for (out, &value) in row.chunks_exact_mut(stride).zip(values) {
+                    out[channel] = read(value);
+                }
+            }
+        }
+    });
+}
+
+/// Whole channels of the caller's answer, NCHW.
+pub(super) struct Planes<'a, T> {
+    channels: Range<usize>,
+    plane: usize,
+    values: &'a mut [T],
+}
+
+impl<'a, T> Planes<'a, T> {
+    /// All of `channels` planes.
+    pub(super) fn new(channels: usize, values: &'a mut [T]) -> Self {
+        Planes { channels: 0..channels, plane: values.len() / channels.max(1), values }
+    }
+}
+
+impl<T: Send> Rows for Planes<'_, T> {
+    const ROWS_MIN: usize = 1;
+
+    fn rows(&self) -> Range<usize> {
+        self.channels.clone()
+    }
+
+    fn split(self, row: usize) -> (Self, Self) {
+        let (above, below) = self.values.split_at_mut((row - self.channels.start) * self.plane);
+        let (start, end) = (self.channels.start, self.channels.end);
+        (
+            Planes { channels: start..row, plane: self.plane, values: above },
+            Planes { channels: row..end, plane: self.plane, values: below },
+        )
+    }
+}
+
+/// To NCHW of the caller, each byte through `table`.
+pub(super) fn leave<T: Copy>(source: &Source<'_>, target: Planes<'_, T>, table: &[T; 256]) {
+    let width = source.grid.width();
+    let planes = target.values.chunks_exact_mut(target.plane.max(1));
+    for (channel, plane) in target.channels.zip(planes) {
+        let channel = source.channels.start + channel;
+        for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+            for (out, pixel) in row.iter_mut().zip(source.row(y).chunks_exact(source.grid.pixel_stride())) {
+                *out = table[usize::from(pixel[channel])];
+            }
+        }
+    }
+}
+
+/// `saturate(round_half_even(value / scale) + zero_point)` of the unsigned tensor.
+pub(super) fn quantize(value: f32, scale: f32, zero_point: u8) -> u8 {
+    Quantization { scale, zero_point: i32::from(zero_point) }.quantize_u8(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer of 0xee with a border of 1, and its pixels set to `value(y, x, channel)`.
+    fn buffer(grid: Grid, value: impl Fn(usize, usize, usize) -> u8) -> Vec<u8> {
+        let mut bytes = vec![0xee; grid.bytes()];
+        let channels = grid.pixel_stride();
+        let mut target = Target::new(grid, 0..channels, &mut bytes);
+        target.for_each_row(|y, row, stride, _| {
+            for (x, pixel) in row.chunks_exact_mut(stride).enumerate() {
+                for (channel, out) in pixel.iter_mut().enumerate() {
+                    *out = value(y, x, channel);
+                }
+            }
+        });
+        bytes
+    }
+
+    fn at(grid: &Grid, bytes: &[u8], y: usize, x: usize, channel: usize) -> u8 {
+        bytes[(grid.border() + y) * grid.row_stride() + (grid.border() + x) * grid.pixel_stride() + channel]
+    }
+
+    #[test]
+    fn pooling_takes_the_largest_and_touches_nothing_else() {
+        let (from, to) = (Grid::new(4, 5, 1, 20).unwrap(), Grid::new(2, 2, 1, 24).unwrap());
+        let value = |y: usize, x: usize, c: usize| ((y * 37 + x * 91 + c * 13) % 251) as u8;
+        let bytes = buffer(from, value);
+        let mut out = vec![0xdd; to.bytes()];
+        let source = Source { grid: from, channels: 1..20, bytes: &bytes };
+        max_pool(&source, Target::new(to, 3..22, &mut out));
+        let mut expected = vec![0xdd; to.bytes()];
+        for y in 0..2 {
+            for x in 0..2 {
+                for c in 0..19 {
+                    let window = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(dy, dx)| value(2 * y + dy, 2 * x + dx, c + 1));
+                    let index = (1 + y) * to.row_stride() + (1 + x) * to.pixel_stride() + 3 + c;
+                    expected[index] = window.into_iter().max().unwrap();
+                }
+            }
+        }
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn upsampling_and_depth_to_space_place_their_pixels() {
+        let (from, to) = (Grid::new(2, 3, 0, 8).unwrap(), Grid::new(4, 6, 1, 8).unwrap());
+        let bytes = buffer(from, |y, x, c| (y * 100 + x * 10 + c) as u8);
+        let source = Source { grid: from, channels: 0..8, bytes: &bytes };
+        let mut out = vec![0; to.bytes()];
+        upsample(&source, Target::new(to, 0..8, &mut out));
+        assert_eq!(at(&to, &out, 3, 5, 7), 127);
+        assert_eq!(at(&to, &out, 1, 2, 4), 14);
+        depth_to_space(&source, Target::new(to, 5..7, &mut out));
+        // Row 3 and column 4 are the lower left quarter, channels 4 and 5, of pixel (1, 2).
+        assert_eq!([5, 6].map(|c| at(&to, &out, 3, 4, c)), [124, 125]);
+        assert_eq!(at(&to, &out, 3, 4, 4), 124);
+    }
+
+    #[test]
+    fn a_border_is_filled_and_the_pixels_stay() {
+        let grid = Grid::new(2, 2, 1, 3).unwrap();
+        let mut bytes = buffer(grid, |_, _, _| 1);
+        fill_border(&grid, 9, &mut bytes);
+        let sum: usize = bytes[..16 * 3].iter().map(|&byte| usize::from(byte)).sum();
+        assert_eq!(sum, 4 * 3 + 12 * 3 * 9);
+    }
+
+    #[test]
+    fn what_enters_leaves_again() {
+        let grid = Grid::new(3, 5, 1, 4).unwrap();
+        let frame: Vec<u8> = (0..30).collect();
+        let mut bytes = vec![0; grid.bytes()];
+        enter(&frame, Target::new(grid, 1..3, &mut bytes), |value| value ^ 0x80);
+        let mut answer = vec![0; 30];
+        let table: [u8; 256] = std::array::from_fn(|value| value as u8 ^ 0x80);
+        leave(&Source { grid, channels: 1..3, bytes: &bytes }, Planes::new(2, &mut answer), &table);
+        assert_eq!(answer, frame);
+    }
+}

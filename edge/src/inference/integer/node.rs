@@ -1,0 +1,175 @@
+//! Reads nodes and constants of an ONNX graph. It knows how they are encoded, not which of them the engine covers.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
+
+/// Why something of a graph cannot be taken over; becomes the reason that is shown with the node.
+pub(super) type Reason = String;
+
+/// The constants of a graph by name.
+pub(super) struct Constants<'a>(HashMap<&'a str, &'a TensorProto>);
+
+/// An 8-bit constant, widened, with the signedness of its type.
+pub(super) struct Bytes {
+    /// The values.
+    pub values: Vec<i32>,
+    /// Whether the type is i8.
+    pub signed: bool,
+}
+
+impl<'a> Constants<'a> {
+    pub(super) fn of(graph: &'a GraphProto) -> Self {
+        Constants(graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect())
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    fn tensor(&self, name: &str) -> Result<&'a TensorProto, Reason> {
+        self.0.get(name).copied().ok_or_else(|| format!("{name}: expected a constant, found none"))
+    }
+
+    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>, Reason> {
+        let dims = &self.tensor(name)?.dims;
+        let sizes: Result<_, _> = dims.iter().map(|&size| usize::try_from(size)).collect();
+        sizes.map_err(|_| format!("{name}: expected sizes, found {dims:?}"))
+    }
+
+    pub(super) fn floats(&self, name: &str) -> Result<Vec<f32>, Reason> {
+        let tensor = self.tensor(name)?;
+        let values = match (kind(tensor), tensor.raw_data.is_empty()) {
+            (Ok(DataType::Float), true) => tensor.float_data.clone(),
+            (Ok(DataType::Float), false) => words(tensor)?.map(f32::from_le_bytes).collect(),
+            _ => return Err(format!("{name}: expected f32 values, found type {}", tensor.data_type)),
+        };
+        whole(tensor, values)
+    }
+
+    /// Exactly one f32.
+    pub(super) fn float(&self, name: &str) -> Result<f32, Reason> {
+        one(name, &self.floats(name)?)
+    }
+
+    pub(super) fn ints(&self, name: &str) -> Result<Vec<i32>, Reason> {
+        let tensor = self.tensor(name)?;
+        let values = match (kind(tensor), tensor.raw_data.is_empty()) {
+            (Ok(DataType::Int32), true) => tensor.int32_data.clone(),
+            (Ok(DataType::Int32), false) => words(tensor)?.map(i32::from_le_bytes).collect(),
+            _ => return Err(format!("{name}: expected i32 values, found type {}", tensor.data_type)),
+        };
+        whole(tensor, values)
+    }
+
+    pub(super) fn bytes(&self, name: &str) -> Result<Bytes, Reason> {
+        let tensor = self.tensor(name)?;
+        let raw = &tensor.raw_data;
+        let (values, signed) = match (kind(tensor), raw.is_empty()) {
+            (Ok(DataType::Uint8), true) => (tensor.int32_data.iter().map(|&v| i32::from(v as u8)).collect(), false),
+            (Ok(DataType::Uint8), false) => (raw.iter().map(|&v| i32::from(v)).collect(), false),
+            (Ok(DataType::Int8), true) => (tensor.int32_data.iter().map(|&v| i32::from(v as i8)).collect(), true),
+            (Ok(DataType::Int8), false) => (raw.iter().map(|&v| i32::from(v as i8)).collect(), true),
+            _ => return Err(format!("{name}: expected 8-bit values, found type {}", tensor.data_type)),
+        };
+        Ok(Bytes { values: whole(tensor, values)?, signed })
+    }
+
+    /// Exactly one 8-bit value, as the unsigned tensor of the program has it, and its signedness.
+    pub(super) fn zero_point(&self, name: &str) -> Result<(u8, bool), Reason> {
+        let bytes = self.bytes(name)?;
+        let value = one(name, &bytes.values)? + if bytes.signed { 128 } else { 0 };
+        Ok((value as u8, bytes.signed))
+    }
+}
+
+fn kind(tensor: &TensorProto) -> Result<DataType, ()> {
+    DataType::try_from(tensor.data_type).map_err(|_| ())
+}
+
+fn words(tensor: &TensorProto) -> Result<impl Iterator<Item = [u8; 4]> + '_, Reason> {
+    let (words, rest) = tensor.raw_data.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(format!("{}: expected a multiple of 4 bytes, found {}", tensor.name, tensor.raw_data.len()));
+    }
+    Ok(words.iter().copied())
+}
+
+/// The values, if they fill the shape.
+fn whole<T>(tensor: &TensorProto, values: Vec<T>) -> Result<Vec<T>, Reason> {
+    let expected = tensor
+        .dims
+        .iter()
+        .try_fold(1usize, |product, &size| usize::try_from(size).ok().and_then(|size| product.checked_mul(size)));
+    if expected != Some(values.len()) {
+        return Err(format!("{}: expected shape {:?}, found {} values", tensor.name, tensor.dims, values.len()));
+    }
+    Ok(values)
+}
+
+fn one<T: Copy>(name: &str, values: &[T]) -> Result<T, Reason> {
+    match values {
+        [value] => Ok(*value),
+        _ => Err(format!("{name}: expected 1 value, found {}", values.len())),
+    }
+}
+
+/// One node, its attributes read by name with ONNX's defaults.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'a>(pub(super) &'a NodeProto);
+
+impl<'a> Node<'a> {
+    /// What it is called in messages: by its output where it has no name.
+    pub(super) fn name(&self) -> &'a str {
+        if self.0.name.is_empty() { self.0.output.first().map_or("", String::as_str) } else { &self.0.name }
+    }
+
+    /// Name of operand `index`, which must be there.
+    pub(super) fn operand(&self, index: usize) -> Result<&'a str, Reason> {
+        self.optional(index).ok_or_else(|| format!("operand {index}: expected one, found none"))
+    }
+
+    /// Name of operand `index`, if there.
+    pub(super) fn optional(&self, index: usize) -> Option<&'a str> {
+        self.0.input.get(index).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    fn attribute(&self, name: &str) -> Option<&'a AttributeProto> {
+        self.0.attribute.iter().find(|attribute| attribute.name == name)
+    }
+
+    pub(super) fn integer(&self, name: &str, default: i64) -> i64 {
+        self.attribute(name).map_or(default, |attribute| attribute.i)
+    }
+
+    /// A list of sizes; the default where the attribute is absent.
+    pub(super) fn sizes<const N: usize>(&self, name: &str, default: [usize; N]) -> Result<[usize; N], Reason> {
+        let Some(attribute) = self.attribute(name) else { return Ok(default) };
+        let sizes: Option<Vec<usize>> = attribute.ints.iter().map(|&value| usize::try_from(value).ok()).collect();
+        sizes
+            .and_then(|sizes| sizes.try_into().ok())
+            .ok_or_else(|| format!("{name}: expected {N} sizes, found {:?}", attribute.ints))
+    }
+
+    /// A word; the default where the attribute is absent.
+    pub(super) fn text(&self, name: &str, default: &'static str) -> &'a str {
+        self.attribute(name).map_or(default, |attribute| std::str::from_utf8(&attribute.s).unwrap_or("no text"))
+    }
+
+    /// Refuses every value of an integer attribute but one.
+    pub(super) fn require_integer(&self, name: &str, default: i64, known: i64) -> Result<(), Reason> {
+        match self.integer(name, default) {
+            found if found == known => Ok(()),
+            found => Err(format!("{name}: expected {known}, found {found}")),
+        }
+    }
+
+    /// Refuses every value of a word but one.
+    pub(super) fn require_text(&self, name: &str, default: &'static str, known: &str) -> Result<(), Reason> {
+        match self.text(name, default) {
+            found if found == known => Ok(()),
+            found => Err(format!("{name}: expected {known}, found {found}")),
+        }
+    }
+}

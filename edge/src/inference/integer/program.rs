@@ -1,0 +1,149 @@
+//! What the integer engine computes, as a list of steps over u8 tensors: no ONNX, no buffers, no instruction sets.
+//!
+//! Every tensor is unsigned here. A signed one of the file is kept as its value plus 128, which shifts its zero point and
+//! changes nothing else.
+
+/// Index of a tensor in [`Program::tensors`].
+pub(super) type TensorId = usize;
+
+/// One activation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Activation {
+    /// The name in the file.
+    pub name: String,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// Whether the file's values are signed, so that they leave as they are here less 128.
+    pub signed: bool,
+}
+
+/// The parameters of a quantized convolution.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Convolution {
+    /// Output channel, input channel, kernel row, kernel column. Unsigned ones of the file are kept less 128.
+    pub weights: Vec<i8>,
+    /// One an output channel; of unsigned weights less 128 too.
+    pub weight_zero_points: Vec<i32>,
+    /// Output channels, input channels, kernel height, kernel width.
+    pub shape: [usize; 4],
+    /// One an output channel, in steps of the accumulator.
+    pub bias: Vec<i32>,
+    /// `(x_scale * w_scale[c]) / y_scale` of each output channel, finite and above zero.
+    pub multipliers: Vec<f32>,
+    /// Zero point of the input, which padding is filled with.
+    pub x_zero_point: u8,
+    /// Zero point of the output.
+    pub y_zero_point: u8,
+    /// Top, left, bottom, right.
+    pub pads: [usize; 4],
+    /// Down, right.
+    pub strides: [usize; 2],
+    /// Each pixel of the input is read as 2x2 equal ones, before padding.
+    pub upsample: bool,
+}
+
+/// What a step computes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Operator {
+    /// A convolution with its requantization; ReLU is in its clamping.
+    Conv(Box<Convolution>),
+    /// Maximum over 2x2 with stride 2; an odd last row or column is left out.
+    MaxPool,
+    /// Each pixel becomes 2x2 equal ones.
+    Upsample,
+    /// Channels one after the other.
+    Concat,
+    /// `[4 C, H, W]` to `[C, 2 H, 2 W]`, ONNX's mode DCR.
+    DepthToSpace,
+}
+
+impl Operator {
+    /// The operator's name in ONNX.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Operator::Conv(_) => "QLinearConv",
+            Operator::MaxPool => "MaxPool",
+            Operator::Upsample => "Resize",
+            Operator::Concat => "Concat",
+            Operator::DepthToSpace => "DepthToSpace",
+        }
+    }
+}
+
+/// One operator with its operands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Step {
+    /// Name of the node in the file.
+    pub node: String,
+    /// What it computes.
+    pub operator: Operator,
+    /// What it reads.
+    pub inputs: Vec<TensorId>,
+    /// What it makes.
+    pub output: TensorId,
+}
+
+/// What lies between the caller's numbers and an end of the chain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum End {
+    /// The caller has the very integers.
+    Bytes,
+    /// The caller has f32: `QuantizeLinear` at the input, `DequantizeLinear` at the output.
+    Floats {
+        /// Its scale, finite and above zero.
+        scale: f32,
+        /// Its zero point, of the unsigned tensor.
+        zero_point: u8,
+    },
+}
+
+/// A whole graph, its steps in an order in which each reads what is there.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Program {
+    /// All activations.
+    pub tensors: Vec<Activation>,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// The tensor that a frame fills.
+    pub input: TensorId,
+    /// The tensor that is the answer.
+    pub output: TensorId,
+    /// How a frame comes in.
+    pub enter: End,
+    /// How the answer goes out.
+    pub leave: End,
+}
+
+impl Program {
+    /// Lets convolutions read the small tensor wherever an upsampled one has no other readers, so that it is never made.
+    pub(super) fn fold_upsampling(&mut self) {
+        for tensor in 0..self.tensors.len() {
+            let Some(maker) = self.steps.iter().position(|step| step.output == tensor) else { continue };
+            let reads = |step: &&Step| step.inputs.contains(&tensor);
+            let folds = |step: &Step| matches!(&step.operator, Operator::Conv(conv) if conv.strides == [1, 1] && !conv.upsample);
+            let is_read = self.steps.iter().any(|step| reads(&step));
+            let is_upsampled = self.steps[maker].operator == Operator::Upsample;
+            if !is_upsampled || !is_read || tensor == self.output || !self.steps.iter().filter(reads).all(folds) {
+                continue;
+            }
+            let small = self.steps.remove(maker).inputs[0];
+            for step in self.steps.iter_mut().filter(|step| step.inputs.contains(&tensor)) {
+                if let Operator::Conv(conv) = &mut step.operator {
+                    conv.upsample = true;
+                }
+                step.inputs = vec![small];
+            }
+        }
+    }
+
+    /// Multiplications of one frame by this step; zero for what is no convolution.
+    pub(super) fn multiplications(&self, step: &Step) -> u64 {
+        match &step.operator {
+            Operator::Conv(conv) => {
+                let [_, height, width] = self.tensors[step.output].shape;
+                conv.shape.iter().chain(&[height, width]).map(|&size| size as u64).product()
+            }
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A fixed set of threads that share the rows of one step. They are made once, sleep while no frame is there, and between
+//! the steps of a frame wait awake. Knows nothing of what they compute.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// More threads than this gain nothing on a board.
+pub(in crate::inference) const THREADS_MAX: usize = 64;
+/// Pieces of one step for each thread, so that a thread that is held up leaves work to the others.
+const PIECES_PER_THREAD: usize = 2;
+const PIECES_MAX: usize = PIECES_PER_THREAD * THREADS_MAX;
+/// How often a waiting thread looks before it lets others run.
+const LOOKS: u32 = 200;
+
+type Job = &'static (dyn Fn() + Sync);
+
+struct Shared {
+    /// Held while a frame begins or threads end, so that no wake-up is lost.
+    gate: Mutex<()>,
+    wake: Condvar,
+    has_frame: AtomicBool,
+    ends: AtomicBool,
+    /// Counts the jobs; a thread that has seen another number than this has work.
+    generation: AtomicUsize,
+    job: Mutex<Option<Job>>,
+    /// Threads that have not finished the job.
+    pending: AtomicUsize,
+    has_panicked: AtomicBool,
+}
+
+/// The threads; the caller's is one of them.
+pub(super) struct Threads {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// Something whose rows can be computed one without the other.
+pub(super) trait Rows: Send + Sized {
+    /// Fewer rows than this are not worth a piece of their own.
+    const ROWS_MIN: usize = 4;
+    /// The rows.
+    fn rows(&self) -> Range<usize>;
+    /// Those before `row` and those from it on.
+    fn split(self, row: usize) -> (Self, Self);
+}
+
+impl Threads {
+    /// `count` threads, the caller's included; fewer where the system gives no more.
+    pub(super) fn new(count: usize) -> Self {
+        let shared = Arc::new(Shared {
+            gate: Mutex::new(()),
+            wake: Condvar::new(),
+            has_frame: AtomicBool::new(false),
+            ends: AtomicBool::new(false),
+            generation: AtomicUsize::new(0),
+            job: Mutex::new(None),
+            pending: AtomicUsize::new(0),
+            has_panicked: AtomicBool::new(false),
+        });
+        let workers = (1..count.min(THREADS_MAX)).map_while(|index| {
+            let shared = shared.clone();
+            std::thread::Builder::new().name(format!("rows-{index}")).spawn(move || shared.work()).ok()
+        });
+        let workers = workers.collect();
+        Threads { shared, workers }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Wakes the threads for as long as the answer lives.
+    pub(super) fn frame(&mut self) -> Frame<'_> {
+        if !self.workers.is_empty() {
+            self.shared.has_frame.store(true, Ordering::Release);
+            let gate = lock(&self.shared.gate);
+            self.shared.wake.notify_all();
+            drop(gate);
+        }
+        Frame { threads: self }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.ends.store(true, Ordering::Release);
+        let gate = lock(&self.shared.gate);
+        self.shared.wake.notify_all();
+        drop(gate);
+        for worker in self.workers.drain(..) {
+            // A worker catches its panics, and one that died has nothing more to say.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// The threads while a frame is computed.
+pub(super) struct Frame<'a> {
+    threads: &'a mut Threads,
+}
+
+impl Drop for Frame<'_> {
+    fn drop(&mut self) {
+        self.threads.shared.has_frame.store(false, Ordering::Release);
+    }
+}
+
+impl Frame<'_> {
+    /// Calls `work` with pieces of `whole` that together are all of it.
+    pub(super) fn for_rows<T: Rows>(&mut self, whole: T, work: impl Fn(T) + Sync) {
+        let threads = self.threads.count();
+        let rows = whole.rows();
+        let pieces = (rows.len() / T::ROWS_MIN).clamp(1, if threads == 1 { 1 } else { PIECES_PER_THREAD * threads });
+        if pieces == 1 {
+            return work(whole);
+        }
+        let mut slots: [Mutex<Option<T>>; PIECES_MAX] = [const { Mutex::new(None) }; PIECES_MAX];
+        let mut rest = whole;
+        for (index, slot) in slots[..pieces].iter_mut().enumerate() {
+            let end = rows.start + rows.len() * (index + 1) / pieces;
+            let (piece, behind) = rest.split(end);
+            *slot.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(piece);
+            rest = behind;
+        }
+        let next = AtomicUsize::new(0);
+        self.run(&|| {
+            while let Some(slot) = slots[..pieces].get(next.fetch_add(1, Ordering::Relaxed)) {
+                let piece = lock(slot).take();
+                if let Some(piece) = piece {
+                    work(piece);
+                }
+            }
+        });
+    }
+
+    /// Calls `job` once on every thread, and comes back when all have returned from it.
+    #[allow(unsafe_code, reason = "threads that outlive a frame cannot borrow from it in safe Rust")]
+    fn run(&mut self, job: &(dyn Fn() + Sync)) {
+        let shared = &self.threads.shared;
+        // SAFETY: only the lifetime changes. Workers call the job only between the stores below and their decrement of
+        // `pending`, and `Wait` keeps this function from returning or unwinding before `pending` is 0, so the borrow
+        // outlives every use. `job` is `Sync`, so that they may call it at once.
+        let job = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), Job>(job) };
+        *lock(&shared.job) = Some(job);
+        shared.pending.store(self.threads.workers.len(), Ordering::Release);
+        shared.generation.fetch_add(1, Ordering::Release);
+        let wait = Wait(shared);
+        job();
+        drop(wait);
+        assert!(!shared.has_panicked.swap(false, Ordering::AcqRel), "a thread of the integer engine panicked");
+    }
+}
+
+/// Waits for all workers when it is dropped, whatever the reason.
+struct Wait<'a>(&'a Shared);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut looks = 0;
+        while self.0.pending.load(Ordering::Acquire) != 0 {
+            pause(&mut looks);
+        }
+        *lock(&self.0.job) = None;
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut seen = 0;
+        let mut looks = 0;
+        loop {
+            let generation = self.generation.load(Ordering::Acquire);
+            if generation != seen {
+                (seen, looks) = (generation, 0);
+                let job = *lock(&self.job);
+                if let Some(job) = job
+                    && catch_unwind(AssertUnwindSafe(job)).is_err()
+                {
+                    self.has_panicked.store(true, Ordering::Release);
+                }
+                self.pending.fetch_sub(1, Ordering::Release);
+            } else if self.ends.load(Ordering::Acquire) {
+                return;
+            } else if self.has_frame.load(Ordering::Acquire) {
+                pause(&mut looks);
+            } else {
+                let gate = lock(&self.gate);
+                let idle = |_: &mut ()| {
+                    !self.has_frame.load(Ordering::Acquire)
+                        && !self.ends.load(Ordering::Acquire)
+                        && self.generation.load(Ordering::Acquire) == seen
+                };
+                drop(self.wake.wait_while(gate, idle));
+            }
+        }
+    }
+}
+
+/// One look at something that another thread changes soon; after some, the core is left to others.
+fn pause(looks: &mut u32) {
+    *looks += 1;
+    if looks.is_multiple_of(LOOKS) {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}
+
+/// What these locks guard is whole between any two statements, so that a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Slice<'a>(usize, &'a mut [u32]);
+
+    impl Rows for Slice<'_> {
+        fn rows(&self) -> Range<usize> {
+            self.0..self.0 + self.1.len()
+        }
+        fn split(self, row: usize) -> (Self, Self) {
+            let (above, below) = self.1.split_at_mut(row - self.0);
+            (Slice(self.0, above), Slice(row, below))
+        }
+    }
+
+    #[test]
+    fn every_row_is_computed_once_by_any_number_of_threads() {
+        for threads in [1, 2, 3, 8] {
+            let mut pool = Threads::new(threads);
+            for rows in [1, 2, 7, 64, 129] {
+                let mut values = vec![0; rows];
+                let mut frame = pool.frame();
+                for _ in 0..20 {
+                    frame.for_rows(Slice(0, &mut values), |piece| {
+                        for (index, value) in piece.1.iter_mut().enumerate() {
+                            *value += (piece.0 + index) as u32;
+                        }
+                    });
+                }
+                drop(frame);
+                let expected: Vec<u32> = (0..rows as u32).map(|row| 20 * row).collect();
+                assert_eq!(values, expected, "{threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_worker_is_one_of_the_caller() {
+        let mut pool = Threads::new(3);
+        let mut values = vec![0; 64];
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            pool.frame().for_rows(Slice(0, &mut values), |piece| assert!(piece.0 < 32, "row {}", piece.0));
+        }));
+        assert!(failed.is_err());
+    }
+}

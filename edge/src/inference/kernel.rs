@@ -1,0 +1,550 @@
+//! Quantized convolution on u8 tensors: one contract, and one file for each instruction set that fulfils it.
+//!
+//! # Contract
+//!
+//! **Tensors** are u8, rows of pixels of channels, in a buffer with a border of `border` pixels on each side; [`Grid`]
+//! says where what lies. The owner of a buffer fills the border with the tensor's zero point, once, since no kernel
+//! writes there. A kernel reads a view of some neighbouring channels ([`InputView`]) and writes one ([`OutputView`]), so
+//! that a concatenation is two producers that write side by side. It may read, and multiply with zero, up to
+//! [`SLACK`] bytes behind the channels of its view; [`Grid::bytes`] counts them in. It writes its own channels of its
+//! own rows and nothing else. No stride has to be a multiple of anything; a `pixel_stride` equal to the number of
+//! channels read is fastest where these are few (a grey picture: 1, not 4).
+//!
+//! **Result**, equal in each byte for every kernel: with `a` = bias + the sum over taps and channels of
+//! `(x - x_zero_point) * (w - w_zero_point)`, `q = round_half_even(f32(a) * multiplier) + y_zero_point`, clamped to
+//! `clamp`. An `a` beyond i32 is taken to its nearest end; only [`Kernel::Scalar`] ever meets one, because
+//! [`PackedConv::new`] gives it every convolution whose weights do not prove that neither `a` nor
+//! `f32(a) * multiplier` leaves i32. [`PackedConv::kernel`] says who really runs.
+//!
+//! **Threads**: a [`PackedConv`] is shared; each thread brings the [`OutputView`] of its own rows
+//! ([`OutputView::split_at_row`]).
+//!
+//! Knows nothing of graphs, of who owns the buffers, or of threads.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512_vnni;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+#[cfg(target_arch = "x86_64")]
+mod eight_lanes;
+#[cfg(target_arch = "x86_64")]
+mod packed;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+/// Bytes that a buffer has to have behind its last pixel, for vector loads.
+pub const SLACK: usize = 64;
+
+/// Who computes a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain Rust; the reference for the others.
+    Scalar,
+    /// `vpmaddubsw` on weights that are split until no 16-bit sum can saturate.
+    Avx2,
+    /// `vpdpbusd` on 256 bits.
+    AvxVnni,
+    /// `vpdpbusd` on 512 bits.
+    Avx512Vnni,
+}
+
+impl Kernel {
+    /// All, from the slowest to the fastest.
+    pub const ALL: [Kernel; 4] = [Kernel::Scalar, Kernel::Avx2, Kernel::AvxVnni, Kernel::Avx512Vnni];
+
+    /// The name on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernel::Scalar => "scalar",
+            Kernel::Avx2 => "avx2",
+            Kernel::AvxVnni => "avx-vnni",
+            Kernel::Avx512Vnni => "avx512-vnni",
+        }
+    }
+
+    /// Whether this core, and this build, has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Kernel::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => avx2::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::AvxVnni => avx_vnni::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni => avx512_vnni::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Kernel::Avx2 | Kernel::AvxVnni | Kernel::Avx512Vnni => false,
+        }
+    }
+
+    /// What its file gives; `None` for the scalar one.
+    #[cfg(target_arch = "x86_64")]
+    fn instructions(self) -> Option<&'static packed::Instructions> {
+        match self {
+            Kernel::Scalar => None,
+            Kernel::Avx2 => Some(&avx2::INSTRUCTIONS),
+            Kernel::AvxVnni => Some(&avx_vnni::INSTRUCTIONS),
+            Kernel::Avx512Vnni => Some(&avx512_vnni::INSTRUCTIONS),
+        }
+    }
+
+    /// The fastest that is available.
+    pub fn best() -> Kernel {
+        Kernel::ALL.into_iter().rev().find(|kernel| kernel.is_available()).unwrap_or(Kernel::Scalar)
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A name that is none of a [`Kernel`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("kernel: expected scalar, avx2, avx-vnni or avx512-vnni, found {found}")]
+pub struct UnknownKernel {
+    /// The name given.
+    pub found: String,
+}
+
+impl FromStr for Kernel {
+    type Err = UnknownKernel;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKernel> {
+        let known = Kernel::ALL.into_iter().find(|kernel| kernel.name() == name);
+        known.ok_or_else(|| UnknownKernel { found: name.to_owned() })
+    }
+}
+
+/// Why a view or a convolution cannot be made.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvError {
+    /// The tensor is empty, or too large to be addressed.
+    #[error("tensor: expected 1 byte to 1 GiB with its border, found {height}x{width} pixels of {pixel_stride} bytes")]
+    Grid {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Bytes of a pixel.
+        pixel_stride: usize,
+    },
+    /// The buffer is too small for the tensor.
+    #[error("buffer: expected at least {expected} bytes, found {found}")]
+    Buffer {
+        /// [`Grid::bytes`].
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// A number that has to be another one.
+    #[error("convolution: expected {what} {expected}, found {found}")]
+    Mismatch {
+        /// Which number.
+        what: &'static str,
+        /// What was expected.
+        expected: usize,
+        /// What was found.
+        found: usize,
+    },
+    /// A number beyond its bounds.
+    #[error("convolution: expected {what} of {} to {}, found {found}", bounds[0], bounds[1])]
+    Bounds {
+        /// Which number.
+        what: &'static str,
+        /// The least and the greatest that are allowed.
+        bounds: [usize; 2],
+        /// What was found.
+        found: usize,
+    },
+    /// A multiplier is not a finite number.
+    #[error("convolution: expected finite multipliers, found {found} for output channel {channel}")]
+    Multiplier {
+        /// The output channel.
+        channel: usize,
+        /// Its multiplier.
+        found: f32,
+    },
+    /// The core lacks the instructions.
+    #[error("kernel {kernel}: expected a core that has its instructions, found one that has not")]
+    Unavailable {
+        /// The kernel asked for.
+        kernel: Kernel,
+    },
+}
+
+/// Where the bytes of a tensor lie: rows of pixels of channels, with a border around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    height: usize,
+    width: usize,
+    border: usize,
+    pixel_stride: usize,
+}
+
+impl Grid {
+    /// `height` by `width` pixels of `pixel_stride` bytes with `border` pixels on each side.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing in it, or it has more than 1 GiB.
+    pub fn new(height: usize, width: usize, border: usize, pixel_stride: usize) -> Result<Grid, ConvError> {
+        let side = |pixels: usize| border.checked_mul(2).and_then(|borders| borders.checked_add(pixels));
+        let bytes = side(height)
+            .zip(side(width))
+            .and_then(|(height, width)| height.checked_mul(width))
+            .and_then(|pixels| pixels.checked_mul(pixel_stride));
+        let empty = height == 0 || width == 0 || pixel_stride == 0;
+        match bytes {
+            Some(bytes) if bytes <= 1 << 30 && !empty => Ok(Grid { height, width, border, pixel_stride }),
+            _ => Err(ConvError::Grid { height, width, pixel_stride }),
+        }
+    }
+
+    /// Rows, without the border.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns, without the border.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Pixels of the border on each side.
+    pub fn border(&self) -> usize {
+        self.border
+    }
+
+    /// Bytes from a pixel to its right neighbour: the channels of the buffer.
+    pub fn pixel_stride(&self) -> usize {
+        self.pixel_stride
+    }
+
+    /// Bytes from a pixel to the one below.
+    pub fn row_stride(&self) -> usize {
+        (self.width + 2 * self.border) * self.pixel_stride
+    }
+
+    /// Bytes of the whole buffer, [`SLACK`] included.
+    pub fn bytes(&self) -> usize {
+        (self.height + 2 * self.border) * self.row_stride() + SLACK
+    }
+
+    /// Where channel 0 of the pixel in this row and column lies; both may be in the border, then counted from
+    /// `-border`.
+    fn index(&self, row: isize, column: isize) -> usize {
+        let row = row + self.border as isize;
+        let column = column + self.border as isize;
+        debug_assert!(row >= 0 && column >= 0);
+        row as usize * self.row_stride() + column as usize * self.pixel_stride
+    }
+
+    fn check(&self, channels: &Range<usize>, bytes: usize) -> Result<(), ConvError> {
+        if channels.is_empty() || channels.end > self.pixel_stride {
+            return Err(ConvError::Bounds {
+                what: "end of the channels",
+                bounds: [channels.start + 1, self.pixel_stride],
+                found: channels.end,
+            });
+        }
+        if bytes < self.bytes() {
+            return Err(ConvError::Buffer { expected: self.bytes(), found: bytes });
+        }
+        Ok(())
+    }
+}
+
+/// Some channels of a tensor, to be read.
+#[derive(Clone, Copy)]
+pub struct InputView<'a> {
+    grid: Grid,
+    first_channel: usize,
+    channels: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> InputView<'a> {
+    /// The `channels` of the tensor that lies in `bytes`, from its border's first pixel on.
+    ///
+    /// # Errors
+    ///
+    /// When `bytes` are fewer than [`Grid::bytes`], or the tensor has no such channels.
+    pub fn new(grid: Grid, channels: Range<usize>, bytes: &'a [u8]) -> Result<Self, ConvError> {
+        grid.check(&channels, bytes.len())?;
+        Ok(InputView { grid, first_channel: channels.start, channels: channels.len(), bytes })
+    }
+}
+
+/// Some channels of some rows of a tensor, to be written.
+pub struct OutputView<'a> {
+    grid: Grid,
+    first_channel: usize,
+    channels: usize,
+    rows: Range<usize>,
+    /// From the first byte of the first of the rows (its left border) on.
+    bytes: &'a mut [u8],
+}
+
+impl<'a> OutputView<'a> {
+    /// The `channels` of all rows of the tensor that lies in `bytes`, from its border's first pixel on.
+    ///
+    /// # Errors
+    ///
+    /// When `bytes` are fewer than [`Grid::bytes`], or the tensor has no such channels.
+    pub fn new(grid: Grid, channels: Range<usize>, bytes: &'a mut [u8]) -> Result<Self, ConvError> {
+        grid.check(&channels, bytes.len())?;
+        let bytes = &mut bytes[grid.border * grid.row_stride()..];
+        Ok(OutputView { grid, first_channel: channels.start, channels: channels.len(), rows: 0..grid.height, bytes })
+    }
+
+    /// The rows that may be written.
+    pub fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// The rows before `row` and those from it on, to be written by two threads.
+    ///
+    /// # Panics
+    ///
+    /// When `row` is not one of the rows nor their end.
+    pub fn split_at_row(self, row: usize) -> (OutputView<'a>, OutputView<'a>) {
+        assert!(self.rows.start <= row && row <= self.rows.end, "row {row} of {:?}", self.rows);
+        let (above, below) = self.bytes.split_at_mut((row - self.rows.start) * self.grid.row_stride());
+        (
+            OutputView { rows: self.rows.start..row, bytes: above, ..self },
+            OutputView { rows: row..self.rows.end, bytes: below, ..self },
+        )
+    }
+
+    /// Where the view's first channel of this pixel lies in `bytes`.
+    fn index(&self, row: usize, column: usize) -> usize {
+        (row - self.rows.start) * self.grid.row_stride()
+            + (self.grid.border + column) * self.grid.pixel_stride
+            + self.first_channel
+    }
+}
+
+/// The shape of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvSpec {
+    /// Rows and columns of taps.
+    pub kernel: [usize; 2],
+    /// Pixels added above, left, below, right (the order of ONNX), with the value of the input's zero point.
+    pub pads: [usize; 4],
+    /// Rows and columns from an output to the next.
+    pub strides: [usize; 2],
+    /// Channels read.
+    pub channels_in: usize,
+    /// Channels written.
+    pub channels_out: usize,
+    /// The input is read as if each pixel were four (nearest neighbour upsampling by 2); only with strides of 1. Pads
+    /// are counted after it.
+    pub upsample: bool,
+}
+
+impl ConvSpec {
+    /// Rows and columns of the output for an input of this size; `None` where the kernel does not fit.
+    pub fn output_size(&self, height: usize, width: usize) -> Option<[usize; 2]> {
+        let [top, left, bottom, right] = self.pads;
+        let factor = if self.upsample { 2 } else { 1 };
+        let side = |pixels: usize, pads: usize, kernel: usize, stride: usize| {
+            Some((pixels * factor + pads).checked_sub(kernel)?.checked_div(stride)? + 1)
+        };
+        Some([
+            side(height, top + bottom, self.kernel[0], self.strides[0])?,
+            side(width, left + right, self.kernel[1], self.strides[1])?,
+        ])
+    }
+
+    /// Pixels of border that the input needs on each side: with these, no tap reads outside.
+    pub fn border(&self) -> usize {
+        let most = self.pads.into_iter().max().unwrap_or(0);
+        if self.upsample { most.div_ceil(2) } else { most }
+    }
+}
+
+/// The numbers of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvParameters<'a> {
+    /// Weights: output channel, input channel, row, column. Weights that a model has as u8 are given less 128, and
+    /// their zero points too.
+    pub weights: &'a [i8],
+    /// One, or one for each output channel.
+    pub weight_zero_points: &'a [i32],
+    /// One for each output channel.
+    pub bias: &'a [i32],
+    /// `(x_scale * w_scale) / y_scale`, one for each output channel.
+    pub multipliers: &'a [f32],
+    /// Zero point of the input.
+    pub x_zero_point: u8,
+    /// Zero point of the output.
+    pub y_zero_point: u8,
+    /// The least and the greatest output; a ReLU is `[y_zero_point, 255]`.
+    pub clamp: [u8; 2],
+}
+
+/// A convolution, prepared for a kernel and for where its input lies.
+pub struct PackedConv {
+    spec: ConvSpec,
+    input: Grid,
+    output_size: [usize; 2],
+    plan: Plan,
+}
+
+/// What a kernel keeps of a convolution.
+enum Plan {
+    Scalar(scalar::Scalar),
+    #[cfg(target_arch = "x86_64")]
+    Packed(Kernel, packed::Packed),
+}
+
+impl Plan {
+    #[cfg(target_arch = "x86_64")]
+    fn new(kernel: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Plan {
+        let packed = kernel.instructions().and_then(|set| packed::Packed::new(set, spec, parameters, input));
+        match packed {
+            Some(packed) => Plan::Packed(kernel, packed),
+            None => Plan::Scalar(scalar::Scalar::new(spec, parameters)),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn new(_: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, _: &Grid) -> Plan {
+        Plan::Scalar(scalar::Scalar::new(spec, parameters))
+    }
+}
+
+impl PackedConv {
+    /// Prepares a convolution for `kernel`, on inputs that lie as `input` says.
+    ///
+    /// # Errors
+    ///
+    /// When a number of weights, biases, multipliers or zero points is wrong, the kernel does not fit into the input,
+    /// the border is too small, or the core lacks the instructions.
+    pub fn new(
+        kernel: Kernel,
+        spec: ConvSpec,
+        parameters: &ConvParameters<'_>,
+        input: Grid,
+    ) -> Result<PackedConv, ConvError> {
+        let output_size = check(&spec, parameters, &input)?;
+        if !kernel.is_available() {
+            return Err(ConvError::Unavailable { kernel });
+        }
+        let plan = Plan::new(kernel, &spec, parameters, &input);
+        Ok(PackedConv { spec, input, output_size, plan })
+    }
+
+    /// The shape.
+    pub fn spec(&self) -> &ConvSpec {
+        &self.spec
+    }
+
+    /// Who computes: the kernel asked for, or [`Kernel::Scalar`] where numbers could leave i32.
+    pub fn kernel(&self) -> Kernel {
+        match &self.plan {
+            Plan::Scalar(_) => Kernel::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Plan::Packed(kernel, _) => *kernel,
+        }
+    }
+
+    /// Rows and columns of the output.
+    pub fn output_size(&self) -> [usize; 2] {
+        self.output_size
+    }
+
+    /// Multiply-accumulates of one run, as the model counts them: those with pads and with upsampled pixels included.
+    pub fn multiplications(&self) -> u64 {
+        let [height, width] = self.output_size;
+        let taps = self.spec.kernel[0] * self.spec.kernel[1] * self.spec.channels_in * self.spec.channels_out;
+        taps as u64 * height as u64 * width as u64
+    }
+
+    /// Bytes of the packed weights and what lies beside them.
+    pub fn bytes(&self) -> usize {
+        match &self.plan {
+            Plan::Scalar(plan) => plan.bytes(),
+            #[cfg(target_arch = "x86_64")]
+            Plan::Packed(_, plan) => plan.bytes(),
+        }
+    }
+
+    /// Computes the rows of `output`.
+    ///
+    /// # Panics
+    ///
+    /// When the views are not of the tensors that this convolution was made for: other strides, border, size or number
+    /// of channels.
+    pub fn run(&self, input: &InputView<'_>, output: &mut OutputView<'_>) {
+        assert_eq!(input.grid, self.input, "layout of the input");
+        assert_eq!(input.channels, self.spec.channels_in, "channels of the input");
+        assert_eq!(output.channels, self.spec.channels_out, "channels of the output");
+        assert_eq!([output.grid.height, output.grid.width], self.output_size, "size of the output");
+        match &self.plan {
+            Plan::Scalar(plan) => plan.run(&self.spec, input, output),
+            #[cfg(target_arch = "x86_64")]
+            Plan::Packed(_, plan) => plan.run(&self.spec, input, output),
+        }
+    }
+}
+
+fn check(spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Result<[usize; 2], ConvError> {
+    let within = |what: &'static str, bounds: [usize; 2], found: usize| {
+        let inside = bounds[0] <= found && found <= bounds[1];
+        if inside { Ok(()) } else { Err(ConvError::Bounds { what, bounds, found }) }
+    };
+    // No net for a board comes near these; they keep every product below in range.
+    for size in spec.kernel {
+        within("kernel size", [1, 255], size)?;
+    }
+    for pad in spec.pads {
+        within("pads", [0, 255], pad)?;
+    }
+    for stride in spec.strides {
+        within("strides", [1, if spec.upsample { 1 } else { 255 }], stride)?;
+    }
+    within("input channels", [1, 1 << 16], spec.channels_in)?;
+    within("output channels", [1, 1 << 16], spec.channels_out)?;
+    within("border of the input", [spec.border(), usize::MAX], input.border)?;
+
+    let equal = |what: &'static str, expected: usize, found: usize| {
+        if expected == found { Ok(()) } else { Err(ConvError::Mismatch { what, expected, found }) }
+    };
+    let channels = spec.channels_out;
+    let weights = channels * spec.channels_in * spec.kernel[0] * spec.kernel[1];
+    equal("number of weights", weights, parameters.weights.len())?;
+    equal("number of biases", channels, parameters.bias.len())?;
+    equal("number of multipliers", channels, parameters.multipliers.len())?;
+    if parameters.weight_zero_points.len() != 1 {
+        equal("number of weight zero points", channels, parameters.weight_zero_points.len())?;
+    }
+    for &zero_point in parameters.weight_zero_points {
+        within(
+            "weight zero point + 128",
+            [0, 255],
+            usize::try_from(i64::from(zero_point) + 128).unwrap_or(usize::MAX),
+        )?;
+    }
+    if let Some(channel) = parameters.multipliers.iter().position(|multiplier| !multiplier.is_finite()) {
+        return Err(ConvError::Multiplier { channel, found: parameters.multipliers[channel] });
+    }
+    within("greatest output", [usize::from(parameters.clamp[0]), 255], usize::from(parameters.clamp[1]))?;
+
+    let side = |pixels: usize, pads: usize| if spec.upsample { 2 * pixels + pads } else { pixels + pads };
+    spec.output_size(input.height, input.width).ok_or(ConvError::Bounds {
+        what: "kernel columns for this input",
+        bounds: [1, side(input.width, spec.pads[1] + spec.pads[3])],
+        found: spec.kernel[1],
+    })
+}

@@ -1,0 +1,100 @@
+//! What the instruction sets of 256-bit vectors have in common: all but the dot product itself.
+
+/// Defines `strip` and what it needs for vectors of 8 output channels.
+///
+/// `$features` are the target features; `$dot` adds, in each lane, four products of unsigned bytes and weights to a sum.
+macro_rules! eight_lanes {
+    ($features:literal, $dot:ident, [$(($pixels:literal, $blocks:literal)),*]) => {
+        const LANES: usize = 8;
+
+        #[target_feature(enable = $features)]
+        fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
+            match (pixels, blocks) {
+                $(($pixels, $blocks) => tiles::<$pixels, $blocks>(strip),)*
+                _ => unreachable!("no tile of {pixels} pixels by {blocks} vectors"),
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        fn tiles<const P: usize, const B: usize>(strip: &mut Strip<'_>) {
+            strip.check(P, B, LANES, B);
+            let offsets = strip.groups.offsets();
+            let weights = strip.groups.weights().as_ptr().cast::<i8>();
+            for tile in 0..strip.tiles {
+                let mut sums = [[_mm256_setzero_si256(); P]; B];
+                for (block, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: `check` has found B * LANES biases.
+                    let bias = unsafe { _mm256_loadu_si256(strip.chunk.bias.as_ptr().add(block * LANES).cast()) };
+                    *sums = [bias; P];
+                }
+                // SAFETY: pixel tile * P is one of the strip's; `check`.
+                let pixel = unsafe { strip.input.as_ptr().add(tile * P * strip.input_step) };
+                for (index, &offset) in offsets.iter().enumerate() {
+                    // SAFETY: `check` has found B vectors of weights for each offset, and reads of 4 bytes at each
+                    // offset from each pixel of the strip to be inside the input.
+                    unsafe {
+                        let weights = weights.add(index * B * LANES * 4);
+                        let weights: [_; B] =
+                            std::array::from_fn(|block| _mm256_load_si256(weights.add(block * LANES * 4).cast()));
+                        let taps = pixel.add(offset as usize);
+                        for p in 0..P {
+                            let bytes = taps.add(p * strip.input_step).cast::<i32>().read_unaligned();
+                            let bytes = _mm256_set1_epi32(bytes);
+                            for (sums, &weights) in sums.iter_mut().zip(&weights) {
+                                sums[p] = $dot(sums[p], bytes, weights);
+                            }
+                        }
+                    }
+                }
+                for (block, sums) in sums.iter().enumerate() {
+                    for first in (0..P).step_by(4) {
+                        store(strip, block, tile * P + first, &sums[first..P.min(first + 4)]);
+                    }
+                }
+            }
+        }
+
+        /// Up to four neighbouring pixels of one vector of channels. The saturating packs give what a clamp of i32
+        /// would.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn store(strip: &mut Strip<'_>, block: usize, first: usize, sums: &[__m256i]) {
+            // SAFETY: `Strip::check` has found B * LANES multipliers.
+            let multipliers = unsafe { _mm256_loadu_ps(strip.chunk.multipliers.as_ptr().add(block * LANES)) };
+            let mut rounded = [_mm256_setzero_si256(); 4];
+            for (rounded, &sums) in rounded.iter_mut().zip(sums) {
+                *rounded = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), multipliers));
+            }
+            let [a, b, c, d] = rounded;
+            let zero_point = _mm256_set1_epi16(i16::from(strip.range.zero_point));
+            let ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+            let cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+            let bytes = _mm256_max_epu8(_mm256_packus_epi16(ab, cd), _mm256_set1_epi8(strip.range.low as i8));
+            let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(strip.range.high as i8));
+            // From four pixels in each 128 bits to a pixel in each 64 bits.
+            let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+            let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+            let pixels = [
+                _mm_cvtsi128_si64(low),
+                _mm_extract_epi64::<1>(low),
+                _mm_cvtsi128_si64(high),
+                _mm_extract_epi64::<1>(high),
+            ];
+            let channels = (strip.chunk.channels - block * LANES).min(LANES);
+            for (index, pixel) in pixels.into_iter().enumerate().take(sums.len()) {
+                // SAFETY: the pixel is one of the strip's, and `Strip::check` has found its chunk's channels to be
+                // inside the output; no more than these are written.
+                unsafe {
+                    let to = strip.output.as_mut_ptr().add((first + index) * strip.output_step + block * LANES);
+                    if channels == LANES {
+                        to.cast::<i64>().write_unaligned(pixel);
+                    } else {
+                        to.copy_from_nonoverlapping(pixel.to_le_bytes().as_ptr(), channels);
+                    }
+                }
+            }
+        }
+    };
+}
+
+pub(super) use eight_lanes;

@@ -1,0 +1,418 @@
+//! Weights in the order in which vector kernels multiply, and the walk over an image by strips of pixels.
+//!
+//! A **group** is four neighbouring bytes of the input, at an offset from an output's first tap, and for each output
+//! channel four weights; that is what one `vpdpbusd` multiplies in each of its lanes. All geometry is in the offsets:
+//! a kernel sees one list of groups, whether they come from 3x3 taps of 16 channels or from one row of taps of a grey
+//! picture. A **chunk** is as many output channels as a kernel computes at once.
+//!
+//! Weights that do not fit a kernel's instruction (nine bits from a zero point or from the sums below, pairs that would
+//! saturate) are split into several groups at the same offset, whose sum is the weight: exact, at the cost of a
+//! multiplication only where needed.
+//!
+//! A convolution on an upsampled input is four on the input itself, one for each parity of the output's row and column
+//! (a **phase**): taps that fall on the same pixel are summed at load. A 3x3 kernel becomes 2x2.
+
+use std::collections::BTreeMap;
+
+use super::{ConvParameters, ConvSpec, Grid, InputView, OutputView};
+
+/// What an instruction set can do, and how.
+pub(super) struct Instructions {
+    /// Output channels in a vector.
+    pub(super) lanes: usize,
+    /// Most vectors of a chunk.
+    pub(super) blocks: usize,
+    /// Whether a chunk of one vector of channels is better computed by wide groups; see [`Groups::is_wide`].
+    pub(super) wide: bool,
+    /// For each number of vectors of sums less 1: how many pixels are computed at once, descending to 1.
+    pub(super) tiles: &'static [&'static [usize]],
+    /// As much of these four weights as one multiplication takes exactly, toward zero; all of it where possible.
+    pub(super) take: fn([i32; 4]) -> [i8; 4],
+    /// Computes a strip by tiles of `pixels`, on chunks of `blocks` vectors.
+    ///
+    /// Safety: the core has the instructions.
+    pub(super) strip: unsafe fn(pixels: usize, blocks: usize, strip: &mut Strip<'_>),
+}
+
+/// Weights of one cache line; what vector loads want.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Line([i8; LINE]);
+
+const LINE: usize = 64;
+
+/// The groups of one phase of one chunk.
+pub(super) struct Groups {
+    offsets: Vec<u32>,
+    weights: Vec<Line>,
+    /// Bytes that are read from an output's first tap on: at least each offset + 4, or 8 where wide.
+    reach: usize,
+    wide: bool,
+}
+
+impl Groups {
+    /// Where the groups begin, in bytes from the first tap.
+    pub(super) fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// Whether a group is eight bytes, for chunks of one vector of channels: two vectors of sums, in which lanes
+    /// `4 * n` and `4 * n + 1` of the first are of channel `4 * n` (its first and last four bytes), the next two of
+    /// channel `4 * n + 1`, and those of the second of channels `4 * n + 2` and `4 * n + 3`.
+    pub(super) fn is_wide(&self) -> bool {
+        self.wide
+    }
+
+    /// For each group, each vector of sums and each lane, four weights; at least as many as that are.
+    pub(super) fn weights(&self) -> &[Line] {
+        &self.weights
+    }
+}
+
+/// A run of pixels of one output row, and what to compute them from.
+pub(super) struct Strip<'a> {
+    /// From the first pixel's first tap on.
+    pub(super) input: &'a [u8],
+    /// Bytes from the first tap of a pixel to that of the next.
+    pub(super) input_step: usize,
+    /// From the first pixel's first channel on.
+    pub(super) output: &'a mut [u8],
+    /// Bytes from a pixel's first channel to that of the next.
+    pub(super) output_step: usize,
+    /// How many tiles of pixels.
+    pub(super) tiles: usize,
+    pub(super) groups: &'a Groups,
+    pub(super) chunk: &'a Chunk,
+    pub(super) range: OutputRange,
+}
+
+/// How a rounded sum becomes a byte.
+#[derive(Clone, Copy)]
+pub(super) struct OutputRange {
+    pub(super) zero_point: u8,
+    pub(super) low: u8,
+    pub(super) high: u8,
+}
+
+impl Strip<'_> {
+    /// What a kernel relies on for its pointers.
+    ///
+    /// # Panics
+    ///
+    /// When tiles of `pixels` would leave the slices: a defect of the walk below.
+    pub(super) fn check(&self, pixels: usize, blocks: usize, lanes: usize, vectors: usize) {
+        let last = self.tiles * pixels - 1;
+        assert!(last * self.input_step + self.groups.reach <= self.input.len());
+        assert!(last * self.output_step + self.chunk.channels <= self.output.len());
+        assert!(self.chunk.bias.len() == blocks * lanes && self.chunk.multipliers.len() == blocks * lanes);
+        assert!(self.chunk.channels > (blocks - 1) * lanes && self.chunk.channels <= blocks * lanes);
+        assert!(self.groups.weights.len() * LINE >= self.groups.offsets.len() * vectors * lanes * 4);
+    }
+}
+
+/// Output channels that are computed together.
+pub(super) struct Chunk {
+    first_channel: usize,
+    pub(super) channels: usize,
+    blocks: usize,
+    /// With the input's zero point folded in; one for each lane.
+    pub(super) bias: Vec<i32>,
+    pub(super) multipliers: Vec<f32>,
+    phases: Vec<Phase>,
+}
+
+/// The outputs of one parity; without upsampling, all.
+struct Phase {
+    /// Row and column of its first output.
+    first: [usize; 2],
+    /// Row and column of the first tap of its first output.
+    origin: [isize; 2],
+    groups: Groups,
+}
+
+/// A convolution as a vector kernel wants it.
+pub(super) struct Packed {
+    instructions: &'static Instructions,
+    chunks: Vec<Chunk>,
+    range: OutputRange,
+}
+
+impl Packed {
+    /// `None` when numbers could leave i32.
+    pub(super) fn new(
+        instructions: &'static Instructions,
+        spec: &ConvSpec,
+        parameters: &ConvParameters<'_>,
+        input: &Grid,
+    ) -> Option<Packed> {
+        let per_chunk = instructions.lanes * instructions.blocks;
+        let mut chunks = Vec::new();
+        for first_channel in (0..spec.channels_out).step_by(per_chunk) {
+            let channels = per_chunk.min(spec.channels_out - first_channel);
+            chunks.push(Chunk::new(instructions, spec, parameters, input, first_channel, channels)?);
+        }
+        let [low, high] = parameters.clamp;
+        Some(Packed { instructions, chunks, range: OutputRange { zero_point: parameters.y_zero_point, low, high } })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let chunk = |chunk: &Chunk| {
+            let groups = chunk.phases.iter().map(|phase| &phase.groups);
+            let groups = groups.map(|groups| 4 * groups.offsets.len() + LINE * groups.weights.len());
+            4 * (chunk.bias.len() + chunk.multipliers.len()) + groups.sum::<usize>()
+        };
+        self.chunks.iter().map(chunk).sum()
+    }
+
+    /// The caller has checked that the views fit the convolution.
+    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    pub(super) fn run(&self, spec: &ConvSpec, input: &InputView<'_>, output: &mut OutputView<'_>) {
+        let factor = if spec.upsample { 2 } else { 1 };
+        let input_step = spec.strides[1] * input.grid.pixel_stride;
+        let output_step = factor * output.grid.pixel_stride;
+        for chunk in &self.chunks {
+            for row in output.rows() {
+                for phase in chunk.phases.iter().filter(|phase| row % factor == phase.first[0]) {
+                    let width = (output.grid.width - phase.first[1]).div_ceil(factor);
+                    let first_tap =
+                        input.grid.index((row / factor * spec.strides[0]) as isize + phase.origin[0], phase.origin[1])
+                            + input.first_channel;
+                    let first_byte = output.index(row, phase.first[1]) + chunk.first_channel;
+                    let vectors = if phase.groups.wide { 2 } else { chunk.blocks };
+                    let tiles = self.instructions.tiles[vectors - 1];
+                    for_each_tile(width, tiles, |start, pixels, tiles| {
+                        let mut strip = Strip {
+                            input: &input.bytes[first_tap + start * input_step..],
+                            input_step,
+                            output: &mut output.bytes[first_byte + start * output_step..],
+                            output_step,
+                            tiles,
+                            groups: &phase.groups,
+                            chunk,
+                            range: self.range,
+                        };
+                        // SAFETY: `PackedConv::new` packs only for instructions that this core was found to have.
+                        unsafe { (self.instructions.strip)(pixels, chunk.blocks, &mut strip) };
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Covers `width` pixels by tiles of the given sizes (descending to 1), calling with the first pixel, the size and how
+/// many. The last tile overlaps the one before rather than being narrow, since computing a pixel twice is harmless.
+fn for_each_tile(width: usize, sizes: &[usize], mut call: impl FnMut(usize, usize, usize)) {
+    let mut start = 0;
+    while start < width {
+        let rest = width - start;
+        let covering = sizes.iter().rev().find(|&&size| size >= rest);
+        match covering {
+            Some(&size) if size <= width => {
+                call(width - size, size, 1);
+                return;
+            }
+            _ => {
+                let size = sizes.iter().copied().find(|&size| size <= rest).unwrap_or(1);
+                call(start, size, rest / size);
+                start += rest / size * size;
+            }
+        }
+    }
+}
+
+impl Chunk {
+    fn new(
+        instructions: &Instructions,
+        spec: &ConvSpec,
+        parameters: &ConvParameters<'_>,
+        input: &Grid,
+        first_channel: usize,
+        channels: usize,
+    ) -> Option<Chunk> {
+        let blocks = channels.div_ceil(instructions.lanes);
+        let lanes = blocks * instructions.lanes;
+        let mut bias = vec![0; lanes];
+        let mut multipliers = vec![0.0; lanes];
+        for lane in 0..channels {
+            let channel = first_channel + lane;
+            let weights = Weights { spec, parameters, channel };
+            let (sum, magnitude) = weights.all().fold((0, 0), |(sum, magnitude), weight| {
+                (sum + i64::from(weight), magnitude + i64::from(weight.abs()))
+            });
+            let folded = i64::from(parameters.bias[channel]) - i64::from(parameters.x_zero_point) * sum;
+            // Holds for each partial sum too: parts of a split weight have its sign.
+            let greatest = folded.abs() + 255 * magnitude;
+            let multiplier = parameters.multipliers[channel];
+            // f32 rounds by less than one in 2^23 each time; a hundredth is room enough.
+            if greatest > i64::from(i32::MAX) || greatest as f64 * f64::from(multiplier.abs()) > 2.1e9 {
+                return None;
+            }
+            bias[lane] = i32::try_from(folded).ok()?;
+            multipliers[lane] = multiplier;
+        }
+        let factor = if spec.upsample { 2 } else { 1 };
+        let mut phases = Vec::new();
+        for row in 0..factor {
+            for column in 0..factor {
+                phases.push(Phase::new(
+                    instructions,
+                    spec,
+                    parameters,
+                    input,
+                    first_channel..first_channel + channels,
+                    [row, column],
+                ));
+            }
+        }
+        Some(Chunk { first_channel, channels, blocks, bias, multipliers, phases })
+    }
+}
+
+/// The weights of one output channel, less their zero point.
+struct Weights<'a> {
+    spec: &'a ConvSpec,
+    parameters: &'a ConvParameters<'a>,
+    channel: usize,
+}
+
+impl Weights<'_> {
+    fn zero_point(&self) -> i32 {
+        let zero_points = self.parameters.weight_zero_points;
+        zero_points[self.channel % zero_points.len()]
+    }
+
+    fn all(&self) -> impl Iterator<Item = i32> {
+        let count = self.parameters.weights.len() / self.spec.channels_out;
+        let zero_point = self.zero_point();
+        let weights = &self.parameters.weights[self.channel * count..][..count];
+        weights.iter().map(move |&weight| i32::from(weight) - zero_point)
+    }
+
+    fn at(&self, channel_in: usize, [row, column]: [usize; 2]) -> i32 {
+        let [rows, columns] = self.spec.kernel;
+        let index = ((self.channel * self.spec.channels_in + channel_in) * rows + row) * columns + column;
+        i32::from(self.parameters.weights[index]) - self.zero_point()
+    }
+}
+
+impl Phase {
+    fn new(
+        instructions: &Instructions,
+        spec: &ConvSpec,
+        parameters: &ConvParameters<'_>,
+        input: &Grid,
+        channels: std::ops::Range<usize>,
+        first: [usize; 2],
+    ) -> Phase {
+        // Which pixel of the input a tap falls on, from the one at the phase's first output.
+        let place = |axis: usize, tap: usize| {
+            let place = (first[axis] + tap) as isize - spec.pads[axis] as isize;
+            if spec.upsample { place >> 1 } else { place }
+        };
+        let origin = [place(0, 0), place(1, 0)];
+        // By offset: the weight of each output channel for that byte. Taps on the same pixel are summed.
+        let mut bytes: BTreeMap<usize, Vec<i32>> = BTreeMap::new();
+        for row in 0..spec.kernel[0] {
+            for column in 0..spec.kernel[1] {
+                let down = (place(0, row) - origin[0]) as usize;
+                let right = (place(1, column) - origin[1]) as usize;
+                let pixel = down * input.row_stride() + right * input.pixel_stride;
+                for channel_in in 0..spec.channels_in {
+                    let sums = bytes.entry(pixel + channel_in).or_insert_with(|| vec![0; channels.len()]);
+                    for (sum, channel) in sums.iter_mut().zip(channels.clone()) {
+                        *sum += Weights { spec, parameters, channel }.at(channel_in, [row, column]);
+                    }
+                }
+            }
+        }
+        bytes.retain(|_, sums| sums.iter().any(|&sum| sum != 0));
+        Phase { first, origin, groups: Groups::new(instructions, channels.len(), &bytes) }
+    }
+}
+
+impl Groups {
+    /// From the weights of `channels` output channels for each byte at an offset.
+    fn new(instructions: &Instructions, channels: usize, bytes: &BTreeMap<usize, Vec<i32>>) -> Groups {
+        let narrow = Groups::by::<1>(instructions, channels, bytes);
+        if !instructions.wide || channels > instructions.lanes {
+            return narrow;
+        }
+        // Wide ones are twice the work; where bytes lie scattered, as in a grey picture's rows of taps, they lose.
+        let wide = Groups::by::<2>(instructions, channels, bytes);
+        let better = wide.offsets.len() * 16 <= narrow.offsets.len() * 9;
+        if better { wide } else { narrow }
+    }
+
+    /// Groups of Q times four bytes.
+    fn by<const Q: usize>(instructions: &Instructions, channels: usize, bytes: &BTreeMap<usize, Vec<i32>>) -> Groups {
+        let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
+        let mut offsets = Vec::new();
+        let mut weights: Vec<[i8; 4]> = Vec::new();
+        let mut end = 0;
+        while let Some((&start, _)) = bytes.range(end..).next() {
+            end = start + 4 * Q;
+            let weight = |at: usize, channel: usize| bytes.get(&at).map_or(0, |sums| sums[channel]);
+            let mut rest: Vec<[[i32; 4]; Q]> = (0..channels)
+                .map(|channel| {
+                    std::array::from_fn(|quad| std::array::from_fn(|index| weight(start + 4 * quad + index, channel)))
+                })
+                .collect();
+            while rest.iter().any(|rest| *rest != [[0; 4]; Q]) {
+                let first = weights.len();
+                weights.resize(first + lanes * Q, [0; 4]);
+                offsets.push(start as u32); // a Grid has at most 2^30 bytes
+                for (channel, rest) in rest.iter_mut().enumerate() {
+                    for (quad, rest) in rest.iter_mut().enumerate() {
+                        let taken = (instructions.take)(*rest);
+                        weights[first + if Q == 1 { channel } else { wide_lane(lanes, channel, quad) }] = taken;
+                        *rest = std::array::from_fn(|index| rest[index] - i32::from(taken[index]));
+                    }
+                }
+            }
+        }
+        let lines = weights.chunks(LINE / 4).map(|quads| {
+            let mut line = Line([0; LINE]);
+            for (to, quad) in line.0.chunks_exact_mut(4).zip(quads) {
+                to.copy_from_slice(quad);
+            }
+            line
+        });
+        Groups { offsets, weights: lines.collect(), reach: end, wide: Q == 2 }
+    }
+}
+
+/// The lane, counted over two vectors of `lanes`, that sums these four bytes of a wide group for this channel.
+fn wide_lane(lanes: usize, channel: usize, quad: usize) -> usize {
+    channel % 4 / 2 * lanes + channel / 4 * 4 + channel % 2 * 2 + quad
+}
+
+/// As much of each weight as fits into eight bits.
+pub(super) fn take_bytes(rest: [i32; 4]) -> [i8; 4] {
+    rest.map(|weight| weight.clamp(-128, 127) as i8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_each_width_and_stay_inside() {
+        for sizes in [&[16, 8, 4, 2, 1][..], &[8, 4, 2, 1], &[6, 4, 2, 1], &[4, 2, 1], &[1]] {
+            for width in 1..100 {
+                let mut seen = vec![false; width];
+                for_each_tile(width, sizes, |start, size, count| {
+                    assert!(count > 0 && start + size * count <= width);
+                    seen[start..start + size * count].fill(true);
+                });
+                assert!(seen.iter().all(|&seen| seen), "{width} by {sizes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_split_only_where_needed() {
+        assert_eq!(take_bytes([1, -128, 127, 0]), [1, -128, 127, 0]);
+        assert_eq!(take_bytes([128, -300, 508, 3]), [127, -128, 127, 3]);
+    }
+}

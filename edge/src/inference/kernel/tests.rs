@@ -1,0 +1,406 @@
+//! The suite that every kernel inherits: equal bytes to the scalar one, which is held to the formula itself.
+
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use super::*;
+
+/// Numbers that are the same in each run.
+struct Dice(TestRng);
+
+impl Dice {
+    fn new(seed: u8) -> Dice {
+        Dice(TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]))
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.0.next_u32() as usize % end
+    }
+
+    fn between(&mut self, low: i64, high: i64) -> i64 {
+        low + self.below((high - low + 1) as usize) as i64
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
+
+/// How large numbers are.
+#[derive(Clone, Copy, Debug)]
+enum Values {
+    /// As in a trained net: mostly small weights.
+    Usual,
+    /// Any byte.
+    Any,
+    /// Activations of 0 and 255, weights of -128, -127 and 127.
+    Extreme,
+    /// Every product is the greatest positive one, or the greatest negative one.
+    AllOneSign,
+}
+
+/// A convolution with its numbers and where its tensors lie.
+#[derive(Debug)]
+struct Case {
+    spec: ConvSpec,
+    size: [usize; 2],
+    values: Values,
+    seed: u8,
+}
+
+struct Numbers {
+    weights: Vec<i8>,
+    weight_zero_points: Vec<i32>,
+    bias: Vec<i32>,
+    multipliers: Vec<f32>,
+    x_zero_point: u8,
+    y_zero_point: u8,
+    clamp: [u8; 2],
+    input: Grid,
+    input_channels: Range<usize>,
+    input_bytes: Vec<u8>,
+    output: Grid,
+    output_channels: Range<usize>,
+    output_bytes: Vec<u8>,
+}
+
+impl Numbers {
+    fn new(case: &Case) -> Numbers {
+        let mut dice = Dice::new(case.seed);
+        let spec = &case.spec;
+        let fan_in = spec.channels_in * spec.kernel[0] * spec.kernel[1];
+        let sign = dice.pick(&[-1, 1]);
+        let weight = |dice: &mut Dice| match case.values {
+            Values::Usual => (dice.between(-50, 50) * dice.between(-50, 50) / 20) as i8,
+            Values::Any => dice.between(-128, 127) as i8,
+            Values::Extreme => dice.pick(&[-128, -127, 127]),
+            Values::AllOneSign if sign < 0 => -128,
+            Values::AllOneSign => 127,
+        };
+        let weights = (0..fan_in * spec.channels_out).map(|_| weight(&mut dice)).collect();
+        let zero_points = dice.pick(&[1, spec.channels_out]);
+        let weight_zero_points = match case.values {
+            Values::Usual => vec![0],
+            _ => (0..zero_points).map(|_| dice.pick(&[0, 0, -128, 127, 5])).collect(),
+        };
+        let x_zero_point = match case.values {
+            Values::Usual => dice.pick(&[0, 128, 3]),
+            _ => dice.pick(&[0, 255, 77]),
+        };
+        let bias = (0..spec.channels_out).map(|_| dice.between(-20_000, 20_000) as i32).collect();
+        // So that outputs spread over the byte and beyond; the last one gives many ties.
+        let spread = 1.0 / (fan_in as f32).sqrt();
+        let multipliers =
+            (0..spec.channels_out).map(|_| dice.pick(&[0.02, 0.1, 0.003]) * spread).map(|m| m.max(1e-6)).collect();
+        let multipliers = if dice.below(4) == 0 { vec![0.015625; spec.channels_out] } else { multipliers };
+        let y_zero_point: u8 = dice.pick(&[0, 0, 128, 255, 9]);
+        let clamp = dice.pick(&[[0, 255], [y_zero_point, 255], [0, 254.min(y_zero_point.saturating_add(100))]]);
+
+        let input_first = dice.pick(&[0, 0, 1, 16, 3]);
+        let input_stride = input_first + spec.channels_in + dice.pick(&[0, 0, 1, 4, 7]);
+        let border = spec.border() + dice.pick(&[0, 0, 1]);
+        let input = Grid::new(case.size[0], case.size[1], border, input_stride).unwrap();
+        let value = |dice: &mut Dice| match case.values {
+            Values::Usual | Values::Any => dice.below(256) as u8,
+            Values::Extreme => dice.pick(&[0, 255]),
+            Values::AllOneSign => 255,
+        };
+        let mut input_bytes: Vec<u8> = (0..input.bytes()).map(|_| value(&mut dice)).collect();
+        let input_channels = input_first..input_first + spec.channels_in;
+        for row in 0..case.size[0] + 2 * border {
+            for column in 0..case.size[1] + 2 * border {
+                let inside = |at: usize, size: usize| (border..border + size).contains(&at);
+                if !(inside(row, case.size[0]) && inside(column, case.size[1])) {
+                    let start = row * input.row_stride() + column * input_stride + input_first;
+                    input_bytes[start..start + spec.channels_in].fill(x_zero_point);
+                }
+            }
+        }
+        let [height, width] = spec.output_size(case.size[0], case.size[1]).unwrap();
+        let output_first = dice.pick(&[0, 0, 5, 16]);
+        let output_stride = output_first + spec.channels_out + dice.pick(&[0, 0, 3, 16]);
+        let output = Grid::new(height, width, dice.below(3), output_stride).unwrap();
+        let output_bytes = (0..output.bytes()).map(|_| dice.below(256) as u8).collect();
+        Numbers {
+            weights,
+            weight_zero_points,
+            bias,
+            multipliers,
+            x_zero_point,
+            y_zero_point,
+            clamp,
+            input,
+            input_channels,
+            input_bytes,
+            output,
+            output_channels: output_first..output_first + spec.channels_out,
+            output_bytes,
+        }
+    }
+
+    fn parameters(&self) -> ConvParameters<'_> {
+        ConvParameters {
+            weights: &self.weights,
+            weight_zero_points: &self.weight_zero_points,
+            bias: &self.bias,
+            multipliers: &self.multipliers,
+            x_zero_point: self.x_zero_point,
+            y_zero_point: self.y_zero_point,
+            clamp: self.clamp,
+        }
+    }
+
+    fn pack(&self, kernel: Kernel, spec: ConvSpec) -> PackedConv {
+        PackedConv::new(kernel, spec, &self.parameters(), self.input).unwrap()
+    }
+
+    /// The whole output buffer, with what lay there before where nothing was to be written. Buffers are as long as the
+    /// contract says and not a byte longer.
+    fn run(&self, conv: &PackedConv, split: usize) -> Vec<u8> {
+        let mut bytes = self.output_bytes.clone();
+        let input = InputView::new(self.input, self.input_channels.clone(), &self.input_bytes).unwrap();
+        let output = OutputView::new(self.output, self.output_channels.clone(), &mut bytes).unwrap();
+        let (mut above, mut below) = output.split_at_row(split);
+        conv.run(&input, &mut below);
+        conv.run(&input, &mut above);
+        bytes
+    }
+}
+
+/// A case, by every kernel, with a split of the rows.
+fn check(case: &Case) {
+    let numbers = Numbers::new(case);
+    let rows = numbers.output.height();
+    let split = usize::from(case.seed) % (rows + 1);
+    let expected = numbers.run(&numbers.pack(Kernel::Scalar, case.spec), rows);
+    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+        let conv = numbers.pack(kernel, case.spec);
+        assert_eq!(conv.kernel(), kernel, "{case:?}");
+        let found = numbers.run(&conv, split);
+        if let Some(index) = (0..found.len()).find(|&index| found[index] != expected[index]) {
+            let (found, expected) = (found[index], expected[index]);
+            panic!("{kernel}: expected {expected} at byte {index}, found {found}, in {case:?} of {:?}", numbers.output);
+        }
+    }
+}
+
+const ALL_VALUES: [Values; 4] = [Values::Usual, Values::Any, Values::Extreme, Values::AllOneSign];
+
+fn same_size(side: usize, channels_in: usize, channels_out: usize) -> ConvSpec {
+    let pad = side / 2;
+    ConvSpec {
+        kernel: [side, side],
+        pads: [pad, pad, side - 1 - pad, side - 1 - pad],
+        strides: [1, 1],
+        channels_in,
+        channels_out,
+        upsample: false,
+    }
+}
+
+#[test]
+fn every_width() {
+    for width in 1..=40 {
+        for (channels_in, channels_out) in [(4, 16), (16, 32), (3, 48)] {
+            let spec = same_size(3, channels_in, channels_out);
+            check(&Case { spec, size: [3, width], values: Values::Any, seed: width as u8 });
+            let spec = ConvSpec { upsample: true, ..spec };
+            check(&Case { spec, size: [2, width], values: Values::Any, seed: width as u8 });
+        }
+    }
+}
+
+#[test]
+fn every_number_of_channels() {
+    for channels in 1..=36 {
+        check(&Case { spec: same_size(3, channels, 8), size: [4, 9], values: Values::Any, seed: channels as u8 });
+        check(&Case { spec: same_size(3, 4, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
+        check(&Case {
+            spec: same_size(1, channels, channels),
+            size: [3, 7],
+            values: Values::Any,
+            seed: channels as u8,
+        });
+    }
+    for channels in [63, 64, 65, 100, 128] {
+        check(&Case { spec: same_size(3, 16, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
+    }
+}
+
+#[test]
+fn every_pad_and_stride() {
+    let mut seed = 0;
+    for kernel in [[1, 1], [2, 2], [3, 3], [1, 3], [4, 2], [5, 5]] {
+        for strides in [[1, 1], [2, 2], [1, 3]] {
+            for pads in [[0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 0, 2], [0, 1, 1, 0], [2, 2, 2, 2], [0, 0, 4, 3]] {
+                for upsample in [false, true] {
+                    if upsample && strides != [1, 1] {
+                        continue;
+                    }
+                    seed += 1;
+                    let spec = ConvSpec { kernel, pads, strides, channels_in: 5, channels_out: 18, upsample };
+                    check(&Case { spec, size: [6, 11], values: Values::Any, seed });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_values() {
+    for (seed, values) in ALL_VALUES.into_iter().enumerate() {
+        for round in 0..8 {
+            for spec in [same_size(3, 64, 32), same_size(1, 33, 16), same_size(2, 8, 4)] {
+                let seed = (round * 4 + seed) as u8;
+                check(&Case { spec, size: [3, 10], values, seed });
+                let spec = ConvSpec { upsample: true, ..spec };
+                check(&Case { spec, size: [3, 10], values, seed });
+            }
+        }
+    }
+}
+
+#[test]
+fn random_shapes() {
+    let mut dice = Dice::new(1);
+    for round in 0..600 {
+        let upsample = dice.below(3) == 0;
+        let kernel = [dice.between(1, 4) as usize, dice.between(1, 4) as usize];
+        let stride = |dice: &mut Dice| if upsample { 1 } else { dice.pick(&[1, 1, 2, 3]) };
+        let spec = ConvSpec {
+            kernel,
+            pads: std::array::from_fn(|_| dice.below(3)),
+            strides: [stride(&mut dice), stride(&mut dice)],
+            channels_in: dice.between(1, 40) as usize,
+            channels_out: dice.between(1, 70) as usize,
+            upsample,
+        };
+        let size = [dice.between(1, 9) as usize, dice.between(1, 40) as usize];
+        if spec.output_size(size[0], size[1]).is_some() {
+            check(&Case { spec, size, values: dice.pick(&ALL_VALUES), seed: round as u8 });
+        }
+    }
+}
+
+/// The reference against the formula over i128 and f64, from logical pixels: no borders, no views.
+#[test]
+fn scalar_is_the_formula() {
+    let mut dice = Dice::new(2);
+    for seed in 0..60 {
+        let upsample = dice.below(2) == 0;
+        let spec = ConvSpec {
+            kernel: [dice.between(1, 3) as usize, dice.between(1, 3) as usize],
+            pads: std::array::from_fn(|_| dice.below(3)),
+            strides: if upsample { [1, 1] } else { [dice.between(1, 2) as usize, dice.between(1, 2) as usize] },
+            channels_in: dice.between(1, 5) as usize,
+            channels_out: dice.between(1, 5) as usize,
+            upsample,
+        };
+        let size = [dice.between(1, 6) as usize, dice.between(1, 6) as usize];
+        let Some([height, width]) = spec.output_size(size[0], size[1]) else { continue };
+        let case = Case { spec, size, values: dice.pick(&ALL_VALUES), seed };
+        let numbers = Numbers::new(&case);
+        let found = numbers.run(&numbers.pack(Kernel::Scalar, spec), 0);
+        let factor = if upsample { 2 } else { 1 };
+        for (row, column) in (0..height).flat_map(|row| (0..width).map(move |column| (row, column))) {
+            for channel in 0..spec.channels_out {
+                let zero_points = &numbers.weight_zero_points;
+                let mut sum = i128::from(numbers.bias[channel]);
+                for y in 0..spec.kernel[0] {
+                    for x in 0..spec.kernel[1] {
+                        let at = |at: usize, tap: usize, stride: usize, pad: usize, size: usize| {
+                            (at * stride + tap).checked_sub(pad).filter(|&at| at < size * factor).map(|at| at / factor)
+                        };
+                        let from_row = at(row, y, spec.strides[0], spec.pads[0], size[0]);
+                        let from_column = at(column, x, spec.strides[1], spec.pads[1], size[1]);
+                        let (Some(from_row), Some(from_column)) = (from_row, from_column) else { continue };
+                        for depth in 0..spec.channels_in {
+                            let border = numbers.input.border();
+                            let index = (from_row + border) * numbers.input.row_stride()
+                                + (from_column + border) * numbers.input.pixel_stride();
+                            let value = numbers.input_bytes[index + numbers.input_channels.start + depth];
+                            let index =
+                                ((channel * spec.channels_in + depth) * spec.kernel[0] + y) * spec.kernel[1] + x;
+                            let weight = i128::from(numbers.weights[index]);
+                            sum += (i128::from(value) - i128::from(numbers.x_zero_point))
+                                * (weight - i128::from(zero_points[channel % zero_points.len()]));
+                        }
+                    }
+                }
+                // f64 holds the product of two f32 exactly, so the cast back is the one rounding.
+                let scaled = (f64::from(sum as f32) * f64::from(numbers.multipliers[channel])) as f32;
+                let expected = f64::from(scaled).round_ties_even() as i64 + i64::from(numbers.y_zero_point);
+                let expected = expected.clamp(i64::from(numbers.clamp[0]), i64::from(numbers.clamp[1])) as u8;
+                let index = (row + numbers.output.border()) * numbers.output.row_stride()
+                    + (column + numbers.output.border()) * numbers.output.pixel_stride();
+                assert_eq!(found[index + numbers.output_channels.start + channel], expected, "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_could_leave_i32_is_computed_by_the_scalar_kernel() {
+    let spec = same_size(1, 1, 1);
+    let input = Grid::new(1, 1, 0, 1).unwrap();
+    for (bias, multiplier, expected) in [(i32::MAX, 1e-3, 255), (i32::MIN, 1e-3, 0), (1_000_000, 1e5, 255)] {
+        let parameters = ConvParameters {
+            weights: &[127],
+            weight_zero_points: &[0],
+            bias: &[bias],
+            multipliers: &[multiplier],
+            x_zero_point: 0,
+            y_zero_point: 7,
+            clamp: [0, 255],
+        };
+        let conv = PackedConv::new(Kernel::best(), spec, &parameters, input).unwrap();
+        assert_eq!(conv.kernel(), Kernel::Scalar);
+        let mut bytes = vec![0; input.bytes()];
+        let x = vec![255; input.bytes()];
+        conv.run(&InputView::new(input, 0..1, &x).unwrap(), &mut OutputView::new(input, 0..1, &mut bytes).unwrap());
+        assert_eq!(bytes[0], expected);
+    }
+}
+
+#[test]
+fn wrong_numbers_are_refused() {
+    let spec = same_size(3, 2, 1);
+    let parameters = ConvParameters {
+        weights: &[0; 18],
+        weight_zero_points: &[0],
+        bias: &[0],
+        multipliers: &[1.0],
+        x_zero_point: 0,
+        y_zero_point: 0,
+        clamp: [0, 255],
+    };
+    let grid = |size: usize, border: usize| Grid::new(size, size, border, 2).unwrap();
+    let new = |spec: ConvSpec, parameters: ConvParameters<'_>, grid: Grid| {
+        PackedConv::new(Kernel::Scalar, spec, &parameters, grid).map(|conv| conv.output_size())
+    };
+    assert_eq!(new(spec, parameters, grid(5, 1)), Ok([5, 5]));
+    let bounds = |result: Result<[usize; 2], ConvError>| matches!(result, Err(ConvError::Bounds { .. }));
+    let mismatch = |result: Result<[usize; 2], ConvError>| matches!(result, Err(ConvError::Mismatch { .. }));
+    assert!(bounds(new(spec, parameters, grid(5, 0))));
+    assert!(bounds(new(ConvSpec { pads: [0; 4], ..spec }, parameters, grid(2, 1))));
+    assert!(bounds(new(ConvSpec { strides: [0, 1], ..spec }, parameters, grid(5, 1))));
+    assert!(bounds(new(ConvSpec { strides: [2, 2], upsample: true, ..spec }, parameters, grid(5, 1))));
+    assert!(bounds(new(spec, ConvParameters { weight_zero_points: &[-129], ..parameters }, grid(5, 1))));
+    assert!(bounds(new(spec, ConvParameters { clamp: [9, 8], ..parameters }, grid(5, 1))));
+    assert!(mismatch(new(spec, ConvParameters { weights: &[0; 17], ..parameters }, grid(5, 1))));
+    assert!(mismatch(new(spec, ConvParameters { bias: &[0; 2], ..parameters }, grid(5, 1))));
+    let found = new(spec, ConvParameters { multipliers: &[f32::INFINITY], ..parameters }, grid(5, 1));
+    assert_eq!(found, Err(ConvError::Multiplier { channel: 0, found: f32::INFINITY }));
+    assert!(Grid::new(0, 1, 1, 1).is_err() && Grid::new(usize::MAX, 1, 1, 1).is_err());
+    assert!(InputView::new(grid(5, 1), 0..2, &vec![0; grid(5, 1).bytes() - 1]).is_err());
+    assert!(InputView::new(grid(5, 1), 1..3, &vec![0; grid(5, 1).bytes()]).is_err());
+}
+
+#[test]
+fn names_come_back() {
+    for kernel in Kernel::ALL {
+        assert_eq!(kernel.name().parse(), Ok(kernel));
+    }
+    assert!("mmx".parse::<Kernel>().is_err());
+    assert!(Kernel::best().is_available());
+}
