@@ -1,0 +1,99 @@
+//! What a frame allocates once the first one has run: nothing that depends on the model. What remains is tract's plan around
+//! our operator, a bounded number of small blocks.
+
+#![cfg(feature = "inference")]
+
+#[path = "support/quantized_onnx.rs"]
+mod quantized_onnx;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use quantized_onnx::{Conv, Graph};
+use unet_edge::inference::{Engine, EngineOptions, KernelChoice};
+use unet_shared::manifest::TensorEntry;
+use unet_shared::quantization::Quantization;
+
+/// tract's plan makes a few small lists for each run.
+const PLAN_ALLOCATIONS_MAX: usize = 16;
+const PLAN_BYTES_MAX: usize = 2048;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+#[allow(unsafe_code, reason = "an allocator is unsafe to implement; this one counts and hands on")]
+// SAFETY: every call goes to the system's allocator with the arguments that it came with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of this very function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn entry(name: &str, shape: [usize; 4]) -> TensorEntry {
+    TensorEntry { name: name.to_owned(), shape, quantization: Quantization { scale: 1.0, zero_point: 0 } }
+}
+
+fn conv(out: usize, channels: usize, side: usize) -> Conv {
+    Conv {
+        shape: [out, channels, side, side],
+        weights: (0..out * channels * side * side).map(|index| (index * 37 % 251) as u8 as i8).collect(),
+        weight_scales: vec![0.01; out],
+        bias: vec![5; out],
+        pads: [side / 2; 4],
+        x: (0.1, 0),
+        y: (0.2, 0),
+    }
+}
+
+/// Allocations and bytes of each of ten frames after the first.
+fn measure(model: &[u8], shape: [usize; 4], output: [usize; 4], threads: usize) -> (usize, usize) {
+    let options = EngineOptions { kernel: KernelChoice::Auto, threads };
+    let mut engine = Engine::from_onnx_with(model, &entry("x", shape), &entry("y", output), &options).unwrap();
+    assert_eq!(engine.name(), "integer");
+    let frame = vec![77; shape.iter().product()];
+    engine.run(&frame).unwrap();
+    let before = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    for _ in 0..10 {
+        engine.run(&frame).unwrap();
+    }
+    let after = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    ((after.0 - before.0) / 10, (after.1 - before.1) / 10)
+}
+
+// One test, as the counters are the process's.
+#[test]
+fn a_frame_allocates_the_same_few_small_blocks_for_any_model_and_threads() {
+    let (x, y) = ([1, 1, 4, 4], [1, 2, 4, 4]);
+    let smallest = Graph::new("x", x).conv("x", "y", &conv(2, 1, 1)).finish("y", y);
+    let (wide, logits) = ([1, 3, 64, 64], [1, 4, 64, 64]);
+    let net = Graph::new("x", wide)
+        .conv("x", "skip", &conv(24, 3, 3))
+        .max_pool("skip", "pooled")
+        .conv("pooled", "deep", &conv(96, 24, 3))
+        .depth_to_space("deep", "raised", "DCR")
+        .concat(["skip", "raised"], "joined")
+        .conv("joined", "head", &conv(16, 48, 3))
+        .max_pool("head", "half")
+        .resize("half", "grown", "asymmetric", "floor")
+        .conv("grown", "y", &conv(4, 16, 3))
+        .finish("y", logits);
+    let (count, bytes) = measure(&smallest, x, y, 1);
+    println!("tract's plan: {count} allocations, {bytes} bytes a frame");
+    assert!(count <= PLAN_ALLOCATIONS_MAX && bytes <= PLAN_BYTES_MAX, "{count} allocations, {bytes} bytes");
+    for threads in [1, 2, 4] {
+        assert_eq!(measure(&net, wide, logits, threads), (count, bytes), "{threads} threads");
+    }
+}
