@@ -30,6 +30,8 @@ struct Shared {
     /// Threads that are within the job; raised only while `job` is held and there is one.
     active: AtomicUsize,
     has_panicked: AtomicBool,
+    /// Threads that have begun to live, and so have made what the system makes for each.
+    started: AtomicUsize,
 }
 
 /// The threads; the caller's is one of them.
@@ -60,12 +62,16 @@ impl Threads {
             job: Mutex::new(None),
             active: AtomicUsize::new(0),
             has_panicked: AtomicBool::new(false),
+            started: AtomicUsize::new(0),
         });
         let workers = (1..count.min(THREADS_MAX)).map_while(|index| {
             let shared = shared.clone();
             std::thread::Builder::new().name(format!("rows-{index}")).spawn(move || shared.work()).ok()
         });
-        let workers = workers.collect();
+        let workers: Vec<_> = workers.collect();
+        while shared.started.load(Ordering::Acquire) < workers.len() {
+            std::thread::yield_now();
+        }
         Threads { shared, workers }
     }
 
@@ -182,6 +188,7 @@ impl Shared {
     }
 
     fn work(&self) {
+        self.started.fetch_add(1, Ordering::Release);
         let mut seen = 0;
         let mut looks = 0;
         loop {
