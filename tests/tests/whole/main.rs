@@ -3,6 +3,7 @@
 mod architecture;
 mod export_roundtrip;
 mod golden;
+mod integer_engine;
 mod interpreter_vs_tract;
 // The program of the proof makes its own system calls, so it is one for a single platform.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

@@ -25,10 +25,13 @@ struct Shared {
     ends: AtomicBool,
     /// Counts the jobs; a thread that has seen another number than this has work.
     generation: AtomicUsize,
+    /// The job that a thread may still begin.
     job: Mutex<Option<Job>>,
-    /// Threads that have not finished the job.
-    pending: AtomicUsize,
+    /// Threads that are within the job; raised only while `job` is held and there is one.
+    active: AtomicUsize,
     has_panicked: AtomicBool,
+    /// Threads that have begun to live, and so have made what the system makes for each.
+    started: AtomicUsize,
 }
 
 /// The threads; the caller's is one of them.
@@ -57,14 +60,18 @@ impl Threads {
             ends: AtomicBool::new(false),
             generation: AtomicUsize::new(0),
             job: Mutex::new(None),
-            pending: AtomicUsize::new(0),
+            active: AtomicUsize::new(0),
             has_panicked: AtomicBool::new(false),
+            started: AtomicUsize::new(0),
         });
         let workers = (1..count.min(THREADS_MAX)).map_while(|index| {
             let shared = shared.clone();
             std::thread::Builder::new().name(format!("rows-{index}")).spawn(move || shared.work()).ok()
         });
-        let workers = workers.collect();
+        let workers: Vec<_> = workers.collect();
+        while shared.started.load(Ordering::Acquire) < workers.len() {
+            std::thread::yield_now();
+        }
         Threads { shared, workers }
     }
 
@@ -137,52 +144,63 @@ impl Frame<'_> {
         });
     }
 
-    /// Calls `job` once on every thread, and comes back when all have returned from it.
+    /// Calls `job` here and on every thread that is awake before it is done here, and comes back when all have returned
+    /// from it. So a thread that the system holds up delays nothing that it has not begun.
     #[allow(unsafe_code, reason = "threads that outlive a frame cannot borrow from it in safe Rust")]
     fn run(&mut self, job: &(dyn Fn() + Sync)) {
         let shared = &self.threads.shared;
-        // SAFETY: only the lifetime changes. Workers call the job only between the stores below and their decrement of
-        // `pending`, and `Wait` keeps this function from returning or unwinding before `pending` is 0, so the borrow
-        // outlives every use. `job` is `Sync`, so that they may call it at once.
+        // SAFETY: only the lifetime changes. A worker takes the job only from `shared.job`, and is counted in `active`
+        // before it lets go of that lock. `Wait` first takes the job away under the same lock, so that no other begins
+        // it, and then keeps this function from returning or unwinding before `active` is 0: the borrow outlives every
+        // use. `job` is `Sync`, so that they may call it at once.
         let job = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), Job>(job) };
+        shared.has_panicked.store(false, Ordering::Relaxed);
         *lock(&shared.job) = Some(job);
-        shared.pending.store(self.threads.workers.len(), Ordering::Release);
         shared.generation.fetch_add(1, Ordering::Release);
         let wait = Wait(shared);
         job();
         drop(wait);
-        assert!(!shared.has_panicked.swap(false, Ordering::AcqRel), "a thread of the integer engine panicked");
+        assert!(!shared.has_panicked.load(Ordering::Acquire), "a thread of the integer engine panicked");
     }
 }
 
-/// Waits for all workers when it is dropped, whatever the reason.
+/// Takes the job back and waits for those within it when it is dropped, whatever the reason.
 struct Wait<'a>(&'a Shared);
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
+        *lock(&self.0.job) = None;
         let mut looks = 0;
-        while self.0.pending.load(Ordering::Acquire) != 0 {
+        while self.0.active.load(Ordering::Acquire) != 0 {
             pause(&mut looks);
         }
-        *lock(&self.0.job) = None;
     }
 }
 
 impl Shared {
+    /// The job, if it is still there to be begun; the caller counts as within it from then on.
+    fn begin(&self) -> Option<Job> {
+        let job = lock(&self.job);
+        if job.is_some() {
+            self.active.fetch_add(1, Ordering::Relaxed);
+        }
+        *job
+    }
+
     fn work(&self) {
+        self.started.fetch_add(1, Ordering::Release);
         let mut seen = 0;
         let mut looks = 0;
         loop {
             let generation = self.generation.load(Ordering::Acquire);
             if generation != seen {
                 (seen, looks) = (generation, 0);
-                let job = *lock(&self.job);
-                if let Some(job) = job
-                    && catch_unwind(AssertUnwindSafe(job)).is_err()
-                {
-                    self.has_panicked.store(true, Ordering::Release);
+                if let Some(job) = self.begin() {
+                    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                        self.has_panicked.store(true, Ordering::Release);
+                    }
+                    self.active.fetch_sub(1, Ordering::Release);
                 }
-                self.pending.fetch_sub(1, Ordering::Release);
             } else if self.ends.load(Ordering::Acquire) {
                 return;
             } else if self.has_frame.load(Ordering::Acquire) {
