@@ -101,7 +101,7 @@ pub(super) fn plan(program: &Program) -> Result<Layout, String> {
         let attempt = owner.clone();
         let mut channel = 0;
         for &part in &step.inputs {
-            if owner[part].is_none() && !(step.inputs.iter().filter(|&&other| other == part).count() > 1) {
+            if owner[part].is_none() && step.inputs.iter().filter(|&&other| other == part).count() <= 1 {
                 owner[part] = Some((step.output, channel));
             }
             channel += program.tensors[part].shape[0];
@@ -183,6 +183,7 @@ fn is_sound(program: &Program, owner: &[Option<(TensorId, usize)>], paddings: &[
 /// From the step that first writes a buffer to behind the one that last reads it. Step 0 reads the frame, step `i + 1` is
 /// the program's `i`, and the last one gives the answer.
 fn lifetimes(program: &Program, places: &[Place], buffers: usize) -> Vec<Range<usize>> {
+    #[expect(clippy::reversed_empty_ranges, reason = "empty until its first use widens it")]
     let mut lifetimes = vec![usize::MAX..0; buffers];
     let mut touch = |tensor: TensorId, at: usize| {
         let life: &mut Range<usize> = &mut lifetimes[places[tensor].buffer];
