@@ -87,6 +87,8 @@ impl Demo {
             base: 8,
             depth: 3,
             epochs: self.epochs,
+            // Few steps: a higher rate than a first try on real data gets.
+            learning_rate: 5e-3,
             flips: Flips { horizontal: true, vertical: true },
             ..TrainOptions::new(data.clone())
         };

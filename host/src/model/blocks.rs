@@ -1,6 +1,6 @@
 //! The parts that a U-Net is made of: convolution with batch norm and ReLU, and the two ways of upsampling.
 
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::activation::relu;
@@ -30,26 +30,31 @@ pub(crate) fn conv2d(
     let deviation = (2.0 / fan_in as f32).sqrt();
     let weights: Vec<f32> = (0..channels_out * fan_in).map(|_| rng.normal_f32() * deviation).collect();
     let weight = Param::from_data(TensorData::new(weights, [channels_out, channels_in, kernel, kernel]), device);
-    conv.weight = numbered(weight, rng);
-    conv.bias = conv.bias.map(|bias| numbered(bias, rng));
+    conv.weight = numbered(weight, number(rng, 0));
+    conv.bias = conv.bias.map(|bias| numbered(bias, number(rng, 1)));
     conv
 }
 
 /// A batch norm as it starts: scale 1, shift 0, running mean 0 and variance 1.
-fn batch_norm(channels: usize, rng: &mut Rng, device: &Device) -> BatchNorm {
+fn batch_norm(channels: usize, rng: &Rng, device: &Device) -> BatchNorm {
     let mut norm = BatchNormConfig::new(channels).init(device);
-    norm.gamma = numbered(norm.gamma, rng);
-    norm.beta = numbered(norm.beta, rng);
-    norm.running_mean = RunningState::with_id(rng.next_u64().into(), norm.running_mean.value());
-    norm.running_var = RunningState::with_id(rng.next_u64().into(), norm.running_var.value());
+    norm.gamma = numbered(norm.gamma, number(rng, 2));
+    norm.beta = numbered(norm.beta, number(rng, 3));
+    norm.running_mean = RunningState::with_id(number(rng, 4), norm.running_mean.value());
+    norm.running_var = RunningState::with_id(number(rng, 5), norm.running_var.value());
     norm
 }
 
-/// The parameter under a number from `rng`. burn draws its own at random and writes them to files, so that two runs to the
-/// same numbers would leave unlike files.
-fn numbered<const D: usize>(param: Param<Tensor<D>>, rng: &mut Rng) -> Param<Tensor<D>> {
+/// A number for parameter `kind` of the block whose weights were drawn last; draws nothing. burn numbers parameters at
+/// random and writes the numbers to files, so that two runs to the same weights would leave unlike files.
+fn number(rng: &Rng, kind: u64) -> ParamId {
+    Rng::from_parts(&[rng.clone().next_u64(), kind]).next_u64().into()
+}
+
+/// The parameter under another number.
+fn numbered<const D: usize>(param: Param<Tensor<D>>, number: ParamId) -> Param<Tensor<D>> {
     let (_, value, mapper) = param.consume();
-    Param::from_mapped_value(rng.next_u64().into(), value, mapper)
+    Param::from_mapped_value(number, value, mapper)
 }
 
 /// 3x3 convolution without bias, batch norm, ReLU. The size of the image stays.
