@@ -7,6 +7,7 @@ use unet_shared::manifest::Manifest;
 use unet_shared::quantization::{Quantization, multiplier, requantize};
 
 use super::*;
+use crate::error::Kind;
 use crate::package;
 use crate::quantized_onnx::{self, Conv, Graph};
 use crate::tiny_package;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType, type_proto};
+use unet_shared::label::CLASSES_MAX;
 
 use super::node::{Constants, Node, Reason};
 use super::program::{Activation, Convolution, End, Operator, Program, Step, TensorId};
@@ -43,7 +44,6 @@ pub(super) fn program(graph: &GraphProto, shape: [usize; 4], output: &str) -> Re
         steps: Vec::new(),
         by_name: HashMap::new(),
         enter: End::Bytes,
-        leave: End::Bytes,
         float_input: None,
         left: None,
     };
@@ -70,14 +70,7 @@ pub(super) fn program(graph: &GraphProto, shape: [usize; 4], output: &str) -> Re
     if reader.steps.is_empty() {
         return Err(whole("expected quantized operators, found none"));
     }
-    Ok(Program {
-        tensors: reader.tensors,
-        steps: reader.steps,
-        input: 0,
-        output: last,
-        enter: reader.enter,
-        leave: reader.leave,
-    })
+    Ok(Program { tensors: reader.tensors, steps: reader.steps, input: 0, output: last, enter: reader.enter })
 }
 
 /// The nodes that `output` depends on, in the file's order; `None` if two nodes make one tensor.
@@ -108,10 +101,9 @@ struct Reader<'a> {
     steps: Vec<Step>,
     by_name: HashMap<&'a str, TensorId>,
     enter: End,
-    leave: End,
     /// An f32 input that no `QuantizeLinear` has read yet.
     float_input: Option<(&'a str, [usize; 3])>,
-    /// The f32 tensor that a `DequantizeLinear` makes, and what it is made of.
+    /// What a `DequantizeLinear` or an `ArgMax` behind the logits makes, and the logits.
     left: Option<(&'a str, TensorId)>,
 }
 
@@ -149,6 +141,7 @@ impl<'a> Reader<'a> {
             "DepthToSpace" => self.depth_to_space(node),
             "QuantizeLinear" => self.quantize(node),
             "DequantizeLinear" => self.dequantize(node),
+            "ArgMax" => self.arg_max(node),
             _ => Err("expected an operator that the integer engine has".to_owned()),
         }
     }
@@ -319,13 +312,28 @@ impl<'a> Reader<'a> {
 
     fn dequantize(&mut self, node: Node<'a>) -> Result<(), Reason> {
         let x = self.tensor(node, 0)?;
-        let (scale, zero_point, signed) = self.quantization(node)?;
+        let (_, _, signed) = self.quantization(node)?;
         if signed != self.tensors[x].signed {
             return Err("zero point: expected the type of x".to_owned());
         }
-        // Whatever reads this f32 tensor is refused for it, so only the graph's output can be one.
+        // Whatever reads this f32 tensor is refused for it, but for an `ArgMax`, which finds the same classes before it.
         self.left = Some((&node.0.output[0], x));
-        self.leave = End::Floats { scale, zero_point };
+        Ok(())
+    }
+
+    fn arg_max(&mut self, node: Node<'a>) -> Result<(), Reason> {
+        if !matches!(node.integer("axis", 0), 1 | -3) {
+            return Err(format!("axis: expected 1, found {}", node.integer("axis", 0)));
+        }
+        node.require_integer("select_last_index", 0, 0)?;
+        let operand = node.operand(0)?;
+        let dequantized = self.left.filter(|(name, _)| *name == operand).map(|(_, tensor)| tensor);
+        let logits = dequantized.map_or_else(|| self.tensor(node, 0), Ok)?;
+        let classes = self.tensors[logits].shape[0];
+        if classes > CLASSES_MAX {
+            return Err(format!("expected at most {CLASSES_MAX} classes, found {classes}"));
+        }
+        self.left = Some((&node.0.output[0], logits));
         Ok(())
     }
 

@@ -259,7 +259,7 @@ mod tests {
 
     fn program(tensors: Vec<Activation>, steps: Vec<Step>) -> Program {
         let output = tensors.len() - 1;
-        Program { tensors, steps, input: 0, output, enter: End::Bytes, leave: End::Bytes }
+        Program { tensors, steps, input: 0, output, enter: End::Bytes }
     }
 
     /// Frame, skip, pooled, grown, joined, answer.

@@ -30,7 +30,7 @@ pub(super) struct Target<'a> {
 
 impl Source<'_> {
     /// The pixels of a row without its border, from its first pixel's channel 0 on.
-    fn row(&self, y: usize) -> &[u8] {
+    pub(super) fn row(&self, y: usize) -> &[u8] {
         let start = (self.grid.border() + y) * self.grid.row_stride() + self.grid.border() * self.grid.pixel_stride();
         &self.bytes[start..start + self.grid.width() * self.grid.pixel_stride()]
     }
@@ -180,46 +180,27 @@ pub(super) fn enter<T: Copy>(frame: &[T], mut target: Target<'_>, read: impl Fn(
     });
 }
 
-/// Whole channels of the caller's answer, NCHW.
-pub(super) struct Planes<'a, T> {
-    channels: Range<usize>,
+/// Channels of the caller's answer, NCHW.
+pub(super) struct Planes<'a> {
     plane: usize,
-    values: &'a mut [T],
+    values: &'a mut [u8],
 }
 
-impl<'a, T> Planes<'a, T> {
+impl<'a> Planes<'a> {
     /// All of `channels` planes.
-    pub(super) fn new(channels: usize, values: &'a mut [T]) -> Self {
-        Planes { channels: 0..channels, plane: values.len() / channels.max(1), values }
+    pub(super) fn new(channels: usize, values: &'a mut [u8]) -> Self {
+        Planes { plane: values.len() / channels.max(1), values }
     }
 }
 
-impl<T: Send> Rows for Planes<'_, T> {
-    const ROWS_MIN: usize = 1;
-
-    fn rows(&self) -> Range<usize> {
-        self.channels.clone()
-    }
-
-    fn split(self, row: usize) -> (Self, Self) {
-        let (above, below) = self.values.split_at_mut((row - self.channels.start) * self.plane);
-        let (start, end) = (self.channels.start, self.channels.end);
-        (
-            Planes { channels: start..row, plane: self.plane, values: above },
-            Planes { channels: row..end, plane: self.plane, values: below },
-        )
-    }
-}
-
-/// To NCHW of the caller, each byte through `table`.
-pub(super) fn leave<T: Copy>(source: &Source<'_>, target: Planes<'_, T>, table: &[T; 256]) {
+/// To NCHW of the caller, each byte through `give`.
+pub(super) fn leave(source: &Source<'_>, target: Planes<'_>, give: impl Fn(u8) -> u8) {
     let width = source.grid.width();
     let planes = target.values.chunks_exact_mut(target.plane.max(1));
-    for (channel, plane) in target.channels.zip(planes) {
-        let channel = source.channels.start + channel;
+    for (channel, plane) in source.channels.clone().zip(planes) {
         for (y, row) in plane.chunks_exact_mut(width).enumerate() {
             for (out, pixel) in row.iter_mut().zip(source.row(y).chunks_exact(source.grid.pixel_stride())) {
-                *out = table[usize::from(pixel[channel])];
+                *out = give(pixel[channel]);
             }
         }
     }
@@ -305,8 +286,8 @@ mod tests {
         let mut bytes = vec![0; grid.bytes()];
         enter(&frame, Target::new(grid, 1..3, &mut bytes), |value| value ^ 0x80);
         let mut answer = vec![0; 30];
-        let table: [u8; 256] = std::array::from_fn(|value| value as u8 ^ 0x80);
-        leave(&Source { grid, channels: 1..3, bytes: &bytes }, Planes::new(2, &mut answer), &table);
+        let source = Source { grid, channels: 1..3, bytes: &bytes };
+        leave(&source, Planes::new(2, &mut answer), |value| value ^ 0x80);
         assert_eq!(answer, frame);
     }
 }

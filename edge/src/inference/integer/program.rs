@@ -83,12 +83,12 @@ pub(super) struct Step {
     pub output: TensorId,
 }
 
-/// What lies between the caller's numbers and an end of the chain.
+/// What lies between the caller's numbers and the chain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum End {
     /// The caller has the very integers.
     Bytes,
-    /// The caller has f32: `QuantizeLinear` at the input, `DequantizeLinear` at the output.
+    /// The caller has f32: `QuantizeLinear` reads the graph's input.
     Floats {
         /// Its scale, finite and above zero.
         scale: f32,
@@ -106,12 +106,10 @@ pub(super) struct Program {
     pub steps: Vec<Step>,
     /// The tensor that a frame fills.
     pub input: TensorId,
-    /// The tensor that is the answer.
+    /// The quantized logits, whatever `DequantizeLinear` or `ArgMax` the graph has behind them: the largest is the same.
     pub output: TensorId,
     /// How a frame comes in.
     pub enter: End,
-    /// How the answer goes out.
-    pub leave: End,
 }
 
 impl Program {
