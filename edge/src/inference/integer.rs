@@ -25,6 +25,7 @@ mod layout;
 mod moves;
 mod node;
 mod program;
+mod scratch;
 mod threads;
 
 pub(super) use threads::THREADS_MAX;
@@ -170,7 +171,7 @@ impl Backend for Integer {
             kernel: self.kernel(),
             threads: self.threads,
             nodes: nodes.collect(),
-            arena_bytes: Some(self.prepared.arena_bytes()),
+            arena_bytes: Some(self.prepared.arena_bytes() + self.executor().scratch_bytes()),
             weight_bytes: Some(self.prepared.weight_bytes()),
             left_to_tract: None,
         }

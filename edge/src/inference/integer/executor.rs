@@ -11,6 +11,7 @@ use super::classes::{HeadRows, MaskRows, classes};
 use super::layout::{Layout, conv_spec, plan};
 use super::moves::{self, Planes, Source, Target};
 use super::program::{End, Operator, Program, TensorId};
+use super::scratch::Scratch;
 use super::threads::Threads;
 
 /// A program whose buffers are planned and whose weights are packed.
@@ -143,6 +144,7 @@ fn operand(program: &Program, layout: &Layout, tensor: TensorId) -> Operand {
 /// What one user of a [`Prepared`] program owns.
 pub(super) struct Executor {
     arena: Vec<u8>,
+    scratch: Scratch,
     threads: Threads,
     /// What the last frame took: to enter, each stage, the classes where they are a pass of their own.
     times: Vec<Duration>,
@@ -157,13 +159,16 @@ impl Executor {
         let mut arena = Vec::new();
         arena.try_reserve_exact(prepared.arena_bytes())?;
         arena.resize(prepared.arena_bytes(), 0);
+        let threads = Threads::new(threads);
+        let length = prepared.convolutions().map(|(_, conv)| conv.scratch()).max().unwrap_or(0);
+        let scratch = Scratch::new(threads.count(), length)?;
         let times = vec![Duration::ZERO; prepared.stages.len() + 2];
-        Ok(Executor { arena, threads: Threads::new(threads), times })
+        Ok(Executor { arena, scratch, threads, times })
     }
 
     /// Computes one frame, of the type and the size of the program's input; `mask` is of the output's size.
     pub(super) fn run(&mut self, prepared: &Prepared, frame: Frame<'_>, mask: &mut [u8]) {
-        let Executor { arena, threads, times } = self;
+        let Executor { arena, scratch, threads, times } = self;
         let (program, layout) = (&prepared.program, &prepared.layout);
         let mut threads = threads.frame();
         let mut since = Instant::now();
@@ -215,10 +220,11 @@ impl Executor {
                 };
                 match mask.take_if(|_| prepared.has_head && index + 1 == prepared.stages.len()) {
                     Some(mask) => threads.for_rows(HeadRows { logits: output, mask }, |mut rows| {
-                        conv.run(&input, &mut rows.logits);
+                        scratch.lend(|scratch| conv.run(&input, &mut rows.logits, scratch));
                         rows.classes();
                     }),
-                    None => threads.for_rows(output, |mut rows| conv.run(&input, &mut rows)),
+                    None => threads
+                        .for_rows(output, |mut rows| scratch.lend(|scratch| conv.run(&input, &mut rows, scratch))),
                 }
                 lap();
                 continue;
@@ -239,6 +245,11 @@ impl Executor {
             threads.for_rows(mask, |rows| classes(&logits, rows));
             lap();
         }
+    }
+
+    /// Bytes of what threads compute in beside the arena.
+    pub(super) fn scratch_bytes(&self) -> usize {
+        self.scratch.bytes()
     }
 
     /// The last frame's logits, K, H, W; those of a signed output by their bits.
