@@ -74,9 +74,25 @@ pub(super) fn classes(logits: &Source<'_>, mask: MaskRows<'_>) {
 fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
     // Few classes in pixels of nothing else are the usual case; known numbers become vector instructions.
     match (stride, channels) {
-        (2, 2) => close::<2>(pixels, out),
-        (3, 3) => close::<3>(pixels, out),
-        (4, 4) => close::<4>(pixels, out),
+        (2, 2) => {
+            for (pixel, out) in pixels.as_chunks::<2>().0.iter().zip(out) {
+                *out = u8::from(pixel[1] > pixel[0]);
+            }
+        }
+        (3, 3) => {
+            for (&[a, b, c], out) in pixels.as_chunks().0.iter().zip(out) {
+                let best = if b > a { 1 } else { 0 };
+                *out = if c > a.max(b) { 2 } else { best };
+            }
+        }
+        (4, 4) => {
+            for (&pixel, out) in pixels.as_chunks().0.iter().zip(out) {
+                let pixel = u32::from_le_bytes(pixel);
+                // Each logit with what is left to the last class behind it: of equal ones the lowest class is the largest.
+                let key = |class: u32| ((pixel >> (8 * class) & 0xff) << 2 | (3 - class)) as i32;
+                *out = 3 - (key(0).max(key(1)).max(key(2).max(key(3))) & 3) as u8;
+            }
+        }
         _ => {
             for (pixel, out) in pixels.chunks(stride).zip(out) {
                 let (mut class, mut best) = (0, pixel[0]);
@@ -88,18 +104,6 @@ fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
                 *out = class;
             }
         }
-    }
-}
-
-fn close<const K: usize>(pixels: &[u8], out: &mut [u8]) {
-    for (pixel, out) in pixels.as_chunks::<K>().0.iter().zip(out) {
-        let (mut class, mut best) = (0, pixel[0]);
-        for id in 1..K {
-            let wins = pixel[id] > best;
-            class = if wins { id as u8 } else { class };
-            best = best.max(pixel[id]);
-        }
-        *out = class;
     }
 }
 

@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use unet_shared::quantization::Quantization;
+
 use super::super::kernel::{ConvParameters, InputView, Kernel, OutputView, PackedConv};
 use super::super::model::Frame;
 use super::super::{Part, PartTime};
@@ -191,13 +193,16 @@ impl Executor {
         let input = prepared.target(&operand(program, layout, program.input), arena);
         match (frame, program.enter) {
             (Frame::Floats(values), End::Floats { scale, zero_point }) => {
+                let quantization = Quantization { scale, zero_point: i32::from(zero_point) };
                 threads.for_rows(input, |rows| {
-                    moves::enter(values, rows, |value| moves::quantize(value, scale, zero_point))
+                    moves::enter(values, rows, |values, out| moves::quantize(values, out, quantization));
                 });
             }
-            (Frame::Bytes(values), _) => {
-                threads.for_rows(input, |rows| moves::enter(values, rows, |value| value ^ flip));
-            }
+            (Frame::Bytes(values), _) => threads.for_rows(input, |rows| {
+                moves::enter(values, rows, |values, out| {
+                    out.iter_mut().zip(values).for_each(|(out, value)| *out = value ^ flip);
+                });
+            }),
             (Frame::Floats(_), End::Bytes) => unreachable!("the caller gives what the program takes"),
         }
         lap();

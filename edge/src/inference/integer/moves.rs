@@ -160,20 +160,24 @@ pub(super) fn depth_to_space(source: &Source<'_>, mut target: Target<'_>) {
     });
 }
 
-/// From NCHW of the caller, each value through `read`.
-pub(super) fn enter<T: Copy>(frame: &[T], mut target: Target<'_>, read: impl Fn(T) -> u8) {
+/// From NCHW of the caller; `read` turns a run of values into as many bytes.
+pub(super) fn enter<T: Copy>(frame: &[T], mut target: Target<'_>, read: impl Fn(&[T], &mut [u8])) {
+    const RUN: usize = 64;
     let (height, width) = (target.grid.height(), target.grid.width());
     target.for_each_row(|y, row, stride, channels| {
         for (plane, channel) in channels.enumerate() {
             let start = (plane * height + y) * width;
             let values = &frame[start..start + width];
             if stride == 1 {
-                for (out, &value) in row.iter_mut().zip(values) {
-                    *out = read(value);
-                }
-            } else {
-                for (out, &value) in row.chunks_exact_mut(stride).zip(values) {
-                    out[channel] = read(value);
+                read(values, row);
+                continue;
+            }
+            for (values, pixels) in values.chunks(RUN).zip(row.chunks_mut(RUN * stride)) {
+                let mut bytes = [0; RUN];
+                let bytes = &mut bytes[..values.len()];
+                read(values, bytes);
+                for (out, &byte) in pixels.chunks_exact_mut(stride).zip(&*bytes) {
+                    out[channel] = byte;
                 }
             }
         }
@@ -206,9 +210,20 @@ pub(super) fn leave(source: &Source<'_>, target: Planes<'_>, give: impl Fn(u8) -
     }
 }
 
-/// `saturate(round_half_even(value / scale) + zero_point)` of the unsigned tensor.
-pub(super) fn quantize(value: f32, scale: f32, zero_point: u8) -> u8 {
-    Quantization { scale, zero_point: i32::from(zero_point) }.quantize_u8(value)
+/// [`Quantization::quantize_u8`] of each value, in a form that becomes vector instructions.
+pub(super) fn quantize(values: &[f32], out: &mut [u8], quantization: Quantization) {
+    /// 1.5 * 2^23: added to a value of a few thousand at most, it leaves no fraction bits, and IEEE's addition rounds half to
+    /// even; the integer then stands in the lowest bits.
+    const MAGIC: f32 = 12_582_912.0;
+    /// Beyond any distance between two bytes.
+    const FAR: f32 = 512.0;
+    let Quantization { scale, zero_point } = quantization;
+    for (out, &value) in out.iter_mut().zip(values) {
+        let steps = value / scale;
+        let steps = if steps.is_nan() { 0.0 } else { steps.clamp(-FAR, FAR) };
+        let rounded = (steps + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32;
+        *out = (rounded + zero_point).clamp(0, 255) as u8;
+    }
 }
 
 #[cfg(test)]
@@ -280,11 +295,40 @@ mod tests {
     }
 
     #[test]
+    fn floats_become_the_bytes_of_the_specification() {
+        for (scale, zero_point) in [(1.0, 0), (0.5, 128), (0.003_921_569, 3), (1e-30, 255), (1e30, 7)] {
+            let quantization = Quantization { scale, zero_point };
+            let steps = (-3000..3000).map(|step| step as f32 * 0.25 * scale);
+            let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.0, -0.0, f32::MIN_POSITIVE];
+            let values: Vec<f32> = steps.chain(odd).collect();
+            let mut found = vec![0; values.len()];
+            quantize(&values, &mut found, quantization);
+            let expected: Vec<u8> = values.iter().map(|&value| quantization.quantize_u8(value)).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    fn flipped(values: &[u8], out: &mut [u8]) {
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = value ^ 0x80);
+    }
+
+    #[test]
+    fn channels_enter_side_by_side() {
+        let (grid, width) = (Grid::new(2, 130, 1, 3).unwrap(), 130);
+        let frame: Vec<u8> = (0..3 * 2 * width).map(|index| (index * 7 % 251) as u8).collect();
+        let mut bytes = vec![0; grid.bytes()];
+        enter(&frame, Target::new(grid, 0..3, &mut bytes), |values, out| out.copy_from_slice(values));
+        for (channel, y, x) in [(0, 0, 0), (1, 1, 63), (2, 1, 64), (0, 0, 129), (2, 0, 128)] {
+            assert_eq!(at(&grid, &bytes, y, x, channel), frame[(channel * 2 + y) * width + x]);
+        }
+    }
+
+    #[test]
     fn what_enters_leaves_again() {
         let grid = Grid::new(3, 5, 1, 4).unwrap();
         let frame: Vec<u8> = (0..30).collect();
         let mut bytes = vec![0; grid.bytes()];
-        enter(&frame, Target::new(grid, 1..3, &mut bytes), |value| value ^ 0x80);
+        enter(&frame, Target::new(grid, 1..3, &mut bytes), flipped);
         let mut answer = vec![0; 30];
         let source = Source { grid, channels: 1..3, bytes: &bytes };
         leave(&source, Planes::new(2, &mut answer), |value| value ^ 0x80);
