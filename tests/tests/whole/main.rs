@@ -9,6 +9,7 @@ mod interpreter_vs_tract;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod no_std;
 mod preprocess_agreement;
+mod qdq_form;
 mod quantization_parity;
 mod repository;
 mod shipped_models;

@@ -49,6 +49,7 @@ enum Action {
     Upsample,
     Copy,
     DepthToSpace,
+    Requantize(Box<[u8; 256]>),
 }
 
 impl Prepared {
@@ -70,13 +71,14 @@ impl Prepared {
                         multipliers: &conv.multipliers,
                         x_zero_point: conv.x_zero_point,
                         y_zero_point: conv.y_zero_point,
-                        clamp: [0, 255],
+                        clamp: [conv.least, 255],
                     };
                     let grid = layout.buffers[source.buffer].grid;
                     let packed = PackedConv::new(kernel, conv_spec(conv), &parameters, grid)
                         .map_err(|error| format!("node {}: {error}", step.node))?;
                     push(source, target, Action::Conv(Box::new(packed)));
                 }
+                Operator::Requantize(table) => push(source, target, Action::Requantize(table.clone())),
                 Operator::MaxPool => push(source, target, Action::MaxPool),
                 Operator::Upsample => push(source, target, Action::Upsample),
                 Operator::DepthToSpace => push(source, target, Action::DepthToSpace),
@@ -242,6 +244,7 @@ impl Executor {
                 Action::Upsample => threads.for_rows(target, |rows| moves::upsample(&source, rows)),
                 Action::Copy => threads.for_rows(target, |rows| moves::copy(&source, rows)),
                 Action::DepthToSpace => threads.for_rows(target, |rows| moves::depth_to_space(&source, rows)),
+                Action::Requantize(table) => threads.for_rows(target, |rows| moves::map(&source, rows, table)),
             }
             lap();
         }

@@ -247,6 +247,7 @@ mod tests {
             multipliers: Vec::new(),
             x_zero_point,
             y_zero_point: 0,
+            least: 0,
             pads,
             strides: [1, 1],
             upsample: false,

@@ -147,6 +147,17 @@ pub(super) fn copy(source: &Source<'_>, mut target: Target<'_>) {
     });
 }
 
+/// The same pixels, each byte through `table`.
+pub(super) fn map(source: &Source<'_>, mut target: Target<'_>, table: &[u8; 256]) {
+    target.for_each_row(|y, row, stride, channels| {
+        for (out, pixel) in row.chunks_exact_mut(stride).zip(source.pixels(y)) {
+            for (out, &byte) in out[channels.clone()].iter_mut().zip(pixel) {
+                *out = table[usize::from(byte)];
+            }
+        }
+    });
+}
+
 /// Quarters of a pixel's channels become its 2x2, in ONNX's mode DCR.
 pub(super) fn depth_to_space(source: &Source<'_>, mut target: Target<'_>) {
     target.for_each_row(|y, row, stride, channels| {
@@ -283,6 +294,18 @@ mod tests {
         // Row 3 and column 4 are the lower left quarter, channels 4 and 5, of pixel (1, 2).
         assert_eq!([5, 6].map(|c| at(&to, &out, 3, 4, c)), [124, 125]);
         assert_eq!(at(&to, &out, 3, 4, 4), 124);
+    }
+
+    #[test]
+    fn a_table_maps_the_channels_of_a_view_and_nothing_else() {
+        let (from, to) = (Grid::new(2, 3, 1, 5).unwrap(), Grid::new(2, 3, 0, 4).unwrap());
+        let bytes = buffer(from, |y, x, c| (y * 100 + x * 10 + c) as u8);
+        let mut out = vec![0xdd; to.bytes()];
+        let table: [u8; 256] = std::array::from_fn(|byte| 255 - byte as u8);
+        map(&Source { grid: from, channels: 2..4, bytes: &bytes }, Target::new(to, 1..3, &mut out), &table);
+        // Channels 2 and 3 of pixel (1, 2) are 122 and 123.
+        assert_eq!([0, 1, 2, 3].map(|c| at(&to, &out, 1, 2, c)), [0xdd, 133, 132, 0xdd]);
+        assert_eq!([0, 1, 2, 3].map(|c| at(&to, &out, 0, 0, c)), [0xdd, 253, 252, 0xdd]);
     }
 
     #[test]

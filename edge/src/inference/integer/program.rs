@@ -34,6 +34,8 @@ pub(super) struct Convolution {
     pub x_zero_point: u8,
     /// Zero point of the output.
     pub y_zero_point: u8,
+    /// The least output: 0, or the zero point where a ReLU follows.
+    pub least: u8,
     /// Top, left, bottom, right.
     pub pads: [usize; 4],
     /// Down, right.
@@ -47,6 +49,8 @@ pub(super) struct Convolution {
 pub(super) enum Operator {
     /// A convolution with its requantization; ReLU is in its clamping.
     Conv(Box<Convolution>),
+    /// Each byte through a table: to another scale or zero point.
+    Requantize(Box<[u8; 256]>),
     /// Maximum over 2x2 with stride 2; an odd last row or column is left out.
     MaxPool,
     /// Each pixel becomes 2x2 equal ones.
@@ -58,10 +62,11 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    /// The operator's name in ONNX.
+    /// The operator's name in ONNX; two where it takes two.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Operator::Conv(_) => "QLinearConv",
+            Operator::Requantize(_) => "DequantizeLinear, QuantizeLinear",
             Operator::MaxPool => "MaxPool",
             Operator::Upsample => "Resize",
             Operator::Concat => "Concat",
