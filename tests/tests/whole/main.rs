@@ -2,6 +2,7 @@
 
 mod architecture;
 mod export_roundtrip;
+mod folded_upsampling;
 mod golden;
 mod integer_engine;
 mod interpreter_vs_tract;
