@@ -12,7 +12,7 @@ use unet_edge::machine;
 use unet_edge::package::Package;
 use unet_shared::record::Timing;
 
-use super::{EngineArguments, Failure, Size, chain, print, print_json};
+use super::{EngineArguments, Failure, Size, chain, print};
 
 /// Frames that a file without golden vectors is measured on; any more would only wash the cache.
 const DRAWN_FRAMES: u32 = 4;
@@ -88,7 +88,7 @@ impl Bench {
             if self.profile {
                 document["nodes"] = nodes.iter().map(Row::json).collect();
             }
-            return print_json(&document);
+            return print(&format!("{document}\n"));
         }
         let timing = Timing::of(measured.frame_ms.iter().copied());
         let memory = measured.peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{kib} KiB"));

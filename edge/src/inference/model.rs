@@ -199,3 +199,6 @@ impl fmt::Debug for Model {
         write!(formatter, "Model({}, {input} to {output})", self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

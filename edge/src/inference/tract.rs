@@ -317,6 +317,9 @@ fn check_made(graph: &GraphProto, output: &str) -> Result<(), Fault> {
 fn find_input(name: &str, proto: &ModelProto, size: Option<[usize; 2]>) -> Result<Port, InferenceError> {
     let fault = |expected: &str, found: String| Fault::new("an input", expected, found).ends(name);
     let graph = check_graph(proto).map_err(|fault| fault.ends(name))?;
+    for output in &graph.output {
+        check_made(graph, &output.name).map_err(|fault| fault.ends(name))?;
+    }
     let inputs = inputs(graph);
     let &[value] = inputs.as_slice() else { return Err(fault("alone", inputs.len().to_string())) };
     let Some(type_proto::Value::TensorType(tensor)) = value.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
@@ -352,7 +355,6 @@ fn find_input(name: &str, proto: &ModelProto, size: Option<[usize; 2]>) -> Resul
 fn find_output(name: &str, graph: &GraphProto, typed: &TypedModel) -> Result<Port, InferenceError> {
     let fault = |expected: &str, found: String| Fault::new("an output", expected, found).ends(name);
     let [value] = graph.output.as_slice() else { return Err(fault("alone", graph.output.len().to_string())) };
-    check_made(graph, &value.name).map_err(|fault| fault.ends(name))?;
     let fact = typed.output_fact(0).map_err(|error| fault("that has a type", error.to_string()))?;
     let element = match fact.datum_type.unquantized() {
         DatumType::U8 => Element::U8,

@@ -47,7 +47,51 @@ fn a_kernel_is_chosen_by_flag_or_environment() {
     assert_eq!(kernel_of(&["--kernel", "scalar", "--threads", "3"], None), "\"scalar\"");
     assert_eq!(kernel_of(&[], Some("tract")), "\"tract\"");
     assert_eq!(kernel_of(&["--kernel", "scalar"], Some("tract")), "\"scalar\"");
-    let said = kernel_of(&[], Some("neon"));
-    assert!(said.contains("Some(2)") && said.contains("UNET_EDGE_KERNEL") && said.contains("found neon"), "{said}");
+    let said = kernel_of(&[], Some("mmx"));
+    assert!(said.contains("Some(2)") && said.contains("UNET_EDGE_KERNEL") && said.contains("found mmx"), "{said}");
     assert!(kernel_of(&["--threads", "0"], None).contains("Some(2)"));
+}
+
+#[test]
+fn a_profile_names_each_node_and_the_peak_of_the_core() {
+    let fixture = Fixture::new();
+    let flags = ["bench", "@", "--frames", "2", "--profile", "--peak", "--json"];
+    let output = unet_edge(&flags, &[&fixture.package()]);
+    check_exit(&output, 0);
+    // One line, for programs that read the last one.
+    assert_eq!(stdout(&output).lines().count(), 1);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let nodes = document["nodes"].as_array().unwrap();
+    assert_eq!(nodes[0]["name"], "(input)");
+    let of_convolutions = nodes.iter().filter(|node| node["operator"] == "QLinearConv");
+    assert!(of_convolutions.clone().count() > 0);
+    for node in of_convolutions {
+        assert!(node["multiplications_per_second"].as_f64().unwrap() > 0.0, "{node}");
+    }
+    let shares: f64 = nodes.iter().map(|node| node["share"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-9, "{shares}");
+    if unet_edge::inference::kernel::Kernel::best().peak().is_some() {
+        assert!(document["peak_multiplications_per_second"].as_f64().unwrap() > 1e8);
+    }
+    let text = stdout(&unet_edge(&["bench", "@", "--frames", "2", "--profile"], &[&fixture.package()]));
+    assert!(text.lines().count() > nodes.len(), "{text}");
+    let text = stdout(&unet_edge(&["bench", "@", "--profile", "--kernel", "tract"], &[&fixture.package()]));
+    assert!(text.contains("tract runs the graph"), "{text}");
+}
+
+#[test]
+fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
+    let fixture = Fixture::new();
+    let model = fixture.path("tiny.onnx");
+    std::fs::write(&model, crate::tiny_package::model()).unwrap();
+    let output = unet_edge(&["bench", "@", "--frames", "1", "--json"], &[&model]);
+    check_exit(&output, 0);
+    let output = unet_edge(&["bench", "@", "--frames", "1", "--size", "48x32"], &[&model]);
+    check_exit(&output, 0);
+    let output = unet_edge(&["bench", "@", "--frames", "1", "--size", "48x32"], &[&fixture.package()]);
+    check_exit(&output, 0);
+    check_failure(&unet_edge(&["bench", "@", "--size", "48"], &[&model]), 2, &["48", "WxH"]);
+    std::fs::write(&model, b"no model").unwrap();
+    check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx"]);
+    check_failure(&unet_edge(&["bench", "@"], &[&fixture.path("absent.onnx")]), 2, &["absent.onnx"]);
 }
