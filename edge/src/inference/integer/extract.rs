@@ -126,6 +126,8 @@ enum Value<'a> {
     Classes(TensorId),
     /// f32 that this `DequantizeLinear` makes of a constant.
     Constant(Node<'a>),
+    /// One of those with one reader, which has read it.
+    Taken,
 }
 
 /// Dequantized activations one after the other.
@@ -185,6 +187,16 @@ impl<'a> Reader<'a> {
         match self.activation(node, index)? {
             Operand { tensor, real: Some(real) } => Ok((tensor, real)),
             _ => Err(format!("operand {}: expected f32, found 8 bits", node.operand(index)?)),
+        }
+    }
+
+    /// What a tensor is, and no more afterwards unless it is an activation: a second reader of sums would have all of them
+    /// computed again.
+    fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let value = self.values.get_mut(name)?;
+        match value {
+            Value::Activation(operand) => Some(Value::Activation(*operand)),
+            value => Some(std::mem::replace(value, Value::Taken)),
         }
     }
 

@@ -28,10 +28,8 @@ impl<'a> Reader<'a> {
     pub(super) fn quantize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         let operand = node.operand(0)?;
         let (to, signed) = self.quantization(node, false)?;
-        // What is taken away here has one reader; a second would compute all of it again.
-        let tensor = match self.values.remove(operand) {
+        let tensor = match self.take(operand) {
             Some(Value::Activation(Operand { tensor, real: Some(from) })) => {
-                self.values.insert(operand, Value::Activation(Operand { tensor, real: Some(from) }));
                 self.requantized(node, tensor, from, to, signed)
             }
             Some(Value::Frame(shape)) => {
@@ -71,7 +69,7 @@ impl<'a> Reader<'a> {
     /// Becomes the convolution's clamping.
     pub(super) fn relu(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         let operand = node.operand(0)?;
-        match self.values.remove(operand) {
+        match self.take(operand) {
             Some(Value::Sums(mut sums)) => {
                 sums.relu = true;
                 Ok(Value::Sums(sums))

@@ -381,6 +381,10 @@ fn a_node_that_makes_a_constant_or_the_input_anew_is_refused() {
             &format!("node y.linear.node (Conv): output {name}: expected a name of its own"),
         );
     }
+    // An f32 input that has been read counts as well.
+    let again = Graph::new_as("x", X, DataType::Float).quantize("x", "a", (0.1, 0)).dequantize("a", "x", (0.1, 0));
+    let again = read(&again.quantize("x", "y", (0.1, 0)).finish("y", X));
+    assert_eq!(refusal(&again, X), "node x.node (DequantizeLinear): output x: expected a name of its own");
 }
 
 #[test]
