@@ -31,13 +31,25 @@ mod avx2;
 mod avx512_vnni;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod by_element;
 #[cfg(target_arch = "x86_64")]
 mod eight_lanes;
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_arch = "aarch64")]
+mod four_lanes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
+#[cfg(target_arch = "aarch64")]
+mod neon_i8mm;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod packed;
 mod scalar;
 #[cfg(test)]
 mod tests;
+#[cfg(any(target_arch = "aarch64", all(target_arch = "x86_64", test)))]
+mod windows;
 
 /// Bytes that a buffer has to have behind its last pixel, for vector loads.
 pub const SLACK: usize = 64;
@@ -53,11 +65,25 @@ pub enum Kernel {
     AvxVnni,
     /// `vpdpbusd` on 512 bits.
     Avx512Vnni,
+    /// `smull` and `smlal` of eight bits, whose 16-bit sums are proved at load to hold: every 64-bit ARM core.
+    Neon,
+    /// `sdot`: Cortex-A76 and later.
+    NeonDot,
+    /// `sudot`: cores with 8-bit matrix multiplication.
+    NeonI8mm,
 }
 
 impl Kernel {
-    /// All, from the slowest to the fastest.
-    pub const ALL: [Kernel; 4] = [Kernel::Scalar, Kernel::Avx2, Kernel::AvxVnni, Kernel::Avx512Vnni];
+    /// All, on each core from the slowest to the fastest.
+    pub const ALL: [Kernel; 7] = [
+        Kernel::Scalar,
+        Kernel::Avx2,
+        Kernel::AvxVnni,
+        Kernel::Avx512Vnni,
+        Kernel::Neon,
+        Kernel::NeonDot,
+        Kernel::NeonI8mm,
+    ];
 
     /// The name on the command line and in records.
     pub fn name(self) -> &'static str {
@@ -66,6 +92,9 @@ impl Kernel {
             Kernel::Avx2 => "avx2",
             Kernel::AvxVnni => "avx-vnni",
             Kernel::Avx512Vnni => "avx512-vnni",
+            Kernel::Neon => "neon",
+            Kernel::NeonDot => "neon-dot",
+            Kernel::NeonI8mm => "neon-i8mm",
         }
     }
 
@@ -79,19 +108,34 @@ impl Kernel {
             Kernel::AvxVnni => avx_vnni::is_available(),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => avx512_vnni::is_available(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx2 | Kernel::AvxVnni | Kernel::Avx512Vnni => false,
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => neon::is_available(),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonDot => neon_dot::is_available(),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonI8mm => neon_i8mm::is_available(),
+            // Those of other architectures.
+            _ => false,
         }
     }
 
-    /// What its file gives; `None` for the scalar one.
-    #[cfg(target_arch = "x86_64")]
+    /// What its file gives; `None` for the scalar one and those of other architectures.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     fn instructions(self) -> Option<&'static packed::Instructions> {
         match self {
-            Kernel::Scalar => None,
+            #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => Some(&avx2::INSTRUCTIONS),
+            #[cfg(target_arch = "x86_64")]
             Kernel::AvxVnni => Some(&avx_vnni::INSTRUCTIONS),
+            #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => Some(&avx512_vnni::INSTRUCTIONS),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => Some(&neon::INSTRUCTIONS),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonDot => Some(&neon_dot::INSTRUCTIONS),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonI8mm => Some(&neon_i8mm::INSTRUCTIONS),
+            _ => None,
         }
     }
 
@@ -109,7 +153,7 @@ impl fmt::Display for Kernel {
 
 /// A name that is none of a [`Kernel`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("kernel: expected scalar, avx2, avx-vnni or avx512-vnni, found {found}")]
+#[error("kernel: expected scalar, avx2, avx-vnni, avx512-vnni, neon, neon-dot or neon-i8mm, found {found}")]
 pub struct UnknownKernel {
     /// The name given.
     pub found: String,
@@ -404,12 +448,12 @@ pub struct PackedConv {
 /// What a kernel keeps of a convolution.
 enum Plan {
     Scalar(scalar::Scalar),
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Packed(Kernel, packed::Packed),
 }
 
 impl Plan {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     fn new(kernel: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Plan {
         let packed = kernel.instructions().and_then(|set| packed::Packed::new(set, spec, parameters, input));
         match packed {
@@ -418,7 +462,7 @@ impl Plan {
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     fn new(_: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, _: &Grid) -> Plan {
         Plan::Scalar(scalar::Scalar::new(spec, parameters))
     }
@@ -454,7 +498,7 @@ impl PackedConv {
     pub fn kernel(&self) -> Kernel {
         match &self.plan {
             Plan::Scalar(_) => Kernel::Scalar,
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Packed(kernel, _) => *kernel,
         }
     }
@@ -475,7 +519,7 @@ impl PackedConv {
     pub fn bytes(&self) -> usize {
         match &self.plan {
             Plan::Scalar(plan) => plan.bytes(),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Packed(_, plan) => plan.bytes(),
         }
     }
@@ -493,7 +537,7 @@ impl PackedConv {
         assert_eq!([output.grid.height, output.grid.width], self.output_size, "size of the output");
         match &self.plan {
             Plan::Scalar(plan) => plan.run(&self.spec, input, output),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Packed(_, plan) => plan.run(&self.spec, input, output),
         }
     }

@@ -5,11 +5,18 @@
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::packed::{Instructions, Strip};
+use super::packed::{Groups, Instructions, Strip};
 
 /// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, wide: false, tiles: &[&[8, 4, 2, 1], &[4, 2, 1]], take, strip };
+pub(super) static INSTRUCTIONS: Instructions = Instructions {
+    lanes: LANES,
+    blocks: 2,
+    tiles: &[&[8, 4, 2, 1], &[4, 2, 1]],
+    take,
+    subtracts: 0,
+    pack: Groups::pack,
+    strip,
+};
 
 /// Whether this core has what [`strip`] needs.
 pub(super) fn is_available() -> bool {

@@ -8,13 +8,20 @@
 
 use std::arch::x86_64::*;
 
-use super::packed::{Instructions, Strip, take_bytes};
+use super::packed::{Groups, Instructions, Strip, take_bytes};
 
 const LANES: usize = 16;
 
 /// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, wide: true, tiles: TILES, take: take_bytes, strip };
+pub(super) static INSTRUCTIONS: Instructions = Instructions {
+    lanes: LANES,
+    blocks: 2,
+    tiles: TILES,
+    take: take_bytes,
+    subtracts: 0,
+    pack: Groups::pack_wide,
+    strip,
+};
 
 /// As many sums as registers hold beside the weights.
 static TILES: &[&[usize]] = &[&[16, 8, 4, 2, 1], &[12, 8, 4, 2, 1]];

@@ -5,15 +5,16 @@
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::packed::{Instructions, Strip, take_bytes};
+use super::packed::{Groups, Instructions, Strip, take_bytes};
 
 /// How a convolution is packed and run for this instruction set.
 pub(super) static INSTRUCTIONS: Instructions = Instructions {
     lanes: LANES,
     blocks: 2,
-    wide: false,
     tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
     take: take_bytes,
+    subtracts: 0,
+    pack: Groups::pack,
     strip,
 };
 
