@@ -11,7 +11,8 @@ const VARIABLE: &str = "UNET_EDGE_KERNEL";
 /// Who computes; every choice gives the same bytes.
 #[derive(Debug, Args)]
 pub struct EngineArguments {
-    /// What computes: auto, tract, scalar, avx2, avx-vnni or avx512-vnni; UNET_EDGE_KERNEL where this is not given
+    /// What computes: auto, tract, scalar, avx2, avx-vnni, avx512-vnni, neon, neon-dot or neon-i8mm; UNET_EDGE_KERNEL where this
+    /// is not given
     #[arg(long, value_name = "NAME")]
     kernel: Option<KernelChoice>,
     /// How many threads share a frame

@@ -31,16 +31,28 @@ mod avx2;
 mod avx512_vnni;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod by_element;
 #[cfg(target_arch = "x86_64")]
 mod eight_lanes;
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_arch = "aarch64")]
+mod four_lanes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
+#[cfg(target_arch = "aarch64")]
+mod neon_i8mm;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod packed;
 mod peak;
 mod scalar;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod upsampled;
+#[cfg(target_arch = "aarch64")]
+mod windows;
 
 /// Bytes that a buffer has to have behind its last pixel, for vector loads.
 pub const SLACK: usize = 64;
@@ -56,11 +68,25 @@ pub enum Kernel {
     AvxVnni,
     /// `vpdpbusd` on 512 bits.
     Avx512Vnni,
+    /// `smull` and `smlal` of eight bits, whose 16-bit sums are proved at load to hold: every 64-bit ARM core.
+    Neon,
+    /// `sdot`: Cortex-A76 and later.
+    NeonDot,
+    /// `sudot`: cores with 8-bit matrix multiplication.
+    NeonI8mm,
 }
 
 impl Kernel {
-    /// All, from the slowest to the fastest.
-    pub const ALL: [Kernel; 4] = [Kernel::Scalar, Kernel::Avx2, Kernel::AvxVnni, Kernel::Avx512Vnni];
+    /// All, on each core from the slowest to the fastest.
+    pub const ALL: [Kernel; 7] = [
+        Kernel::Scalar,
+        Kernel::Avx2,
+        Kernel::AvxVnni,
+        Kernel::Avx512Vnni,
+        Kernel::Neon,
+        Kernel::NeonDot,
+        Kernel::NeonI8mm,
+    ];
 
     /// The name on the command line and in records.
     pub fn name(self) -> &'static str {
@@ -69,6 +95,9 @@ impl Kernel {
             Kernel::Avx2 => "avx2",
             Kernel::AvxVnni => "avx-vnni",
             Kernel::Avx512Vnni => "avx512-vnni",
+            Kernel::Neon => "neon",
+            Kernel::NeonDot => "neon-dot",
+            Kernel::NeonI8mm => "neon-i8mm",
         }
     }
 
@@ -82,19 +111,34 @@ impl Kernel {
             Kernel::AvxVnni => avx_vnni::is_available(),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => avx512_vnni::is_available(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx2 | Kernel::AvxVnni | Kernel::Avx512Vnni => false,
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => neon::is_available(),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonDot => neon_dot::is_available(),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonI8mm => neon_i8mm::is_available(),
+            // Those of other architectures.
+            _ => false,
         }
     }
 
-    /// What its file gives; `None` for the scalar one.
-    #[cfg(target_arch = "x86_64")]
+    /// What its file gives; `None` for the scalar one and those of other architectures.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     fn instructions(self) -> Option<&'static packed::Instructions> {
         match self {
-            Kernel::Scalar => None,
+            #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => Some(&avx2::INSTRUCTIONS),
+            #[cfg(target_arch = "x86_64")]
             Kernel::AvxVnni => Some(&avx_vnni::INSTRUCTIONS),
+            #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => Some(&avx512_vnni::INSTRUCTIONS),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => Some(&neon::INSTRUCTIONS),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonDot => Some(&neon_dot::INSTRUCTIONS),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::NeonI8mm => Some(&neon_i8mm::INSTRUCTIONS),
+            _ => None,
         }
     }
 
@@ -118,7 +162,7 @@ impl fmt::Display for Kernel {
 
 /// A name that is none of a [`Kernel`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("kernel: expected scalar, avx2, avx-vnni or avx512-vnni, found {found}")]
+#[error("kernel: expected scalar, avx2, avx-vnni, avx512-vnni, neon, neon-dot or neon-i8mm, found {found}")]
 pub struct UnknownKernel {
     /// The name given.
     pub found: String,
@@ -434,14 +478,14 @@ pub struct PackedConv {
 /// What a kernel keeps of a convolution.
 enum Plan {
     Scalar(scalar::Scalar),
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Packed(Kernel, packed::Packed),
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Upsampled(Kernel, upsampled::Upsampled),
 }
 
 impl Plan {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     fn new(kernel: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Plan {
         let Some(set) = kernel.instructions() else { return Plan::Scalar(scalar::Scalar::new(spec, parameters)) };
         if let Some(upsampled) = upsampled::Upsampled::new(set, spec, parameters, input) {
@@ -453,7 +497,7 @@ impl Plan {
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     fn new(_: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, _: &Grid) -> Plan {
         Plan::Scalar(scalar::Scalar::new(spec, parameters))
     }
@@ -489,7 +533,7 @@ impl PackedConv {
     pub fn kernel(&self) -> Kernel {
         match &self.plan {
             Plan::Scalar(_) => Kernel::Scalar,
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Packed(kernel, _) | Plan::Upsampled(kernel, _) => *kernel,
         }
     }
@@ -510,9 +554,9 @@ impl PackedConv {
     pub fn bytes(&self) -> usize {
         match &self.plan {
             Plan::Scalar(plan) => plan.bytes(),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Packed(_, plan) => plan.bytes(),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Upsampled(_, plan) => plan.bytes(),
         }
     }
@@ -521,9 +565,9 @@ impl PackedConv {
     pub fn scratch(&self) -> usize {
         match &self.plan {
             Plan::Scalar(_) => 0,
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Packed(..) => 0,
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Upsampled(_, plan) => plan.scratch(self.input.width),
         }
     }
@@ -543,9 +587,9 @@ impl PackedConv {
         assert_eq!([output.grid.height, output.grid.width], self.output_size, "size of the output");
         match &self.plan {
             Plan::Scalar(plan) => plan.run(&self.spec, input, output),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Packed(_, plan) => plan.run(&self.spec, input, output),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Upsampled(_, plan) => plan.run(input, output, scratch),
         }
     }

@@ -8,14 +8,22 @@
 
 use std::arch::x86_64::*;
 
-use super::packed::{Answer, Instructions, OutputRange, Strip, quads, take_bytes};
+use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads, take_bytes};
 use super::upsampled::combine;
 
 const LANES: usize = 16;
 
 /// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, wide: true, tiles: TILES, take: take_bytes, strip, combine: Some(combine) };
+pub(super) static INSTRUCTIONS: Instructions = Instructions {
+    lanes: LANES,
+    blocks: 2,
+    tiles: TILES,
+    take: take_bytes,
+    subtracts: 0,
+    pack: Groups::pack_wide,
+    strip,
+    combine: Some(combine),
+};
 
 /// As many sums as registers hold beside the weights.
 static TILES: &[&[usize]] = &[&[16, 8, 4, 2, 1], &[12, 8, 4, 2, 1]];

@@ -9,6 +9,9 @@
 //! saturate) are split into several groups at the same offset, whose sum is the weight: exact, at the cost of a
 //! multiplication only where needed.
 //!
+//! What is said of groups here is how x86 wants them; [`Instructions::pack`] is where an instruction set that wants its
+//! weights in another order makes its own from the bytes at their offsets.
+//!
 //! A convolution on an upsampled input is four on the input itself, one for each parity of the output's row and column
 //! (a **phase**): taps that fall on the same pixel are summed at load. A 3x3 kernel becomes 2x2.
 
@@ -24,12 +27,15 @@ pub(super) struct Instructions {
     pub(super) lanes: usize,
     /// Most vectors of a chunk.
     pub(super) blocks: usize,
-    /// Whether a chunk of one vector of channels is better computed by wide groups; see [`Groups::is_wide`].
-    pub(super) wide: bool,
     /// For each number of vectors of sums less 1: how many pixels are computed at once, descending to 1.
     pub(super) tiles: &'static [&'static [usize]],
     /// As much of these four weights as one multiplication takes exactly, toward zero; all of it where possible.
     pub(super) take: fn([i32; 4]) -> [i8; 4],
+    /// What the kernel subtracts from each byte of the input before it multiplies: 128 where instructions want it signed.
+    pub(super) subtracts: u8,
+    /// From these instructions, the number of output channels, the weights, and the bytes from an output's first tap to
+    /// that of its right neighbour: the weights in the order of the kernel.
+    pub(super) pack: fn(&Instructions, usize, &Bytes, usize) -> Groups,
     /// Computes a strip by tiles of `pixels`, on chunks of `blocks` vectors.
     ///
     /// Safety: the core has the instructions.
@@ -38,12 +44,30 @@ pub(super) struct Instructions {
     pub(super) combine: Option<Combine>,
 }
 
+/// By offset from an output's first tap: the weight of each output channel for that byte.
+pub(super) type Bytes = BTreeMap<usize, Vec<i32>>;
+
 /// Weights of one cache line; what vector loads want.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Line([i8; LINE]);
 
 const LINE: usize = 64;
+
+impl Line {
+    /// These weights and zeros behind them.
+    fn from_weights(weights: &[i8]) -> Vec<Line> {
+        let lines = weights.chunks(LINE).map(|weights| {
+            let mut line = Line([0; LINE]);
+            line.0[..weights.len()].copy_from_slice(weights);
+            line
+        });
+        lines.collect()
+    }
+}
+
+/// Kinds of groups that a kernel may have.
+pub(super) const KINDS: usize = 5;
 
 /// The groups of one phase of one chunk.
 pub(super) struct Groups {
@@ -52,9 +76,24 @@ pub(super) struct Groups {
     /// Bytes that are read from an output's first tap on: at least each offset + 4, or 8 where wide.
     reach: usize,
     wide: bool,
+    /// How many of the offsets are of which kind, where a kernel has several.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "x86 has one kind"))]
+    kinds: [usize; KINDS],
 }
 
 impl Groups {
+    /// Groups of the kinds of a kernel's own, in their order.
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fn of_kinds(kinds: [usize; KINDS], offsets: Vec<u32>, weights: &[i8], reach: usize) -> Groups {
+        Groups { offsets, weights: Line::from_weights(weights), reach, wide: false, kinds }
+    }
+
+    /// How many of the offsets are of each kind.
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fn kinds(&self) -> [usize; KINDS] {
+        self.kinds
+    }
+
     /// Where the groups begin, in bytes from the first tap.
     pub(super) fn offsets(&self) -> &[u32] {
         &self.offsets
@@ -63,6 +102,7 @@ impl Groups {
     /// Whether a group is eight bytes, for chunks of one vector of channels: two vectors of sums, in which lanes
     /// `4 * n` and `4 * n + 1` of the first are of channel `4 * n` (its first and last four bytes), the next two of
     /// channel `4 * n + 1`, and those of the second of channels `4 * n + 2` and `4 * n + 3`.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn is_wide(&self) -> bool {
         self.wide
     }
@@ -119,7 +159,13 @@ impl Strip<'_> {
     /// # Panics
     ///
     /// When tiles of `pixels` would leave the slices: a defect of the walk below.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn check(&self, pixels: usize, blocks: usize, lanes: usize, vectors: usize) {
+        self.check_weights(pixels, blocks, lanes, self.groups.offsets.len() * vectors * lanes * 4);
+    }
+
+    /// As `check`, for groups whose weights have so many bytes.
+    pub(super) fn check_weights(&self, pixels: usize, blocks: usize, lanes: usize, bytes: usize) {
         let last = self.tiles * pixels - 1;
         assert!(last * self.input_step + self.groups.reach <= self.input.len());
         match &self.output {
@@ -128,7 +174,7 @@ impl Strip<'_> {
         }
         assert!(self.chunk.bias.len() == blocks * lanes && self.chunk.multipliers.len() == blocks * lanes);
         assert!(self.chunk.channels > (blocks - 1) * lanes && self.chunk.channels <= blocks * lanes);
-        assert!(self.groups.weights.len() * LINE >= self.groups.offsets.len() * vectors * lanes * 4);
+        assert!(self.groups.weights.len() * LINE >= bytes);
     }
 }
 
@@ -290,7 +336,12 @@ impl Chunk {
         let mut multipliers = vec![0.0; lanes];
         for lane in 0..channels {
             let channel = first_channel + lane;
-            (bias[lane], multipliers[lane]) = folded(spec, parameters, channel)?;
+            let (folded, multiplier) = folded(spec, parameters, channel)?;
+            let sum: i64 = Weights { spec, parameters, channel }.all().map(i64::from).sum();
+            // What the kernel takes from each byte is put back here. This may wrap, as its sums then may, and they end at
+            // the true one.
+            bias[lane] = (i64::from(folded) + i64::from(instructions.subtracts) * sum) as i32;
+            multipliers[lane] = multiplier;
         }
         let factor = if spec.upsample { 2 } else { 1 };
         let mut phases = Vec::new();
@@ -371,7 +422,7 @@ impl Phase {
         };
         let origin = [place(0, 0), place(1, 0)];
         // By offset: the weight of each output channel for that byte. Taps on the same pixel are summed.
-        let mut bytes: BTreeMap<usize, Vec<i32>> = BTreeMap::new();
+        let mut bytes = Bytes::new();
         for row in 0..spec.kernel[0] {
             for column in 0..spec.kernel[1] {
                 let down = (place(0, row) - origin[0]) as usize;
@@ -386,15 +437,22 @@ impl Phase {
             }
         }
         bytes.retain(|_, sums| sums.iter().any(|&sum| sum != 0));
-        Phase { first, origin, groups: Groups::new(instructions, channels.len(), &bytes) }
+        let input_step = spec.strides[1] * input.pixel_stride();
+        Phase { first, origin, groups: (instructions.pack)(instructions, channels.len(), &bytes, input_step) }
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Groups {
-    /// From the weights of `channels` output channels for each byte at an offset.
-    fn new(instructions: &Instructions, channels: usize, bytes: &BTreeMap<usize, Vec<i32>>) -> Groups {
+    /// Groups of four bytes: an [`Instructions::pack`].
+    pub(super) fn pack(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -> Groups {
+        Groups::by::<1>(instructions, channels, bytes)
+    }
+
+    /// As [`Groups::pack`], but of eight bytes where that is better for a chunk of one vector of channels.
+    pub(super) fn pack_wide(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -> Groups {
         let narrow = Groups::by::<1>(instructions, channels, bytes);
-        if !instructions.wide || channels > instructions.lanes {
+        if channels > instructions.lanes {
             return narrow;
         }
         // Wide ones are twice the work; where bytes lie scattered, as in a grey picture's rows of taps, they lose.
@@ -404,7 +462,7 @@ impl Groups {
     }
 
     /// Groups of Q times four bytes.
-    fn by<const Q: usize>(instructions: &Instructions, channels: usize, bytes: &BTreeMap<usize, Vec<i32>>) -> Groups {
+    fn by<const Q: usize>(instructions: &Instructions, channels: usize, bytes: &Bytes) -> Groups {
         let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
         let mut offsets = Vec::new();
         let mut weights: Vec<[i8; 4]> = Vec::new();
@@ -430,24 +488,20 @@ impl Groups {
                 }
             }
         }
-        let lines = weights.chunks(LINE / 4).map(|quads| {
-            let mut line = Line([0; LINE]);
-            for (to, quad) in line.0.chunks_exact_mut(4).zip(quads) {
-                to.copy_from_slice(quad);
-            }
-            line
-        });
-        Groups { offsets, weights: lines.collect(), reach: end, wide: Q == 2 }
+        let weights = Line::from_weights(weights.as_flattened());
+        Groups { offsets, weights, reach: end, wide: Q == 2, kinds: [0; KINDS] }
     }
 }
 
 /// The lane, counted over two vectors of `lanes`, that sums these four bytes of a wide group for this channel.
+#[cfg(target_arch = "x86_64")]
 fn wide_lane(lanes: usize, channel: usize, quad: usize) -> usize {
     channel % 4 / 2 * lanes + channel / 4 * 4 + channel % 2 * 2 + quad
 }
 
 /// Calls `$body` with each four of the sums of P pixels, how many of them there are, and the first one's place. With a loop
 /// in its stead the compiler may index sums, for which they would have to lie in memory.
+#[cfg(target_arch = "x86_64")]
 macro_rules! quads {
     ($sums:ident, |$quad:ident, $N:ident, $at:ident| $body:expr) => {
         quads!(@ $sums, $quad, $N, $at, $body, 0 4 8 12)
@@ -474,6 +528,7 @@ macro_rules! quads {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
 pub(super) use quads;
 
 /// As much of each weight as fits into eight bits.

@@ -262,12 +262,12 @@ impl Band {
 /// `new(&[f32], OutputRange) -> Self` for the multipliers of one vector and
 /// `unsafe store::<N>(&self, *mut u8, step, channels, [$vector; 4])`, which writes the first N of four neighbouring pixels.
 macro_rules! combine {
-    ($features:literal, $vector:ty, $lanes:expr, $zero:expr, $load:path, $store:path, $add:path, $requantize:ident) => {
+    ($features:literal, $vector:ty, $lanes:expr, $zero:expr, $load:path, $store:path, $add:path, $requantize:ty) => {
         #[target_feature(enable = $features)]
-        fn combine(row: &mut $crate::inference::kernel::upsampled::SummedRow<'_>) {
+        pub(super) fn combine(row: &mut $crate::inference::kernel::upsampled::SummedRow<'_>) {
             row.check($lanes);
             for block in 0..row.lanes / $lanes {
-                let requantize = $requantize::new(&row.multipliers[block * $lanes..][..$lanes], row.range);
+                let requantize = <$requantize>::new(&row.multipliers[block * $lanes..][..$lanes], row.range);
                 // The sums of `a[ky][0]` of the pixel to the left.
                 let mut left = [$zero; 3];
                 for (ky, left) in left.iter_mut().enumerate() {

@@ -1,0 +1,184 @@
+//! Plain NEON, as in Cortex-A72 (Raspberry Pi 4): `smull` and `smlal` of eight bits to sixteen, `sadalp` to 32.
+//!
+//! Bytes are taken less 128, by turning their highest bit, and weights are at least -127: a 16-bit lane then holds the
+//! sum of any two products (2 * 127 * 128 = 32512), and of three where the weights were found to allow it.
+//!
+//! A vector of sums is of one pixel and one output channel, over neighbouring bytes of the input; its lanes are added at
+//! the end. A tile is 4 pixels by 4 channels: 16 sums, and 12 registers for the weights of a run.
+
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+
+use std::arch::aarch64::*;
+use std::array::from_fn;
+
+use super::four_lanes::{self, LANES, Requantize};
+use super::packed::{Instructions, Strip};
+use super::windows::{self, WINDOW};
+
+/// How a convolution is packed and run for this instruction set.
+pub(super) static INSTRUCTIONS: Instructions = Instructions {
+    lanes: LANES,
+    blocks: 1,
+    tiles: &[&[4, 2, 1]],
+    take,
+    subtracts: 128,
+    pack: windows::pack::<HALF, WINDOW>,
+    strip,
+    combine: Some(four_lanes::combine),
+};
+
+/// Bytes of a narrow group.
+const HALF: usize = 8;
+
+/// Whether this core has what [`strip`] needs.
+pub(super) fn is_available() -> bool {
+    cfg!(target_endian = "little")
+}
+
+/// All but -128, so that any two products fit into 16 bits.
+fn take(rest: [i32; 4]) -> [i8; 4] {
+    rest.map(|weight| weight.clamp(-127, 127) as i8)
+}
+
+fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
+    match (pixels, blocks) {
+        (4, 1) => tiles::<4>(strip),
+        (2, 1) => tiles::<2>(strip),
+        (1, 1) => tiles::<1>(strip),
+        _ => unreachable!("no tile of {pixels} pixels by {blocks} vectors"),
+    }
+}
+
+/// Sums of a pixel, for each channel.
+type Sums = [int32x4_t; LANES];
+
+fn tiles<const P: usize>(strip: &mut Strip<'_>) {
+    strip.check_windows::<HALF>(P, 1, LANES);
+    let [three_in_triples, three, two, one, narrow] = strip.groups.kinds();
+    let requantize = Requantize::<1>::of_strip(strip);
+    let step = strip.input_step;
+    for tile in 0..strip.tiles {
+        let mut offsets = strip.groups.offsets().iter().map(|&offset| offset as usize);
+        let mut weights = strip.groups.weights().as_ptr().cast::<i8>();
+        // SAFETY: every aarch64 core has these instructions. `check_windows` has found LANES biases; weights of LANES
+        // channels for all windows and narrow groups of each kind, in this order; and reads of each group's bytes, from
+        // each pixel of the strip, to be inside the input. Pixel tile * P is one of the strip's.
+        unsafe {
+            let mut sums = [[vdupq_n_s32(0); LANES]; P];
+            let pixel = strip.input.as_ptr().add(tile * P * step);
+            for offset in offsets.by_ref().take(three_in_triples) {
+                run::<P, 3, 3>(&mut sums, pixel.add(offset), step, weights);
+                weights = weights.add(3 * WINDOW * LANES);
+            }
+            for offset in offsets.by_ref().take(three) {
+                run::<P, 3, 2>(&mut sums, pixel.add(offset), step, weights);
+                weights = weights.add(3 * WINDOW * LANES);
+            }
+            for offset in offsets.by_ref().take(two) {
+                run::<P, 2, 2>(&mut sums, pixel.add(offset), step, weights);
+                weights = weights.add(2 * WINDOW * LANES);
+            }
+            for offset in offsets.by_ref().take(one) {
+                run::<P, 1, 2>(&mut sums, pixel.add(offset), step, weights);
+                weights = weights.add(WINDOW * LANES);
+            }
+            for offset in offsets.take(narrow) {
+                half(&mut sums, pixel.add(offset), step, weights);
+                weights = weights.add(HALF * LANES);
+            }
+            let bias = vld1q_s32(strip.chunk.bias.as_ptr());
+            let sums = sums.map(|sums| [vaddq_s32(add_lanes(sums), bias)]);
+            requantize.answer(strip, tile * P, &sums);
+        }
+    }
+}
+
+/// Adds a run of R windows from `taps` on, for P pixels that are `step` bytes apart, with M products in a 16-bit lane.
+///
+/// # Safety
+///
+/// All windows and their weights can be read, and no sum of M products leaves 16 bits.
+#[inline(always)]
+unsafe fn run<const P: usize, const R: usize, const M: usize>(
+    sums: &mut [Sums; P],
+    taps: *const u8,
+    step: usize,
+    weights: *const i8,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let weights: [[_; LANES]; R] =
+            from_fn(|tap| from_fn(|channel| vld1q_s8(weights.add((tap * LANES + channel) * WINDOW))));
+        // Of the pixel at hand, but for the last tap's, which is loaded when the pixel's turn comes.
+        let mut bytes: [_; R] = from_fn(|tap| load(taps.add(tap.min(R.saturating_sub(2)) * step)));
+        for (p, sums) in sums.iter_mut().enumerate() {
+            bytes[R - 1] = load(taps.add((p + R - 1) * step));
+            for (channel, sums) in sums.iter_mut().enumerate() {
+                let mut products = vdupq_n_s16(0);
+                let mut held = 0;
+                for half in 0..2 * R {
+                    let (bytes, weights) = (bytes[half / 2], weights[half / 2][channel]);
+                    products = match (held, half % 2) {
+                        (0, 0) => vmull_s8(vget_low_s8(bytes), vget_low_s8(weights)),
+                        (0, _) => vmull_high_s8(bytes, weights),
+                        (_, 0) => vmlal_s8(products, vget_low_s8(bytes), vget_low_s8(weights)),
+                        (_, _) => vmlal_high_s8(products, bytes, weights),
+                    };
+                    held += 1;
+                    if held == M {
+                        *sums = vpadalq_s16(*sums, products);
+                        held = 0;
+                    }
+                }
+            }
+            bytes.rotate_left(1);
+        }
+    }
+}
+
+/// Adds eight bytes from `taps` on.
+///
+/// # Safety
+///
+/// They and their weights can be read.
+#[inline(always)]
+unsafe fn half<const P: usize>(sums: &mut [Sums; P], taps: *const u8, step: usize, weights: *const i8) {
+    // SAFETY: the caller's.
+    unsafe {
+        let weights: [_; LANES] = from_fn(|channel| vld1_s8(weights.add(channel * HALF)));
+        for (p, sums) in sums.iter_mut().enumerate() {
+            let bytes = vreinterpret_s8_u8(veor_u8(vld1_u8(taps.add(p * step)), vdup_n_u8(0x80)));
+            for (sums, weights) in sums.iter_mut().zip(weights) {
+                *sums = vpadalq_s16(*sums, vmull_s8(bytes, weights));
+            }
+        }
+    }
+}
+
+/// Sixteen bytes less 128.
+///
+/// # Safety
+///
+/// They can be read.
+#[inline(always)]
+unsafe fn load(from: *const u8) -> int8x16_t {
+    // SAFETY: the caller's.
+    unsafe { vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from), vdupq_n_u8(0x80))) }
+}
+
+/// A lane for the sum of each vector.
+#[inline(always)]
+fn add_lanes([a, b, c, d]: Sums) -> int32x4_t {
+    // SAFETY: every aarch64 core has these instructions.
+    unsafe { vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_minus_128_are_split() {
+        assert_eq!(take([1, -128, 127, 300]), [1, -127, 127, 127]);
+    }
+}

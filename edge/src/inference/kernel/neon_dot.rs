@@ -1,0 +1,27 @@
+//! `sdot` on four output channels: Cortex-A76 (Raspberry Pi 5), Cortex-A78AE (Jetson Orin) and later.
+//!
+//! It wants signed bytes, so each byte of the input is taken less 128, by turning its highest bit as it is loaded.
+
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+use std::arch::is_aarch64_feature_detected;
+
+use super::by_element::by_element;
+use super::four_lanes::{self, LANES, Requantize};
+use super::packed::{Instructions, Strip, take_bytes};
+use super::windows::{self, WINDOW};
+
+/// Whether this core has what [`strip`] needs.
+pub(super) fn is_available() -> bool {
+    cfg!(target_endian = "little") && is_aarch64_feature_detected!("dotprod")
+}
+
+by_element!("neon,dotprod", "sdot", 128, turn_highest_bit);
+
+#[inline(always)]
+fn turn_highest_bit(bytes: uint8x16_t) -> uint8x16_t {
+    // SAFETY: every aarch64 core has these instructions.
+    unsafe { veorq_u8(bytes, vdupq_n_u8(0x80)) }
+}
