@@ -51,7 +51,7 @@ macro_rules! by_element {
         #[target_feature(enable = $features)]
         fn tiles<const P: usize, const V: usize>(strip: &mut Strip<'_>) {
             strip.check_windows::<QUAD>(P, V, LANES);
-            let [three_in_triples, three, two, one, narrow] = strip.groups.kinds();
+            let [three, two, one, narrow] = strip.groups.kinds();
             let requantize = Requantize::<V>::of_strip(strip);
             let step = strip.input_step;
             for tile in 0..strip.tiles {
@@ -65,7 +65,7 @@ macro_rules! by_element {
                     let bias: [_; V] = std::array::from_fn(|vector| vld1q_s32(bias.add(vector * LANES)));
                     let mut sums = [bias; P];
                     let pixel = strip.input.as_ptr().add(tile * P * step);
-                    for offset in offsets.by_ref().take(three_in_triples + three) {
+                    for offset in offsets.by_ref().take(three) {
                         run::<P, V, 3>(&mut sums, pixel.add(offset), step, weights);
                         weights = weights.add(3 * WINDOW * LANES * V);
                     }

@@ -1,10 +1,11 @@
 //! Plain NEON, as in Cortex-A72 (Raspberry Pi 4): `smull` and `smlal` of eight bits to sixteen, `sadalp` to 32.
 //!
 //! Bytes are taken less 128, by turning their highest bit, and weights are at least -127: a 16-bit lane then holds the
-//! sum of any two products (2 * 127 * 128 = 32512), and of three where the weights were found to allow it.
+//! sum of any two products (2 * 127 * 128 = 32512).
 //!
 //! A vector of sums is of one pixel and one output channel, over neighbouring bytes of the input; its lanes are added at
-//! the end. A tile is 4 pixels by 4 channels: 16 sums, and 12 registers for the weights of a run.
+//! the end. A tile is 4 pixels by 4 channels: 16 sums, 4 registers for weights, and the rest for
+//! bytes and products, so that nothing is spilled.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
 
@@ -54,7 +55,7 @@ type Sums = [int32x4_t; LANES];
 
 fn tiles<const P: usize>(strip: &mut Strip<'_>) {
     strip.check_windows::<HALF>(P, 1, LANES);
-    let [three_in_triples, three, two, one, narrow] = strip.groups.kinds();
+    let [three, two, one, narrow] = strip.groups.kinds();
     let requantize = Requantize::<1>::of_strip(strip);
     let step = strip.input_step;
     for tile in 0..strip.tiles {
@@ -66,21 +67,14 @@ fn tiles<const P: usize>(strip: &mut Strip<'_>) {
         unsafe {
             let mut sums = [[vdupq_n_s32(0); LANES]; P];
             let pixel = strip.input.as_ptr().add(tile * P * step);
-            for offset in offsets.by_ref().take(three_in_triples) {
-                run::<P, 3, 3>(&mut sums, pixel.add(offset), step, weights);
-                weights = weights.add(3 * WINDOW * LANES);
-            }
-            for offset in offsets.by_ref().take(three) {
-                run::<P, 3, 2>(&mut sums, pixel.add(offset), step, weights);
-                weights = weights.add(3 * WINDOW * LANES);
-            }
-            for offset in offsets.by_ref().take(two) {
-                run::<P, 2, 2>(&mut sums, pixel.add(offset), step, weights);
-                weights = weights.add(2 * WINDOW * LANES);
-            }
-            for offset in offsets.by_ref().take(one) {
-                run::<P, 1, 2>(&mut sums, pixel.add(offset), step, weights);
-                weights = weights.add(WINDOW * LANES);
+            // A window of each tap is loaded anew: loads are cheap here, and registers are not.
+            for (runs, windows) in [(three, 3), (two, 2), (one, 1)] {
+                for offset in offsets.by_ref().take(runs) {
+                    for tap in 0..windows {
+                        window(&mut sums, pixel.add(offset + tap * step), step, weights);
+                        weights = weights.add(WINDOW * LANES);
+                    }
+                }
             }
             for offset in offsets.take(narrow) {
                 half(&mut sums, pixel.add(offset), step, weights);
@@ -93,45 +87,22 @@ fn tiles<const P: usize>(strip: &mut Strip<'_>) {
     }
 }
 
-/// Adds a run of R windows from `taps` on, for P pixels that are `step` bytes apart, with M products in a 16-bit lane.
+/// Adds a window from `taps` on, for P pixels that are `step` bytes apart.
 ///
 /// # Safety
 ///
-/// All windows and their weights can be read, and no sum of M products leaves 16 bits.
+/// All windows and their weights can be read.
 #[inline(always)]
-unsafe fn run<const P: usize, const R: usize, const M: usize>(
-    sums: &mut [Sums; P],
-    taps: *const u8,
-    step: usize,
-    weights: *const i8,
-) {
+unsafe fn window<const P: usize>(sums: &mut [Sums; P], taps: *const u8, step: usize, weights: *const i8) {
     // SAFETY: the caller's.
     unsafe {
-        let weights: [[_; LANES]; R] =
-            from_fn(|tap| from_fn(|channel| vld1q_s8(weights.add((tap * LANES + channel) * WINDOW))));
-        // Of the pixel at hand, but for the last tap's, which is loaded when the pixel's turn comes.
-        let mut bytes: [_; R] = from_fn(|tap| load(taps.add(tap.min(R.saturating_sub(2)) * step)));
+        let weights: [_; LANES] = from_fn(|channel| vld1q_s8(weights.add(channel * WINDOW)));
         for (p, sums) in sums.iter_mut().enumerate() {
-            bytes[R - 1] = load(taps.add((p + R - 1) * step));
-            for (channel, sums) in sums.iter_mut().enumerate() {
-                let mut products = vdupq_n_s16(0);
-                let mut held = 0;
-                for half in 0..2 * R {
-                    let (bytes, weights) = (bytes[half / 2], weights[half / 2][channel]);
-                    products = match (held, half % 2) {
-                        (0, 0) => vmull_s8(vget_low_s8(bytes), vget_low_s8(weights)),
-                        (0, _) => vmull_high_s8(bytes, weights),
-                        (_, 0) => vmlal_s8(products, vget_low_s8(bytes), vget_low_s8(weights)),
-                        (_, _) => vmlal_high_s8(products, bytes, weights),
-                    };
-                    held += 1;
-                    if held == M {
-                        *sums = vpadalq_s16(*sums, products);
-                        held = 0;
-                    }
-                }
+            let bytes = load(taps.add(p * step));
+            for (sums, weights) in sums.iter_mut().zip(weights) {
+                let products = vmull_s8(vget_low_s8(bytes), vget_low_s8(weights));
+                *sums = vpadalq_s16(*sums, vmlal_high_s8(products, bytes, weights));
             }
-            bytes.rotate_left(1);
         }
     }
 }

@@ -67,7 +67,7 @@ impl Line {
 }
 
 /// Kinds of groups that a kernel may have.
-pub(super) const KINDS: usize = 5;
+pub(super) const KINDS: usize = 4;
 
 /// The groups of one phase of one chunk.
 pub(super) struct Groups {

@@ -15,14 +15,11 @@ pub(super) const WINDOW: usize = 16;
 /// Most windows of a run.
 const RUN: usize = 3;
 
-/// Which of a [`Groups::kinds`] are runs of three windows of which each 16-bit lane can sum three products of a byte less
-/// 128. The other kinds are runs of three, two and one windows, and narrow groups.
-const THREE_IN_TRIPLES: usize = 0;
-
+/// Which of the [`Groups::kinds`] are narrow groups; before them come runs of three, two and one windows.
 const NARROW: usize = KINDS - 1;
 
 /// How many windows a run of each kind has; 0 for narrow groups.
-const WINDOWS: [usize; KINDS] = [3, 3, 2, 1, 0];
+const WINDOWS: [usize; KINDS] = [3, 2, 1, 0];
 
 /// An [`Instructions::pack`] with narrow groups of N bytes. In a window, U neighbouring bytes of the first output channel
 /// are followed by the same U of the next channel, and after the last channel come the next U.
@@ -46,10 +43,7 @@ pub(super) fn pack<const N: usize, const U: usize>(
         if windows == 0 {
             run = packer.take(start, N);
         }
-        let kind = match windows {
-            RUN if U == WINDOW && triples_hold(&run, lanes) => THREE_IN_TRIPLES,
-            _ => NARROW - windows,
-        };
+        let kind = NARROW - windows;
         offsets[kind].push(start as u32); // a Grid has at most 2^30 bytes
         weights[kind].extend(run);
     }
@@ -103,18 +97,6 @@ impl Packer<'_> {
         }
         taken
     }
-}
-
-/// Whether no sum of three products can leave 16 bits: the halves of a run of three windows, by three and three.
-fn triples_hold(run: &[i8], lanes: usize) -> bool {
-    let half = |half: usize, lane: usize| &run[(half / 2 * lanes + lane) * WINDOW + half % 2 * 8..][..8];
-    (0..lanes).all(|lane| {
-        [[0, 1, 2], [3, 4, 5]].into_iter().all(|halves| {
-            let halves = halves.map(|index| half(index, lane));
-            // 255 * 128 = 32640.
-            (0..8).all(|at| halves.iter().map(|half| u32::from(half[at].unsigned_abs())).sum::<u32>() <= 255)
-        })
-    })
 }
 
 impl Strip<'_> {
