@@ -3,8 +3,6 @@
 //!
 //! `cargo run --release -p unet-edge --example kernel_bench [KERNEL...]`
 
-#![allow(unsafe_code, reason = "peaks are measured on instructions that no compiler can rearrange")]
-
 use std::error::Error;
 use std::time::Instant;
 
@@ -45,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         kernels.extend(Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()));
     }
     for kernel in kernels {
-        let peak = peak(kernel);
+        let peak = kernel.peak().unwrap_or(f64::NAN);
         println!("{kernel}: peak {:.1} G multiply-accumulates a second", peak / 1e9);
         let [mut total, mut seconds] = [0.0, 0.0];
         for layer in LAYERS.into_iter().chain([HEAD]) {
@@ -101,77 +99,16 @@ fn layer_time(
     let conv = PackedConv::new(kernel, spec, &parameters, input)?;
     let from: Vec<u8> = (0..input.bytes()).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let mut to = vec![0; output.bytes()];
+    let mut scratch = vec![0; conv.scratch()];
     let mut least = f64::INFINITY;
     let began = Instant::now();
     while began.elapsed().as_secs_f64() < 0.15 {
         let input = InputView::new(input, 0..channels_in, &from)?;
         let mut output = OutputView::new(output, 0..channels_out, &mut to)?;
         let start = Instant::now();
-        conv.run(&input, &mut output);
+        conv.run(&input, &mut output, &mut scratch);
         least = least.min(start.elapsed().as_secs_f64());
     }
     std::hint::black_box(&to);
     Ok((conv.multiplications() as f64, least))
-}
-
-/// Multiply-accumulates a second of the kernel's instructions on registers alone; no number for the scalar one.
-fn peak(kernel: Kernel) -> f64 {
-    const ROUNDS: u64 = 20_000;
-    let mut most: f64 = 0.0;
-    for _ in 0..200 {
-        let start = Instant::now();
-        let multiplications = match kernel {
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni if kernel.is_available() => x86::vnni_512(ROUNDS),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::AvxVnni if kernel.is_available() => x86::vnni_256(ROUNDS),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 if kernel.is_available() => x86::pairs_256(ROUNDS),
-            _ => return f64::NAN,
-        };
-        most = most.max(multiplications as f64 / start.elapsed().as_secs_f64());
-    }
-    most
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::asm;
-
-    /// A loop over twelve independent sums; gives the multiply-accumulates of `rounds`.
-    macro_rules! rounds {
-        ($name:ident, $each:literal, $body:literal, $registers:literal) => {
-            pub fn $name(mut rounds: u64) -> u64 {
-                let multiplications = rounds * 12 * $each;
-                // SAFETY: the caller has found the instructions to be there; they touch no memory, and the registers
-                // that they write are named.
-                unsafe {
-                    asm!(
-                        "2:",
-                        concat!(".irp sum,", $registers),
-                        $body,
-                        ".endr",
-                        "dec {rounds}",
-                        "jnz 2b",
-                        rounds = inout(reg) rounds,
-                        out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _,
-                        out("xmm6") _, out("xmm7") _, out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-                        out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
-                        options(nomem, nostack)
-                    );
-                }
-                std::hint::black_box(rounds);
-                multiplications
-            }
-        };
-    }
-
-    rounds!(vnni_512, 64, "vpdpbusd zmm\\sum, zmm14, zmm15", "0,1,2,3,4,5,6,7,8,9,10,11");
-    rounds!(vnni_256, 32, "{{vex}} vpdpbusd ymm\\sum, ymm14, ymm15", "0,1,2,3,4,5,6,7,8,9,10,11");
-    rounds!(
-        pairs_256,
-        32,
-        "vpmaddubsw ymm12, ymm14, ymm15\nvpmaddwd ymm12, ymm12, ymm13\nvpaddd ymm\\sum, ymm\\sum, ymm12",
-        "0,1,2,3,4,5,6,7,8,9,10,11"
-    );
 }

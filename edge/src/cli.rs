@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use engine::EngineArguments;
+use size::Size;
 use unet_edge::error::chain;
 use unet_edge::package::{Package, PackageError};
 use unet_edge::segmenter::Int8Segmenter;
@@ -18,6 +19,7 @@ mod engine;
 mod evaluate;
 mod inspect;
 mod run;
+mod size;
 
 const EXIT_CODES: &str = "Exit codes: 0 success; 1 a check found a fault, or some images were skipped; \
 2 bad usage, file or data; 3 device not available; 4 could not write; 70 internal error";

@@ -156,6 +156,8 @@ pub fn evaluate(
         mask_to_image(&mask, spec, placement, pair.width, pair.height, &mut prediction)
             .map_err(|error| preprocess_error(name, "bring the mask to the size of the label", Box::new(error)))?;
         confusion.add(label, &prediction).map_err(|source| EvaluateError::Count { name: name.clone(), source })?;
+        let logits =
+            segmenter.logits_digest().map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
         frames.push(FrameRecord {
             name: name.clone(),
             width: image.width as u32,
@@ -163,7 +165,7 @@ pub fn evaluate(
             pixels: Digest::of(&image.data),
             label: Digest::of(label),
             input: Digest::of(&planes),
-            logits: segmenter.logits_digest(),
+            logits,
             mask: Digest::of(&mask),
             prediction: Digest::of(&prediction),
             milliseconds,

@@ -1,46 +1,30 @@
-//! Running the quantized model of a package: u8 planes in, u8 logits out.
+//! Running a quantized model: numbers of a frame in, a class for each pixel out, and the quantized logits where they are
+//! asked for.
 //!
-//! [`Engine`] owns the checks that hold for whatever computes: that the graph's input and output are the ones of the
-//! manifest, that a frame has the right size, that golden vectors come out as they were recorded. Who computes is a
-//! [`Backend`]: our integer engine where it covers the graph, else stock tract. It knows nothing of images, classes' names
-//! or files.
+//! A [`Model`] is a loaded graph. An [`Engine`] is one of a package, and owns the checks that hold for whatever computes: that
+//! the graph's input and output are the ones of the manifest, and that golden vectors come out as they were recorded. Who
+//! computes is our integer engine where it covers the graph, else stock tract. Knows nothing of images, classes' names or
+//! files.
 
 use std::str::FromStr;
 
-use serde::Serialize;
 use unet_shared::digest::Digest;
 use unet_shared::manifest::TensorEntry;
-use unet_shared::mask::argmax_u8;
 
-use crate::error::Kind;
 use crate::package::{Golden, Package};
 use crate::shape;
 
+mod description;
+mod error;
 mod integer;
 pub mod kernel;
+mod model;
 mod tract;
 
+pub use description::{Description, NodeDescription, Part, PartTime};
+pub use error::InferenceError;
 use kernel::{Kernel, UnknownKernel};
-
-type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// Something that computes the quantized graph.
-trait Backend: Send {
-    /// The name in records and on the screen.
-    fn name(&self) -> &'static str;
-
-    /// The name of what computes its convolutions.
-    fn kernel(&self) -> &'static str;
-
-    /// How many threads it uses.
-    fn threads(&self) -> usize;
-
-    /// What runs where.
-    fn describe(&self) -> Description;
-
-    /// Computes one frame. Both slices have the sizes that the engine checked at load.
-    fn run(&mut self, input: &[u8], logits: &mut [u8]) -> Result<(), InferenceError>;
-}
+pub use model::{Element, Frame, Model, Port};
 
 /// Who is to compute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -86,148 +70,14 @@ impl Default for EngineOptions {
     }
 }
 
-/// What runs where in a loaded model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Description {
-    /// [`Engine::name`].
-    pub engine: &'static str,
-    /// [`Engine::kernel`].
-    pub kernel: &'static str,
-    /// [`Engine::threads`].
-    pub threads: usize,
-    /// The nodes that our operator took over, in the order in which they run.
-    pub nodes: Vec<NodeDescription>,
-    /// Bytes of the buffers, all planned at load; `None` where tract makes them frame by frame.
-    pub arena_bytes: Option<usize>,
-    /// Bytes of the weights as the kernel reads them.
-    pub weight_bytes: Option<usize>,
-    /// Why tract runs the graph, where it does: the node that the integer engine does not cover.
-    pub left_to_tract: Option<String>,
-}
-
-/// One node of the graph.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NodeDescription {
-    /// Its name in the file.
-    pub name: String,
-    /// Its operator; two where they run as one.
-    pub operator: String,
-    /// The kernel that runs it; `move` where bytes are only moved or compared.
-    pub kernel: String,
-    /// Multiplications of one frame.
-    pub multiplications: u64,
-    /// Their share of the graph's, 0 to 1.
-    pub share: f64,
-}
-
-/// A loaded model that is ready for frames.
+/// The loaded model of a package that is ready for frames.
 pub struct Engine {
-    backend: Box<dyn Backend>,
+    model: Model,
     input: TensorEntry,
     output: TensorEntry,
     logits: Vec<u8>,
-}
-
-/// Why a model could not be loaded or run.
-#[derive(Debug, thiserror::Error)]
-pub enum InferenceError {
-    /// The bytes are no ONNX model, or one that the backend cannot run.
-    #[error("model {model}: expected an ONNX graph that {backend} runs, found one that fails at {step}")]
-    Graph {
-        /// Name of the model, as the manifest gives it.
-        model: String,
-        /// The backend.
-        backend: &'static str,
-        /// What was being done.
-        step: &'static str,
-        /// What the backend said.
-        #[source]
-        source: Source,
-    },
-    /// The graph is not the one that the manifest describes.
-    #[error("manifest expects {what} {expected}, model has {found}")]
-    Mismatch {
-        /// Which property.
-        what: &'static str,
-        /// What the manifest says.
-        expected: String,
-        /// What the graph says.
-        found: String,
-    },
-    /// The graph asks for more memory than any model of a package.
-    #[error("tensor {name} of the model: expected at most {expected} elements, found {found}")]
-    TooLarge {
-        /// The tensor.
-        name: String,
-        /// The bound.
-        expected: usize,
-        /// What the graph says.
-        found: String,
-    },
-    /// The kernel that was asked for cannot run this graph, or not on this core.
-    #[error("kernel {kernel}: expected a graph and a core that it runs, found {found}")]
-    Kernel {
-        /// The kernel asked for.
-        kernel: Kernel,
-        /// The node that is not covered, or what the core lacks.
-        found: String,
-    },
-    /// A frame of the wrong size.
-    #[error("model input: expected {expected} bytes, found {found}")]
-    InputSize {
-        /// Bytes of one frame.
-        expected: usize,
-        /// Bytes given.
-        found: usize,
-    },
-    /// The backend failed on a frame.
-    #[error("could not run the model by {backend}")]
-    Run {
-        /// The backend.
-        backend: &'static str,
-        /// What the backend said.
-        #[source]
-        source: Source,
-    },
-    /// This machine computes other logits than the one that made the package.
-    #[error("golden vector {name}: expected logits with sha256 {expected}, found {found}")]
-    GoldenLogits {
-        /// The golden input.
-        name: String,
-        /// Recorded.
-        expected: Digest,
-        /// Computed here.
-        found: Digest,
-    },
-    /// The recorded mask is not the argmax of the logits.
-    #[error("golden vector {name}: expected class {expected} at ({x}, {y}), found {found}")]
-    GoldenMask {
-        /// The golden input.
-        name: String,
-        /// Column of the first pixel that differs.
-        x: usize,
-        /// Row of the first pixel that differs.
-        y: usize,
-        /// Recorded.
-        expected: u8,
-        /// Computed here.
-        found: u8,
-    },
-}
-
-impl InferenceError {
-    /// How to go on: a frame that fails is skipped, a model that does not load stays that way.
-    pub fn kind(&self) -> Kind {
-        match self {
-            InferenceError::InputSize { .. } | InferenceError::Run { .. } => Kind::SkipFrame,
-            InferenceError::Graph { .. }
-            | InferenceError::Mismatch { .. }
-            | InferenceError::TooLarge { .. }
-            | InferenceError::Kernel { .. }
-            | InferenceError::GoldenLogits { .. }
-            | InferenceError::GoldenMask { .. } => Kind::Fatal,
-        }
-    }
+    /// Of [`Engine::run`]'s frame; whoever wants only the mask brings one.
+    mask: Vec<u8>,
 }
 
 impl Engine {
@@ -246,12 +96,23 @@ impl Engine {
     ///
     /// As [`Engine::load`], and when the kernel asked for cannot run the graph.
     pub fn load_with(package: &Package, options: &EngineOptions) -> Result<Self, InferenceError> {
-        let model = &package.manifest.model;
-        let mut engine = Engine::from_onnx_named(&model.file, package.model(), &model.input, &model.output, options)?;
+        let entry = &package.manifest.model;
+        let mut engine = Engine::new(&entry.file, package.model(), [&entry.input, &entry.output], None, options)?;
         for golden in package.golden() {
             engine.check_golden(&golden)?;
         }
         Ok(engine)
+    }
+
+    /// The model of a package for frames of another height and width; golden vectors are re-run at the package's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::load_with`], and when the graph does not fit the size.
+    pub fn load_at(package: &Package, size: [usize; 2], options: &EngineOptions) -> Result<Self, InferenceError> {
+        drop(Engine::load_with(package, options)?);
+        let entry = &package.manifest.model;
+        Engine::new(&entry.file, package.model(), [&entry.input, &entry.output], Some(size), options)
     }
 
     /// Loads a model that is not in a package, without golden vectors: what a packager does before it has any.
@@ -274,41 +135,48 @@ impl Engine {
         output: &TensorEntry,
         options: &EngineOptions,
     ) -> Result<Self, InferenceError> {
-        Engine::from_onnx_named("ONNX", onnx, input, output, options)
+        Engine::new("ONNX", onnx, [input, output], None, options)
     }
 
-    fn from_onnx_named(
+    fn new(
         name: &str,
         onnx: &[u8],
-        input: &TensorEntry,
-        output: &TensorEntry,
+        [input, output]: [&TensorEntry; 2],
+        size: Option<[usize; 2]>,
         options: &EngineOptions,
     ) -> Result<Self, InferenceError> {
-        let loaded = tract::Loaded::read(name, onnx, input, output)?;
-        let backend = backend(loaded, input, output, options)?;
+        let model = Model::of_manifest(name, onnx, input, output, size, options)?;
+        let at = |entry: &TensorEntry, shape| TensorEntry { shape, ..entry.clone() };
+        let (input, output) = (at(input, model.input().shape), at(output, model.output().shape));
         // The backend has found these very dimensions in a graph that fits into memory.
-        let logits = vec![0; output.shape.iter().product()];
-        Ok(Engine { backend, input: input.clone(), output: output.clone(), logits })
+        let [_, _, height, width] = output.shape;
+        let (logits, mask) = (vec![0; output.shape.iter().product()], vec![0; height * width]);
+        Ok(Engine { model, input, output, logits, mask })
     }
 
     /// Name of what computes, for records.
     pub fn name(&self) -> &'static str {
-        self.backend.name()
+        self.model.name()
     }
 
     /// Name of what computes the convolutions: an instruction set, or tract.
     pub fn kernel(&self) -> &'static str {
-        self.backend.kernel()
+        self.model.kernel()
     }
 
     /// How many threads share a frame.
     pub fn threads(&self) -> usize {
-        self.backend.threads()
+        self.model.threads()
     }
 
     /// What runs where.
     pub fn describe(&self) -> Description {
-        self.backend.describe()
+        self.model.describe()
+    }
+
+    /// The model behind the manifest.
+    pub fn into_model(self) -> Model {
+        self.model
     }
 
     /// The model's input as the manifest describes it.
@@ -316,89 +184,64 @@ impl Engine {
         &self.input
     }
 
-    /// The quantized logits of the last frame, u8, `K*H*W`; zeros before the first.
-    pub fn logits(&self) -> &[u8] {
-        &self.logits
-    }
-
     /// The model's output as the manifest describes it.
     pub fn output(&self) -> &TensorEntry {
         &self.output
     }
 
-    /// Runs one frame: `input` is the quantized model input, `C*H*W` bytes. The result is the quantized logits, `K*H*W`
-    /// bytes, valid until the next call.
+    /// Runs one frame: `input` is the quantized model input, `C*H*W` bytes; `mask` receives the class of each pixel, `H*W`.
+    ///
+    /// # Errors
+    ///
+    /// When a slice has another size, or the backend fails.
+    pub fn segment(&mut self, input: &[u8], mask: &mut [u8]) -> Result<(), InferenceError> {
+        self.model.segment(Frame::Bytes(input), mask)
+    }
+
+    /// The quantized logits of the last frame, u8, `K*H*W`; zeros before the first.
+    ///
+    /// # Errors
+    ///
+    /// When the backend cannot give them.
+    pub fn logits(&mut self) -> Result<&[u8], InferenceError> {
+        self.model.logits(&mut self.logits)?;
+        Ok(&self.logits)
+    }
+
+    /// Runs one frame as [`Engine::segment`] does. The result is the quantized logits, `K*H*W` bytes, valid until the next
+    /// call.
     ///
     /// # Errors
     ///
     /// When `input` has another size, or the backend fails.
     pub fn run(&mut self, input: &[u8]) -> Result<&[u8], InferenceError> {
-        let expected = self.input.shape.iter().product();
-        if input.len() != expected {
-            return Err(InferenceError::InputSize { expected, found: input.len() });
-        }
-        self.backend.run(input, &mut self.logits)?;
-        Ok(&self.logits)
+        self.model.segment(Frame::Bytes(input), &mut self.mask)?;
+        self.logits()
     }
 
     fn check_golden(&mut self, golden: &Golden<'_>) -> Result<(), InferenceError> {
-        let [_, classes, _, width] = self.output.shape;
-        let logits = self.run(golden.input)?;
-        let found = Digest::of(logits);
+        let [_, _, _, width] = self.output.shape;
+        let found = Digest::of(self.run(golden.input)?);
         if found != golden.logits {
             return Err(InferenceError::GoldenLogits { name: golden.name.to_owned(), expected: golden.logits, found });
         }
-        let mut mask = vec![0; golden.mask.len()];
-        argmax_u8(logits, classes, &mut mask)
-            .map_err(|error| InferenceError::Run { backend: "argmax", source: Box::new(error) })?;
-        match mask.iter().zip(golden.mask).position(|(found, expected)| found != expected) {
+        match self.mask.iter().zip(golden.mask).position(|(found, expected)| found != expected) {
             None => Ok(()),
             Some(index) => Err(InferenceError::GoldenMask {
                 name: golden.name.to_owned(),
                 x: index % width,
                 y: index / width,
                 expected: golden.mask[index],
-                found: mask[index],
+                found: self.mask[index],
             }),
         }
     }
 }
 
-/// The integer engine where it is wanted and covers the graph, else tract.
-fn backend(
-    mut loaded: tract::Loaded,
-    input: &TensorEntry,
-    output: &TensorEntry,
-    options: &EngineOptions,
-) -> Result<Box<dyn Backend>, InferenceError> {
-    let kernel = match options.kernel {
-        KernelChoice::Tract => {
-            let asked = "tract was asked for".to_owned();
-            return Ok(Box::new(tract::Tract::new(loaded, input.shape, asked)?));
-        }
-        KernelChoice::Auto => Kernel::best(),
-        KernelChoice::Only(kernel) if kernel.is_available() => kernel,
-        KernelChoice::Only(kernel) => {
-            let found = "a core without its instructions".to_owned();
-            return Err(InferenceError::Kernel { kernel, found });
-        }
-    };
-    match integer::Integer::load(&mut loaded, input, output, kernel, options.threads)? {
-        Ok(integer) => Ok(Box::new(integer)),
-        Err(found) if options.kernel == KernelChoice::Only(kernel) => Err(InferenceError::Kernel { kernel, found }),
-        Err(left) => Ok(Box::new(tract::Tract::new(loaded, input.shape, left)?)),
-    }
-}
-
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "Engine({}, {} to {})",
-            self.name(),
-            shape::text(&self.input.shape),
-            shape::text(&self.output.shape)
-        )
+        let [input, output] = [&self.input, &self.output].map(|entry| shape::text(&entry.shape));
+        write!(formatter, "Engine({}, {input} to {output})", self.name())
     }
 }
 

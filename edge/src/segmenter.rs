@@ -5,7 +5,6 @@
 use std::error::Error;
 
 use unet_shared::digest::Digest;
-use unet_shared::mask::argmax_u8;
 use unet_shared::preprocess::Preprocess;
 
 use crate::error::Kind;
@@ -29,7 +28,11 @@ pub trait Segmenter {
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError>;
 
     /// sha256 of the last frame's logits as the model gave them. Asked for apart, so that its time is not the frame's.
-    fn logits_digest(&self) -> Digest;
+    ///
+    /// # Errors
+    ///
+    /// When the model does not give them.
+    fn logits_digest(&mut self) -> Result<Digest, SegmentError>;
 }
 
 /// Why a frame could not be segmented.
@@ -138,17 +141,16 @@ impl Segmenter for Int8Segmenter {
 
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
         self.quantize(planes)?;
-        let [_, classes, height, width] = self.engine.output().shape;
+        let [_, _, height, width] = self.engine.output().shape;
         if mask.len() != height * width {
             let error = SizeError { what: "mask", expected: height * width, found: mask.len() };
             return Err(SegmentError(Box::new(error)));
         }
-        let logits = self.engine.run(&self.input).map_err(|error| SegmentError(Box::new(error)))?;
-        argmax_u8(logits, classes, mask).map_err(|error| SegmentError(Box::new(error)))
+        self.engine.segment(&self.input, mask).map_err(|error| SegmentError(Box::new(error)))
     }
 
-    fn logits_digest(&self) -> Digest {
-        Digest::of(self.engine.logits())
+    fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
+        self.engine.logits().map(Digest::of).map_err(|error| SegmentError(Box::new(error)))
     }
 }
 

@@ -58,8 +58,8 @@ impl Segmenter for BurnSegmenter {
         argmax_f32(&self.last, self.classes(), mask).map_err(|error| SegmentError(Box::new(error)))
     }
 
-    fn logits_digest(&self) -> Digest {
-        digest(&self.last)
+    fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
+        Ok(digest(&self.last))
     }
 }
 
@@ -105,8 +105,8 @@ impl Segmenter for FloatOnnxSegmenter {
         argmax_f32(&self.last, self.classes, mask).map_err(|error| SegmentError(Box::new(error)))
     }
 
-    fn logits_digest(&self) -> Digest {
-        digest(&self.last)
+    fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
+        Ok(digest(&self.last))
     }
 }
 

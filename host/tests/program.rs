@@ -4,6 +4,8 @@
 mod data;
 #[path = "program/demo.rs"]
 mod demo;
+#[path = "program/fold_upsample.rs"]
+mod fold_upsample;
 #[path = "program/refusals.rs"]
 mod refusals;
 #[path = "program/resume.rs"]

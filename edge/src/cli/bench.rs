@@ -1,27 +1,41 @@
-//! `unet-edge bench`: how long a frame takes and how much memory the process needs.
+//! `unet-edge bench`: how long a frame takes, where its time goes, and how much memory the process needs.
 
-use std::path::PathBuf;
-use std::time::Instant;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
-use unet_edge::inference::Engine;
+use unet_edge::inference::kernel::Kernel;
+use unet_edge::inference::{Description, Element, Engine, Frame, InferenceError, Model, Part, PartTime};
 use unet_edge::machine;
 use unet_edge::package::Package;
 use unet_shared::record::Timing;
 
-use super::{EngineArguments, Failure, chain, print, print_json};
+use super::{EngineArguments, Failure, Size, chain, print, print_json};
 
-/// Measure the model of a package on its golden inputs
+/// Frames that a file without golden vectors is measured on; any more would only wash the cache.
+const DRAWN_FRAMES: u32 = 4;
+
+/// Measure a model: milliseconds from the preprocessed frame to the class of each pixel
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// The package
-    package: PathBuf,
+    /// A package, measured on its golden inputs, or a file `*.onnx`, on random ones
+    model: PathBuf,
     #[command(flatten)]
     engine: EngineArguments,
     /// How many frames to measure
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     frames: u32,
+    /// Run at this size instead of the model's own
+    #[arg(long, value_name = "WxH")]
+    size: Option<Size>,
+    /// Say for each node how long it takes, and how much of the peak it reaches
+    #[arg(long)]
+    profile: bool,
+    /// Measure how much one core can multiply at most with the kernel's instructions
+    #[arg(long)]
+    peak: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -30,34 +44,212 @@ pub struct Bench {
 impl Bench {
     pub fn main(self) -> Result<(), Failure> {
         let options = self.engine.options()?;
-        let package = Package::read(&self.package)?;
-        let refused = |error: &dyn std::error::Error| {
-            Failure::input(format!("package {} is refused: {}", self.package.display(), chain(error)))
+        let refused = |error: InferenceError| {
+            Failure::input(format!("model {} is refused: {}", self.model.display(), chain(&error)))
         };
-        // Loading runs the golden vectors, so that the first frame measured is not the first one run.
-        let mut engine = Engine::load_with(&package, &options).map_err(|error| refused(&error))?;
-        let inputs: Vec<_> = package.golden().map(|golden| golden.input).collect();
-        let mut frame_ms = Vec::with_capacity(self.frames as usize);
-        for input in inputs.iter().cycle().take(self.frames as usize) {
-            let start = Instant::now();
-            engine.run(input).map_err(|error| refused(&error))?;
-            frame_ms.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-        let (peak_rss_kib, kernel) = (machine::peak_rss_kib(), engine.kernel());
-        let threads = engine.threads();
+        let size = self.size.map(|size| [size.height, size.width]);
+        let is_onnx = self.model.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
+        let (model, inputs) = if is_onnx {
+            let bytes = std::fs::read(&self.model)
+                .map_err(|error| Failure::input(format!("could not read {}: {error}", self.model.display())))?;
+            let model = Model::open(&name(&self.model), &bytes, size, &options).map_err(refused)?;
+            let inputs = Inputs::drawn(&model);
+            (model, inputs)
+        } else {
+            let package = Package::read(&self.model)?;
+            let engine = match size {
+                None => Engine::load_with(&package, &options),
+                Some(size) => Engine::load_at(&package, size, &options),
+            }
+            .map_err(refused)?;
+            let golden = package.golden().map(|golden| golden.input.to_vec()).collect();
+            let model = engine.into_model();
+            let inputs = if size.is_none() { Inputs::Bytes(golden) } else { Inputs::drawn(&model) };
+            (model, inputs)
+        };
+        let measured = measure(model, &inputs, self.frames, self.profile).map_err(refused)?;
+        self.report(&measured)
+    }
+
+    fn report(&self, measured: &Measured) -> Result<(), Failure> {
+        let kernel: Option<Kernel> = measured.description.kernel.parse().ok();
+        let peak = if self.peak || self.profile { kernel.and_then(Kernel::peak) } else { None };
+        let nodes = if self.profile { rows(measured, peak) } else { Vec::new() };
         if self.json {
-            return print_json(&json!({
-                "frame_ms": frame_ms,
-                "peak_rss_kib": peak_rss_kib,
-                "kernel": kernel,
-                "threads": threads,
-            }));
+            let mut document = json!({
+                "frame_ms": measured.frame_ms,
+                "peak_rss_kib": measured.peak_rss_kib,
+                "kernel": measured.description.kernel,
+                "threads": measured.description.threads,
+            });
+            if self.peak {
+                document["peak_multiplications_per_second"] = json!(peak);
+            }
+            if self.profile {
+                document["nodes"] = nodes.iter().map(Row::json).collect();
+            }
+            return print_json(&document);
         }
-        let timing = Timing::of(frame_ms);
-        let memory = peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{kib} KiB"));
-        print(&format!(
-            "{} frames by {kernel}, threads {threads}: median {:.2} ms, {:.2} to {:.2}; peak memory {memory}\n",
-            timing.frames, timing.median_ms, timing.min_ms, timing.max_ms
-        ))
+        let timing = Timing::of(measured.frame_ms.iter().copied());
+        let memory = measured.peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{kib} KiB"));
+        let mut text = format!(
+            "{} frames by {}, threads {}: median {:.2} ms, {:.2} to {:.2}; peak memory {memory}\n",
+            timing.frames,
+            measured.description.kernel,
+            measured.description.threads,
+            timing.median_ms,
+            timing.min_ms,
+            timing.max_ms
+        );
+        // Writing to a string cannot fail.
+        if let Some(peak) = peak {
+            let _ =
+                writeln!(text, "peak of one core by its instructions: {:.1} G multiplications a second", peak / 1e9);
+        }
+        for row in &nodes {
+            let _ = writeln!(text, "{}", row.text());
+        }
+        if self.profile && nodes.is_empty() {
+            let _ = writeln!(text, "tract runs the graph, and does not say what its nodes take");
+        }
+        print(&text)
+    }
+}
+
+/// How a file is called in messages.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Frames of the model's input type.
+enum Inputs {
+    Bytes(Vec<Vec<u8>>),
+    Floats(Vec<Vec<f32>>),
+}
+
+impl Inputs {
+    /// The same ones each time: bytes, or floats from 0 to 1.
+    fn drawn(model: &Model) -> Self {
+        let length: usize = model.input().shape.iter().product();
+        let mut state = 1_u32;
+        // Numerical Recipes' generator; the upper bits are the good ones.
+        let mut byte = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let mut frame = |_| -> Vec<u8> { (0..length).map(|_| byte()).collect() };
+        let frames = (0..DRAWN_FRAMES).map(&mut frame);
+        match model.input().element {
+            Element::F32 => {
+                Inputs::Floats(frames.map(|frame| frame.iter().map(|&v| f32::from(v) / 255.0).collect()).collect())
+            }
+            _ => Inputs::Bytes(frames.collect()),
+        }
+    }
+
+    fn frames(&self) -> Vec<Frame<'_>> {
+        match self {
+            Inputs::Bytes(frames) => frames.iter().map(|frame| Frame::Bytes(frame)).collect(),
+            Inputs::Floats(frames) => frames.iter().map(|frame| Frame::Floats(frame)).collect(),
+        }
+    }
+}
+
+struct Measured {
+    description: Description,
+    frame_ms: Vec<f64>,
+    /// The least that each part took.
+    parts: Vec<PartTime>,
+    peak_rss_kib: Option<u64>,
+}
+
+fn measure(mut model: Model, inputs: &Inputs, frames: u32, profile: bool) -> Result<Measured, InferenceError> {
+    let inputs = inputs.frames();
+    let [_, _, height, width] = model.output().shape;
+    let mut mask = vec![0; height * width];
+    let mut frame_ms = Vec::with_capacity(frames as usize);
+    let mut parts: Vec<PartTime> = Vec::new();
+    // The first one is not like those that follow: memory is touched, threads wake up.
+    for &input in inputs.iter().take(1) {
+        model.segment(input, &mut mask)?;
+    }
+    for &input in inputs.iter().cycle().take(frames as usize) {
+        let start = Instant::now();
+        model.segment(input, &mut mask)?;
+        frame_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        if profile {
+            let times = model.times();
+            if parts.is_empty() {
+                parts = times;
+            } else {
+                for (least, found) in parts.iter_mut().zip(times) {
+                    least.time = least.time.min(found.time);
+                }
+            }
+        }
+    }
+    let peak_rss_kib = machine::peak_rss_kib();
+    Ok(Measured { description: model.describe(), frame_ms, parts, peak_rss_kib })
+}
+
+/// A line of the profile.
+struct Row {
+    name: String,
+    operator: String,
+    kernel: String,
+    time: Duration,
+    share: f64,
+    /// Multiplications a second; `None` where there are none.
+    rate: Option<f64>,
+    /// Their share of what all threads could do.
+    of_peak: Option<f64>,
+}
+
+fn rows(measured: &Measured, peak: Option<f64>) -> Vec<Row> {
+    let whole: Duration = measured.parts.iter().map(|part| part.time).sum();
+    let row = |part: &PartTime| {
+        let (name, operator, kernel, multiplications) = match part.part {
+            Part::Enter => ("(input)".to_owned(), String::new(), "move".to_owned(), 0),
+            Part::Argmax => ("(classes)".to_owned(), String::new(), "move".to_owned(), 0),
+            Part::Node(index) => {
+                let node = &measured.description.nodes[index];
+                (node.name.clone(), node.operator.clone(), node.kernel.clone(), node.multiplications)
+            }
+        };
+        let seconds = part.time.as_secs_f64();
+        let rate = (multiplications > 0 && seconds > 0.0).then(|| multiplications as f64 / seconds);
+        let cores = measured.description.threads as f64;
+        let of_peak = rate.zip(peak).map(|(rate, peak)| rate / (peak * cores));
+        let share = if whole.is_zero() { 0.0 } else { seconds / whole.as_secs_f64() };
+        Row { name, operator, kernel, time: part.time, share, rate, of_peak }
+    };
+    measured.parts.iter().map(row).collect()
+}
+
+impl Row {
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "name": self.name,
+            "operator": self.operator,
+            "kernel": self.kernel,
+            "milliseconds": self.time.as_secs_f64() * 1e3,
+            "share": self.share,
+            "multiplications_per_second": self.rate,
+            "share_of_peak": self.of_peak,
+        })
+    }
+
+    fn text(&self) -> String {
+        let rate = self.rate.map_or_else(String::new, |rate| format!("{:7.1} G/s", rate / 1e9));
+        let of_peak = self.of_peak.map_or_else(String::new, |share| format!("{:5.1} % of the peak", 100.0 * share));
+        let line = format!(
+            "{:<24} {:<20} {:<12} {:8.3} ms {:5.1} % {rate} {of_peak}",
+            self.name,
+            self.operator,
+            self.kernel,
+            self.time.as_secs_f64() * 1e3,
+            100.0 * self.share
+        );
+        line.trim_end().to_owned()
     }
 }

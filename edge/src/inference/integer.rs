@@ -5,24 +5,27 @@
 //! Knows neither packages nor images.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
-use unet_shared::manifest::TensorEntry;
 
+use super::error::InferenceError;
 use super::kernel::Kernel;
+use super::model::{Backend, Element, Frame};
 use super::tract::{Loaded, guarded};
-use super::{Backend, Description, InferenceError, NodeDescription};
-use executor::{Answer, Executor, Frame, Prepared};
+use super::{Description, NodeDescription, PartTime};
+use executor::{Executor, Prepared};
 use program::{End, Operator};
 
+mod classes;
 mod executor;
 mod extract;
 mod layout;
 mod moves;
 mod node;
 mod program;
+mod scratch;
 mod threads;
 
 pub(super) use threads::THREADS_MAX;
@@ -32,6 +35,8 @@ const NAME: &str = "integer";
 /// tract's plan around our operator.
 pub(super) struct Integer {
     prepared: Arc<Prepared>,
+    /// The operator's own, from which the logits of the last frame are read.
+    executor: Arc<Mutex<Executor>>,
     state: TypedSimpleState,
     /// The frame as tract takes it; the same one for all frames, as nobody else keeps it.
     input: Arc<Tensor>,
@@ -43,19 +48,21 @@ impl Integer {
     /// as it was then.
     pub(super) fn load(
         loaded: &mut Loaded,
-        input: &TensorEntry,
-        output: &TensorEntry,
         kernel: Kernel,
         threads: usize,
     ) -> Result<Result<Self, String>, InferenceError> {
+        let (input, output) = (&loaded.input, &loaded.output);
         let program = match extract::program(&loaded.graph, input.shape, &output.name) {
             Ok(program) => program,
             Err(not_covered) => return Ok(Err(not_covered.to_string())),
         };
         // What tract has inferred from the same file is the other opinion on it.
         let found = program.tensors[program.output].shape;
-        if [1, found[0], found[1], found[2]] != output.shape {
-            return Ok(Err(format!("output {}: expected {:?}, found {found:?}", output.name, output.shape)));
+        let [_, channels, height, width] = output.shape;
+        let expected =
+            if output.element == Element::I64 { [found[0], height, width] } else { [channels, height, width] };
+        if found != expected {
+            return Ok(Err(format!("output {}: expected {expected:?}, found {found:?}", output.name)));
         }
         let prepared = match Prepared::new(program, kernel) {
             Ok(prepared) => Arc::new(prepared),
@@ -64,40 +71,38 @@ impl Integer {
         let name = loaded.name.clone();
         let failed = |source| InferenceError::Graph { model: name, backend: NAME, step: "planning", source };
         let shape = input.shape;
-        let op = IntegerOp { prepared: prepared.clone(), threads, output: output.shape };
         let typed = std::mem::take(&mut loaded.typed);
-        let (state, input) = guarded(move || {
+        let (executor, state, input) = guarded(|| {
+            let executor = Arc::new(Mutex::new(Executor::new(&prepared, threads)?));
+            let op = IntegerOp { prepared: prepared.clone(), executor: executor.clone(), mask: [height, width] };
             let state = replace(typed, op)?.into_optimized()?.into_runnable()?.spawn()?;
-            let element = match prepared_input(&state)? {
+            let element = match prepared.program.enter {
+                End::Bytes if prepared.program.tensors[prepared.program.input].signed => i8::datum_type(),
                 End::Bytes => u8::datum_type(),
                 End::Floats { .. } => f32::datum_type(),
             };
-            Ok((state, Arc::new(Tensor::zero_dt(element, &shape)?)))
+            Ok((executor, state, Arc::new(Tensor::zero_dt(element, &shape)?)))
         })
         .map_err(failed)?;
-        Ok(Ok(Integer { prepared, state, input, threads }))
+        Ok(Ok(Integer { prepared, executor, state, input, threads }))
+    }
+
+    fn executor(&self) -> MutexGuard<'_, Executor> {
+        lock(&self.executor)
     }
 }
 
-/// How our operator in the plan takes its frame.
-fn prepared_input(state: &TypedSimpleState) -> TractResult<End> {
-    let op = state.plan().model().nodes().iter().find_map(|node| node.op_as::<IntegerOp>());
-    Ok(op.context("tract's plan has lost our operator")?.prepared.program.enter)
+/// What an executor holds is written anew by each frame, so that a panic within one leaves nothing broken.
+fn lock(executor: &Mutex<Executor>) -> MutexGuard<'_, Executor> {
+    executor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts the operator between the graph's input and its output; what lay between has no readers then and goes.
+/// Lets the operator read the graph's input and makes its mask the graph's output; what lay between has no readers then
+/// and goes.
 fn replace(mut model: TypedModel, op: IntegerOp) -> TractResult<TypedModel> {
-    let (input, output) = (model.input_outlets()?[0], model.output_outlets()?[0]);
-    // tract may have typed the output by its scale; outside the graph it is plain bytes either way.
-    let kind = model.outlet_fact(output)?.datum_type;
-    let mut patch = TypedModelPatch::new("integer engine");
-    let tap = patch.tap_model(&model, input)?;
-    let mut wire = patch.wire_node("integer", op, &[tap])?[0];
-    if kind.is_quantized() {
-        wire = patch.wire_node("integer.quantized", tract_onnx::tract_core::ops::cast::cast(kind), &[wire])?[0];
-    }
-    patch.shunt_outside(&model, output, wire)?;
-    patch.apply(&mut model)?;
+    let input = model.input_outlets()?[0];
+    let mask = model.wire_node("integer", op, &[input])?;
+    model.select_output_outlets(&mask)?;
     model.compact()?;
     Ok(model)
 }
@@ -115,19 +120,32 @@ impl Backend for Integer {
         self.threads
     }
 
-    fn run(&mut self, input: &[u8], logits: &mut [u8]) -> Result<(), InferenceError> {
-        let (state, frame) = (&mut self.state, &mut self.input);
+    fn segment(&mut self, frame: Frame<'_>, mask: &mut [u8]) -> Result<(), InferenceError> {
+        let Integer { state, input, .. } = self;
         guarded(|| {
-            if Arc::get_mut(frame).is_none() {
-                *frame = Arc::new(frame.as_ref().clone());
+            if Arc::get_mut(input).is_none() {
+                *input = Arc::new(input.as_ref().clone());
             }
-            let tensor = Arc::get_mut(frame).context("a new tensor has one owner")?;
-            copy(input, tensor.try_as_plain_ram_mut()?.as_bytes_mut())?;
-            let outputs = state.run(tvec!(TValue::from_const(frame.clone())))?;
+            let tensor = Arc::get_mut(input).context("a new tensor has one owner")?;
+            let mut tensor = tensor.try_as_plain_ram_mut()?;
+            match frame {
+                Frame::Bytes(values) => copy(values, tensor.as_bytes_mut())?,
+                Frame::Floats(values) => copy(values, tensor.as_slice_mut::<f32>()?)?,
+            }
+            let outputs = state.run(tvec!(TValue::from_const(input.clone())))?;
             let found = outputs.first().context("the graph gave no output")?.try_as_plain_ram()?;
-            copy(found.as_bytes(), logits)
+            copy(found.as_bytes(), mask)
         })
         .map_err(|source| InferenceError::Run { backend: NAME, source })
+    }
+
+    fn logits(&mut self, logits: &mut [u8]) -> Result<(), InferenceError> {
+        self.executor().logits(&self.prepared, logits);
+        Ok(())
+    }
+
+    fn times(&self) -> Vec<PartTime> {
+        self.executor().times(&self.prepared)
     }
 
     fn describe(&self) -> Description {
@@ -153,25 +171,26 @@ impl Backend for Integer {
             kernel: self.kernel(),
             threads: self.threads,
             nodes: nodes.collect(),
-            arena_bytes: Some(self.prepared.arena_bytes()),
+            arena_bytes: Some(self.prepared.arena_bytes() + self.executor().scratch_bytes()),
             weight_bytes: Some(self.prepared.weight_bytes()),
             left_to_tract: None,
         }
     }
 }
 
-fn copy(from: &[u8], to: &mut [u8]) -> TractResult<()> {
-    ensure!(from.len() == to.len(), "expected {} bytes, found {}", to.len(), from.len());
+fn copy<T: Copy>(from: &[T], to: &mut [T]) -> TractResult<()> {
+    ensure!(from.len() == to.len(), "expected {} values, found {}", to.len(), from.len());
     to.copy_from_slice(from);
     Ok(())
 }
 
-/// The operator in tract's graph.
+/// The operator in tract's graph: from the graph's input to the class of each pixel.
 #[derive(Clone)]
 struct IntegerOp {
     prepared: Arc<Prepared>,
-    threads: usize,
-    output: [usize; 4],
+    /// One for all states; each takes it for a whole frame.
+    executor: Arc<Mutex<Executor>>,
+    mask: [usize; 2],
 }
 
 impl fmt::Debug for IntegerOp {
@@ -200,56 +219,35 @@ impl EvalOp for IntegerOp {
     not_out_of_plan!();
 
     fn state(&self, _: &EvalContext) -> TractResult<Option<Box<dyn OpState>>> {
-        Ok(Some(Box::new(IntegerState::new(self.clone())?)))
+        Ok(Some(Box::new(IntegerState { op: self.clone(), mask: self.new_mask()? })))
+    }
+}
+
+impl IntegerOp {
+    fn new_mask(&self) -> TractResult<Arc<Tensor>> {
+        Ok(Arc::new(Tensor::zero::<u8>(&self.mask)?))
     }
 }
 
 impl TypedOp for IntegerOp {
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let element = match self.prepared.program.leave {
-            End::Floats { .. } => f32::datum_type(),
-            End::Bytes if self.prepared.program.tensors[self.prepared.program.output].signed => i8::datum_type(),
-            End::Bytes => u8::datum_type(),
-        };
-        Ok(tvec!(element.fact(self.output)))
+        Ok(tvec!(u8::datum_type().fact(self.mask)))
     }
 
     as_op!();
 }
 
 /// What the operator keeps from frame to frame.
+#[derive(Clone)]
 struct IntegerState {
     op: IntegerOp,
-    executor: Executor,
-    /// The last answer. Whoever had it has dropped it before the next frame, so that its memory serves again.
-    answer: Arc<Tensor>,
-}
-
-impl IntegerState {
-    fn new(op: IntegerOp) -> TractResult<Self> {
-        let executor = Executor::new(&op.prepared, op.threads)?;
-        let answer = op.new_answer()?;
-        Ok(IntegerState { op, executor, answer })
-    }
-}
-
-impl IntegerOp {
-    fn new_answer(&self) -> TractResult<Arc<Tensor>> {
-        let element = self.output_facts(&[])?[0].datum_type;
-        Ok(Arc::new(Tensor::zero_dt(element, &self.output)?))
-    }
+    /// The last mask. Whoever had it has dropped it before the next frame, so that its memory serves again.
+    mask: Arc<Tensor>,
 }
 
 impl fmt::Debug for IntegerState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "IntegerState({} threads)", self.executor.threads())
-    }
-}
-
-impl Clone for IntegerState {
-    fn clone(&self) -> Self {
-        // tract clones a state to run two streams; each has buffers and threads of its own.
-        IntegerState::new(self.op.clone()).expect("as much memory again as the first one took")
+        write!(formatter, "IntegerState({:?})", self.op)
     }
 }
 
@@ -261,16 +259,12 @@ impl OpState for IntegerState {
             (End::Bytes, DatumType::U8 | DatumType::I8) => Frame::Bytes(input.as_bytes()),
             (_, found) => bail!("the integer engine's operator got a frame of {found:?}"),
         };
-        if Arc::get_mut(&mut self.answer).is_none() {
-            self.answer = self.op.new_answer()?;
+        if Arc::get_mut(&mut self.mask).is_none() {
+            self.mask = self.op.new_mask()?;
         }
-        let tensor = Arc::get_mut(&mut self.answer).context("a new tensor has one owner")?;
-        let floats = tensor.datum_type() == f32::datum_type();
-        let mut view = tensor.try_as_plain_ram_mut()?;
-        let answer =
-            if floats { Answer::Floats(view.as_slice_mut::<f32>()?) } else { Answer::Bytes(view.as_bytes_mut()) };
-        self.executor.run(&self.op.prepared, frame, answer);
-        Ok(tvec!(TValue::from_const(self.answer.clone())))
+        let mask = Arc::get_mut(&mut self.mask).context("a new tensor has one owner")?;
+        lock(&self.op.executor).run(&self.op.prepared, frame, mask.try_as_plain_ram_mut()?.as_bytes_mut());
+        Ok(tvec!(TValue::from_const(self.mask.clone())))
     }
 
     fn reset_lanes(&mut self, _: &[LaneId]) -> TractResult<()> {

@@ -35,9 +35,12 @@ mod avx_vnni;
 mod eight_lanes;
 #[cfg(target_arch = "x86_64")]
 mod packed;
+mod peak;
 mod scalar;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod upsampled;
 
 /// Bytes that a buffer has to have behind its last pixel, for vector loads.
 pub const SLACK: usize = 64;
@@ -93,6 +96,12 @@ impl Kernel {
             Kernel::AvxVnni => Some(&avx_vnni::INSTRUCTIONS),
             Kernel::Avx512Vnni => Some(&avx512_vnni::INSTRUCTIONS),
         }
+    }
+
+    /// The most multiply-accumulates a second that one core reaches with this kernel's instructions, measured now, within some
+    /// milliseconds; `None` where they are not there or not measured.
+    pub fn peak(self) -> Option<f64> {
+        peak::peak(self)
     }
 
     /// The fastest that is available.
@@ -326,6 +335,27 @@ impl<'a> OutputView<'a> {
         )
     }
 
+    /// How many channels.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Bytes from a pixel to its right neighbour.
+    pub fn pixel_stride(&self) -> usize {
+        self.grid.pixel_stride
+    }
+
+    /// A row, from its first pixel's first channel to its last pixel's last one.
+    ///
+    /// # Panics
+    ///
+    /// When `row` is not one of the rows.
+    pub fn row(&self, row: usize) -> &[u8] {
+        assert!(self.rows.contains(&row), "row {row} of {:?}", self.rows);
+        let start = self.index(row, 0);
+        &self.bytes[start..start + (self.grid.width - 1) * self.grid.pixel_stride + self.channels]
+    }
+
     /// Where the view's first channel of this pixel lies in `bytes`.
     fn index(&self, row: usize, column: usize) -> usize {
         (row - self.rows.start) * self.grid.row_stride()
@@ -406,13 +436,18 @@ enum Plan {
     Scalar(scalar::Scalar),
     #[cfg(target_arch = "x86_64")]
     Packed(Kernel, packed::Packed),
+    #[cfg(target_arch = "x86_64")]
+    Upsampled(Kernel, upsampled::Upsampled),
 }
 
 impl Plan {
     #[cfg(target_arch = "x86_64")]
     fn new(kernel: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Plan {
-        let packed = kernel.instructions().and_then(|set| packed::Packed::new(set, spec, parameters, input));
-        match packed {
+        let Some(set) = kernel.instructions() else { return Plan::Scalar(scalar::Scalar::new(spec, parameters)) };
+        if let Some(upsampled) = upsampled::Upsampled::new(set, spec, parameters, input) {
+            return Plan::Upsampled(kernel, upsampled);
+        }
+        match packed::Packed::new(set, spec, parameters, input) {
             Some(packed) => Plan::Packed(kernel, packed),
             None => Plan::Scalar(scalar::Scalar::new(spec, parameters)),
         }
@@ -455,7 +490,7 @@ impl PackedConv {
         match &self.plan {
             Plan::Scalar(_) => Kernel::Scalar,
             #[cfg(target_arch = "x86_64")]
-            Plan::Packed(kernel, _) => *kernel,
+            Plan::Packed(kernel, _) | Plan::Upsampled(kernel, _) => *kernel,
         }
     }
 
@@ -477,16 +512,31 @@ impl PackedConv {
             Plan::Scalar(plan) => plan.bytes(),
             #[cfg(target_arch = "x86_64")]
             Plan::Packed(_, plan) => plan.bytes(),
+            #[cfg(target_arch = "x86_64")]
+            Plan::Upsampled(_, plan) => plan.bytes(),
         }
     }
 
-    /// Computes the rows of `output`.
+    /// How many sums a run wants room for beside the tensors.
+    pub fn scratch(&self) -> usize {
+        match &self.plan {
+            Plan::Scalar(_) => 0,
+            #[cfg(target_arch = "x86_64")]
+            Plan::Packed(..) => 0,
+            #[cfg(target_arch = "x86_64")]
+            Plan::Upsampled(_, plan) => plan.scratch(self.input.width),
+        }
+    }
+
+    /// Computes the rows of `output`. `scratch` is at least as long as [`PackedConv::scratch`] says; what it holds does not
+    /// matter, before or after.
     ///
     /// # Panics
     ///
     /// When the views are not of the tensors that this convolution was made for: other strides, border, size or number
-    /// of channels.
-    pub fn run(&self, input: &InputView<'_>, output: &mut OutputView<'_>) {
+    /// of channels; or when `scratch` is too short.
+    pub fn run(&self, input: &InputView<'_>, output: &mut OutputView<'_>, scratch: &mut [i32]) {
+        assert!(scratch.len() >= self.scratch(), "scratch of {}", scratch.len());
         assert_eq!(input.grid, self.input, "layout of the input");
         assert_eq!(input.channels, self.spec.channels_in, "channels of the input");
         assert_eq!(output.channels, self.spec.channels_out, "channels of the output");
@@ -495,6 +545,8 @@ impl PackedConv {
             Plan::Scalar(plan) => plan.run(&self.spec, input, output),
             #[cfg(target_arch = "x86_64")]
             Plan::Packed(_, plan) => plan.run(&self.spec, input, output),
+            #[cfg(target_arch = "x86_64")]
+            Plan::Upsampled(_, plan) => plan.run(input, output, scratch),
         }
     }
 }

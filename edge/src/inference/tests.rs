@@ -7,6 +7,7 @@ use unet_shared::manifest::Manifest;
 use unet_shared::quantization::{Quantization, multiplier, requantize};
 
 use super::*;
+use crate::error::Kind;
 use crate::package;
 use crate::quantized_onnx::{self, Conv, Graph};
 use crate::tiny_package;
@@ -337,7 +338,7 @@ fn a_node_that_is_not_covered_leaves_the_graph_to_tract_and_is_named() {
     };
     let engine = load(KernelChoice::Auto).unwrap();
     assert_eq!((engine.name(), engine.kernel()), ("tract", "tract"));
-    let reason = "node y.node (Relu): expected an operator that the integer engine has";
+    let reason = "node y.node (Relu): operand a: expected f32 of a Conv with no other reader";
     assert_eq!(engine.describe().left_to_tract.as_deref(), Some(reason));
     let error = load(KernelChoice::Only(Kernel::Scalar)).unwrap_err();
     assert_eq!(error.to_string(), format!("kernel scalar: expected a graph and a core that it runs, found {reason}"));

@@ -1,4 +1,4 @@
-//! The stock tract backend: reads the ONNX text of a model, compares its input and output with the manifest, and runs
+//! The stock tract backend: reads the ONNX text of a model, finds its ends or compares them with a manifest, and runs
 //! it as tract optimises it. Does not know packages, golden vectors or images.
 
 use std::ops::RangeInclusive;
@@ -8,7 +8,12 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_proto, tenso
 use tract_onnx::prelude::*;
 use unet_shared::manifest::TensorEntry;
 
-use super::{Backend, Description, InferenceError, Source};
+use unet_shared::label::CLASSES_MAX;
+use unet_shared::mask::{argmax_f32, argmax_u8};
+
+use super::Description;
+use super::error::{InferenceError, Source};
+use super::model::{Backend, Element, Frame, Port};
 use crate::shape;
 
 const NAME: &str = "tract";
@@ -20,11 +25,14 @@ const OPERATOR_SETS: RangeInclusive<i64> = 13..=18;
 pub(super) struct Tract {
     // One state for all frames: it keeps tract's constants and operator states.
     state: TypedSimpleState,
-    shape: [usize; 4],
+    input: Port,
+    output: Port,
+    /// What the last frame gave.
+    answer: Option<TValue>,
     left: String,
 }
 
-/// A graph that tract has read and typed, and that is the one of the manifest: what every backend begins with.
+/// A graph that tract has read and typed, and whose ends are known: what every backend begins with.
 pub(super) struct Loaded {
     /// Name of the model in messages.
     pub name: String,
@@ -32,9 +40,15 @@ pub(super) struct Loaded {
     pub graph: GraphProto,
     /// The same as tract sees it.
     pub typed: TypedModel,
+    /// Its input.
+    pub input: Port,
+    /// Its output.
+    pub output: Port,
 }
 
 impl Loaded {
+    /// The model of a manifest, at the manifest's height and width or at `size`.
+    ///
     /// # Errors
     ///
     /// When the ONNX cannot be read, or when its names, element types and shapes are not the given ones.
@@ -43,21 +57,78 @@ impl Loaded {
         onnx: &[u8],
         input: &TensorEntry,
         output: &TensorEntry,
+        size: Option<[usize; 2]>,
     ) -> Result<Self, InferenceError> {
-        let proto = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
-            .map_err(|source| graph_error(name, "reading", source))?;
+        let mut proto = proto(name, onnx)?;
         check_interface(&proto, input, output)?;
-        let typed = guarded(|| typed_model(&proto, input))
-            .map_err(|source| graph_error(name, "typing its operators", source))?;
-        check_facts(&typed, output)?;
-        // `check_interface` has found one.
+        let at_size = |shape: [usize; 4]| size.map_or(shape, |[height, width]| [shape[0], shape[1], height, width]);
+        let input = Port { name: input.name.clone(), shape: at_size(input.shape), element: Element::U8 };
+        if size.is_some() {
+            forget_sizes(&mut proto);
+        }
+        let typed = typed(name, &proto, &input)?;
+        let found = check_facts(&typed, output, size.is_none())?;
+        let output = Port { name: output.name.clone(), shape: found, element: Element::U8 };
+        // `check_interface` has found a graph.
+        Ok(Loaded { name: name.to_owned(), graph: proto.graph.unwrap_or_default(), typed, input, output })
+    }
+
+    /// A file that stands alone, with the ends that it has.
+    ///
+    /// # Errors
+    ///
+    /// When the ONNX cannot be read, or when no frame fits its ends.
+    pub(super) fn open(name: &str, onnx: &[u8], size: Option<[usize; 2]>) -> Result<Self, InferenceError> {
+        let mut proto = proto(name, onnx)?;
+        let input = find_input(name, &proto, size)?;
+        if size.is_some() {
+            forget_sizes(&mut proto);
+        }
+        let typed = typed(name, &proto, &input)?;
+        check_sizes(&typed)?;
         let graph = proto.graph.unwrap_or_default();
-        Ok(Loaded { name: name.to_owned(), graph, typed })
+        let output = find_output(name, &graph, &typed)?;
+        Ok(Loaded { name: name.to_owned(), graph, typed, input, output })
     }
 }
 
 fn graph_error(model: &str, step: &'static str, source: Source) -> InferenceError {
     InferenceError::Graph { model: model.to_owned(), backend: NAME, step, source }
+}
+
+fn proto(name: &str, onnx: &[u8]) -> Result<ModelProto, InferenceError> {
+    guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
+        .map_err(|source| graph_error(name, "reading", source))
+}
+
+fn typed(name: &str, proto: &ModelProto, input: &Port) -> Result<TypedModel, InferenceError> {
+    let element = datum_type(input.element);
+    guarded(|| {
+        let fact = InferenceFact::dt_shape(element, input.shape);
+        tract_onnx::onnx().model_for_proto_model(proto)?.with_input_fact(0, fact)?.into_typed()
+    })
+    .map_err(|source| graph_error(name, "typing its operators", source))
+}
+
+fn datum_type(element: Element) -> DatumType {
+    match element {
+        Element::U8 => u8::datum_type(),
+        Element::I8 => i8::datum_type(),
+        Element::F32 => f32::datum_type(),
+        Element::I64 => i64::datum_type(),
+    }
+}
+
+/// Drops the sizes that a file declares of its output and of what lies between, for a graph that is to run at another one.
+fn forget_sizes(proto: &mut ModelProto) {
+    let Some(graph) = &mut proto.graph else { return };
+    graph.value_info.clear();
+    for value in &mut graph.output {
+        if let Some(type_proto::Value::TensorType(tensor)) = value.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+        {
+            tensor.shape = None;
+        }
+    }
 }
 
 impl Tract {
@@ -66,11 +137,11 @@ impl Tract {
     /// # Errors
     ///
     /// When tract cannot optimise the graph.
-    pub(super) fn new(loaded: Loaded, shape: [usize; 4], left: String) -> Result<Self, InferenceError> {
-        let Loaded { name, typed, .. } = loaded;
+    pub(super) fn new(loaded: Loaded, left: String) -> Result<Self, InferenceError> {
+        let Loaded { name, typed, input, output, .. } = loaded;
         let state = guarded(|| typed.into_optimized()?.into_runnable()?.spawn())
             .map_err(|source| graph_error(&name, "optimising", source))?;
-        Ok(Tract { state, shape, left })
+        Ok(Tract { state, input, output, answer: None, left })
     }
 }
 
@@ -99,13 +170,36 @@ impl Backend for Tract {
         }
     }
 
-    fn run(&mut self, input: &[u8], logits: &mut [u8]) -> Result<(), InferenceError> {
-        let (state, shape) = (&mut self.state, &self.shape);
+    fn segment(&mut self, frame: Frame<'_>, mask: &mut [u8]) -> Result<(), InferenceError> {
+        let Tract { state, input, output, answer, .. } = self;
         guarded(|| {
-            let outputs = state.run(tvec!(Tensor::from_shape(shape, input)?.into()))?;
-            let found =
-                outputs.first().ok_or_else(|| TractError::msg("the graph gave no output"))?.try_as_plain_ram()?;
-            let found = found.as_slice::<u8>()?;
+            let frame = match frame {
+                Frame::Floats(values) => Tensor::from_shape(&input.shape, values)?,
+                Frame::Bytes(values) if input.element == Element::I8 => {
+                    let signed: Vec<i8> = values.iter().map(|&value| value as i8).collect();
+                    Tensor::from_shape(&input.shape, &signed)?
+                }
+                Frame::Bytes(values) => Tensor::from_shape(&input.shape, values)?,
+            };
+            // The last answer's memory is free before the next one is made.
+            *answer = None;
+            let found = state.run(tvec!(frame.into()))?.into_iter().next();
+            let found = found.ok_or_else(|| TractError::msg("the graph gave no output"))?;
+            classes(&found, output, mask)?;
+            *answer = Some(found);
+            Ok(())
+        })
+        .map_err(|source| InferenceError::Run { backend: NAME, source })
+    }
+
+    fn logits(&mut self, logits: &mut [u8]) -> Result<(), InferenceError> {
+        let Some(answer) = &self.answer else {
+            logits.fill(0);
+            return Ok(());
+        };
+        guarded(|| {
+            let found = answer.try_as_plain_ram()?;
+            let found = found.as_bytes();
             ensure_len(found.len(), logits.len())?;
             logits.copy_from_slice(found);
             Ok(())
@@ -114,8 +208,30 @@ impl Backend for Tract {
     }
 }
 
+/// The class of each pixel from whatever an output holds.
+fn classes(answer: &Tensor, output: &Port, mask: &mut [u8]) -> TractResult<()> {
+    let found = answer.try_as_plain_ram()?;
+    let classes = output.shape[1];
+    ensure_len(answer.len(), output.shape.iter().product())?;
+    match output.element {
+        Element::U8 => Ok(argmax_u8(found.as_bytes(), classes, mask)?),
+        Element::I8 => {
+            let unsigned: Vec<u8> = found.as_bytes().iter().map(|value| value ^ 0x80).collect();
+            Ok(argmax_u8(&unsigned, classes, mask)?)
+        }
+        Element::F32 => Ok(argmax_f32(found.as_slice::<f32>()?, classes, mask)?),
+        Element::I64 => {
+            for (out, &class) in mask.iter_mut().zip(found.as_slice::<i64>()?) {
+                *out =
+                    u8::try_from(class).map_err(|_| TractError::msg(format!("expected a class id, found {class}")))?;
+            }
+            Ok(())
+        }
+    }
+}
+
 fn ensure_len(found: usize, expected: usize) -> TractResult<()> {
-    if found == expected { Ok(()) } else { Err(TractError::msg(format!("expected {expected} logits, found {found}"))) }
+    if found == expected { Ok(()) } else { Err(TractError::msg(format!("expected {expected} values, found {found}"))) }
 }
 
 /// Runs tract code and turns a panic inside it into an error: its loader indexes and unwraps on some broken graphs, and
@@ -134,43 +250,130 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Sou
     }
 }
 
-fn typed_model(proto: &ModelProto, input: &TensorEntry) -> TractResult<TypedModel> {
-    let fact = InferenceFact::dt_shape(u8::datum_type(), input.shape);
-    tract_onnx::onnx().model_for_proto_model(proto)?.with_input_fact(0, fact)?.into_typed()
+/// Something that a file has otherwise than it can be run.
+struct Fault {
+    what: &'static str,
+    expected: String,
+    found: String,
+}
+
+impl Fault {
+    fn new(what: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Fault { what, expected: expected.into(), found: found.into() }
+    }
+
+    /// Against a manifest.
+    fn mismatch(self) -> InferenceError {
+        mismatch(self.what, self.expected, self.found)
+    }
+
+    /// Of a file that stands alone.
+    fn ends(self, model: &str) -> InferenceError {
+        let expected = format!("{} {}", self.what, self.expected);
+        InferenceError::Ends { model: model.to_owned(), expected, found: self.found }
+    }
 }
 
 /// Compares what the graph declares with the manifest, before tract touches any of it.
 fn check_interface(proto: &ModelProto, input: &TensorEntry, output: &TensorEntry) -> Result<(), InferenceError> {
-    let Some(graph) = &proto.graph else {
-        return Err(mismatch("a graph", "with nodes".to_owned(), "none".to_owned()));
-    };
+    let graph = check_graph(proto).map_err(Fault::mismatch)?;
+    check_value("input", &inputs(graph), input)?;
+    check_value("output", &graph.output.iter().collect::<Vec<_>>(), output)?;
+    check_made(graph, &output.name).map_err(Fault::mismatch)
+}
+
+/// The graph, if it is of an operator set that is known and holds all of its constants.
+fn check_graph(proto: &ModelProto) -> Result<&GraphProto, Fault> {
+    let graph = proto.graph.as_ref().ok_or_else(|| Fault::new("a graph", "with nodes", "none"))?;
     let operator_sets = proto.opset_import.iter().filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
     let versions: Vec<_> = operator_sets.map(|set| set.version).collect();
     if !matches!(versions.as_slice(), [version] if OPERATOR_SETS.contains(version)) {
         let expected = format!("of version {} to {}", OPERATOR_SETS.start(), OPERATOR_SETS.end());
         let found: Vec<_> = versions.iter().map(ToString::to_string).collect();
-        return Err(mismatch(
-            "an operator set",
-            expected,
-            if found.is_empty() { "none".to_owned() } else { found.join(", ") },
-        ));
-    }
-    // Old exporters list constants among the inputs.
-    let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
-    let inputs: Vec<_> = graph.input.iter().filter(|value| !is_constant(&value.name)).collect();
-    let outputs: Vec<_> = graph.output.iter().collect();
-    check_value("input", &inputs, input)?;
-    check_value("output", &outputs, output)?;
-    // tract takes a declared output on trust and panics where no node makes it.
-    if !graph.node.iter().any(|node| node.output.contains(&output.name)) {
-        return Err(mismatch("a node that makes output", output.name.clone(), "none".to_owned()));
+        let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+        return Err(Fault::new("an operator set", expected, found));
     }
     // Constants in other files would be read from wherever the graph says.
     let external = tensor_proto::DataLocation::External as i32;
-    if let Some(tensor) = graph.initializer.iter().find(|tensor| tensor.data_location == Some(external)) {
-        return Err(mismatch("constants", "inside the model".to_owned(), format!("{} in another file", tensor.name)));
+    match graph.initializer.iter().find(|tensor| tensor.data_location == Some(external)) {
+        Some(tensor) => Err(Fault::new("constants", "inside the model", format!("{} in another file", tensor.name))),
+        None => Ok(graph),
     }
-    Ok(())
+}
+
+/// The inputs that are no constants, as old exporters list these too.
+fn inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    graph.input.iter().filter(|value| !is_constant(&value.name)).collect()
+}
+
+/// tract takes a declared output on trust and panics where no node makes it.
+fn check_made(graph: &GraphProto, output: &str) -> Result<(), Fault> {
+    let is_made = graph.node.iter().any(|node| node.output.iter().any(|name| name == output));
+    if is_made { Ok(()) } else { Err(Fault::new("a node that makes output", output, "none")) }
+}
+
+/// The one input of a file, at `size` or at the size that it declares.
+fn find_input(name: &str, proto: &ModelProto, size: Option<[usize; 2]>) -> Result<Port, InferenceError> {
+    let fault = |expected: &str, found: String| Fault::new("an input", expected, found).ends(name);
+    let graph = check_graph(proto).map_err(|fault| fault.ends(name))?;
+    let inputs = inputs(graph);
+    let &[value] = inputs.as_slice() else { return Err(fault("alone", inputs.len().to_string())) };
+    let Some(type_proto::Value::TensorType(tensor)) = value.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
+        return Err(fault("of a tensor type", "no type".to_owned()));
+    };
+    let element = match tensor_proto::DataType::try_from(tensor.elem_type) {
+        Ok(tensor_proto::DataType::Uint8) => Element::U8,
+        Ok(tensor_proto::DataType::Int8) => Element::I8,
+        Ok(tensor_proto::DataType::Float) => Element::F32,
+        Ok(other) => return Err(fault("of uint8, int8 or float", other.as_str_name().to_lowercase())),
+        Err(_) => return Err(fault("of uint8, int8 or float", tensor.elem_type.to_string())),
+    };
+    let dimensions = tensor.shape.as_ref().map_or(&[][..], |shape| shape.dim.as_slice());
+    let declared: Vec<Option<usize>> = dimensions
+        .iter()
+        .map(|dimension| match &dimension.value {
+            Some(tensor_shape_proto::dimension::Value::DimValue(value)) => {
+                usize::try_from(*value).ok().filter(|&value| value > 0)
+            }
+            _ => None,
+        })
+        .collect();
+    let shape = match (declared.as_slice(), size) {
+        // A batch of any size can be one of 1.
+        (&[None | Some(1), Some(channels), _, _], Some([height, width])) => [1, channels, height, width],
+        (&[None | Some(1), Some(channels), Some(height), Some(width)], None) => [1, channels, height, width],
+        _ => return Err(fault("1xCxHxW (--size names H and W)", dimensions_text(dimensions))),
+    };
+    Ok(Port { name: value.name.clone(), shape, element })
+}
+
+/// The one output of a file, as tract has typed it.
+fn find_output(name: &str, graph: &GraphProto, typed: &TypedModel) -> Result<Port, InferenceError> {
+    let fault = |expected: &str, found: String| Fault::new("an output", expected, found).ends(name);
+    let [value] = graph.output.as_slice() else { return Err(fault("alone", graph.output.len().to_string())) };
+    check_made(graph, &value.name).map_err(|fault| fault.ends(name))?;
+    let fact = typed.output_fact(0).map_err(|error| fault("that has a type", error.to_string()))?;
+    let element = match fact.datum_type.unquantized() {
+        DatumType::U8 => Element::U8,
+        DatumType::I8 => Element::I8,
+        DatumType::F32 => Element::F32,
+        DatumType::I64 => Element::I64,
+        other => return Err(fault("of uint8, int8, float or int64", format!("{other:?}").to_lowercase())),
+    };
+    let shape = match (fact.shape.as_concrete(), element) {
+        (Some(&[1, height, width] | &[1, 1, height, width]), Element::I64) => [1, 1, height, width],
+        (Some(&[1, classes, height, width]), Element::U8 | Element::I8 | Element::F32)
+            if (1..=CLASSES_MAX).contains(&classes) =>
+        {
+            [1, classes, height, width]
+        }
+        _ => {
+            let expected = format!("1xKxHxW of 1 to {CLASSES_MAX} classes, or class ids 1xHxW");
+            return Err(fault(&expected, format!("{:?}", fact.shape)));
+        }
+    };
+    Ok(Port { name: value.name.clone(), shape, element })
 }
 
 fn check_value(role: &'static str, found: &[&ValueInfoProto], expected: &TensorEntry) -> Result<(), InferenceError> {
@@ -217,8 +420,8 @@ fn dimensions_text(dimensions: &[tensor_shape_proto::Dimension]) -> String {
     dimensions.iter().map(text).collect::<Vec<_>>().join("x")
 }
 
-/// Compares what tract inferred, rather than what the file declares, and bounds every tensor of the graph.
-fn check_facts(model: &TypedModel, output: &TensorEntry) -> Result<(), InferenceError> {
+/// Bounds every tensor of the graph.
+fn check_sizes(model: &TypedModel) -> Result<(), InferenceError> {
     for node in model.nodes() {
         for fact in node.outputs.iter().map(|outlet| &outlet.fact) {
             let elements = fact
@@ -231,6 +434,13 @@ fn check_facts(model: &TypedModel, output: &TensorEntry) -> Result<(), Inference
             }
         }
     }
+    Ok(())
+}
+
+/// Compares what tract inferred, rather than what the file declares, and bounds every tensor of the graph. Gives the
+/// output's shape, which at another size than the manifest's need only have its classes.
+fn check_facts(model: &TypedModel, output: &TensorEntry, exact: bool) -> Result<[usize; 4], InferenceError> {
+    check_sizes(model)?;
     let fact = match model.output_fact(0) {
         Ok(fact) => fact,
         Err(error) => return Err(mismatch("output", output.name.clone(), error.to_string())),
@@ -239,7 +449,10 @@ fn check_facts(model: &TypedModel, output: &TensorEntry) -> Result<(), Inference
         return Err(mismatch("output", format!("{} of uint8", output.name), format!("{:?}", fact.datum_type)));
     }
     match fact.shape.as_concrete() {
-        Some(found) if *found == output.shape => Ok(()),
+        Some(found) if *found == output.shape => Ok(output.shape),
+        Some(&[batch, classes, height, width]) if !exact && [batch, classes] == output.shape[..2] => {
+            Ok([batch, classes, height, width])
+        }
         Some(found) => Err(mismatch("output", shape::text(&output.shape), shape::text(found))),
         None => Err(mismatch("output", shape::text(&output.shape), format!("{:?}", fact.shape))),
     }

@@ -1,5 +1,6 @@
 //! Builds small quantized ONNX models for tests, with the operators that the host's quantizer emits: u8 tensors
-//! throughout, QLinearConv with symmetric s8 weights, MaxPool, Resize, Concat and DepthToSpace on u8.
+//! throughout, QLinearConv with symmetric s8 weights, MaxPool, Resize, Concat and DepthToSpace on u8; or the f32
+//! operators between DequantizeLinear and QuantizeLinear.
 
 #![allow(dead_code, reason = "each test target uses its own part of this")]
 
@@ -39,10 +40,15 @@ pub struct Graph {
 impl Graph {
     /// A graph with one u8 input.
     pub fn new(input: &str, shape: [usize; 4]) -> Self {
+        Graph::new_as(input, shape, DataType::Uint8)
+    }
+
+    /// A graph with one input.
+    pub fn new_as(input: &str, shape: [usize; 4], kind: DataType) -> Self {
         Graph {
             graph: GraphProto {
                 name: "test".to_owned(),
-                input: vec![value(input, DataType::Uint8, &shape)],
+                input: vec![value(input, kind, &shape)],
                 ..GraphProto::default()
             },
         }
@@ -82,6 +88,49 @@ impl Graph {
             int("group", 1),
         ];
         self.node("QLinearConv", &inputs, y, attributes)
+    }
+
+    /// Adds the same convolution as Conv between DequantizeLinear and QuantizeLinear, with a Relu where `relu` says so.
+    pub fn conv_pairs(mut self, x: &str, y: &str, conv: &Conv, relu: bool) -> Self {
+        let name = |suffix: &str| format!("{y}.{suffix}");
+        let weights: Vec<u8> = conv.weights.iter().map(|&weight| weight as u8).collect();
+        let floats = |values: Vec<f32>| values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bias: Vec<u8> = conv.bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
+        let bias_scales = conv.weight_scales.iter().map(|scale| conv.x.0 * scale).collect();
+        let channels = [conv.shape[0]];
+        self.constant(&name("weight"), DataType::Int8, &conv.shape, weights);
+        self.constant(&name("weight_scale"), DataType::Float, &channels, floats(conv.weight_scales.clone()));
+        self.constant(&name("bias"), DataType::Int32, &channels, bias);
+        self.constant(&name("bias_scale"), DataType::Float, &channels, floats(bias_scales));
+        let attributes = vec![ints("kernel_shape", &[conv.shape[2], conv.shape[3]]), ints("pads", &conv.pads)];
+        let (linear, last) = (name("linear"), if relu { name("relu") } else { name("linear") });
+        let mut graph = self.dequantize(x, &name("x"), conv.x);
+        for part in ["weight", "bias"] {
+            let inputs = [name(part), name(&format!("{part}_scale"))];
+            graph = graph.node("DequantizeLinear", &inputs, &name(&part[..1]), vec![int("axis", 0)]);
+        }
+        graph = graph.node("Conv", &[name("x"), name("w"), name("b")], &linear, attributes);
+        if relu {
+            graph = graph.node("Relu", &[linear], &last, Vec::new());
+        }
+        graph.quantize(&last, y, conv.y)
+    }
+
+    /// Adds DequantizeLinear from u8 with a scale and a zero point.
+    pub fn dequantize(self, x: &str, y: &str, quantization: (f32, u8)) -> Self {
+        self.pair("DequantizeLinear", x, y, quantization)
+    }
+
+    /// Adds QuantizeLinear to u8 with a scale and a zero point.
+    pub fn quantize(self, x: &str, y: &str, quantization: (f32, u8)) -> Self {
+        self.pair("QuantizeLinear", x, y, quantization)
+    }
+
+    fn pair(mut self, operator: &str, x: &str, y: &str, (scale, zero_point): (f32, u8)) -> Self {
+        let names = [x.to_owned(), format!("{y}.scale"), format!("{y}.zero_point")];
+        self.constant(&names[1], DataType::Float, &[], scale.to_le_bytes().to_vec());
+        self.constant(&names[2], DataType::Uint8, &[], vec![zero_point]);
+        self.node(operator, &names, y, Vec::new())
     }
 
     /// Adds a 2x2 MaxPool with stride 2.
@@ -143,7 +192,8 @@ impl Graph {
         model.encode_to_vec()
     }
 
-    fn constant(&mut self, name: &str, kind: DataType, shape: &[usize], raw_data: Vec<u8>) {
+    /// Adds a constant of these raw bytes.
+    pub fn constant(&mut self, name: &str, kind: DataType, shape: &[usize], raw_data: Vec<u8>) {
         self.graph.initializer.push(TensorProto {
             name: name.to_owned(),
             data_type: kind as i32,
@@ -172,7 +222,8 @@ fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: kind as i32, ..AttributeProto::default() }
 }
 
-fn ints(name: &str, values: &[usize]) -> AttributeProto {
+/// An attribute of several integers.
+pub fn ints(name: &str, values: &[usize]) -> AttributeProto {
     let ints = values.iter().map(|&value| value as i64).collect();
     AttributeProto { ints, ..attribute(name, AttributeType::Ints) }
 }

@@ -10,6 +10,7 @@ use unet_host::error::{HostError, exit};
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::report::ReportTable;
+use unet_host::steps::export::ExportOptions;
 use unet_host::steps::report;
 use unet_host::steps::score::{EngineChoice, score_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
@@ -94,7 +95,7 @@ impl Demo {
         };
         let run = start(&options)?;
         let (_, burn) = finish(&run, &mut super::train::Watcher::new(self.epochs))?;
-        let exported = export::export(&run, Weights::Best)?;
+        let exported = export::export(&run, &ExportOptions::default())?;
         unet_edge::error::say(super::export::text(&exported).trim_end());
         let quantized = quantize::quantize(&run, Format::Qlinear, super::quantize::CALIBRATION_IMAGES)?;
         unet_edge::error::say(super::quantize::text(&quantized).trim_end());

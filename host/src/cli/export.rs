@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use unet_host::error::{HostError, exit};
+use unet_host::steps::export::ExportOptions;
 use unet_host::steps::{OpenRun, Weights, export};
 
 /// What to export.
@@ -13,6 +14,11 @@ pub struct Export {
     /// Which weights
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
+    /// Write each nearest upsampling and the 3x3 convolution behind it as four 2x2 convolutions on the small image: the
+    /// same results for 2.25 times fewer multiplications in these layers. Quantization, packages and the engines that run
+    /// the exported file follow it; export again without the flag to undo it
+    #[arg(long)]
+    fold_upsample: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -20,7 +26,8 @@ pub struct Export {
 
 impl Export {
     pub fn run(self) -> Result<u8, HostError> {
-        let report = export::export(&OpenRun::open(&self.run)?, self.weights)?;
+        let options = ExportOptions { weights: self.weights, fold_upsample: self.fold_upsample };
+        let report = export::export(&OpenRun::open(&self.run)?, &options)?;
         super::print(self.json, &report, || text(&report))?;
         Ok(if report.verified { exit::SUCCESS } else { exit::FOUND })
     }
@@ -29,9 +36,19 @@ impl Export {
 /// The report for people.
 pub fn text(report: &export::ExportReport) -> String {
     let verdict = if report.verified { "verified" } else { "NOT VERIFIED" };
+    let folded = if report.multiplications == report.multiplications_unfolded {
+        String::new()
+    } else {
+        format!(
+            "upsampling folded: {} multiply-accumulates a frame before, {} after ({:.1} % fewer)\n",
+            report.multiplications_unfolded,
+            report.multiplications,
+            100.0 - 100.0 * report.multiplications as f64 / report.multiplications_unfolded as f64,
+        )
+    };
     format!(
         "f32 onnx: {} ({} bytes, {} multiply-accumulates a frame)\n\
-         {verdict}: logits of burn and tract differ by at most {:.1e} on {} frames (allowed {:.0e})\n",
+         {folded}{verdict}: logits of burn and tract differ by at most {:.1e} on {} frames (allowed {:.0e})\n",
         report.path.display(),
         report.bytes,
         report.multiplications,

@@ -72,7 +72,7 @@ pub(crate) fn push_moving(onnx: &mut OnnxBuilder, operator: &Operator, inputs: &
 }
 
 /// Reads a file that [`write`] made, or one of the same operators: convolutions of stride 1 with an optional ReLU
-/// behind them, 2x2 max-pooling, nearest upsampling by 2, depth-to-space by 2 and concatenation of two.
+/// behind them, 2x2 max-pooling, nearest upsampling by 2, depth-to-space by 2 and concatenation of two or more.
 ///
 /// # Errors
 /// When the bytes are no ONNX model, or a node is none of these; the error names it.
@@ -170,10 +170,10 @@ impl Reader<'_> {
                 (Operator::DepthToSpace, vec![tensor(0)?])
             }
             "Concat" => {
-                if attribute(node, "axis").map(|a| a.i) != Some(1) || node.input.len() != 2 {
-                    return Err(fail("expected two inputs joined along axis 1"));
+                if attribute(node, "axis").map(|a| a.i) != Some(1) || node.input.len() < 2 {
+                    return Err(fail("expected two inputs or more, joined along axis 1"));
                 }
-                (Operator::Concat, vec![tensor(0)?, tensor(1)?])
+                (Operator::Concat, (0..node.input.len()).map(tensor).collect::<Result<_, _>>()?)
             }
             _ => return Err(fail("this operator is none of those that a u-net of this program has")),
         };

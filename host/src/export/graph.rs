@@ -112,9 +112,12 @@ impl Graph {
                 .collect::<Result<Vec<_>, _>>()?;
             let [channels, height, width] =
                 *inputs.first().ok_or_else(|| fail("expects an input, has none".to_owned()))?;
-            let expected_inputs = if node.operator == Operator::Concat { 2 } else { 1 };
-            if inputs.len() != expected_inputs {
-                return Err(fail(format!("expects {expected_inputs} inputs, has {}", inputs.len())));
+            let (expected, fits) = match node.operator {
+                Operator::Concat => ("two inputs or more", inputs.len() >= 2),
+                _ => ("one input", inputs.len() == 1),
+            };
+            if !fits {
+                return Err(fail(format!("expects {expected}, has {}", inputs.len())));
             }
             shapes.push(match &node.operator {
                 Operator::Conv(conv) => {
@@ -151,10 +154,12 @@ impl Graph {
                     return Err(fail(format!("expects a multiple of 4 channels, has {channels}")));
                 }
                 Operator::DepthToSpace => [channels / 4, 2 * height, 2 * width],
-                Operator::Concat if inputs[1][1..] != inputs[0][1..] => {
-                    return Err(fail(format!("expects inputs of one size, has {:?} and {:?}", inputs[0], inputs[1])));
+                Operator::Concat => {
+                    if let Some(other) = inputs.iter().find(|other| other[1..] != [height, width]) {
+                        return Err(fail(format!("expects inputs of one size, has {:?} and {other:?}", inputs[0])));
+                    }
+                    [inputs.iter().map(|input| input[0]).sum(), height, width]
                 }
-                Operator::Concat => [channels + inputs[1][0], height, width],
             });
         }
         Ok(shapes)

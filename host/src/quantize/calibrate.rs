@@ -114,6 +114,7 @@ mod tests {
     use super::*;
     use crate::backend::test_device;
     use crate::export::fold::graph_of;
+    use crate::export::fold_upsample::fold_upsampling;
     use crate::model::{UNetConfig, Upsampling};
 
     #[test]
@@ -132,6 +133,29 @@ mod tests {
             // After a ReLU everything is positive, so zero is the lowest value.
             assert!(calibration.tensors[..graph.nodes.len()].iter().all(|q| q.zero_point == 0));
             assert_eq!(calibration.tensors[0].scale, 1.0 / 255.0);
+        }
+    }
+
+    #[test]
+    fn folded_phases_and_what_is_spread_from_them_share_one_quantization() {
+        let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 3, upsampling: Upsampling::Nearest };
+        let graph = graph_of(&config.init(5, &test_device()), 8, 8);
+        let folded = fold_upsampling(&graph).unwrap();
+        let image: Vec<f32> = (0..64).map(|k| k as f32 / 63.0).collect();
+        let preprocess = Preprocess { width: 8, height: 8, ..Preprocess::CLASSIC };
+        let chosen = |graph| calibrate(graph, &preprocess, std::iter::once(image.clone()), || ()).unwrap().tensors;
+        let (before, after) = (chosen(&graph), chosen(&folded));
+        let of = |name: &str| after[1 + folded.nodes.iter().position(|node| node.name == name).unwrap()];
+        for level in ["up.0", "up.1"] {
+            let parts =
+                ["phase_00", "phase_01", "phase_10", "phase_11", "phases"].map(|part| format!("{level}.{part}"));
+            assert!(parts.iter().all(|part| of(part) == of(level)), "{level}");
+        }
+        // They were found among the same values: only the last bits of sums in another order differ.
+        for (index, node) in graph.nodes.iter().enumerate().filter(|(_, n)| n.operator != Operator::UpsampleNearest) {
+            let (before, after) = (before[index + 1], of(&node.name));
+            assert_eq!(before.zero_point, after.zero_point, "{}", node.name);
+            assert!((before.scale / after.scale - 1.0).abs() < 1e-3, "{}: {before:?}, {after:?}", node.name);
         }
     }
 

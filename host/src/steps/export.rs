@@ -6,7 +6,7 @@ use unet_shared::files::Split;
 
 use super::open_run::{OpenRun, Weights, spread};
 use crate::error::HostError;
-use crate::export::{float_onnx, fold};
+use crate::export::{float_onnx, fold, fold_upsample};
 use crate::float_engine::FloatEngine;
 use crate::segmenter::{BurnSegmenter, FloatOnnxSegmenter};
 
@@ -17,11 +17,23 @@ pub const TOLERANCE: f32 = 1e-4;
 /// Frames that an export is verified on.
 pub const VERIFIED_FRAMES: usize = 16;
 
+/// What to export.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Of which epoch.
+    pub weights: Weights,
+    /// Whether each nearest upsampling becomes one with the 3x3 convolution behind it, see [`fold_upsample`].
+    pub fold_upsample: bool,
+}
+
 /// What an exported file was made from; lies beside it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportNote {
     /// Digest of the weights' file.
     pub weights: Digest,
+    /// Whether upsampling was folded. The file says so itself, and all that is made of it follows; this is for the reader.
+    #[serde(default)]
+    pub fold_upsample: bool,
     /// Digest of the ONNX file.
     pub onnx: Digest,
 }
@@ -35,6 +47,8 @@ pub struct ExportReport {
     pub bytes: usize,
     /// Multiply-accumulates of one frame.
     pub multiplications: u64,
+    /// What they were before upsampling was folded; the same number where it was not.
+    pub multiplications_unfolded: u64,
     /// Frames that burn and tract both computed.
     pub frames: usize,
     /// Largest difference of a logit between the two.
@@ -46,13 +60,25 @@ pub struct ExportReport {
 /// Writes `export/model_f32.onnx` and compares it with burn on frames of the validation split.
 ///
 /// # Errors
-/// When the weights or the frames cannot be used, or the file cannot be written. A difference beyond the tolerance is
-/// no error but a finding of the report.
-pub fn export(run: &OpenRun, weights: Weights) -> Result<ExportReport, HostError> {
+/// When the weights or the frames cannot be used, there is no upsampling to fold, or the file cannot be written. A
+/// difference beyond the tolerance is no error but a finding of the report.
+pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, HostError> {
+    let &ExportOptions { weights, fold_upsample } = options;
     let device = run.config.backend.device()?;
     let model = run.model(weights, &device)?;
     let preprocess = run.config.preprocess;
-    let graph = fold::graph_of(&model, preprocess.height as usize, preprocess.width as usize);
+    let mut graph = fold::graph_of(&model, preprocess.height as usize, preprocess.width as usize);
+    let multiplications_unfolded = graph.multiplications()?;
+    if fold_upsample {
+        let folded = fold_upsample::fold_upsampling(&graph)?;
+        if folded == graph {
+            return Err(HostError::Usage(format!(
+                "{}: expected nearest upsampling to fold, found up-convolutions; leave --fold-upsample out",
+                run.dir.root().display()
+            )));
+        }
+        graph = folded;
+    }
     let bytes = float_onnx::write(&graph)?;
     let mut exported =
         FloatOnnxSegmenter::new(FloatEngine::new(&bytes, graph.input, &[])?, run.config.model.classes, preprocess);
@@ -73,13 +99,14 @@ pub fn export(run: &OpenRun, weights: Weights) -> Result<ExportReport, HostError
         }
     }
     let path = run.dir.float_onnx();
-    let note = ExportNote { weights: run.weights_digest(weights)?, onnx: Digest::of(&bytes) };
+    let note = ExportNote { weights: run.weights_digest(weights)?, fold_upsample, onnx: Digest::of(&bytes) };
     unet_edge::atomic_file::write(&path, &bytes).map_err(|source| HostError::Write { path: path.clone(), source })?;
     run.dir.write_json(run.dir.export_note(), &note)?;
     Ok(ExportReport {
         path,
         bytes: bytes.len(),
         multiplications: graph.multiplications()?,
+        multiplications_unfolded,
         frames: samples.len(),
         largest_difference,
         verified: largest_difference <= TOLERANCE && !samples.is_empty(),

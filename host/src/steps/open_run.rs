@@ -15,9 +15,10 @@ use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::training::checkpoint::load_weights;
 
 /// Which of a run's weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Weights {
     /// Of the epoch with the best validation mean IoU.
+    #[default]
     Best,
     /// Of the last epoch.
     Last,

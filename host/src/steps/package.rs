@@ -67,7 +67,7 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
         let input = segmenter.quantize(&planes)?.to_vec();
         let mut mask = vec![0; (run.config.preprocess.width * run.config.preprocess.height) as usize];
         segmenter.segment(&planes, &mut mask)?;
-        let logits = segmenter.logits_digest();
+        let logits = segmenter.logits_digest()?;
         let names = [format!("golden/{k}.input"), format!("golden/{k}.mask")];
         let [input_name, mask_name] = names.clone();
         golden.push(GoldenEntry { input: input_name, mask: mask_name, logits });

@@ -14,7 +14,7 @@ use unet_tests::random::Random;
 use unet_tests::tiny_unet::TinyUnet;
 use unet_tests::{Data, Graph, Tensor};
 
-fn kernels() -> impl Iterator<Item = Kernel> {
+pub fn kernels() -> impl Iterator<Item = Kernel> {
     Kernel::ALL.into_iter().filter(|kernel| kernel.is_available())
 }
 
@@ -23,7 +23,7 @@ fn entry(name: &str, tensor: &Tensor) -> TensorEntry {
     TensorEntry { name: name.to_owned(), shape: tensor.nchw().unwrap(), quantization }
 }
 
-fn bytes(tensor: &Tensor) -> Vec<u8> {
+pub fn bytes(tensor: &Tensor) -> Vec<u8> {
     match tensor.data() {
         Data::U8(values) => values.clone(),
         other => panic!("expected u8, found {:?}", other.data_type()),
@@ -38,7 +38,7 @@ fn with_output(model: &[u8], output: &str) -> Vec<u8> {
 }
 
 /// Runs `frames` through the engine and compares the tensor `output` with the interpreter's.
-fn check(model: &[u8], output: &str, frames: &[BTreeMap<String, Tensor>], options: EngineOptions) {
+pub fn check(model: &[u8], output: &str, frames: &[BTreeMap<String, Tensor>], options: EngineOptions) {
     let model = with_output(model, output);
     let graph = Graph::from_bytes(&model).unwrap();
     let mut engine: Option<Engine> = None;

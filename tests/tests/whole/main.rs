@@ -2,6 +2,7 @@
 
 mod architecture;
 mod export_roundtrip;
+mod folded_upsampling;
 mod golden;
 mod integer_engine;
 mod interpreter_vs_tract;
@@ -9,6 +10,7 @@ mod interpreter_vs_tract;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod no_std;
 mod preprocess_agreement;
+mod qdq_form;
 mod quantization_parity;
 mod repository;
 mod shipped_models;

@@ -20,7 +20,7 @@ use crate::interpreter_vs_tract::check;
 use crate::tiny_run::{VARIANTS, train};
 
 /// The u8 model inputs of the run's first validation frames.
-fn inputs(run: &OpenRun, count: usize) -> Vec<BTreeMap<String, Tensor>> {
+pub fn inputs(run: &OpenRun, count: usize) -> Vec<BTreeMap<String, Tensor>> {
     let entry = quantize::load_entry(run).unwrap().input;
     let tables: Vec<[u8; 256]> = (0..entry.shape[1])
         .map(|c| {

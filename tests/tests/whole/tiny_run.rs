@@ -4,8 +4,9 @@ use std::path::Path;
 
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 use unet_host::model::Upsampling;
+use unet_host::steps::OpenRun;
+use unet_host::steps::export::{self, ExportOptions};
 use unet_host::steps::train::{TrainOptions, finish, start};
-use unet_host::steps::{OpenRun, Weights, export};
 use unet_host::training::checkpoint::EpochRow;
 use unet_host::training::trainer::Observer;
 use unet_shared::preprocess::{Channels, Normalize};
@@ -24,18 +25,33 @@ impl Observer for Silent {
 pub struct Variant {
     pub name: &'static str,
     pub upsampling: Upsampling,
+    pub fold_upsample: bool,
     pub channels: Channels,
     pub normalize: Normalize,
 }
 
-/// Both upsamplings, both numbers of channels, both normalisations.
-pub const VARIANTS: [Variant; 2] = [
-    Variant { name: "nearest", upsampling: Upsampling::Nearest, channels: Channels::Gray, normalize: Normalize::Unit },
+/// Both upsamplings, the one that can be folded in that form too; both numbers of channels; both normalisations.
+pub const VARIANTS: [Variant; 3] = [
+    Variant {
+        name: "nearest",
+        upsampling: Upsampling::Nearest,
+        fold_upsample: false,
+        channels: Channels::Gray,
+        normalize: Normalize::Unit,
+    },
     Variant {
         name: "up-convolution",
         upsampling: Upsampling::UpConvolution,
+        fold_upsample: false,
         channels: Channels::Rgb,
         normalize: Normalize::MeanStd { mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] },
+    },
+    Variant {
+        name: "nearest-folded",
+        upsampling: Upsampling::Nearest,
+        fold_upsample: true,
+        channels: Channels::Gray,
+        normalize: Normalize::Unit,
     },
 ];
 
@@ -56,6 +72,8 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
     };
     let run = start(&options).unwrap();
     finish(&run, &mut Silent).unwrap();
-    let report = export::export(&run, Weights::Best).unwrap();
+    let report =
+        export::export(&run, &ExportOptions { fold_upsample: variant.fold_upsample, ..ExportOptions::default() })
+            .unwrap();
     (run, report)
 }

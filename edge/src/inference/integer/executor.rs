@@ -2,11 +2,18 @@
 //! owns. After it is made, a frame makes no allocation.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use unet_shared::quantization::Quantization;
 
 use super::super::kernel::{ConvParameters, InputView, Kernel, OutputView, PackedConv};
+use super::super::model::Frame;
+use super::super::{Part, PartTime};
+use super::classes::{HeadRows, MaskRows, classes};
 use super::layout::{Layout, conv_spec, plan};
 use super::moves::{self, Planes, Source, Target};
 use super::program::{End, Operator, Program, TensorId};
+use super::scratch::Scratch;
 use super::threads::Threads;
 
 /// A program whose buffers are planned and whose weights are packed.
@@ -17,8 +24,8 @@ pub(super) struct Prepared {
     pub kernel: Kernel,
     layout: Layout,
     stages: Vec<Stage>,
-    float_table: [f32; 256],
-    byte_table: [u8; 256],
+    /// Whether the last stage is the convolution that makes the logits, whose rows get their classes at once.
+    has_head: bool,
 }
 
 /// Channels of a buffer.
@@ -42,23 +49,7 @@ enum Action {
     Upsample,
     Copy,
     DepthToSpace,
-}
-
-/// A frame as the caller has it, N, C, H, W.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Frame<'a> {
-    /// For [`End::Bytes`].
-    Bytes(&'a [u8]),
-    /// For [`End::Floats`].
-    Floats(&'a [f32]),
-}
-
-/// Where the answer goes, N, C, H, W.
-pub(super) enum Answer<'a> {
-    /// For [`End::Bytes`].
-    Bytes(&'a mut [u8]),
-    /// For [`End::Floats`].
-    Floats(&'a mut [f32]),
+    Requantize(Box<[u8; 256]>),
 }
 
 impl Prepared {
@@ -80,13 +71,14 @@ impl Prepared {
                         multipliers: &conv.multipliers,
                         x_zero_point: conv.x_zero_point,
                         y_zero_point: conv.y_zero_point,
-                        clamp: [0, 255],
+                        clamp: [conv.least, 255],
                     };
                     let grid = layout.buffers[source.buffer].grid;
                     let packed = PackedConv::new(kernel, conv_spec(conv), &parameters, grid)
                         .map_err(|error| format!("node {}: {error}", step.node))?;
                     push(source, target, Action::Conv(Box::new(packed)));
                 }
+                Operator::Requantize(table) => push(source, target, Action::Requantize(table.clone())),
                 Operator::MaxPool => push(source, target, Action::MaxPool),
                 Operator::Upsample => push(source, target, Action::Upsample),
                 Operator::DepthToSpace => push(source, target, Action::DepthToSpace),
@@ -111,15 +103,12 @@ impl Prepared {
                 conv.weights = Vec::new();
             }
         }
-        let flip = if program.tensors[program.output].signed { 0x80 } else { 0 };
-        let byte_table = std::array::from_fn(|value| value as u8 ^ flip);
-        let float_table = match program.leave {
-            End::Bytes => [0.0; 256],
-            End::Floats { scale, zero_point } => {
-                std::array::from_fn(|value| (value as i32 - i32::from(zero_point)) as f32 * scale)
-            }
-        };
-        Ok(Prepared { program, kernel, layout, stages, float_table, byte_table })
+        let logits = operand(&program, &layout, program.output);
+        let has_head = stages.last().is_some_and(|stage| {
+            matches!(stage.action, Action::Conv(_))
+                && (stage.target.buffer, &stage.target.channels) == (logits.buffer, &logits.channels)
+        });
+        Ok(Prepared { program, kernel, layout, stages, has_head })
     }
 
     /// Bytes of the arena.
@@ -159,7 +148,10 @@ fn operand(program: &Program, layout: &Layout, tensor: TensorId) -> Operand {
 /// What one user of a [`Prepared`] program owns.
 pub(super) struct Executor {
     arena: Vec<u8>,
+    scratch: Scratch,
     threads: Threads,
+    /// What the last frame took: to enter, each stage, the classes where they are a pass of their own.
+    times: Vec<Duration>,
 }
 
 impl Executor {
@@ -171,19 +163,27 @@ impl Executor {
         let mut arena = Vec::new();
         arena.try_reserve_exact(prepared.arena_bytes())?;
         arena.resize(prepared.arena_bytes(), 0);
-        Ok(Executor { arena, threads: Threads::new(threads) })
+        let threads = Threads::new(threads);
+        let length = prepared.convolutions().map(|(_, conv)| conv.scratch()).max().unwrap_or(0);
+        let scratch = Scratch::new(threads.count(), length)?;
+        let times = vec![Duration::ZERO; prepared.stages.len() + 2];
+        Ok(Executor { arena, scratch, threads, times })
     }
 
-    /// How many threads there are.
-    pub(super) fn threads(&self) -> usize {
-        self.threads.count()
-    }
-
-    /// Computes one frame. Both ends have the type and the size of the program's.
-    pub(super) fn run(&mut self, prepared: &Prepared, frame: Frame<'_>, answer: Answer<'_>) {
-        let Executor { arena, threads } = self;
+    /// Computes one frame, of the type and the size of the program's input; `mask` is of the output's size.
+    pub(super) fn run(&mut self, prepared: &Prepared, frame: Frame<'_>, mask: &mut [u8]) {
+        let Executor { arena, scratch, threads, times } = self;
         let (program, layout) = (&prepared.program, &prepared.layout);
         let mut threads = threads.frame();
+        let mut since = Instant::now();
+        let mut times = times.iter_mut();
+        let mut lap = || {
+            let now = Instant::now();
+            if let Some(time) = times.next() {
+                *time = now - since;
+            }
+            since = now;
+        };
         let fill = |arena: &mut [u8], at: usize| {
             for buffer in layout.fills[at].iter().map(|&buffer| &layout.buffers[buffer]) {
                 moves::fill_border(&buffer.grid, buffer.fill, &mut arena[buffer.bytes.clone()]);
@@ -194,16 +194,24 @@ impl Executor {
         let flip = if program.tensors[program.input].signed { 0x80 } else { 0 };
         let input = prepared.target(&operand(program, layout, program.input), arena);
         match (frame, program.enter) {
-            (Frame::Floats(values), End::Floats { scale, zero_point }) => threads
-                .for_rows(input, |rows| moves::enter(values, rows, |value| moves::quantize(value, scale, zero_point))),
-            (Frame::Bytes(values), _) => {
-                threads.for_rows(input, |rows| moves::enter(values, rows, |value| value ^ flip));
+            (Frame::Floats(values), End::Floats { scale, zero_point }) => {
+                let quantization = Quantization { scale, zero_point: i32::from(zero_point) };
+                threads.for_rows(input, |rows| {
+                    moves::enter(values, rows, |values, out| moves::quantize(values, out, quantization));
+                });
             }
+            (Frame::Bytes(values), _) => threads.for_rows(input, |rows| {
+                moves::enter(values, rows, |values, out| {
+                    out.iter_mut().zip(values).for_each(|(out, value)| *out = value ^ flip);
+                });
+            }),
             (Frame::Floats(_), End::Bytes) => unreachable!("the caller gives what the program takes"),
         }
+        lap();
 
+        let mut mask = Some(MaskRows::new(program.tensors[program.output].shape, mask));
         let mut filled = 0;
-        for stage in &prepared.stages {
+        for (index, stage) in prepared.stages.iter().enumerate() {
             // A concatenation without copies has no stage, but may have borders to fill.
             while filled <= stage.step {
                 filled += 1;
@@ -214,11 +222,18 @@ impl Executor {
             if let Action::Conv(conv) = &stage.action {
                 let input = InputView::new(read.grid, stage.source.channels.clone(), source);
                 let output = OutputView::new(written.grid, stage.target.channels.clone(), target);
-                if let (Ok(input), Ok(output)) = (input, output) {
-                    threads.for_rows(output, |mut rows| conv.run(&input, &mut rows));
-                } else {
+                let (Ok(input), Ok(output)) = (input, output) else {
                     unreachable!("the plan's buffers hold its tensors");
+                };
+                match mask.take_if(|_| prepared.has_head && index + 1 == prepared.stages.len()) {
+                    Some(mask) => threads.for_rows(HeadRows { logits: output, mask }, |mut rows| {
+                        scratch.lend(|scratch| conv.run(&input, &mut rows.logits, scratch));
+                        rows.classes();
+                    }),
+                    None => threads
+                        .for_rows(output, |mut rows| scratch.lend(|scratch| conv.run(&input, &mut rows, scratch))),
                 }
+                lap();
                 continue;
             }
             let source = Source { grid: read.grid, channels: stage.source.channels.clone(), bytes: source };
@@ -229,17 +244,43 @@ impl Executor {
                 Action::Upsample => threads.for_rows(target, |rows| moves::upsample(&source, rows)),
                 Action::Copy => threads.for_rows(target, |rows| moves::copy(&source, rows)),
                 Action::DepthToSpace => threads.for_rows(target, |rows| moves::depth_to_space(&source, rows)),
+                Action::Requantize(table) => threads.for_rows(target, |rows| moves::map(&source, rows, table)),
+            }
+            lap();
+        }
+        if let Some(mask) = mask {
+            let logits = prepared.source(&operand(program, layout, program.output), arena);
+            threads.for_rows(mask, |rows| classes(&logits, rows));
+            lap();
+        }
+    }
+
+    /// Bytes of what threads compute in beside the arena.
+    pub(super) fn scratch_bytes(&self) -> usize {
+        self.scratch.bytes()
+    }
+
+    /// The last frame's logits, K, H, W; those of a signed output by their bits.
+    pub(super) fn logits(&self, prepared: &Prepared, logits: &mut [u8]) {
+        let program = &prepared.program;
+        let output = prepared.source(&operand(program, &prepared.layout, program.output), &self.arena);
+        let flip = if program.tensors[program.output].signed { 0x80 } else { 0 };
+        moves::leave(&output, Planes::new(program.tensors[program.output].shape[0], logits), |value| value ^ flip);
+    }
+
+    /// What the last frame took; all of one node together.
+    pub(super) fn times(&self, prepared: &Prepared) -> Vec<PartTime> {
+        let stages = prepared.stages.iter().map(|stage| Part::Node(stage.step));
+        let parts = std::iter::once(Part::Enter).chain(stages);
+        let parts = parts.chain((!prepared.has_head).then_some(Part::Argmax));
+        let mut times: Vec<PartTime> = Vec::new();
+        for (part, &time) in parts.zip(&self.times) {
+            match times.last_mut().filter(|last| last.part == part) {
+                Some(last) => last.time += time,
+                None => times.push(PartTime { part, time }),
             }
         }
-
-        let output = prepared.source(&operand(program, layout, program.output), arena);
-        let channels = program.tensors[program.output].shape[0];
-        match answer {
-            Answer::Bytes(values) => threads
-                .for_rows(Planes::new(channels, values), |part| moves::leave(&output, part, &prepared.byte_table)),
-            Answer::Floats(values) => threads
-                .for_rows(Planes::new(channels, values), |part| moves::leave(&output, part, &prepared.float_table)),
-        }
+        times
     }
 }
 

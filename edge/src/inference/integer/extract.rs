@@ -2,13 +2,25 @@
 //!
 //! tract's typed form of these operators spreads one `QLinearConv` over casts, shifted zero points and a dozen small
 //! nodes, differently for each release; the file's own nodes are the stable description of the same numbers.
+//!
+//! A file may hold them in two forms, even both at once: as integer operators (`qlinear`), or as f32 operators between
+//! `DequantizeLinear` and `QuantizeLinear` (`qdq`). Here are the walk and the bookkeeping of what each tensor is.
 
 use std::collections::HashMap;
 
 use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType, type_proto};
+use unet_shared::quantization::Quantization;
 
 use super::node::{Constants, Node, Reason};
-use super::program::{Activation, Convolution, End, Operator, Program, Step, TensorId};
+use super::program::{Activation, End, Operator, Program, Step, TensorId};
+use convolution::Sums;
+
+mod convolution;
+mod moving;
+mod qdq;
+mod qlinear;
+#[cfg(test)]
+mod tests;
 
 /// A graph stays with tract because of this node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,25 +49,18 @@ pub(super) fn program(graph: &GraphProto, shape: [usize; 4], output: &str) -> Re
         _ => None,
     };
     let [1, channels, height, width] = shape else { return Err(whole("expected a batch of 1")) };
-    let mut reader = Reader {
-        constants,
-        tensors: Vec::new(),
-        steps: Vec::new(),
-        by_name: HashMap::new(),
-        enter: End::Bytes,
-        leave: End::Bytes,
-        float_input: None,
-        left: None,
-    };
+    let mut reader =
+        Reader { constants, tensors: Vec::new(), steps: Vec::new(), values: HashMap::new(), enter: End::Bytes };
     let shape = [channels, height, width];
-    match element {
+    let frame = match element {
         Some(DataType::Uint8 | DataType::Int8) => {
-            let signed = element == Some(DataType::Int8);
-            reader.add(&input.name, Activation { name: input.name.clone(), shape, signed });
+            let tensor = reader.add(&input.name, shape, element == Some(DataType::Int8));
+            Value::Activation(Operand { tensor, real: None })
         }
-        Some(DataType::Float) => reader.float_input = Some((&input.name, shape)),
+        Some(DataType::Float) => Value::Frame(shape),
         _ => return Err(whole("expected an input of 8 bits or f32")),
-    }
+    };
+    reader.values.insert(&input.name, frame);
     for proto in needed(graph, output).ok_or_else(|| whole("expected one node for each tensor, found two"))? {
         let node = Node(proto);
         reader.read(node).map_err(|reason| NotCovered {
@@ -64,20 +69,16 @@ pub(super) fn program(graph: &GraphProto, shape: [usize; 4], output: &str) -> Re
             reason,
         })?;
     }
-    let answer = reader.left.filter(|(name, _)| *name == output).map(|(_, tensor)| tensor);
-    let last =
-        answer.or_else(|| reader.by_name.get(output).copied()).ok_or_else(|| whole("no node makes the output"))?;
+    let output = match reader.values.get(output) {
+        Some(Value::Activation(Operand { tensor, .. }) | Value::Classes(tensor)) => *tensor,
+        Some(_) => return Err(whole("expected an output that is quantized, found f32 that never was")),
+        None => return Err(whole("no node makes the output")),
+    };
     if reader.steps.is_empty() {
         return Err(whole("expected quantized operators, found none"));
     }
-    Ok(Program {
-        tensors: reader.tensors,
-        steps: reader.steps,
-        input: 0,
-        output: last,
-        enter: reader.enter,
-        leave: reader.leave,
-    })
+    // The frame's tensor is the first: every other one is made of it.
+    Ok(Program { tensors: reader.tensors, steps: reader.steps, input: 0, output, enter: reader.enter })
 }
 
 /// The nodes that `output` depends on, in the file's order; `None` if two nodes make one tensor.
@@ -102,36 +103,89 @@ fn needed<'a>(graph: &'a GraphProto, output: &'a str) -> Option<Vec<&'a NodeProt
     Some(graph.node.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(node, _)| node).collect())
 }
 
+/// An activation as the file has it.
+#[derive(Clone, Copy)]
+struct Operand {
+    /// The bytes.
+    tensor: TensorId,
+    /// What the file's f32 are made of the bytes by; `None` where the file has the bytes themselves.
+    real: Option<Quantization>,
+}
+
+/// What a tensor of the file is here.
+enum Value<'a> {
+    /// 8 bits, or f32 that are nothing but 8 bits dequantized.
+    Activation(Operand),
+    /// The graph's f32 input, before the one `QuantizeLinear` that reads it.
+    Frame([usize; 3]),
+    /// f32 of a `Conv`, and perhaps a `Relu`, before the one `QuantizeLinear` that reads them.
+    Sums(Box<Sums<'a>>),
+    /// f32 of a `Concat`, whose parts may have other scales, before the one `QuantizeLinear` that reads them.
+    Joined(Joined<'a>),
+    /// The largest channel of each pixel of these logits.
+    Classes(TensorId),
+    /// f32 that this `DequantizeLinear` makes of a constant.
+    Constant(Node<'a>),
+}
+
+/// Dequantized activations one after the other.
+struct Joined<'a> {
+    node: Node<'a>,
+    parts: Vec<(TensorId, Quantization)>,
+    shape: [usize; 3],
+}
+
 struct Reader<'a> {
     constants: Constants<'a>,
     tensors: Vec<Activation>,
     steps: Vec<Step>,
-    by_name: HashMap<&'a str, TensorId>,
+    values: HashMap<&'a str, Value<'a>>,
     enter: End,
-    leave: End,
-    /// An f32 input that no `QuantizeLinear` has read yet.
-    float_input: Option<(&'a str, [usize; 3])>,
-    /// The f32 tensor that a `DequantizeLinear` makes, and what it is made of.
-    left: Option<(&'a str, TensorId)>,
 }
 
 impl<'a> Reader<'a> {
-    fn add(&mut self, name: &'a str, activation: Activation) -> TensorId {
-        self.tensors.push(activation);
-        self.by_name.insert(name, self.tensors.len() - 1);
+    fn add(&mut self, name: &str, shape: [usize; 3], signed: bool) -> TensorId {
+        self.tensors.push(Activation { name: name.to_owned(), shape, signed });
         self.tensors.len() - 1
     }
 
-    fn push(&mut self, node: Node<'a>, operator: Operator, inputs: Vec<TensorId>, shape: [usize; 3], signed: bool) {
-        // The caller has found exactly one output.
-        let name = node.0.output[0].as_str();
-        let output = self.add(name, Activation { name: name.to_owned(), shape, signed });
+    /// Adds a step, and the tensor that it makes.
+    fn push(
+        &mut self,
+        node: Node<'a>,
+        operator: Operator,
+        inputs: Vec<TensorId>,
+        shape: [usize; 3],
+        signed: bool,
+    ) -> TensorId {
+        let output = self.add(node.output(), shape, signed);
         self.steps.push(Step { node: node.name().to_owned(), operator, inputs, output });
+        output
     }
 
-    fn tensor(&self, node: Node<'a>, index: usize) -> Result<TensorId, Reason> {
+    /// Operand `index`, an activation of either form.
+    fn activation(&self, node: Node<'a>, index: usize) -> Result<Operand, Reason> {
         let name = node.operand(index)?;
-        self.by_name.get(name).copied().ok_or_else(|| format!("operand {name}: expected an 8-bit activation"))
+        match self.values.get(name) {
+            Some(Value::Activation(operand)) => Ok(*operand),
+            _ => Err(format!("operand {name}: expected an 8-bit activation, or one dequantized")),
+        }
+    }
+
+    /// Operand `index`, which the file has as 8 bits.
+    fn integers(&self, node: Node<'a>, index: usize) -> Result<TensorId, Reason> {
+        match self.activation(node, index)? {
+            Operand { tensor, real: None } => Ok(tensor),
+            _ => Err(format!("operand {}: expected 8 bits, found f32", node.operand(index)?)),
+        }
+    }
+
+    /// Operand `index`, f32 that `DequantizeLinear` has made.
+    fn reals(&self, node: Node<'a>, index: usize) -> Result<(TensorId, Quantization), Reason> {
+        match self.activation(node, index)? {
+            Operand { tensor, real: Some(real) } => Ok((tensor, real)),
+            _ => Err(format!("operand {}: expected f32, found 8 bits", node.operand(index)?)),
+        }
     }
 
     fn read(&mut self, node: Node<'a>) -> Result<(), Reason> {
@@ -141,205 +195,31 @@ impl<'a> Reader<'a> {
         if node.0.output.len() != 1 {
             return Err(format!("expected one output, found {}", node.0.output.len()));
         }
-        match node.0.op_type.as_str() {
-            "QLinearConv" => self.convolution(node),
-            "MaxPool" => self.max_pool(node),
-            "Resize" => self.resize(node),
-            "Concat" => self.concat(node),
-            "DepthToSpace" => self.depth_to_space(node),
-            "QuantizeLinear" => self.quantize(node),
-            "DequantizeLinear" => self.dequantize(node),
-            _ => Err("expected an operator that the integer engine has".to_owned()),
+        if self.constants.contains(node.output()) || self.values.contains_key(node.output()) {
+            return Err(format!("output {}: expected a name of its own", node.output()));
         }
-    }
-
-    fn convolution(&mut self, node: Node<'a>) -> Result<(), Reason> {
-        node.require_integer("group", 1, 1)?;
-        node.require_text("auto_pad", "NOTSET", "NOTSET")?;
-        if node.sizes("dilations", [1, 1])? != [1, 1] {
-            return Err("dilations: expected 1".to_owned());
-        }
-        let x = self.tensor(node, 0)?;
-        let Activation { shape: [channels, height, width], signed: x_signed, .. } = self.tensors[x];
-        let constants = &self.constants;
-        let name = |index| node.operand(index);
-        let shape = constants.shape(name(3)?)?;
-        let &[out, inner, kernel_height, kernel_width] = shape.as_slice() else {
-            return Err(format!("weights: expected 4 dimensions, found {}", shape.len()));
+        let value = match node.0.op_type.as_str() {
+            "QLinearConv" => self.qlinear_conv(node)?,
+            "MaxPool" => self.max_pool(node)?,
+            "Resize" => self.resize(node)?,
+            "Concat" => self.concat(node)?,
+            "DepthToSpace" => self.depth_to_space(node)?,
+            "Conv" => self.conv(node)?,
+            "Relu" => self.relu(node)?,
+            "QuantizeLinear" => self.quantize(node)?,
+            "DequantizeLinear" => self.dequantize(node)?,
+            "ArgMax" => self.arg_max(node)?,
+            _ => return Err("expected an operator that the integer engine has".to_owned()),
         };
-        if inner != channels || shape.contains(&0) {
-            return Err(format!("weights: expected {channels} channels and no size of 0, found {shape:?}"));
-        }
-        let kernel = [kernel_height, kernel_width];
-        if node.sizes("kernel_shape", kernel)? != kernel {
-            return Err(format!("kernel_shape: expected {kernel:?} as the weights have"));
-        }
-        let pads: [usize; 4] = node.sizes("pads", [0; 4])?;
-        let strides: [usize; 2] = node.sizes("strides", [1, 1])?;
-        let windows = |size: usize, low: usize, high: usize, kernel: usize, stride: usize| {
-            // Padding by a whole kernel would make windows of padding alone; no exporter writes that.
-            if low >= kernel || high >= kernel || stride == 0 {
-                return Err(format!("pads {pads:?} and strides {strides:?}: expected pads less than the kernel"));
-            }
-            (size + low + high)
-                .checked_sub(kernel)
-                .map(|room| room / stride + 1)
-                .ok_or_else(|| format!("expected a kernel of at most {size}, found {kernel}"))
-        };
-        let out_height = windows(height, pads[0], pads[2], kernel_height, strides[0])?;
-        let out_width = windows(width, pads[1], pads[3], kernel_width, strides[1])?;
-
-        let (x_scale, y_scale) = (constants.float(name(1)?)?, constants.float(name(6)?)?);
-        let (x_zero_point, signed) = constants.zero_point(name(2)?)?;
-        if signed != x_signed {
-            return Err("x_zero_point: expected the type of x".to_owned());
-        }
-        let (y_zero_point, y_signed) = constants.zero_point(name(7)?)?;
-        let scales = spread("w_scale", constants.floats(name(4)?)?, out)?;
-        let zero_points = constants.bytes(name(5)?)?;
-        let weights = constants.bytes(name(3)?)?;
-        if zero_points.signed != weights.signed {
-            return Err("w_zero_point: expected the type of the weights".to_owned());
-        }
-        let zero_points = spread("w_zero_point", zero_points.values, out)?;
-        let bias = match node.optional(8) {
-            None => vec![0; out],
-            Some(name) => constants.ints(name)?,
-        };
-        if bias.len() != out {
-            return Err(format!("bias: expected {out} values, found {}", bias.len()));
-        }
-        let multipliers: Vec<f32> = scales.iter().map(|scale| (x_scale * scale) / y_scale).collect();
-        if let Some(odd) = multipliers.iter().find(|value| !value.is_finite() || **value <= 0.0) {
-            return Err(format!("scales: expected a finite quotient above zero, found {odd}"));
-        }
-        let shift = if weights.signed { 0 } else { 128 };
-        let conv = Convolution {
-            weights: weights.values.iter().map(|weight| (weight - shift) as i8).collect(),
-            weight_zero_points: zero_points.iter().map(|zero_point| zero_point - shift).collect(),
-            shape: [out, inner, kernel_height, kernel_width],
-            bias,
-            multipliers,
-            x_zero_point,
-            y_zero_point,
-            pads,
-            strides,
-            upsample: false,
-        };
-        self.push(node, Operator::Conv(Box::new(conv)), vec![x], [out, out_height, out_width], y_signed);
+        self.values.insert(node.output(), value);
         Ok(())
     }
+}
 
-    fn max_pool(&mut self, node: Node<'a>) -> Result<(), Reason> {
-        node.require_text("auto_pad", "NOTSET", "NOTSET")?;
-        node.require_integer("ceil_mode", 0, 0)?;
-        let found =
-            [node.sizes("kernel_shape", [0; 2])?, node.sizes("strides", [1; 2])?, node.sizes("dilations", [1; 2])?];
-        if found != [[2; 2], [2; 2], [1; 2]] || node.sizes("pads", [0; 4])? != [0; 4] {
-            return Err(format!("expected 2x2 with stride 2 and no pads, found {found:?}"));
-        }
-        let x = self.tensor(node, 0)?;
-        let Activation { shape: [channels, height, width], signed, .. } = self.tensors[x];
-        if height < 2 || width < 2 {
-            return Err(format!("expected at least 2x2, found {height}x{width}"));
-        }
-        self.push(node, Operator::MaxPool, vec![x], [channels, height / 2, width / 2], signed);
-        Ok(())
-    }
-
-    fn resize(&mut self, node: Node<'a>) -> Result<(), Reason> {
-        node.require_text("mode", "nearest", "nearest")?;
-        // The pairs that read pixel d / 2 for pixel d.
-        let coordinates = node.text("coordinate_transformation_mode", "half_pixel");
-        let rounding = node.text("nearest_mode", "round_prefer_floor");
-        let halves = match coordinates {
-            "asymmetric" => rounding == "floor",
-            "half_pixel" => matches!(rounding, "round_prefer_floor" | "round_prefer_ceil"),
-            _ => false,
-        };
-        if !halves {
-            return Err(format!("expected pixel d / 2 for pixel d, found {coordinates}, {rounding}"));
-        }
-        let x = self.tensor(node, 0)?;
-        let Activation { shape: [channels, height, width], signed, .. } = self.tensors[x];
-        if node.optional(3).is_some() {
-            return Err("expected scales, found sizes".to_owned());
-        }
-        let scales = self.constants.floats(node.operand(2)?)?;
-        if scales != [1.0, 1.0, 2.0, 2.0] {
-            return Err(format!("scales: expected [1, 1, 2, 2], found {scales:?}"));
-        }
-        self.push(node, Operator::Upsample, vec![x], [channels, 2 * height, 2 * width], signed);
-        Ok(())
-    }
-
-    fn concat(&mut self, node: Node<'a>) -> Result<(), Reason> {
-        if !matches!(node.integer("axis", 0), 1 | -3) {
-            return Err(format!("axis: expected 1, found {}", node.integer("axis", 0)));
-        }
-        let inputs: Vec<TensorId> = (0..node.0.input.len()).map(|i| self.tensor(node, i)).collect::<Result<_, _>>()?;
-        let Some(first) = inputs.first().map(|&id| &self.tensors[id]) else {
-            return Err("expected operands, found none".to_owned());
-        };
-        let ([_, height, width], signed) = (first.shape, first.signed);
-        let mut channels = 0;
-        for part in inputs.iter().map(|&id| &self.tensors[id]) {
-            if part.shape[1..] != [height, width] || part.signed != signed {
-                return Err(format!("operand {}: expected {height}x{width} and one type", part.name));
-            }
-            channels += part.shape[0];
-        }
-        self.push(node, Operator::Concat, inputs, [channels, height, width], signed);
-        Ok(())
-    }
-
-    fn depth_to_space(&mut self, node: Node<'a>) -> Result<(), Reason> {
-        node.require_integer("blocksize", 0, 2)?;
-        node.require_text("mode", "DCR", "DCR")?;
-        let x = self.tensor(node, 0)?;
-        let Activation { shape: [channels, height, width], signed, .. } = self.tensors[x];
-        if channels % 4 != 0 {
-            return Err(format!("expected a multiple of 4 channels, found {channels}"));
-        }
-        self.push(node, Operator::DepthToSpace, vec![x], [channels / 4, 2 * height, 2 * width], signed);
-        Ok(())
-    }
-
-    fn quantize(&mut self, node: Node<'a>) -> Result<(), Reason> {
-        let operand = node.operand(0)?;
-        let Some((_, shape)) = self.float_input.take_if(|(name, _)| *name == operand) else {
-            return Err("expected the graph's input as the only operand of the only one".to_owned());
-        };
-        let (scale, zero_point, signed) = self.quantization(node)?;
-        self.enter = End::Floats { scale, zero_point };
-        let name = node.0.output[0].as_str();
-        self.add(name, Activation { name: name.to_owned(), shape, signed });
-        Ok(())
-    }
-
-    fn dequantize(&mut self, node: Node<'a>) -> Result<(), Reason> {
-        let x = self.tensor(node, 0)?;
-        let (scale, zero_point, signed) = self.quantization(node)?;
-        if signed != self.tensors[x].signed {
-            return Err("zero point: expected the type of x".to_owned());
-        }
-        // Whatever reads this f32 tensor is refused for it, so only the graph's output can be one.
-        self.left = Some((&node.0.output[0], x));
-        self.leave = End::Floats { scale, zero_point };
-        Ok(())
-    }
-
-    fn quantization(&self, node: Node<'a>) -> Result<(f32, u8, bool), Reason> {
-        let scale = self.constants.float(node.operand(1)?)?;
-        let (zero_point, signed) = match node.optional(2) {
-            Some(name) => self.constants.zero_point(name)?,
-            None => (0, false),
-        };
-        if !scale.is_normal() || scale < 0.0 {
-            return Err(format!("scale: expected a finite one above zero, found {scale}"));
-        }
-        Ok((scale, zero_point, signed))
-    }
+/// The chain's entrance where the file has f32.
+fn floats(Quantization { scale, zero_point }: Quantization) -> End {
+    // Zero points come from bytes.
+    End::Floats { scale, zero_point: zero_point as u8 }
 }
 
 /// One value for each of `count`, from as many or from one.

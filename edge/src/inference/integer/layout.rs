@@ -247,6 +247,7 @@ mod tests {
             multipliers: Vec::new(),
             x_zero_point,
             y_zero_point: 0,
+            least: 0,
             pads,
             strides: [1, 1],
             upsample: false,
@@ -259,7 +260,7 @@ mod tests {
 
     fn program(tensors: Vec<Activation>, steps: Vec<Step>) -> Program {
         let output = tensors.len() - 1;
-        Program { tensors, steps, input: 0, output, enter: End::Bytes, leave: End::Bytes }
+        Program { tensors, steps, input: 0, output, enter: End::Bytes }
     }
 
     /// Frame, skip, pooled, grown, joined, answer.

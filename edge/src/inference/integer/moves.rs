@@ -30,7 +30,7 @@ pub(super) struct Target<'a> {
 
 impl Source<'_> {
     /// The pixels of a row without its border, from its first pixel's channel 0 on.
-    fn row(&self, y: usize) -> &[u8] {
+    pub(super) fn row(&self, y: usize) -> &[u8] {
         let start = (self.grid.border() + y) * self.grid.row_stride() + self.grid.border() * self.grid.pixel_stride();
         &self.bytes[start..start + self.grid.width() * self.grid.pixel_stride()]
     }
@@ -147,6 +147,17 @@ pub(super) fn copy(source: &Source<'_>, mut target: Target<'_>) {
     });
 }
 
+/// The same pixels, each byte through `table`.
+pub(super) fn map(source: &Source<'_>, mut target: Target<'_>, table: &[u8; 256]) {
+    target.for_each_row(|y, row, stride, channels| {
+        for (out, pixel) in row.chunks_exact_mut(stride).zip(source.pixels(y)) {
+            for (out, &byte) in out[channels.clone()].iter_mut().zip(pixel) {
+                *out = table[usize::from(byte)];
+            }
+        }
+    });
+}
+
 /// Quarters of a pixel's channels become its 2x2, in ONNX's mode DCR.
 pub(super) fn depth_to_space(source: &Source<'_>, mut target: Target<'_>) {
     target.for_each_row(|y, row, stride, channels| {
@@ -160,74 +171,70 @@ pub(super) fn depth_to_space(source: &Source<'_>, mut target: Target<'_>) {
     });
 }
 
-/// From NCHW of the caller, each value through `read`.
-pub(super) fn enter<T: Copy>(frame: &[T], mut target: Target<'_>, read: impl Fn(T) -> u8) {
+/// From NCHW of the caller; `read` turns a run of values into as many bytes.
+pub(super) fn enter<T: Copy>(frame: &[T], mut target: Target<'_>, read: impl Fn(&[T], &mut [u8])) {
+    const RUN: usize = 64;
     let (height, width) = (target.grid.height(), target.grid.width());
     target.for_each_row(|y, row, stride, channels| {
         for (plane, channel) in channels.enumerate() {
             let start = (plane * height + y) * width;
             let values = &frame[start..start + width];
             if stride == 1 {
-                for (out, &value) in row.iter_mut().zip(values) {
-                    *out = read(value);
-                }
-            } else {
-                for (out, &value) in row.chunks_exact_mut(stride).zip(values) {
-                    out[channel] = read(value);
+                read(values, row);
+                continue;
+            }
+            for (values, pixels) in values.chunks(RUN).zip(row.chunks_mut(RUN * stride)) {
+                let mut bytes = [0; RUN];
+                let bytes = &mut bytes[..values.len()];
+                read(values, bytes);
+                for (out, &byte) in pixels.chunks_exact_mut(stride).zip(&*bytes) {
+                    out[channel] = byte;
                 }
             }
         }
     });
 }
 
-/// Whole channels of the caller's answer, NCHW.
-pub(super) struct Planes<'a, T> {
-    channels: Range<usize>,
+/// Channels of the caller's answer, NCHW.
+pub(super) struct Planes<'a> {
     plane: usize,
-    values: &'a mut [T],
+    values: &'a mut [u8],
 }
 
-impl<'a, T> Planes<'a, T> {
+impl<'a> Planes<'a> {
     /// All of `channels` planes.
-    pub(super) fn new(channels: usize, values: &'a mut [T]) -> Self {
-        Planes { channels: 0..channels, plane: values.len() / channels.max(1), values }
+    pub(super) fn new(channels: usize, values: &'a mut [u8]) -> Self {
+        Planes { plane: values.len() / channels.max(1), values }
     }
 }
 
-impl<T: Send> Rows for Planes<'_, T> {
-    const ROWS_MIN: usize = 1;
-
-    fn rows(&self) -> Range<usize> {
-        self.channels.clone()
-    }
-
-    fn split(self, row: usize) -> (Self, Self) {
-        let (above, below) = self.values.split_at_mut((row - self.channels.start) * self.plane);
-        let (start, end) = (self.channels.start, self.channels.end);
-        (
-            Planes { channels: start..row, plane: self.plane, values: above },
-            Planes { channels: row..end, plane: self.plane, values: below },
-        )
-    }
-}
-
-/// To NCHW of the caller, each byte through `table`.
-pub(super) fn leave<T: Copy>(source: &Source<'_>, target: Planes<'_, T>, table: &[T; 256]) {
+/// To NCHW of the caller, each byte through `give`.
+pub(super) fn leave(source: &Source<'_>, target: Planes<'_>, give: impl Fn(u8) -> u8) {
     let width = source.grid.width();
     let planes = target.values.chunks_exact_mut(target.plane.max(1));
-    for (channel, plane) in target.channels.zip(planes) {
-        let channel = source.channels.start + channel;
+    for (channel, plane) in source.channels.clone().zip(planes) {
         for (y, row) in plane.chunks_exact_mut(width).enumerate() {
             for (out, pixel) in row.iter_mut().zip(source.row(y).chunks_exact(source.grid.pixel_stride())) {
-                *out = table[usize::from(pixel[channel])];
+                *out = give(pixel[channel]);
             }
         }
     }
 }
 
-/// `saturate(round_half_even(value / scale) + zero_point)` of the unsigned tensor.
-pub(super) fn quantize(value: f32, scale: f32, zero_point: u8) -> u8 {
-    Quantization { scale, zero_point: i32::from(zero_point) }.quantize_u8(value)
+/// [`Quantization::quantize_u8`] of each value, in a form that becomes vector instructions.
+pub(super) fn quantize(values: &[f32], out: &mut [u8], quantization: Quantization) {
+    /// 1.5 * 2^23: added to a value of a few thousand at most, it leaves no fraction bits, and IEEE's addition rounds half to
+    /// even; the integer then stands in the lowest bits.
+    const MAGIC: f32 = 12_582_912.0;
+    /// Beyond any distance between two bytes.
+    const FAR: f32 = 512.0;
+    let Quantization { scale, zero_point } = quantization;
+    for (out, &value) in out.iter_mut().zip(values) {
+        let steps = value / scale;
+        let steps = if steps.is_nan() { 0.0 } else { steps.clamp(-FAR, FAR) };
+        let rounded = (steps + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32;
+        *out = (rounded + zero_point).clamp(0, 255) as u8;
+    }
 }
 
 #[cfg(test)]
@@ -290,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn a_table_maps_the_channels_of_a_view_and_nothing_else() {
+        let (from, to) = (Grid::new(2, 3, 1, 5).unwrap(), Grid::new(2, 3, 0, 4).unwrap());
+        let bytes = buffer(from, |y, x, c| (y * 100 + x * 10 + c) as u8);
+        let mut out = vec![0xdd; to.bytes()];
+        let table: [u8; 256] = std::array::from_fn(|byte| 255 - byte as u8);
+        map(&Source { grid: from, channels: 2..4, bytes: &bytes }, Target::new(to, 1..3, &mut out), &table);
+        // Channels 2 and 3 of pixel (1, 2) are 122 and 123.
+        assert_eq!([0, 1, 2, 3].map(|c| at(&to, &out, 1, 2, c)), [0xdd, 133, 132, 0xdd]);
+        assert_eq!([0, 1, 2, 3].map(|c| at(&to, &out, 0, 0, c)), [0xdd, 253, 252, 0xdd]);
+    }
+
+    #[test]
     fn a_border_is_filled_and_the_pixels_stay() {
         let grid = Grid::new(2, 2, 1, 3).unwrap();
         let mut bytes = buffer(grid, |_, _, _| 1);
@@ -299,14 +318,43 @@ mod tests {
     }
 
     #[test]
+    fn floats_become_the_bytes_of_the_specification() {
+        for (scale, zero_point) in [(1.0, 0), (0.5, 128), (0.003_921_569, 3), (1e-30, 255), (1e30, 7)] {
+            let quantization = Quantization { scale, zero_point };
+            let steps = (-3000..3000).map(|step| step as f32 * 0.25 * scale);
+            let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.0, -0.0, f32::MIN_POSITIVE];
+            let values: Vec<f32> = steps.chain(odd).collect();
+            let mut found = vec![0; values.len()];
+            quantize(&values, &mut found, quantization);
+            let expected: Vec<u8> = values.iter().map(|&value| quantization.quantize_u8(value)).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    fn flipped(values: &[u8], out: &mut [u8]) {
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = value ^ 0x80);
+    }
+
+    #[test]
+    fn channels_enter_side_by_side() {
+        let (grid, width) = (Grid::new(2, 130, 1, 3).unwrap(), 130);
+        let frame: Vec<u8> = (0..3 * 2 * width).map(|index| (index * 7 % 251) as u8).collect();
+        let mut bytes = vec![0; grid.bytes()];
+        enter(&frame, Target::new(grid, 0..3, &mut bytes), |values, out| out.copy_from_slice(values));
+        for (channel, y, x) in [(0, 0, 0), (1, 1, 63), (2, 1, 64), (0, 0, 129), (2, 0, 128)] {
+            assert_eq!(at(&grid, &bytes, y, x, channel), frame[(channel * 2 + y) * width + x]);
+        }
+    }
+
+    #[test]
     fn what_enters_leaves_again() {
         let grid = Grid::new(3, 5, 1, 4).unwrap();
         let frame: Vec<u8> = (0..30).collect();
         let mut bytes = vec![0; grid.bytes()];
-        enter(&frame, Target::new(grid, 1..3, &mut bytes), |value| value ^ 0x80);
+        enter(&frame, Target::new(grid, 1..3, &mut bytes), flipped);
         let mut answer = vec![0; 30];
-        let table: [u8; 256] = std::array::from_fn(|value| value as u8 ^ 0x80);
-        leave(&Source { grid, channels: 1..3, bytes: &bytes }, Planes::new(2, &mut answer), &table);
+        let source = Source { grid, channels: 1..3, bytes: &bytes };
+        leave(&source, Planes::new(2, &mut answer), |value| value ^ 0x80);
         assert_eq!(answer, frame);
     }
 }

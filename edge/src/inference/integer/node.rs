@@ -122,7 +122,12 @@ pub(super) struct Node<'a>(pub(super) &'a NodeProto);
 impl<'a> Node<'a> {
     /// What it is called in messages: by its output where it has no name.
     pub(super) fn name(&self) -> &'a str {
-        if self.0.name.is_empty() { self.0.output.first().map_or("", String::as_str) } else { &self.0.name }
+        if self.0.name.is_empty() { self.output() } else { &self.0.name }
+    }
+
+    /// Name of the first output.
+    pub(super) fn output(&self) -> &'a str {
+        self.0.output.first().map_or("", String::as_str)
     }
 
     /// Name of operand `index`, which must be there.

@@ -34,6 +34,8 @@ pub(super) struct Convolution {
     pub x_zero_point: u8,
     /// Zero point of the output.
     pub y_zero_point: u8,
+    /// The least output: 0, or the zero point where a ReLU follows.
+    pub least: u8,
     /// Top, left, bottom, right.
     pub pads: [usize; 4],
     /// Down, right.
@@ -47,6 +49,8 @@ pub(super) struct Convolution {
 pub(super) enum Operator {
     /// A convolution with its requantization; ReLU is in its clamping.
     Conv(Box<Convolution>),
+    /// Each byte through a table: to another scale or zero point.
+    Requantize(Box<[u8; 256]>),
     /// Maximum over 2x2 with stride 2; an odd last row or column is left out.
     MaxPool,
     /// Each pixel becomes 2x2 equal ones.
@@ -58,10 +62,11 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    /// The operator's name in ONNX.
+    /// The operator's name in ONNX; two where it takes two.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Operator::Conv(_) => "QLinearConv",
+            Operator::Requantize(_) => "DequantizeLinear, QuantizeLinear",
             Operator::MaxPool => "MaxPool",
             Operator::Upsample => "Resize",
             Operator::Concat => "Concat",
@@ -83,12 +88,12 @@ pub(super) struct Step {
     pub output: TensorId,
 }
 
-/// What lies between the caller's numbers and an end of the chain.
+/// What lies between the caller's numbers and the chain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum End {
     /// The caller has the very integers.
     Bytes,
-    /// The caller has f32: `QuantizeLinear` at the input, `DequantizeLinear` at the output.
+    /// The caller has f32: `QuantizeLinear` reads the graph's input.
     Floats {
         /// Its scale, finite and above zero.
         scale: f32,
@@ -106,12 +111,10 @@ pub(super) struct Program {
     pub steps: Vec<Step>,
     /// The tensor that a frame fills.
     pub input: TensorId,
-    /// The tensor that is the answer.
+    /// The quantized logits, whatever `DequantizeLinear` or `ArgMax` the graph has behind them: the largest is the same.
     pub output: TensorId,
     /// How a frame comes in.
     pub enter: End,
-    /// How the answer goes out.
-    pub leave: End,
 }
 
 impl Program {

@@ -5,11 +5,19 @@
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::packed::{Instructions, Strip};
+use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
+use super::upsampled::combine;
 
 /// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, wide: false, tiles: &[&[8, 4, 2, 1], &[4, 2, 1]], take, strip };
+pub(super) static INSTRUCTIONS: Instructions = Instructions {
+    lanes: LANES,
+    blocks: 2,
+    wide: false,
+    tiles: &[&[8, 4, 2, 1], &[4, 2, 1]],
+    take,
+    strip,
+    combine: Some(combine),
+};
 
 /// Whether this core has what [`strip`] needs.
 pub(super) fn is_available() -> bool {

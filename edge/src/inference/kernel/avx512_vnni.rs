@@ -8,13 +8,14 @@
 
 use std::arch::x86_64::*;
 
-use super::packed::{Instructions, Strip, take_bytes};
+use super::packed::{Answer, Instructions, OutputRange, Strip, quads, take_bytes};
+use super::upsampled::combine;
 
 const LANES: usize = 16;
 
 /// How a convolution is packed and run for this instruction set.
 pub(super) static INSTRUCTIONS: Instructions =
-    Instructions { lanes: LANES, blocks: 2, wide: true, tiles: TILES, take: take_bytes, strip };
+    Instructions { lanes: LANES, blocks: 2, wide: true, tiles: TILES, take: take_bytes, strip, combine: Some(combine) };
 
 /// As many sums as registers hold beside the weights.
 static TILES: &[&[usize]] = &[&[16, 8, 4, 2, 1], &[12, 8, 4, 2, 1]];
@@ -55,7 +56,7 @@ fn tiles<const P: usize, const V: usize, const WIDE: bool>(strip: &mut Strip<'_>
     strip.check(P, blocks, LANES, V);
     let offsets = strip.groups.offsets();
     let weights = strip.groups.weights().as_ptr().cast::<i8>();
-    let requantize = Requantize::<V>::new(strip, blocks);
+    let bytes = ToBytes::new(strip.range);
     for tile in 0..strip.tiles {
         let mut sums = [[_mm512_setzero_si512(); P]; V];
         for (block, sums) in sums.iter_mut().enumerate().take(blocks) {
@@ -101,18 +102,52 @@ fn tiles<const P: usize, const V: usize, const WIDE: bool>(strip: &mut Strip<'_>
                 *low = _mm512_add_epi32(first, last);
             }
         }
-        for (block, sums) in sums.iter().enumerate().take(blocks) {
-            for first in (0..P).step_by(4) {
-                requantize.store(strip, block, tile * P + first, &sums[first..P.min(first + 4)]);
+        let step = strip.output_step;
+        for (block, &sums) in sums.iter().enumerate().take(blocks) {
+            // SAFETY: `check` has found the pixels of the strip, with the chunk's channels or whole vectors of sums, to be
+            // inside the output, and LANES multipliers for each block.
+            unsafe {
+                match &mut strip.output {
+                    Answer::Bytes(output) => {
+                        let channels = (strip.chunk.channels - block * LANES).min(LANES);
+                        let multipliers = _mm512_loadu_ps(strip.chunk.multipliers.as_ptr().add(block * LANES));
+                        let requantize = Requantize { multipliers, bytes };
+                        let to = output.as_mut_ptr().add(tile * P * step + block * LANES);
+                        quads!(sums, |quad, N, at| requantize.store::<N>(to.add(at * step), step, channels, quad));
+                    }
+                    Answer::Sums(output) => {
+                        let to = output.as_mut_ptr().add(tile * P * step + block * LANES);
+                        for (p, &sums) in sums.iter().enumerate() {
+                            _mm512_storeu_si512(to.add(p * step).cast(), sums);
+                        }
+                    }
+                }
             }
         }
     }
 }
 
-/// What is done with the sums, in registers.
-struct Requantize<const V: usize> {
-    /// One for each block; the rest unused.
-    multipliers: [__m512; V],
+combine!(
+    "avx512f,avx512bw,avx512vl,avx512vnni",
+    __m512i,
+    LANES,
+    _mm512_setzero_si512(),
+    _mm512_loadu_si512,
+    _mm512_storeu_si512,
+    _mm512_add_epi32,
+    Requantize
+);
+
+/// What is done with the sums of one vector of channels, in registers.
+#[derive(Clone, Copy)]
+struct Requantize {
+    multipliers: __m512,
+    bytes: ToBytes,
+}
+
+/// From rounded sums to bytes; the same for all channels.
+#[derive(Clone, Copy)]
+struct ToBytes {
     zero_point: __m512i,
     low: __m512i,
     high: __m512i,
@@ -120,50 +155,51 @@ struct Requantize<const V: usize> {
     by_pixel: __m512i,
 }
 
-impl<const V: usize> Requantize<V> {
+impl ToBytes {
+    #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    fn new(strip: &Strip<'_>, blocks: usize) -> Self {
-        let multipliers = strip.chunk.multipliers.as_ptr();
-        Requantize {
-            multipliers: std::array::from_fn(|vector| {
-                let block = vector.min(blocks - 1);
-                // SAFETY: `Strip::check` has found LANES multipliers for each block.
-                unsafe { _mm512_loadu_ps(multipliers.add(block * LANES)) }
-            }),
-            zero_point: _mm512_set1_epi16(i16::from(strip.range.zero_point)),
-            low: _mm512_set1_epi8(strip.range.low as i8),
-            high: _mm512_set1_epi8(strip.range.high as i8),
+    fn new(range: OutputRange) -> Self {
+        ToBytes {
+            zero_point: _mm512_set1_epi16(i16::from(range.zero_point)),
+            low: _mm512_set1_epi8(range.low as i8),
+            high: _mm512_set1_epi8(range.high as i8),
             by_pixel: _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         }
     }
+}
 
-    /// Up to four neighbouring pixels of one vector of channels. The saturating packs give what a clamp of i32 would.
+impl Requantize {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    fn store(&self, strip: &mut Strip<'_>, block: usize, first: usize, sums: &[__m512i]) {
-        let mut rounded = [_mm512_setzero_si512(); 4];
-        for (rounded, &sums) in rounded.iter_mut().zip(sums) {
-            let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), self.multipliers[block]);
-            *rounded = _mm512_cvtps_epi32(scaled);
-        }
-        let [a, b, c, d] = rounded;
-        let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), self.zero_point);
-        let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.zero_point);
+    fn new(multipliers: &[f32], range: OutputRange) -> Self {
+        assert!(multipliers.len() == LANES);
+        // SAFETY: there are as many.
+        Requantize { multipliers: unsafe { _mm512_loadu_ps(multipliers.as_ptr()) }, bytes: ToBytes::new(range) }
+    }
+
+    /// Writes the first N of four neighbouring pixels. The saturating packs give what a clamp of i32 would.
+    ///
+    /// Safety: from `to` on, `step` bytes apart, there is room for `channels` bytes, at most LANES, of each pixel.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [__m512i; 4]) {
+        let scaled = |sums| _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), self.multipliers));
+        let [a, b, c, d] = sums.map(scaled);
+        let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), self.bytes.zero_point);
+        let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.bytes.zero_point);
         let bytes = _mm512_packus_epi16(ab, cd);
-        let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, self.low), self.high);
-        let bytes = _mm512_permutexvar_epi32(self.by_pixel, bytes);
+        let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, self.bytes.low), self.bytes.high);
+        let bytes = _mm512_permutexvar_epi32(self.bytes.by_pixel, bytes);
         let vectors = [
             _mm512_castsi512_si128(bytes),
             _mm512_extracti32x4_epi32::<1>(bytes),
             _mm512_extracti32x4_epi32::<2>(bytes),
             _mm512_extracti32x4_epi32::<3>(bytes),
         ];
-        let channels = (strip.chunk.channels - block * LANES).min(LANES);
-        for (index, &vector) in vectors.iter().enumerate().take(sums.len()) {
-            // SAFETY: the pixel is one of the strip's, and `Strip::check` has found its chunk's channels to be inside
-            // the output; no more than these are written.
+        for (index, &vector) in vectors.iter().enumerate().take(N) {
+            // SAFETY: the caller's; no more than its channels are written.
             unsafe {
-                let to = strip.output.as_mut_ptr().add((first + index) * strip.output_step + block * LANES);
+                let to = to.add(index * step);
                 if channels == LANES {
                     _mm_storeu_si128(to.cast(), vector);
                 } else {

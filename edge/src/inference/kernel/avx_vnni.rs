@@ -5,7 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::packed::{Instructions, Strip, take_bytes};
+use super::packed::{Answer, Instructions, OutputRange, Strip, quads, take_bytes};
+use super::upsampled::combine;
 
 /// How a convolution is packed and run for this instruction set.
 pub(super) static INSTRUCTIONS: Instructions = Instructions {
@@ -15,6 +16,7 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
     tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
     take: take_bytes,
     strip,
+    combine: Some(combine),
 };
 
 /// Whether this core has what [`strip`] needs.

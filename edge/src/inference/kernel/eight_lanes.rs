@@ -47,49 +47,97 @@ macro_rules! eight_lanes {
                     }
                 }
                 for (block, sums) in sums.iter().enumerate() {
-                    for first in (0..P).step_by(4) {
-                        store(strip, block, tile * P + first, &sums[first..P.min(first + 4)]);
+                    answer(strip, block, tile * P, *sums);
+                }
+            }
+        }
+
+        /// Requantizes or stores the sums of P neighbouring pixels, one vector of channels.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn answer<const P: usize>(strip: &mut Strip<'_>, block: usize, first: usize, sums: [__m256i; P]) {
+            let step = strip.output_step;
+            let channels = (strip.chunk.channels - block * LANES).min(LANES);
+            match &mut strip.output {
+                Answer::Bytes(bytes) => {
+                    let multipliers = &strip.chunk.multipliers[block * LANES..][..LANES];
+                    let requantize = Requantize::new(multipliers, strip.range);
+                    // SAFETY: `check` has found the pixels of the strip, with the chunk's channels, to be inside the
+                    // output.
+                    unsafe {
+                        let to = bytes.as_mut_ptr().add(first * step + block * LANES);
+                        quads!(sums, |quad, N, at| requantize.store::<N>(to.add(at * step), step, channels, quad));
+                    }
+                }
+                Answer::Sums(all) => {
+                    for (p, &sums) in sums.iter().enumerate() {
+                        // SAFETY: as above, of whole vectors.
+                        unsafe {
+                            let to = all.as_mut_ptr().add((first + p) * step + block * LANES);
+                            _mm256_storeu_si256(to.cast(), sums);
+                        }
                     }
                 }
             }
         }
 
-        /// Up to four neighbouring pixels of one vector of channels. The saturating packs give what a clamp of i32
-        /// would.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn store(strip: &mut Strip<'_>, block: usize, first: usize, sums: &[__m256i]) {
-            // SAFETY: `Strip::check` has found B * LANES multipliers.
-            let multipliers = unsafe { _mm256_loadu_ps(strip.chunk.multipliers.as_ptr().add(block * LANES)) };
-            let mut rounded = [_mm256_setzero_si256(); 4];
-            for (rounded, &sums) in rounded.iter_mut().zip(sums) {
-                *rounded = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), multipliers));
+        combine!(
+            $features,
+            __m256i,
+            LANES,
+            _mm256_setzero_si256(),
+            _mm256_loadu_si256,
+            _mm256_storeu_si256,
+            _mm256_add_epi32,
+            Requantize
+        );
+
+        /// What is done with the sums of one vector of channels, in registers.
+        struct Requantize {
+            multipliers: __m256,
+            range: OutputRange,
+        }
+
+        impl Requantize {
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn new(multipliers: &[f32], range: OutputRange) -> Self {
+                assert!(multipliers.len() == LANES);
+                // SAFETY: there are as many.
+                Requantize { multipliers: unsafe { _mm256_loadu_ps(multipliers.as_ptr()) }, range }
             }
-            let [a, b, c, d] = rounded;
-            let zero_point = _mm256_set1_epi16(i16::from(strip.range.zero_point));
-            let ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
-            let cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
-            let bytes = _mm256_max_epu8(_mm256_packus_epi16(ab, cd), _mm256_set1_epi8(strip.range.low as i8));
-            let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(strip.range.high as i8));
-            // From four pixels in each 128 bits to a pixel in each 64 bits.
-            let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-            let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
-            let pixels = [
-                _mm_cvtsi128_si64(low),
-                _mm_extract_epi64::<1>(low),
-                _mm_cvtsi128_si64(high),
-                _mm_extract_epi64::<1>(high),
-            ];
-            let channels = (strip.chunk.channels - block * LANES).min(LANES);
-            for (index, pixel) in pixels.into_iter().enumerate().take(sums.len()) {
-                // SAFETY: the pixel is one of the strip's, and `Strip::check` has found its chunk's channels to be
-                // inside the output; no more than these are written.
-                unsafe {
-                    let to = strip.output.as_mut_ptr().add((first + index) * strip.output_step + block * LANES);
-                    if channels == LANES {
-                        to.cast::<i64>().write_unaligned(pixel);
-                    } else {
-                        to.copy_from_nonoverlapping(pixel.to_le_bytes().as_ptr(), channels);
+
+            /// Writes the first N of four neighbouring pixels. The saturating packs give what a clamp of i32 would.
+            ///
+            /// Safety: from `to` on, `step` bytes apart, there is room for `channels` bytes, at most LANES, of each pixel.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [__m256i; 4]) {
+                let scaled = |sums| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), self.multipliers));
+                let [a, b, c, d] = sums.map(scaled);
+                let zero_point = _mm256_set1_epi16(i16::from(self.range.zero_point));
+                let ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+                let cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+                let bytes = _mm256_max_epu8(_mm256_packus_epi16(ab, cd), _mm256_set1_epi8(self.range.low as i8));
+                let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(self.range.high as i8));
+                // From four pixels in each 128 bits to a pixel in each 64 bits.
+                let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+                let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+                let pixels = [
+                    _mm_cvtsi128_si64(low),
+                    _mm_extract_epi64::<1>(low),
+                    _mm_cvtsi128_si64(high),
+                    _mm_extract_epi64::<1>(high),
+                ];
+                for (index, pixel) in pixels.into_iter().enumerate().take(N) {
+                    // SAFETY: the caller's; no more than its channels are written.
+                    unsafe {
+                        let to = to.add(index * step);
+                        if channels == LANES {
+                            to.cast::<i64>().write_unaligned(pixel);
+                        } else {
+                            to.copy_from_nonoverlapping(pixel.to_le_bytes().as_ptr(), channels);
+                        }
                     }
                 }
             }

@@ -13,7 +13,9 @@
 //! (a **phase**): taps that fall on the same pixel are summed at load. A 3x3 kernel becomes 2x2.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use super::upsampled::Combine;
 use super::{ConvParameters, ConvSpec, Grid, InputView, OutputView};
 
 /// What an instruction set can do, and how.
@@ -32,6 +34,8 @@ pub(super) struct Instructions {
     ///
     /// Safety: the core has the instructions.
     pub(super) strip: unsafe fn(pixels: usize, blocks: usize, strip: &mut Strip<'_>),
+    /// Combines the sums of taps on an upsampled input, where there is such a function.
+    pub(super) combine: Option<Combine>,
 }
 
 /// Weights of one cache line; what vector loads want.
@@ -75,9 +79,9 @@ pub(super) struct Strip<'a> {
     pub(super) input: &'a [u8],
     /// Bytes from the first tap of a pixel to that of the next.
     pub(super) input_step: usize,
-    /// From the first pixel's first channel on.
-    pub(super) output: &'a mut [u8],
-    /// Bytes from a pixel's first channel to that of the next.
+    /// Where the answer goes, from the first pixel's first channel on.
+    pub(super) output: Answer<'a>,
+    /// From a pixel's first channel to that of the next.
     pub(super) output_step: usize,
     /// How many tiles of pixels.
     pub(super) tiles: usize,
@@ -86,12 +90,27 @@ pub(super) struct Strip<'a> {
     pub(super) range: OutputRange,
 }
 
+/// What is made of the sums.
+pub(super) enum Answer<'a> {
+    /// They are requantized.
+    Bytes(&'a mut [u8]),
+    /// They are stored, whole vectors of them.
+    Sums(&'a mut [i32]),
+}
+
 /// How a rounded sum becomes a byte.
 #[derive(Clone, Copy)]
 pub(super) struct OutputRange {
     pub(super) zero_point: u8,
     pub(super) low: u8,
     pub(super) high: u8,
+}
+
+impl OutputRange {
+    pub(super) fn new(parameters: &ConvParameters<'_>) -> Self {
+        let [low, high] = parameters.clamp;
+        OutputRange { zero_point: parameters.y_zero_point, low, high }
+    }
 }
 
 impl Strip<'_> {
@@ -103,7 +122,10 @@ impl Strip<'_> {
     pub(super) fn check(&self, pixels: usize, blocks: usize, lanes: usize, vectors: usize) {
         let last = self.tiles * pixels - 1;
         assert!(last * self.input_step + self.groups.reach <= self.input.len());
-        assert!(last * self.output_step + self.chunk.channels <= self.output.len());
+        match &self.output {
+            Answer::Bytes(bytes) => assert!(last * self.output_step + self.chunk.channels <= bytes.len()),
+            Answer::Sums(sums) => assert!(last * self.output_step + blocks * lanes <= sums.len()),
+        }
         assert!(self.chunk.bias.len() == blocks * lanes && self.chunk.multipliers.len() == blocks * lanes);
         assert!(self.chunk.channels > (blocks - 1) * lanes && self.chunk.channels <= blocks * lanes);
         assert!(self.groups.weights.len() * LINE >= self.groups.offsets.len() * vectors * lanes * 4);
@@ -151,8 +173,7 @@ impl Packed {
             let channels = per_chunk.min(spec.channels_out - first_channel);
             chunks.push(Chunk::new(instructions, spec, parameters, input, first_channel, channels)?);
         }
-        let [low, high] = parameters.clamp;
-        Some(Packed { instructions, chunks, range: OutputRange { zero_point: parameters.y_zero_point, low, high } })
+        Some(Packed { instructions, chunks, range: OutputRange::new(parameters) })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -184,7 +205,7 @@ impl Packed {
                         let mut strip = Strip {
                             input: &input.bytes[first_tap + start * input_step..],
                             input_step,
-                            output: &mut output.bytes[first_byte + start * output_step..],
+                            output: Answer::Bytes(&mut output.bytes[first_byte + start * output_step..]),
                             output_step,
                             tiles,
                             groups: &phase.groups,
@@ -196,6 +217,39 @@ impl Packed {
                     });
                 }
             }
+        }
+    }
+}
+
+impl Packed {
+    /// The sums of at least these output channels for each pixel of an input's row: `[pixel][channel]`. Of a 1x1
+    /// convolution without strides whose channels fill whole vectors.
+    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    pub(super) fn sums(&self, input: &InputView<'_>, row: usize, channels: Range<usize>, sums: &mut [i32]) {
+        let input_step = input.grid.pixel_stride;
+        let first_tap = input.grid.index(row as isize, 0) + input.first_channel;
+        let output_step = self.chunks.iter().map(|chunk| chunk.channels).sum();
+        for chunk in &self.chunks {
+            let end = chunk.first_channel + chunk.channels;
+            let [phase] = chunk.phases.as_slice() else { unreachable!("a convolution without upsampling") };
+            if end <= channels.start || channels.end <= chunk.first_channel {
+                continue;
+            }
+            let tiles = self.instructions.tiles[if phase.groups.wide { 1 } else { chunk.blocks - 1 }];
+            for_each_tile(input.grid.width, tiles, |start, pixels, tiles| {
+                let mut strip = Strip {
+                    input: &input.bytes[first_tap + start * input_step..],
+                    input_step,
+                    output: Answer::Sums(&mut sums[chunk.first_channel + start * output_step..]),
+                    output_step,
+                    tiles,
+                    groups: &phase.groups,
+                    chunk,
+                    range: self.range,
+                };
+                // SAFETY: `PackedConv::new` packs only for instructions that this core was found to have.
+                unsafe { (self.instructions.strip)(pixels, chunk.blocks, &mut strip) };
+            });
         }
     }
 }
@@ -236,20 +290,7 @@ impl Chunk {
         let mut multipliers = vec![0.0; lanes];
         for lane in 0..channels {
             let channel = first_channel + lane;
-            let weights = Weights { spec, parameters, channel };
-            let (sum, magnitude) = weights.all().fold((0, 0), |(sum, magnitude), weight| {
-                (sum + i64::from(weight), magnitude + i64::from(weight.abs()))
-            });
-            let folded = i64::from(parameters.bias[channel]) - i64::from(parameters.x_zero_point) * sum;
-            // Holds for each partial sum too: parts of a split weight have its sign.
-            let greatest = folded.abs() + 255 * magnitude;
-            let multiplier = parameters.multipliers[channel];
-            // f32 rounds by less than one in 2^23 each time; a hundredth is room enough.
-            if greatest > i64::from(i32::MAX) || greatest as f64 * f64::from(multiplier.abs()) > 2.1e9 {
-                return None;
-            }
-            bias[lane] = i32::try_from(folded).ok()?;
-            multipliers[lane] = multiplier;
+            (bias[lane], multipliers[lane]) = folded(spec, parameters, channel)?;
         }
         let factor = if spec.upsample { 2 } else { 1 };
         let mut phases = Vec::new();
@@ -267,6 +308,24 @@ impl Chunk {
         }
         Some(Chunk { first_channel, channels, blocks, bias, multipliers, phases })
     }
+}
+
+/// The bias of an output channel with the input's zero point folded in, and its multiplier; `None` when a sum, or one
+/// multiplied, could leave i32.
+pub(super) fn folded(spec: &ConvSpec, parameters: &ConvParameters<'_>, channel: usize) -> Option<(i32, f32)> {
+    let weights = Weights { spec, parameters, channel };
+    let (sum, magnitude) = weights
+        .all()
+        .fold((0, 0), |(sum, magnitude), weight| (sum + i64::from(weight), magnitude + i64::from(weight.abs())));
+    let folded = i64::from(parameters.bias[channel]) - i64::from(parameters.x_zero_point) * sum;
+    // Holds for each partial sum too: parts of a split weight have its sign.
+    let greatest = folded.abs() + 255 * magnitude;
+    let multiplier = parameters.multipliers[channel];
+    // f32 rounds by less than one in 2^23 each time; a hundredth is room enough.
+    if greatest > i64::from(i32::MAX) || greatest as f64 * f64::from(multiplier.abs()) > 2.1e9 {
+        return None;
+    }
+    Some((i32::try_from(folded).ok()?, multiplier))
 }
 
 /// The weights of one output channel, less their zero point.
@@ -386,6 +445,36 @@ impl Groups {
 fn wide_lane(lanes: usize, channel: usize, quad: usize) -> usize {
     channel % 4 / 2 * lanes + channel / 4 * 4 + channel % 2 * 2 + quad
 }
+
+/// Calls `$body` with each four of the sums of P pixels, how many of them there are, and the first one's place. With a loop
+/// in its stead the compiler may index sums, for which they would have to lie in memory.
+macro_rules! quads {
+    ($sums:ident, |$quad:ident, $N:ident, $at:ident| $body:expr) => {
+        quads!(@ $sums, $quad, $N, $at, $body, 0 4 8 12)
+    };
+    (@ $sums:ident, $quad:ident, $N:ident, $at:ident, $body:expr, $($first:literal)*) => {
+        $(
+            if P >= $first + 4 {
+                const $N: usize = 4;
+                let ($quad, $at) = ([0, 1, 2, 3].map(|index| $sums[($first + index).min(P - 1)]), $first);
+                $body;
+            }
+        )*
+        if P % 4 == 2 {
+            const $N: usize = 2;
+            let (last, $at) = ($sums[P - 1], P - 2);
+            let $quad = [$sums[$at], last, last, last];
+            $body;
+        }
+        if P % 4 == 1 {
+            const $N: usize = 1;
+            let ($quad, $at) = ([$sums[P - 1]; 4], P - 1);
+            $body;
+        }
+    };
+}
+
+pub(super) use quads;
 
 /// As much of each weight as fits into eight bits.
 pub(super) fn take_bytes(rest: [i32; 4]) -> [i8; 4] {

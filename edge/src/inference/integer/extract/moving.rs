@@ -1,0 +1,114 @@
+//! The operators that only move or compare values. They are the same in both forms: what they do to dequantized f32 they
+//! do to the bytes, as a scale above zero keeps their order.
+
+use unet_shared::label::CLASSES_MAX;
+
+use super::super::node::{Node, Reason};
+use super::super::program::{Activation, Operator};
+use super::{Joined, Operand, Reader, Value};
+
+impl<'a> Reader<'a> {
+    /// Adds a step on one operand whose output is of the operand's form.
+    fn push_moving(&mut self, node: Node<'a>, operator: Operator, x: Operand, shape: [usize; 3]) -> Value<'a> {
+        let signed = self.tensors[x.tensor].signed;
+        let tensor = self.push(node, operator, vec![x.tensor], shape, signed);
+        Value::Activation(Operand { tensor, real: x.real })
+    }
+
+    pub(super) fn max_pool(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        node.require_text("auto_pad", "NOTSET", "NOTSET")?;
+        node.require_integer("ceil_mode", 0, 0)?;
+        let found =
+            [node.sizes("kernel_shape", [0; 2])?, node.sizes("strides", [1; 2])?, node.sizes("dilations", [1; 2])?];
+        if found != [[2; 2], [2; 2], [1; 2]] || node.sizes("pads", [0; 4])? != [0; 4] {
+            return Err(format!("expected 2x2 with stride 2 and no pads, found {found:?}"));
+        }
+        let x = self.activation(node, 0)?;
+        let [channels, height, width] = self.tensors[x.tensor].shape;
+        if height < 2 || width < 2 {
+            return Err(format!("expected at least 2x2, found {height}x{width}"));
+        }
+        Ok(self.push_moving(node, Operator::MaxPool, x, [channels, height / 2, width / 2]))
+    }
+
+    pub(super) fn resize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        node.require_text("mode", "nearest", "nearest")?;
+        // The pairs that read pixel d / 2 for pixel d.
+        let coordinates = node.text("coordinate_transformation_mode", "half_pixel");
+        let rounding = node.text("nearest_mode", "round_prefer_floor");
+        let halves = match coordinates {
+            "asymmetric" => rounding == "floor",
+            "half_pixel" => matches!(rounding, "round_prefer_floor" | "round_prefer_ceil"),
+            _ => false,
+        };
+        if !halves {
+            return Err(format!("expected pixel d / 2 for pixel d, found {coordinates}, {rounding}"));
+        }
+        let x = self.activation(node, 0)?;
+        if node.optional(3).is_some() {
+            return Err("expected scales, found sizes".to_owned());
+        }
+        let scales = self.constants.floats(node.operand(2)?)?;
+        if scales != [1.0, 1.0, 2.0, 2.0] {
+            return Err(format!("scales: expected [1, 1, 2, 2], found {scales:?}"));
+        }
+        let [channels, height, width] = self.tensors[x.tensor].shape;
+        Ok(self.push_moving(node, Operator::Upsample, x, [channels, 2 * height, 2 * width]))
+    }
+
+    pub(super) fn depth_to_space(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        node.require_integer("blocksize", 0, 2)?;
+        node.require_text("mode", "DCR", "DCR")?;
+        let x = self.activation(node, 0)?;
+        let [channels, height, width] = self.tensors[x.tensor].shape;
+        if channels % 4 != 0 {
+            return Err(format!("expected a multiple of 4 channels, found {channels}"));
+        }
+        Ok(self.push_moving(node, Operator::DepthToSpace, x, [channels / 4, 2 * height, 2 * width]))
+    }
+
+    pub(super) fn concat(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        if !matches!(node.integer("axis", 0), 1 | -3) {
+            return Err(format!("axis: expected 1, found {}", node.integer("axis", 0)));
+        }
+        let inputs: Vec<Operand> =
+            (0..node.0.input.len()).map(|index| self.activation(node, index)).collect::<Result<_, _>>()?;
+        let Some(first) = inputs.first() else { return Err("expected operands, found none".to_owned()) };
+        let Activation { shape: [_, height, width], signed, .. } = self.tensors[first.tensor];
+        let mut channels = 0;
+        for operand in &inputs {
+            let part = &self.tensors[operand.tensor];
+            let is_alike = match (operand.real, first.real) {
+                (None, None) => part.signed == signed,
+                (one, other) => one.is_some() && other.is_some(),
+            };
+            if part.shape[1..] != [height, width] || !is_alike {
+                return Err(format!("operand {}: expected {height}x{width} and one type", part.name));
+            }
+            channels += part.shape[0];
+        }
+        let shape = [channels, height, width];
+        let reals: Option<Vec<_>> = inputs.iter().map(|part| part.real.map(|real| (part.tensor, real))).collect();
+        if let Some(parts) = reals {
+            // Only the `QuantizeLinear` behind it says what the bytes of the whole mean.
+            return Ok(Value::Joined(Joined { node, parts, shape }));
+        }
+        let tensors = inputs.iter().map(|part| part.tensor).collect();
+        let tensor = self.push(node, Operator::Concat, tensors, shape, signed);
+        Ok(Value::Activation(Operand { tensor, real: None }))
+    }
+
+    /// What dequantizing does to the logits leaves the largest the largest.
+    pub(super) fn arg_max(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        if !matches!(node.integer("axis", 0), 1 | -3) {
+            return Err(format!("axis: expected 1, found {}", node.integer("axis", 0)));
+        }
+        node.require_integer("select_last_index", 0, 0)?;
+        let logits = self.activation(node, 0)?.tensor;
+        let classes = self.tensors[logits].shape[0];
+        if classes > CLASSES_MAX {
+            return Err(format!("expected at most {CLASSES_MAX} classes, found {classes}"));
+        }
+        Ok(Value::Classes(logits))
+    }
+}

@@ -1,0 +1,161 @@
+//! The form with f32 operators between `DequantizeLinear` and `QuantizeLinear`, read as the integers that stand behind it.
+//!
+//! A `Conv` and the `QuantizeLinear` behind it are one `QLinearConv` of the same constants, as f32 sums of these products
+//! are what the integer sums stand for. An activation that is dequantized and quantized anew passes a table, which is left
+//! out where it changes nothing.
+
+use unet_shared::quantization::Quantization;
+
+use super::super::node::{Node, Reason};
+use super::super::program::{Operator, TensorId};
+use super::convolution::{Sums, Weights};
+use super::{Joined, Operand, Reader, Value, floats, spread};
+
+impl<'a> Reader<'a> {
+    pub(super) fn dequantize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        if self.constants.contains(node.operand(0)?) {
+            return Ok(Value::Constant(node));
+        }
+        let tensor = self.integers(node, 0)?;
+        let is_signed = self.tensors[tensor].signed;
+        let (real, signed) = self.quantization(node, is_signed)?;
+        if signed != is_signed {
+            return Err("zero point: expected the type of x".to_owned());
+        }
+        Ok(Value::Activation(Operand { tensor, real: Some(real) }))
+    }
+
+    pub(super) fn quantize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        let operand = node.operand(0)?;
+        let (to, signed) = self.quantization(node, false)?;
+        // What is taken away here has one reader; a second would compute all of it again.
+        let tensor = match self.values.remove(operand) {
+            Some(Value::Activation(Operand { tensor, real: Some(from) })) => {
+                self.values.insert(operand, Value::Activation(Operand { tensor, real: Some(from) }));
+                self.requantized(node, tensor, from, to, signed)
+            }
+            Some(Value::Frame(shape)) => {
+                self.enter = floats(to);
+                self.add(node.output(), shape, signed)
+            }
+            Some(Value::Sums(sums)) => {
+                let (conv_node, x, shape) = (sums.node, sums.x, sums.shape);
+                let conv = sums.quantized(to.scale, to.zero_point as u8)?;
+                self.push(conv_node, Operator::Conv(Box::new(conv)), vec![x], shape, signed)
+            }
+            Some(Value::Joined(Joined { node: concat, parts, shape })) => {
+                let parts =
+                    parts.into_iter().map(|(tensor, from)| self.requantized(node, tensor, from, to, signed)).collect();
+                self.push(concat, Operator::Concat, parts, shape, signed)
+            }
+            _ => return Err(format!("operand {operand}: expected f32 of quantized operators with no other reader")),
+        };
+        Ok(Value::Activation(Operand { tensor, real: None }))
+    }
+
+    /// `x, w`, and perhaps a bias, each dequantized.
+    pub(super) fn conv(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        let (x, real) = self.reals(node, 0)?;
+        let maker = self.constant(node, 1)?;
+        let weights = Weights::of(&self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2))?;
+        self.require_first_axis(maker, 4)?;
+        let bias = match node.optional(2) {
+            None => None,
+            Some(_) => Some(self.bias(self.constant(node, 2)?, real.scale, &weights)?),
+        };
+        let quantization = (real.scale, real.zero_point as u8);
+        let sums = Sums::new(node, x, &self.tensors[x], quantization, weights, bias)?;
+        Ok(Value::Sums(Box::new(sums)))
+    }
+
+    /// Becomes the convolution's clamping.
+    pub(super) fn relu(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        let operand = node.operand(0)?;
+        match self.values.remove(operand) {
+            Some(Value::Sums(mut sums)) => {
+                sums.relu = true;
+                Ok(Value::Sums(sums))
+            }
+            _ => Err(format!("operand {operand}: expected f32 of a Conv with no other reader")),
+        }
+    }
+
+    /// The `DequantizeLinear` that makes operand `index` of a constant.
+    fn constant(&self, node: Node<'a>, index: usize) -> Result<Node<'a>, Reason> {
+        let name = node.operand(index)?;
+        match self.values.get(name) {
+            Some(Value::Constant(maker)) => Ok(*maker),
+            _ => Err(format!("operand {name}: expected a constant that DequantizeLinear makes f32")),
+        }
+    }
+
+    /// The integers of a bias; they count in steps of the sums only if their scale is that of the sums.
+    fn bias(&self, maker: Node<'a>, x_scale: f32, weights: &Weights) -> Result<Vec<i32>, Reason> {
+        let name = maker.operand(0)?;
+        let values = self.constants.ints(name)?;
+        self.require_first_axis(maker, 1)?;
+        if let Some(zero_point) = maker.optional(2)
+            && let Some(odd) = self.constants.ints(zero_point)?.iter().find(|value| **value != 0)
+        {
+            return Err(format!("{zero_point}: expected 0 for a bias, found {odd}"));
+        }
+        let scale = maker.operand(1)?;
+        let scales = spread(scale, self.constants.floats(scale)?, weights.channels())?;
+        for (channel, (found, w_scale)) in scales.into_iter().zip(&weights.scales).enumerate() {
+            // A writer rounds the product, and perhaps has rounded each scale after that: three times half a step.
+            let expected = f64::from(x_scale) * f64::from(*w_scale);
+            let is_close = (f64::from(found) - expected).abs() <= expected * f64::from(2.0 * f32::EPSILON);
+            if !is_close {
+                let problem = format!("expected x_scale * w_scale {:e}, found {found:e}", expected as f32);
+                return Err(format!("{scale}: {problem} for output channel {channel}"));
+            }
+        }
+        Ok(values)
+    }
+
+    /// Refuses scales or zero points that are given along another axis of a constant than the first of `rank`.
+    fn require_first_axis(&self, maker: Node<'a>, rank: i64) -> Result<(), Reason> {
+        let names = [maker.optional(1), maker.optional(2)];
+        for name in names.into_iter().flatten() {
+            let shape = self.constants.shape(name)?;
+            let axis = maker.integer("axis", 1);
+            let is_single = shape.iter().all(|&size| size == 1);
+            if !is_single && (shape.len() != 1 || !(axis == 0 || axis == -rank)) {
+                return Err(format!("{name}: expected values along axis 0, found {shape:?} along axis {axis}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Scale and zero point of the unsigned tensor, and the type of the file's. Without a zero point it is 0, of type i8 if
+    /// `signed`.
+    fn quantization(&self, node: Node<'a>, signed: bool) -> Result<(Quantization, bool), Reason> {
+        let scale = self.constants.float(node.operand(1)?)?;
+        let (zero_point, signed) = match node.optional(2) {
+            Some(name) => self.constants.zero_point(name)?,
+            None => (if signed { 128 } else { 0 }, signed),
+        };
+        if !scale.is_normal() || scale < 0.0 {
+            return Err(format!("scale: expected a finite one above zero, found {scale}"));
+        }
+        Ok((Quantization { scale, zero_point: i32::from(zero_point) }, signed))
+    }
+
+    /// The tensor with each byte dequantized and quantized anew, as ONNX does it in f32; itself where all bytes stay.
+    fn requantized(
+        &mut self,
+        node: Node<'a>,
+        tensor: TensorId,
+        from: Quantization,
+        to: Quantization,
+        signed: bool,
+    ) -> TensorId {
+        let table: [u8; 256] = std::array::from_fn(|byte| to.quantize_u8(from.dequantize(byte as u8)));
+        let is_same = table.iter().enumerate().all(|(byte, &mapped)| byte == usize::from(mapped));
+        if is_same && self.tensors[tensor].signed == signed {
+            return tensor;
+        }
+        let shape = self.tensors[tensor].shape;
+        self.push(node, Operator::Requantize(Box::new(table)), vec![tensor], shape, signed)
+    }
+}

@@ -1,0 +1,190 @@
+//! The form in pairs of `DequantizeLinear` and `QuantizeLinear`, run as integers: the same bytes as the host's other form of
+//! the same net, and those of the interpreter, which computes the f32 in between, wherever f32 holds them exactly.
+
+use std::collections::BTreeMap;
+
+use unet_edge::inference::{Engine, EngineOptions, KernelChoice};
+use unet_host::backend::Backend;
+use unet_host::export::fold::graph_of;
+use unet_host::model::UNetConfig;
+use unet_host::quantize::{Format, calibrate, rewrite};
+use unet_shared::manifest::TensorEntry;
+use unet_shared::preprocess::Preprocess;
+use unet_tests::onnx_graph::{GraphBuilder, integer, integers, text};
+use unet_tests::random::Random;
+use unet_tests::{Data, Graph, Tensor};
+
+use crate::integer_engine::{bytes, check, kernels};
+use crate::tiny_run::VARIANTS;
+
+const SIDE: usize = 32;
+
+#[test]
+fn both_forms_of_the_host_give_equal_logits_by_each_kernel() {
+    for variant in &VARIANTS {
+        let channels = variant.channels.count();
+        let config = UNetConfig { base: 4, depth: 2, channels, classes: 3, upsampling: variant.upsampling };
+        let graph = graph_of(&config.init(5, &Backend::Flex.device().unwrap()), SIDE, SIDE);
+        let preprocess = Preprocess {
+            width: SIDE as u32,
+            height: SIDE as u32,
+            channels: variant.channels,
+            normalize: variant.normalize,
+            ..Preprocess::CLASSIC
+        };
+        let mut random = Random::new(21);
+        let images = (0..4).map(|_| {
+            let tables = (0..channels).map(|channel| preprocess.float_table(channel));
+            tables.flat_map(|table| random.bytes(SIDE * SIDE).into_iter().map(move |v| table[usize::from(v)])).collect()
+        });
+        let calibration = calibrate(&graph, &preprocess, images, || ()).unwrap();
+        let forms = [Format::Qlinear, Format::Qdq].map(|format| rewrite(&graph, &calibration, format).unwrap());
+        let entry = |name: &str, channels, quantization| TensorEntry {
+            name: name.to_owned(),
+            shape: [1, channels, SIDE, SIDE],
+            quantization,
+        };
+        let input = entry("image", channels, forms[0].input);
+        let output = entry("logits", config.classes, forms[0].output);
+        let mut random = Random::new(22);
+        for _ in 0..2 {
+            let frame = Tensor::new(&input.shape, Data::U8(random.bytes(channels * SIDE * SIDE))).unwrap();
+            let witness = Graph::from_bytes(&forms[0].bytes).unwrap();
+            let expected = witness.run(&BTreeMap::from([("image".to_owned(), frame.clone())])).unwrap();
+            let expected = bytes(&expected["logits"]);
+            let distinct: std::collections::BTreeSet<_> = expected.iter().collect();
+            assert!(distinct.len() > 50, "{}: {} distinct values prove little", variant.name, distinct.len());
+            for kernel in kernels() {
+                for form in &forms {
+                    let options = EngineOptions { kernel: KernelChoice::Only(kernel), threads: 2 };
+                    let mut engine = Engine::from_onnx_with(&form.bytes, &input, &output, &options).unwrap();
+                    assert_eq!((engine.name(), engine.kernel()), ("integer", kernel.name()));
+                    assert!(engine.run(&bytes(&frame)).unwrap() == expected, "{} by {kernel}", variant.name);
+                }
+            }
+        }
+    }
+}
+
+/// A graph of pairs in the making.
+struct Pairs {
+    builder: GraphBuilder,
+    constants: usize,
+}
+
+impl Pairs {
+    fn constant(&mut self, shape: &[usize], data: Data) -> String {
+        self.constants += 1;
+        self.builder.constant(&format!("constant{}", self.constants), Tensor::new(shape, data).unwrap())
+    }
+
+    /// `operator` with one scale and zero point of u8.
+    fn pair(&mut self, operator: &str, x: &str, y: &str, (scale, zero_point): (f32, u8)) -> String {
+        let scale = self.constant(&[], Data::F32(vec![scale]));
+        let zero_point = self.constant(&[], Data::U8(vec![zero_point]));
+        self.builder.node(y, operator, &[x, &scale, &zero_point], vec![])
+    }
+
+    /// A constant dequantized by `scales` along its first axis, or by the one there is.
+    fn dequantized(&mut self, y: &str, value: &str, scales: Vec<f32>, zero_points: Option<Data>) -> String {
+        let shape = if scales.len() == 1 { vec![] } else { vec![scales.len()] };
+        let scale = self.constant(&shape, Data::F32(scales));
+        let zero_point = zero_points.map(|data| self.constant(&shape, data));
+        let operands: Vec<&str> = [value, &scale].into_iter().chain(zero_point.as_deref()).collect();
+        self.builder.node(y, "DequantizeLinear", &operands, vec![integer("axis", 0)])
+    }
+}
+
+/// One convolution of random numbers in pairs. All scales are powers of two, so that f32 holds its values exactly.
+fn draw(random: &mut Random) -> (Vec<u8>, BTreeMap<String, Tensor>) {
+    let mut pick = |low: i64, high: i64| random.integer(low, high);
+    let [channels, height, width, out] = [pick(1, 20), pick(4, 13), pick(4, 21), pick(1, 35)].map(|v| v as usize);
+    let kernel = [[1, 1], [2, 2], [3, 3], [3, 1], [4, 3]][pick(0, 4) as usize];
+    let pads: Vec<i64> = [kernel[0], kernel[1], kernel[0], kernel[1]].iter().map(|&side| pick(0, side - 1)).collect();
+    let strides = [pick(1, 2), pick(1, 2)];
+    let [is_unsigned, is_per_channel, has_zero_points, has_bias, has_relu] = std::array::from_fn(|_| pick(0, 1) == 1);
+    let shape = [out, channels, kernel[0] as usize, kernel[1] as usize];
+    let count: usize = shape.iter().product();
+    let frame = Tensor::new(&[1, channels, height, width], Data::U8(random.bytes(channels * height * width))).unwrap();
+    let mut pairs = Pairs { builder: GraphBuilder::new(), constants: 0 };
+    pairs.builder.input("x", &frame);
+
+    let x_scale = 0.5f32.powi(6);
+    let x = pairs.pair("DequantizeLinear", "x", "x.real", (x_scale, random.integer(0, 255) as u8));
+    let each = if is_per_channel { out } else { 1 };
+    let scales: Vec<f32> = (0..each).map(|_| 0.5f32.powi(random.integer(6, 8) as i32)).collect();
+    let signed = |bytes: Vec<u8>| Data::I8(bytes.into_iter().map(|byte| byte as i8).collect());
+    let (weights, zero_points) = (random.bytes(count), random.bytes(each));
+    let (weights, zero_points) =
+        if is_unsigned { (Data::U8(weights), Data::U8(zero_points)) } else { (signed(weights), signed(zero_points)) };
+    let weights = pairs.constant(&shape, weights);
+    let w = pairs.dequantized("w.real", &weights, scales.clone(), has_zero_points.then_some(zero_points));
+    let bias: Vec<i32> = (0..out).map(|_| random.integer(-30_000, 30_000) as i32).collect();
+    let bias = pairs.constant(&[out], Data::I32(bias));
+    let b = pairs.dequantized("b.real", &bias, scales.iter().map(|scale| x_scale * scale).collect(), None);
+    let operands = [&x, &w, &b].map(String::as_str);
+    let attributes = vec![integers("kernel_shape", &kernel), integers("pads", &pads), integers("strides", &strides)];
+    let mut y = pairs.builder.node("conv", "Conv", if has_bias { &operands } else { &operands[..2] }, attributes);
+    if has_relu {
+        y = pairs.builder.node("relu", "Relu", &[&y], vec![]);
+    }
+    // Some 60 steps for the deviation of sums of random bytes.
+    let deviations = (74.0 * 74.0 * (count as f32 / out as f32).sqrt() / 60.0).log2().round() as i32;
+    let y_scale = x_scale * 0.5f32.powi(7) * 2f32.powi(deviations);
+    pairs.pair("QuantizeLinear", &y, "y", (y_scale, random.integer(0, 255) as u8));
+    pairs.builder.output("y");
+    (pairs.builder.finish(13), BTreeMap::from([("x".to_owned(), frame)]))
+}
+
+#[test]
+fn convolutions_in_pairs_are_the_interpreters() {
+    let mut random = Random::new(12);
+    for _ in 0..60 {
+        let (model, frame) = draw(&mut random);
+        for kernel in kernels() {
+            let options = EngineOptions { kernel: KernelChoice::Only(kernel), threads: 2 };
+            check(&model, "y", std::slice::from_ref(&frame), options);
+        }
+    }
+}
+
+/// Pooling, upsampling, depth-to-space and concatenation between pairs whose two ends differ, as other quantizers write
+/// them, and a skip whose scale is not that of what it is joined with.
+#[test]
+fn moves_between_other_scales_are_the_interpreters() {
+    let mut random = Random::new(13);
+    for _ in 0..20 {
+        let frame = Tensor::new(&[1, 4, 12, 20], Data::U8(random.bytes(4 * 12 * 20))).unwrap();
+        let mut pairs = Pairs { builder: GraphBuilder::new(), constants: 0 };
+        pairs.builder.input("x", &frame);
+        let mut quantization = || (0.01 + 0.02 * random.unit(), random.integer(60, 190) as u8);
+        let first = quantization();
+        let skip = pairs.pair("DequantizeLinear", "x", "skip", first);
+        let halves = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
+        pairs.builder.node("pool", "MaxPool", &[&skip], halves);
+        pairs.pair("QuantizeLinear", "pool", "pool.bytes", quantization());
+        pairs.pair("DequantizeLinear", "pool.bytes", "pool.real", quantization());
+        let scales = pairs.constant(&[4], Data::F32(vec![1.0, 1.0, 2.0, 2.0]));
+        let nearest =
+            [("mode", "nearest"), ("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")];
+        let nearest = nearest.map(|(name, value)| text(name, value)).to_vec();
+        pairs.builder.node("up", "Resize", &["pool.real", "", &scales], nearest);
+        pairs.pair("QuantizeLinear", "up", "up.bytes", quantization());
+        pairs.pair("DequantizeLinear", "up.bytes", "up.real", quantization());
+        pairs.builder.node("joined", "Concat", &[&skip, "up.real", &skip], vec![integer("axis", 1)]);
+        // As onnxruntime's quantizer has it: the whole has the scale of one of its parts.
+        pairs.pair("QuantizeLinear", "joined", "joined.bytes", first);
+        pairs.pair("DequantizeLinear", "joined.bytes", "joined.real", quantization());
+        let blocks = vec![integer("blocksize", 2), text("mode", "DCR")];
+        pairs.builder.node("blocks", "DepthToSpace", &["joined.real"], blocks);
+        pairs.pair("QuantizeLinear", "blocks", "y", quantization());
+        pairs.builder.output("y");
+        let frames = [BTreeMap::from([("x".to_owned(), frame)])];
+        let model = pairs.builder.finish(13);
+        for output in ["pool.bytes", "up.bytes", "joined.bytes", "y"] {
+            for threads in [1, 3] {
+                check(&model, output, &frames, EngineOptions { kernel: KernelChoice::Auto, threads });
+            }
+        }
+    }
+}
