@@ -6,6 +6,7 @@ use crate::onnx_graph::value_info;
 use crate::tensor::Tensor;
 use prost::Message;
 use std::collections::BTreeMap;
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
 /// One node as a model.
@@ -43,6 +44,17 @@ pub fn node_models(bytes: &[u8], values: &BTreeMap<String, Tensor>) -> Result<Ve
 /// When the bytes are no model.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, Fault> {
     ModelProto::decode(bytes).map_err(|e| Fault::new(format!("not an ONNX model: {e}")))
+}
+
+/// The model with this u8 tensor as its only output; what does not lead there stays in the file.
+///
+/// # Errors
+/// When the bytes are no model.
+pub fn with_output(bytes: &[u8], output: &str) -> Result<Vec<u8>, Fault> {
+    let mut model = decode(bytes)?;
+    let graph = model.graph.get_or_insert_default();
+    graph.output = vec![value_info(output, DataType::Uint8, None)];
+    Ok(model.encode_to_vec())
 }
 
 /// Node `index` of the graph as a model; `None` where no 8-bit tensor is computed or read, or the operands are all

@@ -25,6 +25,23 @@ pub fn run(bytes: &[u8], inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<S
     named.map(|(name, value)| Ok((name.to_owned(), from_tract(value)?))).collect()
 }
 
+/// The shapes of tensors of the encoded model, in the order of `names`.
+///
+/// # Errors
+/// When the bytes are no model, tract refuses it or does not find a tensor, or a shape is not four fixed sizes.
+pub fn shapes(bytes: &[u8], names: &[&str]) -> Result<Vec<[usize; 4]>, Fault> {
+    let tract = |e| Fault::new(format!("tract: {e:#}"));
+    let mut model = tract_onnx::onnx().model_for_read(&mut &*bytes).map_err(tract)?;
+    model.select_outputs_by_name(names).map_err(tract)?;
+    let typed = model.into_typed().map_err(tract)?;
+    let shape = |(index, name): (usize, &&str)| {
+        let fact = typed.output_fact(index).map_err(tract)?;
+        let shape = fact.shape.as_concrete().and_then(|sizes| sizes.try_into().ok());
+        shape.ok_or_else(|| Fault::new(format!("tensor {name}: expected four sizes, found {:?}", fact.shape)))
+    };
+    names.iter().enumerate().map(shape).collect()
+}
+
 /// `tensor` as tract's.
 fn to_tract(tensor: &Tensor) -> Result<TractTensor, Fault> {
     let shape = tensor.shape();

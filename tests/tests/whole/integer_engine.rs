@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use prost::Message;
-use tract_onnx::pb::{AttributeProto, ModelProto, tensor_proto::DataType};
+use tract_onnx::pb::AttributeProto;
 use unet_edge::inference::kernel::Kernel;
 use unet_edge::inference::{Engine, EngineOptions, KernelChoice};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
-use unet_tests::onnx_graph::{GraphBuilder, integers, value_info};
+use unet_tests::node_models::with_output;
+use unet_tests::onnx_graph::{GraphBuilder, integers};
 use unet_tests::random::Random;
 use unet_tests::tiny_unet::TinyUnet;
 use unet_tests::{Data, Graph, Tensor};
@@ -30,16 +30,9 @@ pub fn bytes(tensor: &Tensor) -> Vec<u8> {
     }
 }
 
-/// The model with this u8 tensor as its only output; what does not lead there stays in the file.
-fn with_output(model: &[u8], output: &str) -> Vec<u8> {
-    let mut model = ModelProto::decode(model).unwrap();
-    model.graph.as_mut().unwrap().output = vec![value_info(output, DataType::Uint8, None)];
-    model.encode_to_vec()
-}
-
 /// Runs `frames` through the engine and compares the tensor `output` with the interpreter's.
 pub fn check(model: &[u8], output: &str, frames: &[BTreeMap<String, Tensor>], options: EngineOptions) {
-    let model = with_output(model, output);
+    let model = with_output(model, output).unwrap();
     let graph = Graph::from_bytes(&model).unwrap();
     let mut engine: Option<Engine> = None;
     for frame in frames {
