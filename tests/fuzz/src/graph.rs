@@ -9,7 +9,7 @@ use crate::numbers::{Numbers, Values};
 use crate::onnx::{Bytes, Conv, Graph};
 
 /// Multiplications of one frame, so that an input takes milliseconds.
-const MULTIPLICATIONS_MAX: usize = 400_000;
+const MULTIPLICATIONS_MAX: usize = 200_000;
 const SIDE_MAX: usize = 24;
 const CHANNELS_MAX: usize = 20;
 /// No tensor of a graph grows wider by upsampling or joining.
