@@ -155,9 +155,10 @@ impl Frame<'_> {
         // use. `job` is `Sync`, so that they may call it at once.
         let job = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), Job>(job) };
         shared.has_panicked.store(false, Ordering::Relaxed);
+        // Made before anyone can begin.
+        let wait = Wait(shared);
         *lock(&shared.job) = Some(job);
         shared.generation.fetch_add(1, Ordering::Release);
-        let wait = Wait(shared);
         job();
         drop(wait);
         assert!(!shared.has_panicked.load(Ordering::Acquire), "a thread of the integer engine panicked");
