@@ -2,14 +2,16 @@
 //!
 //! A vector of weights is four of each of four output channels; the other factor is four neighbouring bytes of a pixel,
 //! any quarter of a vector of its sixteen. So one load of a pixel's window serves four groups, and one load of weights
-//! all pixels of a tile: 6 pixels by 16 channels leave 8 of 32 registers to both.
+//! all pixels of a tile: 6 pixels by 16 channels leave 8 of 32 registers to both. The loops of that tile, where nearly all
+//! time goes, are in assembly, since no compiler is sure to hand out 32 registers of 32 without moving them about.
 
 /// Defines `INSTRUCTIONS` and what they need.
 ///
 /// `$features` are the target features. `$instruction` adds, in each lane of its first vector, four products of weights
-/// and of a byte less `$subtracts`, as which `$prepare` leaves the bytes of a vector.
+/// and of a byte less `$subtracts`, as which `$prepare` leaves the bytes of a vector. `$prepare_n` is a macro that
+/// gives the assembly to do so in the registers v`n` of the numbers that it is called with; it may use v31.
 macro_rules! by_element {
-    ($features:literal, $instruction:literal, $subtracts:literal, $prepare:ident) => {
+    ($features:literal, $instruction:literal, $subtracts:literal, $prepare:ident, $prepare_n:ident) => {
         /// How a convolution is packed and run for this instruction set.
         pub(super) static INSTRUCTIONS: Instructions = Instructions {
             lanes: LANES,
@@ -51,12 +53,8 @@ macro_rules! by_element {
         #[target_feature(enable = $features)]
         fn tiles<const P: usize, const V: usize>(strip: &mut Strip<'_>) {
             strip.check_windows::<QUAD>(P, V, LANES);
-            let [three, two, one, narrow] = strip.groups.kinds();
             let requantize = Requantize::<V>::of_strip(strip);
-            let step = strip.input_step;
             for tile in 0..strip.tiles {
-                let mut offsets = strip.groups.offsets().iter().map(|&offset| offset as usize);
-                let mut weights = strip.groups.weights().as_ptr().cast::<i8>();
                 // SAFETY: `check_windows` has found V * LANES biases; weights of V * LANES channels for all windows and
                 // narrow groups of each kind, in this order; and reads of each group's bytes, from each pixel of the
                 // strip, to be inside the input. Pixel tile * P is one of the strip's.
@@ -64,25 +62,78 @@ macro_rules! by_element {
                     let bias = strip.chunk.bias.as_ptr();
                     let bias: [_; V] = std::array::from_fn(|vector| vld1q_s32(bias.add(vector * LANES)));
                     let mut sums = [bias; P];
-                    let pixel = strip.input.as_ptr().add(tile * P * step);
+                    let pixel = strip.input.as_ptr().add(tile * P * strip.input_step);
+                    add(&mut sums, strip.groups, pixel, strip.input_step);
+                    requantize.answer(strip, tile * P, &sums);
+                }
+            }
+        }
+
+        /// Adds all groups, for P pixels that are `step` bytes apart.
+        ///
+        /// # Safety
+        ///
+        /// The groups' bytes can be read from each pixel on, and there are weights of V * LANES channels for all of them.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn add<const P: usize, const V: usize>(
+            sums: &mut [[int32x4_t; V]; P],
+            groups: &Groups,
+            pixel: *const u8,
+            step: usize,
+        ) {
+            let [three, two, one, narrow] = groups.kinds();
+            let mut weights = groups.weights().as_ptr().cast::<i8>();
+            let (runs, narrow) = groups.offsets().split_at(groups.offsets().len() - narrow);
+            // SAFETY: the caller's.
+            unsafe {
+                if (P, V) == (6, 4) {
+                    // SAFETY: it is an array of 6 by 4.
+                    let sums = &mut *(&raw mut *sums).cast::<[[int32x4_t; 4]; 6]>();
+                    let offsets = runs.as_ptr();
+                    if three > 0 {
+                        runs_of!(three, sums, offsets, weights, pixel, step, [
+                            window!($instruction, 0, 24 25 26 27 28 29),
+                            concat!("ld1 {{v24.16b}}, [{taps}], {step}\n", $prepare_n!(24)),
+                            window!($instruction, 256, 25 26 27 28 29 24),
+                            concat!("ld1 {{v25.16b}}, [{taps}]\n", $prepare_n!(25)),
+                            window!($instruction, 512, 26 27 28 29 24 25),
+                            "add {weights}, {weights}, #768",
+                        ], $prepare_n);
+                    }
+                    if two > 0 {
+                        runs_of!(two, sums, offsets.add(three), weights, pixel, step, [
+                            window!($instruction, 0, 24 25 26 27 28 29),
+                            concat!("ld1 {{v24.16b}}, [{taps}]\n", $prepare_n!(24)),
+                            window!($instruction, 256, 25 26 27 28 29 24),
+                            "add {weights}, {weights}, #512",
+                        ], $prepare_n);
+                    }
+                    if one > 0 {
+                        runs_of!(one, sums, offsets.add(three + two), weights, pixel, step, [
+                            window!($instruction, 0, 24 25 26 27 28 29),
+                            "add {weights}, {weights}, #256",
+                        ], $prepare_n);
+                    }
+                } else {
+                    let mut offsets = runs.iter().map(|&offset| offset as usize);
                     for offset in offsets.by_ref().take(three) {
-                        run::<P, V, 3>(&mut sums, pixel.add(offset), step, weights);
+                        run::<P, V, 3>(sums, pixel.add(offset), step, weights);
                         weights = weights.add(3 * WINDOW * LANES * V);
                     }
                     for offset in offsets.by_ref().take(two) {
-                        run::<P, V, 2>(&mut sums, pixel.add(offset), step, weights);
+                        run::<P, V, 2>(sums, pixel.add(offset), step, weights);
                         weights = weights.add(2 * WINDOW * LANES * V);
                     }
-                    for offset in offsets.by_ref().take(one) {
-                        run::<P, V, 1>(&mut sums, pixel.add(offset), step, weights);
+                    for offset in offsets.take(one) {
+                        run::<P, V, 1>(sums, pixel.add(offset), step, weights);
                         weights = weights.add(WINDOW * LANES * V);
                     }
-                    for offset in offsets.take(narrow) {
-                        let bytes: [_; P] = std::array::from_fn(|p| load_quad(pixel.add(offset + p * step)));
-                        dot_all::<P, V, 0>(&mut sums, &bytes, 0, weights);
-                        weights = weights.add(QUAD * LANES * V);
-                    }
-                    requantize.answer(strip, tile * P, &sums);
+                }
+                for &offset in narrow {
+                    let bytes: [_; P] = std::array::from_fn(|p| load_quad(pixel.add(offset as usize + p * step)));
+                    dot_all::<P, V, 0>(sums, &bytes, 0, weights);
+                    weights = weights.add(QUAD * LANES * V);
                 }
             }
         }
@@ -196,4 +247,80 @@ macro_rules! by_element {
     };
 }
 
-pub(super) use by_element;
+/// A loop over `$count` runs of as many windows as `$body` takes, for 6 pixels by 4 vectors of channels. `$weights` is
+/// moved on behind theirs. The sums of pixel p and vector v are in register v`6 * v + p`, windows in v24 to
+/// v29, weights in v30 and v31.
+macro_rules! runs_of {
+    (
+        $count:ident, $sums:ident, $offsets:expr, $weights:ident, $pixel:ident, $step:ident,
+        [$($body:tt)*], $prepare_n:ident
+    ) => {
+        asm!(
+            "2:",
+            "ldr {taps:w}, [{offsets}], #4",
+            "add {taps}, {pixel}, {taps}",
+            "ld1 {{v24.16b}}, [{taps}], {step}",
+            "ld1 {{v25.16b}}, [{taps}], {step}",
+            "ld1 {{v26.16b}}, [{taps}], {step}",
+            "ld1 {{v27.16b}}, [{taps}], {step}",
+            "ld1 {{v28.16b}}, [{taps}], {step}",
+            "ld1 {{v29.16b}}, [{taps}], {step}",
+            $prepare_n!(24 25 26 27 28 29),
+            $($body)*
+            "subs {count}, {count}, #1",
+            "b.ne 2b",
+            count = inout(reg) $count => _,
+            offsets = inout(reg) $offsets => _,
+            weights = inout(reg) $weights,
+            pixel = in(reg) $pixel,
+            step = in(reg) $step,
+            taps = out(reg) _,
+            inout("v0") $sums[0][0], inout("v1") $sums[1][0], inout("v2") $sums[2][0],
+            inout("v3") $sums[3][0], inout("v4") $sums[4][0], inout("v5") $sums[5][0],
+            inout("v6") $sums[0][1], inout("v7") $sums[1][1], inout("v8") $sums[2][1],
+            inout("v9") $sums[3][1], inout("v10") $sums[4][1], inout("v11") $sums[5][1],
+            inout("v12") $sums[0][2], inout("v13") $sums[1][2], inout("v14") $sums[2][2],
+            inout("v15") $sums[3][2], inout("v16") $sums[4][2], inout("v17") $sums[5][2],
+            inout("v18") $sums[0][3], inout("v19") $sums[1][3], inout("v20") $sums[2][3],
+            inout("v21") $sums[3][3], inout("v22") $sums[4][3], inout("v23") $sums[5][3],
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _,
+            out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+            options(readonly, nostack)
+        )
+    };
+}
+
+/// The products of a window whose weights begin at byte `$at` and whose pixels are in the six registers.
+macro_rules! window {
+    ($instruction:literal, $at:literal, $($x:literal)*) => {
+        concat!(
+            quad!($instruction, $at, 0, $($x)*),
+            quad!($instruction, $at, 1, $($x)*),
+            quad!($instruction, $at, 2, $($x)*),
+            quad!($instruction, $at, 3, $($x)*)
+        )
+    };
+}
+
+/// Those of one quarter of each register.
+macro_rules! quad {
+    ($instruction:literal, $at:literal, $quad:literal, $a:literal $b:literal $c:literal $d:literal $e:literal $f:literal) => {
+        concat!(
+            "ldp q30, q31, [{weights}, #", $at, "+64*", $quad, "]\n",
+            vector!($instruction, 30, $quad, 0 $a, 1 $b, 2 $c, 3 $d, 4 $e, 5 $f),
+            vector!($instruction, 31, $quad, 6 $a, 7 $b, 8 $c, 9 $d, 10 $e, 11 $f),
+            "ldp q30, q31, [{weights}, #", $at, "+64*", $quad, "+32]\n",
+            vector!($instruction, 30, $quad, 12 $a, 13 $b, 14 $c, 15 $d, 16 $e, 17 $f),
+            vector!($instruction, 31, $quad, 18 $a, 19 $b, 20 $c, 21 $d, 22 $e, 23 $f)
+        )
+    };
+}
+
+/// Those of one vector of channels.
+macro_rules! vector {
+    ($instruction:literal, $weights:literal, $quad:literal, $($sum:literal $bytes:literal),*) => {
+        concat!($($instruction, " v", $sum, ".4s, v", $weights, ".16b, v", $bytes, ".4b[", $quad, "]\n"),*)
+    };
+}
+
+pub(super) use {by_element, quad, runs_of, vector, window};

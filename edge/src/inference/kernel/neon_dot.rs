@@ -8,9 +8,9 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use std::arch::is_aarch64_feature_detected;
 
-use super::by_element::by_element;
+use super::by_element::{by_element, quad, runs_of, vector, window};
 use super::four_lanes::{self, LANES, Requantize};
-use super::packed::{Instructions, Strip, take_bytes};
+use super::packed::{Groups, Instructions, Strip, take_bytes};
 use super::windows::{self, WINDOW};
 
 /// Whether this core has what [`strip`] needs.
@@ -18,7 +18,13 @@ pub(super) fn is_available() -> bool {
     cfg!(target_endian = "little") && is_aarch64_feature_detected!("dotprod")
 }
 
-by_element!("neon,dotprod", "sdot", 128, turn_highest_bit);
+macro_rules! turn_highest_bits {
+    ($($n:literal)*) => {
+        concat!("movi v31.16b, #128\n", $("eor v", $n, ".16b, v", $n, ".16b, v31.16b\n"),*)
+    };
+}
+
+by_element!("neon,dotprod", "sdot", 128, turn_highest_bit, turn_highest_bits);
 
 #[inline(always)]
 fn turn_highest_bit(bytes: uint8x16_t) -> uint8x16_t {

@@ -6,9 +6,9 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use std::arch::is_aarch64_feature_detected;
 
-use super::by_element::by_element;
+use super::by_element::{by_element, quad, runs_of, vector, window};
 use super::four_lanes::{self, LANES, Requantize};
-use super::packed::{Instructions, Strip, take_bytes};
+use super::packed::{Groups, Instructions, Strip, take_bytes};
 use super::windows::{self, WINDOW};
 
 /// Whether this core has what [`strip`] needs.
@@ -16,7 +16,13 @@ pub(super) fn is_available() -> bool {
     cfg!(target_endian = "little") && is_aarch64_feature_detected!("i8mm")
 }
 
-by_element!("neon,i8mm", "sudot", 0, as_they_are);
+macro_rules! as_they_all_are {
+    ($($n:literal)*) => {
+        ""
+    };
+}
+
+by_element!("neon,i8mm", "sudot", 0, as_they_are, as_they_all_are);
 
 #[inline(always)]
 fn as_they_are(bytes: uint8x16_t) -> uint8x16_t {

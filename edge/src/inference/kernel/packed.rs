@@ -50,7 +50,7 @@ pub(super) type Bytes = BTreeMap<usize, Vec<i32>>;
 /// Weights of one cache line; what vector loads want.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(super) struct Line([i8; LINE]);
+pub(super) struct Line(pub(super) [i8; LINE]);
 
 const LINE: usize = 64;
 

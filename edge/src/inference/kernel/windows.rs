@@ -113,3 +113,110 @@ impl Strip<'_> {
         assert_eq!(kinds.iter().sum::<usize>(), self.groups.offsets().len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::packed::take_bytes;
+    use super::*;
+
+    const INSTRUCTIONS: Instructions = Instructions {
+        lanes: 4,
+        blocks: 1,
+        tiles: &[&[1]],
+        take: take_bytes,
+        subtracts: 0,
+        pack: pack::<4, 4>,
+        strip: |_, _, _| unreachable!("nothing is computed here"),
+        combine: None,
+    };
+
+    /// Of one output channel: the weights at each of these bytes.
+    fn bytes(at: impl Iterator<Item = usize>, weight: impl Fn(usize) -> i32) -> Bytes {
+        at.map(|at| (at, vec![weight(at)])).collect()
+    }
+
+    fn packed<const N: usize, const U: usize>(bytes: &Bytes, input_step: usize) -> ([usize; KINDS], Vec<u32>, Vec<i8>) {
+        let groups = pack::<N, U>(&INSTRUCTIONS, 1, bytes, input_step);
+        let weights = groups.weights().iter().flat_map(|line| line.0).collect();
+        (groups.kinds(), groups.offsets().to_vec(), weights)
+    }
+
+    #[test]
+    fn taps_of_a_row_are_a_run() {
+        // Two rows of three pixels of 32 channels, 1000 bytes apart.
+        let at = (0..96).chain(1000..1096);
+        let (kinds, offsets, _) = packed::<4, 4>(&bytes(at, |_| 1), 32);
+        assert_eq!((kinds, offsets), ([4, 0, 0, 0], vec![0, 16, 1000, 1016]));
+        // Of 24 channels eight are left over in each pixel: two groups of four, or one of eight.
+        let (kinds, offsets, _) = packed::<4, 4>(&bytes(0..72, |_| 1), 24);
+        assert_eq!((kinds, offsets), ([1, 0, 0, 6], vec![0, 16, 20, 40, 44, 64, 68]));
+        let (kinds, offsets, _) = packed::<8, 16>(&bytes(0..72, |_| 1), 24);
+        assert_eq!((kinds, offsets), ([1, 0, 0, 3], vec![0, 16, 40, 64]));
+        // A grey picture: three bytes in each of three rows.
+        let at = (0..3).chain(100..103).chain(200..203);
+        let (kinds, offsets, _) = packed::<4, 4>(&bytes(at, |_| 1), 1);
+        assert_eq!((kinds, offsets), ([0, 0, 0, 3], vec![0, 100, 200]));
+    }
+
+    #[test]
+    fn weights_lie_by_units_and_channels() {
+        let bytes = bytes(0..16, |at| at as i32 + 1);
+        let (_, _, weights) = packed::<4, 4>(&bytes, 16);
+        // The first of four lanes has the channel.
+        let first = [&weights[..4], &weights[16..20], &weights[32..36], &weights[48..52]].concat();
+        assert_eq!(first, (1..=16).collect::<Vec<i8>>());
+        assert_eq!(weights[4..16], [0; 12]);
+        let (_, _, weights) = packed::<8, 16>(&bytes, 16);
+        assert_eq!(weights[..16], first);
+        assert_eq!(weights[16..64], [0; 48]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_weight_comes_again() {
+        // 300 is 127 + 127 + 46.
+        let (kinds, offsets, weights) = packed::<4, 4>(&bytes(0..16, |at| if at == 5 { 300 } else { 1 }), 16);
+        assert_eq!((kinds, offsets), ([0, 0, 1, 2], vec![0, 5, 5]));
+        assert_eq!([weights[16 + 1], weights[64], weights[80]], [127, 127, 46]);
+        assert_eq!([weights[65], weights[81]], [0, 0]);
+    }
+
+    /// The sum of all parts at a byte is its weight, and nothing is read behind the reach.
+    #[test]
+    fn parts_sum_to_the_weights() {
+        for (step, seed) in [(1, 1), (3, 2), (16, 3), (20, 4), (48, 5)] {
+            let mut state: u32 = seed;
+            let mut random = |end: u32| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) % end
+            };
+            let mut all = Bytes::new();
+            for at in 0..200 {
+                if random(3) > 0 {
+                    all.insert(at, vec![random(1021) as i32 - 510]);
+                }
+            }
+            all.retain(|_, weights| weights[0] != 0);
+            let (kinds, offsets, weights) = packed::<4, 4>(&all, step);
+            let mut sums = BTreeMap::<usize, i32>::new();
+            let mut offsets = offsets.into_iter();
+            let mut weights = weights.chunks(16);
+            for (kind, &runs) in kinds.iter().enumerate() {
+                for start in offsets.by_ref().take(runs) {
+                    for window in 0..WINDOWS[kind].max(1) {
+                        for quad in 0..if kind == NARROW { 1 } else { 4 } {
+                            for (index, &weight) in weights.next().unwrap()[..4].iter().enumerate() {
+                                let at = start as usize + window * step + quad * 4 + index;
+                                *sums.entry(at).or_default() += i32::from(weight);
+                            }
+                        }
+                    }
+                }
+            }
+            sums.retain(|_, sum| *sum != 0);
+            let expected: BTreeMap<usize, i32> = all.into_iter().map(|(at, weights)| (at, weights[0])).collect();
+            assert_eq!(sums, expected, "step {step}");
+        }
+    }
+}
