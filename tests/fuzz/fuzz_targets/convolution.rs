@@ -151,8 +151,9 @@ impl Case {
         let channels = self.first_out..self.first_out + self.spec.channels_out;
         let output = OutputView::new(self.output, channels, &mut bytes[self.shift..]).expect("a fitting buffer");
         let (mut above, mut below) = output.split_at_row(split);
-        conv.run(&input, &mut below);
-        conv.run(&input, &mut above);
+        let mut scratch = vec![0; conv.scratch()];
+        conv.run(&input, &mut below, &mut scratch);
+        conv.run(&input, &mut above, &mut scratch);
         bytes
     }
 }
