@@ -1,5 +1,7 @@
 //! The suite that every kernel inherits: equal bytes to the scalar one, which is held to the formula itself.
 
+use std::ops::Range;
+
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
