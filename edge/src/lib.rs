@@ -10,6 +10,7 @@ pub mod atomic_file;
 pub mod error;
 #[cfg(feature = "inference")]
 pub mod evaluate;
+pub mod frame_source;
 #[cfg(feature = "inference")]
 pub mod inference;
 pub mod machine;
