@@ -51,6 +51,8 @@ mod scalar;
 mod tests;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod upsampled;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod widened;
 #[cfg(target_arch = "aarch64")]
 mod windows;
 
@@ -392,7 +394,7 @@ impl PackedConv {
         match &self.plan {
             Plan::Scalar(_) => 0,
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Plan::Packed(..) => 0,
+            Plan::Packed(_, plan) => plan.scratch(),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Upsampled(_, plan) => plan.scratch(self.input.width),
         }
@@ -414,7 +416,7 @@ impl PackedConv {
         match &self.plan {
             Plan::Scalar(plan) => plan.run(&self.spec, input, output),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Plan::Packed(_, plan) => plan.run(&self.spec, input, output),
+            Plan::Packed(_, plan) => plan.run(&self.spec, input, output, scratch),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Upsampled(_, plan) => plan.run(input, output, scratch),
         }

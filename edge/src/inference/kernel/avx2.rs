@@ -1,21 +1,24 @@
-//! AVX2: `vpmaddubsw`, whose 16-bit sums of two products saturate, on weights that are split until they cannot.
+//! AVX2: `vpmaddwd` on bytes and weights that are widened to 16 bits, of which no sum can saturate.
+//!
+//! `vpmaddubsw` would take bytes as they are, but saturates where two neighbouring weights of one sign go beyond 128. In
+//! trained networks nearly each vector of weights has such a pair, and splitting them costs more than widening does.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
 
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads};
+use super::packed::{Answer, Bytes, Groups, Instructions, OutputRange, Strip, quads};
 use super::upsampled::combine;
 
 /// How a convolution is packed and run for this instruction set.
 pub(super) static INSTRUCTIONS: Instructions = Instructions {
     lanes: LANES,
     blocks: 2,
-    tiles: &[&[8, 4, 2, 1], &[4, 2, 1]],
-    take,
+    tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
     subtracts: 0,
-    pack: Groups::pack,
+    widen: Some(widen),
+    pack,
     strip,
     combine: Some(combine),
 };
@@ -25,27 +28,56 @@ pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
-eight_lanes!("avx2", dot, [(8, 1), (4, 1), (2, 1), (1, 1), (4, 2), (2, 2), (1, 2)]);
+eight_lanes!("avx2", dot, [(8, 1), (4, 1), (2, 1), (1, 1), (6, 2), (4, 2), (2, 2), (1, 2)]);
 
-/// Exact for weights of [`take`] only.
+/// Two products of 16-bit numbers in each lane; 255 * 32768 twice is far from the end of 32 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn dot(sums: __m256i, bytes: __m256i, weights: __m256i) -> __m256i {
-    let pairs = _mm256_maddubs_epi16(bytes, weights);
-    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+fn dot(sums: __m256i, pairs: __m256i, weights: __m256i) -> __m256i {
+    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, weights))
 }
 
-/// Of each pair of weights as much as 255 times them stays within 16 bits: 255 * 128 = 32640.
-fn take([a, b, c, d]: [i32; 4]) -> [i8; 4] {
-    const MOST: i32 = 128;
-    let pair = |first: i32, second: i32| {
-        let first = first.clamp(-MOST, 127);
-        let left = |same_sign: bool| if same_sign { MOST - first.abs() } else { MOST };
-        let second = second.clamp(-left(first < 0), left(first > 0).min(127));
-        [first as i8, second as i8]
-    };
-    let ([a, b], [c, d]) = (pair(a, b), pair(c, d));
-    [a, b, c, d]
+/// A [`super::widened::Widen`].
+#[target_feature(enable = "avx2")]
+fn widen(bytes: &[u8], to: &mut [i32]) {
+    const STEP: usize = 16;
+    assert!(to.len() * 2 >= bytes.len());
+    let whole = bytes.len() / STEP * STEP;
+    for start in (0..whole).step_by(STEP) {
+        // SAFETY: `start + STEP` bytes are there, and half as many i32.
+        unsafe {
+            let from = _mm_loadu_si128(bytes.as_ptr().add(start).cast());
+            _mm256_storeu_si256(to.as_mut_ptr().add(start / 2).cast(), _mm256_cvtepu8_epi16(from));
+        }
+    }
+    for (to, bytes) in to[whole / 2..].iter_mut().zip(bytes[whole..].chunks(2)) {
+        *to = i32::from(bytes[0]) | i32::from(bytes.get(1).copied().unwrap_or(0)) << 16;
+    }
+}
+
+/// Groups of two bytes, which are four when widened: for each channel two weights of 16 bits.
+fn pack(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -> Groups {
+    let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
+    let mut offsets = Vec::new();
+    let mut weights = Vec::new();
+    let mut end = 0;
+    while let Some((&start, _)) = bytes.range(end..).next() {
+        end = start + 2;
+        let weight =
+            |at: usize, channel: usize| bytes.get(&at).and_then(|sums| sums.get(channel)).map_or(0, |&sum| sum);
+        let mut rest: Vec<[i32; 2]> =
+            (0..lanes).map(|channel| [weight(start, channel), weight(start + 1, channel)]).collect();
+        // Sums of very many taps at one byte could leave 16 bits, and then are split.
+        while rest.iter().any(|rest| *rest != [0; 2]) {
+            offsets.push(2 * start as u32); // a Grid has at most 2^30 bytes
+            for rest in rest.as_flattened_mut() {
+                let taken = (*rest).clamp(i16::MIN.into(), i16::MAX.into());
+                *rest -= taken;
+                weights.extend((taken as i16).to_le_bytes().map(|byte| byte as i8));
+            }
+        }
+    }
+    Groups::of_one_kind(offsets, &weights, 2 * end)
 }
 
 #[cfg(test)]
@@ -53,24 +85,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_pair_can_saturate_and_parts_sum_to_the_weight() {
-        for first in -520..=520 {
-            for second in -520..=520 {
-                let mut rest = [first, second, second, first];
-                let mut parts = 0;
-                while rest != [0; 4] {
-                    let taken = take(rest).map(i32::from);
-                    for pair in [&taken[..2], &taken[2..]] {
-                        let sum = |sign: i32| 255 * pair.iter().map(|&weight| (sign * weight).max(0)).sum::<i32>();
-                        assert!(sum(1) <= 32767 && sum(-1) <= 32768, "{taken:?}");
-                    }
-                    rest = std::array::from_fn(|index| rest[index] - taken[index]);
-                    parts += 1;
-                    assert!(parts <= 9);
-                }
-            }
+    fn weights_are_pairs_of_sixteen_bits_and_are_split_beyond_them() {
+        let bytes = Bytes::from([(8, vec![1, -2]), (9, vec![40_000, 3]), (12, vec![5, -300])]);
+        let groups = pack(&INSTRUCTIONS, 2, &bytes, 1);
+        assert_eq!(groups.offsets(), [16, 16, 24]);
+        let weights = groups.weights().iter().flat_map(|line| line.0.as_chunks::<2>().0);
+        let weights: Vec<i16> = weights.map(|pair| i16::from_le_bytes(pair.map(|byte| byte as u8))).collect();
+        let expected = |pairs: [i16; 4]| {
+            let mut lanes = [0; 2 * LANES];
+            lanes[..4].copy_from_slice(&pairs);
+            lanes
+        };
+        assert_eq!(weights[..16], expected([1, 32767, -2, 3]));
+        assert_eq!(weights[16..32], expected([0, 7233, 0, 0]));
+        assert_eq!(weights[32..48], expected([5, 0, -300, 0]));
+    }
+
+    #[test]
+    fn bytes_are_widened_to_the_last_one() {
+        if !is_available() {
+            return;
         }
-        assert_eq!(take([100, 28, -100, 127]), [100, 28, -100, 127]);
-        assert_eq!(take([100, 29, -128, -1]), [100, 28, -128, 0]);
+        for length in 0..70 {
+            let bytes: Vec<u8> = (0..length).map(|index| 255 - index).collect();
+            let mut to = vec![-1; bytes.len().div_ceil(2) + 1];
+            // SAFETY: the instructions are there.
+            unsafe { widen(&bytes, &mut to) };
+            let pairs: Vec<i32> =
+                bytes.chunks(2).map(|pair| i32::from(pair[0]) | i32::from(*pair.get(1).unwrap_or(&0)) << 16).collect();
+            assert_eq!(to[..pairs.len()], pairs, "{length} bytes");
+            assert_eq!(to[pairs.len()..], [-1], "{length} bytes");
+        }
     }
 }

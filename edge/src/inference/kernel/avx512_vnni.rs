@@ -8,7 +8,7 @@
 
 use std::arch::x86_64::*;
 
-use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads, take_bytes};
+use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads};
 use super::upsampled::combine;
 
 const LANES: usize = 16;
@@ -18,8 +18,8 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
     lanes: LANES,
     blocks: 2,
     tiles: TILES,
-    take: take_bytes,
     subtracts: 0,
+    widen: None,
     pack: Groups::pack_wide,
     strip,
     combine: Some(combine),

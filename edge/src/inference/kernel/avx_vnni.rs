@@ -5,7 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads, take_bytes};
+use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads};
 use super::upsampled::combine;
 
 /// How a convolution is packed and run for this instruction set.
@@ -13,8 +13,8 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
     lanes: LANES,
     blocks: 2,
     tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
-    take: take_bytes,
     subtracts: 0,
+    widen: None,
     pack: Groups::pack,
     strip,
     combine: Some(combine),

@@ -19,6 +19,7 @@ macro_rules! by_element {
             tiles: &[&[8, 4, 2, 1], &[8, 4, 2, 1], &[6, 4, 2, 1], &[6, 4, 2, 1]],
             take: take_bytes,
             subtracts: $subtracts,
+            widen: None,
             pack: windows::pack::<QUAD, QUAD>,
             strip,
             combine: Some(four_lanes::combine),

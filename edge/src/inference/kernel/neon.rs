@@ -23,6 +23,7 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
     tiles: &[&[4, 2, 1]],
     take,
     subtracts: 128,
+    widen: None,
     pack: windows::pack::<HALF, WINDOW>,
     strip,
     combine: Some(four_lanes::combine),

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::upsampled::Combine;
+use super::widened::{Taps, Widen, Window};
 use super::{ConvParameters, ConvSpec, Grid, InputView, OutputView};
 
 /// What an instruction set can do, and how.
@@ -30,12 +31,16 @@ pub(super) struct Instructions {
     /// For each number of vectors of sums less 1: how many pixels are computed at once, descending to 1.
     pub(super) tiles: &'static [&'static [usize]],
     /// As much of these four weights as one multiplication takes exactly, toward zero; all of it where possible.
+    #[cfg(target_arch = "aarch64")]
     pub(super) take: fn([i32; 4]) -> [i8; 4],
     /// What the kernel subtracts from each byte of the input before it multiplies: 128 where instructions want it signed.
     pub(super) subtracts: u8,
     /// From these instructions, the number of output channels, the weights, and the bytes from an output's first tap to
     /// that of its right neighbour: the weights in the order of the kernel.
     pub(super) pack: fn(&Instructions, usize, &Bytes, usize) -> Groups,
+    /// Widens the input's bytes to 16 bits before they are multiplied, where the instructions want that; offsets, steps and
+    /// reach of strips and groups are then those of widened bytes, twice as many.
+    pub(super) widen: Option<Widen>,
     /// Computes a strip by tiles of `pixels`, on chunks of `blocks` vectors.
     ///
     /// Safety: the core has the instructions.
@@ -82,6 +87,12 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    /// Groups of which each has `weights.len() / offsets.len()` bytes of weights.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn of_one_kind(offsets: Vec<u32>, weights: &[i8], reach: usize) -> Groups {
+        Groups { offsets, weights: Line::from_weights(weights), reach, wide: false, kinds: [0; KINDS] }
+    }
+
     /// Groups of the kinds of a kernel's own, in their order.
     #[cfg(target_arch = "aarch64")]
     pub(super) fn of_kinds(kinds: [usize; KINDS], offsets: Vec<u32>, weights: &[i8], reach: usize) -> Groups {
@@ -203,6 +214,8 @@ pub(super) struct Packed {
     instructions: &'static Instructions,
     chunks: Vec<Chunk>,
     range: OutputRange,
+    /// How the input is widened, where it is.
+    window: Option<Window>,
 }
 
 impl Packed {
@@ -219,7 +232,13 @@ impl Packed {
             let channels = per_chunk.min(spec.channels_out - first_channel);
             chunks.push(Chunk::new(instructions, spec, parameters, input, first_channel, channels)?);
         }
-        Some(Packed { instructions, chunks, range: OutputRange::new(parameters) })
+        let window = instructions.widen.map(|widen| Window::new(widen, spec, input));
+        Some(Packed { instructions, chunks, range: OutputRange::new(parameters), window })
+    }
+
+    /// How many i32 a run wants room for beside the tensors.
+    pub(super) fn scratch(&self) -> usize {
+        self.window.as_ref().map_or(0, Window::scratch)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -231,25 +250,61 @@ impl Packed {
         self.chunks.iter().map(chunk).sum()
     }
 
-    /// The caller has checked that the views fit the convolution.
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
-    pub(super) fn run(&self, spec: &ConvSpec, input: &InputView<'_>, output: &mut OutputView<'_>) {
+    /// The caller has checked that the views fit the convolution and that `scratch` is large enough.
+    pub(super) fn run(&self, spec: &ConvSpec, input: &InputView<'_>, output: &mut OutputView<'_>, scratch: &mut [i32]) {
+        let rows = output.rows();
+        let Some(window) = &self.window else {
+            return self.run_rows(spec, input, &Taps::as_they_are(input.bytes), output, rows);
+        };
+        let mut start = rows.start;
+        while start < rows.end {
+            let end = rows.end.min(start + window.rows());
+            let taps = window.widen(input, self.bytes_read(spec, input, output.grid.width, start..end), scratch);
+            self.run_rows(spec, input, &taps, output, start..end);
+            start = end;
+        }
+    }
+
+    /// Which of the input's bytes these rows of the output are computed from.
+    fn bytes_read(&self, spec: &ConvSpec, input: &InputView<'_>, width: usize, rows: Range<usize>) -> Range<usize> {
         let factor = if spec.upsample { 2 } else { 1 };
-        let input_step = spec.strides[1] * input.grid.pixel_stride;
+        let phases = self.chunks.iter().flat_map(|chunk| &chunk.phases);
+        let mut read = usize::MAX..0;
+        for phase in phases {
+            for row in rows.clone().filter(|row| row % factor == phase.first[0]) {
+                let first = phase.first_tap(spec, input, row);
+                let steps = (width - phase.first[1]).div_ceil(factor) - 1;
+                let end = first + steps * spec.strides[1] * input.grid.pixel_stride + phase.groups.reach.div_ceil(2);
+                read = read.start.min(first)..read.end.max(end);
+            }
+        }
+        read
+    }
+
+    /// Computes some rows from the bytes that they read.
+    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    fn run_rows(
+        &self,
+        spec: &ConvSpec,
+        input: &InputView<'_>,
+        taps: &Taps<'_>,
+        output: &mut OutputView<'_>,
+        rows: Range<usize>,
+    ) {
+        let factor = if spec.upsample { 2 } else { 1 };
+        let input_step = spec.strides[1] * input.grid.pixel_stride * taps.scale;
         let output_step = factor * output.grid.pixel_stride;
         for chunk in &self.chunks {
-            for row in output.rows() {
+            for row in rows.clone() {
                 for phase in chunk.phases.iter().filter(|phase| row % factor == phase.first[0]) {
                     let width = (output.grid.width - phase.first[1]).div_ceil(factor);
-                    let first_tap =
-                        input.grid.index((row / factor * spec.strides[0]) as isize + phase.origin[0], phase.origin[1])
-                            + input.first_channel;
+                    let input = taps.from(phase.first_tap(spec, input, row));
                     let first_byte = output.index(row, phase.first[1]) + chunk.first_channel;
                     let vectors = if phase.groups.wide { 2 } else { chunk.blocks };
                     let tiles = self.instructions.tiles[vectors - 1];
                     for_each_tile(width, tiles, |start, pixels, tiles| {
                         let mut strip = Strip {
-                            input: &input.bytes[first_tap + start * input_step..],
+                            input: &input[start * input_step..],
                             input_step,
                             output: Answer::Bytes(&mut output.bytes[first_byte + start * output_step..]),
                             output_step,
@@ -265,15 +320,28 @@ impl Packed {
             }
         }
     }
-}
 
-impl Packed {
     /// The sums of at least these output channels for each pixel of an input's row: `[pixel][channel]`. Of a 1x1
-    /// convolution without strides whose channels fill whole vectors.
+    /// convolution without strides whose channels fill whole vectors. `scratch` is as for [`Packed::run`].
     #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
-    pub(super) fn sums(&self, input: &InputView<'_>, row: usize, channels: Range<usize>, sums: &mut [i32]) {
-        let input_step = input.grid.pixel_stride;
+    pub(super) fn sums(
+        &self,
+        input: &InputView<'_>,
+        row: usize,
+        channels: Range<usize>,
+        sums: &mut [i32],
+        scratch: &mut [i32],
+    ) {
         let first_tap = input.grid.index(row as isize, 0) + input.first_channel;
+        let taps = match &self.window {
+            None => Taps::as_they_are(input.bytes),
+            Some(window) => {
+                let end = first_tap + (input.grid.width - 1) * input.grid.pixel_stride + input.channels;
+                window.widen(input, first_tap..end + 1, scratch)
+            }
+        };
+        let input_step = input.grid.pixel_stride * taps.scale;
+        let bytes = taps.from(first_tap);
         let output_step = self.chunks.iter().map(|chunk| chunk.channels).sum();
         for chunk in &self.chunks {
             let end = chunk.first_channel + chunk.channels;
@@ -284,7 +352,7 @@ impl Packed {
             let tiles = self.instructions.tiles[if phase.groups.wide { 1 } else { chunk.blocks - 1 }];
             for_each_tile(input.grid.width, tiles, |start, pixels, tiles| {
                 let mut strip = Strip {
-                    input: &input.bytes[first_tap + start * input_step..],
+                    input: &bytes[start * input_step..],
                     input_step,
                     output: Answer::Sums(&mut sums[chunk.first_channel + start * output_step..]),
                     output_step,
@@ -297,6 +365,15 @@ impl Packed {
                 unsafe { (self.instructions.strip)(pixels, chunk.blocks, &mut strip) };
             });
         }
+    }
+}
+
+impl Phase {
+    /// Where the first tap of the first output of a row lies among the input's bytes.
+    fn first_tap(&self, spec: &ConvSpec, input: &InputView<'_>, row: usize) -> usize {
+        let factor = if spec.upsample { 2 } else { 1 };
+        let row = (row / factor * spec.strides[0]) as isize + self.origin[0];
+        input.grid.index(row, self.origin[1]) + input.first_channel
     }
 }
 
@@ -481,7 +558,7 @@ impl Groups {
                 offsets.push(start as u32); // a Grid has at most 2^30 bytes
                 for (channel, rest) in rest.iter_mut().enumerate() {
                     for (quad, rest) in rest.iter_mut().enumerate() {
-                        let taken = (instructions.take)(*rest);
+                        let taken = take_bytes(*rest);
                         weights[first + if Q == 1 { channel } else { wide_lane(lanes, channel, quad) }] = taken;
                         *rest = std::array::from_fn(|index| rest[index] - i32::from(taken[index]));
                     }

@@ -78,8 +78,8 @@ mod x86 {
     rounds!(vnni_256, 32, "{{vex}} vpdpbusd ymm\\sum, ymm14, ymm15", "0,1,2,3,4,5,6,7,8,9,10,11");
     rounds!(
         pairs_256,
-        32,
-        "vpmaddubsw ymm12, ymm14, ymm15\nvpmaddwd ymm12, ymm12, ymm13\nvpaddd ymm\\sum, ymm\\sum, ymm12",
+        16,
+        "vpmaddwd ymm12, ymm14, ymm15\nvpaddd ymm\\sum, ymm\\sum, ymm12",
         "0,1,2,3,4,5,6,7,8,9,10,11"
     );
 }

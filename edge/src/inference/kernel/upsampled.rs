@@ -135,7 +135,8 @@ impl Upsampled {
     /// How many sums one run needs room for, for rows of this many input pixels.
     pub(super) fn scratch(&self, width: usize) -> usize {
         let lanes = self.bands.iter().map(|band| band.lanes).max().unwrap_or(0);
-        (TAPS + CARRIED) * width * lanes
+        let taps = self.bands.iter().map(|band| band.taps.scratch()).max().unwrap_or(0);
+        (TAPS + CARRIED) * width * lanes + taps
     }
 
     /// The caller has checked that the views fit the convolution and that `scratch` is large enough.
@@ -148,7 +149,8 @@ impl Upsampled {
         let width = input.grid.width;
         let wanted = |row: isize| usize::try_from(row).is_ok_and(|row| rows.contains(&row));
         for band in &self.bands {
-            let (sums, carry) = scratch.split_at_mut(TAPS * width * band.lanes);
+            let (sums, rest) = scratch.split_at_mut(TAPS * width * band.lanes);
+            let (carry, rest) = rest.split_at_mut(CARRIED * width * band.lanes);
             // Output row r needs input rows (r - 1) >> 1 and (r + 1) >> 1, which begin at -1 and end behind the last.
             for row in (rows.start as isize - 1) >> 1..=(rows.end as isize) >> 1 {
                 let (above, below) = (wanted(2 * row - 1), wanted(2 * row));
@@ -156,7 +158,7 @@ impl Upsampled {
                 // The row above takes r[2], this one's upper r[1] and r[2], its lower r[0] and r[1], the next one r[0].
                 let first = if lower || next { 0 } else { 2 - usize::from(below) };
                 let end = if above || below { 3 } else { 1 + usize::from(lower) };
-                band.sum(input, row, first..end, sums);
+                band.sum(input, row, first..end, sums, rest);
                 let mut summed = SummedRow {
                     width,
                     lanes: band.lanes,
@@ -244,9 +246,9 @@ impl Band {
     }
 
     /// The sums of at least these `ky` for each pixel of a row of the input, which may be one of its border.
-    fn sum(&self, input: &InputView<'_>, row: isize, ky: Range<usize>, sums: &mut [i32]) {
+    fn sum(&self, input: &InputView<'_>, row: isize, ky: Range<usize>, sums: &mut [i32], scratch: &mut [i32]) {
         match usize::try_from(row).ok().filter(|&row| row < input.grid.height) {
-            Some(row) => self.taps.sums(input, row, ky.start * 3 * self.lanes..ky.end * 3 * self.lanes, sums),
+            Some(row) => self.taps.sums(input, row, ky.start * 3 * self.lanes..ky.end * 3 * self.lanes, sums, scratch),
             None => {
                 for pixel in sums.chunks_exact_mut(self.edge.len()) {
                     pixel.copy_from_slice(&self.edge);

@@ -1,0 +1,78 @@
+//! The input of a convolution as 16-bit numbers, for instructions that multiply no bytes: some rows at a time, in room that
+//! stays in the nearer caches.
+
+use std::ops::Range;
+
+use super::grid::SLACK;
+use super::{ConvSpec, Grid, InputView};
+
+/// Writes each byte as a 16-bit number, two in each i32, in the order of memory.
+///
+/// Safety: the core has the instructions.
+pub(super) type Widen = unsafe fn(bytes: &[u8], to: &mut [i32]);
+
+/// Most bytes of the input that are widened at once, but for a single output row that needs more.
+const BYTES: usize = 96 << 10;
+
+/// How many rows of a convolution's output are computed from one window of its input.
+pub(super) struct Window {
+    widen: Widen,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Window {
+    pub(super) fn new(widen: Widen, spec: &ConvSpec, input: &Grid) -> Window {
+        let row = input.row_stride();
+        let read = |rows: usize| ((rows - 1) * spec.strides[0] + spec.kernel[0]) * row;
+        let mut rows = input.height * if spec.upsample { 2 } else { 1 };
+        while rows > 1 && read(rows) > BYTES {
+            rows = rows.div_ceil(2);
+        }
+        // Groups may read a little behind the last tap.
+        Window { widen, rows, bytes: read(rows) + SLACK }
+    }
+
+    /// Output rows.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many i32 a window wants.
+    pub(super) fn scratch(&self) -> usize {
+        self.bytes.div_ceil(2)
+    }
+
+    /// Widens these bytes of the input.
+    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    pub(super) fn widen<'a>(&self, input: &InputView<'_>, bytes: Range<usize>, scratch: &'a mut [i32]) -> Taps<'a> {
+        let start = bytes.start;
+        let bytes = &input.bytes[bytes];
+        let scratch = &mut scratch[..bytes.len().div_ceil(2)];
+        // SAFETY: `PackedConv::new` packs only for instructions that this core was found to have.
+        unsafe { (self.widen)(bytes, scratch) };
+        // SAFETY: each i32 is four bytes, and any byte is a u8.
+        let bytes = unsafe { std::slice::from_raw_parts(scratch.as_ptr().cast::<u8>(), size_of_val(scratch)) };
+        Taps { bytes, start, scale: 2 }
+    }
+}
+
+/// Bytes that taps are read from: the input's own, or a window of widened ones.
+pub(super) struct Taps<'a> {
+    bytes: &'a [u8],
+    /// Which of the input's bytes is the first.
+    start: usize,
+    /// How many bytes one of the input's has become.
+    pub(super) scale: usize,
+}
+
+impl<'a> Taps<'a> {
+    pub(super) fn as_they_are(bytes: &'a [u8]) -> Self {
+        Taps { bytes, start: 0, scale: 1 }
+    }
+
+    /// From this byte of the input on.
+    pub(super) fn from(&self, byte: usize) -> &'a [u8] {
+        &self.bytes[(byte - self.start) * self.scale..]
+    }
+}
