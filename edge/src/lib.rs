@@ -16,6 +16,7 @@ pub mod inference;
 pub mod machine;
 pub mod package;
 pub mod picture;
+pub mod postprocess;
 #[cfg(feature = "inference")]
 pub mod segmenter;
 mod shape;
