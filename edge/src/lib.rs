@@ -17,9 +17,11 @@ pub mod machine;
 pub mod package;
 pub mod picture;
 pub mod postprocess;
+pub mod rules;
 #[cfg(feature = "inference")]
 pub mod segmenter;
 mod shape;
+pub mod telemetry;
 
 #[cfg(all(test, feature = "inference"))]
 #[path = "../tests/support/quantized_onnx.rs"]
