@@ -10,6 +10,7 @@ use unet_edge::inference::kernel::Kernel;
 use unet_edge::inference::{Description, Element, Engine, Frame, InferenceError, Model, Part, PartTime};
 use unet_edge::machine;
 use unet_edge::package::Package;
+use unet_shared::digest::Hasher;
 use unet_shared::record::Timing;
 
 use super::{EngineArguments, Failure, Size, chain, print};
@@ -36,6 +37,10 @@ pub struct Bench {
     /// Measure how much one core can multiply at most with the kernel's instructions
     #[arg(long)]
     peak: bool,
+    /// Give a sha256 of the logits, where they are bytes, and classes of all frames: equal ones from every machine, kernel and
+    /// number of threads. Frames that are drawn are then all different
+    #[arg(long)]
+    digest: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -48,12 +53,13 @@ impl Bench {
             Failure::input(format!("model {} is refused: {}", self.model.display(), chain(&error)))
         };
         let size = self.size.map(|size| [size.height, size.width]);
+        let drawn = if self.digest { self.frames } else { self.frames.min(DRAWN_FRAMES) };
         let is_onnx = self.model.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
         let (model, inputs) = if is_onnx {
             let bytes = std::fs::read(&self.model)
                 .map_err(|error| Failure::input(format!("could not read {}: {error}", self.model.display())))?;
             let model = Model::open(&name(&self.model), &bytes, size, &options).map_err(refused)?;
-            let inputs = Inputs::drawn(&model);
+            let inputs = Inputs::drawn(&model, drawn);
             (model, inputs)
         } else {
             let package = Package::read(&self.model)?;
@@ -64,10 +70,10 @@ impl Bench {
             .map_err(refused)?;
             let golden = package.golden().map(|golden| golden.input.to_vec()).collect();
             let model = engine.into_model();
-            let inputs = if size.is_none() { Inputs::Bytes(golden) } else { Inputs::drawn(&model) };
+            let inputs = if size.is_none() { Inputs::Bytes(golden) } else { Inputs::drawn(&model, drawn) };
             (model, inputs)
         };
-        let measured = measure(model, &inputs, self.frames, self.profile).map_err(refused)?;
+        let measured = measure(model, &inputs, &self).map_err(refused)?;
         self.report(&measured)
     }
 
@@ -82,6 +88,9 @@ impl Bench {
                 "kernel": measured.description.kernel,
                 "threads": measured.description.threads,
             });
+            if let Some(digest) = &measured.digest {
+                document["sha256"] = json!(digest);
+            }
             if self.peak {
                 document["peak_multiplications_per_second"] = json!(peak);
             }
@@ -102,6 +111,9 @@ impl Bench {
             timing.max_ms
         );
         // Writing to a string cannot fail.
+        if let Some(digest) = &measured.digest {
+            let _ = writeln!(text, "sha256 of all logits and classes: {digest}");
+        }
         if let Some(peak) = peak {
             let _ =
                 writeln!(text, "peak of one core by its instructions: {:.1} G multiplications a second", peak / 1e9);
@@ -129,7 +141,7 @@ enum Inputs {
 
 impl Inputs {
     /// The same ones each time: bytes, or floats from 0 to 1.
-    fn drawn(model: &Model) -> Self {
+    fn drawn(model: &Model, count: u32) -> Self {
         let length: usize = model.input().shape.iter().product();
         let mut state = 1_u32;
         // Numerical Recipes' generator; the upper bits are the good ones.
@@ -138,7 +150,7 @@ impl Inputs {
             (state >> 24) as u8
         };
         let mut frame = |_| -> Vec<u8> { (0..length).map(|_| byte()).collect() };
-        let frames = (0..DRAWN_FRAMES).map(&mut frame);
+        let frames = (0..count).map(&mut frame);
         match model.input().element {
             Element::F32 => {
                 Inputs::Floats(frames.map(|frame| frame.iter().map(|&v| f32::from(v) / 255.0).collect()).collect())
@@ -161,12 +173,17 @@ struct Measured {
     /// The least that each part took.
     parts: Vec<PartTime>,
     peak_rss_kib: Option<u64>,
+    /// Of what the frames gave, where it was asked for.
+    digest: Option<String>,
 }
 
-fn measure(mut model: Model, inputs: &Inputs, frames: u32, profile: bool) -> Result<Measured, InferenceError> {
+fn measure(mut model: Model, inputs: &Inputs, arguments: &Bench) -> Result<Measured, InferenceError> {
+    let Bench { frames, profile, digest, .. } = *arguments;
     let inputs = inputs.frames();
     let [_, _, height, width] = model.output().shape;
     let mut mask = vec![0; height * width];
+    let mut logits = vec![0; model.logits_len()];
+    let mut hasher = Hasher::new();
     let mut frame_ms = Vec::with_capacity(frames as usize);
     let mut parts: Vec<PartTime> = Vec::new();
     // The first one is not like those that follow: memory is touched, threads wake up.
@@ -177,6 +194,11 @@ fn measure(mut model: Model, inputs: &Inputs, frames: u32, profile: bool) -> Res
         let start = Instant::now();
         model.segment(input, &mut mask)?;
         frame_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        if digest {
+            model.logits(&mut logits)?;
+            hasher.update(&logits);
+            hasher.update(&mask);
+        }
         if profile {
             let times = model.times();
             if parts.is_empty() {
@@ -189,7 +211,8 @@ fn measure(mut model: Model, inputs: &Inputs, frames: u32, profile: bool) -> Res
         }
     }
     let peak_rss_kib = machine::peak_rss_kib();
-    Ok(Measured { description: model.describe(), frame_ms, parts, peak_rss_kib })
+    let digest = digest.then(|| hasher.finish().to_string());
+    Ok(Measured { description: model.describe(), frame_ms, parts, peak_rss_kib, digest })
 }
 
 /// A line of the profile.

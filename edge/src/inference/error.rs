@@ -78,6 +78,14 @@ pub enum InferenceError {
         /// Bytes given.
         found: usize,
     },
+    /// The buffer for the logits has another size than they have.
+    #[error("buffer for the logits: expected {expected} bytes, found {found}")]
+    LogitsSize {
+        /// Bytes of the output; 0 where it is none of bytes.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
     /// The backend failed on a frame.
     #[error("could not run the model by {backend}")]
     Run {
@@ -117,9 +125,10 @@ impl InferenceError {
     /// How to go on: a frame that fails is skipped, a model that does not load stays that way.
     pub fn kind(&self) -> Kind {
         match self {
-            InferenceError::InputSize { .. } | InferenceError::MaskSize { .. } | InferenceError::Run { .. } => {
-                Kind::SkipFrame
-            }
+            InferenceError::InputSize { .. }
+            | InferenceError::MaskSize { .. }
+            | InferenceError::LogitsSize { .. }
+            | InferenceError::Run { .. } => Kind::SkipFrame,
             InferenceError::Graph { .. }
             | InferenceError::Mismatch { .. }
             | InferenceError::Ends { .. }

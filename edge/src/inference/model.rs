@@ -167,9 +167,25 @@ impl Model {
         self.backend.segment(frame, mask)
     }
 
-    /// The last frame's logits, K*H*W; `logits` has this size, and the output is one of bytes.
-    pub(super) fn logits(&mut self, logits: &mut [u8]) -> Result<(), InferenceError> {
-        self.backend.logits(logits)
+    /// How many bytes the logits of a frame are; 0 where the output is none of bytes.
+    pub fn logits_len(&self) -> usize {
+        match self.output.element {
+            Element::U8 | Element::I8 => self.output.shape.iter().product(),
+            Element::F32 | Element::I64 => 0,
+        }
+    }
+
+    /// The last frame's logits, K*H*W bytes; those of a signed output by their bits. Zeros before the first frame.
+    ///
+    /// # Errors
+    ///
+    /// When `logits` has another size than [`Model::logits_len`], or the backend fails.
+    pub fn logits(&mut self, logits: &mut [u8]) -> Result<(), InferenceError> {
+        let expected = self.logits_len();
+        if logits.len() != expected {
+            return Err(InferenceError::LogitsSize { expected, found: logits.len() });
+        }
+        if expected == 0 { Ok(()) } else { self.backend.logits(logits) }
     }
 }
 

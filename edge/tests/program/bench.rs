@@ -95,3 +95,28 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
     check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx"]);
     check_failure(&unet_edge(&["bench", "@"], &[&fixture.path("absent.onnx")]), 2, &["absent.onnx"]);
 }
+
+#[test]
+fn the_digest_is_one_for_all_kernels_and_threads_and_another_for_other_frames() {
+    let fixture = Fixture::new();
+    let model = fixture.path("tiny.onnx");
+    std::fs::write(&model, crate::tiny_package::model()).unwrap();
+    let digest = |flags: &[&str]| {
+        let output = unet_edge(&[&["bench", "@", "--digest", "--json"], flags].concat(), &[&model]);
+        check_exit(&output, 0);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let digest = document["sha256"].as_str().unwrap().to_owned();
+        assert_eq!(digest.len(), 64);
+        digest
+    };
+    let expected = digest(&["--frames", "6", "--kernel", "scalar"]);
+    for kernel in unet_edge::inference::kernel::Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+        for threads in ["1", "3"] {
+            let found = digest(&["--frames", "6", "--kernel", kernel.name(), "--threads", threads]);
+            assert_eq!(found, expected, "{kernel}, {threads} threads");
+        }
+    }
+    assert_ne!(digest(&["--frames", "5", "--kernel", "scalar"]), expected);
+    let text = stdout(&unet_edge(&["bench", "@", "--digest", "--frames", "6"], &[&model]));
+    assert!(text.contains(&expected), "{text}");
+}

@@ -269,16 +269,16 @@ impl Packed {
     fn bytes_read(&self, spec: &ConvSpec, input: &InputView<'_>, width: usize, rows: Range<usize>) -> Range<usize> {
         let factor = if spec.upsample { 2 } else { 1 };
         let phases = self.chunks.iter().flat_map(|chunk| &chunk.phases);
-        let mut read = usize::MAX..0;
+        let (mut read_from, mut read_to) = (usize::MAX, 0);
         for phase in phases {
             for row in rows.clone().filter(|row| row % factor == phase.first[0]) {
                 let first = phase.first_tap(spec, input, row);
                 let steps = (width - phase.first[1]).div_ceil(factor) - 1;
                 let end = first + steps * spec.strides[1] * input.grid.pixel_stride + phase.groups.reach.div_ceil(2);
-                read = read.start.min(first)..read.end.max(end);
+                (read_from, read_to) = (read_from.min(first), read_to.max(end));
             }
         }
-        read
+        read_from..read_to
     }
 
     /// Computes some rows from the bytes that they read.
