@@ -7,6 +7,7 @@
 //! sources, pipeline, pins and outputs beside the program's verbs.
 
 pub mod atomic_file;
+pub mod board;
 pub mod error;
 #[cfg(feature = "inference")]
 pub mod evaluate;
@@ -15,6 +16,7 @@ pub mod frame_source;
 pub mod inference;
 pub mod machine;
 pub mod package;
+pub mod peripherals;
 pub mod picture;
 pub mod postprocess;
 pub mod rules;
