@@ -52,7 +52,10 @@ impl<P: OutputPin> RuleOutputs<P> {
     }
 
     fn each(&mut self, mut what: impl FnMut(&mut SafePin<P>) -> Result<(), P::Error>) -> Result<(), P::Error> {
-        let pins = self.pins.iter_mut().flatten();
-        pins.fold(Ok(()), |result, pin| result.and(what(pin)))
+        let mut result = Ok(());
+        for pin in self.pins.iter_mut().flatten() {
+            result = result.and(what(pin));
+        }
+        result
     }
 }
