@@ -8,6 +8,7 @@
 
 pub mod atomic_file;
 pub mod board;
+pub mod config;
 pub mod error;
 #[cfg(feature = "inference")]
 pub mod evaluate;
