@@ -250,7 +250,7 @@ impl<'a, 't> Section<'a, 't> {
     pub(super) fn finish(self) {
         for (key, _) in self.table.iter() {
             let name = key.get_ref().as_ref();
-            if !self.known.iter().any(|known| *known == name) {
+            if !self.known.contains(&name) {
                 let hint = match nearest(name, self.known.iter().copied()) {
                     Some(known) => format!("did you mean {known}?"),
                     None => format!("known are {}", self.known.join(", ")),
