@@ -16,6 +16,7 @@ pub mod frame_source;
 #[cfg(feature = "inference")]
 pub mod inference;
 pub mod machine;
+pub mod outputs;
 pub mod package;
 pub mod peripherals;
 pub mod picture;
