@@ -18,6 +18,7 @@ pub mod frame_source;
 #[cfg(feature = "inference")]
 pub mod inference;
 pub mod machine;
+#[cfg(feature = "device")]
 pub mod outputs;
 pub mod package;
 #[cfg(feature = "device")]

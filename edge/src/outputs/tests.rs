@@ -73,15 +73,6 @@ fn a_failing_disk_is_told_once_and_the_work_goes_on() {
     assert_eq!(names(&place), [0, 3, 4].map(name));
 }
 
-/// As [`a_failing_disk_is_told_once_and_the_work_goes_on`], on a disk that is full indeed, where one can be made.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_device_is_an_error_that_names_it() {
-    let mut writer = Writer::default();
-    let stored = writer.write(Path::new("/dev/full/a"), b"a");
-    assert!(matches!(stored, Stored::Failed(_)), "{stored:?}");
-}
-
 fn bounds(frames_max: usize, bytes_max: u64) -> HardFramesBounds {
     HardFramesBounds { margin_below: 20.0, frames_max, bytes_max, pause: Duration::from_secs(10) }
 }
