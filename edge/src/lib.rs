@@ -25,6 +25,8 @@ pub mod package;
 pub mod peripherals;
 pub mod picture;
 #[cfg(feature = "device")]
+pub mod pipeline;
+#[cfg(feature = "device")]
 pub mod postprocess;
 #[cfg(feature = "device")]
 pub mod rules;
@@ -33,6 +35,8 @@ pub mod segmenter;
 mod shape;
 #[cfg(feature = "device")]
 pub mod telemetry;
+#[cfg(feature = "device")]
+pub mod timepiece;
 
 #[cfg(all(test, feature = "inference"))]
 #[path = "../tests/support/quantized_onnx.rs"]
