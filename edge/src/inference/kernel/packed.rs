@@ -271,9 +271,10 @@ impl Packed {
         let phases = self.chunks.iter().flat_map(|chunk| &chunk.phases);
         let (mut read_from, mut read_to) = (usize::MAX, 0);
         for phase in phases {
+            // An output one pixel wide has no odd column.
+            let Some(steps) = (width - phase.first[1]).div_ceil(factor).checked_sub(1) else { continue };
             for row in rows.clone().filter(|row| row % factor == phase.first[0]) {
                 let first = phase.first_tap(spec, input, row);
-                let steps = (width - phase.first[1]).div_ceil(factor) - 1;
                 let end = first + steps * spec.strides[1] * input.grid.pixel_stride + phase.groups.reach.div_ceil(2);
                 (read_from, read_to) = (read_from.min(first), read_to.max(end));
             }

@@ -252,6 +252,14 @@ fn every_pad_and_stride() {
 }
 
 #[test]
+fn an_upsampled_pixel_seen_by_one_output() {
+    for (seed, kernel) in [[2, 2], [2, 1], [1, 2]].into_iter().enumerate() {
+        let spec = ConvSpec { kernel, pads: [0; 4], upsample: true, ..same_size(3, 5, 18) };
+        check(&Case { spec, size: [1, 1], values: Values::Any, seed: seed as u8 });
+    }
+}
+
+#[test]
 fn extreme_values() {
     for (seed, values) in ALL_VALUES.into_iter().enumerate() {
         for round in 0..8 {

@@ -128,6 +128,7 @@ mod tests {
         take: take_bytes,
         subtracts: 0,
         pack: pack::<4, 4>,
+        widen: None,
         strip: |_, _, _| unreachable!("nothing is computed here"),
         combine: None,
     };
