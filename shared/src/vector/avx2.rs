@@ -318,29 +318,46 @@ fn transposed([first, second, third, fourth]: [__m128i; 4]) -> Rgb {
     [_mm_unpacklo_epi64(front, back), _mm_unpackhi_epi64(front, back), blue]
 }
 
-/// Eight targets at a time; the last eight overlap those before, and give the same once more.
 #[target_feature(enable = "avx2")]
 fn horizontal(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
-    let (starts, width) = (windows.starts(), windows.width());
+    // Where the width is known, and small, nothing counts up to it.
+    match windows.width() {
+        STEP => horizontal_of::<STEP>(row, windows, out),
+        _ => horizontal_of::<0>(row, windows, out),
+    }
+}
+
+/// Windows of `WIDTH` values, of any number where that is 0. Eight targets at a time; the last eight overlap those before,
+/// and give the same once more.
+#[target_feature(enable = "avx2")]
+fn horizontal_of<const WIDTH: usize>(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
+    let starts = windows.starts();
+    let width = if WIDTH == 0 { windows.width() } else { WIDTH };
     assert!(row.len() == windows.source() && out.len() == starts.len() && starts.len() >= STEP);
+    assert!(windows.width() == width);
     let last = out.len() - STEP;
     for first in (0..out.len()).step_by(STEP).map(|first| first.min(last)) {
-        let mut sums = [_mm256_setzero_si256(); 4];
-        for (pair, sums) in sums.iter_mut().enumerate() {
-            let target = first + pair * 2;
-            let [one, other] = [target, target + 1].map(|target| usize::from(starts[target]));
-            for at in (0..width).step_by(STEP) {
-                // SAFETY: a window is within the row, `width` values of eight at a time; so are its weights.
-                unsafe {
-                    let half = |start: usize| _mm_loadl_epi64(row.as_ptr().add(start + at).cast());
-                    let values = _mm256_cvtepu8_epi16(_mm_unpacklo_epi64(half(one), half(other)));
-                    let weights = windows.weights().as_ptr().add(target * width + at);
+        // Of two targets, one in each half.
+        let sum = |skip: usize| {
+            let mut sum = _mm256_setzero_si256();
+            let target = first + skip;
+            // SAFETY: `first` is at most eight before the end; a window is within the row, `width` values of eight at a
+            // time; so are its weights.
+            unsafe {
+                let start = |target| row.as_ptr().add(usize::from(*starts.get_unchecked(target)));
+                let (one, other) = (start(target), start(target + 1));
+                let weights = windows.weights().as_ptr().add(target * width);
+                for at in (0..width).step_by(STEP) {
+                    let [one, other] = [one, other].map(|values| _mm_loadl_epi64(values.add(at).cast()));
+                    let values = _mm256_cvtepu8_epi16(_mm_unpacklo_epi64(one, other));
+                    let weights = weights.add(at);
                     let weights = _mm256_loadu2_m128i(weights.add(width).cast(), weights.cast());
-                    *sums = _mm256_add_epi32(*sums, _mm256_madd_epi16(values, weights));
+                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(values, weights));
                 }
             }
-        }
-        let pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+            sum
+        };
+        let pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(sum(0), sum(2)), _mm256_hadd_epi32(sum(4), sum(6)));
         let rounded = _mm256_srli_epi32::<6>(_mm256_add_epi32(pairs, _mm256_set1_epi32(1 << 5)));
         // Even targets are in the lower half and odd ones in the upper, sixteen bits each.
         let odd = _mm_slli_epi32::<16>(_mm256_extracti128_si256::<1>(rounded));

@@ -188,27 +188,41 @@ fn gray_of_rgb(uint8x16x3_t(r, g, b): Rgb) -> uint8x16_t {
     vcombine_u8(eight(low), eight(high))
 }
 
-/// Four targets at a time; the last four overlap those before, and give the same once more.
 #[target_feature(enable = "neon")]
 fn horizontal(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
-    let (starts, width) = (windows.starts(), windows.width());
+    // Where the width is known, and small, nothing counts up to it.
+    match windows.width() {
+        STEP => horizontal_of::<STEP>(row, windows, out),
+        _ => horizontal_of::<0>(row, windows, out),
+    }
+}
+
+/// Windows of `WIDTH` values, of any number where that is 0. Four targets at a time; the last four overlap those before,
+/// and give the same once more.
+#[target_feature(enable = "neon")]
+fn horizontal_of<const WIDTH: usize>(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
+    let starts = windows.starts();
+    let width = if WIDTH == 0 { windows.width() } else { WIDTH };
     assert!(row.len() == windows.source() && out.len() == starts.len() && starts.len() >= STEP);
+    assert!(windows.width() == width);
     let last = out.len() - 4;
     for first in (0..out.len()).step_by(4).map(|first| first.min(last)) {
-        let mut sums = [vdupq_n_u32(0); 4];
-        for (target, sums) in (first..first + 4).zip(&mut sums) {
-            // SAFETY: a window is within the row, `width` values of eight at a time; so are its weights.
+        let sum = |skip: usize| {
+            let mut sum = vdupq_n_u32(0);
+            // SAFETY: `first` is at most four before the end; a window is within the row, `width` values of eight at a
+            // time; so are its weights.
             unsafe {
-                let values = row.as_ptr().add(usize::from(starts[target]));
-                let weights = windows.weights().as_ptr().add(target * width);
+                let values = row.as_ptr().add(usize::from(*starts.get_unchecked(first + skip)));
+                let weights = windows.weights().as_ptr().add((first + skip) * width);
                 for at in (0..width).step_by(STEP) {
                     let (values, weights) = (vmovl_u8(vld1_u8(values.add(at))), vld1q_u16(weights.add(at)));
-                    *sums = vmlal_u16(*sums, vget_low_u16(values), vget_low_u16(weights));
-                    *sums = vmlal_high_u16(*sums, values, weights);
+                    sum = vmlal_u16(sum, vget_low_u16(values), vget_low_u16(weights));
+                    sum = vmlal_high_u16(sum, values, weights);
                 }
             }
-        }
-        let pairs = vpaddq_u32(vpaddq_u32(sums[0], sums[1]), vpaddq_u32(sums[2], sums[3]));
+            sum
+        };
+        let pairs = vpaddq_u32(vpaddq_u32(sum(0), sum(1)), vpaddq_u32(sum(2), sum(3)));
         // SAFETY: `first` is at most four before the end.
         unsafe { vst1_u16(out.as_mut_ptr().add(first), vrshrn_n_u32::<6>(pairs)) }
     }
