@@ -42,6 +42,34 @@ fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(hidden))
 }
 
+/// Removes the temporary files that a killed process left in a folder, and says how many there were. Nobody else may be
+/// writing there.
+///
+/// # Errors
+///
+/// When the folder cannot be listed, or one of the files cannot be removed.
+pub fn remove_leftovers(folder: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_temporary) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether [`temporary_beside`] gives such names: `.NAME.PROCESS.NUMBER.tmp`.
+fn is_temporary(name: &str) -> bool {
+    let is_number = |part: Option<&str>| {
+        part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let Some(rest) = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")) else { return false };
+    let mut parts = rest.rsplitn(3, '.');
+    is_number(parts.next()) && is_number(parts.next()) && parts.next().is_some_and(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +98,19 @@ mod tests {
     fn a_missing_folder_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(write(&folder.path().join("no/a.bin"), b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn leftovers_are_told_from_other_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let left = temporary_beside(&path("a.png")).unwrap();
+        for file in [&left, &path("a.png"), &path(".a.png.tmp"), &path(".hidden"), &path("a.1.2.tmp")] {
+            fs::write(file, b"half").unwrap();
+        }
+        assert_eq!(remove_leftovers(folder.path()).unwrap(), 1);
+        assert!(!left.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+        assert_eq!(remove_leftovers(&path("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

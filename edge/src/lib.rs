@@ -3,10 +3,14 @@
 //! The crate owns the package format and everything between a decoded image and its mask on the device. It deliberately
 //! does not know how models are trained, exported or quantized; the workstation links it to run the very same code.
 //!
-//! Places left for what comes later: our own integer engine beside tract as another backend of [`inference`]; frame
-//! sources, pipeline, pins and outputs beside the program's verbs.
+//! With the feature `inference` it runs packages; with `device` it also has frame sources, pins, outputs, and the pipeline
+//! that joins them.
 
 pub mod atomic_file;
+#[cfg(feature = "device")]
+pub mod board;
+#[cfg(feature = "device")]
+pub mod config;
 pub mod error;
 #[cfg(feature = "inference")]
 pub mod evaluate;
@@ -14,11 +18,21 @@ pub mod frame_source;
 #[cfg(feature = "inference")]
 pub mod inference;
 pub mod machine;
+#[cfg(feature = "device")]
+pub mod outputs;
 pub mod package;
+#[cfg(feature = "device")]
+pub mod peripherals;
 pub mod picture;
+#[cfg(feature = "device")]
+pub mod postprocess;
+#[cfg(feature = "device")]
+pub mod rules;
 #[cfg(feature = "inference")]
 pub mod segmenter;
 mod shape;
+#[cfg(feature = "device")]
+pub mod telemetry;
 
 #[cfg(all(test, feature = "inference"))]
 #[path = "../tests/support/quantized_onnx.rs"]

@@ -1,0 +1,139 @@
+//! `[[rule]]`, and the second step of checking: class names against those of a package.
+
+use super::board::{self, OutputConfig};
+use super::errors::{ConfigErrors, Errors};
+use super::section::{Lined, Section, nearest};
+use super::{Config, RegionsConfig};
+use crate::board::BoardName;
+use crate::postprocess::RegionsSpec;
+use crate::rules::{Condition, Rule};
+
+const RULES_MAX: usize = 256;
+
+/// One rule as the configuration has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleConfig {
+    /// Its name, which no other has.
+    pub name: String,
+    /// Name of the class.
+    pub class: String,
+    /// Where that name stands.
+    pub class_line: usize,
+    /// What makes it active.
+    pub condition: Condition,
+    /// For so many frames.
+    pub for_frames: u32,
+    /// The threshold of the way back.
+    pub release: f64,
+    /// For so many frames.
+    pub release_frames: u32,
+    /// The pin that follows it.
+    pub output: Option<OutputConfig>,
+}
+
+/// What needs the package's classes.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The rules, in their order.
+    pub rules: Vec<Rule>,
+    /// The regions that are looked for.
+    pub regions: RegionsSpec,
+}
+
+pub(super) fn read(sections: Vec<Section<'_, '_>>, board: BoardName) -> Vec<RuleConfig> {
+    let mut rules: Vec<RuleConfig> = Vec::new();
+    for (index, mut section) in sections.into_iter().enumerate() {
+        if index == RULES_MAX {
+            let problem = format!("expected at most {RULES_MAX} rules");
+            section.errors().add_at_line(section.line(), "rule", &problem);
+            break;
+        }
+        let name = section.text("name");
+        // Without a name its number tells it from the others.
+        section.rename(
+            name.as_ref().map_or_else(|| format!("rule {}", index + 1), |name| format!("rule {:?}", name.value)),
+        );
+        if name.as_ref().is_some_and(|name| rules.iter().any(|rule| rule.name == name.value)) {
+            section.refuse("name", "a name that no other rule has");
+        }
+        section.want("name", "a name of its own");
+        section.want("class", "the name of a class of the package");
+        section.want("condition", "such as \"area_percent > 0.5\"");
+        let class = section.text("class");
+        let condition = section.text("condition").and_then(|text| match text.value.parse::<Condition>() {
+            Ok(condition) => Some(condition),
+            Err(error) => {
+                section.refuse("condition", &error.to_string().replacen("expected ", "", 1));
+                None
+            }
+        });
+        let frames = 1..=u64::from(u32::MAX);
+        let for_frames = section.integer("for", frames.clone(), "1 or more frames").unwrap_or(1) as u32;
+        let release_frames = section.integer("release_for", frames, "1 or more frames");
+        let release_frames = release_frames.map_or(for_frames, |frames| frames as u32);
+        let release = section.number("release", f64::MIN..=f64::MAX, "a number");
+        if let (Some(condition), Some(release)) = (condition, release) {
+            check_release(&section, condition, release);
+        }
+        let output = board::output(&mut section, "output", board);
+        section.finish();
+        if let (Some(name), Some(Lined { value: class, line: class_line }), Some(condition)) = (name, class, condition)
+        {
+            let release = release.unwrap_or(condition.threshold);
+            let name = name.value;
+            rules.push(RuleConfig { name, class, class_line, condition, for_frames, release, release_frames, output });
+        }
+    }
+    rules
+}
+
+/// The way back must not be reached before the way there.
+fn check_release(section: &Section<'_, '_>, condition: Condition, release: f64) {
+    let threshold = condition.threshold;
+    if condition.comparison.is_upward() && release > threshold {
+        section.refuse("release", &format!("at most {threshold}, the threshold of the condition"));
+    } else if !condition.comparison.is_upward() && release < threshold {
+        section.refuse("release", &format!("at least {threshold}, the threshold of the condition"));
+    }
+}
+
+impl<S> Config<S> {
+    /// Puts ids in the place of class names. `classes` are those of the package, by id.
+    ///
+    /// # Errors
+    ///
+    /// All names that are no class's, with their lines.
+    pub fn resolve(&self, classes: &[&str]) -> Result<Resolved, ConfigErrors> {
+        let errors = Errors::new(&self.file, "");
+        let id = |name: &str, line: usize, place: &str| -> Option<u8> {
+            let found = classes.iter().position(|class| *class == name).and_then(|id| u8::try_from(id).ok());
+            if found.is_none() {
+                let hint = nearest(name, classes.iter().copied());
+                let hint = hint.map_or_else(String::new, |class| format!("; did you mean {class:?}?"));
+                let problem = format!("expected a class of the package ({}), found {name:?}{hint}", classes.join(", "));
+                errors.add_at_line(line, place, &problem);
+            }
+            found
+        };
+        let rules = self.rules.iter().filter_map(|rule| {
+            let class = id(&rule.class, rule.class_line, &format!("rule {:?}: class", rule.name))?;
+            Some(Rule {
+                name: rule.name.clone(),
+                class,
+                condition: rule.condition,
+                for_frames: rule.for_frames,
+                release: rule.release,
+                release_frames: rule.release_frames,
+            })
+        });
+        let rules = rules.collect();
+        let RegionsConfig { connectivity, regions_max, area_min, .. } = self.regions;
+        let without = self.regions.without.iter();
+        let without = without.filter_map(|(name, line)| id(name, *line, "regions: without")).collect();
+        if errors.is_empty() {
+            Ok(Resolved { rules, regions: RegionsSpec { connectivity, regions_max, area_min, without } })
+        } else {
+            Err(errors.finish())
+        }
+    }
+}

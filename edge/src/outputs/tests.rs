@@ -1,0 +1,144 @@
+use std::fs;
+
+use unet_shared::preprocess::Placement;
+
+use super::*;
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn name(sequence: u64) -> String {
+    file_stem(Duration::from_millis(1_700_000_000_000 + sequence), sequence) + ".png"
+}
+
+fn written(stored: Stored) {
+    assert!(matches!(stored, Stored::Written), "{stored:?}");
+}
+
+#[test]
+fn the_oldest_go_when_there_are_too_many_or_too_large_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("deep/masks");
+    let mut masks = BoundedFolder::open(&place, FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
+    for sequence in 0..4 {
+        written(masks.store(&name(sequence), &[0; 20]));
+    }
+    assert_eq!(names(&place), [1, 2, 3].map(name));
+    // 20 + 20 + 20 + 70 pass 100 until two are gone.
+    written(masks.store(&name(4), &[0; 70]));
+    assert_eq!((names(&place), masks.files(), masks.bytes()), ([3, 4].map(name).to_vec(), 2, 90));
+    // One of the same name takes the place of the other.
+    written(masks.store(&name(4), &[0; 80]));
+    assert_eq!((masks.files(), masks.bytes()), (2, 100));
+    let error = masks.store(&name(5), &[0; 101]);
+    assert!(matches!(&error, Stored::Failed(error) if error.to_string().ends_with("at most 100 bytes, found 101")));
+    assert_eq!(masks.files(), 2);
+}
+
+#[test]
+fn what_is_there_at_the_start_counts_and_other_files_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for (name, size) in [(name(2), 10), (name(1), 10), (name(3), 10), ("letter.png".to_owned(), 500)] {
+        fs::write(path(&name), vec![0; size]).unwrap();
+    }
+    // What a killed process left.
+    fs::write(path(&format!(".{}.77.3.tmp", name(4))), b"half").unwrap();
+    let mut masks = BoundedFolder::open(folder.path(), FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
+    assert_eq!((masks.files(), masks.bytes()), (3, 30));
+    written(masks.store(&name(5), &[0; 10]));
+    assert_eq!(names(folder.path()), [name(2), name(3), name(5), "letter.png".to_owned()]);
+    drop(masks);
+    let masks = BoundedFolder::open(folder.path(), FolderBounds { files_max: 1, bytes_max: 100 }).unwrap();
+    assert_eq!((masks.files(), names(folder.path())), (1, vec![name(5), "letter.png".to_owned()]));
+}
+
+#[test]
+fn a_failing_disk_is_told_once_and_the_work_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("masks");
+    let mut masks = BoundedFolder::open(&place, FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
+    written(masks.store(&name(0), b"a"));
+    // A folder that is gone stands for a disk that takes nothing.
+    fs::rename(&place, folder.path().join("away")).unwrap();
+    assert!(matches!(masks.store(&name(1), b"b"), Stored::Failed(_)));
+    assert!(matches!(masks.store(&name(2), b"c"), Stored::StillFailing));
+    fs::rename(folder.path().join("away"), &place).unwrap();
+    assert!(matches!(masks.store(&name(3), b"d"), Stored::Resumed));
+    written(masks.store(&name(4), b"e"));
+    assert_eq!(names(&place), [0, 3, 4].map(name));
+}
+
+/// As [`a_failing_disk_is_told_once_and_the_work_goes_on`], on a disk that is full indeed, where one can be made.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_is_an_error_that_names_it() {
+    let mut writer = Writer::default();
+    let stored = writer.write(Path::new("/dev/full/a"), b"a");
+    assert!(matches!(stored, Stored::Failed(_)), "{stored:?}");
+}
+
+fn bounds(frames_max: usize, bytes_max: u64) -> HardFramesBounds {
+    HardFramesBounds { margin_below: 20.0, frames_max, bytes_max, pause: Duration::from_secs(10) }
+}
+
+#[test]
+fn the_hardest_frames_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hard = HardFrames::open(folder.path(), bounds(2, 100)).unwrap();
+    let at = |seconds: u64| Duration::from_secs(seconds);
+    let stem = |sequence| file_stem(at(1_700_000_000), sequence);
+    let mut keep = |margin, seconds, sequence| hard.store(margin, at(seconds), &stem(sequence), "png", &[0; 10]);
+    written(keep(15.0, 0, 0));
+    // Too soon; not hard; and then harder ones, until the easier of two goes.
+    assert!(matches!(keep(1.0, 9, 1), Stored::Skipped));
+    assert!(matches!(keep(20.0, 10, 2), Stored::Skipped));
+    written(keep(12.5, 10, 3));
+    assert!(matches!(keep(15.0, 20, 4), Stored::Skipped));
+    written(keep(3.25, 20, 5));
+    let expected = [format!("m00325-{}.png", stem(5)), format!("m01250-{}.png", stem(3))];
+    assert_eq!(names(folder.path()), expected);
+    // Over a restart too, and with a narrower bound.
+    drop(hard);
+    let mut hard = HardFrames::open(folder.path(), bounds(2, 100)).unwrap();
+    assert!(!hard.wants(13.0, at(0)) && hard.wants(12.0, at(0)));
+    // 95 bytes are too many beside the harder one's 10, which stays.
+    assert!(matches!(hard.store(12.0, at(0), &stem(6), "png", &[0; 95]), Stored::Skipped));
+    written(hard.store(2.0, at(0), &stem(7), "png", &[0; 95]));
+    assert_eq!((names(folder.path()), hard.frames()), (vec![format!("m00200-{}.png", stem(7))], 1));
+    let hard = HardFrames::open(folder.path(), bounds(2, 50)).unwrap();
+    assert_eq!((names(folder.path()), hard.frames()), (Vec::new(), 0));
+}
+
+#[test]
+fn margins_are_means_over_the_frame() {
+    // Three classes of 3 x 2 pixels.
+    let logits = [9, 5, 0, 7, 7, 255, 4, 8, 0, 7, 1, 0, 3, 6, 0, 7, 2, 10];
+    let whole = Placement { x: 0, y: 0, width: 3, height: 2 };
+    // 9-4, 8-6, 0, 0, 7-2, 255-10.
+    assert_eq!(mean_margin(&logits, 3, (3, 2), whole), Ok(257.0 / 6.0));
+    let part = Placement { x: 0, y: 0, width: 2, height: 2 };
+    assert_eq!(mean_margin(&logits, 3, (3, 2), part), Ok(3.0));
+    let error = MarginError { classes: 2, width: 3, height: 2, found: 18 };
+    assert_eq!(mean_margin(&logits, 2, (3, 2), whole), Err(error));
+    assert!(mean_margin(&logits, 3, (3, 2), Placement { x: 1, ..whole }).is_err());
+    // Longer rows than are looked at at a time.
+    let wide = [vec![200; 1000], vec![190; 1000]].concat();
+    let whole = Placement { x: 0, y: 0, width: 1000, height: 1 };
+    assert_eq!(mean_margin(&wide, 2, (1000, 1), whole), Ok(10.0));
+}
+
+#[test]
+fn stems_are_known_again() {
+    assert_eq!(file_stem(Duration::from_millis(1_700_000_000_123), 42), "1700000000123-000042");
+    assert_eq!(stem_numbers("1700000000123-000042"), Some((1_700_000_000_123, 42)));
+    // A clock that was never set.
+    assert_eq!(stem_numbers(&file_stem(Duration::from_millis(5), 7_000_000)), Some((5, 7_000_000)));
+    for other in ["", "IMG-0001", "2024-000001", "1700000000123-42", "1700000000123_000042", "+700000000123-000042"] {
+        assert_eq!(stem_numbers(other), None, "{other}");
+    }
+}

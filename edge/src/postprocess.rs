@@ -1,0 +1,90 @@
+//! From a mask to what can be decided upon: the share of pixels of each class, and connected regions.
+//!
+//! Everything is computed at the model's size, within the rectangle that the frame fills; what lies around it is padding.
+//! After construction nothing allocates. Knows no frames, rules or outputs.
+
+mod regions;
+mod shares;
+
+pub use regions::{Centroid, ClassRegions, Connectivity, FrameBox, Region, Regions, RegionsSpec};
+pub use shares::Shares;
+
+use regions::Labeller;
+use unet_shared::preprocess::Placement;
+
+/// A mask or placement that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PostprocessError {
+    /// The mask has another number of pixels than the model's input.
+    #[error("mask: expected {expected} pixels, found {found}")]
+    Mask {
+        /// Width times height.
+        expected: usize,
+        /// Pixels found.
+        found: usize,
+    },
+    /// The placement is empty or reaches beyond the mask.
+    #[error(
+        "placement: expected to lie within {width}x{height} pixels, found {}x{} at column {}, row {}",
+        found.width, found.height, found.x, found.y
+    )]
+    Placement {
+        /// Width of the mask.
+        width: u32,
+        /// Height of the mask.
+        height: u32,
+        /// The placement found.
+        found: Placement,
+    },
+}
+
+/// Shares and regions of masks of one size, with all the memory that they need.
+#[derive(Debug, Clone)]
+pub struct Postprocess {
+    width: u32,
+    height: u32,
+    shares: Shares,
+    labeller: Labeller,
+}
+
+impl Postprocess {
+    /// For masks of `width` x `height` pixels.
+    pub fn new(width: u32, height: u32, spec: &RegionsSpec) -> Self {
+        Postprocess { width, height, shares: Shares::default(), labeller: Labeller::new(width as usize, spec) }
+    }
+
+    /// Counts the pixels of `mask` within `placement`, and finds their regions.
+    ///
+    /// # Errors
+    ///
+    /// When mask or placement do not fit the size; the last results then stay.
+    pub fn run(&mut self, mask: &[u8], placement: Placement) -> Result<(&Shares, &Regions), PostprocessError> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        // As u64, since the product of two u32 may pass the range of a 32-bit usize.
+        if mask.len() as u64 != u64::from(self.width) * u64::from(self.height) {
+            return Err(PostprocessError::Mask { expected: width.saturating_mul(height), found: mask.len() });
+        }
+        if !placement.is_within(self.width, self.height) {
+            return Err(PostprocessError::Placement { width: self.width, height: self.height, found: placement });
+        }
+        let (left, columns) = (placement.x as usize, placement.width as usize);
+        let rows = mask.chunks_exact(width).skip(placement.y as usize).take(placement.height as usize);
+        let rows = rows.map(|row| &row[left..left + columns]);
+        self.shares.count(rows.clone());
+        let regions = self.labeller.label(rows, (placement.x, placement.y));
+        Ok((&self.shares, regions))
+    }
+
+    /// Shares of the last mask.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Regions of the last mask.
+    pub fn regions(&self) -> &Regions {
+        self.labeller.regions()
+    }
+}
+
+#[cfg(test)]
+mod tests;

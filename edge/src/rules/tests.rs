@@ -1,0 +1,88 @@
+use unet_shared::preprocess::Placement;
+
+use super::*;
+use crate::postprocess::{Postprocess, RegionsSpec};
+
+fn rule(condition: &str, for_frames: u32, release: f64, release_frames: u32) -> Rule {
+    let condition = condition.parse().unwrap();
+    Rule { name: "crack".to_owned(), class: 1, condition, for_frames, release, release_frames }
+}
+
+/// The state after each mask of 10 x 1 pixels, written as one digit a pixel.
+fn run(rule: Rule, masks: &[&str]) -> Vec<bool> {
+    let mut rules = Rules::new(vec![rule]);
+    let mut postprocess = Postprocess::new(10, 1, &RegionsSpec::default());
+    let mut active = false;
+    let step = |mask: &&str| {
+        let ids: Vec<u8> = mask.bytes().map(|digit| digit - b'0').collect();
+        let placement = Placement { x: 0, y: 0, width: 10, height: 1 };
+        let (shares, regions) = postprocess.run(&ids, placement).unwrap();
+        match rules.step(shares, regions) {
+            [] => {}
+            [change] => {
+                assert_eq!((change.rule, change.active), (0, !active));
+                active = change.active;
+            }
+            more => panic!("{more:?}"),
+        }
+        assert_eq!(rules.states()[0].active, active);
+        active
+    };
+    masks.iter().map(step).collect()
+}
+
+/// Masks of 10 pixels, of which so many in a row are of class 1.
+fn areas(pixels: &[usize]) -> Vec<&'static str> {
+    pixels.iter().map(|&count| &"11111111110000000000"[10 - count..20 - count]).collect()
+}
+
+#[test]
+fn frames_in_a_row_are_counted_and_a_gap_begins_anew() {
+    let rule = rule("area_percent > 20", 3, 20.0, 1);
+    let found = run(rule, &areas(&[3, 3, 2, 3, 3, 3, 2, 3]));
+    assert_eq!(found, [false, false, false, false, false, true, false, false]);
+}
+
+#[test]
+fn the_way_back_has_its_own_threshold_and_count() {
+    // On above 40 % at once; off after two frames at 20 % or less.
+    let rule = rule("area_percent > 40", 1, 20.0, 2);
+    let found = run(rule, &areas(&[4, 5, 3, 2, 3, 2, 2, 4, 5]));
+    assert_eq!(found, [false, true, true, true, true, true, false, false, true]);
+}
+
+#[test]
+fn conditions_may_ask_for_little() {
+    let rule = rule("area_percent < 30", 1, 50.0, 1);
+    assert_eq!(run(rule, &areas(&[3, 2, 4, 5, 4])), [false, true, true, false, false]);
+}
+
+#[test]
+fn regions_are_counted_and_measured() {
+    let masks = ["1010100000", "1110000000", "1100100000", "1111011000"];
+    assert_eq!(run(rule("regions >= 2", 1, 2.0, 1), &masks), [true, false, true, true]);
+    assert_eq!(run(rule("largest_area > 2", 1, 2.0, 1), &masks), [false, true, false, true]);
+    assert_eq!(run(rule("largest_area <= 2", 1, 2.0, 1), &masks), [true, false, true, false]);
+}
+
+#[test]
+fn a_reset_tells_what_was_active() {
+    let mut rules = Rules::new(vec![rule("area_percent > 20", 1, 20.0, 1), rule("area_percent > 90", 1, 90.0, 1)]);
+    let mut postprocess = Postprocess::new(2, 1, &RegionsSpec::default());
+    let (shares, regions) = postprocess.run(&[1, 0], Placement { x: 0, y: 0, width: 2, height: 1 }).unwrap();
+    assert_eq!(rules.step(shares, regions), [Change { rule: 0, active: true, value: 50.0 }]);
+    assert_eq!(rules.reset(), [Change { rule: 0, active: false, value: 50.0 }]);
+    assert_eq!(rules.reset(), []);
+}
+
+#[test]
+fn conditions_are_read_and_shown() {
+    let condition: Condition = " area_percent>=0.5 ".parse().unwrap();
+    let expected = Condition { measure: Measure::AreaPercent, comparison: Comparison::AtLeast, threshold: 0.5 };
+    assert_eq!((condition, condition.to_string()), (expected, "area_percent >= 0.5".to_owned()));
+    let error = |text: &str| text.parse::<Condition>().unwrap_err().to_string();
+    assert_eq!(error("area > 1"), "expected area_percent, regions or largest_area, found \"area\"");
+    assert_eq!(error("regions > many"), "expected a number after the comparison, found \"many\"");
+    assert_eq!(error("regions < inf"), "expected a number after the comparison, found \"inf\"");
+    assert!(error("regions = 1").starts_with("expected a measure, one of > >= < <=, and a number"));
+}

@@ -1,0 +1,190 @@
+//! A line of JSON for each frame, as `JSON_LINES.md` beside the crate's manifest describes it. Names are escaped once; after
+//! that a line is written into a buffer that is used again, and nothing is allocated once it has grown to the longest line.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use unet_shared::preprocess::Placement;
+
+use super::{STAGES, Stage, Stages};
+use crate::postprocess::{Centroid, FrameBox, Regions, Shares};
+use crate::rules::RuleState;
+
+/// The number that `version` has in every line; another one means that a field changed its meaning or went.
+pub const JSON_LINES_VERSION: u32 = 1;
+
+/// Frames that were lost since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drops {
+    /// By the source, as the gaps in its sequence numbers tell.
+    pub source: u64,
+    /// Because a newer frame came before there was time for them.
+    pub busy: u64,
+    /// Because they could not be read, decoded or segmented.
+    pub failed: u64,
+}
+
+/// What a line tells.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameRecord<'a> {
+    /// The source's number of the frame.
+    pub sequence: u64,
+    /// When it was captured, on the system's monotonic clock.
+    pub captured: Duration,
+    /// Width and height of the frame, in pixels.
+    pub frame: (u32, u32),
+    /// Where the frame lies in the model's input.
+    pub placement: Placement,
+    /// How long each stage took, in microseconds.
+    pub latency_us: &'a Stages<u64>,
+    /// The mask's shares.
+    pub shares: &'a Shares,
+    /// The mask's regions.
+    pub regions: &'a Regions,
+    /// The rules' states, in the order of their names.
+    pub rules: &'a [RuleState],
+    /// What was lost so far.
+    pub drops: Drops,
+}
+
+/// Writes lines.
+#[derive(Debug, Clone)]
+pub struct JsonLines {
+    // JSON strings, quotes included.
+    classes: Vec<String>,
+    rules: Vec<String>,
+    line: Vec<u8>,
+}
+
+impl JsonLines {
+    /// With the names of the package's classes and of the rules.
+    pub fn new<'a>(classes: impl IntoIterator<Item = &'a str>, rules: impl IntoIterator<Item = &'a str>) -> Self {
+        let quoted = |name: &str| serde_json::Value::from(name).to_string();
+        JsonLines {
+            classes: classes.into_iter().map(quoted).collect(),
+            rules: rules.into_iter().map(quoted).collect(),
+            line: Vec::with_capacity(4096),
+        }
+    }
+
+    /// The line of a frame, with the line feed at its end.
+    pub fn line(&mut self, record: &FrameRecord<'_>) -> &[u8] {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        // A vector takes whatever is written.
+        let _ = self.write(&mut line, record);
+        self.line = line;
+        &self.line
+    }
+
+    fn write(&self, out: &mut Vec<u8>, record: &FrameRecord<'_>) -> io::Result<()> {
+        let FrameRecord { sequence, captured, frame: (width, height), placement, .. } = *record;
+        write!(
+            out,
+            r#"{{"version":{JSON_LINES_VERSION},"sequence":{sequence},"captured_us":{}"#,
+            captured.as_micros()
+        )?;
+        write!(out, r#","width":{width},"height":{height},"latency_us":{{"#)?;
+        for (index, (stage, microseconds)) in record.latency_us.iter().enumerate() {
+            write!(out, r#"{}"{}":{microseconds}"#, comma(index), stage.name())?;
+        }
+        write!(out, r#"}},"shares":{{"#)?;
+        // There are at most 255 classes.
+        for (index, (name, class)) in self.classes.iter().zip(0..=u8::MAX).enumerate() {
+            write!(out, "{}{name}:{:.4}", comma(index), record.shares.percent(class))?;
+        }
+        write!(out, r#"}},"region_count":{},"regions":["#, record.regions.count())?;
+        for (index, region) in record.regions.listed().iter().enumerate() {
+            let FrameBox { x, y, width: columns, height: rows } = region.frame_box(placement, width, height);
+            let Centroid { x: middle_x, y: middle_y } = region.frame_centroid(placement, width, height);
+            let class = self.classes.get(usize::from(region.class)).map_or("null", String::as_str);
+            write!(
+                out,
+                r#"{}{{"class":{class},"area":{},"box":[{x},{y},{columns},{rows}]"#,
+                comma(index),
+                region.area
+            )?;
+            write!(out, r#","centroid":[{middle_x:.1},{middle_y:.1}]}}"#)?;
+        }
+        write!(out, r#"],"rules":["#)?;
+        for (index, (name, state)) in self.rules.iter().zip(record.rules).enumerate() {
+            let RuleState { active, value, .. } = state;
+            write!(out, r#"{}{{"name":{name},"active":{active},"value":{value:.4}}}"#, comma(index))?;
+        }
+        let Drops { source, busy, failed } = record.drops;
+        writeln!(out, r#"],"drops":{{"source":{source},"busy":{busy},"failed":{failed}}}}}"#)
+    }
+}
+
+fn comma(index: usize) -> &'static str {
+    if index == 0 { "" } else { "," }
+}
+
+/// The names that a line's `latency_us` has.
+pub fn stage_names() -> [&'static str; STAGES] {
+    Stage::ALL.map(Stage::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::postprocess::{Postprocess, RegionsSpec};
+
+    const DOCUMENT: &str = include_str!("../../JSON_LINES.md");
+
+    fn document() -> &'static str {
+        DOCUMENT.split("```json\n").nth(1).unwrap().split("```").next().unwrap()
+    }
+
+    /// The frame that the document shows.
+    fn example(lines: &mut JsonLines) -> Vec<u8> {
+        let spec = RegionsSpec { without: vec![0], ..RegionsSpec::default() };
+        let mut postprocess = Postprocess::new(4, 4, &spec);
+        let mask = [0, 0, 0, 0, 0, 1, 1, 0, 2, 0, 1, 0, 0, 0, 0, 0];
+        let placement = Placement { x: 0, y: 1, width: 4, height: 2 };
+        let (shares, regions) = postprocess.run(&mask, placement).unwrap();
+        let states = [RuleState::default(), RuleState::default()];
+        let latency_us = Stages::new([1500, 900, 23_000, 150, 25_600]);
+        let record = FrameRecord {
+            sequence: 1041,
+            captured: Duration::from_micros(86_400_123_456),
+            frame: (640, 320),
+            placement,
+            latency_us: &latency_us,
+            shares,
+            regions,
+            rules: &states,
+            drops: Drops { source: 2, busy: 17, failed: 0 },
+        };
+        lines.line(&record).to_vec()
+    }
+
+    #[test]
+    fn the_documented_line_is_the_one_that_is_written() {
+        let mut lines = JsonLines::new(["background", "crack", "grain"], ["crack seen", "grain \"large\""]);
+        let line = example(&mut lines);
+        assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        assert_eq!(line.last(), Some(&b'\n'));
+        let written: Value = serde_json::from_slice(&line).unwrap();
+        let documented: Value = serde_json::from_str(document()).unwrap();
+        assert_eq!(written, documented);
+        // By hand: three of eight pixels, which in a frame of 160 pixels a column and row are these.
+        assert_eq!(written["shares"], json!({"background": 50.0, "crack": 37.5, "grain": 12.5}));
+        assert_eq!(written["regions"][0]["box"], json!([160, 0, 320, 320]));
+        // A second line is as the first.
+        assert_eq!(example(&mut lines), line);
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        let lines: Value = serde_json::from_str(document()).unwrap();
+        for key in lines.as_object().unwrap().keys() {
+            assert!(DOCUMENT.contains(&format!("| `{key}` |")), "{key} has no row in the table");
+        }
+        for name in stage_names() {
+            assert!(DOCUMENT.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}

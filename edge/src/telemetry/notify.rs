@@ -1,0 +1,262 @@
+//! The word to the service manager, by the protocol of `sd_notify`: datagrams of `KEY=value` to the socket that the
+//! environment names. The heartbeat is fed by finished frames alone: where none was finished, none goes out, and the manager
+//! restarts the program.
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+#[cfg(unix)]
+use std::os::unix::net::UnixDatagram;
+
+/// The socket that the manager listens at, where there is one.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    #[cfg(unix)]
+    socket: Option<UnixDatagram>,
+    watchdog: Option<Duration>,
+}
+
+/// Why the manager cannot be reached though the environment names it.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// The name is no path and no abstract name.
+    #[error("NOTIFY_SOCKET: expected an absolute path, or @ and a name, found {found:?}")]
+    Name {
+        /// What it is.
+        found: OsString,
+    },
+    /// It cannot be connected to.
+    #[error("NOTIFY_SOCKET: could not connect to {name:?}")]
+    Connect {
+        /// The socket's name.
+        name: OsString,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Notifier {
+    /// As the environment says; `variable` gives its values. Without `NOTIFY_SOCKET` there is nobody to be told, and
+    /// everything else does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the environment names a socket that cannot be used.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NotifyError> {
+        let Some(name) = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
+            return Ok(Notifier::default());
+        };
+        Notifier::connect(name, watchdog(&variable))
+    }
+
+    #[cfg(unix)]
+    fn connect(name: OsString, watchdog: Option<Duration>) -> Result<Self, NotifyError> {
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::net::SocketAddr;
+
+        let address = match name.as_bytes() {
+            [b'/', ..] => SocketAddr::from_pathname(&name),
+            #[cfg(target_os = "linux")]
+            [b'@', rest @ ..] if !rest.is_empty() => {
+                <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(rest)
+            }
+            _ => return Err(NotifyError::Name { found: name }),
+        };
+        let connected = address.and_then(|address| {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect_addr(&address)?;
+            // A manager that does not read must not hold up the frames.
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        });
+        match connected {
+            Ok(socket) => Ok(Notifier { socket: Some(socket), watchdog }),
+            Err(source) => Err(NotifyError::Connect { name, source }),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn connect(name: OsString, _watchdog: Option<Duration>) -> Result<Self, NotifyError> {
+        Err(NotifyError::Name { found: name })
+    }
+
+    /// Whether there is a manager.
+    pub fn is_connected(&self) -> bool {
+        #[cfg(unix)]
+        return self.socket.is_some();
+        #[cfg(not(unix))]
+        return false;
+    }
+
+    /// How long the manager waits for a heartbeat, where it does.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    /// Tells that the program has started: `READY=1`.
+    ///
+    /// # Errors
+    ///
+    /// When the manager does not take it.
+    pub fn ready(&self) -> io::Result<()> {
+        self.send(b"READY=1\n")
+    }
+
+    /// Tells that the program is about to end: `STOPPING=1`.
+    ///
+    /// # Errors
+    ///
+    /// When the manager does not take it.
+    pub fn stopping(&self) -> io::Result<()> {
+        self.send(b"STOPPING=1\n")
+    }
+
+    /// A line for `systemctl status`: `STATUS=…`. Line feeds become spaces.
+    ///
+    /// # Errors
+    ///
+    /// When the manager does not take it.
+    pub fn status(&self, text: &str) -> io::Result<()> {
+        if self.is_connected() {
+            self.send(format!("STATUS={}\n", text.replace(['\n', '\r'], " ")).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The heartbeat: `WATCHDOG=1`. [`Heartbeat`] says when.
+    ///
+    /// # Errors
+    ///
+    /// When the manager does not take it.
+    pub fn watchdog_alive(&self) -> io::Result<()> {
+        self.send(b"WATCHDOG=1\n")
+    }
+
+    fn send(&self, message: &[u8]) -> io::Result<()> {
+        #[cfg(unix)]
+        if let Some(socket) = &self.socket {
+            socket.send(message)?;
+        }
+        let _ = message;
+        Ok(())
+    }
+}
+
+/// The manager's patience, unless it is meant for another process.
+fn watchdog(variable: &impl Fn(&str) -> Option<OsString>) -> Option<Duration> {
+    let number = |name| variable(name)?.to_str()?.parse::<u64>().ok();
+    let ours = match variable("WATCHDOG_PID") {
+        None => true,
+        Some(_) => number("WATCHDOG_PID") == Some(u64::from(std::process::id())),
+    };
+    number("WATCHDOG_USEC").filter(|&microseconds| ours && microseconds > 0).map(Duration::from_micros)
+}
+
+/// When a heartbeat is due: a third of the manager's patience after the last one, and only when a frame was finished since
+/// then. Without clock of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Heartbeat {
+    interval: Duration,
+    last: Option<Duration>,
+    frames: u64,
+}
+
+impl Heartbeat {
+    /// For a manager that waits so long.
+    pub fn new(patience: Duration) -> Self {
+        Heartbeat { interval: patience / 3, last: None, frames: 0 }
+    }
+
+    /// Whether a heartbeat goes out at the time `now`, when so many frames were finished since the start.
+    pub fn is_due(&mut self, now: Duration, frames_finished: u64) -> bool {
+        let waited = self.last.is_none_or(|last| now.saturating_sub(last) >= self.interval);
+        let due = waited && frames_finished > self.frames;
+        if due {
+            (self.last, self.frames) = (Some(now), frames_finished);
+        }
+        due
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    use super::*;
+
+    fn environment<'a>(values: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
+        |name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+    }
+
+    /// What arrives at the socket, one message after the other.
+    fn talk(socket: &UnixDatagram, name: &str) {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let notifier = Notifier::from_environment(environment(&[("NOTIFY_SOCKET", name)])).unwrap();
+        notifier.ready().unwrap();
+        notifier.status("17 frames\na second").unwrap();
+        notifier.watchdog_alive().unwrap();
+        notifier.stopping().unwrap();
+        for expected in ["READY=1\n", "STATUS=17 frames a second\n", "WATCHDOG=1\n", "STOPPING=1\n"] {
+            let mut bytes = [0; 100];
+            let length = socket.recv(&mut bytes).unwrap();
+            assert_eq!(std::str::from_utf8(&bytes[..length]).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn messages_reach_a_socket_in_the_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        talk(&socket, path.to_str().unwrap());
+    }
+
+    #[test]
+    fn messages_reach_an_abstract_socket() {
+        let name = format!("unet-edge-test-{}", std::process::id());
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        talk(&socket, &format!("@{name}"));
+    }
+
+    #[test]
+    fn without_a_manager_nothing_is_sent() {
+        let notifier = Notifier::from_environment(|_| None).unwrap();
+        assert!(!notifier.is_connected() && notifier.watchdog().is_none());
+        notifier.ready().unwrap();
+        notifier.status("nobody listens").unwrap();
+    }
+
+    #[test]
+    fn sockets_that_cannot_be_used_are_named() {
+        let error = Notifier::from_environment(environment(&[("NOTIFY_SOCKET", "vsock:2:1")])).unwrap_err();
+        let expected = "NOTIFY_SOCKET: expected an absolute path, or @ and a name, found \"vsock:2:1\"";
+        assert_eq!(error.to_string(), expected);
+        let error = Notifier::from_environment(environment(&[("NOTIFY_SOCKET", "/no/such/socket")])).unwrap_err();
+        assert!(matches!(error, NotifyError::Connect { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_patience_is_read_where_it_is_meant_for_this_process() {
+        let own = std::process::id().to_string();
+        let patience = |values: &[(&str, &str)]| watchdog(&environment(values));
+        assert_eq!(patience(&[("WATCHDOG_USEC", "2000000")]), Some(Duration::from_secs(2)));
+        assert_eq!(patience(&[("WATCHDOG_USEC", "5"), ("WATCHDOG_PID", &own)]), Some(Duration::from_micros(5)));
+        assert_eq!(patience(&[("WATCHDOG_USEC", "5"), ("WATCHDOG_PID", "1")]), None);
+        assert_eq!(patience(&[("WATCHDOG_USEC", "soon")]), None);
+    }
+
+    #[test]
+    fn heartbeats_want_time_and_progress() {
+        let mut heartbeat = Heartbeat::new(Duration::from_secs(3));
+        let mut due = |seconds: u64, frames| heartbeat.is_due(Duration::from_millis(seconds * 500), frames);
+        // Nothing was finished yet; then at each frame that comes a second after the last heartbeat.
+        assert_eq!(
+            [due(0, 0), due(9, 0), due(10, 1), due(11, 2), due(12, 2), due(13, 2)],
+            [false, false, true, false, true, false]
+        );
+        assert_eq!([due(99, 2), due(100, 3)], [false, true]);
+    }
+}

@@ -1,0 +1,32 @@
+//! Texts that claim to be a configuration: reading them ends in a configuration or in mistakes, each on one line that names a
+//! line of the text, never in a panic; what is read can be resolved against any classes.
+
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use unet_edge::config::{self, ConfigErrors};
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    let Ok(text) = std::str::from_utf8(data) else { return Corpus::Reject };
+    match config::parse::<serde_json::Value>("fuzz.toml", text) {
+        Ok(config) => {
+            let resolved = config.resolve(&["background", "crack", "grain"]);
+            if let Err(errors) = resolved {
+                check(&errors, text);
+            }
+        }
+        Err(errors) => check(&errors, text),
+    }
+    Corpus::Keep
+});
+
+fn check(errors: &ConfigErrors, text: &str) {
+    assert!(!errors.errors.is_empty());
+    // A mistake at the end of a text stands in the line after its last line feed.
+    let lines = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
+    for error in &errors.errors {
+        assert!((1..=lines).contains(&error.line), "line {} of {lines}: {}", error.line, error.problem);
+        assert!(!error.problem.contains('\n'), "{}", error.problem);
+    }
+    assert!(errors.errors.is_sorted_by_key(|error| error.line));
+}
