@@ -3,6 +3,11 @@
 //!
 //! No window leaves the row: one that would begins earlier, with its zeros in front.
 
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "only vector kernels read windows, and there are none")
+)]
+
 use core::convert::Infallible;
 
 use super::resize::Axis;
