@@ -2,11 +2,27 @@
 //!
 //! Owns what a frame is before any preprocessing. Knows nothing of models, threads or what is done with a frame.
 
+#[cfg(feature = "device")]
+mod clock;
+#[cfg(feature = "device")]
+mod files;
+#[cfg(feature = "device")]
+mod spec;
+
 use std::time::Duration;
 
 use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
 use crate::error::Kind;
+
+#[cfg(feature = "device")]
+pub use clock::{Clock, SystemClock, monotonic};
+#[cfg(feature = "device")]
+pub use files::Files;
+#[cfg(feature = "device")]
+pub use spec::{
+    CameraFormat, CameraSpec, FilesSpec, ProcessOutput, ProcessSpec, Rate, RecordingSpec, Side, SourceSpec, Y4mSpec,
+};
 
 /// How the bytes of a frame are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +57,15 @@ pub struct FrameSlot {
     pub sequence: u64,
     /// When the first byte was captured, on the system's monotonic clock; the time of arrival where the source does not say.
     pub captured: Duration,
+}
+
+impl Default for FrameSlot {
+    /// An empty one, to be written to.
+    fn default() -> Self {
+        let encoding = Encoding::Pixels(PixelFormat::Gray8);
+        let format = FrameFormat { encoding, width: 0, height: 0, stride: 0 };
+        FrameSlot { bytes: Vec::new(), format, sequence: 0, captured: Duration::ZERO }
+    }
 }
 
 impl FrameSlot {
