@@ -15,6 +15,7 @@ use unet_edge::package::{Package, PackageError};
 use unet_edge::segmenter::Int8Segmenter;
 
 mod bench;
+mod doctor;
 mod engine;
 mod evaluate;
 mod inspect;
@@ -37,6 +38,7 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     Run(run::Run),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the verb that the arguments name.
@@ -46,6 +48,7 @@ pub fn main() -> Result<(), Failure> {
         Verb::Evaluate(verb) => verb.main(),
         Verb::Run(verb) => verb.main(),
         Verb::Bench(verb) => verb.main(),
+        Verb::Doctor(verb) => verb.main(),
     }
 }
 

@@ -8,7 +8,7 @@ pub mod memory;
 #[cfg(feature = "device")]
 pub mod processor;
 #[cfg(feature = "device")]
-mod roots;
+pub(crate) mod roots;
 
 #[cfg(feature = "device")]
 pub use roots::Roots;

@@ -82,7 +82,7 @@ mod tests {
         let (_folder, roots) = tree(&[("dev/video10", ""), ("dev/video2", ""), ("dev/videos", ""), ("dev/null", "")]);
         let names = ["video2", "video10", "videos"].map(|name| roots.dev.join(name));
         assert_eq!(entries(&roots.dev, "video"), names);
-        assert_eq!(entries(&roots.dev.join("none"), "video"), [PathBuf::new(); 0]);
+        assert!(entries(&roots.dev.join("none"), "video").is_empty());
     }
 
     #[test]
