@@ -120,9 +120,10 @@ fn configuration(config: &Result<Config<SourceSpec>, ConfigErrors>) -> Vec<Findi
         }
         Err(errors) => {
             let problem = |error: &crate::config::ConfigError| {
-                let place =
-                    if error.line > 0 { format!("{}:{}", errors.file, error.line) } else { errors.file.clone() };
-                let advice = "put it right; unet-edge.example.toml shows every key";
+                let (place, advice) = match error.line {
+                    0 => (errors.file.clone(), "put its path right"),
+                    line => (format!("{}:{line}", errors.file), "put it right; unet-edge.example.toml shows every key"),
+                };
                 Finding::problem(SUBJECT, format!("{place}: {}", error.problem), advice)
             };
             errors.errors.iter().map(problem).collect()
