@@ -16,6 +16,7 @@ use unet_edge::segmenter::Int8Segmenter;
 
 mod bench;
 mod device;
+mod doctor;
 mod engine;
 mod evaluate;
 mod inspect;
@@ -39,6 +40,7 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     Run(run::Run),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the verb that the arguments name.
@@ -48,6 +50,7 @@ pub fn main() -> Result<(), Failure> {
         Verb::Evaluate(verb) => verb.main(),
         Verb::Run(verb) => verb.main(),
         Verb::Bench(verb) => verb.main(),
+        Verb::Doctor(verb) => verb.main(),
     }
 }
 

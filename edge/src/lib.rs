@@ -11,6 +11,8 @@ pub mod atomic_file;
 pub mod board;
 #[cfg(feature = "device")]
 pub mod config;
+#[cfg(feature = "device")]
+pub mod doctor;
 pub mod error;
 #[cfg(feature = "inference")]
 pub mod evaluate;
