@@ -15,9 +15,12 @@ use unet_edge::package::{Package, PackageError};
 use unet_edge::segmenter::Int8Segmenter;
 
 mod bench;
+mod device;
+mod doctor;
 mod engine;
 mod evaluate;
 mod inspect;
+mod pins;
 mod run;
 mod size;
 
@@ -37,6 +40,7 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     Run(run::Run),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the verb that the arguments name.
@@ -46,6 +50,7 @@ pub fn main() -> Result<(), Failure> {
         Verb::Evaluate(verb) => verb.main(),
         Verb::Run(verb) => verb.main(),
         Verb::Bench(verb) => verb.main(),
+        Verb::Doctor(verb) => verb.main(),
     }
 }
 
@@ -56,6 +61,8 @@ pub enum Exit {
     Fault = 1,
     /// Bad usage, file or data. The argument parser ends with it too.
     Input = 2,
+    /// A camera, pin or other source is not there, or has failed for good.
+    Device = 3,
     /// A file could not be written.
     Write = 4,
     /// A defect of the program.
@@ -83,6 +90,14 @@ impl Failure {
 
     fn fault(error: impl Into<Box<dyn Error>>) -> Self {
         Failure { exit: Exit::Fault, error: error.into() }
+    }
+
+    fn device(error: impl Into<Box<dyn Error>>) -> Self {
+        Failure { exit: Exit::Device, error: error.into() }
+    }
+
+    fn internal(error: impl Into<Box<dyn Error>>) -> Self {
+        Failure { exit: Exit::Internal, error: error.into() }
     }
 
     fn write(path: &Path, source: io::Error) -> Self {

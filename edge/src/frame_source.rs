@@ -7,8 +7,17 @@ mod clock;
 #[cfg(feature = "device")]
 mod files;
 #[cfg(feature = "device")]
+mod patient;
+#[cfg(feature = "device")]
+mod process;
+#[cfg(feature = "device")]
 mod spec;
+#[cfg(feature = "device")]
+pub mod stream;
+#[cfg(feature = "device")]
+pub mod y4m;
 
+use std::fmt;
 use std::time::Duration;
 
 use unet_shared::image::{ImageError, ImageView, PixelFormat};
@@ -20,9 +29,16 @@ pub use clock::{Clock, SystemClock, monotonic};
 #[cfg(feature = "device")]
 pub use files::Files;
 #[cfg(feature = "device")]
+pub use patient::PatientRead;
+#[cfg(feature = "device")]
+pub use process::Process;
+#[cfg(feature = "device")]
 pub use spec::{
     CameraFormat, CameraSpec, FilesSpec, ProcessOutput, ProcessSpec, Rate, RecordingSpec, Side, SourceSpec, Y4mSpec,
 };
+
+/// The most bytes of a frame that any source takes: 4K in RGBA is half of it.
+pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
 /// How the bytes of a frame are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +60,16 @@ pub struct FrameFormat {
     pub height: u32,
     /// Bytes from one row of the first plane to the next; 0 for JPEG.
     pub stride: u32,
+}
+
+impl fmt::Display for FrameFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FrameFormat { encoding, width, height, .. } = self;
+        match encoding {
+            Encoding::Pixels(format) => write!(formatter, "{format} {width}x{height}"),
+            Encoding::Jpeg => write!(formatter, "jpeg {width}x{height}"),
+        }
+    }
 }
 
 /// A frame, in memory that the next one uses again.

@@ -1,22 +1,32 @@
-# To be sourced by who builds for aarch64 and runs the result: `target`, and cargo's compiler, linker and runner for it. The
-# toolchain of the project where it can build for the target and run it; else what .ci/arm-toolchain set up, whose folder
-# UNET_EDGE_ARM names if it is not $HOME/.cache/unet-edge-arm.
+# For scripts that build for ARM and run the result here; they source this file.
+#
+# cross_environment TARGET EMULATOR COMPILER LIBRARIES, for instance
+#     cross_environment aarch64-unknown-linux-gnu qemu-aarch64 aarch64-linux-gnu-gcc /usr/aarch64-linux-gnu
+# sets what cargo needs, and the array `runner`: the emulator with its arguments. Takes the toolchain of the project where it
+# can build for the target and the emulator is there; else the one that .ci/arm-toolchain set up.
 # shellcheck shell=bash
 
-target=aarch64-unknown-linux-gnu
-
-has_target() {
-    local libraries
-    libraries=$(rustc --print target-libdir --target "$target" 2>/dev/null) && [[ -d "$libraries" ]] &&
-        command -v qemu-aarch64 >/dev/null
+cross_environment() {
+    local target=$1 emulator=$2 compiler=$3 root=$4 environment name
+    name=${target^^}
+    name=CARGO_TARGET_${name//-/_}
+    # env.sh has a rustc and emulators of its own; what it knows the target by is that rustc.
+    if ! cross_has "$target" || ! command -v "$emulator" >/dev/null; then
+        environment=${UNET_EDGE_ARM:-$HOME/.cache/unet-edge-arm}/env.sh
+        if [[ -f "$environment" ]]; then
+            # shellcheck source=/dev/null
+            source "$environment"
+        fi
+    fi
+    local linker=${name}_LINKER run=${name}_RUNNER
+    export "$linker=${!linker:-$compiler}" "$run=${!run:-$emulator -L $root}"
+    read -ra runner <<<"${!run}"
+    command -v "${runner[0]}" >/dev/null ||
+        fail "${runner[0]}: not found (Debian: the package qemu-user, or .ci/arm-toolchain)"
 }
-if has_target; then
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER:-aarch64-linux-gnu-gcc}
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER:-qemu-aarch64 -L /usr/aarch64-linux-gnu}
-else
-    environment=${UNET_EDGE_ARM:-$HOME/.cache/unet-edge-arm}/env.sh
-    [[ -f "$environment" ]] ||
-        fail "expected $target (rustup target add) and qemu-aarch64 (Debian: qemu-user), or $environment (.ci/arm-toolchain)"
-    # shellcheck source=/dev/null
-    source "$environment"
-fi
+
+# cross_has TARGET: whether rustc has its standard library.
+cross_has() {
+    local libraries
+    libraries=$("${RUSTC:-rustc}" --print target-libdir --target "$1" 2>/dev/null) && [[ -d "$libraries" ]]
+}

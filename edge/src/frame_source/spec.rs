@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use unet_shared::image::{PixelFormat, SIDE_MAX};
 
-use super::{Files, FrameSource, SourceError};
+use super::y4m::Y4m;
+use super::{Files, FrameSource, Process, SourceError};
 use crate::error::Kind;
 
 /// Where frames are to come from.
@@ -237,6 +238,8 @@ impl SourceSpec {
     /// [`Kind::Retry`] where it may be there later, as a camera that is unplugged; [`Kind::Fatal`] else.
     pub fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
         match self {
+            SourceSpec::Process(spec) => Ok(Box::new(Process::open(spec)?)),
+            SourceSpec::Y4m(spec) => Ok(Box::new(Y4m::open(spec)?)),
             SourceSpec::Files(spec) => Ok(Box::new(Files::open(spec)?)),
             other => Err(SourceError::new(other.name(), Kind::Fatal, "this kind of source is not there yet", None)),
         }

@@ -1,0 +1,219 @@
+//! A file or standard input that holds YUV4MPEG2.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::clock::{Pace, SystemClock};
+use super::super::patient::Patient;
+use super::super::stream::{FrameStream, StreamError};
+use super::super::{Arrival, FrameSlot, FrameSource, Rate, SourceError, Y4mSpec, monotonic};
+use crate::error::Kind;
+
+/// Frames of a stream.
+#[derive(Debug)]
+pub struct Y4m {
+    name: String,
+    stream: FrameStream<Patient<File>>,
+    // The same file again, for the next round.
+    again: Option<File>,
+    pace: Pace,
+}
+
+impl Y4m {
+    /// Opens the file; its header is read as far as it is there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or begins as no stream does.
+    pub fn open(spec: &Y4mSpec) -> Result<Self, SourceError> {
+        let standard_input = spec.path.as_os_str() == "-";
+        let name = if standard_input { "standard input".to_owned() } else { spec.path.display().to_string() };
+        let fatal = |problem: &str, cause| SourceError::new(&name, Kind::Fatal, problem, cause);
+        if standard_input && spec.repeat {
+            return Err(fatal("expected a file where it is to begin again at its end", None));
+        }
+        let file = if standard_input { open_standard_input() } else { open_file(&spec.path) };
+        let file = file.map_err(|cause| fatal("could not be opened", Some(cause)))?;
+        let again = spec.repeat.then(|| file.try_clone()).transpose();
+        let again = again.map_err(|cause| fatal("could not be opened twice", Some(cause)))?;
+        let pace = Pace::new(spec.rate.map(Rate::interval));
+        let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let mut source = Y4m { name, stream: FrameStream::y4m(Patient(file)), again, pace };
+        // A pipe may have nothing to say yet.
+        if regular {
+            source.stream.begin(monotonic()).map_err(|error| source.error(error))?;
+        }
+        Ok(source)
+    }
+
+    fn error(&self, error: StreamError) -> SourceError {
+        match error {
+            StreamError::Read(cause) => SourceError::new(&self.name, Kind::Fatal, "could not be read", Some(cause)),
+            // What came before it was good, and its end comes next.
+            StreamError::Cut { .. } => SourceError::new(&self.name, Kind::SkipFrame, error.to_string(), None),
+            error => SourceError::new(&self.name, Kind::Fatal, error.to_string(), None),
+        }
+    }
+
+    /// From the beginning; whether that can be.
+    fn rewind(&mut self) -> Result<bool, SourceError> {
+        let sequence = self.stream.sequence();
+        let Some(file) = &mut self.again else { return Ok(false) };
+        let again = file.seek(SeekFrom::Start(0)).and_then(|_| file.try_clone());
+        let again =
+            again.map_err(|cause| SourceError::new(&self.name, Kind::Fatal, "could not begin again", Some(cause)))?;
+        self.stream = FrameStream::y4m(Patient(again)).with_sequence(sequence);
+        Ok(true)
+    }
+}
+
+/// The descriptor itself: what the standard library reads ahead would be invisible to waiting.
+fn open_standard_input() -> std::io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        std::io::stdin().as_fd().try_clone_to_owned().map(File::from)
+    }
+    #[cfg(not(unix))]
+    {
+        let error = "expected a file on this system, found standard input";
+        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, error))
+    }
+}
+
+/// Opening a pipe does not wait for its other end; reading does, as long as it may.
+fn open_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    }
+    options.open(path)
+}
+
+impl FrameSource for Y4m {
+    fn describe(&self) -> String {
+        match self.stream.format() {
+            Some(format) => format!("{}: y4m, {format}", self.name),
+            None => format!("{}: y4m", self.name),
+        }
+    }
+
+    fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
+        let deadline = monotonic() + patience;
+        if !self.pace.wait(&mut SystemClock, patience) {
+            return Ok(Arrival::Nothing);
+        }
+        let before = self.stream.sequence();
+        match self.stream.next(slot, deadline).map_err(|error| self.error(error))? {
+            // A stream without frames has nothing to begin again with.
+            Arrival::End if before > 0 && self.rewind()? => {
+                self.stream.next(slot, deadline).map_err(|error| self.error(error))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(path: &Path, repeat: bool) -> Y4mSpec {
+        Y4mSpec { path: path.to_owned(), repeat, rate: None }
+    }
+
+    fn file(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.y4m");
+        std::fs::write(&path, bytes).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn a_file_ends_or_begins_again() {
+        let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\ncd");
+        let mut slot = FrameSlot::default();
+        for repeat in [false, true] {
+            let mut source = Y4m::open(&spec(&path, repeat)).unwrap();
+            assert!(source.describe().ends_with("clip.y4m: y4m, gray8 2x1"), "{}", source.describe());
+            for (sequence, bytes) in [(0, b"ab"), (1, b"cd")] {
+                assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
+                assert_eq!((slot.sequence, slot.bytes.as_slice()), (sequence, bytes.as_slice()));
+            }
+            let third = source.next_frame(&mut slot, Duration::ZERO).unwrap();
+            assert_eq!(third, if repeat { Arrival::Frame } else { Arrival::End });
+        }
+        assert_eq!((slot.sequence, slot.bytes.as_slice()), (2, b"ab".as_slice()));
+    }
+
+    #[test]
+    fn a_cut_file_loses_its_last_frame() {
+        let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\nc");
+        let mut source = Y4m::open(&spec(&path, false)).unwrap();
+        let mut slot = FrameSlot::default();
+        assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
+        let error = source.next_frame(&mut slot, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), Kind::SkipFrame);
+        assert!(error.to_string().ends_with("stream is cut: frame 1 has 1 of 2 bytes"), "{error}");
+        assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::End);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_fatal_at_once() {
+        for (bytes, expected) in [
+            (b"YUV4MPEG2 W0 H0\n".as_slice(), "found 0"),
+            (b"YUV4MPEG2 W65535 H65535\n", "found 65535"),
+            (b"", "stream is cut in its header, after 0 bytes"),
+            (b"\x89PNG\r\n", "found \\x89PNG"),
+        ] {
+            let (_folder, path) = file(bytes);
+            let error = Y4m::open(&spec(&path, true)).unwrap_err();
+            assert!(error.kind() == Kind::Fatal && error.to_string().contains(expected), "{error}");
+        }
+        let error = Y4m::open(&spec(Path::new("/no/such/clip.y4m"), false)).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Fatal, "/no/such/clip.y4m: could not be opened"));
+        let error = Y4m::open(&spec(Path::new("-"), true)).unwrap_err();
+        assert!(error.to_string().starts_with("standard input: expected a file"), "{error}");
+    }
+
+    #[test]
+    fn a_loop_without_frames_ends() {
+        let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\n");
+        let mut source = Y4m::open(&spec(&path, true)).unwrap();
+        assert_eq!(source.next_frame(&mut FrameSlot::default(), Duration::ZERO).unwrap(), Arrival::End);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_is_waited_for_no_longer_than_may_be() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let mut source = Y4m::open(&spec(&path, false)).unwrap();
+        let mut slot = FrameSlot::default();
+        let patience = Duration::from_millis(10);
+        // Nobody writes yet; then half a frame; then the rest.
+        assert_eq!(source.next_frame(&mut slot, patience).unwrap(), Arrival::Nothing);
+        let mut writer = File::options().write(true).open(&path).unwrap();
+        writer.write_all(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\na").unwrap();
+        assert_eq!(source.next_frame(&mut slot, patience).unwrap(), Arrival::Nothing);
+        writer.write_all(b"b").unwrap();
+        assert_eq!(source.next_frame(&mut slot, Duration::from_secs(5)).unwrap(), Arrival::Frame);
+        assert_eq!(slot.bytes, b"ab");
+        drop(writer);
+        assert_eq!(source.next_frame(&mut slot, Duration::from_secs(5)).unwrap(), Arrival::End);
+    }
+}
