@@ -10,6 +10,9 @@ mod files;
 mod patient;
 #[cfg(feature = "device")]
 mod process;
+pub mod recording;
+#[cfg(feature = "device")]
+mod reopening;
 #[cfg(feature = "device")]
 mod spec;
 #[cfg(feature = "device")]
@@ -32,6 +35,8 @@ pub use files::Files;
 pub use patient::PatientRead;
 #[cfg(feature = "device")]
 pub use process::Process;
+#[cfg(feature = "device")]
+pub use reopening::{Change, Reopening};
 #[cfg(feature = "device")]
 pub use spec::{
     CameraFormat, CameraSpec, FilesSpec, ProcessOutput, ProcessSpec, Rate, RecordingSpec, Side, SourceSpec, Y4mSpec,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use unet_shared::image::{PixelFormat, SIDE_MAX};
 
+use super::recording::Replay;
 use super::y4m::Y4m;
 use super::{Files, FrameSource, Process, SourceError};
 use crate::error::Kind;
@@ -240,6 +241,7 @@ impl SourceSpec {
         match self {
             SourceSpec::Process(spec) => Ok(Box::new(Process::open(spec)?)),
             SourceSpec::Y4m(spec) => Ok(Box::new(Y4m::open(spec)?)),
+            SourceSpec::Recording(spec) => Ok(Box::new(Replay::open(spec)?)),
             SourceSpec::Files(spec) => Ok(Box::new(Files::open(spec)?)),
             other => Err(SourceError::new(other.name(), Kind::Fatal, "this kind of source is not there yet", None)),
         }
