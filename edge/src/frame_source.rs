@@ -17,6 +17,8 @@ mod reopening;
 mod spec;
 #[cfg(feature = "device")]
 pub mod stream;
+#[cfg(all(feature = "device", target_os = "linux"))]
+pub mod v4l2;
 #[cfg(feature = "device")]
 pub mod y4m;
 
