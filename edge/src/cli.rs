@@ -15,6 +15,8 @@ use unet_edge::package::{Package, PackageError};
 use unet_edge::segmenter::Int8Segmenter;
 
 mod bench;
+#[cfg(target_os = "linux")]
+mod cameras;
 mod engine;
 mod evaluate;
 mod inspect;
@@ -37,6 +39,8 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     Run(run::Run),
     Bench(bench::Bench),
+    #[cfg(target_os = "linux")]
+    Cameras(cameras::Cameras),
 }
 
 /// Runs the verb that the arguments name.
@@ -46,6 +50,8 @@ pub fn main() -> Result<(), Failure> {
         Verb::Evaluate(verb) => verb.main(),
         Verb::Run(verb) => verb.main(),
         Verb::Bench(verb) => verb.main(),
+        #[cfg(target_os = "linux")]
+        Verb::Cameras(verb) => verb.main(),
     }
 }
 
@@ -56,6 +62,8 @@ pub enum Exit {
     Fault = 1,
     /// Bad usage, file or data. The argument parser ends with it too.
     Input = 2,
+    /// A camera or another device is not there.
+    Device = 3,
     /// A file could not be written.
     Write = 4,
     /// A defect of the program.

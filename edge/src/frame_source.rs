@@ -7,6 +7,8 @@ mod clock;
 #[cfg(feature = "device")]
 mod files;
 #[cfg(feature = "device")]
+mod jpeg;
+#[cfg(feature = "device")]
 mod patient;
 #[cfg(feature = "device")]
 mod process;
@@ -33,6 +35,8 @@ use crate::error::Kind;
 pub use clock::{Clock, SystemClock, monotonic};
 #[cfg(feature = "device")]
 pub use files::Files;
+#[cfg(feature = "device")]
+pub use jpeg::decode_jpeg;
 #[cfg(feature = "device")]
 pub use patient::PatientRead;
 #[cfg(feature = "device")]
