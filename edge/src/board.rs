@@ -18,6 +18,9 @@ use std::fmt;
 pub use lines::{InputLine, LineTrigger, OutputLine, PinDelay, chips};
 pub use survey::{ChipInfo, LineInfo, Located, locate};
 
+/// What the kernel shows to others as the user of our lines.
+pub const CONSUMER: &str = "unet-edge";
+
 /// A board whose pins are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BoardName {

@@ -17,9 +17,12 @@ use unet_edge::segmenter::Int8Segmenter;
 mod bench;
 #[cfg(target_os = "linux")]
 mod cameras;
+mod device;
+mod doctor;
 mod engine;
 mod evaluate;
 mod inspect;
+mod pins;
 mod run;
 mod size;
 
@@ -41,6 +44,7 @@ enum Verb {
     Bench(bench::Bench),
     #[cfg(target_os = "linux")]
     Cameras(cameras::Cameras),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the verb that the arguments name.
@@ -52,6 +56,7 @@ pub fn main() -> Result<(), Failure> {
         Verb::Bench(verb) => verb.main(),
         #[cfg(target_os = "linux")]
         Verb::Cameras(verb) => verb.main(),
+        Verb::Doctor(verb) => verb.main(),
     }
 }
 
@@ -62,7 +67,7 @@ pub enum Exit {
     Fault = 1,
     /// Bad usage, file or data. The argument parser ends with it too.
     Input = 2,
-    /// A camera or another device is not there.
+    /// A camera, pin or other source is not there, or has failed for good.
     Device = 3,
     /// A file could not be written.
     Write = 4,
@@ -91,6 +96,14 @@ impl Failure {
 
     fn fault(error: impl Into<Box<dyn Error>>) -> Self {
         Failure { exit: Exit::Fault, error: error.into() }
+    }
+
+    fn device(error: impl Into<Box<dyn Error>>) -> Self {
+        Failure { exit: Exit::Device, error: error.into() }
+    }
+
+    fn internal(error: impl Into<Box<dyn Error>>) -> Self {
+        Failure { exit: Exit::Internal, error: error.into() }
     }
 
     fn write(path: &Path, source: io::Error) -> Self {

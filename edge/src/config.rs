@@ -213,8 +213,14 @@ fn regions(section: Option<Section<'_, '_>>) -> RegionsConfig {
     config
 }
 
+impl Default for WatchdogConfig {
+    fn default() -> Self {
+        WatchdogConfig { notify: true, stall: Duration::from_secs(5) }
+    }
+}
+
 fn watchdog(section: Option<Section<'_, '_>>) -> WatchdogConfig {
-    let mut config = WatchdogConfig { notify: true, stall: Duration::from_secs(5) };
+    let mut config = WatchdogConfig::default();
     let Some(mut section) = section else { return config };
     config.notify = section.boolean("notify").unwrap_or(true);
     config.stall = section.seconds("stall_seconds", 0.1..=3600.0).unwrap_or(config.stall);

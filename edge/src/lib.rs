@@ -11,6 +11,8 @@ pub mod atomic_file;
 pub mod board;
 #[cfg(feature = "device")]
 pub mod config;
+#[cfg(feature = "device")]
+pub mod doctor;
 pub mod error;
 #[cfg(feature = "inference")]
 pub mod evaluate;
@@ -18,11 +20,14 @@ pub mod frame_source;
 #[cfg(feature = "inference")]
 pub mod inference;
 pub mod machine;
+#[cfg(feature = "device")]
 pub mod outputs;
 pub mod package;
 #[cfg(feature = "device")]
 pub mod peripherals;
 pub mod picture;
+#[cfg(feature = "device")]
+pub mod pipeline;
 #[cfg(feature = "device")]
 pub mod postprocess;
 #[cfg(feature = "device")]
@@ -32,6 +37,8 @@ pub mod segmenter;
 mod shape;
 #[cfg(feature = "device")]
 pub mod telemetry;
+#[cfg(feature = "device")]
+pub mod timepiece;
 
 #[cfg(all(test, feature = "inference"))]
 #[path = "../tests/support/quantized_onnx.rs"]

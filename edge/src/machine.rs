@@ -1,4 +1,17 @@
-//! What a record says about the machine that it was made on, and how much memory this process has used at most.
+//! What a record says about the machine that it was made on, and how much memory this process has used at most. What the
+//! kernel tells of a board's heat, clocks and memory stands in the files beside.
+
+#[cfg(feature = "device")]
+pub mod heat;
+#[cfg(feature = "device")]
+pub mod memory;
+#[cfg(feature = "device")]
+pub mod processor;
+#[cfg(feature = "device")]
+pub(crate) mod roots;
+
+#[cfg(feature = "device")]
+pub use roots::Roots;
 
 /// Architecture and operating system, such as `aarch64-linux`.
 pub fn name() -> String {

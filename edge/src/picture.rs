@@ -87,6 +87,21 @@ pub fn overlay_png(image: &ImageView<'_>, mask: &[u8], colors: &[[u8; 3]]) -> Re
     png(picture, mask.len())
 }
 
+/// A PNG of an image, RGB.
+///
+/// # Errors
+///
+/// When a row cannot be read.
+pub fn image_png(image: &ImageView<'_>) -> Result<Vec<u8>, PictureError> {
+    let (width, height) = (image.width(), image.height());
+    let mut samples = vec![0; width * height * 3];
+    for (y, row) in samples.chunks_exact_mut(width * 3).enumerate() {
+        image.read_row(y, Channels::Rgb, row).map_err(PictureError::View)?;
+    }
+    let picture = ImageBuffer::from_raw(width as u32, height as u32, samples).map(DynamicImage::ImageRgb8);
+    png(picture, width * height)
+}
+
 fn check_size(mask: &[u8], expected: usize) -> Result<(), PictureError> {
     if mask.len() == expected { Ok(()) } else { Err(PictureError::Size { expected, found: mask.len() }) }
 }

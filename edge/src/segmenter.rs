@@ -33,6 +33,15 @@ pub trait Segmenter {
     ///
     /// When the model does not give them.
     fn logits_digest(&mut self) -> Result<Digest, SegmentError>;
+
+    /// The last frame's logits, `K*H*W` quantized bytes; `None` from a model whose logits are not such.
+    ///
+    /// # Errors
+    ///
+    /// When the model cannot give them.
+    fn logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
+        Ok(None)
+    }
 }
 
 /// Why a frame could not be segmented.
@@ -151,6 +160,10 @@ impl Segmenter for Int8Segmenter {
 
     fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
         self.engine.logits().map(Digest::of).map_err(|error| SegmentError(Box::new(error)))
+    }
+
+    fn logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
+        self.engine.logits().map(Some).map_err(|error| SegmentError(Box::new(error)))
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod histogram;
 pub mod json_lines;
+pub mod log;
 pub mod notify;
 mod stage;
 

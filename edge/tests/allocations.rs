@@ -1,5 +1,4 @@
-//! What a frame allocates once the first one has run: nothing that depends on the model. What remains is tract's plan around
-//! our operator, a bounded number of small blocks.
+//! What a frame allocates once the first one has run: nothing.
 
 #![cfg(feature = "inference")]
 
@@ -14,13 +13,9 @@ use unet_edge::inference::{Engine, EngineOptions, KernelChoice};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
 
-/// tract's plan makes a few small lists for each run.
-const PLAN_ALLOCATIONS_MAX: usize = 16;
 const FRAMES: usize = 10;
-const PLAN_BYTES_MAX: usize = 2048;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
@@ -29,7 +24,6 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps the contract of this very function.
         unsafe { System.alloc(layout) }
     }
@@ -59,24 +53,23 @@ fn conv(out: usize, channels: usize, side: usize) -> Conv {
     }
 }
 
-/// Allocations and bytes of all of [`FRAMES`] after the first.
-fn measure(model: &[u8], shape: [usize; 4], output: [usize; 4], threads: usize) -> (usize, usize) {
+/// Allocations of all of [`FRAMES`] after the first.
+fn measure(model: &[u8], shape: [usize; 4], output: [usize; 4], threads: usize) -> usize {
     let options = EngineOptions { kernel: KernelChoice::Auto, threads };
     let mut engine = Engine::from_onnx_with(model, &entry("x", shape), &entry("y", output), &options).unwrap();
     assert_eq!(engine.name(), "integer");
     let frame = vec![77; shape.iter().product()];
     engine.run(&frame).unwrap();
-    let before = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    let before = COUNT.load(Ordering::Relaxed);
     for _ in 0..FRAMES {
         engine.run(&frame).unwrap();
     }
-    let after = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
-    (after.0 - before.0, after.1 - before.1)
+    COUNT.load(Ordering::Relaxed) - before
 }
 
 // One test, as the counters are the process's.
 #[test]
-fn a_frame_allocates_the_same_few_small_blocks_for_any_model_and_threads() {
+fn a_frame_allocates_nothing() {
     let (x, y) = ([1, 1, 4, 4], [1, 2, 4, 4]);
     let smallest = Graph::new("x", x).conv("x", "y", &conv(2, 1, 1)).finish("y", y);
     let (wide, logits) = ([1, 3, 64, 64], [1, 4, 64, 64]);
@@ -91,17 +84,12 @@ fn a_frame_allocates_the_same_few_small_blocks_for_any_model_and_threads() {
         .resize("half", "grown", "asymmetric", "floor")
         .conv("grown", "y", &conv(4, 16, 3))
         .finish("y", logits);
-    let (count, bytes) = measure(&smallest, x, y, 1);
-    println!("tract's plan: {count} allocations, {bytes} bytes in {FRAMES} frames");
     // The counters do count.
     let seen = COUNT.load(Ordering::Relaxed);
     drop(std::hint::black_box(vec![1u8; 100]));
     assert_eq!(COUNT.load(Ordering::Relaxed), seen + 1);
-    assert!(
-        count <= FRAMES * PLAN_ALLOCATIONS_MAX && bytes <= FRAMES * PLAN_BYTES_MAX,
-        "{count} allocations, {bytes} bytes"
-    );
+    assert_eq!(measure(&smallest, x, y, 1), 0);
     for threads in [1, 2, 4] {
-        assert_eq!(measure(&net, wide, logits, threads), (count, bytes), "{threads} threads");
+        assert_eq!(measure(&net, wide, logits, threads), 0, "{threads} threads");
     }
 }

@@ -2,6 +2,8 @@
 
 #[path = "program/bench.rs"]
 mod bench;
+#[path = "program/doctor.rs"]
+mod doctor;
 #[path = "program/evaluate.rs"]
 mod evaluate;
 #[path = "program/inspect.rs"]

@@ -8,6 +8,9 @@ mod colour;
 use core::fmt;
 
 use crate::preprocess::Channels;
+use crate::vector::InstructionSet;
+
+pub(crate) use colour::Row;
 
 /// The largest width or height of an image or a target, in pixels. Every product in the resize fits `u32` because of it.
 pub const SIDE_MAX: usize = 16384;
@@ -262,6 +265,30 @@ impl<'a> ImageView<'a> {
     /// # Errors
     /// When there is no such row or `out` has another length.
     pub fn read_row(&self, y: usize, channels: Channels, out: &mut [u8]) -> Result<(), ImageError> {
+        self.read_row_on(InstructionSet::best(), y, channels, out)
+    }
+
+    /// [`read_row`](Self::read_row) with a given instruction set; plain Rust where this core lacks it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_row_on(
+        &self,
+        instructions: InstructionSet,
+        y: usize,
+        channels: Channels,
+        out: &mut [u8],
+    ) -> Result<(), ImageError> {
+        let row = self.row(y, channels, out)?;
+        match instructions.operations() {
+            Some(operations) => operations.interleave(&row, channels, out),
+            None => row.convert(channels, out),
+        }
+        Ok(())
+    }
+
+    /// Row `y`, once it and the length of `out` are known to be right.
+    pub(crate) fn row(&self, y: usize, channels: Channels, out: &[u8]) -> Result<Row<'a>, ImageError> {
         if y >= self.height {
             return Err(ImageError::Row { y, height: self.height });
         }
@@ -269,39 +296,18 @@ impl<'a> ImageView<'a> {
         if out.len() != expected {
             return Err(ImageError::Output { expected, found: out.len() });
         }
-        let row = self.bytes(y * self.stride, self.format.row_len(self.width));
-        // The format is looked at once a row; the loops behind each arm know their layout at compile time.
-        match self.format {
-            PixelFormat::Gray8 => colour::gray_row(row, channels, out),
-            PixelFormat::Rgb8 => colour::rgb_row::<3, 0, 2>(row, channels, out),
-            PixelFormat::Bgr8 => colour::rgb_row::<3, 2, 0>(row, channels, out),
-            PixelFormat::Rgba8 => colour::rgb_row::<4, 0, 2>(row, channels, out),
-            PixelFormat::Yuyv => {
-                let pairs = row.as_chunks::<4>().0.iter().map(|&[y0, u, y1, v]| [y0, y1, u, v]);
-                colour::yuv_row(pairs, channels, out);
-            }
-            PixelFormat::Uyvy => {
-                let pairs = row.as_chunks::<4>().0.iter().map(|&[u, y0, v, y1]| [y0, y1, u, v]);
-                colour::yuv_row(pairs, channels, out);
-            }
-            PixelFormat::Nv12 => {
-                let chroma = self.bytes(self.stride * self.height + y / 2 * self.stride, self.width);
-                let luma = row.as_chunks::<2>().0.iter();
-                let pairs = luma.zip(chroma.as_chunks::<2>().0).map(|(&[y0, y1], &[u, v])| [y0, y1, u, v]);
-                colour::yuv_row(pairs, channels, out);
-            }
+        let first = self.bytes(y * self.stride, self.format.row_len(self.width));
+        let chroma = self.stride * self.height;
+        let (second, third) = match self.format {
+            PixelFormat::Nv12 => (self.bytes(chroma + y / 2 * self.stride, self.width), [].as_slice()),
             PixelFormat::I420 => {
                 let half = self.stride / 2;
-                let u_start = self.stride * self.height;
-                let v_start = u_start + half * (self.height / 2);
-                let u_row = self.bytes(u_start + y / 2 * half, self.width / 2);
-                let v_row = self.bytes(v_start + y / 2 * half, self.width / 2);
-                let luma = row.as_chunks::<2>().0.iter();
-                let pairs = luma.zip(u_row.iter().zip(v_row)).map(|(&[y0, y1], (&u, &v))| [y0, y1, u, v]);
-                colour::yuv_row(pairs, channels, out);
+                let row = |start: usize| self.bytes(start + y / 2 * half, self.width / 2);
+                (row(chroma), row(chroma + half * (self.height / 2)))
             }
-        }
-        Ok(())
+            _ => ([].as_slice(), [].as_slice()),
+        };
+        Ok(Row { format: self.format, planes: [first, second, third] })
     }
 
     /// `len` bytes from `start`; `new` has checked that every row of every plane lies within the data.

@@ -27,3 +27,4 @@ pub mod preprocess;
 pub mod quantization;
 #[cfg(feature = "alloc")]
 pub mod record;
+pub mod vector;

@@ -1,16 +1,19 @@
 //! The one preprocessing: pixels of any supported format to the planar bytes that a model's input is looked up from.
 //!
 //! Owns the specification, the geometry of fitting an image into the target, and the order of the steps: colour, resize,
-//! then a table a channel. Integer up to the table, so that every machine gives the same bytes. Knows nothing of files
-//! and models; masks go through the same geometry in [`crate::mask`].
+//! then a table a channel. Integer up to the table, so that every machine and instruction set gives the same bytes. Knows
+//! nothing of files and models; masks go through the same geometry in [`crate::mask`].
 
 mod geometry;
 mod normalize;
 pub(crate) mod resize;
+mod rows;
+pub(crate) mod windows;
 
 use core::fmt;
 
 use crate::image::{ImageError, ImageView, SIDE_MAX};
+use crate::vector::InstructionSet;
 
 pub use geometry::Placement;
 pub use normalize::Normalize;
@@ -252,7 +255,7 @@ impl Preprocess {
             row: image_width.saturating_mul(channels),
             resized: sums.saturating_mul(2),
             sums,
-            taps: resize::taps_len(image_width, width),
+            taps: rows::taps_len(image_width, width),
         }
     }
 
@@ -262,6 +265,20 @@ impl Preprocess {
     /// When the sizes do not go together, or `out` or the scratch has the wrong length.
     pub fn run(
         &self,
+        view: &ImageView<'_>,
+        out: &mut [u8],
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Placement, PreprocessError> {
+        self.run_on(InstructionSet::best(), view, out, scratch)
+    }
+
+    /// [`run`](Self::run) with a given instruction set, for measuring and comparing; plain Rust where this core lacks it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_on(
+        &self,
+        instructions: InstructionSet,
         view: &ImageView<'_>,
         out: &mut [u8],
         scratch: &mut Scratch<'_>,
@@ -283,33 +300,25 @@ impl Preprocess {
             out.fill(self.fill);
         }
         let columns = resize::Axis::new(view.width() as u32, placement.width, self.filter);
-        let rows = resize::Axis::new(view.height() as u32, placement.height, self.filter);
-        let taps = columns.write_taps(taps);
+        let lines = resize::Axis::new(view.height() as u32, placement.height, self.filter);
+        let rows = rows::Rows::new(instructions, &columns, self.channels, taps);
         // Neighbouring target rows share source rows, two at most, and the taps of one are consecutive: a slot each for
         // even and odd source rows means that no row that is still wanted is converted and resized a second time.
         let mut cached = [None; 2];
         for target_y in 0..placement.height {
             sums.fill(resize::SUM_START);
-            rows.try_for_each_tap(target_y, |y, weight| {
+            lines.try_for_each_tap(target_y, |y, weight| {
                 let slot = y as usize % 2;
                 if cached[slot] != Some(y) {
-                    view.read_row(y as usize, self.channels, row)?;
-                    match self.channels {
-                        Channels::Gray => resize::horizontal::<1>(row, taps, resized[slot]),
-                        Channels::Rgb => resize::horizontal::<3>(row, taps, resized[slot]),
-                    }
+                    rows.read(view, y as usize, row, resized[slot])?;
                     cached[slot] = Some(y);
                 }
-                resize::accumulate(resized[slot], weight, sums);
+                rows.accumulate(resized[slot], weight, sums);
                 Ok::<(), PreprocessError>(())
             })?;
             let start = (placement.y + target_y) as usize * self.width as usize + placement.x as usize;
             for (channel, plane) in out.chunks_exact_mut(self.width as usize * self.height as usize).enumerate() {
-                let to = &mut plane[start..start + placement.width as usize];
-                match self.channels {
-                    Channels::Gray => resize::finish::<1>(sums, channel, to),
-                    Channels::Rgb => resize::finish::<3>(sums, channel, to),
-                }
+                rows.finish(sums, channel, &mut plane[start..start + placement.width as usize]);
             }
         }
         Ok(placement)

@@ -7,11 +7,8 @@ use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
 use gpiocdev::line::{Bias as LineBias, EdgeDetection, EventClock, Value};
 use gpiocdev::{Chip, Request};
 
-use super::{Bias, BoardError, ChipInfo, LineAddress, LineInfo, locate};
+use super::{Bias, BoardError, CONSUMER, ChipInfo, LineAddress, LineInfo, locate};
 use crate::peripherals::Trigger;
-
-/// What the kernel shows to others as the user of a line.
-const CONSUMER: &str = "unet-edge";
 
 /// All chips that may be opened, with their lines.
 ///

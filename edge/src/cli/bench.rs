@@ -8,12 +8,16 @@ use clap::Args;
 use serde_json::json;
 use unet_edge::inference::kernel::Kernel;
 use unet_edge::inference::{Description, Element, Engine, Frame, InferenceError, Model, Part, PartTime};
-use unet_edge::machine;
+use unet_edge::machine::{self, Roots};
 use unet_edge::package::Package;
 use unet_shared::digest::Hasher;
 use unet_shared::record::Timing;
 
 use super::{EngineArguments, Failure, Size, chain, print};
+
+mod endurance;
+
+use endurance::{Endurance, Plan};
 
 /// Frames that a file without golden vectors is measured on; any more would only wash the cache.
 const DRAWN_FRAMES: u32 = 4;
@@ -28,6 +32,10 @@ pub struct Bench {
     /// How many frames to measure
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     frames: u32,
+    /// Measure for so long instead, with a line each minute: times, heat, and what holds the machine back. With --digest the first
+    /// --frames frames give the sha256, and it is a fault when a frame later gives other bytes than before
+    #[arg(long, value_name = "N", value_parser = minutes, conflicts_with_all = ["profile", "peak"])]
+    minutes: Option<f64>,
     /// Run at this size instead of the model's own
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
@@ -73,8 +81,93 @@ impl Bench {
             let inputs = if size.is_none() { Inputs::Bytes(golden) } else { Inputs::drawn(&model, drawn) };
             (model, inputs)
         };
+        if let Some(minutes) = self.minutes {
+            return self.endure(minutes, model, &inputs);
+        }
         let measured = measure(model, &inputs, &self).map_err(refused)?;
         self.report(&measured)
+    }
+
+    /// Lines go to standard output, or to standard error where that has to be one JSON document.
+    fn endure(&self, minutes: f64, mut model: Model, inputs: &Inputs) -> Result<(), Failure> {
+        let inputs = inputs.frames();
+        let [_, _, height, width] = model.output().shape;
+        let (mut mask, mut logits) = (vec![0; height * width], vec![0; model.logits_len()]);
+        let failed = |error: InferenceError| Failure::fault(format!("{}: {}", name(&self.model), chain(&error)));
+        for &input in inputs.iter().take(1) {
+            model.segment(input, &mut mask).map_err(failed)?;
+        }
+        let mut hasher = Hasher::new();
+        let mut seen = vec![None; inputs.len()];
+        let (mut count, in_digest) = (0, if self.digest { u64::from(self.frames) } else { 0 });
+        let mut inputs = inputs.iter().enumerate().cycle();
+        let frame = || {
+            let (index, &input) = inputs.next().ok_or_else(|| Failure::fault("found no frame to measure"))?;
+            let start = Instant::now();
+            model.segment(input, &mut mask).map_err(failed)?;
+            let time = start.elapsed();
+            count += 1;
+            if self.digest {
+                model.logits(&mut logits).map_err(failed)?;
+                if count <= in_digest {
+                    hasher.update(&logits);
+                    hasher.update(&mask);
+                }
+                let mut one = Hasher::new();
+                one.update(&logits);
+                one.update(&mask);
+                let found = one.finish();
+                let expected = *seen[index].get_or_insert(found);
+                if found != expected {
+                    let problem = format!("frame {count}: expected {expected}, as the same input gave, found {found}");
+                    return Err(Failure::fault(problem));
+                }
+            }
+            Ok(time)
+        };
+        let show = |span: &endurance::Span| {
+            if self.json {
+                unet_edge::error::say(span.line());
+                Ok(())
+            } else {
+                print(&(span.line() + "\n"))
+            }
+        };
+        let done = endurance::run(Plan::of_minutes(minutes, in_digest), &Roots::default(), frame, show)?;
+        let digest = self.digest.then(|| hasher.finish().to_string());
+        self.report_endurance(&done, &model.describe(), digest)
+    }
+
+    fn report_endurance(
+        &self,
+        done: &Endurance,
+        description: &Description,
+        digest: Option<String>,
+    ) -> Result<(), Failure> {
+        let peak_rss_kib = machine::peak_rss_kib();
+        if self.json {
+            let mut document = json!({
+                "minutes": done.minutes,
+                "summary": done.summary,
+                "peak_rss_kib": peak_rss_kib,
+                "kernel": description.kernel,
+                "threads": description.threads,
+            });
+            if let Some(digest) = digest {
+                document["sha256"] = json!(digest);
+            }
+            return print(&format!("{document}\n"));
+        }
+        let mut text = format!(
+            "{}; peak memory {}\n",
+            done.text(description.kernel, description.threads),
+            memory_text(peak_rss_kib)
+        );
+        if let Some(digest) = digest {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "sha256 of the first {} logits and classes: {digest}", self.frames);
+        }
+        print(&text)
     }
 
     fn report(&self, measured: &Measured) -> Result<(), Failure> {
@@ -100,7 +193,7 @@ impl Bench {
             return print(&format!("{document}\n"));
         }
         let timing = Timing::of(measured.frame_ms.iter().copied());
-        let memory = measured.peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{kib} KiB"));
+        let memory = memory_text(measured.peak_rss_kib);
         let mut text = format!(
             "{} frames by {}, threads {}: median {:.2} ms, {:.2} to {:.2}; peak memory {memory}\n",
             timing.frames,
@@ -125,6 +218,19 @@ impl Bench {
             let _ = writeln!(text, "tract runs the graph, and does not say what its nodes take");
         }
         print(&text)
+    }
+}
+
+fn memory_text(kib: Option<u64>) -> String {
+    kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{kib} KiB"))
+}
+
+/// Up to a week; parts of a minute too.
+fn minutes(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 7.0 * 24.0 * 60.0;
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= MOST => Ok(minutes),
+        _ => Err(format!("expected more than 0 and at most {MOST} minutes")),
     }
 }
 

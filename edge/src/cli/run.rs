@@ -1,11 +1,14 @@
-//! `unet-edge run`: masks and overlays for a folder of images. Cameras become further sources here, and what is done with
-//! a mask further outputs.
+//! `unet-edge run`: masks and overlays for a folder of images; or what a configuration says, or one source of frames, by the
+//! pipeline of `device.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use unet_edge::config::{self, BoardConfig, Config, EngineConfig, LogLevel, OutputsConfig, Resolved, WatchdogConfig};
+use unet_edge::frame_source::SourceSpec;
+use unet_edge::inference::EngineOptions;
 use unet_edge::package::Package;
 use unet_edge::segmenter::{Int8Segmenter, Segmenter};
 use unet_edge::{atomic_file, picture};
@@ -15,57 +18,112 @@ use unet_shared::label::LabelTable;
 use unet_shared::mask::mask_to_image;
 use unet_shared::preprocess::Preprocessor;
 
+use super::device::{Device, output_folders};
 use super::{EngineArguments, Failure, chain, load};
 
-/// Write masks and overlays for the images of a folder
+/// See frames: of a camera, a stream, or a folder of images
 #[derive(Debug, Args)]
 pub struct Run {
     /// The package
-    package: PathBuf,
+    #[arg(required_unless_present = "config")]
+    package: Option<PathBuf>,
+    /// A file that says all a board does, in place of everything else here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "source", "output", "kernel", "threads"])]
+    config: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
-    /// A folder of images, or one image
+    /// A folder of images or one image; /dev/video0, clip.y4m, - for YUV4MPEG2 on standard input, a recording, or
+    /// process:PROGRAM
+    #[arg(long, required_unless_present = "config")]
+    source: Option<String>,
+    /// Where the folders masks and overlays go; without it, a line of JSON for each frame is all
     #[arg(long)]
-    source: PathBuf,
-    /// Where the folders masks and overlays go
-    #[arg(long)]
-    output: PathBuf,
+    output: Option<PathBuf>,
 }
 
 impl Run {
     pub fn main(self) -> Result<(), Failure> {
-        let (package, segmenter) = load(&self.package, &self.engine)?;
-        let images = list_images(&self.source).map_err(Failure::input)?;
-        let [masks, overlays] = ["masks", "overlays"].map(|name| self.output.join(name));
-        for folder in [&masks, &overlays] {
-            fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
+        if let Some(config) = &self.config {
+            return configured(config)?.main();
         }
-        let mut painter = Painter::new(&package, segmenter)?;
-        let mut skipped = 0;
-        for (index, sample) in images.iter().enumerate() {
-            let start = Instant::now();
-            let progress = format!("{}/{} {}", index + 1, images.len(), sample.image.display());
-            match painter.paint(&sample.image) {
-                Ok(painted) => {
-                    // Two images of one stem, as a.png and a.jpg, keep their full names.
-                    let alone = images.iter().filter(|other| other.name == sample.name).count() == 1;
-                    let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
-                    let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };
-                    write(&masks.join(&name), &painted.mask)?;
-                    write(&overlays.join(&name), &painted.overlay)?;
-                    unet_edge::error::say(format_args!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3));
-                }
-                Err(error) => {
-                    skipped += 1;
-                    unet_edge::error::say(format_args!("{progress}: skipped: {}", chain(error.as_ref())));
-                }
+        // The parser has seen to it that both are there.
+        let (Some(package), Some(word)) = (&self.package, &self.source) else {
+            return Err(Failure::internal("neither configuration nor package"));
+        };
+        let source = SourceSpec::parse(word).map_err(Failure::input)?;
+        if let (SourceSpec::Files(files), Some(output)) = (&source, &self.output) {
+            return paint_files(package, &self.engine, &files.path, output);
+        }
+        let outputs = match &self.output {
+            None => OutputsConfig::default(),
+            Some(output) => {
+                let [masks, overlays] = output_folders(output);
+                OutputsConfig { masks: Some(masks), overlays: Some(overlays), ..OutputsConfig::default() }
+            }
+        };
+        let device = Device {
+            engine: self.engine.options()?,
+            package: Package::read(package)?,
+            source,
+            resolved: Resolved::default(),
+            rules: Vec::new(),
+            board: BoardConfig::default(),
+            outputs,
+            watchdog: WatchdogConfig::default(),
+            log: LogLevel::default(),
+        };
+        device.main()
+    }
+}
+
+/// What a configuration says, checked as a whole.
+fn configured(path: &Path) -> Result<Device, Failure> {
+    let config: Config<SourceSpec> = config::read(path).map_err(Failure::input)?;
+    let package = Package::read(&config.package)?;
+    let classes: Vec<&str> = package.manifest.classes.iter().map(|class| class.name.as_str()).collect();
+    let resolved = config.resolve(&classes).map_err(Failure::input)?;
+    let EngineConfig { threads, kernel, kernel_line } = &config.engine;
+    let kernel = kernel
+        .parse()
+        .map_err(|error| Failure::input(format!("{}:{kernel_line}: engine: kernel: {error}", path.display())))?;
+    let engine = EngineOptions { kernel, threads: usize::from(*threads) };
+    let Config { source, rules, board, outputs, watchdog, log, .. } = config;
+    Ok(Device { package, engine, source, resolved, rules, board, outputs, watchdog, log })
+}
+
+/// Masks and overlays of image files, under the files' own names.
+fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: &Path) -> Result<(), Failure> {
+    let (package, segmenter) = load(package, engine)?;
+    let images = list_images(source).map_err(Failure::input)?;
+    let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
+    for folder in [&masks, &overlays] {
+        fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
+    }
+    let mut painter = Painter::new(&package, segmenter)?;
+    let mut skipped = 0;
+    for (index, sample) in images.iter().enumerate() {
+        let start = Instant::now();
+        let progress = format!("{}/{} {}", index + 1, images.len(), sample.image.display());
+        match painter.paint(&sample.image) {
+            Ok(painted) => {
+                // Two images of one stem, as a.png and a.jpg, keep their full names.
+                let alone = images.iter().filter(|other| other.name == sample.name).count() == 1;
+                let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
+                let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };
+                write(&masks.join(&name), &painted.mask)?;
+                write(&overlays.join(&name), &painted.overlay)?;
+                unet_edge::error::say(format_args!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3));
+            }
+            Err(error) => {
+                skipped += 1;
+                unet_edge::error::say(format_args!("{progress}: skipped: {}", chain(error.as_ref())));
             }
         }
-        if skipped > 0 {
-            return Err(Failure::fault(format!("{skipped} of {} images were skipped", images.len())));
-        }
-        Ok(())
     }
+    if skipped > 0 {
+        return Err(Failure::fault(format!("{skipped} of {} images were skipped", images.len())));
+    }
+    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -62,8 +62,15 @@ pub struct RecorderConfig {
 const MEBIBYTE: u64 = 1 << 20;
 const FILES_MAX: u64 = 1_000_000;
 
+impl Default for OutputsConfig {
+    /// Lines of JSON, and no files.
+    fn default() -> Self {
+        OutputsConfig { json_lines: true, masks: None, overlays: None, hard_frames: None, recorder: None }
+    }
+}
+
 pub(super) fn read(section: Option<Section<'_, '_>>) -> OutputsConfig {
-    let mut config = OutputsConfig { json_lines: true, masks: None, overlays: None, hard_frames: None, recorder: None };
+    let mut config = OutputsConfig::default();
     let Some(mut section) = section else { return config };
     config.json_lines = section.boolean("json_lines").unwrap_or(true);
     config.masks = section.section("masks").and_then(folder);

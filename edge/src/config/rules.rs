@@ -32,7 +32,7 @@ pub struct RuleConfig {
 }
 
 /// What needs the package's classes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Resolved {
     /// The rules, in their order.
     pub rules: Vec<Rule>,

@@ -38,6 +38,8 @@ pub(super) struct Integer {
     /// The operator's own, from which the logits of the last frame are read.
     executor: Arc<Mutex<Executor>>,
     state: TypedSimpleState,
+    /// Our operator in the plan.
+    node: usize,
     /// The frame as tract takes it; the same one for all frames, as nobody else keeps it.
     input: Arc<Tensor>,
     threads: usize,
@@ -72,19 +74,22 @@ impl Integer {
         let failed = |source| InferenceError::Graph { model: name, backend: NAME, step: "planning", source };
         let shape = input.shape;
         let typed = std::mem::take(&mut loaded.typed);
-        let (executor, state, input) = guarded(|| {
+        let (executor, state, node, input) = guarded(|| {
             let executor = Arc::new(Mutex::new(Executor::new(&prepared, threads)?));
             let op = IntegerOp { prepared: prepared.clone(), executor: executor.clone(), mask: [height, width] };
-            let state = replace(typed, op)?.into_optimized()?.into_runnable()?.spawn()?;
+            let mut state = replace(typed, op)?.into_optimized()?.into_runnable()?.spawn()?;
             let element = match prepared.program.enter {
                 End::Bytes if prepared.program.tensors[prepared.program.input].signed => i8::datum_type(),
                 End::Bytes => u8::datum_type(),
                 End::Floats { .. } => f32::datum_type(),
             };
-            Ok((executor, state, Arc::new(Tensor::zero_dt(element, &shape)?)))
+            let node = state.model().output_outlets()?.first().context("a graph without output")?.node;
+            // As a run of the plan would do first.
+            state.turn_state.values.resize(state.model().nodes().len(), None);
+            Ok((executor, state, node, Arc::new(Tensor::zero_dt(element, &shape)?)))
         })
         .map_err(failed)?;
-        Ok(Ok(Integer { prepared, executor, state, input, threads }))
+        Ok(Ok(Integer { prepared, executor, state, node, input, threads }))
     }
 
     fn executor(&self) -> MutexGuard<'_, Executor> {
@@ -121,7 +126,7 @@ impl Backend for Integer {
     }
 
     fn segment(&mut self, frame: Frame<'_>, mask: &mut [u8]) -> Result<(), InferenceError> {
-        let Integer { state, input, .. } = self;
+        let Integer { state, node, input, .. } = self;
         guarded(|| {
             if Arc::get_mut(input).is_none() {
                 *input = Arc::new(input.as_ref().clone());
@@ -132,7 +137,9 @@ impl Backend for Integer {
                 Frame::Bytes(values) => copy(values, tensor.as_bytes_mut())?,
                 Frame::Floats(values) => copy(values, tensor.as_slice_mut::<f32>()?)?,
             }
-            let outputs = state.run(tvec!(TValue::from_const(input.clone())))?;
+            // The graph is this operator and its source, and a run of the whole plan would make lists on the heap.
+            state.compute_one_with_inputs(*node, tvec!(TValue::from_const(input.clone())))?;
+            let outputs = state.turn_state.values.get_mut(*node).and_then(Option::take).context("no value")?;
             let found = outputs.first().context("the graph gave no output")?.try_as_plain_ram()?;
             copy(found.as_bytes(), mask)
         })

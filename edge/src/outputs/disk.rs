@@ -56,10 +56,10 @@ impl BoundedFolder {
             return self.writer.fail(io::Error::new(io::ErrorKind::FileTooLarge, problem));
         }
         // One of the same name is replaced.
-        if let Some(at) = self.files.iter().rposition(|(other, _)| other == name) {
-            if let Err(error) = self.drop_file(at) {
-                return self.writer.fail(error);
-            }
+        if let Some(at) = self.files.iter().rposition(|(other, _)| other == name)
+            && let Err(error) = self.drop_file(at)
+        {
+            return self.writer.fail(error);
         }
         if let Err(error) = self.make_room(1, size) {
             return self.writer.fail(error);

@@ -161,11 +161,29 @@ pub struct ClassRegions {
 }
 
 /// The regions of a mask.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Regions {
     listed: Vec<Region>,
     classes: [ClassRegions; 256],
     count: u32,
+}
+
+impl Default for Regions {
+    fn default() -> Self {
+        Regions { listed: Vec::new(), classes: [ClassRegions::default(); 256], count: 0 }
+    }
+}
+
+impl Clone for Regions {
+    fn clone(&self) -> Self {
+        Regions { listed: self.listed.clone(), classes: self.classes, count: self.count }
+    }
+
+    /// Uses the memory that is there.
+    fn clone_from(&mut self, other: &Self) {
+        self.listed.clone_from(&other.listed);
+        (self.classes, self.count) = (other.classes, other.count);
+    }
 }
 
 impl Regions {
@@ -236,7 +254,7 @@ impl Labeller {
             open: Vec::with_capacity(2 * width),
             parents: Vec::with_capacity(2 * width),
             places: Vec::with_capacity(2 * width),
-            regions: Regions { listed, classes: [ClassRegions::default(); 256], count: 0 },
+            regions: Regions { listed, ..Regions::default() },
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use unet_shared::digest::Digest;
 use unet_shared::preprocess::Placement;
 
 use super::{STAGES, Stage, Stages};
@@ -22,6 +23,8 @@ pub struct Drops {
     pub busy: u64,
     /// Because they could not be read, decoded or segmented.
     pub failed: u64,
+    /// Seen, and their rules followed, but not written, as what came before them still was.
+    pub unwritten: u64,
 }
 
 /// What a line tells.
@@ -37,6 +40,8 @@ pub struct FrameRecord<'a> {
     pub placement: Placement,
     /// How long each stage took, in microseconds.
     pub latency_us: &'a Stages<u64>,
+    /// Of the mask as the model gives it, `H*W` class ids.
+    pub mask_sha256: Digest,
     /// The mask's shares.
     pub shares: &'a Shares,
     /// The mask's regions.
@@ -88,7 +93,7 @@ impl JsonLines {
         for (index, (stage, microseconds)) in record.latency_us.iter().enumerate() {
             write!(out, r#"{}"{}":{microseconds}"#, comma(index), stage.name())?;
         }
-        write!(out, r#"}},"shares":{{"#)?;
+        write!(out, r#"}},"mask_sha256":"{}","shares":{{"#, record.mask_sha256)?;
         // There are at most 255 classes.
         for (index, (name, class)) in self.classes.iter().zip(0..=u8::MAX).enumerate() {
             write!(out, "{}{name}:{:.4}", comma(index), record.shares.percent(class))?;
@@ -111,8 +116,9 @@ impl JsonLines {
             let RuleState { active, value, .. } = state;
             write!(out, r#"{}{{"name":{name},"active":{active},"value":{value:.4}}}"#, comma(index))?;
         }
-        let Drops { source, busy, failed } = record.drops;
-        writeln!(out, r#"],"drops":{{"source":{source},"busy":{busy},"failed":{failed}}}}}"#)
+        let Drops { source, busy, failed, unwritten } = record.drops;
+        write!(out, r#"],"drops":{{"source":{source},"busy":{busy},"failed":{failed}"#)?;
+        writeln!(out, r#","unwritten":{unwritten}}}}}"#)
     }
 }
 
@@ -153,10 +159,11 @@ mod tests {
             frame: (640, 320),
             placement,
             latency_us: &latency_us,
+            mask_sha256: Digest::of(&mask),
             shares,
             regions,
             rules: &states,
-            drops: Drops { source: 2, busy: 17, failed: 0 },
+            drops: Drops { source: 2, busy: 17, failed: 0, unwritten: 0 },
         };
         lines.line(&record).to_vec()
     }

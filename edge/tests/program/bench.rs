@@ -120,3 +120,47 @@ fn the_digest_is_one_for_all_kernels_and_threads_and_another_for_other_frames() 
     let text = stdout(&unet_edge(&["bench", "@", "--digest", "--frames", "6"], &[&model]));
     assert!(text.contains(&expected), "{text}");
 }
+
+#[test]
+fn minutes_give_a_line_each_and_a_summary() {
+    let fixture = Fixture::new();
+    // The last line's minute is not over.
+    let output = unet_edge(&["bench", "@", "--minutes", "0.002"], &[&fixture.package()]);
+    check_exit(&output, 0);
+    let text = stdout(&output);
+    let lines: Vec<_> = text.lines().collect();
+    let [line, summary] = lines.as_slice() else { panic!("{text}") };
+    assert!(line.starts_with("   0:00 ") && line.contains(" frames, p50 ") && line.contains("throttl"), "{line}");
+    assert!(summary.starts_with("0.0 minutes by ") && summary.contains("peak memory"), "{summary}");
+    let output = unet_edge(&["bench", "@", "--minutes", "0.002", "--json"], &[&fixture.package()]);
+    check_exit(&output, 0);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [minute] = document["minutes"].as_array().unwrap().as_slice() else { panic!("{document}") };
+    assert_eq!(minute["frames"], document["summary"]["frames"]);
+    assert!(minute["frames"].as_u64().unwrap() > 0 && minute["p99_ms"].as_f64().unwrap() > 0.0, "{document}");
+    assert!(stderr(&output).contains(" frames, p50 "));
+    for minutes in ["0", "-1", "nan", "1e9", "many"] {
+        let output = unet_edge(&["bench", "@", &format!("--minutes={minutes}")], &[&fixture.package()]);
+        check_failure(&output, 2, &["--minutes", "at most 10080 minutes"]);
+    }
+    check_exit(&unet_edge(&["bench", "@", "--minutes", "1", "--profile"], &[&fixture.package()]), 2);
+}
+
+#[test]
+fn the_digest_of_minutes_is_that_of_as_many_frames() {
+    let fixture = Fixture::new();
+    for model in [fixture.package(), fixture.path("tiny.onnx")] {
+        if model.extension().is_some_and(|extension| extension == "onnx") {
+            std::fs::write(&model, crate::tiny_package::model()).unwrap();
+        }
+        let digest = |flags: &[&str]| {
+            let output =
+                unet_edge(&[&["bench", "@", "--digest", "--json", "--frames", "7"], flags].concat(), &[&model]);
+            check_exit(&output, 0);
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["sha256"].clone()
+        };
+        assert!(digest(&[]).is_string());
+        assert_eq!(digest(&["--minutes", "0.0000001"]), digest(&[]));
+        assert_eq!(digest(&["--minutes", "0.002"]), digest(&[]));
+    }
+}

@@ -3,7 +3,61 @@
 //! Every formula is integer, so that each machine and each later vector kernel gives the same bytes. Rows come in with
 //! matching lengths; what is longer is left alone.
 
+use super::PixelFormat;
 use crate::preprocess::Channels;
+
+/// The bytes of one row of an image: of the first plane, and where there are more of the second and third.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) format: PixelFormat,
+    pub(crate) planes: [&'a [u8]; 3],
+}
+
+impl<'a> Row<'a> {
+    /// `len` of its pixels from `start`; both are even where chroma covers two.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        let [first, second, third] = self.planes;
+        let part = |plane: &'a [u8], row_len: fn(usize) -> usize| &plane[row_len(start)..row_len(start + len)];
+        let format = self.format;
+        let first = &first[format.row_len(start)..format.row_len(start + len)];
+        let (second, third) = match format {
+            PixelFormat::Nv12 => (part(second, |pixels| pixels), third),
+            PixelFormat::I420 => (part(second, |pixels| pixels / 2), part(third, |pixels| pixels / 2)),
+            _ => (second, third),
+        };
+        Self { format, planes: [first, second, third] }
+    }
+
+    /// Converts to interleaved gray or RGB, pixel by pixel: the reference for every vector kernel.
+    pub(crate) fn convert(&self, channels: Channels, out: &mut [u8]) {
+        let [row, second, third] = self.planes;
+        // The format is looked at once a row; the loops behind each arm know their layout at compile time.
+        match self.format {
+            PixelFormat::Gray8 => gray_row(row, channels, out),
+            PixelFormat::Rgb8 => rgb_row::<3, 0, 2>(row, channels, out),
+            PixelFormat::Bgr8 => rgb_row::<3, 2, 0>(row, channels, out),
+            PixelFormat::Rgba8 => rgb_row::<4, 0, 2>(row, channels, out),
+            PixelFormat::Yuyv => {
+                let pairs = row.as_chunks::<4>().0.iter().map(|&[y0, u, y1, v]| [y0, y1, u, v]);
+                yuv_row(pairs, channels, out);
+            }
+            PixelFormat::Uyvy => {
+                let pairs = row.as_chunks::<4>().0.iter().map(|&[u, y0, v, y1]| [y0, y1, u, v]);
+                yuv_row(pairs, channels, out);
+            }
+            PixelFormat::Nv12 => {
+                let luma = row.as_chunks::<2>().0.iter();
+                let pairs = luma.zip(second.as_chunks::<2>().0).map(|(&[y0, y1], &[u, v])| [y0, y1, u, v]);
+                yuv_row(pairs, channels, out);
+            }
+            PixelFormat::I420 => {
+                let luma = row.as_chunks::<2>().0.iter();
+                let pairs = luma.zip(second.iter().zip(third)).map(|(&[y0, y1], (&u, &v))| [y0, y1, u, v]);
+                yuv_row(pairs, channels, out);
+            }
+        }
+    }
+}
 
 /// Gray of full-range RGB: BT.601's 0.299, 0.587, 0.114 in fifteen bits. The weights add up to 2^15, so white stays 255
 /// and gray stays what it was.
@@ -28,7 +82,7 @@ fn clamp(value: i32) -> u8 {
 }
 
 /// A row of gray pixels; as RGB each is written three times.
-pub(super) fn gray_row(row: &[u8], channels: Channels, out: &mut [u8]) {
+fn gray_row(row: &[u8], channels: Channels, out: &mut [u8]) {
     match channels {
         Channels::Gray => out.copy_from_slice(row),
         Channels::Rgb => {
@@ -40,7 +94,7 @@ pub(super) fn gray_row(row: &[u8], channels: Channels, out: &mut [u8]) {
 }
 
 /// A row of pixels of `N` bytes with red at `R`, green at 1 and blue at `B`.
-pub(super) fn rgb_row<const N: usize, const R: usize, const B: usize>(row: &[u8], channels: Channels, out: &mut [u8]) {
+fn rgb_row<const N: usize, const R: usize, const B: usize>(row: &[u8], channels: Channels, out: &mut [u8]) {
     let pixels = row.as_chunks::<N>().0;
     match channels {
         Channels::Gray => {
@@ -57,7 +111,7 @@ pub(super) fn rgb_row<const N: usize, const R: usize, const B: usize>(row: &[u8]
 }
 
 /// A row of pixel pairs `[y0, y1, u, v]`.
-pub(super) fn yuv_row(pairs: impl Iterator<Item = [u8; 4]>, channels: Channels, out: &mut [u8]) {
+fn yuv_row(pairs: impl Iterator<Item = [u8; 4]>, channels: Channels, out: &mut [u8]) {
     match channels {
         Channels::Gray => {
             for (to, [y0, y1, ..]) in out.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {

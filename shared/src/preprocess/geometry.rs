@@ -1,7 +1,7 @@
 //! Where an image lies within the target. Integer arithmetic only; the way back is in [`crate::mask`].
 
 /// The rectangle of the target, in pixels, that the image fills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
 pub struct Placement {
     /// First column.

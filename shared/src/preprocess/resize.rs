@@ -14,7 +14,7 @@ const WEIGHT_BITS: u32 = 14;
 const WEIGHT_ONE: u32 = 1 << WEIGHT_BITS;
 
 /// What sums start from: half a unit of the final shift.
-pub(super) const SUM_START: u32 = 1 << 21;
+pub(crate) const SUM_START: u32 = 1 << 21;
 
 /// One axis of a resize, both sides 1 to `SIDE_MAX`.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,14 @@ impl Axis {
             filter => filter,
         };
         Self { source, target, filter }
+    }
+
+    pub(super) const fn source(&self) -> u32 {
+        self.source
+    }
+
+    pub(super) const fn target(&self) -> u32 {
+        self.target
     }
 
     /// Calls `tap` with source index and weight (never 0), in rising order, until it fails.
@@ -101,7 +109,7 @@ pub(super) const fn taps_len(source: usize, target: usize) -> usize {
 }
 
 /// Resizes an interleaved row of `C` channels to `out`, with eight fraction bits.
-pub(super) fn horizontal<const C: usize>(row: &[u8], mut taps: &[u16], out: &mut [u16]) {
+pub(crate) fn horizontal<const C: usize>(row: &[u8], mut taps: &[u16], out: &mut [u16]) {
     let pixels = row.as_chunks::<C>().0;
     for to in out.as_chunks_mut::<C>().0 {
         let [first, count, rest @ ..] = taps else { return };
@@ -119,14 +127,14 @@ pub(super) fn horizontal<const C: usize>(row: &[u8], mut taps: &[u16], out: &mut
 }
 
 /// Adds a weighted row to the sums.
-pub(super) fn accumulate(row: &[u16], weight: u32, sums: &mut [u32]) {
+pub(crate) fn accumulate(row: &[u16], weight: u32, sums: &mut [u32]) {
     for (sum, &value) in sums.iter_mut().zip(row) {
         *sum += weight * u32::from(value);
     }
 }
 
 /// Writes one channel of interleaved sums as bytes.
-pub(super) fn finish<const C: usize>(sums: &[u32], channel: usize, out: &mut [u8]) {
+pub(crate) fn finish<const C: usize>(sums: &[u32], channel: usize, out: &mut [u8]) {
     for (to, pixel) in out.iter_mut().zip(sums.as_chunks::<C>().0) {
         *to = (pixel[channel] >> 22) as u8;
     }

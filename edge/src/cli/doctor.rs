@@ -1,0 +1,58 @@
+//! `unet-edge doctor`: what stands between this board and its work, and what to do.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Args;
+use unet_edge::doctor::{Surroundings, Verdict, count, examine, text};
+use unet_edge::frame_source::SourceSpec;
+use unet_edge::machine::Roots;
+use unet_edge::{board, config};
+
+use super::{Failure, print, print_json};
+
+/// Check camera, pins, package, disk and the machine itself, and say what to do; ends with 1 when there is a problem
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Check all that this configuration names, too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    /// Look for /sys, /proc and /dev below this folder, for tests
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    root: Option<PathBuf>,
+}
+
+impl Doctor {
+    pub fn main(self) -> Result<(), Failure> {
+        let roots = self.root.as_deref().map_or_else(Roots::default, Roots::below);
+        let surroundings = Surroundings {
+            chips: if self.root.is_some() { Ok(Vec::new()) } else { chips() },
+            programs: std::env::var_os("PATH").unwrap_or_default(),
+            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        };
+        let config = self.config.as_deref().map(config::read::<SourceSpec>);
+        let findings = examine(&roots, &surroundings, config.as_ref());
+        if self.json {
+            print_json(&findings)?;
+        } else {
+            print(&text(&findings))?;
+        }
+        match count(&findings, Verdict::Problem) {
+            0 => Ok(()),
+            problems => Err(Failure::fault(format!("found problems: {problems}"))),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn chips() -> Result<Vec<board::ChipInfo>, board::BoardError> {
+    board::chips()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn chips() -> Result<Vec<board::ChipInfo>, board::BoardError> {
+    Ok(Vec::new())
+}

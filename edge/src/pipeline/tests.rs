@@ -1,0 +1,331 @@
+use std::sync::atomic::AtomicU64;
+
+use unet_shared::digest::Digest;
+use unet_shared::image::PixelFormat;
+use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
+
+use super::*;
+use crate::config::LogLevel;
+use crate::error::Kind;
+use crate::frame_source::{Arrival, Encoding, FrameFormat};
+use crate::peripherals::Trigger;
+use crate::postprocess::RegionsSpec;
+use crate::rules::{Change, Rule};
+use crate::segmenter::SegmentError;
+use crate::telemetry::Stage;
+
+const SIDE: u32 = 4;
+const QUIET: Log = Log::none();
+
+/// Class 1 where a pixel is above 128.
+struct Threshold;
+
+impl Segmenter for Threshold {
+    fn engine(&self) -> String {
+        "threshold".to_owned()
+    }
+
+    fn classes(&self) -> usize {
+        2
+    }
+
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
+        for (class, &pixel) in mask.iter_mut().zip(planes) {
+            *class = u8::from(pixel > 128);
+        }
+        Ok(())
+    }
+
+    fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
+        Ok(Digest::of(b""))
+    }
+}
+
+/// Goes on by a millisecond each time it is asked.
+#[derive(Default)]
+struct Ticking(AtomicU64);
+
+impl Timepiece for Ticking {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn since_1970(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+/// Remembers what it was asked for.
+#[derive(Clone, Default)]
+struct SpyPins(Arc<Mutex<Vec<String>>>);
+
+impl SpyPins {
+    fn told(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Pins for SpyPins {
+    fn apply(&mut self, changes: &[Change]) -> Result<(), PinsError> {
+        for change in changes {
+            self.0.lock().unwrap().push(format!("{} {}", change.rule, change.active));
+        }
+        Ok(())
+    }
+
+    fn make_safe(&mut self) -> Result<(), PinsError> {
+        self.0.lock().unwrap().push("safe".to_owned());
+        Ok(())
+    }
+}
+
+fn step() -> Step<Threshold> {
+    let spec = Preprocess {
+        width: SIDE,
+        height: SIDE,
+        channels: Channels::Gray,
+        fit: Fit::Stretch,
+        filter: Filter::Nearest,
+        normalize: Normalize::Unit,
+        fill: 0,
+    };
+    let rule = Rule {
+        name: "bright".to_owned(),
+        class: 1,
+        condition: "area_percent > 50".parse().unwrap(),
+        for_frames: 2,
+        release: 50.0,
+        release_frames: 1,
+    };
+    Step::new(spec, Threshold, &RegionsSpec::default(), vec![rule], false).unwrap()
+}
+
+fn gray(value: u8) -> FrameSlot {
+    let format =
+        FrameFormat { encoding: Encoding::Pixels(PixelFormat::Gray8), width: SIDE, height: SIDE, stride: SIDE };
+    FrameSlot { bytes: vec![value; (SIDE * SIDE) as usize], format, ..FrameSlot::default() }
+}
+
+#[test]
+fn a_frame_step_by_step() {
+    let (mut step, clock, mut pins) = (step(), Ticking::default(), SpyPins::default());
+    let mut frame = gray(200);
+    frame.bytes[0] = 0;
+    let seen = step.step(&frame, &clock, &mut pins).unwrap();
+    assert_eq!(seen.mask[..5], [0, 1, 1, 1, 1]);
+    assert_eq!((seen.size, seen.shares.count_of(1), seen.regions.count()), ((4, 4), 15, 2));
+    // Captured at 0, taken up at 0, and a millisecond each.
+    let latency = Stage::ALL.map(|stage| seen.latency_us[stage]);
+    assert_eq!(latency, [0, 1000, 1000, 1000, 3000]);
+    assert!(pins.told().is_empty(), "the rule wants two frames");
+    step.step(&frame, &clock, &mut pins).unwrap();
+    assert_eq!(pins.told(), ["0 true"]);
+    step.step(&gray(0), &clock, &mut pins).unwrap();
+    assert_eq!(pins.told(), ["0 true", "0 false"]);
+    step.step(&frame, &clock, &mut pins).unwrap();
+    step.step(&frame, &clock, &mut pins).unwrap();
+    step.rest(&mut pins).unwrap();
+    assert_eq!(pins.told(), ["0 true", "0 false", "0 true", "0 false"]);
+}
+
+#[test]
+fn a_short_frame_costs_itself_alone() {
+    let (mut step, clock, mut pins) = (step(), Ticking::default(), SpyPins::default());
+    step.step(&gray(200), &clock, &mut pins).unwrap();
+    let mut short = gray(200);
+    short.bytes.pop();
+    let error = step.step(&short, &clock, &mut pins).unwrap_err();
+    assert_eq!(error.kind(), Kind::SkipFrame);
+    assert!(error.to_string().contains("16"), "{error}");
+    short.format.encoding = Encoding::Jpeg;
+    assert!(matches!(step.step(&short, &clock, &mut pins), Err(StepError::Pixels(_))));
+    // The rule has seen one frame before, and sees its second.
+    step.step(&gray(200), &clock, &mut pins).unwrap();
+    assert_eq!(pins.told(), ["0 true"]);
+}
+
+/// Gives these frames, then what it is told to.
+struct Given {
+    frames: std::vec::IntoIter<FrameSlot>,
+    at_end: fn() -> Result<Arrival, SourceError>,
+}
+
+impl FrameSource for Given {
+    fn describe(&self) -> String {
+        "frames of a test".to_owned()
+    }
+
+    fn next_frame(&mut self, slot: &mut FrameSlot, _: Duration) -> Result<Arrival, SourceError> {
+        match self.frames.next() {
+            Some(frame) => {
+                *slot = frame;
+                Ok(Arrival::Frame)
+            }
+            None => (self.at_end)(),
+        }
+    }
+}
+
+fn numbered(values: &[(u64, u8)]) -> Vec<FrameSlot> {
+    values.iter().map(|&(sequence, value)| FrameSlot { sequence, ..gray(value) }).collect()
+}
+
+/// Keeps what it gets.
+#[derive(Clone, Default)]
+struct SpySink(Arc<Mutex<Vec<(u64, u8)>>>);
+
+impl Sink for SpySink {
+    fn name(&self) -> &str {
+        "spy"
+    }
+
+    fn deliver(&mut self, outcome: &mut Outcome, _: Log) {
+        assert_eq!(outcome.view().unwrap().width(), SIDE as usize);
+        self.0.lock().unwrap().push((outcome.frame.sequence, outcome.mask[0]));
+    }
+}
+
+fn parts(frames: Vec<FrameSlot>, at_end: fn() -> Result<Arrival, SourceError>) -> (Parts<Threshold>, SpyPins, SpySink) {
+    let (pins, sink) = (SpyPins::default(), SpySink::default());
+    let parts = Parts {
+        source: Box::new(Given { frames: frames.into_iter(), at_end }),
+        keep_all: true,
+        trigger: None,
+        step: step(),
+        pins: Box::new(pins.clone()),
+        sinks: vec![Box::new(sink.clone())],
+        stall: Duration::from_secs(3600),
+        clock: Arc::new(Ticking::default()),
+        log: QUIET,
+    };
+    (parts, pins, sink)
+}
+
+fn until(what: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_secs(30), "nothing happened for half a minute");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_source_that_ends_is_seen_to_its_end_in_order() {
+    let frames: Vec<(u64, u8)> = (0..200).map(|index| (index, (index % 3 * 100) as u8)).collect();
+    let (parts, pins, sink) = parts(numbered(&frames), || Ok(Arrival::End));
+    let running = start(parts).unwrap();
+    until(|| running.is_finished());
+    let progress = running.progress();
+    assert_eq!((progress.captured(), progress.finished()), (200, 200));
+    assert_eq!(progress.drops(), crate::telemetry::json_lines::Drops::default());
+    assert_eq!(running.latencies().of(Stage::Inference).count(), 200);
+    let (ended, result) = running.stop(Duration::from_secs(1));
+    assert!(matches!(ended, Ended::Well) && result.is_ok());
+    let expected: Vec<_> = frames.iter().map(|&(sequence, value)| (sequence, u8::from(value > 128))).collect();
+    assert_eq!(*sink.0.lock().unwrap(), expected);
+    assert_eq!(pins.told(), ["safe"]);
+}
+
+#[test]
+fn gaps_of_the_source_and_frames_that_cannot_be_read_are_counted() {
+    let mut frames = numbered(&[(5, 0), (6, 0), (9, 0), (10, 0), (0, 0)]);
+    frames[3].bytes.clear();
+    let (parts, _, sink) = parts(frames, || Ok(Arrival::End));
+    let running = start(parts).unwrap();
+    until(|| running.is_finished());
+    let drops = running.progress().drops();
+    assert_eq!((drops.source, drops.failed, drops.busy, drops.unwritten), (2, 1, 0, 0));
+    running.stop(Duration::from_secs(1)).1.unwrap();
+    assert_eq!(sink.0.lock().unwrap().iter().map(|seen| seen.0).collect::<Vec<_>>(), [5, 6, 9, 0]);
+}
+
+#[test]
+fn a_source_that_fails_for_good_ends_the_work() {
+    let fatal = || Err(SourceError::new("camera", Kind::Fatal, "is no camera", None));
+    let (parts, ..) = parts(numbered(&[(0, 0)]), fatal);
+    let running = start(parts).unwrap();
+    until(|| running.is_finished());
+    let (ended, _) = running.stop(Duration::from_secs(1));
+    assert!(matches!(ended, Ended::Source(error) if error.to_string() == "camera: is no camera"));
+}
+
+/// A source that is quiet, as a camera that stalls.
+fn quiet() -> Result<Arrival, SourceError> {
+    std::thread::sleep(Duration::from_millis(1));
+    Ok(Arrival::Nothing)
+}
+
+#[test]
+fn the_end_comes_when_it_is_asked_for_and_pins_are_safe() {
+    let (parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), quiet);
+    let running = start(parts).unwrap();
+    until(|| running.progress().finished() == 2);
+    let asked = Instant::now();
+    let (ended, _) = running.stop(Duration::from_secs(1));
+    assert!(asked.elapsed() < Duration::from_secs(1) && matches!(ended, Ended::Well));
+    assert_eq!(pins.told(), ["0 true", "safe"]);
+}
+
+#[test]
+fn rules_rest_when_frames_stop_coming() {
+    let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), quiet);
+    parts.stall = Duration::from_millis(5);
+    let running = start(parts).unwrap();
+    until(|| pins.told().len() == 2);
+    assert_eq!(pins.told(), ["0 true", "0 false"]);
+    running.stop(Duration::from_secs(1)).1.unwrap();
+}
+
+/// Fires as often as it is told.
+struct Edges(u32);
+
+impl Trigger for Edges {
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn wait(&mut self, _: Duration) -> Result<bool, Self::Error> {
+        std::thread::sleep(Duration::from_millis(1));
+        self.0 = self.0.saturating_sub(1);
+        Ok(self.0 > 0)
+    }
+}
+
+#[test]
+fn with_a_trigger_only_frames_that_were_asked_for_are_seen() {
+    let mut frames = numbered(&[(0, 0), (1, 0), (2, 0), (3, 0)]);
+    for frame in &mut frames[1..] {
+        frame.captured = Duration::from_secs(1_000_000);
+    }
+    let (mut parts, _, sink) = parts(frames, quiet);
+    parts.trigger = Some(Box::new(Edges(3)));
+    let running = start(parts).unwrap();
+    until(|| running.progress().finished() == 2);
+    std::thread::sleep(Duration::from_millis(20));
+    running.stop(Duration::from_secs(1)).1.unwrap();
+    // The first was captured before the first edge; nothing asks for the last.
+    assert_eq!(sink.0.lock().unwrap().iter().map(|seen| seen.0).collect::<Vec<_>>(), [1, 2]);
+}
+
+/// Panics at its first frame.
+struct Broken;
+
+impl Sink for Broken {
+    fn name(&self) -> &str {
+        "broken"
+    }
+
+    fn deliver(&mut self, _: &mut Outcome, log: Log) {
+        log.say(LogLevel::Debug, format_args!("about to fall"));
+        panic!("an output has a defect");
+    }
+}
+
+#[test]
+fn a_thread_that_falls_is_a_fault_and_leaves_the_pins_safe() {
+    let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), || Ok(Arrival::End));
+    parts.sinks.insert(0, Box::new(Broken));
+    let running = start(parts).unwrap();
+    until(|| running.is_finished());
+    let (ended, _) = running.stop(Duration::from_secs(1));
+    assert!(matches!(ended, Ended::Fault(_)), "{ended:?}");
+    assert_eq!(pins.told(), ["0 true", "safe"]);
+}

@@ -1,0 +1,260 @@
+//! NEON: sixteen pixels at a time as two halves, even and odd pixels, that share their chroma.
+//!
+//! Colour of YUV fits 16 bits although its products do not: of a factor, what is a multiple of 256 is added after the shift
+//! by 8, which is the same number. 298 = 256 + 42, 409 = 256 + 153, -208 = -256 + 48, 516 = 512 + 4.
+
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that are stated at each")]
+
+use core::arch::aarch64::*;
+
+use super::{Layout, Operations};
+use crate::image::{PixelFormat, Row};
+use crate::preprocess::windows::{STEP, Windows};
+
+/// What NEON does with rows.
+pub(super) static OPERATIONS: Operations = Operations { convert, horizontal, accumulate, finish };
+
+/// Pixels a step of [`convert`].
+const PIXELS: usize = 16;
+
+/// Red, green and blue of sixteen pixels.
+type Rgb = uint8x16x3_t;
+
+/// Y of eight even and eight odd pixels, and their U and V.
+type Yuv = [uint8x8_t; 4];
+
+#[target_feature(enable = "neon")]
+fn convert(row: &Row<'_>, width: usize, layout: Layout, out: &mut [u8]) -> usize {
+    let channels = if layout == Layout::Gray { 1 } else { 3 };
+    assert!(out.len() >= width * channels);
+    let [first, second, third] = row.planes;
+    let chroma = match row.format {
+        PixelFormat::Nv12 => [width, 0],
+        PixelFormat::I420 => [width / 2; 2],
+        _ => [0; 2],
+    };
+    assert!(first.len() >= row.format.row_len(width) && second.len() >= chroma[0] && third.len() >= chroma[1]);
+    let out = Out { start: out.as_mut_ptr(), width, layout };
+    let [first, second, third] = row.planes.map(<[u8]>::as_ptr);
+    // SAFETY: in each arm `x` is such that sixteen pixels from there are within the row, of which the assertions have found
+    // all bytes to be there, in the row and in `out`.
+    unsafe {
+        match row.format {
+            PixelFormat::Gray8 => rgb(&out, |x| {
+                let gray = vld1q_u8(first.add(x));
+                uint8x16x3_t(gray, gray, gray)
+            }),
+            PixelFormat::Rgb8 => rgb(&out, |x| vld3q_u8(first.add(x * 3))),
+            PixelFormat::Bgr8 => rgb(&out, |x| {
+                let uint8x16x3_t(b, g, r) = vld3q_u8(first.add(x * 3));
+                uint8x16x3_t(r, g, b)
+            }),
+            PixelFormat::Rgba8 => rgb(&out, |x| {
+                let uint8x16x4_t(r, g, b, _) = vld4q_u8(first.add(x * 4));
+                uint8x16x3_t(r, g, b)
+            }),
+            PixelFormat::Yuyv => yuv(&out, |x| {
+                let uint8x8x4_t(even, u, odd, v) = vld4_u8(first.add(x * 2));
+                [even, odd, u, v]
+            }),
+            PixelFormat::Uyvy => yuv(&out, |x| {
+                let uint8x8x4_t(u, even, v, odd) = vld4_u8(first.add(x * 2));
+                [even, odd, u, v]
+            }),
+            PixelFormat::Nv12 => yuv(&out, |x| {
+                let (uint8x8x2_t(even, odd), uint8x8x2_t(u, v)) = (vld2_u8(first.add(x)), vld2_u8(second.add(x)));
+                [even, odd, u, v]
+            }),
+            PixelFormat::I420 => yuv(&out, |x| {
+                let uint8x8x2_t(even, odd) = vld2_u8(first.add(x));
+                [even, odd, vld1_u8(second.add(x / 2)), vld1_u8(third.add(x / 2))]
+            }),
+        }
+    }
+    width / PIXELS * PIXELS
+}
+
+/// Where converted pixels go.
+struct Out {
+    start: *mut u8,
+    width: usize,
+    layout: Layout,
+}
+
+impl Out {
+    /// Writes sixteen pixels, a channel behind the other.
+    ///
+    /// # Safety
+    /// Pixels `x` to `x + 16` are within the row.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn separate(&self, x: usize, uint8x16x3_t(r, g, b): Rgb) {
+        for (channel, values) in [r, g, b].into_iter().enumerate() {
+            // SAFETY: one byte a pixel and channel, of which there are three.
+            unsafe { vst1q_u8(self.start.add(channel * self.width + x), values) }
+        }
+    }
+}
+
+/// Converts whole steps of pixels that come as RGB.
+///
+/// # Safety
+/// All of `out` can be written.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn rgb(out: &Out, load: impl Fn(usize) -> Rgb) {
+    for x in (0..out.width / PIXELS * PIXELS).step_by(PIXELS) {
+        let pixels = load(x);
+        // SAFETY: whole steps end within the row; one byte or three a pixel.
+        unsafe {
+            match out.layout {
+                Layout::Gray => vst1q_u8(out.start.add(x), gray_of_rgb(pixels)),
+                Layout::Separate => out.separate(x, pixels),
+                Layout::Interleaved => vst3q_u8(out.start.add(x * 3), pixels),
+            }
+        }
+    }
+}
+
+/// Converts whole steps of pixels that come as YUV.
+///
+/// # Safety
+/// All of `out` can be written.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn yuv(out: &Out, load: impl Fn(usize) -> Yuv) {
+    let steps = (0..out.width / PIXELS * PIXELS).step_by(PIXELS);
+    // SAFETY: whole steps end within the row; one byte or three a pixel.
+    unsafe {
+        match out.layout {
+            Layout::Gray => steps.for_each(|x| {
+                let [even, odd, ..] = load(x);
+                vst2_u8(out.start.add(x), uint8x8x2_t(gray_of_y(even), gray_of_y(odd)));
+            }),
+            Layout::Separate => steps.for_each(|x| out.separate(x, rgb_of_yuv(load(x)))),
+            Layout::Interleaved => steps.for_each(|x| vst3q_u8(out.start.add(x * 3), rgb_of_yuv(load(x)))),
+        }
+    }
+}
+
+/// Bytes less a constant.
+#[inline]
+#[target_feature(enable = "neon")]
+fn less(values: uint8x8_t, constant: u8) -> int16x8_t {
+    vreinterpretq_s16_u16(vsubl_u8(values, vdup_n_u8(constant)))
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn gray_of_y(y: uint8x8_t) -> uint8x8_t {
+    let luma = less(y, 16);
+    vqmovun_s16(vaddq_s16(luma, vrshrq_n_s16::<8>(vmulq_n_s16(luma, 42))))
+}
+
+/// The sums before the shift lie between -20256 and 29469, and the half is added within it, so that none leaves 16 bits.
+#[inline]
+#[target_feature(enable = "neon")]
+fn rgb_of_yuv([even, odd, u, v]: Yuv) -> Rgb {
+    let (u, v) = (less(u, 128), less(v, 128));
+    let double = vaddq_s16(u, u);
+    let small = [vmulq_n_s16(v, 153), vmlaq_n_s16(vmulq_n_s16(v, 48), u, -100), vaddq_s16(double, double)];
+    let whole = [v, vnegq_s16(v), double];
+    let halves = [even, odd].map(|y| {
+        let luma = less(y, 16);
+        let inner = vmulq_n_s16(luma, 42);
+        let channel = |at: usize| {
+            let shifted = vrshrq_n_s16::<8>(vaddq_s16(inner, small[at]));
+            vqmovun_s16(vaddq_s16(vaddq_s16(luma, whole[at]), shifted))
+        };
+        [channel(0), channel(1), channel(2)]
+    });
+    let zipped =
+        |at: usize| vcombine_u8(vzip1_u8(halves[0][at], halves[1][at]), vzip2_u8(halves[0][at], halves[1][at]));
+    uint8x16x3_t(zipped(0), zipped(1), zipped(2))
+}
+
+/// Gray in fifteen bits; the shift adds the half.
+#[inline]
+#[target_feature(enable = "neon")]
+fn gray_of_rgb(uint8x16x3_t(r, g, b): Rgb) -> uint8x16_t {
+    let four = |[r, g, b]: [uint16x4_t; 3]| {
+        vrshrn_n_u32::<15>(vmlal_n_u16(vmlal_n_u16(vmull_n_u16(r, 9798), g, 19235), b, 3735))
+    };
+    let eight = |channels: [uint16x8_t; 3]| {
+        let [low, high] = [channels.map(|of| vget_low_u16(of)), channels.map(|of| vget_high_u16(of))];
+        vmovn_u16(vcombine_u16(four(low), four(high)))
+    };
+    let [low, high] = [[r, g, b].map(|of| vmovl_u8(vget_low_u8(of))), [r, g, b].map(|of| vmovl_high_u8(of))];
+    vcombine_u8(eight(low), eight(high))
+}
+
+#[target_feature(enable = "neon")]
+fn horizontal(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
+    // Where the width is known, and small, nothing counts up to it.
+    match windows.width() {
+        STEP => horizontal_of::<STEP>(row, windows, out),
+        _ => horizontal_of::<0>(row, windows, out),
+    }
+}
+
+/// Windows of `WIDTH` values, of any number where that is 0. Four targets at a time; the last four overlap those before,
+/// and give the same once more.
+#[target_feature(enable = "neon")]
+fn horizontal_of<const WIDTH: usize>(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
+    let starts = windows.starts();
+    let width = if WIDTH == 0 { windows.width() } else { WIDTH };
+    assert!(row.len() == windows.source() && out.len() == starts.len() && starts.len() >= STEP);
+    assert!(windows.width() == width);
+    let last = out.len() - 4;
+    for first in (0..out.len()).step_by(4).map(|first| first.min(last)) {
+        let sum = |skip: usize| {
+            let mut sum = vdupq_n_u32(0);
+            // SAFETY: `first` is at most four before the end; a window is within the row, `width` values of eight at a
+            // time; so are its weights.
+            unsafe {
+                let values = row.as_ptr().add(usize::from(*starts.get_unchecked(first + skip)));
+                let weights = windows.weights().as_ptr().add((first + skip) * width);
+                for at in (0..width).step_by(STEP) {
+                    let (values, weights) = (vmovl_u8(vld1_u8(values.add(at))), vld1q_u16(weights.add(at)));
+                    sum = vmlal_u16(sum, vget_low_u16(values), vget_low_u16(weights));
+                    sum = vmlal_high_u16(sum, values, weights);
+                }
+            }
+            sum
+        };
+        let pairs = vpaddq_u32(vpaddq_u32(sum(0), sum(1)), vpaddq_u32(sum(2), sum(3)));
+        // SAFETY: `first` is at most four before the end.
+        unsafe { vst1_u16(out.as_mut_ptr().add(first), vrshrn_n_u32::<6>(pairs)) }
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn accumulate(row: &[u16], weight: u32, sums: &mut [u32]) -> usize {
+    let whole = row.len().min(sums.len()) / 8 * 8;
+    // 2^14 at most.
+    let weight = weight as u16;
+    for at in (0..whole).step_by(8) {
+        // SAFETY: eight values from `at` are in both.
+        unsafe {
+            let values = vld1q_u16(row.as_ptr().add(at));
+            let sum = sums.as_mut_ptr().add(at);
+            vst1q_u32(sum, vmlal_n_u16(vld1q_u32(sum), vget_low_u16(values), weight));
+            vst1q_u32(sum.add(4), vmlal_high_n_u16(vld1q_u32(sum.add(4)), values, weight));
+        }
+    }
+    whole
+}
+
+#[target_feature(enable = "neon")]
+fn finish(sums: &[u32], out: &mut [u8]) -> usize {
+    let whole = sums.len().min(out.len()) / 8 * 8;
+    for at in (0..whole).step_by(8) {
+        // SAFETY: eight values from `at` are in both.
+        unsafe {
+            let sum = sums.as_ptr().add(at);
+            let high = vcombine_u16(vshrn_n_u32::<16>(vld1q_u32(sum)), vshrn_n_u32::<16>(vld1q_u32(sum.add(4))));
+            vst1_u8(out.as_mut_ptr().add(at), vshrn_n_u16::<6>(high));
+        }
+    }
+    whole
+}
