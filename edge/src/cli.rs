@@ -15,6 +15,8 @@ use unet_edge::package::{Package, PackageError};
 use unet_edge::segmenter::Int8Segmenter;
 
 mod bench;
+#[cfg(target_os = "linux")]
+mod cameras;
 mod device;
 mod doctor;
 mod engine;
@@ -40,6 +42,8 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     Run(run::Run),
     Bench(bench::Bench),
+    #[cfg(target_os = "linux")]
+    Cameras(cameras::Cameras),
     Doctor(doctor::Doctor),
 }
 
@@ -50,6 +54,8 @@ pub fn main() -> Result<(), Failure> {
         Verb::Evaluate(verb) => verb.main(),
         Verb::Run(verb) => verb.main(),
         Verb::Bench(verb) => verb.main(),
+        #[cfg(target_os = "linux")]
+        Verb::Cameras(verb) => verb.main(),
         Verb::Doctor(verb) => verb.main(),
     }
 }

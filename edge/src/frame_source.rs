@@ -7,13 +7,20 @@ mod clock;
 #[cfg(feature = "device")]
 mod files;
 #[cfg(feature = "device")]
+mod jpeg;
+#[cfg(feature = "device")]
 mod patient;
 #[cfg(feature = "device")]
 mod process;
+pub mod recording;
+#[cfg(feature = "device")]
+mod reopening;
 #[cfg(feature = "device")]
 mod spec;
 #[cfg(feature = "device")]
 pub mod stream;
+#[cfg(all(feature = "device", target_os = "linux"))]
+pub mod v4l2;
 #[cfg(feature = "device")]
 pub mod y4m;
 
@@ -29,9 +36,13 @@ pub use clock::{Clock, SystemClock, monotonic};
 #[cfg(feature = "device")]
 pub use files::Files;
 #[cfg(feature = "device")]
+pub use jpeg::decode_jpeg;
+#[cfg(feature = "device")]
 pub use patient::PatientRead;
 #[cfg(feature = "device")]
 pub use process::Process;
+#[cfg(feature = "device")]
+pub use reopening::{Change, Reopening};
 #[cfg(feature = "device")]
 pub use spec::{
     CameraFormat, CameraSpec, FilesSpec, ProcessOutput, ProcessSpec, Rate, RecordingSpec, Side, SourceSpec, Y4mSpec,

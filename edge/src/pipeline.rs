@@ -63,13 +63,17 @@ pub struct Parts<S> {
 
 /// A pipeline at work.
 pub struct Running {
-    capture: JoinHandle<Result<(), SourceError>>,
-    infer: JoinHandle<()>,
-    deliver: JoinHandle<()>,
+    threads: Option<Threads>,
     stop: Arc<AtomicBool>,
     pins: SharedPins,
     progress: Arc<Progress>,
     latencies: Arc<Mutex<Latencies>>,
+}
+
+struct Threads {
+    capture: JoinHandle<Result<(), SourceError>>,
+    infer: JoinHandle<()>,
+    deliver: JoinHandle<()>,
 }
 
 /// How a pipeline ended.
@@ -79,7 +83,7 @@ pub enum Ended {
     Well,
     /// The source failed in a way that nothing helps against.
     Source(SourceError),
-    /// A thread panicked, or did not end in time when it was asked to.
+    /// A thread panicked.
     Fault(&'static str),
 }
 
@@ -119,15 +123,12 @@ pub fn start<S: Segmenter + Send + 'static>(parts: Parts<S>) -> io::Result<Runni
         log,
     };
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    Ok(Running {
+    let threads = Threads {
         deliver: thread("outputs").spawn(move || deliver(&outcomes, sinks, log))?,
         infer: thread("inference").spawn(move || infer.run())?,
         capture: thread("capture").spawn(move || capture.run())?,
-        stop,
-        pins,
-        progress,
-        latencies,
-    })
+    };
+    Ok(Running { threads: Some(threads), stop, pins, progress, latencies })
 }
 
 fn deliver(outcomes: &Exchange<Outcome>, mut sinks: Vec<Box<dyn Sink>>, log: Log) {
@@ -159,34 +160,29 @@ impl Running {
 
     /// Whether there is nothing left to do: all is written, or the thread that writes has fallen.
     pub fn is_finished(&self) -> bool {
-        self.deliver.is_finished()
+        self.threads.as_ref().is_none_or(|threads| threads.deliver.is_finished())
     }
 
     /// Ends it: the frame that is being seen and what is being written are finished, the pins are made safe. Threads that do
-    /// not end within `patience` are left to the end of the process.
-    pub fn stop(mut self, patience: Duration) -> (Ended, Result<(), PinsError>) {
+    /// not end within `patience` are left to the end of the process. A second time nothing is left to end.
+    pub fn stop(&mut self, patience: Duration) -> (Ended, Result<(), PinsError>) {
         let until = Instant::now() + patience;
         self.stop.store(true, Ordering::Relaxed);
+        let Some(Threads { capture, infer, deliver }) = self.threads.take() else { return (Ended::Well, Ok(())) };
         // Half of the time is for the last frame, whose rules may still change a pin.
-        wait(&self.infer, Instant::now() + patience / 2);
+        wait(&infer, Instant::now() + patience / 2);
         let pins = self.pins.make_safe();
-        wait(&self.deliver, until);
-        wait(&self.capture, until);
-        let ended = if self.capture.is_finished() {
-            match self.capture.join() {
-                Ok(Ok(())) => Ended::Well,
-                Ok(Err(error)) => Ended::Source(error),
-                Err(_) => Ended::Fault("the thread that takes frames panicked"),
-            }
-        } else {
-            // A source that does not come back is no fault of the program's, and the process is about to end.
-            Ended::Well
-        };
-        let panicked = |thread: JoinHandle<()>| thread.is_finished() && thread.join().is_err();
-        let ended = match (panicked(self.infer), panicked(self.deliver)) {
-            (true, _) => Ended::Fault("the thread that sees frames panicked"),
-            (_, true) => Ended::Fault("the thread that writes outputs panicked"),
-            _ => ended,
+        wait(&deliver, until);
+        wait(&capture, until);
+        // A source that does not come back is no fault of the program's, and the process is about to end.
+        let captured = if capture.is_finished() { capture.join() } else { Ok(Ok(())) };
+        let fell = |thread: JoinHandle<()>| thread.is_finished() && thread.join().is_err();
+        let ended = match (captured, fell(infer), fell(deliver)) {
+            (Err(_), ..) => Ended::Fault("the thread that takes frames panicked"),
+            (_, true, _) => Ended::Fault("the thread that sees frames panicked"),
+            (.., true) => Ended::Fault("the thread that writes outputs panicked"),
+            (Ok(Err(error)), ..) => Ended::Source(error),
+            (Ok(Ok(())), ..) => Ended::Well,
         };
         (ended, pins)
     }

@@ -2,40 +2,18 @@
 
 #![cfg(feature = "inference")]
 
+#[path = "support/counting_allocator.rs"]
+mod counting_allocator;
 #[path = "support/quantized_onnx.rs"]
 mod quantized_onnx;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use counting_allocator::allocations;
 use quantized_onnx::{Conv, Graph};
 use unet_edge::inference::{Engine, EngineOptions, KernelChoice};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
 
 const FRAMES: usize = 10;
-
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-#[allow(unsafe_code, reason = "an allocator is unsafe to implement; this one counts and hands on")]
-// SAFETY: every call goes to the system's allocator with the arguments that it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of this very function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn entry(name: &str, shape: [usize; 4]) -> TensorEntry {
     TensorEntry { name: name.to_owned(), shape, quantization: Quantization { scale: 1.0, zero_point: 0 } }
@@ -54,17 +32,17 @@ fn conv(out: usize, channels: usize, side: usize) -> Conv {
 }
 
 /// Allocations of all of [`FRAMES`] after the first.
-fn measure(model: &[u8], shape: [usize; 4], output: [usize; 4], threads: usize) -> usize {
+fn measure(model: &[u8], shape: [usize; 4], output: [usize; 4], threads: usize) -> u64 {
     let options = EngineOptions { kernel: KernelChoice::Auto, threads };
     let mut engine = Engine::from_onnx_with(model, &entry("x", shape), &entry("y", output), &options).unwrap();
     assert_eq!(engine.name(), "integer");
     let frame = vec![77; shape.iter().product()];
     engine.run(&frame).unwrap();
-    let before = COUNT.load(Ordering::Relaxed);
+    let before = allocations();
     for _ in 0..FRAMES {
         engine.run(&frame).unwrap();
     }
-    COUNT.load(Ordering::Relaxed) - before
+    allocations() - before
 }
 
 // One test, as the counters are the process's.
@@ -85,9 +63,9 @@ fn a_frame_allocates_nothing() {
         .conv("grown", "y", &conv(4, 16, 3))
         .finish("y", logits);
     // The counters do count.
-    let seen = COUNT.load(Ordering::Relaxed);
+    let seen = allocations();
     drop(std::hint::black_box(vec![1u8; 100]));
-    assert_eq!(COUNT.load(Ordering::Relaxed), seen + 1);
+    assert_eq!(allocations(), seen + 1);
     assert_eq!(measure(&smallest, x, y, 1), 0);
     for threads in [1, 2, 4] {
         assert_eq!(measure(&net, wide, logits, threads), 0, "{threads} threads");

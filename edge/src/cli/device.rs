@@ -197,21 +197,20 @@ impl Watch {
         self.end()
     }
 
-    fn end(self) -> Result<(), Failure> {
+    fn end(mut self) -> Result<(), Failure> {
         let asked = Instant::now();
         let was_asked = self.stop.load(Ordering::Relaxed);
         let _ = self.notifier.stopping();
-        let summary = self.summary();
-        let failed = self.running.progress().drops().failed;
         let (ended, pins) = self.running.stop(END_PATIENCE);
         // Goes out, or is left as its configuration says.
-        drop(self.light);
+        self.light = None;
+        let failed = self.running.progress().drops().failed;
         if let Err(error) = pins {
             self.log.say(LogLevel::Error, format_args!("{}", chain(&error)));
         }
         let why = if was_asked { "asked to end" } else { "the source has ended" };
         let milliseconds = asked.elapsed().as_millis();
-        self.log.say(LogLevel::Info, format_args!("{why}: {summary}; ended within {milliseconds} ms"));
+        self.log.say(LogLevel::Info, format_args!("{why}: {}; ended within {milliseconds} ms", self.summary()));
         match ended {
             Ended::Well if failed > 0 && !was_asked => Err(Failure::fault(format!("{failed} frames were skipped"))),
             Ended::Well => Ok(()),

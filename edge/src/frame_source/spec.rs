@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use unet_shared::image::{PixelFormat, SIDE_MAX};
 
+use super::recording::Replay;
 use super::y4m::Y4m;
 use super::{Files, FrameSource, Process, SourceError};
-use crate::error::Kind;
 
 /// Where frames are to come from.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -235,13 +235,20 @@ impl SourceSpec {
     ///
     /// # Errors
     ///
-    /// [`Kind::Retry`] where it may be there later, as a camera that is unplugged; [`Kind::Fatal`] else.
+    /// [`crate::error::Kind::Retry`] where it may be there later, as a camera that is unplugged; [`crate::error::Kind::Fatal`] else.
     pub fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
         match self {
             SourceSpec::Process(spec) => Ok(Box::new(Process::open(spec)?)),
             SourceSpec::Y4m(spec) => Ok(Box::new(Y4m::open(spec)?)),
+            SourceSpec::Recording(spec) => Ok(Box::new(Replay::open(spec)?)),
             SourceSpec::Files(spec) => Ok(Box::new(Files::open(spec)?)),
-            other => Err(SourceError::new(other.name(), Kind::Fatal, "this kind of source is not there yet", None)),
+            #[cfg(target_os = "linux")]
+            SourceSpec::V4l2(spec) => Ok(Box::new(super::v4l2::Camera::open(spec)?)),
+            #[cfg(not(target_os = "linux"))]
+            SourceSpec::V4l2(_) => {
+                let problem = "expected a source that this system has: cameras are read on Linux alone";
+                Err(SourceError::new(self.name(), crate::error::Kind::Fatal, problem, None))
+            }
         }
     }
 

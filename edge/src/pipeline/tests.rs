@@ -213,7 +213,7 @@ fn until(what: impl Fn() -> bool) {
 fn a_source_that_ends_is_seen_to_its_end_in_order() {
     let frames: Vec<(u64, u8)> = (0..200).map(|index| (index, (index % 3 * 100) as u8)).collect();
     let (parts, pins, sink) = parts(numbered(&frames), || Ok(Arrival::End));
-    let running = start(parts).unwrap();
+    let mut running = start(parts).unwrap();
     until(|| running.is_finished());
     let progress = running.progress();
     assert_eq!((progress.captured(), progress.finished()), (200, 200));
@@ -231,7 +231,7 @@ fn gaps_of_the_source_and_frames_that_cannot_be_read_are_counted() {
     let mut frames = numbered(&[(5, 0), (6, 0), (9, 0), (10, 0), (0, 0)]);
     frames[3].bytes.clear();
     let (parts, _, sink) = parts(frames, || Ok(Arrival::End));
-    let running = start(parts).unwrap();
+    let mut running = start(parts).unwrap();
     until(|| running.is_finished());
     let drops = running.progress().drops();
     assert_eq!((drops.source, drops.failed, drops.busy, drops.unwritten), (2, 1, 0, 0));
@@ -243,7 +243,7 @@ fn gaps_of_the_source_and_frames_that_cannot_be_read_are_counted() {
 fn a_source_that_fails_for_good_ends_the_work() {
     let fatal = || Err(SourceError::new("camera", Kind::Fatal, "is no camera", None));
     let (parts, ..) = parts(numbered(&[(0, 0)]), fatal);
-    let running = start(parts).unwrap();
+    let mut running = start(parts).unwrap();
     until(|| running.is_finished());
     let (ended, _) = running.stop(Duration::from_secs(1));
     assert!(matches!(ended, Ended::Source(error) if error.to_string() == "camera: is no camera"));
@@ -258,7 +258,7 @@ fn quiet() -> Result<Arrival, SourceError> {
 #[test]
 fn the_end_comes_when_it_is_asked_for_and_pins_are_safe() {
     let (parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), quiet);
-    let running = start(parts).unwrap();
+    let mut running = start(parts).unwrap();
     until(|| running.progress().finished() == 2);
     let asked = Instant::now();
     let (ended, _) = running.stop(Duration::from_secs(1));
@@ -270,7 +270,7 @@ fn the_end_comes_when_it_is_asked_for_and_pins_are_safe() {
 fn rules_rest_when_frames_stop_coming() {
     let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), quiet);
     parts.stall = Duration::from_millis(5);
-    let running = start(parts).unwrap();
+    let mut running = start(parts).unwrap();
     until(|| pins.told().len() == 2);
     assert_eq!(pins.told(), ["0 true", "0 false"]);
     running.stop(Duration::from_secs(1)).1.unwrap();
@@ -297,7 +297,7 @@ fn with_a_trigger_only_frames_that_were_asked_for_are_seen() {
     }
     let (mut parts, _, sink) = parts(frames, quiet);
     parts.trigger = Some(Box::new(Edges(3)));
-    let running = start(parts).unwrap();
+    let mut running = start(parts).unwrap();
     until(|| running.progress().finished() == 2);
     std::thread::sleep(Duration::from_millis(20));
     running.stop(Duration::from_secs(1)).1.unwrap();
@@ -323,7 +323,7 @@ impl Sink for Broken {
 fn a_thread_that_falls_is_a_fault_and_leaves_the_pins_safe() {
     let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), || Ok(Arrival::End));
     parts.sinks.insert(0, Box::new(Broken));
-    let running = start(parts).unwrap();
+    let mut running = start(parts).unwrap();
     until(|| running.is_finished());
     let (ended, _) = running.stop(Duration::from_secs(1));
     assert!(matches!(ended, Ended::Fault(_)), "{ended:?}");

@@ -298,7 +298,7 @@ fn decode(path: &Path) -> Result<Decoded, FileError> {
 
 /// Whether the entropy-coded data of a JPEG file is followed by an end-of-image marker. An embedded thumbnail has an end marker of its
 /// own, so the segments before the scan are skipped by their lengths.
-fn jpeg_has_end(bytes: &[u8]) -> bool {
+pub fn jpeg_has_end(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xda;
     let mut at = 2;
     while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {

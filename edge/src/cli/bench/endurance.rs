@@ -134,7 +134,7 @@ fn milliseconds(microseconds: u64) -> f64 {
 }
 
 impl Span {
-    /// `1:00 1234 frames, p50 … ms, …; 61.2 °C, 1500 MHz, not throttled`
+    /// `1:00 1234 frames, p50 … ms, …; up to 61.2 °C, down to 1500 MHz, not throttled`
     pub fn line(&self) -> String {
         let seconds = self.seconds as u64;
         format!("{:>4}:{:02} {}; {}", seconds / 60, seconds % 60, self.times(), self.machine())
@@ -148,9 +148,10 @@ impl Span {
     }
 
     fn machine(&self) -> String {
-        let celsius =
-            self.celsius.map_or_else(|| "temperature unknown here".to_owned(), |celsius| format!("{celsius:.1} °C"));
-        let megahertz = self.megahertz.map_or_else(String::new, |megahertz| format!(", {megahertz} MHz"));
+        let celsius = self
+            .celsius
+            .map_or_else(|| "temperature unknown here".to_owned(), |celsius| format!("up to {celsius:.1} °C"));
+        let megahertz = self.megahertz.map_or_else(String::new, |megahertz| format!(", down to {megahertz} MHz"));
         let throttled = match &self.throttled {
             None => "throttling unknown here".to_owned(),
             Some(reasons) if reasons.is_empty() => "not throttled".to_owned(),
@@ -171,7 +172,7 @@ impl Endurance {
         let summary = &self.summary;
         let ratio = if summary.p50_ms > 0.0 { summary.p99_ms / summary.p50_ms } else { 1.0 };
         format!(
-            "{:.1} minutes by {by}, threads {threads}: {}; p99 is {ratio:.2} times p50; up to {}{throttled}",
+            "{:.1} minutes by {by}, threads {threads}: {}; p99 is {ratio:.2} times p50; {}{throttled}",
             summary.seconds / 60.0,
             summary.times(),
             summary.machine()
@@ -277,12 +278,12 @@ mod tests {
         assert_eq!(span.line(), format!("   2:01 {times}; temperature unknown here, throttling unknown here"));
         span.throttled = Some(BTreeSet::new());
         (span.celsius, span.megahertz) = (Some(61.25), Some(1500));
-        assert_eq!(span.line(), format!("   2:01 {times}; 61.2 °C, 1500 MHz, not throttled"));
+        assert_eq!(span.line(), format!("   2:01 {times}; up to 61.2 °C, down to 1500 MHz, not throttled"));
         let mut slow = span.clone();
         slow.throttled = Some(BTreeSet::from(["under-voltage".to_owned()]));
         let text = Endurance { minutes: vec![span, slow.clone()], summary: slow }.text("neon", 4);
         let expected = format!(
-            "2.0 minutes by neon, threads 4: {times}; p99 is 1.25 times p50; up to 61.2 °C, 1500 MHz, \
+            "2.0 minutes by neon, threads 4: {times}; p99 is 1.25 times p50; up to 61.2 °C, down to 1500 MHz, \
              throttled: under-voltage (in 1 of 2 lines)"
         );
         assert_eq!(text, expected);

@@ -137,9 +137,15 @@ fn programs_and_their_children_are_gone_with_the_source() {
         drop(source);
         assert!(start.elapsed() < Duration::from_secs(2));
         for pid in std::fs::read_to_string(&file).unwrap().split_whitespace() {
-            // The grandchild is reaped by whoever adopts it, perhaps a moment later.
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
+            // The kernel takes a moment, and the grandchild is reaped by whoever adopts it.
+            let gone = || {
+                let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+                status.is_empty() || status.contains("State:\tZ") || status.contains("State:\tX")
+            };
+            while !gone() {
+                assert!(start.elapsed() < PATIENCE, "{pid} is still there");
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }

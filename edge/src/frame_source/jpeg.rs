@@ -1,0 +1,172 @@
+//! Frames that are JPEG images to pixels, by the decoder that reads image files too, so that both give equal bytes.
+
+use std::io::Cursor;
+
+use image::codecs::jpeg::JpegDecoder;
+use image::{ColorType, ImageDecoder, Limits};
+use unet_shared::files::decode::jpeg_has_end;
+use unet_shared::image::{ImageView, PixelFormat};
+
+use super::{Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot, SourceError};
+use crate::error::Kind;
+
+/// Decodes into a slot whose buffer is used again. The decoder itself takes memory while it works and gives it back: a few
+/// rows, and the frame's own bytes.
+///
+/// An image's own size counts, which need not be the one that was negotiated. Orientation is not looked at: cameras that know
+/// theirs turn the pixels.
+///
+/// # Errors
+///
+/// [`Kind::SkipFrame`], as when the frame is cut off, is no JPEG, or has sides that are not taken.
+pub fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut FrameSlot) -> Result<(), SourceError> {
+    let skip = |problem: String| {
+        let problem = format!("frame {}: {problem}", frame.sequence);
+        SourceError::new(source_name, Kind::SkipFrame, problem, None)
+    };
+    let refused = |error: image::ImageError| skip(format!("JPEG cannot be decoded: {error}"));
+    if !frame.bytes.starts_with(&[0xff, 0xd8]) {
+        return Err(skip("expected a JPEG image, found other bytes".to_owned()));
+    }
+    // The decoder fills what is missing with gray and says nothing.
+    if !jpeg_has_end(&frame.bytes) {
+        return Err(skip(format!("JPEG is cut off after {} bytes", frame.bytes.len())));
+    }
+    let mut decoder = JpegDecoder::new(Cursor::new(frame.bytes.as_slice())).map_err(refused)?;
+    let (width, height) = decoder.dimensions();
+    let len = usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX);
+    if len > FRAME_BYTES_MAX {
+        return Err(skip(format!(
+            "JPEG: expected at most {FRAME_BYTES_MAX} bytes of pixels, found {len} for {width}x{height}"
+        )));
+    }
+    let mut limits = Limits::no_limits();
+    // Coefficients of a progressive image take more than its pixels.
+    limits.max_alloc = Some(8 * FRAME_BYTES_MAX as u64);
+    decoder.set_limits(limits).map_err(refused)?;
+    let format = match decoder.color_type() {
+        ColorType::L8 => PixelFormat::Gray8,
+        ColorType::Rgb8 => PixelFormat::Rgb8,
+        other => return Err(skip(format!("JPEG: expected gray or RGB, found {other:?}"))),
+    };
+    // What the frame before left is written over.
+    pixels.bytes.resize(len, 0);
+    decoder.read_image(&mut pixels.bytes).map_err(refused)?;
+    let stride = format.row_len(width as usize) as u32;
+    pixels.format = FrameFormat { encoding: Encoding::Pixels(format), width, height, stride };
+    (pixels.sequence, pixels.captured) = (frame.sequence, frame.captured);
+    // Sides that pixels cannot have are told here, not where they are read.
+    ImageView::packed(&pixels.bytes, width as usize, height as usize, format)
+        .map_err(|error| skip(error.to_string()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{GrayImage, RgbImage};
+
+    use super::*;
+
+    fn frame(bytes: Vec<u8>) -> FrameSlot {
+        let format = FrameFormat { encoding: Encoding::Jpeg, width: 9, height: 9, stride: 0 };
+        FrameSlot { bytes, format, sequence: 7, captured: Duration::from_secs(3) }
+    }
+
+    fn rgb(width: u32, height: u32) -> Vec<u8> {
+        let image = RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 9) as u8, (y * 5) as u8, 40]));
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&image).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn pixels_are_those_of_an_image_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        let bytes = rgb(20, 12);
+        std::fs::write(&path, &bytes).unwrap();
+        let expected = unet_shared::files::decode_image(&path).unwrap();
+        let mut pixels = FrameSlot::default();
+        // Cameras pad their frames.
+        for padding in [0, 100] {
+            let padded = [bytes.clone(), vec![0; padding]].concat();
+            decode_jpeg("x", &frame(padded), &mut pixels).unwrap();
+            assert_eq!(pixels.bytes, expected.data);
+            let format =
+                FrameFormat { encoding: Encoding::Pixels(PixelFormat::Rgb8), width: 20, height: 12, stride: 60 };
+            assert_eq!((pixels.format, pixels.sequence, pixels.captured), (format, 7, Duration::from_secs(3)));
+        }
+        // The same memory, for a smaller frame and again the first.
+        let place = pixels.bytes.as_ptr();
+        for bytes in [rgb(10, 10), bytes] {
+            decode_jpeg("x", &frame(bytes), &mut pixels).unwrap();
+            assert_eq!(pixels.bytes.as_ptr(), place);
+        }
+        assert_eq!(pixels.bytes, expected.data);
+    }
+
+    #[test]
+    fn gray_stays_gray() {
+        let mut bytes = Vec::new();
+        JpegEncoder::new(&mut bytes).encode_image(&GrayImage::from_pixel(8, 8, image::Luma([77]))).unwrap();
+        let mut pixels = FrameSlot::default();
+        decode_jpeg("x", &frame(bytes), &mut pixels).unwrap();
+        assert_eq!((pixels.format.encoding, pixels.bytes), (Encoding::Pixels(PixelFormat::Gray8), vec![77; 64]));
+    }
+
+    #[test]
+    fn tables_that_cameras_leave_out_are_known() {
+        // The encoder writes the standard Huffman tables, which motion JPEG may leave out.
+        let bytes = rgb(20, 12);
+        let mut without = bytes[..2].to_vec();
+        let mut at = 2;
+        while bytes[at + 1] != 0xda {
+            let end = at + 2 + usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+            if bytes[at + 1] != 0xc4 {
+                without.extend(&bytes[at..end]);
+            }
+            at = end;
+        }
+        without.extend(&bytes[at..]);
+        // What says that it is motion JPEG.
+        let marker = b"\xff\xe0\0\x10AVI1\0\0\0\0\0\0\0\0\0\0";
+        let without = [&without[..2], marker, &without[2..]].concat();
+        let (mut expected, mut found) = (FrameSlot::default(), FrameSlot::default());
+        decode_jpeg("x", &frame(bytes), &mut expected).unwrap();
+        decode_jpeg("x", &frame(without), &mut found).unwrap();
+        assert_eq!(found.bytes, expected.bytes);
+    }
+
+    #[test]
+    fn frames_that_are_no_images_are_skipped() {
+        let problem = |bytes: Vec<u8>| {
+            let error = decode_jpeg("camera", &frame(bytes), &mut FrameSlot::default()).unwrap_err();
+            assert_eq!(error.kind(), Kind::SkipFrame);
+            error.to_string()
+        };
+        let bytes = rgb(20, 12);
+        for length in 2..bytes.len() {
+            assert_eq!(
+                problem(bytes[..length].to_vec()),
+                format!("camera: frame 7: JPEG is cut off after {length} bytes")
+            );
+        }
+        assert_eq!(problem(b"GIF89a".to_vec()), "camera: frame 7: expected a JPEG image, found other bytes");
+        assert_eq!(problem(Vec::new()), "camera: frame 7: expected a JPEG image, found other bytes");
+        // The sides stand five bytes after the frame's marker.
+        let at = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 5;
+        let mut large = bytes.clone();
+        large[at..at + 4].copy_from_slice(&[0xff; 4]);
+        assert!(problem(large).contains("found 12884508675 for 65535x65535"));
+        let mut long = bytes.clone();
+        long[at..at + 4].copy_from_slice(&[0, 8, 0x40, 1]);
+        let text = problem(long);
+        assert!(text.contains("16385"), "{text}");
+        let mut nothing = bytes;
+        nothing[at..at + 4].copy_from_slice(&[0; 4]);
+        assert!(problem(nothing).contains("JPEG cannot be decoded"));
+    }
+}

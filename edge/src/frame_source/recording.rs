@@ -1,0 +1,108 @@
+//! Recordings: the bytes of a camera as they came, each with format, stride, number and time, for replay on a workstation.
+//!
+//! A recording is a file of these parts, all numbers little endian:
+//!
+//! ```text
+//! 8 bytes       "UEREC001"
+//! frames, each:
+//!    4 bytes    "FRAM"
+//!    u32        encoding: 0 JPEG, 1 gray8, 2 rgb8, 3 bgr8, 4 rgba8, 5 yuyv, 6 uyvy, 7 nv12, 8 i420
+//!    u32 x 3    width, height, stride (0 for JPEG)
+//!    u32        number of bytes of the frame, at most 64 MiB
+//!    u64        sequence number
+//!    u64        when it was captured, in nanoseconds of the board's monotonic clock
+//!    bytes      the frame
+//!    8 bytes    "END", 0, and the lowest 32 bits of the sequence number
+//! ```
+//!
+//! A frame is whole when all of it is there up to its last 8 bytes. What follows the last whole frame was cut off when the
+//! board lost its power, and is no frame.
+
+mod reader;
+mod recorder;
+#[cfg(feature = "device")]
+mod replay;
+
+use std::time::Duration;
+
+use unet_shared::image::PixelFormat;
+
+use super::{Encoding, FrameFormat};
+
+pub use reader::{Read, RecordingError, RecordingReader};
+pub use recorder::{Recorded, Recorder, RecorderBounds};
+#[cfg(feature = "device")]
+pub use replay::Replay;
+
+/// The extension of recordings.
+pub const EXTENSION: &str = "uerec";
+
+const MAGIC: [u8; 8] = *b"UEREC001";
+const MARK: [u8; 4] = *b"FRAM";
+const HEADER_LEN: usize = 40;
+const TRAILER_LEN: usize = 8;
+
+/// All encodings, each at its number.
+const ENCODINGS: [Encoding; 9] = [
+    Encoding::Jpeg,
+    Encoding::Pixels(PixelFormat::Gray8),
+    Encoding::Pixels(PixelFormat::Rgb8),
+    Encoding::Pixels(PixelFormat::Bgr8),
+    Encoding::Pixels(PixelFormat::Rgba8),
+    Encoding::Pixels(PixelFormat::Yuyv),
+    Encoding::Pixels(PixelFormat::Uyvy),
+    Encoding::Pixels(PixelFormat::Nv12),
+    Encoding::Pixels(PixelFormat::I420),
+];
+
+/// What stands before a frame's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    format: FrameFormat,
+    len: u32,
+    sequence: u64,
+    captured: Duration,
+}
+
+impl Header {
+    fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let FrameFormat { encoding, width, height, stride } = self.format;
+        // Every encoding is in the list.
+        let number = ENCODINGS.iter().position(|&known| known == encoding).unwrap_or(0) as u32;
+        // Five centuries of uptime fit.
+        let nanoseconds = u64::try_from(self.captured.as_nanos()).unwrap_or(u64::MAX);
+        let mut bytes = [0; HEADER_LEN];
+        bytes[..4].copy_from_slice(&MARK);
+        for (place, value) in
+            bytes[4..24].as_chunks_mut::<4>().0.iter_mut().zip([number, width, height, stride, self.len])
+        {
+            *place = value.to_le_bytes();
+        }
+        for (place, value) in bytes[24..].as_chunks_mut::<8>().0.iter_mut().zip([self.sequence, nanoseconds]) {
+            *place = value.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// `None` where it is no header.
+    fn from_bytes(bytes: &[u8; HEADER_LEN]) -> Option<Self> {
+        let (mark, rest) = bytes.split_first_chunk::<4>()?;
+        if *mark != MARK {
+            return None;
+        }
+        let small = |index: usize| rest.as_chunks::<4>().0.get(index).copied().map(u32::from_le_bytes);
+        let large = |index: usize| rest[20..].as_chunks::<8>().0.get(index).copied().map(u64::from_le_bytes);
+        let encoding = *ENCODINGS.get(usize::try_from(small(0)?).ok()?)?;
+        let format = FrameFormat { encoding, width: small(1)?, height: small(2)?, stride: small(3)? };
+        let captured = Duration::from_nanos(large(1)?);
+        Some(Header { format, len: small(4)?, sequence: large(0)?, captured })
+    }
+}
+
+fn trailer(sequence: u64) -> [u8; TRAILER_LEN] {
+    let [a, b, c, d, ..] = sequence.to_le_bytes();
+    [b'E', b'N', b'D', 0, a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests;

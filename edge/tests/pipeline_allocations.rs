@@ -1,0 +1,112 @@
+//! What a frame allocates on its way from capture to mask, pins and a line of JSON, once a few have passed: nothing.
+
+#![cfg(feature = "device")]
+
+#[path = "support/counting_allocator.rs"]
+mod counting_allocator;
+#[path = "support/quantized_onnx.rs"]
+mod quantized_onnx;
+#[path = "support/tiny_package.rs"]
+mod tiny_package;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use counting_allocator::allocations;
+use unet_edge::frame_source::{Arrival, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
+use unet_edge::package::Package;
+use unet_edge::pipeline::sinks::LineSink;
+use unet_edge::pipeline::{self, Parts, Step};
+use unet_edge::postprocess::RegionsSpec;
+use unet_edge::rules::Rule;
+use unet_edge::segmenter::Int8Segmenter;
+use unet_edge::telemetry::json_lines::JsonLines;
+use unet_edge::telemetry::log::Log;
+use unet_edge::timepiece::SystemTimepiece;
+use unet_shared::image::PixelFormat;
+
+const WIDTH: u32 = 64;
+const HEIGHT: u32 = 48;
+/// Buffers of slots, lists of regions and lines have grown by then.
+const WARM: u64 = 300;
+const FRAMES: u64 = 1000;
+
+/// Frames of noise, the same ones again and again, and how much was allocated between the [`WARM`]th and the last.
+struct Noise {
+    frames: Vec<Vec<u8>>,
+    sequence: u64,
+    at_warm: Arc<AtomicU64>,
+    at_end: Arc<AtomicU64>,
+}
+
+impl FrameSource for Noise {
+    fn describe(&self) -> String {
+        "noise".to_owned()
+    }
+
+    fn next_frame(&mut self, slot: &mut FrameSlot, _: Duration) -> Result<Arrival, SourceError> {
+        match self.sequence {
+            WARM => self.at_warm.store(allocations(), Ordering::Relaxed),
+            FRAMES => {
+                self.at_end.store(allocations(), Ordering::Relaxed);
+                return Ok(Arrival::End);
+            }
+            _ => {}
+        }
+        slot.bytes.clear();
+        slot.bytes.extend_from_slice(&self.frames[self.sequence as usize % self.frames.len()]);
+        let encoding = Encoding::Pixels(PixelFormat::Yuyv);
+        slot.format = FrameFormat { encoding, width: WIDTH, height: HEIGHT, stride: 2 * WIDTH };
+        (slot.sequence, slot.captured) = (self.sequence, unet_edge::frame_source::monotonic());
+        self.sequence += 1;
+        Ok(Arrival::Frame)
+    }
+}
+
+#[test]
+fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.unet");
+    let (manifest, members) = tiny_package::parts();
+    unet_edge::package::write(&path, manifest, members).unwrap();
+    let package = Package::read(&path).unwrap();
+    let spec = package.manifest.preprocess;
+    let segmenter = Int8Segmenter::load(&package).unwrap();
+    let rule = Rule {
+        name: "bright".to_owned(),
+        class: 1,
+        condition: "regions > 3".parse().unwrap(),
+        for_frames: 1,
+        release: 3.0,
+        release_frames: 1,
+    };
+    let (at_warm, at_end) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut state = 1_u32;
+    let mut byte = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let frames = (0..16).map(|_| (0..WIDTH * HEIGHT * 2).map(|_| byte()).collect()).collect();
+    let parts = Parts {
+        source: Box::new(Noise { frames, sequence: 0, at_warm: at_warm.clone(), at_end: at_end.clone() }),
+        keep_all: true,
+        trigger: None,
+        step: Step::new(spec, segmenter, &RegionsSpec::default(), vec![rule], true).unwrap(),
+        pins: Box::new(()),
+        sinks: vec![Box::new(LineSink::new(JsonLines::new(["dark", "bright"], ["bright"]), std::io::sink()))],
+        stall: Duration::from_secs(60),
+        clock: Arc::new(SystemTimepiece),
+        log: Log::none(),
+    };
+    let mut running = pipeline::start(parts).unwrap();
+    while !running.is_finished() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(running.progress().finished(), FRAMES);
+    running.stop(Duration::from_secs(1)).1.unwrap();
+    let (before, after) = (at_warm.load(Ordering::Relaxed), at_end.load(Ordering::Relaxed));
+    // The counter does count.
+    assert!(before > 0);
+    assert_eq!(after - before, 0, "allocations in {} frames", FRAMES - WARM);
+}
