@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use unet_edge::board::BoardError;
 use unet_edge::config::{BoardConfig, FolderConfig, LogLevel, OutputsConfig, Resolved, RuleConfig, WatchdogConfig};
-use unet_edge::error::chain;
-use unet_edge::frame_source::SourceSpec;
+use unet_edge::error::{Kind, chain};
+use unet_edge::frame_source::recording::{Recorder, RecorderBounds};
+use unet_edge::frame_source::{Change, FrameSource, Reopening, SourceSpec};
 use unet_edge::inference::EngineOptions;
-use unet_edge::outputs::{BoundedFolder, FolderBounds, HardFrames, HardFramesBounds};
+use unet_edge::outputs::{BoundedFolder, FolderBounds, HardFrames, HardFramesBounds, file_stem};
 use unet_edge::package::Package;
 use unet_edge::peripherals::Pattern;
-use unet_edge::pipeline::sinks::{HardFrameSink, LineSink, Picture, PictureSink};
+use unet_edge::pipeline::sinks::{HardFrameSink, LineSink, Picture, PictureSink, RecorderSink};
 use unet_edge::pipeline::{self, Ended, Parts, Running, Sink, Step};
 use unet_edge::rules::Rule;
 use unet_edge::segmenter::{Int8Segmenter, Segmenter};
@@ -66,8 +67,7 @@ impl Device {
         log.say(LogLevel::Info, format_args!("package {}: {}", self.package.manifest.name, segmenter.engine()));
         let sinks = sinks(&self.package, &self.outputs, &self.resolved.rules)?;
         let peripherals = Peripherals::open(&self.board, &self.rules)?;
-        let source = self.source.open().map_err(Failure::device)?;
-        log.say(LogLevel::Info, format_args!("source {}", source.describe()));
+        let source = open(&self.source, self.watchdog.stall, log)?;
         let with_margin = self.outputs.hard_frames.is_some();
         let step = Step::new(spec, segmenter, &self.resolved.regions, self.resolved.rules, with_margin);
         let is_triggered = peripherals.trigger.is_some();
@@ -89,6 +89,7 @@ impl Device {
             stop,
             light: peripherals.status_led,
             notifier,
+            comes_back: comes_back(&self.source),
             is_triggered,
             stall: self.watchdog.stall,
             clock,
@@ -96,6 +97,38 @@ impl Device {
         };
         watch.main()
     }
+}
+
+/// A camera or program that is away, now or later, is waited for; everything else has to be there.
+fn open(spec: &SourceSpec, stall: Duration, log: Log) -> Result<Box<dyn FrameSource>, Failure> {
+    let tell = move |change| match change {
+        Change::Lost(error) => {
+            log.say(LogLevel::Warning, format_args!("source lost, and tried again: {}", chain(&error)));
+        }
+        Change::Back { description, away, attempts } => log.say(
+            LogLevel::Warning,
+            format_args!("source back after {:.1} s, {attempts} attempts: {description}", away.as_secs_f64()),
+        ),
+    };
+    let comes_back = comes_back(spec);
+    let opened = spec.open();
+    if let Ok(source) = &opened {
+        log.say(LogLevel::Info, format_args!("source {}", source.describe()));
+    }
+    match opened {
+        Ok(source) if comes_back => Ok(Box::new(Reopening::new(spec.clone(), Some(stall), tell).with_open(source))),
+        Ok(source) => Ok(source),
+        Err(error) if comes_back && error.kind() == Kind::Retry => {
+            log.say(LogLevel::Warning, format_args!("source is waited for: {}", chain(&error)));
+            Ok(Box::new(Reopening::new(spec.clone(), Some(stall), tell)))
+        }
+        Err(error) if comes_back => Err(Failure::device(error)),
+        Err(error) => Err(Failure::input(error)),
+    }
+}
+
+fn comes_back(source: &SourceSpec) -> bool {
+    matches!(source, SourceSpec::V4l2(_) | SourceSpec::Process(_))
 }
 
 /// Files wait until they are seen, unless they play a camera by a rate of their own.
@@ -139,6 +172,13 @@ fn sinks(package: &Package, outputs: &OutputsConfig, rules: &[Rule]) -> Result<V
         let frames = HardFrames::open(&hard.folder, bounds).map_err(|error| Failure::write(&hard.folder, error))?;
         sinks.push(Box::new(HardFrameSink::new(frames)));
     }
+    if let Some(recorder) = &outputs.recorder {
+        let bounds = RecorderBounds { bytes_max: recorder.bytes_max, frames_max: recorder.frames_max };
+        let stem = file_stem(SystemTimepiece.since_1970(), 0);
+        let recorder = Recorder::create_in(&recorder.folder, &stem, bounds)
+            .map_err(|error| Failure::write(&recorder.folder, error))?;
+        sinks.push(Box::new(RecorderSink::new(recorder)));
+    }
     Ok(sinks)
 }
 
@@ -148,6 +188,8 @@ struct Watch {
     stop: Arc<AtomicBool>,
     light: Option<Box<dyn Light>>,
     notifier: Notifier,
+    /// Whether the source is a camera or a program, no file.
+    comes_back: bool,
     /// Whether frames are only seen when something asks for them.
     is_triggered: bool,
     stall: Duration,
@@ -214,7 +256,8 @@ impl Watch {
         match ended {
             Ended::Well if failed > 0 && !was_asked => Err(Failure::fault(format!("{failed} frames were skipped"))),
             Ended::Well => Ok(()),
-            Ended::Source(error) => Err(Failure::device(error)),
+            Ended::Source(error) if self.comes_back => Err(Failure::device(error)),
+            Ended::Source(error) => Err(Failure::input(error)),
             Ended::Fault(problem) => Err(Failure::internal(problem)),
         }
     }

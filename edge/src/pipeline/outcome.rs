@@ -38,7 +38,7 @@ pub struct Outcome {
     pub drops: Drops,
     /// When its mask was there, since 1970.
     pub since_1970: Duration,
-    decoded: Vec<u8>,
+    decoded: FrameSlot,
 }
 
 impl Outcome {

@@ -1,4 +1,4 @@
-//! The outputs of a board: lines of JSON, pictures on the disk, hard frames.
+//! The outputs of a board: lines of JSON, pictures on the disk, hard frames, recordings.
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::pixels::PixelsError;
 use super::sink::{Sink, tell};
 use crate::config::LogLevel;
 use crate::error::chain;
+use crate::frame_source::recording::{Recorded, Recorder};
 use crate::outputs::{BoundedFolder, HardFrames, file_stem};
 use crate::picture::{self, PictureError};
 use crate::telemetry::json_lines::{FrameRecord, JsonLines};
@@ -154,6 +155,46 @@ impl Sink for HardFrameSink {
         match png {
             Ok(png) => tell(self.0.store(margin, now, &stem, "png", &png), "hard frames", log),
             Err(error) => log.say(LogLevel::Warning, format_args!("hard frames: {}", chain(&error))),
+        }
+    }
+}
+
+/// The frames that were seen, as the source gave them.
+#[derive(Debug)]
+pub struct RecorderSink {
+    recorder: Recorder,
+    full: bool,
+    failing: bool,
+}
+
+impl RecorderSink {
+    /// Appends to a recording until that is full.
+    pub fn new(recorder: Recorder) -> Self {
+        RecorderSink { recorder, full: false, failing: false }
+    }
+}
+
+impl Sink for RecorderSink {
+    fn name(&self) -> &str {
+        "recorder"
+    }
+
+    fn deliver(&mut self, outcome: &mut Outcome, log: Log) {
+        if self.full {
+            return;
+        }
+        match self.recorder.record(&outcome.frame) {
+            Ok(Recorded::Written) => self.failing = false,
+            Ok(Recorded::Full) => {
+                self.full = true;
+                let (path, frames) = (self.recorder.path().display(), self.recorder.frames());
+                log.say(LogLevel::Info, format_args!("recorder: {path} is full, with {frames} frames"));
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    log.say(LogLevel::Error, format_args!("recorder: could not write, and will try on: {error}"));
+                }
+            }
         }
     }
 }

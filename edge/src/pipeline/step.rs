@@ -126,7 +126,7 @@ pub struct Step<S> {
     with_margin: bool,
     planes: Vec<u8>,
     mask: Vec<u8>,
-    decoded: Vec<u8>,
+    decoded: FrameSlot,
 }
 
 impl<S: Segmenter> Step<S> {
@@ -150,7 +150,7 @@ impl<S: Segmenter> Step<S> {
             with_margin,
             planes: vec![0; spec.input_len()],
             mask: vec![0; spec.width as usize * spec.height as usize],
-            decoded: Vec::new(),
+            decoded: FrameSlot::default(),
         })
     }
 
