@@ -39,7 +39,7 @@ pub trait Segmenter {
     /// # Errors
     ///
     /// When the model cannot give them.
-    fn logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
+    fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
         Ok(None)
     }
 }
@@ -162,7 +162,7 @@ impl Segmenter for Int8Segmenter {
         self.engine.logits().map(Digest::of).map_err(|error| SegmentError(Box::new(error)))
     }
 
-    fn logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
+    fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
         self.engine.logits().map(Some).map_err(|error| SegmentError(Box::new(error)))
     }
 }

@@ -2,6 +2,9 @@
 
 #[path = "program/bench.rs"]
 mod bench;
+#[cfg(unix)]
+#[path = "program/device.rs"]
+mod device;
 #[path = "program/doctor.rs"]
 mod doctor;
 #[path = "program/evaluate.rs"]
