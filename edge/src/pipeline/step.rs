@@ -178,7 +178,10 @@ impl<S: Segmenter> Step<S> {
         let margin = if self.with_margin {
             let spec = self.preprocessor.spec();
             let (classes, size) = (self.segmenter.classes(), (spec.width, spec.height));
-            self.segmenter.quantized_logits()?.map(|logits| mean_margin(logits, classes, size, placement)).transpose()?
+            self.segmenter
+                .quantized_logits()?
+                .map(|logits| mean_margin(logits, classes, size, placement))
+                .transpose()?
         } else {
             None
         };
