@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code, reason = "peaks are measured on instructions that no compiler can rearrange")]
 
-use std::time::Instant;
-
 use super::Kernel;
 
 /// Multiply-accumulates a second of one core; none where the kernel's instructions are not measured.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) fn peak(kernel: Kernel) -> Option<f64> {
+    use std::time::Instant;
+
     const ROUNDS: u64 = 20_000;
     if !kernel.is_available() {
         return None;
