@@ -44,9 +44,7 @@ pub use process::Process;
 #[cfg(feature = "device")]
 pub use reopening::{Change, Reopening};
 #[cfg(feature = "device")]
-pub use spec::{
-    CameraFormat, CameraSpec, FilesSpec, ProcessOutput, ProcessSpec, Rate, RecordingSpec, Side, SourceSpec, Y4mSpec,
-};
+pub use spec::{CameraFormat, CameraSpec, ClipSpec, ProcessOutput, ProcessSpec, Rate, Side, SourceSpec};
 
 /// The most bytes of a frame that any source takes: 4K in RGBA is half of it.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;

@@ -7,10 +7,14 @@
 //! `input FILE` holds the frame's bytes in place of random ones, `output FILE` takes the last result.
 //! `serve yes` runs as many frames as each line of standard input says, and answers with their milliseconds in one line.
 
+#[path = "../src/pseudo_random.rs"]
+mod pseudo_random;
+
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
+use pseudo_random::pseudo_random;
 use unet_shared::image::{ImageView, PixelFormat};
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess, Scratch};
 use unet_shared::vector::InstructionSet;
@@ -20,16 +24,6 @@ type Failure = Box<dyn Error>;
 const CHANNELS: [(&str, Channels); 2] = [("gray", Channels::Gray), ("rgb", Channels::Rgb)];
 const FILTERS: [(&str, Filter); 3] =
     [("nearest", Filter::Nearest), ("bilinear", Filter::Bilinear), ("area", Filter::Area)];
-const FORMATS: [(&str, PixelFormat); 8] = [
-    ("gray8", PixelFormat::Gray8),
-    ("rgb8", PixelFormat::Rgb8),
-    ("bgr8", PixelFormat::Bgr8),
-    ("rgba8", PixelFormat::Rgba8),
-    ("yuyv", PixelFormat::Yuyv),
-    ("uyvy", PixelFormat::Uyvy),
-    ("nv12", PixelFormat::Nv12),
-    ("i420", PixelFormat::I420),
-];
 
 /// What the arguments ask for.
 struct Request {
@@ -50,7 +44,7 @@ fn main() -> Result<(), Failure> {
     let ((width, height), (_, format)) = (request.size, request.format);
     let bytes = match &request.input {
         Some(path) => std::fs::read(path).map_err(|fault| format!("{path}: {fault}"))?,
-        None => random(width * height * 4),
+        None => pseudo_random(width * height * 4),
     };
     let view = ImageView::packed(&bytes, width, height, format)?;
     for &(name, channels) in &request.channels {
@@ -100,7 +94,7 @@ impl Request {
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
             match name.as_str() {
-                "format" => request.format = named(&FORMATS, &value)?,
+                "format" => request.format = named(&PixelFormat::ALL.map(|format| (format.name(), format)), &value)?,
                 "size" => request.size = sides(&value)?,
                 "target" => request.target = sides(&value)?,
                 "channels" => request.channels = vec![named(&CHANNELS, &value)?],
@@ -135,18 +129,6 @@ fn named<T: Copy>(all: &[(&'static str, T)], name: &str) -> Result<(&'static str
 fn sides(text: &str) -> Result<(usize, usize), Failure> {
     let (width, height) = text.split_once('x').ok_or_else(|| format!("expected WxH, found {text}"))?;
     Ok((width.parse()?, height.parse()?))
-}
-
-/// Marsaglia's xorshift32, top bytes.
-fn random(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_u32;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state >> 24) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
 }
 
 /// The preprocessing with all that it needs, so that a frame allocates nothing.

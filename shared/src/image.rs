@@ -38,6 +38,10 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
+    /// All of them.
+    pub const ALL: [Self; 8] =
+        [Self::Gray8, Self::Rgb8, Self::Bgr8, Self::Rgba8, Self::Yuyv, Self::Uyvy, Self::Nv12, Self::I420];
+
     /// Bytes that a row of `width` pixels takes in the first (or only) plane; also the stride of a packed image.
     #[must_use]
     pub const fn row_len(self, width: usize) -> usize {

@@ -24,6 +24,8 @@ pub mod mask;
 pub mod metrics;
 pub mod palette;
 pub mod preprocess;
+#[cfg(test)]
+mod pseudo_random;
 pub mod quantization;
 #[cfg(feature = "alloc")]
 pub mod record;

@@ -94,6 +94,20 @@ enum Layout {
     Separate,
 }
 
+/// What kernels rely on for their pointers: that the row has all bytes of `width` pixels, and `out` a place for each.
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
+fn assert_fits(row: &Row<'_>, width: usize, layout: Layout, out_len: usize) {
+    let channels = if layout == Layout::Gray { 1 } else { 3 };
+    assert!(out_len >= width * channels);
+    let [first, second, third] = row.planes;
+    let chroma = match row.format {
+        PixelFormat::Nv12 => [width, 0],
+        PixelFormat::I420 => [width / 2; 2],
+        _ => [0; 2],
+    };
+    assert!(first.len() >= row.format.row_len(width) && second.len() >= chroma[0] && third.len() >= chroma[1]);
+}
+
 /// The kernels of one instruction set. [`InstructionSet::operations`] hands them out, to a core that has it and to no
 /// other.
 pub(crate) struct Operations {

@@ -134,9 +134,7 @@ fn comes_back(source: &SourceSpec) -> bool {
 /// Files wait until they are seen, unless they play a camera by a rate of their own.
 fn keeps_all(source: &SourceSpec) -> bool {
     match source {
-        SourceSpec::Files(spec) => spec.rate.is_none(),
-        SourceSpec::Y4m(spec) => spec.rate.is_none(),
-        SourceSpec::Recording(spec) => spec.rate.is_none(),
+        SourceSpec::Files(clip) | SourceSpec::Y4m(clip) | SourceSpec::Recording(clip) => clip.rate.is_none(),
         SourceSpec::V4l2(_) | SourceSpec::Process(_) => false,
     }
 }

@@ -7,7 +7,7 @@ use unet_shared::files::dataset::list_images;
 use unet_shared::files::{DecodedImage, decode_image};
 
 use super::clock::{Pace, SystemClock};
-use super::{Arrival, Encoding, FilesSpec, FrameFormat, FrameSlot, FrameSource, SourceError, monotonic};
+use super::{Arrival, ClipSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError, monotonic};
 use crate::error::{Kind, chain};
 
 /// Images by name. A frame's sequence number counts them, over rounds too; [`Files::path`] gives the file of one.
@@ -28,7 +28,7 @@ impl Files {
     /// # Errors
     ///
     /// When there is no such file or folder, or no image in it.
-    pub fn open(spec: &FilesSpec) -> Result<Self, SourceError> {
+    pub fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
         let images = list_images(&spec.path)
             .map_err(|error| SourceError::new(&name, Kind::Fatal, chain(&error), None))?
@@ -102,8 +102,8 @@ mod tests {
     use super::super::Rate;
     use super::*;
 
-    fn spec(path: &Path, repeat: bool) -> FilesSpec {
-        FilesSpec { path: path.to_owned(), repeat, rate: None }
+    fn spec(path: &Path, repeat: bool) -> ClipSpec {
+        ClipSpec { path: path.to_owned(), repeat, rate: None }
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         let path = folder.path().join("a.png");
         GrayImage::from_raw(1, 1, vec![7]).unwrap().save(&path).unwrap();
         let rate = Rate::try_from(0.001).unwrap();
-        let mut source = Files::open(&FilesSpec { path, repeat: true, rate: Some(rate) }).unwrap();
+        let mut source = Files::open(&ClipSpec { path, repeat: true, rate: Some(rate) }).unwrap();
         let mut next = || source.next_frame(&mut FrameSlot::default(), Duration::from_millis(1)).unwrap();
         assert_eq!([next(), next(), next()], [Arrival::Frame, Arrival::Nothing, Arrival::Nothing]);
     }

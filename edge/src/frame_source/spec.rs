@@ -20,11 +20,11 @@ pub enum SourceSpec {
     /// A program that writes frames to its standard output.
     Process(ProcessSpec),
     /// A YUV4MPEG2 stream.
-    Y4m(Y4mSpec),
+    Y4m(ClipSpec),
     /// Images.
-    Files(FilesSpec),
+    Files(ClipSpec),
     /// What a recorder has kept.
-    Recording(RecordingSpec),
+    Recording(ClipSpec),
 }
 
 /// A camera; what is not said is left to the driver, or chosen from what it offers.
@@ -87,39 +87,13 @@ pub enum ProcessOutput {
     },
 }
 
-/// A stream.
+/// Frames that lie somewhere already: a stream, images, a recording.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Y4mSpec {
-    /// A file, or `-` for standard input.
+pub struct ClipSpec {
+    /// A file, or a folder of images; for a stream `-` is standard input.
     pub path: PathBuf,
     /// Whether it begins again at its end; standard input cannot.
-    #[serde(rename = "loop", default)]
-    pub repeat: bool,
-    /// Frames a second; as fast as they are wanted where it is not said.
-    pub rate: Option<Rate>,
-}
-
-/// A folder of images, or one.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FilesSpec {
-    /// Which.
-    pub path: PathBuf,
-    /// Whether they begin again after the last one.
-    #[serde(rename = "loop", default)]
-    pub repeat: bool,
-    /// Frames a second; as fast as they are wanted where it is not said.
-    pub rate: Option<Rate>,
-}
-
-/// A recording.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordingSpec {
-    /// Which file.
-    pub path: PathBuf,
-    /// Whether it begins again at its end.
     #[serde(rename = "loop", default)]
     pub repeat: bool,
     /// Frames a second; as fast as they are wanted where it is not said.
@@ -194,10 +168,10 @@ impl SourceSpec {
     ///
     /// When nothing is named.
     pub fn parse(word: &str) -> Result<Self, String> {
-        let y4m = |path: &str| SourceSpec::Y4m(Y4mSpec { path: path.into(), repeat: false, rate: None });
-        let files = |path: &str| SourceSpec::Files(FilesSpec { path: path.into(), repeat: false, rate: None });
-        let recording =
-            |path: &str| SourceSpec::Recording(RecordingSpec { path: path.into(), repeat: false, rate: None });
+        let clip = |path: &str| ClipSpec { path: path.into(), repeat: false, rate: None };
+        let y4m = |path: &str| SourceSpec::Y4m(clip(path));
+        let files = |path: &str| SourceSpec::Files(clip(path));
+        let recording = |path: &str| SourceSpec::Recording(clip(path));
         let camera = |device: &str| {
             let device = PathBuf::from(device);
             SourceSpec::V4l2(CameraSpec { device, width: None, height: None, rate: None, format: None })
@@ -258,9 +232,9 @@ impl SourceSpec {
             SourceSpec::V4l2(spec) => spec.device.display().to_string(),
             SourceSpec::Process(spec) => spec.command.first().cloned().unwrap_or_default(),
             SourceSpec::Y4m(spec) if spec.path.as_os_str() == "-" => "standard input".to_owned(),
-            SourceSpec::Y4m(Y4mSpec { path, .. })
-            | SourceSpec::Files(FilesSpec { path, .. })
-            | SourceSpec::Recording(RecordingSpec { path, .. }) => path.display().to_string(),
+            SourceSpec::Y4m(ClipSpec { path, .. })
+            | SourceSpec::Files(ClipSpec { path, .. })
+            | SourceSpec::Recording(ClipSpec { path, .. }) => path.display().to_string(),
         }
     }
 }
@@ -287,34 +261,23 @@ struct ProcessTable {
     camera: Option<u8>,
 }
 
-/// `y4m`, or a format of pixels.
+/// Pixels of this format, or `y4m`, which says its format itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum OutputFormat {
-    Y4m,
-    Gray8,
-    Rgb8,
-    Bgr8,
-    Rgba8,
-    Yuyv,
-    Uyvy,
-    Nv12,
-    I420,
-}
+#[serde(try_from = "String")]
+struct OutputFormat(Option<PixelFormat>);
 
-impl OutputFormat {
-    fn pixels(self) -> Option<PixelFormat> {
-        Some(match self {
-            OutputFormat::Y4m => return None,
-            OutputFormat::Gray8 => PixelFormat::Gray8,
-            OutputFormat::Rgb8 => PixelFormat::Rgb8,
-            OutputFormat::Bgr8 => PixelFormat::Bgr8,
-            OutputFormat::Rgba8 => PixelFormat::Rgba8,
-            OutputFormat::Yuyv => PixelFormat::Yuyv,
-            OutputFormat::Uyvy => PixelFormat::Uyvy,
-            OutputFormat::Nv12 => PixelFormat::Nv12,
-            OutputFormat::I420 => PixelFormat::I420,
-        })
+impl TryFrom<String> for OutputFormat {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if name == "y4m" {
+            return Ok(OutputFormat(None));
+        }
+        let found = PixelFormat::ALL.into_iter().find(|format| format.name() == name);
+        let names = PixelFormat::ALL.map(PixelFormat::name).join(", ");
+        found
+            .map(|format| OutputFormat(Some(format)))
+            .ok_or(format!("format: expected y4m or one of {names}, found {name:?}"))
     }
 }
 
@@ -395,7 +358,7 @@ impl TryFrom<ProcessTable> for ProcessSpec {
                 if rate.is_some() || camera.is_some() {
                     return Err("rate and camera: the command has to say them, expected neither".to_owned());
                 }
-                let output = match (format.and_then(OutputFormat::pixels), width, height) {
+                let output = match (format.and_then(|OutputFormat(pixels)| pixels), width, height) {
                     (None, None, None) if stride.is_none() => ProcessOutput::Y4m,
                     (None, ..) => {
                         return Err("width, height and stride: y4m says them itself, expected none of them".to_owned());

@@ -37,6 +37,8 @@ mod eight_lanes;
 #[cfg(target_arch = "aarch64")]
 mod four_lanes;
 mod grid;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod groups;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "aarch64")]

@@ -7,9 +7,6 @@ use crate::telemetry::log::Log;
 
 /// Takes outcomes, one after the other, on a thread on which time is no matter.
 pub trait Sink: Send {
-    /// For messages.
-    fn name(&self) -> &str;
-
     /// Takes one. What goes wrong costs this outcome alone, and is said here.
     fn deliver(&mut self, outcome: &mut Outcome, log: Log);
 }

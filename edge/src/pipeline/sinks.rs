@@ -34,10 +34,6 @@ impl<W: Write + Send> LineSink<W> {
 }
 
 impl<W: Write + Send> Sink for LineSink<W> {
-    fn name(&self) -> &str {
-        "JSON lines"
-    }
-
     fn deliver(&mut self, outcome: &mut Outcome, log: Log) {
         let Some(output) = &mut self.output else { return };
         let record = FrameRecord {
@@ -111,10 +107,6 @@ impl PictureSink {
 }
 
 impl Sink for PictureSink {
-    fn name(&self) -> &str {
-        self.name
-    }
-
     fn deliver(&mut self, outcome: &mut Outcome, log: Log) {
         let is_wanted = self.seen.is_multiple_of(self.every);
         self.seen += 1;
@@ -143,10 +135,6 @@ impl HardFrameSink {
 }
 
 impl Sink for HardFrameSink {
-    fn name(&self) -> &str {
-        "hard frames"
-    }
-
     fn deliver(&mut self, outcome: &mut Outcome, log: Log) {
         let now: Duration = outcome.frame.captured;
         let Some(margin) = outcome.margin.filter(|&margin| self.0.wants(margin, now)) else { return };
@@ -175,10 +163,6 @@ impl RecorderSink {
 }
 
 impl Sink for RecorderSink {
-    fn name(&self) -> &str {
-        "recorder"
-    }
-
     fn deliver(&mut self, outcome: &mut Outcome, log: Log) {
         if self.full {
             return;

@@ -175,10 +175,6 @@ fn numbered(values: &[(u64, u8)]) -> Vec<FrameSlot> {
 struct SpySink(Arc<Mutex<Vec<(u64, u8)>>>);
 
 impl Sink for SpySink {
-    fn name(&self) -> &str {
-        "spy"
-    }
-
     fn deliver(&mut self, outcome: &mut Outcome, _: Log) {
         assert_eq!(outcome.view().unwrap().width(), SIDE as usize);
         self.0.lock().unwrap().push((outcome.frame.sequence, outcome.mask[0]));
@@ -309,10 +305,6 @@ fn with_a_trigger_only_frames_that_were_asked_for_are_seen() {
 struct Broken;
 
 impl Sink for Broken {
-    fn name(&self) -> &str {
-        "broken"
-    }
-
     fn deliver(&mut self, _: &mut Outcome, log: Log) {
         log.say(LogLevel::Debug, format_args!("about to fall"));
         panic!("an output has a defect");

@@ -7,17 +7,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FORMATS: [PixelFormat; 8] = [
-    PixelFormat::Gray8,
-    PixelFormat::Rgb8,
-    PixelFormat::Bgr8,
-    PixelFormat::Rgba8,
-    PixelFormat::Yuyv,
-    PixelFormat::Uyvy,
-    PixelFormat::Nv12,
-    PixelFormat::I420,
-];
-
 fn gray_of_rgb(rgb: [u8; 3]) -> u8 {
     let [r, g, b] = rgb.map(u64::from);
     ((9798 * r + 19235 * g + 3735 * b + 16384) / 32768) as u8
@@ -62,7 +51,7 @@ fn pixel(view: &ImageView<'_>, x: usize, y: usize) -> (u8, [u8; 3]) {
 proptest! {
     #[test]
     fn rows_are_the_formula_of_each_pixel(
-        format in prop::sample::select(FORMATS.as_slice()),
+        format in prop::sample::select(PixelFormat::ALL.as_slice()),
         half_width in 1usize..9,
         half_height in 1usize..5,
         odd: (bool, bool),
@@ -88,7 +77,7 @@ proptest! {
 
     #[test]
     fn no_header_panics(
-        format in prop::sample::select(FORMATS.as_slice()),
+        format in prop::sample::select(PixelFormat::ALL.as_slice()),
         width: usize,
         height: usize,
         stride: usize,

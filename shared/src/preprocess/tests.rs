@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::PixelFormat;
+use crate::pseudo_random::pseudo_random;
 
 const FITS: [Fit; 3] = [Fit::Stretch, Fit::Letterbox, Fit::Pad];
 const FILTERS: [Filter; 3] = [Filter::Nearest, Filter::Bilinear, Filter::Area];
@@ -27,18 +28,6 @@ fn run(spec: &Preprocess, view: &ImageView<'_>) -> (Placement, Vec<u8>) {
     let mut out = vec![0xA5; spec.input_len()];
     let placement = spec.run(view, &mut out, &mut scratch).unwrap();
     (placement, out)
-}
-
-/// Marsaglia's xorshift32, top bytes.
-fn pseudo_random(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_u32;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state >> 24) as u8
-    };
-    core::iter::repeat_with(next).take(len).collect()
 }
 
 /// FNV-1a, 64 bits.

@@ -7,7 +7,7 @@
 
 use core::arch::aarch64::*;
 
-use super::{Layout, Operations};
+use super::{Layout, Operations, assert_fits};
 use crate::image::{PixelFormat, Row};
 use crate::preprocess::windows::{STEP, Windows};
 
@@ -25,18 +25,10 @@ type Yuv = [uint8x8_t; 4];
 
 #[target_feature(enable = "neon")]
 fn convert(row: &Row<'_>, width: usize, layout: Layout, out: &mut [u8]) -> usize {
-    let channels = if layout == Layout::Gray { 1 } else { 3 };
-    assert!(out.len() >= width * channels);
-    let [first, second, third] = row.planes;
-    let chroma = match row.format {
-        PixelFormat::Nv12 => [width, 0],
-        PixelFormat::I420 => [width / 2; 2],
-        _ => [0; 2],
-    };
-    assert!(first.len() >= row.format.row_len(width) && second.len() >= chroma[0] && third.len() >= chroma[1]);
+    assert_fits(row, width, layout, out.len());
     let out = Out { start: out.as_mut_ptr(), width, layout };
     let [first, second, third] = row.planes.map(<[u8]>::as_ptr);
-    // SAFETY: in each arm `x` is such that sixteen pixels from there are within the row, of which the assertions have found
+    // SAFETY: in each arm `x` is such that sixteen pixels from there are within the row, of which the assertion has found
     // all bytes to be there, in the row and in `out`.
     unsafe {
         match row.format {

@@ -8,17 +8,8 @@ use proptest::prelude::*;
 use super::InstructionSet;
 use crate::image::{ImageView, PixelFormat, SIDE_MAX};
 use crate::preprocess::{Channels, Filter, Fit, Normalize, Preprocess, Scratch};
+use crate::pseudo_random::pseudo_random;
 
-const FORMATS: [PixelFormat; 8] = [
-    PixelFormat::Gray8,
-    PixelFormat::Rgb8,
-    PixelFormat::Bgr8,
-    PixelFormat::Rgba8,
-    PixelFormat::Yuyv,
-    PixelFormat::Uyvy,
-    PixelFormat::Nv12,
-    PixelFormat::I420,
-];
 const FITS: [Fit; 3] = [Fit::Stretch, Fit::Letterbox, Fit::Pad];
 const FILTERS: [Filter; 3] = [Filter::Nearest, Filter::Bilinear, Filter::Area];
 const CHANNELS: [Channels; 2] = [Channels::Gray, Channels::Rgb];
@@ -66,18 +57,6 @@ fn check_rows(view: &ImageView<'_>) {
     }
 }
 
-/// Marsaglia's xorshift32, top bytes.
-fn pseudo_random(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_u32;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state >> 24) as u8
-    };
-    core::iter::repeat_with(next).take(len).collect()
-}
-
 fn is_whole(format: PixelFormat, side: usize) -> bool {
     side.is_multiple_of(2)
         || matches!(format, PixelFormat::Gray8 | PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::Rgba8)
@@ -102,7 +81,7 @@ fn the_best_is_available() {
 #[test]
 fn rows_of_every_width_and_format() {
     let bytes = pseudo_random(4096);
-    for format in FORMATS {
+    for format in PixelFormat::ALL {
         for width in (1..=67).filter(|&width| is_whole(format, width)) {
             for padding in [0, 6] {
                 check_rows(&view_of(&bytes, (width, 2), padding, format));
@@ -178,7 +157,7 @@ fn narrow_letterboxes_fit_their_scratch() {
 proptest! {
     #[test]
     fn random_shapes(
-        format in prop::sample::select(FORMATS.as_slice()),
+        format in prop::sample::select(PixelFormat::ALL.as_slice()),
         half in (1usize..80, 1usize..12),
         odd: (bool, bool),
         padding in 0usize..5,

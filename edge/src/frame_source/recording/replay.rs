@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::time::Duration;
 
 use super::super::clock::{Pace, SystemClock};
-use super::super::{Arrival, FrameFormat, FrameSlot, FrameSource, Rate, RecordingSpec, SourceError, monotonic};
+use super::super::{Arrival, ClipSpec, FrameFormat, FrameSlot, FrameSource, Rate, SourceError, monotonic};
 use super::{Read, RecordingError, RecordingReader};
 use crate::error::{Kind, chain};
 
@@ -13,7 +13,7 @@ use crate::error::{Kind, chain};
 /// replay, as all that follows measures from it; [`RecordingReader`] tells the board's.
 #[derive(Debug)]
 pub struct Replay {
-    spec: RecordingSpec,
+    spec: ClipSpec,
     name: String,
     reader: RecordingReader<BufReader<File>>,
     pace: Pace,
@@ -29,7 +29,7 @@ impl Replay {
     /// # Errors
     ///
     /// When it cannot be opened or is no recording.
-    pub fn open(spec: &RecordingSpec) -> Result<Self, SourceError> {
+    pub fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
         let reader = open(spec, &name)?;
         let pace = Pace::new(spec.rate.map(Rate::interval));
@@ -42,7 +42,7 @@ impl Replay {
     }
 }
 
-fn open(spec: &RecordingSpec, name: &str) -> Result<RecordingReader<BufReader<File>>, SourceError> {
+fn open(spec: &ClipSpec, name: &str) -> Result<RecordingReader<BufReader<File>>, SourceError> {
     let file = File::open(&spec.path)
         .map_err(|cause| SourceError::new(name, Kind::Fatal, "could not be opened", Some(cause)))?;
     RecordingReader::new(BufReader::new(file)).map_err(|error| SourceError::new(name, Kind::Fatal, chain(&error), None))

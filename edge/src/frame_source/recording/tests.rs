@@ -139,11 +139,11 @@ fn a_disk_that_is_full_costs_frames_and_no_more() {
 #[cfg(feature = "device")]
 #[test]
 fn a_recording_is_a_source() {
-    use super::super::{Arrival, FrameSource, RecordingSpec};
+    use super::super::{Arrival, ClipSpec, FrameSource};
     use crate::error::Kind;
 
     let (_folder, path) = recording();
-    let mut spec = RecordingSpec { path: path.clone(), repeat: false, rate: None };
+    let mut spec = ClipSpec { path: path.clone(), repeat: false, rate: None };
     let mut source = Replay::open(&spec).unwrap();
     let mut read = FrameSlot::default();
     let next = |source: &mut Replay, read: &mut FrameSlot| source.next_frame(read, Duration::ZERO);

@@ -18,9 +18,9 @@ fn each_kind_is_read_from_its_table() {
     assert_eq!(camera, SourceSpec::V4l2(expected));
     let files = read("kind='files'\npath='images'\nloop=true\nrate=2.5").unwrap();
     let rate = Rate::try_from(2.5).ok();
-    assert_eq!(files, SourceSpec::Files(FilesSpec { path: "images".into(), repeat: true, rate }));
+    assert_eq!(files, SourceSpec::Files(ClipSpec { path: "images".into(), repeat: true, rate }));
     let stream = read("kind='y4m'\npath='-'").unwrap();
-    assert_eq!(stream, SourceSpec::Y4m(Y4mSpec { path: "-".into(), repeat: false, rate: None }));
+    assert_eq!(stream, SourceSpec::Y4m(ClipSpec { path: "-".into(), repeat: false, rate: None }));
     assert_eq!(stream.name(), "standard input");
     let recording = read("kind='recording'\npath='a.uerec'").unwrap();
     assert_eq!(recording, SourceSpec::parse("a.uerec").unwrap());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::clock::{Pace, SystemClock};
 use super::super::patient::Patient;
 use super::super::stream::{FrameStream, StreamError};
-use super::super::{Arrival, FrameSlot, FrameSource, Rate, SourceError, Y4mSpec, monotonic};
+use super::super::{Arrival, ClipSpec, FrameSlot, FrameSource, Rate, SourceError, monotonic};
 use crate::error::Kind;
 
 /// Frames of a stream.
@@ -27,7 +27,7 @@ impl Y4m {
     /// # Errors
     ///
     /// When it cannot be opened, or begins as no stream does.
-    pub fn open(spec: &Y4mSpec) -> Result<Self, SourceError> {
+    pub fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
         let standard_input = spec.path.as_os_str() == "-";
         let name = if standard_input { "standard input".to_owned() } else { spec.path.display().to_string() };
         let fatal = |problem: &str, cause| SourceError::new(&name, Kind::Fatal, problem, cause);
@@ -123,8 +123,8 @@ impl FrameSource for Y4m {
 mod tests {
     use super::*;
 
-    fn spec(path: &Path, repeat: bool) -> Y4mSpec {
-        Y4mSpec { path: path.to_owned(), repeat, rate: None }
+    fn spec(path: &Path, repeat: bool) -> ClipSpec {
+        ClipSpec { path: path.to_owned(), repeat, rate: None }
     }
 
     fn file(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {

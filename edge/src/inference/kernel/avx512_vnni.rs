@@ -8,7 +8,8 @@
 
 use std::arch::x86_64::*;
 
-use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads};
+use super::groups::Groups;
+use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
 use super::upsampled::combine;
 
 const LANES: usize = 16;

@@ -5,7 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::packed::{Answer, Groups, Instructions, OutputRange, Strip, quads};
+use super::groups::Groups;
+use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
 use super::upsampled::combine;
 
 /// How a convolution is packed and run for this instruction set.

@@ -8,7 +8,8 @@ use std::arch::is_aarch64_feature_detected;
 
 use super::by_element::{by_element, quad, runs_of, vector, window};
 use super::four_lanes::{self, LANES, Requantize};
-use super::packed::{Groups, Instructions, Strip, take_bytes};
+use super::groups::{Groups, take_bytes};
+use super::packed::{Instructions, Strip};
 use super::windows::{self, WINDOW};
 
 /// Whether this core has what [`strip`] needs.

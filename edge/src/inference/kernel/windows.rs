@@ -7,7 +7,8 @@
 //!
 //! Weights that leave eight bits are split as in `packed.rs`: what is left of them becomes another window or narrow group.
 
-use super::packed::{Bytes, Groups, Instructions, KINDS, Strip};
+use super::groups::{Bytes, Groups, KINDS};
+use super::packed::{Instructions, Strip};
 
 /// Bytes of a window.
 pub(super) const WINDOW: usize = 16;
@@ -118,7 +119,7 @@ impl Strip<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::packed::take_bytes;
+    use super::super::groups::take_bytes;
     use super::*;
 
     const INSTRUCTIONS: Instructions = Instructions {
