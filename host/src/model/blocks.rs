@@ -3,11 +3,9 @@
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
-use burn::tensor::activation::relu;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::operation::{convolve, norm_relu, upsample_and_convolve};
 use crate::rng::Rng;
 
 /// A convolution whose weights come from `rng`: normal with variance `2 / fan_in` (He et al. 2015, eq. 10), bias zero.
@@ -77,7 +75,12 @@ impl ConvBlock {
 
     /// `[N, channels_in, H, W]` to `[N, channels_out, H, W]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        relu(self.norm.forward(self.conv.forward(input)))
+        self.forward_joined(input, None)
+    }
+
+    /// The same, where the channels of a second input follow those of the first.
+    pub fn forward_joined(&self, first: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
+        norm_relu(&self.norm, convolve(&self.conv, first, second))
     }
 }
 
@@ -101,7 +104,12 @@ impl DoubleConv {
 
     /// `[N, channels_in, H, W]` to `[N, channels_out, H, W]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.second.forward(self.first.forward(input))
+        self.forward_joined(input, None)
+    }
+
+    /// The same, where the channels of a second input follow those of the first.
+    pub fn forward_joined(&self, first: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
+        self.second.forward(self.first.forward_joined(first, second))
     }
 }
 
@@ -142,13 +150,11 @@ impl UpBlock {
     /// `[N, channels_in, H, W]` to `[N, channels_out, 2 H, 2 W]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let enlarged = if self.is_up_convolution() {
-            depth_to_space(self.conv.forward(input))
+            depth_to_space(convolve(&self.conv, input, None))
         } else {
-            let [_, _, height, width] = input.dims();
-            let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
-            self.conv.forward(interpolate(input, options))
+            upsample_and_convolve(&self.conv, input)
         };
-        relu(self.norm.forward(enlarged))
+        norm_relu(&self.norm, enlarged)
     }
 }
 

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{DoubleConv, UpBlock, conv2d};
+use crate::operation::{convolve, max_pool};
 use crate::rng::Rng;
 
 /// How the decoder doubles height and width.
@@ -125,14 +126,14 @@ impl UNet {
         let mut x = images;
         for level in &self.encoder {
             let skip = level.forward(x);
-            x = self.pool.forward(skip.clone());
+            x = max_pool(skip.clone());
             skips.push(skip);
         }
         x = self.bottleneck.forward(x);
         for ((up, decoder), skip) in self.up.iter().zip(&self.decoder).zip(skips.into_iter().rev()) {
-            x = decoder.forward(Tensor::cat(vec![skip, up.forward(x)], 1));
+            x = decoder.forward_joined(skip, Some(up.forward(x)));
         }
-        self.head.forward(x)
+        convolve(&self.head, x, None)
     }
 }
 

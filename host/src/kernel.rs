@@ -1,0 +1,39 @@
+//! The training step's arithmetic in f32 on the CPU: convolutions with their gradients, batch norm with ReLU, pooling, Adam.
+//!
+//! Tensors lie in memory as `[N, H, W, C]`, channels last. Nothing here knows of burn. Each kernel is written once
+//! ([`micro`], [`elementwise`]) and compiled for each instruction set in a file of its own; which of them runs is chosen
+//! at run time. Sums are cut into parts by the tensors' shapes alone, never by the number of threads, and the parts are
+//! added in order: one thread and many give equal bits.
+#![allow(unsafe_code, reason = "vector instructions, and threads that write to disjoint parts of one tensor")]
+
+pub mod adam;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_half;
+mod convolve;
+pub mod convolution;
+mod elementwise;
+pub mod instruction_set;
+mod micro;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+pub mod norm;
+mod packing;
+mod planes;
+pub mod pool;
+mod portable;
+#[cfg(test)]
+mod reference;
+mod shared;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tile;
+pub mod upsample;
+mod vector;
+mod weight_gradient;
+
+pub use instruction_set::InstructionSet;

@@ -1,0 +1,133 @@
+//! The 2-D convolution of stride 1 that keeps an image's size, by a 3x3 or a 1x1 kernel, and its three gradients.
+//!
+//! Weights are `[outputs, inputs, kernel, kernel]`, as burn keeps them; images lie as `[N, H, W, C]`. The input may be
+//! several tensors whose channels follow one another, so that a skip needs no copy.
+
+use super::convolve::{Output, Tap, convolve};
+use super::norm;
+use super::packing::Weights;
+use super::planes::{Place, Planes};
+use super::shared::written;
+use super::weight_gradient::{Window, weight_gradient as sum_products};
+use super::{InstructionSet, planes};
+
+pub use planes::Size;
+
+/// What a convolution's input and output look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Number and size of the images.
+    pub size: Size,
+    /// Channels of the output.
+    pub outputs: usize,
+    /// Width and height of the kernel: 1 or 3.
+    pub kernel: usize,
+    /// The instruction set to compute with.
+    pub set: InstructionSet,
+}
+
+/// An image tensor's values and its number of channels.
+pub type Tensor<'a> = (&'a [f32], usize);
+
+impl Convolution {
+    fn border(&self) -> usize {
+        self.kernel / 2
+    }
+
+    fn planes<'a>(&self, tensors: &[Tensor<'a>]) -> Vec<Planes<'a>> {
+        let Size { height, width, .. } = self.size;
+        tensors.iter().map(|&(values, channels)| Planes::dense(values, channels, height, width)).collect()
+    }
+
+    fn taps(&self) -> Vec<Tap> {
+        let kernel = self.kernel;
+        (0..kernel * kernel).map(|t| Tap { group: 0, y: t / kernel, x: t % kernel }).collect()
+    }
+
+    fn weights<'a>(&self, weights: &'a [f32], inputs: usize) -> Weights<'a> {
+        let taps = self.kernel * self.kernel;
+        assert_eq!(weights.len(), self.outputs * inputs * taps);
+        Weights { values: weights, outputs: self.outputs, inputs, taps }
+    }
+
+    /// `output[o] = bias[o] + sum over channels i and taps t of input[i, t] * weights[o, i, t]`, outside the image 0.
+    pub fn forward(&self, input: &[Tensor], weights: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let table = self.set.table(self.outputs);
+        let inputs = input.iter().map(|tensor| tensor.1).sum();
+        let order: Vec<usize> = (0..self.kernel * self.kernel).collect();
+        let packed = self.weights(weights, inputs).pack(table, &order, bias);
+        let place = Place::dense(self.outputs, self.size.height, self.size.width);
+        // SAFETY: every pixel and channel of the output is computed.
+        unsafe {
+            written(self.size.pixels() * self.outputs, |values| {
+                let output = Output { values, place, taps: self.taps(), weights: packed };
+                convolve(table, self.size, self.border(), &[&self.planes(input)], &[output]);
+            })
+        }
+    }
+
+    /// The gradient of each input tensor, `inputs` being their channels: the convolution of the output's gradient by the
+    /// weights turned by half a turn, inputs and outputs exchanged.
+    pub fn input_gradient(&self, weights: &[f32], gradient: &[f32], inputs: &[usize]) -> Vec<Vec<f32>> {
+        let total = inputs.iter().sum();
+        let table = self.set.table(inputs.iter().copied().max().unwrap_or(1));
+        let weights = self.weights(weights, total);
+        let turned: Vec<usize> = (0..weights.taps).rev().collect();
+        let planes = self.planes(&[(gradient, self.outputs)]);
+        let mut first = 0;
+        // One after another, each would fill the tiles anew; but nothing else than skips has two.
+        let mut vectors: Vec<Vec<f32>> = vec![];
+        let mut packed = vec![];
+        for &channels in inputs {
+            packed.push(weights.pack_transposed(table, &turned, first..first + channels));
+            first += channels;
+        }
+        gather(&mut vectors, inputs.iter().map(|channels| self.size.pixels() * channels), |values| {
+            let outputs: Vec<Output> = values
+                .into_iter()
+                .zip(inputs)
+                .zip(packed)
+                .map(|((values, &channels), weights)| {
+                    let place = Place::dense(channels, self.size.height, self.size.width);
+                    Output { values, place, taps: self.taps(), weights }
+                })
+                .collect();
+            convolve(table, self.size, self.border(), &[&planes], &outputs);
+        });
+        vectors
+    }
+
+    /// The gradient of the weights, in their order.
+    pub fn weight_gradient(&self, input: &[Tensor], gradient: &[f32]) -> Vec<f32> {
+        let inputs: usize = input.iter().map(|tensor| tensor.1).sum();
+        // Vectors run over the input's channels, unless these are so few that the gradient's serve.
+        let table = self.set.table(if inputs <= 4 { self.outputs } else { inputs });
+        let starts = (0..self.kernel).map(|row| (row, 0)).collect();
+        let windows = [Window { starts, columns: self.kernel }];
+        let planes = self.planes(&[(gradient, self.outputs)]);
+        sum_products(table, self.size, self.border(), &self.planes(input), &[&planes], &windows)
+    }
+
+    /// The gradient of the bias: the sum over all pixels.
+    pub fn bias_gradient(&self, gradient: &[f32]) -> Vec<f32> {
+        norm::channel_sums(self.set, gradient, self.outputs)
+    }
+}
+
+/// New vectors of these lengths, all filled by `write`.
+fn gather(
+    vectors: &mut Vec<Vec<f32>>,
+    lengths: impl Iterator<Item = usize>,
+    write: impl FnOnce(Vec<super::shared::SharedMut>),
+) {
+    let lengths: Vec<usize> = lengths.collect();
+    for length in &lengths {
+        vectors.push(Vec::with_capacity(*length));
+    }
+    let parts = vectors.iter_mut().zip(&lengths);
+    write(parts.map(|(vector, length)| super::shared::SharedMut::spare(vector, *length)).collect());
+    for (vector, length) in vectors.iter_mut().zip(lengths) {
+        // SAFETY: the capacity is there, and the callers of this private function fill every value.
+        unsafe { vector.set_len(length) };
+    }
+}

@@ -1,0 +1,188 @@
+//! Batch norm (Ioffe and Szegedy 2015, algorithm 1) with the ReLU behind it, over tensors `[pixels, channels]`.
+
+use rayon::prelude::*;
+
+use super::InstructionSet;
+use super::shared::{SharedMut, written};
+
+/// Pixels of a part. Sums within a part are f32 in many slots, over parts f64 in order.
+const PART_PIXELS: usize = 4096;
+/// Values of a pattern, about.
+const PATTERN: usize = 256;
+
+/// Values that belong to channels, repeated over some pixels: what the inner loops read.
+fn pattern(channels: usize, value: impl Fn(usize) -> f32) -> Vec<f32> {
+    let repeats = (PATTERN / channels.max(1)).max(1);
+    (0..repeats * channels).map(|i| value(i % channels)).collect()
+}
+
+/// Sums of a pattern's slots, a channel.
+fn fold(slots: &[f32], channels: usize) -> Vec<f64> {
+    let mut sums = vec![0f64; channels];
+    for slots in slots.chunks_exact(channels) {
+        for (sum, slot) in sums.iter_mut().zip(slots) {
+            *sum += f64::from(*slot);
+        }
+    }
+    sums
+}
+
+/// Mean and biased variance of each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// Means.
+    pub mean: Vec<f32>,
+    /// Sums of squared differences from the mean, divided by the number of pixels.
+    pub variance: Vec<f32>,
+}
+
+/// Mean and variance of each of `channels` over all pixels of `x`: within a part as differences from its first pixel, the
+/// parts joined by the formula of Chan, Golub and LeVeque (1979).
+pub fn statistics(set: InstructionSet, x: &[f32], channels: usize) -> Statistics {
+    let table = set.table(channels.max(16));
+    let parts: Vec<(Vec<f64>, Vec<f64>)> = x
+        .par_chunks(PART_PIXELS * channels)
+        .map(|x| {
+            let shift = pattern(channels, |c| x[c]);
+            let (mut sums, mut squares) = (vec![0f32; shift.len()], vec![0f32; shift.len()]);
+            // SAFETY: the table was chosen for this CPU.
+            unsafe { (table.moments)(x, &shift, &mut sums, &mut squares) };
+            let pixels = (x.len() / channels) as f64;
+            let (sums, squares) = (fold(&sums, channels), fold(&squares, channels));
+            let mean = sums.iter().enumerate().map(|(c, sum)| f64::from(x[c]) + sum / pixels).collect();
+            let spread = squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
+            (mean, spread)
+        })
+        .collect();
+    let (mut mean, mut spread, mut seen) = (vec![0f64; channels], vec![0f64; channels], 0f64);
+    for (x, (means, spreads)) in x.chunks(PART_PIXELS * channels).zip(parts) {
+        let pixels = (x.len() / channels) as f64;
+        let all = seen + pixels;
+        for c in 0..channels {
+            let difference = means[c] - mean[c];
+            mean[c] += difference * pixels / all;
+            spread[c] += spreads[c] + difference * difference * seen * pixels / all;
+        }
+        seen = all;
+    }
+    let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
+    spread.iter_mut().for_each(|v| *v /= seen.max(1.0));
+    Statistics { mean: single(mean), variance: single(spread) }
+}
+
+/// Sum of each channel over all pixels.
+pub fn channel_sums(set: InstructionSet, x: &[f32], channels: usize) -> Vec<f32> {
+    let table = set.table(channels.max(16));
+    let zeros = pattern(channels, |_| 0.0);
+    let parts: Vec<Vec<f64>> = x
+        .par_chunks(PART_PIXELS * channels)
+        .map(|x| {
+            let (mut sums, mut squares) = (zeros.clone(), zeros.clone());
+            // SAFETY: the table was chosen for this CPU.
+            unsafe { (table.moments)(x, &zeros, &mut sums, &mut squares) };
+            fold(&sums, channels)
+        })
+        .collect();
+    let mut total = vec![0f64; channels];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+    }
+    total.into_iter().map(|v| v as f32).collect()
+}
+
+/// A batch norm's values, one a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    /// Scale.
+    pub gamma: &'a [f32],
+    /// Shift.
+    pub beta: &'a [f32],
+    /// Mean that is subtracted.
+    pub mean: &'a [f32],
+    /// Variance that is divided by.
+    pub variance: &'a [f32],
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl Norm<'_> {
+    fn channels(&self) -> usize {
+        self.gamma.len()
+    }
+
+    /// 1 / standard deviation.
+    fn inverse(&self, c: usize) -> f64 {
+        1.0 / (f64::from(self.variance[c]) + f64::from(self.epsilon)).sqrt()
+    }
+
+    fn scale(&self, c: usize) -> f32 {
+        (f64::from(self.gamma[c]) * self.inverse(c)) as f32
+    }
+
+    /// To the scale that is used, so that both errors do not add up.
+    fn shift(&self, c: usize) -> f32 {
+        (f64::from(self.beta[c]) - f64::from(self.mean[c]) * f64::from(self.scale(c))) as f32
+    }
+
+    /// `max(gamma * (x - mean) / sqrt(variance + epsilon) + beta, 0)`.
+    pub fn forward(&self, set: InstructionSet, x: &[f32]) -> Vec<f32> {
+        let channels = self.channels();
+        let table = set.table(channels.max(16));
+        let (scale, shift) = (pattern(channels, |c| self.scale(c)), pattern(channels, |c| self.shift(c)));
+        let part = PART_PIXELS * channels;
+        // SAFETY: the parts cover the output, each is written whole, by one thread.
+        unsafe {
+            written(x.len(), |y| {
+                x.par_chunks(part).enumerate().for_each(|(number, x)| {
+                    (table.norm_relu)(x, &scale, &shift, y.part(number * part, x.len()));
+                });
+            })
+        }
+    }
+
+    /// The gradients of `x`, `gamma` and `beta`; mean and variance are those of `x` itself, whose gradients are included.
+    ///
+    /// With `g` the gradient where the output is positive, `h = (x - mean) / sqrt(variance + epsilon)` and `n` pixels:
+    /// `dbeta = sum g`, `dgamma = sum g h`, `dx = gamma / sqrt(variance + epsilon) (g - dbeta / n - h dgamma / n)`.
+    pub fn backward(&self, set: InstructionSet, x: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        assert_eq!(x.len(), gradient.len());
+        let channels = self.channels();
+        let table = set.table(channels.max(16));
+        let (scale, shift) = (pattern(channels, |c| self.scale(c)), pattern(channels, |c| self.shift(c)));
+        let mean = pattern(channels, |c| self.mean[c]);
+        let part = PART_PIXELS * channels;
+        let parts: Vec<(Vec<f64>, Vec<f64>)> = x
+            .par_chunks(part)
+            .zip(gradient.par_chunks(part))
+            .map(|(x, gradient)| {
+                let (mut sums, mut products) = (vec![0f32; scale.len()], vec![0f32; scale.len()]);
+                // SAFETY: the table was chosen for this CPU.
+                unsafe { (table.norm_relu_sums)(x, gradient, &scale, &shift, &mean, &mut sums, &mut products) };
+                (fold(&sums, channels), fold(&products, channels))
+            })
+            .collect();
+        let (mut beta, mut gamma) = (vec![0f64; channels], vec![0f64; channels]);
+        for (sums, products) in parts {
+            for c in 0..channels {
+                beta[c] += sums[c];
+                gamma[c] += products[c] * self.inverse(c);
+            }
+        }
+        let pixels = (x.len() / channels.max(1)).max(1) as f64;
+        let slope = |c: usize| -f64::from(self.scale(c)) * self.inverse(c) * gamma[c] / pixels;
+        let offset =
+            |c: usize| -f64::from(self.scale(c)) * beta[c] / pixels - f64::from(slope(c) as f32) * f64::from(self.mean[c]);
+        let (slope, offset) = (pattern(channels, |c| slope(c) as f32), pattern(channels, |c| offset(c) as f32));
+        // SAFETY: the parts cover the output, each is written whole, by one thread.
+        let dx = unsafe {
+            written(x.len(), |out: SharedMut| {
+                x.par_chunks(part).zip(gradient.par_chunks(part)).enumerate().for_each(|(number, (x, gradient))| {
+                    let out = out.part(number * part, x.len());
+                    (table.norm_relu_gradient)(x, gradient, &scale, &shift, &slope, &offset, out);
+                });
+            })
+        };
+        let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
+        (dx, single(gamma), single(beta))
+    }
+}

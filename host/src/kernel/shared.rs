@@ -1,0 +1,62 @@
+//! A tensor that several threads write to, each to places of its own.
+
+use std::marker::PhantomData;
+
+/// A mutable slice that is handed to threads; who writes says why nobody else writes to the same place.
+#[derive(Clone, Copy)]
+pub(super) struct SharedMut<'a> {
+    pointer: *mut f32,
+    length: usize,
+    slice: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it is a pointer to f32 values, and all access through it is unsafe and promises disjointness.
+unsafe impl Send for SharedMut<'_> {}
+// SAFETY: see above.
+unsafe impl Sync for SharedMut<'_> {}
+
+impl<'a> SharedMut<'a> {
+    /// A slice to share.
+    pub fn new(slice: &'a mut [f32]) -> Self {
+        Self { pointer: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
+    }
+
+    /// Memory of `length` values behind an empty vector that has the capacity.
+    pub fn spare(vector: &'a mut Vec<f32>, length: usize) -> Self {
+        assert!(vector.is_empty() && vector.capacity() >= length, "no memory to write to");
+        Self { pointer: vector.as_mut_ptr(), length, slice: PhantomData }
+    }
+
+    /// A pointer to value `index`, from which the caller writes `values` values that lie in the slice.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn at(&self, index: usize, values: usize) -> *mut f32 {
+        assert!(index.checked_add(values).is_some_and(|end| end <= self.length), "a kernel writes outside its tensor");
+        self.pointer.wrapping_add(index)
+    }
+
+    /// A part of the slice.
+    ///
+    /// # Safety
+    /// No other thread touches it while the part is in use.
+    ///
+    /// # Panics
+    /// When it does not lie in the slice.
+    pub unsafe fn part(&self, index: usize, values: usize) -> &'a mut [f32] {
+        // SAFETY: the part lies in the slice, as `at` makes sure, and nobody else touches it, as the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.at(index, values), values) }
+    }
+}
+
+/// A new vector that `write` fills; its memory is not set to 0 first.
+///
+/// # Safety
+/// `write` writes every value, and reads none before.
+pub(super) unsafe fn written(length: usize, write: impl FnOnce(SharedMut)) -> Vec<f32> {
+    let mut values = Vec::with_capacity(length);
+    write(SharedMut::spare(&mut values, length));
+    // SAFETY: the capacity is there, and all was written, as the caller promises.
+    unsafe { values.set_len(length) };
+    values
+}

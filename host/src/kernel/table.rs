@@ -1,0 +1,164 @@
+//! The kernels of one instruction set as a table of functions, and the choice among those that the CPU has.
+
+use super::micro::{Outer, Taps};
+
+type TapsFn = unsafe fn(&Taps);
+type OuterFn = unsafe fn(&Outer);
+type SpreadFn = unsafe fn(*const f32, usize, usize, usize, *mut f32);
+
+/// What one instruction set offers. A value of this type is only handed out where the CPU has the set.
+pub(super) struct Table {
+    /// Values in a register.
+    pub lanes: usize,
+    /// [`taps`](super::micro::taps) for 1 and for 2 registers of output channels; entry `p - 1` computes `p` pixels.
+    pub taps: [&'static [TapsFn]; 2],
+    /// [`outer`](super::micro::outer) for 1, 2 and 3 taps in a row.
+    pub outer: [OuterFn; 3],
+    /// Channels of the gradient that each of them sums at once; they divide `lanes`.
+    pub outer_channels: [usize; 3],
+    /// [`outer_thin`](super::micro::outer_thin) for one tap.
+    pub thin_1: unsafe fn(&Outer, &[usize; 1]),
+    /// And for 9 taps.
+    pub thin_9: unsafe fn(&Outer, &[usize; 9]),
+    /// [`spread`](super::micro::spread).
+    pub spread: SpreadFn,
+    /// [`moments`](super::elementwise::moments).
+    pub moments: unsafe fn(&[f32], &[f32], &mut [f32], &mut [f32]),
+    /// [`norm_relu`](super::elementwise::norm_relu).
+    pub norm_relu: unsafe fn(&[f32], &[f32], &[f32], &mut [f32]),
+    /// [`norm_relu_sums`](super::elementwise::norm_relu_sums).
+    pub norm_relu_sums: unsafe fn(&[f32], &[f32], &[f32], &[f32], &[f32], &mut [f32], &mut [f32]),
+    /// [`norm_relu_gradient`](super::elementwise::norm_relu_gradient).
+    pub norm_relu_gradient: unsafe fn(&[f32], &[f32], &[f32], &[f32], &[f32], &[f32], &mut [f32]),
+    /// [`pool`](super::elementwise::pool).
+    pub pool: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
+    /// [`pool_gradient`](super::elementwise::pool_gradient).
+    pub pool_gradient: unsafe fn(&[f32], &[f32], &[f32], usize, &mut [f32], &mut [f32]),
+    /// [`adam`](super::elementwise::adam).
+    pub adam: unsafe fn(&super::adam::Factors, &mut [f32], &[f32], &mut [f32], &mut [f32]),
+}
+
+/// Compiles the kernels for one instruction set. `$feature` names what the CPU must have, `$vector` the register.
+macro_rules! table {
+    (
+        features: [$($feature:literal)?], vector: $vector:ty,
+        one: [$($one:literal)*], two: [$($two:literal)*],
+        outer: [$m1:literal $m2:literal $m3:literal], three_taps: $three:ident,
+    ) => {
+        use crate::kernel::micro::{self, Outer, Taps};
+        use crate::kernel::table::Table;
+        use crate::kernel::{adam, elementwise};
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn taps<const P: usize, const N: usize>(job: &Taps) {
+            // SAFETY: the caller's promise.
+            unsafe { micro::taps::<$vector, P, N>(job) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn outer<const M: usize, const K: usize>(job: &Outer) {
+            // SAFETY: the caller's promise.
+            unsafe { micro::outer::<$vector, M, K>(job) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn outer_three<const M: usize>(job: &Outer) {
+            // SAFETY: the caller's promise.
+            unsafe { micro::$three::<$vector, M>(job) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn outer_thin<const T: usize>(job: &Outer, offsets: &[usize; T]) {
+            // SAFETY: the caller's promise.
+            unsafe { micro::outer_thin::<$vector, T>(job, offsets) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn spread(from: *const f32, pixel_stride: usize, channels: usize, pixels: usize, to: *mut f32) {
+            // SAFETY: the caller's promise.
+            unsafe { micro::spread::<$vector>(from, pixel_stride, channels, pixels, to) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn moments(x: &[f32], shift: &[f32], sums: &mut [f32], squares: &mut [f32]) {
+            elementwise::moments(x, shift, sums, squares);
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn norm_relu(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32]) {
+            elementwise::norm_relu(x, scale, shift, y);
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn norm_relu_sums(
+            x: &[f32],
+            gradient: &[f32],
+            scale: &[f32],
+            shift: &[f32],
+            mean: &[f32],
+            sums: &mut [f32],
+            products: &mut [f32],
+        ) {
+            elementwise::norm_relu_sums(x, gradient, scale, shift, mean, sums, products);
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn norm_relu_gradient(
+            x: &[f32],
+            gradient: &[f32],
+            scale: &[f32],
+            shift: &[f32],
+            slope: &[f32],
+            offset: &[f32],
+            out: &mut [f32],
+        ) {
+            elementwise::norm_relu_gradient(x, gradient, scale, shift, slope, offset, out);
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [f32]) {
+            elementwise::pool(upper, lower, channels, y);
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn pool_gradient(
+            upper: &[f32],
+            lower: &[f32],
+            gradient: &[f32],
+            channels: usize,
+            to_upper: &mut [f32],
+            to_lower: &mut [f32],
+        ) {
+            elementwise::pool_gradient(upper, lower, gradient, channels, to_upper, to_lower);
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn adam(
+            factors: &adam::Factors,
+            weights: &mut [f32],
+            gradient: &[f32],
+            moment_1: &mut [f32],
+            moment_2: &mut [f32],
+        ) {
+            elementwise::adam(factors, weights, gradient, moment_1, moment_2);
+        }
+
+        pub(in crate::kernel) static TABLE: Table = Table {
+            lanes: <$vector as crate::kernel::vector::Vector>::LANES,
+            taps: [&[$(taps::<$one, 1>),*], &[$(taps::<$two, 2>),*]],
+            outer: [outer::<$m1, 1>, outer::<$m2, 2>, outer_three::<$m3>],
+            outer_channels: [$m1, $m2, $m3],
+            thin_1: outer_thin::<1>,
+            thin_9: outer_thin::<9>,
+            spread,
+            moments,
+            norm_relu,
+            norm_relu_sums,
+            norm_relu_gradient,
+            pool,
+            pool_gradient,
+            adam,
+        };
+    };
+}
+pub(super) use table;

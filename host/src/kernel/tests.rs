@@ -1,0 +1,309 @@
+//! Every instruction set of this CPU against the plain f64 reference, on odd sizes, channels and batches.
+
+use super::convolution::Convolution;
+use super::norm::{Norm, channel_sums, statistics};
+use super::planes::Size;
+use super::reference::{self, Images};
+use super::upsample::UpsampleConvolution;
+use super::{InstructionSet, adam, pool};
+
+/// What f32 sums of some thousand terms may be off, relative to the largest value: 16 times the rounding of one.
+const TOLERANCE: f64 = 16.0 * f32::EPSILON as f64;
+
+/// Numbers between -1 and 1, the same in every run (Knuth's MMIX generator).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn vector(&mut self, length: usize) -> Vec<f32> {
+        (0..length).map(|_| self.next()).collect()
+    }
+
+    fn images(&mut self, size: Size, channels: usize) -> (Vec<f32>, Images) {
+        let values = self.vector(size.pixels() * channels);
+        let images = Images { size, channels, values: double(&values) };
+        (values, images)
+    }
+}
+
+fn double(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+#[track_caller]
+fn assert_close(what: &str, found: &[f32], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1.0f64, |a, b| a.max(b.abs()));
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (f64::from(*found) - expected).abs();
+        assert!(difference <= TOLERANCE * largest, "{what}: value {i} is {found}, expected {expected}");
+    }
+}
+
+/// Batch 1 to 9, sizes that no register divides, narrower and wider than a run of pixels, and channels around the widths
+/// of all registers.
+const SIZES: [(usize, usize, usize); 9] =
+    [(1, 1, 1), (2, 3, 5), (3, 8, 16), (4, 16, 8), (5, 7, 30), (6, 2, 13), (7, 5, 3), (8, 1, 40), (9, 6, 17)];
+const CHANNELS: [(usize, usize); 9] = [(1, 8), (3, 16), (8, 8), (16, 16), (5, 4), (24, 17), (16, 32), (33, 9), (4, 48)];
+
+fn cases() -> impl Iterator<Item = (Size, usize, usize)> {
+    SIZES.into_iter().enumerate().flat_map(|(k, (images, height, width))| {
+        // Three pairs of channels a size, all pairs over all sizes.
+        (0..3).map(move |j| {
+            let (inputs, outputs) = CHANNELS[(k + 3 * j) % CHANNELS.len()];
+            (Size { images, height, width }, inputs, outputs)
+        })
+    })
+}
+
+#[test]
+fn convolutions_and_their_gradients_are_those_of_the_reference() {
+    let mut numbers = Numbers(1);
+    for (size, inputs, outputs) in cases() {
+        for kernel in [1, 3] {
+            let (x, images) = numbers.images(size, inputs);
+            let (gradient, gradient_images) = numbers.images(size, outputs);
+            let weights = numbers.vector(outputs * inputs * kernel * kernel);
+            let bias = numbers.vector(outputs);
+            let expected = reference::convolution(&images, &double(&weights), &double(&bias), kernel);
+            let (dx, dw, db) = reference::convolution_gradients(&images, &double(&weights), &gradient_images, kernel);
+            for set in InstructionSet::available() {
+                let what = format!("{} {size:?} {inputs} to {outputs}, kernel {kernel}", set.name());
+                let convolution = Convolution { size, outputs, kernel, set };
+                let input = [(&x[..], inputs)];
+                assert_close(&what, &convolution.forward(&input, &weights, Some(&bias)), &expected.values);
+                assert_close(&what, &convolution.input_gradient(&weights, &gradient, &[inputs])[0], &dx.values);
+                assert_close(&what, &convolution.weight_gradient(&input, &gradient), &dw);
+                assert_close(&what, &convolution.bias_gradient(&gradient), &db);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_convolution_of_two_tensors_is_that_of_their_concatenation() {
+    let mut numbers = Numbers(2);
+    let size = Size { images: 2, height: 5, width: 19 };
+    for (first, second, outputs) in [(8, 8, 8), (16, 16, 16), (3, 5, 7), (12, 12, 12), (20, 4, 33)] {
+        let inputs = first + second;
+        let (a, a_images) = numbers.images(size, first);
+        let (b, b_images) = numbers.images(size, second);
+        let (gradient, gradient_images) = numbers.images(size, outputs);
+        let weights = numbers.vector(outputs * inputs * 9);
+        let mut both = Images::zeros(size, inputs);
+        for (p, pixel) in both.values.chunks_exact_mut(inputs).enumerate() {
+            pixel[..first].copy_from_slice(&a_images.values[p * first..(p + 1) * first]);
+            pixel[first..].copy_from_slice(&b_images.values[p * second..(p + 1) * second]);
+        }
+        let expected = reference::convolution(&both, &double(&weights), &vec![0.0; outputs], 3);
+        let (dx, dw, _) = reference::convolution_gradients(&both, &double(&weights), &gradient_images, 3);
+        let part = |from: usize, count: usize| -> Vec<f64> {
+            dx.values.chunks_exact(inputs).flat_map(|pixel| pixel[from..from + count].to_vec()).collect()
+        };
+        for set in InstructionSet::available() {
+            let what = format!("{} {first} and {second} to {outputs}", set.name());
+            let convolution = Convolution { size, outputs, kernel: 3, set };
+            let input = [(&a[..], first), (&b[..], second)];
+            assert_close(&what, &convolution.forward(&input, &weights, None), &expected.values);
+            let found = convolution.input_gradient(&weights, &gradient, &[first, second]);
+            assert_close(&what, &found[0], &part(0, first));
+            assert_close(&what, &found[1], &part(first, second));
+            assert_close(&what, &convolution.weight_gradient(&input, &gradient), &dw);
+        }
+    }
+}
+
+#[test]
+fn upsampling_with_convolution_is_that_of_the_two_operations() {
+    let mut numbers = Numbers(3);
+    for (size, inputs, outputs) in cases() {
+        let (x, images) = numbers.images(size, inputs);
+        let large = Size { images: size.images, height: 2 * size.height, width: 2 * size.width };
+        let (gradient, gradient_images) = numbers.images(large, outputs);
+        let weights = numbers.vector(outputs * inputs * 9);
+        let bias = numbers.vector(outputs);
+        let enlarged = reference::upsample(&images);
+        let expected = reference::convolution(&enlarged, &double(&weights), &double(&bias), 3);
+        let (dx, dw, _) = reference::convolution_gradients(&enlarged, &double(&weights), &gradient_images, 3);
+        let dx = reference::upsample_gradient(&dx);
+        for set in InstructionSet::available() {
+            let what = format!("{} {size:?} {inputs} to {outputs}", set.name());
+            let operation = UpsampleConvolution { size, inputs, outputs, set };
+            assert_close(&what, &operation.forward(&x, &weights, Some(&bias)), &expected.values);
+            assert_close(&what, &operation.input_gradient(&weights, &gradient), &dx.values);
+            assert_close(&what, &operation.weight_gradient(&x, &gradient), &dw);
+        }
+    }
+}
+
+#[test]
+fn batch_norm_with_relu_is_that_of_the_reference() {
+    const EPSILON: f32 = 1e-5;
+    let mut numbers = Numbers(4);
+    for (size, channels, _) in cases().filter(|(size, ..)| size.pixels() > 1) {
+        let (mut x, _) = numbers.images(size, channels);
+        // Far from 0, as sums of squares would not forgive.
+        x.iter_mut().for_each(|v| *v += 30.0);
+        let images = Images { size, channels, values: double(&x) };
+        let (gradient, _) = numbers.images(size, channels);
+        let (gamma, beta) = (numbers.vector(channels), numbers.vector(channels));
+        let (mean, variance) = reference::statistics(&images);
+        let expected = reference::norm_relu(&images, &double(&gamma), &double(&beta), f64::from(EPSILON));
+        for set in InstructionSet::available() {
+            let what = format!("{} {size:?} {channels}", set.name());
+            let found = statistics(set, &x, channels);
+            assert_close(&what, &found.mean, &mean);
+            assert_close(&what, &found.variance, &variance);
+            let norm =
+                Norm { gamma: &gamma, beta: &beta, mean: &found.mean, variance: &found.variance, epsilon: EPSILON };
+            let y = norm.forward(set, &x);
+            // The subtraction of a mean of 30 costs 5 bits.
+            let largest = y.iter().zip(&expected.values).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+            let steepest = (0..channels).map(|c| f64::from(gamma[c]).abs() / variance[c].sqrt().max(1e-3)).fold(1.0, f64::max);
+            assert!(largest <= 64.0 * TOLERANCE * steepest, "{what}: {largest:e}");
+            let (_, _, shift) = norm.backward(set, &x, &gradient);
+            assert_eq!(shift.len(), channels, "{what}");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_batch_norm_is_the_slope_of_the_loss() {
+    // d(sum of gradient * y) by central differences in f64, away from the kink of the ReLU.
+    const EPSILON: f32 = 1e-3;
+    let mut numbers = Numbers(5);
+    for channels in [1, 8, 17] {
+        let size = Size { images: 2, height: 5, width: 7 };
+        let (x, images) = numbers.images(size, channels);
+        let (gradient, gradient_images) = numbers.images(size, channels);
+        let gamma: Vec<f32> = numbers.vector(channels).iter().map(|v| v + 2.0).collect();
+        let beta = numbers.vector(channels);
+        let loss = |images: &Images, gamma: &[f64], beta: &[f64]| -> f64 {
+            let y = reference::norm_relu(images, gamma, beta, f64::from(EPSILON));
+            y.values.iter().zip(&gradient_images.values).map(|(y, g)| y * g).sum()
+        };
+        let (gamma_64, beta_64) = (double(&gamma), double(&beta));
+        let slope = |change: &dyn Fn(f64) -> f64| (change(1e-6) - change(-1e-6)) / 2e-6;
+        for set in InstructionSet::available() {
+            let found = statistics(set, &x, channels);
+            let norm =
+                Norm { gamma: &gamma, beta: &beta, mean: &found.mean, variance: &found.variance, epsilon: EPSILON };
+            let (dx, dgamma, dbeta) = norm.backward(set, &x, &gradient);
+            let y = norm.forward(set, &x);
+            for i in (0..x.len()).step_by(11) {
+                let moved = slope(&|by| {
+                    let mut images = images.clone();
+                    images.values[i] += by;
+                    loss(&images, &gamma_64, &beta_64)
+                });
+                assert!((moved - f64::from(dx[i])).abs() < 1e-4, "{} dx[{i}] {} {moved}", set.name(), dx[i]);
+            }
+            for c in 0..channels {
+                let of = |values: &[f64], by: f64| {
+                    let mut values = values.to_vec();
+                    values[c] += by;
+                    values
+                };
+                let moved = slope(&|by| loss(&images, &of(&gamma_64, by), &beta_64));
+                assert!((moved - f64::from(dgamma[c])).abs() < 1e-4, "{} dgamma[{c}]", set.name());
+                let moved = slope(&|by| loss(&images, &gamma_64, &of(&beta_64, by)));
+                assert!((moved - f64::from(dbeta[c])).abs() < 1e-4, "{} dbeta[{c}]", set.name());
+            }
+            assert!(y.iter().any(|&v| v > 0.0) && y.contains(&0.0), "both sides of the kink are seen");
+        }
+    }
+}
+
+#[test]
+fn pooling_takes_the_largest_and_gives_the_gradient_to_the_first_of_them() {
+    let mut numbers = Numbers(6);
+    for (images, height, width, channels) in [(1, 2, 2, 1), (3, 4, 6, 5), (2, 8, 10, 16), (9, 2, 14, 24)] {
+        let size = Size { images, height, width };
+        let (mut x, _) = numbers.images(size, channels);
+        // Ties, as ReLU leaves them.
+        x.iter_mut().for_each(|v| *v = v.max(0.0));
+        let (y, places) = reference::pool(&Images { size, channels, values: double(&x) });
+        let gradient = numbers.vector(y.values.len());
+        let mut expected = vec![0f32; x.len()];
+        places.iter().zip(&gradient).for_each(|(&place, &g)| expected[place] = g);
+        for set in InstructionSet::available() {
+            assert_eq!(double(&pool::forward(set, &x, size, channels)), y.values, "{}", set.name());
+            assert_eq!(pool::backward(set, &x, &gradient, size, channels), expected, "{}", set.name());
+        }
+    }
+}
+
+#[test]
+fn adam_moves_against_the_gradient_by_the_formula() {
+    let mut numbers = Numbers(7);
+    let length = 40_000;
+    let (weights, gradient) = (numbers.vector(length), numbers.vector(length));
+    let moments: (Vec<f32>, Vec<f32>) =
+        (numbers.vector(length), numbers.vector(length).iter().map(|v| v * v).collect());
+    let factors = adam::Factors { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, correction: 0.5, rate: 1e-2 };
+    for set in InstructionSet::available() {
+        let (mut w, mut m, mut v) = (weights.clone(), moments.0.clone(), moments.1.clone());
+        adam::step(set, &factors, &mut w, &gradient, &mut m, &mut v);
+        for i in (0..length).step_by(97) {
+            let g = f64::from(gradient[i]);
+            let (beta_1, beta_2) = (f64::from(factors.beta_1), f64::from(factors.beta_2));
+            let first = beta_1 * f64::from(moments.0[i]) + (1.0 - beta_1) * g;
+            let second = beta_2 * f64::from(moments.1[i]) + (1.0 - beta_2) * g * g;
+            let weight = f64::from(weights[i]) - 1e-2 * 0.5 * first / (second.sqrt() + 1e-8);
+            for (found, expected) in [(m[i], first), (v[i], second), (w[i], weight)] {
+                let difference = (f64::from(found) - expected).abs();
+                assert!(difference <= 1e-6 * expected.abs().max(1e-2), "{} {i}: {found} {expected}", set.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn one_thread_and_many_give_equal_bits() {
+    let mut numbers = Numbers(8);
+    let size = Size { images: 3, height: 24, width: 40 };
+    for (inputs, outputs) in [(1, 8), (8, 16), (64, 96)] {
+        let (x, _) = numbers.images(size, inputs);
+        let (gradient, _) = numbers.images(size, outputs);
+        let (large, _) = numbers.images(Size { images: 3, height: 48, width: 80 }, outputs);
+        let weights = numbers.vector(outputs * inputs * 9);
+        for set in InstructionSet::available() {
+            let all = || {
+                let convolution = Convolution { size, outputs, kernel: 3, set };
+                let up = UpsampleConvolution { size, inputs, outputs, set };
+                let input = [(&x[..], inputs)];
+                let found = statistics(set, &x, inputs);
+                let ones = vec![1.0; inputs];
+                let norm =
+                    Norm { gamma: &ones, beta: &ones, mean: &found.mean, variance: &found.variance, epsilon: 1e-5 };
+                let (dx, dgamma, dbeta) = norm.backward(set, &x, &x);
+                vec![
+                    convolution.forward(&input, &weights, None),
+                    convolution.input_gradient(&weights, &gradient, &[inputs]).remove(0),
+                    convolution.weight_gradient(&input, &gradient),
+                    up.forward(&x, &weights, None),
+                    up.input_gradient(&weights, &large),
+                    up.weight_gradient(&x, &large),
+                    channel_sums(set, &x, inputs),
+                    found.mean.clone(),
+                    found.variance.clone(),
+                    norm.forward(set, &x),
+                    dx,
+                    dgamma,
+                    dbeta,
+                ]
+            };
+            let by = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
+            let one = by(1);
+            for threads in [2, 3, 8] {
+                for (a, b) in one.iter().zip(by(threads)) {
+                    assert!(a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()), "{} {threads}", set.name());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The network's operations on a burn tensor: by the project's own kernels on burn's flex backend, by burn's operators on
+//! every other backend and for everything that the kernels do not cover.
+//!
+//! Modules, parameters, records and what is exported are burn's own either way.
+
+#[cfg(feature = "flex")]
+mod autodiff;
+#[cfg(feature = "flex")]
+mod backend;
+#[cfg(feature = "flex")]
+mod channels_last;
+#[cfg(feature = "flex")]
+mod flex;
+
+use burn::nn::BatchNorm;
+use burn::nn::conv::Conv2d;
+use burn::nn::pool::MaxPool2dConfig;
+use burn::tensor::activation::relu;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::Tensor;
+
+/// Whether the project's kernels compute on this tensor: f32 on flex, with or without differentiation.
+#[cfg(feature = "flex")]
+fn has_kernels(tensor: &Tensor<4>) -> bool {
+    use burn::backend::DispatchDevice;
+    use burn::tensor::DType;
+    tensor.dtype() == DType::F32 && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// The size of a convolution's kernel where the project's kernels cover it: 3x3 padded by 1 or 1x1, of stride 1.
+#[cfg(feature = "flex")]
+fn covered(conv: &Conv2d) -> bool {
+    use burn::nn::PaddingConfig2d;
+    let border = match conv.kernel_size {
+        [3, 3] => 1,
+        [1, 1] => 0,
+        _ => return false,
+    };
+    let padded = match conv.padding {
+        PaddingConfig2d::Explicit(a, b, c, d) => [a, b, c, d] == [border; 4],
+        PaddingConfig2d::Same => true,
+        PaddingConfig2d::Valid => border == 0,
+    };
+    padded && conv.stride == [1, 1] && conv.dilation == [1, 1] && conv.groups == 1
+}
+
+/// The convolution of `[N, C, H, W]` to `[N, outputs, H, W]`; the channels of a second input follow those of the first.
+pub fn convolve(conv: &Conv2d, first: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&first) && second.as_ref().is_none_or(has_kernels) && covered(conv) {
+        return backend::convolve(first, second, conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()));
+    }
+    conv.forward(match second {
+        None => first,
+        Some(second) => Tensor::cat(vec![first, second], 1),
+    })
+}
+
+/// Every pixel twice in both directions, then the convolution: `[N, C, H, W]` to `[N, outputs, 2 H, 2 W]`.
+pub fn upsample_and_convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&input) && covered(conv) && conv.kernel_size == [3, 3] {
+        return backend::upsample_and_convolve(input, conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()));
+    }
+    let [_, _, height, width] = input.dims();
+    let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
+    conv.forward(interpolate(input, options))
+}
+
+/// Batch norm, then ReLU. In training the running statistics move on.
+pub fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&input) {
+        return backend::norm_relu(norm, input);
+    }
+    relu(norm.forward(input))
+}
+
+/// The largest value of each 2x2 window: `[N, C, H, W]` to `[N, C, H / 2, W / 2]`.
+pub fn max_pool(input: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&input) && input.dims()[2..].iter().all(|side| side % 2 == 0) {
+        return backend::max_pool(input);
+    }
+    MaxPool2dConfig::new([2, 2]).init().forward(input)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

@@ -1,0 +1,200 @@
+//! The operations as an extension of burn's backends, and as functions of tensors.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::nn::BatchNorm;
+use burn::tensor::Tensor;
+
+/// What a backend with kernels computes, without differentiation. All images are `[N, C, H, W]`.
+pub trait Kernels: Backend {
+    /// A convolution of inputs whose channels follow one another.
+    fn convolution(
+        inputs: &[FloatTensor<Self>],
+        weight: &FloatTensor<Self>,
+        bias: Option<&FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for each input, `channels` being those of the inputs.
+    fn convolution_input_gradient(
+        weight: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+        channels: &[usize],
+    ) -> Vec<FloatTensor<Self>>;
+
+    /// Its gradient for the weights of a kernel of `kernel` by `kernel`.
+    fn convolution_weight_gradient(
+        inputs: &[FloatTensor<Self>],
+        gradient: &FloatTensor<Self>,
+        kernel: usize,
+    ) -> FloatTensor<Self>;
+
+    /// The gradient for a bias: the sum over images and pixels.
+    fn bias_gradient(gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Nearest-neighbour upsampling by 2 and a 3x3 convolution.
+    fn upsample_convolution(
+        input: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        bias: Option<&FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for the input.
+    fn upsample_convolution_input_gradient(
+        weight: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for the weights.
+    fn upsample_convolution_weight_gradient(
+        input: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Mean and biased variance of each channel.
+    fn channel_statistics(input: &FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Batch norm by these statistics, then ReLU.
+    fn normalize_relu(input: &FloatTensor<Self>, norm: &NormTensors<Self>) -> FloatTensor<Self>;
+
+    /// Its gradients for input, scale and shift, where the statistics are the input's own.
+    fn normalize_relu_gradient(
+        input: &FloatTensor<Self>,
+        norm: &NormTensors<Self>,
+        gradient: &FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3];
+
+    /// 2x2 max-pooling.
+    fn max_pool_2x2(input: &FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Its gradient.
+    fn max_pool_2x2_gradient(input: &FloatTensor<Self>, gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// What a batch norm multiplies by and adds, one value a channel.
+#[derive(Clone, Debug)]
+pub struct NormTensors<B: Backend> {
+    /// Scale.
+    pub gamma: FloatTensor<B>,
+    /// Shift.
+    pub beta: FloatTensor<B>,
+    /// Mean.
+    pub mean: FloatTensor<B>,
+    /// Biased variance.
+    pub variance: FloatTensor<B>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// The operations that a network is made of, on backends with kernels and with differentiation around them.
+#[backend_extension(Flex, Autodiff)]
+pub trait NetworkOps: Backend {
+    /// See [`Kernels::convolution`].
+    fn network_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// With a bias.
+    fn network_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Of two inputs.
+    fn network_convolution_joined(
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Of two inputs, with a bias.
+    fn network_convolution_joined_biased(
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// See [`Kernels::upsample_convolution`].
+    fn network_upsample_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// With a bias.
+    fn network_upsample_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// See [`Kernels::channel_statistics`]; not differentiated.
+    fn network_statistics(input: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// See [`Kernels::normalize_relu`]. The gradient takes the statistics for the input's own.
+    fn network_norm_relu(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    /// See [`Kernels::max_pool_2x2`].
+    fn network_max_pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// See [`super::convolve`]; of one or two inputs.
+pub(super) fn convolve(
+    first: Tensor<4>,
+    second: Option<Tensor<4>>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<4> {
+    let (first, second) = (first.into_dispatch(), second.map(Tensor::into_dispatch));
+    let (weight, bias) = (weight.into_dispatch(), bias.map(Tensor::into_dispatch));
+    Tensor::from_dispatch(match (second, bias) {
+        (None, None) => <Dispatch as NetworkOps>::network_convolution(first, weight),
+        (None, Some(bias)) => <Dispatch as NetworkOps>::network_convolution_biased(first, weight, bias),
+        (Some(second), None) => <Dispatch as NetworkOps>::network_convolution_joined(first, second, weight),
+        (Some(second), Some(bias)) => {
+            <Dispatch as NetworkOps>::network_convolution_joined_biased(first, second, weight, bias)
+        }
+    })
+}
+
+/// See [`super::upsample_and_convolve`].
+pub(super) fn upsample_and_convolve(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.map(Tensor::into_dispatch));
+    Tensor::from_dispatch(match bias {
+        None => <Dispatch as NetworkOps>::network_upsample_convolution(input, weight),
+        Some(bias) => <Dispatch as NetworkOps>::network_upsample_convolution_biased(input, weight, bias),
+    })
+}
+
+/// See [`super::norm_relu`]. Batch statistics where the norm trains, as burn's own norm decides it; running ones else.
+pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
+    let trains = input.device().is_autodiff() && norm.training.is_enabled();
+    let input_device = input.device();
+    let input = input.into_dispatch();
+    let (mean, variance) = if trains {
+        let (mean, variance) = <Dispatch as NetworkOps>::network_statistics(input.clone());
+        let (mean, variance) = (Tensor::<1>::from_dispatch(mean).detach(), Tensor::<1>::from_dispatch(variance).detach());
+        for (running, found) in [(&norm.running_mean, &mean), (&norm.running_var, &variance)] {
+            let kept = running.value_sync().to_device(&input_device).mul_scalar(1.0 - norm.momentum);
+            running.update(kept.add(found.clone().mul_scalar(norm.momentum)).detach());
+        }
+        (mean, variance)
+    } else {
+        (norm.running_mean.value().to_device(&input_device), norm.running_var.value().to_device(&input_device))
+    };
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_norm_relu(
+        input,
+        norm.gamma.val().into_dispatch(),
+        norm.beta.val().into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        norm.epsilon as f32,
+    ))
+}
+
+/// See [`super::max_pool`].
+pub(super) fn max_pool(input: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_max_pool(input.into_dispatch()))
+}

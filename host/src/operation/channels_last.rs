@@ -1,0 +1,76 @@
+//! Flex tensors whose channels lie together: `[N, C, H, W]` by shape, `[N, H, W, C]` in memory, told by the strides alone.
+//!
+//! burn's own operators take such tensors as they take any other view, so nothing has to know.
+
+use burn::tensor::{Bytes, DType, Shape};
+use burn_flex::{FlexTensor, Layout};
+
+use crate::kernel::convolution::Size;
+
+/// An image tensor in the kernels' order; made from another order where needed.
+pub(super) struct ChannelsLast {
+    tensor: FlexTensor,
+    /// Number and size of images.
+    pub size: Size,
+    /// Channels.
+    pub channels: usize,
+}
+
+impl ChannelsLast {
+    /// The tensor as it is, or a copy in order.
+    pub fn new(tensor: &FlexTensor) -> Self {
+        let [images, channels, height, width] = tensor.layout().shape().dims();
+        let size = Size { images, height, width };
+        let dense = [height * width * channels, 1, width * channels, channels];
+        let dims = [images, channels, height, width];
+        let strides = tensor.layout().strides();
+        // The stride of a dimension of one is never used.
+        let in_order = (0..4).all(|d| dims[d] <= 1 || strides[d] == dense[d] as isize);
+        let tensor = if in_order { tensor.clone() } else { tensor.permute(&[0, 2, 3, 1]).to_contiguous() };
+        Self { tensor, size, channels }
+    }
+
+    /// The values, `[N, H, W, C]`.
+    pub fn values(&self) -> &[f32] {
+        values(&self.tensor, self.size.pixels() * self.channels)
+    }
+}
+
+/// The values of a tensor that lies densely.
+fn values(tensor: &FlexTensor, length: usize) -> &[f32] {
+    let start = tensor.layout().start_offset();
+    &tensor.storage::<f32>()[start..start + length]
+}
+
+/// Parameters, in burn's own order.
+pub(super) struct Dense(FlexTensor);
+
+impl Dense {
+    /// The tensor as it is, or a copy in order.
+    pub fn new(tensor: &FlexTensor) -> Self {
+        Self(if tensor.is_contiguous() { tensor.clone() } else { tensor.to_contiguous() })
+    }
+
+    /// The values in order.
+    pub fn values(&self) -> &[f32] {
+        values(&self.0, self.0.layout().num_elements())
+    }
+
+    /// The shape of four dimensions.
+    pub fn dims(&self) -> [usize; 4] {
+        self.0.layout().shape().dims()
+    }
+}
+
+/// A tensor of an image stack from values `[N, H, W, C]`.
+pub(super) fn image_tensor(values: Vec<f32>, size: Size, channels: usize) -> FlexTensor {
+    let Size { images, height, width } = size;
+    let strides = vec![(height * width * channels) as isize, 1, (width * channels) as isize, channels as isize];
+    let shape = Shape::from(vec![images, channels, height, width]);
+    FlexTensor::new(Bytes::from_elems(values), Layout::new(shape, strides, 0), DType::F32)
+}
+
+/// A tensor from values in order.
+pub(super) fn dense_tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(shape.to_vec())), DType::F32)
+}

@@ -1,0 +1,178 @@
+//! The kernels as burn sees them, against burn's own operators on the same backend: outputs, gradients, statistics.
+
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+
+use super::*;
+use crate::rng::Rng;
+
+/// Both compute in f32, in another order.
+const TOLERANCE: f32 = 2e-5;
+
+fn random<const D: usize>(rng: &mut Rng, shape: [usize; D], device: &Device) -> Tensor<D> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal_f32()).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn conv2d(rng: &mut Rng, inputs: usize, outputs: usize, kernel: usize, bias: bool, device: &Device) -> Conv2d {
+    let border = kernel / 2;
+    let mut conv = Conv2dConfig::new([inputs, outputs], [kernel, kernel])
+        .with_padding(PaddingConfig2d::Explicit(border, border, border, border))
+        .with_bias(bias)
+        .init(device);
+    conv.weight = burn::module::Param::from_tensor(random(rng, [outputs, inputs, kernel, kernel], device));
+    conv.bias = bias.then(|| burn::module::Param::from_tensor(random(rng, [outputs], device)));
+    conv
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().unwrap()
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(1f32, |a, b| a.max(b.abs()));
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= TOLERANCE * largest, "value {i} of {}: {a} and {b}", found.len());
+    }
+}
+
+/// Output and gradients of `operation` for a loss that weighs every output value differently.
+fn run(
+    inputs: &[Tensor<4>],
+    conv: &Conv2d,
+    operation: impl Fn(&Conv2d, Vec<Tensor<4>>) -> Tensor<4>,
+) -> Vec<Vec<f32>> {
+    let inputs: Vec<Tensor<4>> = inputs.iter().map(|input| input.clone().detach().require_grad()).collect();
+    let output = operation(conv, inputs.clone());
+    let device = output.device();
+    let weights = random(&mut Rng::from_parts(&[9]), output.dims(), &device.clone().inner());
+    let gradients: Gradients = (output.clone() * weights.autodiff()).sum().backward();
+    let mut found = vec![values(output.inner()), values(conv.weight.val().grad(&gradients).unwrap())];
+    found.extend(conv.bias.as_ref().map(|bias| values(bias.val().grad(&gradients).unwrap())));
+    found.extend(inputs.iter().map(|input| values(input.grad(&gradients).unwrap())));
+    found
+}
+
+#[test]
+fn convolutions_equal_burns_own() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[1]);
+    for (inputs, outputs, kernel, bias) in
+        [(vec![3], 8, 3, true), (vec![16], 16, 3, false), (vec![16], 5, 1, true), (vec![8, 8], 8, 3, false), (vec![5, 20], 24, 3, true)]
+    {
+        let tensors: Vec<Tensor<4>> = inputs.iter().map(|&c| random(rng, [2, c, 7, 10], &device)).collect();
+        let conv = conv2d(rng, inputs.iter().sum(), outputs, kernel, bias, &device);
+        let ours = run(&tensors, &conv, |conv, mut tensors| {
+            assert!(has_kernels(&tensors[0]) && covered(conv));
+            let second = (tensors.len() == 2).then(|| tensors.pop().unwrap());
+            convolve(conv, tensors.pop().unwrap(), second)
+        });
+        let burns = run(&tensors, &conv, |conv, tensors| conv.forward(Tensor::cat(tensors, 1)));
+        for (ours, burns) in ours.iter().zip(&burns) {
+            assert_close(ours, burns);
+        }
+    }
+}
+
+#[test]
+fn upsampling_with_convolution_equals_burns_own() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[2]);
+    for (inputs, outputs, bias) in [(16, 8, false), (5, 12, true)] {
+        let tensors = [random(rng, [2, inputs, 6, 5], &device)];
+        let conv = conv2d(rng, inputs, outputs, 3, bias, &device);
+        let ours = run(&tensors, &conv, |conv, mut tensors| upsample_and_convolve(conv, tensors.remove(0)));
+        let burns = run(&tensors, &conv, |conv, mut tensors| {
+            let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([12, 10]);
+            conv.forward(interpolate(tensors.remove(0), options))
+        });
+        for (ours, burns) in ours.iter().zip(&burns) {
+            assert_close(ours, burns);
+        }
+    }
+}
+
+/// Two blocks with a pool between them, by the given operations: loss gradients of all parameters and running statistics.
+fn chain(
+    device: &Device,
+    norm_relu: impl Fn(&BatchNorm, Tensor<4>) -> Tensor<4>,
+    max_pool: impl Fn(Tensor<4>) -> Tensor<4>,
+) -> Vec<Vec<f32>> {
+    let rng = &mut Rng::from_parts(&[3]);
+    let convs = [conv2d(rng, 3, 12, 3, false, device), conv2d(rng, 12, 16, 3, false, device)];
+    let mut norms = [BatchNormConfig::new(12).init(device), BatchNormConfig::new(16).init(device)];
+    for norm in &mut norms {
+        let channels = norm.gamma.dims();
+        norm.gamma = burn::module::Param::from_tensor(random(rng, channels, device));
+        norm.beta = burn::module::Param::from_tensor(random(rng, channels, device));
+    }
+    let input = random(rng, [3, 3, 8, 12], device).require_grad();
+    let mut x = input.clone();
+    for (conv, norm) in convs.iter().zip(&norms) {
+        x = max_pool(norm_relu(norm, convolve(conv, x, None)));
+    }
+    let weights = random(rng, x.dims(), &device.clone().inner());
+    let gradients = (x.clone() * weights.autodiff()).sum().backward();
+    let mut found = vec![values(x.inner()), values(input.grad(&gradients).unwrap())];
+    for (conv, norm) in convs.iter().zip(&norms) {
+        found.push(values(conv.weight.val().grad(&gradients).unwrap()));
+        found.push(values(norm.gamma.val().grad(&gradients).unwrap()));
+        found.push(values(norm.beta.val().grad(&gradients).unwrap()));
+        found.push(values(norm.running_mean.value_sync().inner()));
+        found.push(values(norm.running_var.value_sync().inner()));
+    }
+    found
+}
+
+#[test]
+fn norm_and_pool_equal_burns_own_and_so_do_running_statistics() {
+    let device = Device::flex().autodiff();
+    let ours = chain(&device, norm_relu, max_pool);
+    let pool = |x| MaxPool2dConfig::new([2, 2]).init().forward(x);
+    let burns = chain(&device, |norm, x| relu(norm.forward(x)), pool);
+    for (ours, burns) in ours.iter().zip(&burns) {
+        assert_close(ours, burns);
+    }
+}
+
+#[test]
+fn gradient_checkpointing_changes_no_bit() {
+    let device = Device::flex().autodiff();
+    let kept = chain(&device, norm_relu, max_pool);
+    let again = chain(&device.gradient_checkpointing(), norm_relu, max_pool);
+    assert_eq!(kept, again);
+}
+
+#[test]
+fn a_norm_that_does_not_train_uses_its_running_statistics() {
+    let rng = &mut Rng::from_parts(&[4]);
+    let device = Device::flex();
+    let norm = BatchNormConfig::new(5).init(&device);
+    norm.running_mean.update(random(rng, [5], &device));
+    norm.running_var.update(random(rng, [5], &device).square());
+    let input = random(rng, [2, 5, 4, 6], &device);
+    assert_close(&values(norm_relu(&norm, input.clone())), &values(relu(norm.forward(input))));
+}
+
+#[test]
+fn other_types_and_kernels_are_left_to_burn() {
+    let device = Device::flex();
+    let rng = &mut Rng::from_parts(&[5]);
+    let input = random(rng, [1, 2, 6, 6], &device);
+    assert!(has_kernels(&input));
+    assert!(!has_kernels(&input.clone().cast(DType::F64)));
+    for config in [
+        Conv2dConfig::new([2, 2], [3, 3]),
+        Conv2dConfig::new([2, 2], [5, 5]),
+        Conv2dConfig::new([2, 2], [3, 3]).with_padding(PaddingConfig2d::Same).with_stride([2, 2]),
+        Conv2dConfig::new([2, 2], [3, 3]).with_padding(PaddingConfig2d::Same).with_groups(2),
+    ] {
+        let conv = config.init(&device);
+        assert!(!covered(&conv), "{config:?}");
+        assert_eq!(values(convolve(&conv, input.clone(), None)), values(conv.forward(input.clone())));
+    }
+}
