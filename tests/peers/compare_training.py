@@ -31,6 +31,9 @@ REFERENCE = "pytorch channels_last"
 # The four that the project measures itself by.
 SHAPES = ["16:256:4:1", "8:128:8:1", "32:256:2:1", "16:480x352:2:3"]
 
+# Cores that others may keep busy without disturbing the times.
+BUSY_MOST = 0.2
+
 
 class Shape:
     def __init__(self, text):
@@ -115,6 +118,16 @@ def turn(command, environment):
     return json.loads(lines[-1])
 
 
+def busy_cores():
+    """How many cores other programs keep busy, by half a second."""
+    def read():
+        fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return fields[3] + fields[4], sum(fields)
+
+    (idle, whole), _, (idle_after, whole_after) = read(), time.sleep(0.5), read()
+    return os.cpu_count() * (1 - (idle_after - idle) / max(whole_after - whole, 1))
+
+
 def commands(arguments, shape):
     size = f"{shape.width}x{shape.height}"
     shared = ["--depth", str(arguments.depth), "--classes", str(arguments.classes), "--steps", str(arguments.steps),
@@ -131,7 +144,11 @@ def commands(arguments, shape):
 def measure(arguments, shape, environment):
     """Our ratios of time and of memory."""
     found = {}
-    for _ in range(arguments.rounds):
+    for number in range(1, arguments.rounds + 1):
+        # Threads that wait for each other at every layer lose far more than the share that another program takes.
+        busy = busy_cores()
+        if busy > BUSY_MOST:
+            print(f"warning: {shape.text}, round {number}: others keep {busy:.1f} cores busy; these times mean little", file=sys.stderr)
         for name, command in commands(arguments, shape).items():
             answer = turn(command, environment)
             if answer["threads"] != arguments.threads:

@@ -127,8 +127,9 @@ mod tests {
     fn the_graph_of_either_upsampling_fits_together() {
         for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
             let config = UNetConfig { base: 4, depth: 3, channels: 1, classes: 4, upsampling };
-            let graph = graph_of(&config.init(3, &test_device()), 16, 24);
-            assert_eq!(*graph.shapes().unwrap().last().unwrap(), [4, 16, 24]);
+            for model in [config.init(3, &test_device()), config.init_plain(3, &test_device())] {
+                assert_eq!(*graph_of(&model, 16, 24).shapes().unwrap().last().unwrap(), [4, 16, 24]);
+            }
         }
     }
 }
