@@ -1,5 +1,6 @@
 //! The command line: one file a verb, and what they share.
 
+mod bench_train;
 mod check;
 mod compare;
 mod demo;
@@ -48,6 +49,8 @@ enum Verb {
     Package(package::Package),
     /// Compare two evaluation records, to the last integer or within a drop of IoU
     Compare(compare::Compare),
+    /// Time the steps of a training on random images
+    BenchTrain(bench_train::BenchTrain),
 }
 
 impl Arguments {
@@ -72,15 +75,19 @@ impl Arguments {
             Verb::Quantize(verb) => verb.run(),
             Verb::Package(verb) => verb.run(),
             Verb::Compare(verb) => verb.run(),
+            Verb::BenchTrain(verb) => verb.run(),
         }
     }
 }
 
-/// Prints a report to standard output: as one JSON document, or as text for people. A reader that has seen enough and
-/// closed the pipe is no failure.
+/// Prints a report to standard output: as one JSON document, or as text for people.
 fn print<T: Serialize>(as_json: bool, report: &T, text: impl FnOnce() -> String) -> Result<(), HostError> {
+    write(&if as_json { json(report) } else { text() })
+}
+
+/// Writes to standard output. A reader that has seen enough and closed the pipe is no failure.
+fn write(text: &str) -> Result<(), HostError> {
     use std::io::Write as _;
-    let text = if as_json { json(report) } else { text() };
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use burn::tensor::ExecutionError;
 use unet_edge::evaluate::EvaluateError;
 use unet_edge::inference::InferenceError;
 use unet_edge::package::PackageError;
@@ -105,13 +106,18 @@ pub enum HostError {
     Report(#[from] ReportError),
     #[error(transparent)]
     Synthetic(#[from] SyntheticError),
+    #[error("the device failed in step {step}")]
+    Device { step: usize, source: ExecutionError },
+    #[error("expected a finite loss of random images, found {loss} in step {step}: this backend computes wrongly here")]
+    BenchLoss { step: usize, loss: f64 },
 }
 
 impl HostError {
     /// The exit code that tells this kind of failure.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Backend(_) | Self::Train(TrainError::Backend(_)) => exit::NO_BACKEND,
+            Self::Backend(_) | Self::Train(TrainError::Backend(_)) | Self::Device { .. } => exit::NO_BACKEND,
+            Self::BenchLoss { .. } => exit::INTERNAL,
             Self::Write { .. } => exit::NOT_WRITTEN,
             Self::Report(ReportError::Write { .. }) => exit::NOT_WRITTEN,
             Self::Report(_) => exit::INTERNAL,

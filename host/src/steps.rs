@@ -1,5 +1,7 @@
-//! What can be done with a run: score it, export it, quantize it, package it, show it. The verbs and the demo call these.
+//! What can be done with a run: score it, export it, quantize it, package it, show it; and what needs none: timing a step of
+//! training. The verbs and the demo call these.
 
+pub mod bench_train;
 pub mod export;
 pub mod open_run;
 pub mod package;

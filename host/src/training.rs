@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod epoch;
+pub mod learner;
 pub mod loss;
 pub mod schedule;
 pub mod trainer;

@@ -1,5 +1,7 @@
 //! The real program on real files: what it prints, what it writes, and its exit codes.
 
+#[path = "program/bench_train.rs"]
+mod bench_train;
 #[path = "program/data.rs"]
 mod data;
 #[path = "program/demo.rs"]

@@ -130,12 +130,12 @@ enum FlipChoice {
     Both,
 }
 
-fn parse_size(text: &str) -> Result<(u32, u32), String> {
+pub(super) fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     sides.ok_or_else(|| "expected WIDTHxHEIGHT, such as 240x176".to_owned())
 }
 
-fn parse_channels(text: &str) -> Result<Channels, String> {
+pub(super) fn parse_channels(text: &str) -> Result<Channels, String> {
     match text {
         "1" => Ok(Channels::Gray),
         "3" => Ok(Channels::Rgb),

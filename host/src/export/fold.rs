@@ -85,14 +85,18 @@ pub fn graph_of(model: &UNet, height: usize, width: usize) -> Graph {
 }
 
 fn enlarge(graph: &mut Graph, level: usize, up: &UpBlock, input: TensorId) -> TensorId {
-    let affine = affine(&up.norm);
+    // An up-convolution has four channels for each of the norm's.
+    let convolution = |repeats| match &up.norm {
+        Some(norm) => fold(&up.conv, &affine(norm), repeats),
+        None => plain(&up.conv),
+    };
     if up.is_up_convolution() {
         // ReLU acts on each value alone, so it may stand before the depth-to-space.
-        let conv = graph.push(format!("up.{level}.conv"), Operator::Conv(fold(&up.conv, &affine, 4)), vec![input]);
+        let conv = graph.push(format!("up.{level}.conv"), Operator::Conv(convolution(4)), vec![input]);
         graph.push(format!("up.{level}"), Operator::DepthToSpace, vec![conv])
     } else {
         let large = graph.push(format!("up.{level}.nearest"), Operator::UpsampleNearest, vec![input]);
-        graph.push(format!("up.{level}"), Operator::Conv(fold(&up.conv, &affine, 1)), vec![large])
+        graph.push(format!("up.{level}"), Operator::Conv(convolution(1)), vec![large])
     }
 }
 
@@ -123,8 +127,9 @@ mod tests {
     fn the_graph_of_either_upsampling_fits_together() {
         for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
             let config = UNetConfig { base: 4, depth: 3, channels: 1, classes: 4, upsampling };
-            let graph = graph_of(&config.init(3, &test_device()), 16, 24);
-            assert_eq!(*graph.shapes().unwrap().last().unwrap(), [4, 16, 24]);
+            for model in [config.init(3, &test_device()), config.init_plain(3, &test_device())] {
+                assert_eq!(*graph_of(&model, 16, 24).shapes().unwrap().last().unwrap(), [4, 16, 24]);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::unet::Upsampling;
 use crate::operation::{convolve, norm_relu, upsample_and_convolve};
 use crate::rng::Rng;
 
@@ -55,20 +56,28 @@ fn numbered<const D: usize>(param: Param<Tensor<D>>, number: ParamId) -> Param<T
     Param::from_mapped_value(number, value, mapper)
 }
 
-/// 3x3 convolution without bias, batch norm, ReLU. The size of the image stays.
+/// Where biases and batch norms stand. Either form draws the same weights from the same seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The form that is trained: no bias before a batch norm, and batch norm with ReLU after each enlargement.
+    Ours,
+    /// The textbook's: every convolution has a bias, and nothing stands behind the convolution of an enlargement.
+    Plain,
+}
+
+/// 3x3 convolution, batch norm, ReLU. The size of the image stays.
 #[derive(Module, Debug)]
 pub struct ConvBlock {
-    /// The convolution; its bias would be undone by the batch norm.
+    /// The convolution; a bias would be undone by the batch norm, so that only the plain form has one.
     pub conv: Conv2d,
     /// The batch norm behind it.
     pub norm: BatchNorm,
 }
 
 impl ConvBlock {
-    /// A block with fresh weights from `rng`.
-    pub fn new(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
+    fn new(channels_in: usize, channels_out: usize, form: Form, rng: &mut Rng, device: &Device) -> Self {
         Self {
-            conv: conv2d(channels_in, channels_out, 3, false, rng, device),
+            conv: conv2d(channels_in, channels_out, 3, form == Form::Plain, rng, device),
             norm: batch_norm(channels_out, rng, device),
         }
     }
@@ -95,10 +104,10 @@ pub struct DoubleConv {
 
 impl DoubleConv {
     /// Two blocks with fresh weights from `rng`.
-    pub fn new(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
+    pub(super) fn new(channels_in: usize, channels_out: usize, form: Form, rng: &mut Rng, device: &Device) -> Self {
         Self {
-            first: ConvBlock::new(channels_in, channels_out, rng, device),
-            second: ConvBlock::new(channels_out, channels_out, rng, device),
+            first: ConvBlock::new(channels_in, channels_out, form, rng, device),
+            second: ConvBlock::new(channels_out, channels_out, form, rng, device),
         }
     }
 
@@ -121,24 +130,27 @@ impl DoubleConv {
 pub struct UpBlock {
     /// 3x3 to `channels_out`, or 1x1 to `4 * channels_out`.
     pub conv: Conv2d,
-    /// The batch norm on `channels_out`.
-    pub norm: BatchNorm,
+    /// The batch norm on `channels_out`; without one there is no ReLU either.
+    pub norm: Option<BatchNorm>,
 }
 
 impl UpBlock {
-    /// Nearest neighbours, then a 3x3 convolution.
-    pub fn nearest(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
+    /// A block with fresh weights from `rng`.
+    pub(super) fn new(
+        channels_in: usize,
+        channels_out: usize,
+        upsampling: Upsampling,
+        form: Form,
+        rng: &mut Rng,
+        device: &Device,
+    ) -> Self {
+        let (outputs, kernel) = match upsampling {
+            Upsampling::Nearest => (channels_out, 3),
+            Upsampling::UpConvolution => (4 * channels_out, 1),
+        };
         Self {
-            conv: conv2d(channels_in, channels_out, 3, false, rng, device),
-            norm: batch_norm(channels_out, rng, device),
-        }
-    }
-
-    /// The 2x2 up-convolution as 1x1 convolution and depth-to-space.
-    pub fn up_convolution(channels_in: usize, channels_out: usize, rng: &mut Rng, device: &Device) -> Self {
-        Self {
-            conv: conv2d(channels_in, 4 * channels_out, 1, false, rng, device),
-            norm: batch_norm(channels_out, rng, device),
+            conv: conv2d(channels_in, outputs, kernel, form == Form::Plain, rng, device),
+            norm: (form == Form::Ours).then(|| batch_norm(channels_out, rng, device)),
         }
     }
 
@@ -154,7 +166,10 @@ impl UpBlock {
         } else {
             upsample_and_convolve(&self.conv, input)
         };
-        norm_relu(&self.norm, enlarged)
+        match &self.norm {
+            Some(norm) => norm_relu(norm, enlarged),
+            None => enlarged,
+        }
     }
 }
 

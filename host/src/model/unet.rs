@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{DoubleConv, UpBlock, conv2d};
+use super::blocks::{DoubleConv, Form, UpBlock, conv2d};
 use crate::operation::{convolve, max_pool};
 use crate::rng::Rng;
 
@@ -77,25 +76,33 @@ impl UNetConfig {
 
     /// A network with fresh weights: the same `seed` gives the same weights on every backend.
     pub fn init(&self, seed: u64, device: &Device) -> UNet {
+        self.build(Form::Ours, seed, device)
+    }
+
+    /// The textbook's form, with the weights of [`UNetConfig::init`]: its 3x3 convolutions have biases, and its
+    /// enlargements end in the bare convolution. Only for timing beside other frameworks, whose networks have this form:
+    /// it is never trained to a run, and neither saved nor exported.
+    pub fn init_plain(&self, seed: u64, device: &Device) -> UNet {
+        self.build(Form::Plain, seed, device)
+    }
+
+    fn build(&self, form: Form, seed: u64, device: &Device) -> UNet {
         let rng = &mut Rng::from_parts(&[seed, INITIAL_WEIGHTS_STREAM]);
         let width = |level: usize| self.base << level;
         let mut channels = self.channels;
         let mut encoder = Vec::with_capacity(self.depth);
         for level in 0..self.depth {
-            encoder.push(DoubleConv::new(channels, width(level), rng, device));
+            encoder.push(DoubleConv::new(channels, width(level), form, rng, device));
             channels = width(level);
         }
-        let bottleneck = DoubleConv::new(channels, width(self.depth), rng, device);
+        let bottleneck = DoubleConv::new(channels, width(self.depth), form, rng, device);
         let (mut up, mut decoder) = (Vec::with_capacity(self.depth), Vec::with_capacity(self.depth));
         for level in (0..self.depth).rev() {
-            up.push(match self.upsampling {
-                Upsampling::Nearest => UpBlock::nearest(width(level + 1), width(level), rng, device),
-                Upsampling::UpConvolution => UpBlock::up_convolution(width(level + 1), width(level), rng, device),
-            });
-            decoder.push(DoubleConv::new(2 * width(level), width(level), rng, device));
+            up.push(UpBlock::new(width(level + 1), width(level), self.upsampling, form, rng, device));
+            decoder.push(DoubleConv::new(2 * width(level), width(level), form, rng, device));
         }
         let head = conv2d(self.base, self.classes, 1, true, rng, device);
-        UNet { encoder, pool: MaxPool2dConfig::new([2, 2]).init(), bottleneck, up, decoder, head }
+        UNet { encoder, bottleneck, up, decoder, head }
     }
 }
 
@@ -107,8 +114,6 @@ const INITIAL_WEIGHTS_STREAM: u64 = 0x57e1_6875;
 pub struct UNet {
     /// One entry a level, from full size downwards; its output is the level's skip.
     pub encoder: Vec<DoubleConv>,
-    /// 2x2 max-pooling between levels.
-    pub pool: MaxPool2d,
     /// The level of the smallest size.
     pub bottleneck: DoubleConv,
     /// One entry a level, from the smallest size upwards.
@@ -166,6 +171,21 @@ mod tests {
         let model = config(Upsampling::Nearest).init(1, &test_device());
         assert_eq!(model.num_params(), convolutions + norms + head + running);
         assert_eq!(config(Upsampling::Nearest).parameters(), (convolutions + 4 * 5) as u64);
+    }
+
+    #[test]
+    fn the_plain_form_differs_in_biases_and_in_the_enlargements_norms() {
+        let device = test_device();
+        for (upsampling, repeats) in [(Upsampling::Nearest, 1), (Upsampling::UpConvolution, 4)] {
+            let (ours, plain) = (config(upsampling).init(1, &device), config(upsampling).init_plain(1, &device));
+            assert_eq!(plain.forward(Tensor::zeros([2, 3, 12, 8], &device)).dims(), [2, 5, 12, 8]);
+            // Channels of the encoder, bottleneck and decoder, two blocks each; of the enlargements to 8 and to 4.
+            let biases = 2 * (4 + 8 + 16 + 8 + 4) + repeats * (8 + 4);
+            let norms = 4 * (8 + 4);
+            assert_eq!(plain.num_params(), ours.num_params() + biases - norms);
+            let drawn = |model: &UNet| model.decoder[1].second.conv.weight.val().into_data();
+            drawn(&ours).assert_eq(&drawn(&plain), true);
+        }
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use unet_shared::mask::{argmax_f32, mask_to_image};
 use unet_shared::metrics::OwnedConfusion;
 
 use super::batch::Batcher;
+use super::learner::Learner;
 use super::loss::{Target, cross_entropy};
 use super::schedule::Schedule;
 use super::trainer::TrainError;
@@ -42,40 +42,6 @@ pub struct Trained {
     pub waited: Duration,
 }
 
-/// The network in training, with what a step changes.
-#[derive(Clone)]
-pub struct Learner {
-    /// On a device that differentiates.
-    pub model: UNet,
-    /// Adam with its moments.
-    pub optimizer: ModuleOptimizer,
-    /// Steps done.
-    pub step: usize,
-}
-
-impl Learner {
-    /// One step of the optimizer on one batch; returns the loss, or none where every pixel is ignored.
-    pub fn learn(
-        &mut self,
-        items: &[(Arc<Item>, Drawn)],
-        batcher: &Batcher,
-        class_weights: &[f32],
-        learning_rate: f64,
-        device: &Device,
-    ) -> Option<f64> {
-        let batch = batcher.batch(items, device);
-        let target = Target::new(&batch.masks, batch.shape, class_weights, device);
-        if !target.counts() {
-            return None;
-        }
-        let loss = cross_entropy(self.model.forward(batch.images), &target);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
-        self.step += 1;
-        Some(f64::from(loss.into_scalar::<f32>()))
-    }
-}
-
 /// Trains for epoch `epoch`, counted from 1; `progress` is called with the images and the loss of each step.
 ///
 /// # Errors
@@ -103,7 +69,8 @@ pub fn train(
         }
         waited += waiting_since.elapsed();
         learning_rate = schedule.rate(learner.step);
-        let loss = learner.learn(&items, &batcher, &training.class_weights, learning_rate, device);
+        let batch = batcher.batch(&items, device);
+        let loss = learner.learn(batch, &training.class_weights, learning_rate, device, &mut |_| {});
         if let Some(loss) = loss {
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { epoch, step: learner.step, learning_rate });

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use burn::optim::AdamConfig;
 use unet_shared::mask::MaskError;
 use unet_shared::metrics::{MetricsError, OwnedConfusion};
 
 use super::checkpoint::{self, Best, CHECKPOINT_VERSION, CheckpointError, EpochRow, State};
-use super::epoch::{self, Learner};
+use super::epoch;
+use super::learner::Learner;
 use super::schedule::Schedule;
 use crate::backend::BackendError;
 use crate::config::RunConfig;
@@ -85,11 +85,7 @@ pub fn train(
     let device = config.backend.device()?.autodiff();
     let settings = &config.training;
     let steps_an_epoch = training.len().div_ceil(settings.batch);
-    let mut learner = Learner {
-        model: config.model.init(config.seed, &device),
-        optimizer: AdamConfig::new().with_epsilon(1e-8).init(),
-        step: 0,
-    };
+    let mut learner = Learner::new(config.model.init(config.seed, &device));
     let mut state = match checkpoint::load_state(run)? {
         Some(state) => {
             (learner.model, learner.optimizer) =

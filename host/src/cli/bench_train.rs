@@ -1,0 +1,129 @@
+//! `unet-host bench-train`.
+
+use std::fmt::Write as _;
+
+use unet_host::backend::Backend;
+use unet_host::error::{HostError, exit};
+use unet_host::progress::Progress;
+use unet_host::steps::bench_train::{BenchNetwork, BenchTrainOptions, BenchTrainReport, bench_train};
+use unet_host::steps::train::TrainOptions;
+use unet_shared::preprocess::Channels;
+use unet_shared::record::Timing;
+
+/// Which step to time.
+#[derive(Debug, clap::Args)]
+pub struct BenchTrain {
+    /// Channels of the network's first level
+    #[arg(long, default_value_t = 16)]
+    base: usize,
+    /// Number of times that the network halves the image
+    #[arg(long, default_value_t = 4)]
+    depth: usize,
+    /// Input size as one side or as WIDTHxHEIGHT, multiples of 2^depth
+    #[arg(long, default_value = "256", value_parser = parse_size)]
+    size: (u32, u32),
+    /// Images a step
+    #[arg(long, default_value_t = 4)]
+    batch: usize,
+    /// Colour channels of the input, 1 or 3
+    #[arg(long, default_value = "1", value_parser = super::train::parse_channels)]
+    channels: Channels,
+    /// Classes of the masks
+    #[arg(long, default_value_t = 4)]
+    classes: usize,
+    /// Steps to time; the first is not like those that follow, and is told apart from them
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    steps: u32,
+    /// The network: in the textbook's form, as other frameworks are timed, or in the form that `train` trains
+    #[arg(long, value_enum, default_value_t = BenchNetwork::Plain)]
+    network: BenchNetwork,
+    /// What computes
+    #[arg(long, value_enum, default_value_t = TrainOptions::default_backend())]
+    backend: Backend,
+    /// Say for each part of the step how long it takes
+    #[arg(long)]
+    profile: bool,
+    /// Print one JSON document, in one line
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    match text.parse() {
+        Ok(side) => Ok((side, side)),
+        Err(_) => super::train::parse_size(text)
+            .map_err(|_| "expected a side, such as 256, or WIDTHxHEIGHT, such as 480x352".to_owned()),
+    }
+}
+
+impl BenchTrain {
+    pub fn run(self) -> Result<u8, HostError> {
+        let options = BenchTrainOptions {
+            base: self.base,
+            depth: self.depth,
+            size: self.size,
+            batch: self.batch,
+            channels: self.channels,
+            classes: self.classes,
+            steps: self.steps as usize,
+            backend: self.backend,
+            network: self.network,
+            profile: self.profile,
+        };
+        let progress = Progress::new("bench-train", self.steps.into(), "steps");
+        let report = bench_train(&options, &mut |seconds, loss| {
+            progress.message(format!("{seconds:.3} s, loss {loss:.4}"));
+            progress.inc(1);
+        })?;
+        progress.finish();
+        super::write(&if self.json { json_line(&report) } else { text(&options, &report) })?;
+        Ok(exit::SUCCESS)
+    }
+}
+
+/// One line, which scripts find by its first character.
+fn json_line(report: &BenchTrainReport) -> String {
+    let line = serde_json::to_string(report).expect("keys are texts and values are plain");
+    format!("{line}\n")
+}
+
+/// Times of the steps after the first, which touches memory and wakes threads up; of the first where it is alone.
+fn timing(step_s: &[f64]) -> Timing {
+    let after = if step_s.len() > 1 { &step_s[1..] } else { step_s };
+    Timing::of(after.iter().map(|seconds| seconds * 1e3))
+}
+
+fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
+    let (width, height) = options.size;
+    let steps = timing(&report.step_s);
+    let memory =
+        report.peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{:.0} MiB", kib as f64 / 1024.0));
+    let first = report.step_s.first().copied().unwrap_or_default();
+    let mut text = format!(
+        "base {}, depth {}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
+         first step       {first:9.3} s\n\
+         steps after it   {:9.3} s at least, {:.3} s median, {:.3} s at most, {:.2} images/s\n\
+         loss             {:9.4} at first, {:.4} at last\n\
+         peak memory      {memory:>9}\n",
+        options.base,
+        options.depth,
+        options.classes,
+        options.batch,
+        options.channels.count(),
+        report.backend.name(),
+        report.threads,
+        steps.min_ms / 1e3,
+        steps.median_ms / 1e3,
+        steps.max_ms / 1e3,
+        options.batch as f64 * 1e3 / steps.median_ms,
+        report.losses.first().copied().unwrap_or_default(),
+        report.losses.last().copied().unwrap_or_default(),
+    );
+    for part in report.parts.parts() {
+        let part_ms = timing(&part.step_s).median_ms;
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(text, "  {:<15}{:9.3} s {:5.1} %", part.name, part_ms / 1e3, 100.0 * part_ms / steps.median_ms);
+    }
+    text
+}
