@@ -13,8 +13,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_half;
-mod convolve;
 pub mod convolution;
+mod convolve;
 mod elementwise;
 pub mod instruction_set;
 mod micro;

@@ -11,6 +11,7 @@ pub mod error;
 pub mod export;
 pub mod float_engine;
 pub mod kernel;
+pub mod memory;
 pub mod model;
 pub mod operation;
 pub mod parity;

@@ -10,6 +10,7 @@ use clap::Parser;
 use unet_host::error::exit;
 
 fn main() -> ExitCode {
+    unet_host::memory::keep_freed();
     let arguments = cli::Arguments::parse();
     // A panic is a fault of the program; it must not look like a finding or like bad input.
     let result = std::panic::catch_unwind(|| arguments.run());

@@ -12,17 +12,18 @@ mod channels_last;
 #[cfg(feature = "flex")]
 mod flex;
 
+use crate::kernel::adam::Factors;
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::MaxPool2dConfig;
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use burn::tensor::Tensor;
 
 /// Whether the project's kernels compute on this tensor: f32 on flex, with or without differentiation.
 #[cfg(feature = "flex")]
-fn has_kernels(tensor: &Tensor<4>) -> bool {
+fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     use burn::backend::DispatchDevice;
     use burn::tensor::DType;
     tensor.dtype() == DType::F32 && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
@@ -84,6 +85,21 @@ pub fn max_pool(input: Tensor<4>) -> Tensor<4> {
         return backend::max_pool(input);
     }
     MaxPool2dConfig::new([2, 2]).init().forward(input)
+}
+
+/// A step of Adam on one parameter, where the project's kernels cover it: the weights and both moments after it.
+pub fn adam<const D: usize>(
+    weights: Tensor<D>,
+    gradient: Tensor<D>,
+    moments: [Tensor<D>; 2],
+    factors: Factors,
+) -> Result<(Tensor<D>, [Tensor<D>; 2]), (Tensor<D>, Tensor<D>, [Tensor<D>; 2])> {
+    #[cfg(feature = "flex")]
+    if [&weights, &gradient, &moments[0], &moments[1]].into_iter().all(has_kernels) {
+        return Ok(backend::adam(weights, gradient, moments, factors));
+    }
+    let _ = factors;
+    Err((weights, gradient, moments))
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -1,5 +1,6 @@
 //! The training loop and its parts: loss, learning rate, checkpoints, and the epochs that hold them together.
 
+pub mod adam;
 pub mod batch;
 pub mod checkpoint;
 pub mod epoch;

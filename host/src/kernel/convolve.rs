@@ -55,7 +55,8 @@ fn run_length(most: usize, width: usize) -> usize {
 /// Rows of a tile's inside.
 fn tile_rows(size: Size, blocks: usize, lanes: usize, border: usize) -> usize {
     let row = blocks * lanes * (size.width + 2 * border) * size_of::<f32>();
-    let rows = (TILE_BYTES / row.max(1)).saturating_sub(2 * border).clamp(1, size.height.max(1)).max(4.min(size.height));
+    let rows =
+        (TILE_BYTES / row.max(1)).saturating_sub(2 * border).clamp(1, size.height.max(1)).max(4.min(size.height));
     // Of equal height, as far as that goes.
     size.height.div_ceil(size.height.div_ceil(rows))
 }
@@ -72,8 +73,11 @@ pub(super) fn convolve(table: &'static Table, size: Size, border: usize, groups:
     let rows = tile_rows(size, blocks, table.lanes, border);
     let tiles = size.height.div_ceil(rows);
     // What each task computes of each tile.
-    let columns: Vec<(usize, usize)> =
-        outputs.iter().enumerate().flat_map(|(o, output)| (0..output.weights.blocks.len()).map(move |b| (o, b))).collect();
+    let columns: Vec<(usize, usize)> = outputs
+        .iter()
+        .enumerate()
+        .flat_map(|(o, output)| (0..output.weights.blocks.len()).map(move |b| (o, b)))
+        .collect();
     let splits = TASKS.div_ceil(size.images * tiles).min(columns.len()).max(1);
     (0..size.images * tiles * splits).into_par_iter().for_each(|task| {
         let (split, place) = (task / (size.images * tiles), task % (size.images * tiles));
@@ -91,7 +95,16 @@ pub(super) fn convolve(table: &'static Table, size: Size, border: usize, groups:
                     .iter()
                     .map(|tap| first_block[tap.group] * shape.block() + tap.y * shape.row() + tap.x * shape.lanes)
                     .collect();
-                rows_of_block(table, shape, tile, &offsets, channels, output, block, (image, first_row, rows, size.width));
+                rows_of_block(
+                    table,
+                    shape,
+                    tile,
+                    &offsets,
+                    channels,
+                    output,
+                    block,
+                    (image, first_row, rows, size.width),
+                );
             }
         });
     });

@@ -41,7 +41,8 @@ pub(super) fn norm_relu_sums(
     products: &mut [f32],
 ) {
     let length = scale.len();
-    let (shift, mean, sums, products) = (&shift[..length], &mean[..length], &mut sums[..length], &mut products[..length]);
+    let (shift, mean, sums, products) =
+        (&shift[..length], &mean[..length], &mut sums[..length], &mut products[..length]);
     for (x, gradient) in x.chunks(length).zip(gradient.chunks(length)) {
         let n = x.len().min(gradient.len());
         for i in 0..n {

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::portable;
-use super::table::Table;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+use super::portable;
+use super::table::Table;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512, avx512_half};
 

@@ -1,8 +1,6 @@
 //! Registers of 4 values by NEON, which every 64-bit ARM has.
 
-use std::arch::aarch64::{
-    float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_dup_f32, vld1q_f32, vst1q_f32,
-};
+use std::arch::aarch64::{float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_dup_f32, vld1q_f32, vst1q_f32};
 
 use super::table::table;
 use super::vector::Vector;

@@ -50,7 +50,8 @@ pub fn statistics(set: InstructionSet, x: &[f32], channels: usize) -> Statistics
             let pixels = (x.len() / channels) as f64;
             let (sums, squares) = (fold(&sums, channels), fold(&squares, channels));
             let mean = sums.iter().enumerate().map(|(c, sum)| f64::from(x[c]) + sum / pixels).collect();
-            let spread = squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
+            let spread =
+                squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
             (mean, spread)
         })
         .collect();
@@ -170,8 +171,9 @@ impl Norm<'_> {
         }
         let pixels = (x.len() / channels.max(1)).max(1) as f64;
         let slope = |c: usize| -f64::from(self.scale(c)) * self.inverse(c) * gamma[c] / pixels;
-        let offset =
-            |c: usize| -f64::from(self.scale(c)) * beta[c] / pixels - f64::from(slope(c) as f32) * f64::from(self.mean[c]);
+        let offset = |c: usize| {
+            -f64::from(self.scale(c)) * beta[c] / pixels - f64::from(slope(c) as f32) * f64::from(self.mean[c])
+        };
         let (slope, offset) = (pattern(channels, |c| slope(c) as f32), pattern(channels, |c| offset(c) as f32));
         // SAFETY: the parts cover the output, each is written whole, by one thread.
         let dx = unsafe {

@@ -41,6 +41,9 @@ pub fn backward(set: InstructionSet, x: &[f32], gradient: &[f32], size: Size, ch
 }
 
 fn check(x: &[f32], size: Size, channels: usize) {
-    assert!(size.height % 2 == 0 && size.width % 2 == 0 && size.width > 0 && channels > 0, "2x2 windows fill the image");
+    assert!(
+        size.height % 2 == 0 && size.width % 2 == 0 && size.width > 0 && channels > 0,
+        "2x2 windows fill the image"
+    );
     assert_eq!(x.len(), size.pixels() * channels);
 }

@@ -36,7 +36,9 @@ fn products(x: &Images, outputs: usize, kernel: usize, mut visit: impl FnMut(usi
     for (n, row, column) in x.pixels() {
         for ky in 0..kernel {
             for kx in 0..kernel {
-                let (Some(y), Some(z)) = ((row + ky).checked_sub(border), (column + kx).checked_sub(border)) else { continue };
+                let (Some(y), Some(z)) = ((row + ky).checked_sub(border), (column + kx).checked_sub(border)) else {
+                    continue;
+                };
                 if y >= x.size.height || z >= x.size.width {
                     continue;
                 }
@@ -96,11 +98,7 @@ pub fn upsample(x: &Images) -> Images {
 
 /// Its gradient: the sum of the four.
 pub fn upsample_gradient(gradient: &Images) -> Images {
-    let size = Size {
-        images: gradient.size.images,
-        height: gradient.size.height / 2,
-        width: gradient.size.width / 2,
-    };
+    let size = Size { images: gradient.size.images, height: gradient.size.height / 2, width: gradient.size.width / 2 };
     let mut out = Images::zeros(size, gradient.channels);
     for (n, row, column) in gradient.pixels() {
         for c in 0..gradient.channels {
@@ -119,7 +117,8 @@ pub fn pool(x: &Images) -> (Images, Vec<usize>) {
     for (n, row, column) in out.pixels() {
         for c in 0..x.channels {
             let window = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, z)| x.index(n, 2 * row + y, 2 * column + z, c));
-            let first = window.into_iter().fold(window[0], |best, i| if x.values[i] > x.values[best] { i } else { best });
+            let first =
+                window.into_iter().fold(window[0], |best, i| if x.values[i] > x.values[best] { i } else { best });
             let index = out.index(n, row, column, c);
             (out.values[index], places[index]) = (x.values[first], first);
         }

@@ -163,7 +163,8 @@ fn batch_norm_with_relu_is_that_of_the_reference() {
             let y = norm.forward(set, &x);
             // The subtraction of a mean of 30 costs 5 bits.
             let largest = y.iter().zip(&expected.values).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-            let steepest = (0..channels).map(|c| f64::from(gamma[c]).abs() / variance[c].sqrt().max(1e-3)).fold(1.0, f64::max);
+            let steepest =
+                (0..channels).map(|c| f64::from(gamma[c]).abs() / variance[c].sqrt().max(1e-3)).fold(1.0, f64::max);
             assert!(largest <= 64.0 * TOLERANCE * steepest, "{what}: {largest:e}");
             let (_, _, shift) = norm.backward(set, &x, &gradient);
             assert_eq!(shift.len(), channels, "{what}");
@@ -297,7 +298,8 @@ fn one_thread_and_many_give_equal_bits() {
                     dbeta,
                 ]
             };
-            let by = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
+            let by =
+                |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
             let one = by(1);
             for threads in [2, 3, 8] {
                 for (a, b) in one.iter().zip(by(threads)) {

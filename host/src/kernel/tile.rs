@@ -136,13 +136,7 @@ fn fill_block(
         // SAFETY: the table was chosen for this CPU; the reads end with the slice of `needed` values, and the writes stay
         // in `middle`, which has `lanes` values a pixel, of which `lane + count` are touched at most.
         unsafe {
-            (table.spread)(
-                values.as_ptr(),
-                planes.place.pixel,
-                count,
-                size.width,
-                middle.as_mut_ptr().add(lane),
-            );
+            (table.spread)(values.as_ptr(), planes.place.pixel, count, size.width, middle.as_mut_ptr().add(lane));
         }
     }
 }

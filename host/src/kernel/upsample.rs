@@ -91,9 +91,7 @@ impl UpsampleConvolution {
         let taps = PHASES
             .into_iter()
             .enumerate()
-            .flat_map(|(group, (py, px))| {
-                (0..4).map(move |t| Tap { group, y: 2 - py - t / 2, x: 2 - px - t % 2 })
-            })
+            .flat_map(|(group, (py, px))| (0..4).map(move |t| Tap { group, y: 2 - py - t / 2, x: 2 - px - t % 2 }))
             .collect();
         let weights = folded.pack_transposed(table, &order, 0..self.inputs);
         let place = Place::dense(self.inputs, self.size.height, self.size.width);

@@ -182,10 +182,10 @@ fn add_tile(
                     let from = input * x_shape.block() + (row + y) * x_shape.row() + (column + left) * lanes;
                     let end = from + (rows - 1) * x_shape.row() + (columns - 1 + taps_a_row) * lanes;
                     assert!(end <= x.len());
-                    for channel in (blocks.start * lanes..layout.true_outputs.min(blocks.end * lanes)).step_by(at_once) {
+                    for channel in (blocks.start * lanes..layout.true_outputs.min(blocks.end * lanes)).step_by(at_once)
+                    {
                         let block = group * (layout.outputs / lanes) + channel / lanes;
-                        let gradient =
-                            block * g_shape.block() + row * g_shape.row() + column * lanes + channel % lanes;
+                        let gradient = block * g_shape.block() + row * g_shape.row() + column * lanes + channel % lanes;
                         assert!(gradient + (rows - 1) * g_shape.row() + (columns - 1) * lanes + at_once <= g.len());
                         let channel_stride = layout.taps * layout.inputs;
                         let to = base

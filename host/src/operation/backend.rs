@@ -5,6 +5,8 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
+use crate::kernel::adam::Factors;
+
 /// What a backend with kernels computes, without differentiation. All images are `[N, C, H, W]`.
 pub trait Kernels: Backend {
     /// A convolution of inputs whose channels follow one another.
@@ -175,7 +177,8 @@ pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     let input = input.into_dispatch();
     let (mean, variance) = if trains {
         let (mean, variance) = <Dispatch as NetworkOps>::network_statistics(input.clone());
-        let (mean, variance) = (Tensor::<1>::from_dispatch(mean).detach(), Tensor::<1>::from_dispatch(variance).detach());
+        let (mean, variance) =
+            (Tensor::<1>::from_dispatch(mean).detach(), Tensor::<1>::from_dispatch(variance).detach());
         for (running, found) in [(&norm.running_mean, &mean), (&norm.running_var, &variance)] {
             let kept = running.value_sync().to_device(&input_device).mul_scalar(1.0 - norm.momentum);
             running.update(kept.add(found.clone().mul_scalar(norm.momentum)).detach());
@@ -197,4 +200,34 @@ pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
 /// See [`super::max_pool`].
 pub(super) fn max_pool(input: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as NetworkOps>::network_max_pool(input.into_dispatch()))
+}
+
+/// Adam on a backend with kernels.
+#[backend_extension(Flex)]
+pub trait OptimizerOps: Backend {
+    /// Weights, first and second moments after a step; see [`crate::kernel::adam`].
+    fn network_adam(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        factors: Factors,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// Weights, first and second moments after a step of Adam.
+pub(super) fn adam<const D: usize>(
+    weights: Tensor<D>,
+    gradient: Tensor<D>,
+    [moment_1, moment_2]: [Tensor<D>; 2],
+    factors: Factors,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let (weights, moment_1, moment_2) = <Dispatch as OptimizerOps>::network_adam(
+        weights.into_dispatch(),
+        gradient.into_dispatch(),
+        moment_1.into_dispatch(),
+        moment_2.into_dispatch(),
+        factors,
+    );
+    (Tensor::from_dispatch(weights), [moment_1, moment_2].map(Tensor::from_dispatch))
 }

@@ -56,6 +56,17 @@ impl Dense {
         values(&self.0, self.0.layout().num_elements())
     }
 
+    /// The tensor as it is, or a copy whose storage is the values in order and nothing else.
+    pub fn from_start(tensor: FlexTensor) -> FlexTensor {
+        let length = tensor.layout().num_elements();
+        let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0;
+        if whole && tensor.storage::<f32>().len() == length {
+            return tensor;
+        }
+        let dims: Vec<usize> = tensor.layout().shape().iter().copied().collect();
+        dense_tensor(Self::new(&tensor).values().to_vec(), &dims)
+    }
+
     /// The shape of four dimensions.
     pub fn dims(&self) -> [usize; 4] {
         self.0.layout().shape().dims()

@@ -3,8 +3,9 @@
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 
-use super::backend::{Kernels, NetworkOps, NormTensors};
+use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps};
 use super::channels_last::{ChannelsLast, Dense, dense_tensor, image_tensor};
+use crate::kernel::adam::{self, Factors};
 use crate::kernel::convolution::{Convolution, Size};
 use crate::kernel::norm::{self, Norm};
 use crate::kernel::upsample::UpsampleConvolution;
@@ -21,11 +22,7 @@ impl Kernels for Flex {
         image_tensor(output, convolution.size, outputs)
     }
 
-    fn convolution_input_gradient(
-        weight: &FlexTensor,
-        gradient: &FlexTensor,
-        channels: &[usize],
-    ) -> Vec<FlexTensor> {
+    fn convolution_input_gradient(weight: &FlexTensor, gradient: &FlexTensor, channels: &[usize]) -> Vec<FlexTensor> {
         let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
         let [outputs, _, kernel, _] = weight.dims();
         let convolution = Convolution { size: gradient.size, outputs, kernel, set: InstructionSet::in_use() };
@@ -84,11 +81,7 @@ impl Kernels for Flex {
         image_tensor(output, input.size, input.channels)
     }
 
-    fn normalize_relu_gradient(
-        input: &FlexTensor,
-        norm: &NormTensors<Self>,
-        gradient: &FlexTensor,
-    ) -> [FlexTensor; 3] {
+    fn normalize_relu_gradient(input: &FlexTensor, norm: &NormTensors<Self>, gradient: &FlexTensor) -> [FlexTensor; 3] {
         let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
         let (dx, dgamma, dbeta) =
             with_norm(norm, |norm| norm.backward(InstructionSet::in_use(), input.values(), gradient.values()));
@@ -178,5 +171,28 @@ impl NetworkOps for Flex {
 
     fn network_max_pool(input: FlexTensor) -> FlexTensor {
         Self::max_pool_2x2(&input)
+    }
+}
+
+impl OptimizerOps for Flex {
+    fn network_adam(
+        weights: FlexTensor,
+        gradient: FlexTensor,
+        moment_1: FlexTensor,
+        moment_2: FlexTensor,
+        factors: Factors,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let gradient = Dense::new(&gradient);
+        // Changed in place where nobody else holds them, copied first where somebody does.
+        let [mut weights, mut moment_1, mut moment_2] = [weights, moment_1, moment_2].map(Dense::from_start);
+        adam::step(
+            InstructionSet::in_use(),
+            &factors,
+            weights.storage_mut(),
+            gradient.values(),
+            moment_1.storage_mut(),
+            moment_2.storage_mut(),
+        );
+        (weights, moment_1, moment_2)
     }
 }

@@ -41,16 +41,12 @@ fn assert_close(found: &[f32], expected: &[f32]) {
 }
 
 /// Output and gradients of `operation` for a loss that weighs every output value differently.
-fn run(
-    inputs: &[Tensor<4>],
-    conv: &Conv2d,
-    operation: impl Fn(&Conv2d, Vec<Tensor<4>>) -> Tensor<4>,
-) -> Vec<Vec<f32>> {
+fn run(inputs: &[Tensor<4>], conv: &Conv2d, operation: impl Fn(&Conv2d, Vec<Tensor<4>>) -> Tensor<4>) -> Vec<Vec<f32>> {
     let inputs: Vec<Tensor<4>> = inputs.iter().map(|input| input.clone().detach().require_grad()).collect();
     let output = operation(conv, inputs.clone());
     let device = output.device();
-    let weights = random(&mut Rng::from_parts(&[9]), output.dims(), &device.clone().inner());
-    let gradients: Gradients = (output.clone() * weights.autodiff()).sum().backward();
+    let weights = random(&mut Rng::from_parts(&[9]), output.dims(), &device);
+    let gradients: Gradients = (output.clone() * weights).sum().backward();
     let mut found = vec![values(output.inner()), values(conv.weight.val().grad(&gradients).unwrap())];
     found.extend(conv.bias.as_ref().map(|bias| values(bias.val().grad(&gradients).unwrap())));
     found.extend(inputs.iter().map(|input| values(input.grad(&gradients).unwrap())));
@@ -61,9 +57,13 @@ fn run(
 fn convolutions_equal_burns_own() {
     let device = Device::flex().autodiff();
     let rng = &mut Rng::from_parts(&[1]);
-    for (inputs, outputs, kernel, bias) in
-        [(vec![3], 8, 3, true), (vec![16], 16, 3, false), (vec![16], 5, 1, true), (vec![8, 8], 8, 3, false), (vec![5, 20], 24, 3, true)]
-    {
+    for (inputs, outputs, kernel, bias) in [
+        (vec![3], 8, 3, true),
+        (vec![16], 16, 3, false),
+        (vec![16], 5, 1, true),
+        (vec![8, 8], 8, 3, false),
+        (vec![5, 20], 24, 3, true),
+    ] {
         let tensors: Vec<Tensor<4>> = inputs.iter().map(|&c| random(rng, [2, c, 7, 10], &device)).collect();
         let conv = conv2d(rng, inputs.iter().sum(), outputs, kernel, bias, &device);
         let ours = run(&tensors, &conv, |conv, mut tensors| {
@@ -115,8 +115,8 @@ fn chain(
     for (conv, norm) in convs.iter().zip(&norms) {
         x = max_pool(norm_relu(norm, convolve(conv, x, None)));
     }
-    let weights = random(rng, x.dims(), &device.clone().inner());
-    let gradients = (x.clone() * weights.autodiff()).sum().backward();
+    let weights = random(rng, x.dims(), device);
+    let gradients = (x.clone() * weights).sum().backward();
     let mut found = vec![values(x.inner()), values(input.grad(&gradients).unwrap())];
     for (conv, norm) in convs.iter().zip(&norms) {
         found.push(values(conv.weight.val().grad(&gradients).unwrap()));

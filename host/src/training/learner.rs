@@ -1,8 +1,9 @@
 //! The network in training, and the one step that training and its benchmark share.
 
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
+use super::adam::Adam;
 use super::batch::Batch;
 use super::loss::{Target, cross_entropy};
 use crate::model::UNet;
@@ -49,7 +50,7 @@ pub struct Learner {
 impl Learner {
     /// Before the first step.
     pub fn new(model: UNet) -> Self {
-        Self { model, optimizer: AdamConfig::new().with_epsilon(1e-8).init(), step: 0 }
+        Self { model, optimizer: Adam::for_module(), step: 0 }
     }
 
     /// One step of the optimizer on one batch; returns the loss, or none where every pixel is ignored. `ended` is called
