@@ -11,6 +11,7 @@ mod backend;
 mod channels_last;
 #[cfg(feature = "flex")]
 mod flex;
+pub mod profile;
 
 use crate::kernel::adam::Factors;
 use burn::nn::BatchNorm;

@@ -119,11 +119,17 @@ fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
         report.losses.first().copied().unwrap_or_default(),
         report.losses.last().copied().unwrap_or_default(),
     );
-    for part in report.parts.parts() {
-        let part_ms = timing(&part.step_s).median_ms;
+    for (title, profile) in [("by part", &report.parts), ("by operation", &report.operations)] {
+        if profile.is_empty() {
+            continue;
+        }
         // Writing to a string cannot fail.
-        let _ =
-            writeln!(text, "  {:<15}{:9.3} s {:5.1} %", part.name, part_ms / 1e3, 100.0 * part_ms / steps.median_ms);
+        let _ = writeln!(text, "{title}, median over the steps");
+        for part in profile.parts() {
+            let part_ms = timing(&part.step_s).median_ms;
+            let share = 100.0 * part_ms / steps.median_ms;
+            let _ = writeln!(text, "  {:<40}{:9.4} s {share:5.1} %", part.name, part_ms / 1e3);
+        }
     }
     text
 }

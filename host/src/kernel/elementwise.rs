@@ -40,15 +40,13 @@ pub(super) fn norm_relu_sums(
     sums: &mut [f32],
     products: &mut [f32],
 ) {
-    let length = scale.len();
-    let (shift, mean, sums, products) =
-        (&shift[..length], &mean[..length], &mut sums[..length], &mut products[..length]);
-    for (x, gradient) in x.chunks(length).zip(gradient.chunks(length)) {
-        let n = x.len().min(gradient.len());
-        for i in 0..n {
-            let g = if x[i] * scale[i] + shift[i] > 0.0 { gradient[i] } else { 0.0 };
-            sums[i] += g;
-            products[i] += g * (x[i] - mean[i]);
+    for (x, gradient) in x.chunks(scale.len()).zip(gradient.chunks(scale.len())) {
+        let pattern = scale.iter().zip(shift).zip(mean);
+        let sums = sums.iter_mut().zip(&mut *products);
+        for (((x, gradient), ((scale, shift), mean)), (sum, product)) in x.iter().zip(gradient).zip(pattern).zip(sums) {
+            let g = if x * scale + shift > 0.0 { *gradient } else { 0.0 };
+            *sum += g;
+            *product += g * (x - mean);
         }
     }
 }
@@ -65,12 +63,11 @@ pub(super) fn norm_relu_gradient(
     out: &mut [f32],
 ) {
     let length = scale.len();
-    let (shift, slope, offset) = (&shift[..length], &slope[..length], &offset[..length]);
     for ((x, gradient), out) in x.chunks(length).zip(gradient.chunks(length)).zip(out.chunks_mut(length)) {
-        let n = x.len().min(gradient.len()).min(out.len());
-        for i in 0..n {
-            let g = if x[i] * scale[i] + shift[i] > 0.0 { gradient[i] } else { 0.0 };
-            out[i] = g * scale[i] + (x[i] * slope[i] + offset[i]);
+        let pattern = scale.iter().zip(shift).zip(slope).zip(offset);
+        for (((x, gradient), out), (((scale, shift), slope), offset)) in x.iter().zip(gradient).zip(out).zip(pattern) {
+            let g = if x * scale + shift > 0.0 { *gradient } else { 0.0 };
+            *out = g * scale + (x * slope + offset);
         }
     }
 }

@@ -5,6 +5,7 @@ use burn_flex::FlexTensor;
 
 use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps};
 use super::channels_last::{ChannelsLast, Dense, dense_tensor, image_tensor};
+use super::profile::timed;
 use crate::kernel::adam::{self, Factors};
 use crate::kernel::convolution::{Convolution, Size};
 use crate::kernel::norm::{self, Norm};
@@ -13,93 +14,121 @@ use crate::kernel::{InstructionSet, pool};
 
 impl Kernels for Flex {
     fn convolution(inputs: &[FlexTensor], weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
-        let inputs: Vec<ChannelsLast> = inputs.iter().map(ChannelsLast::new).collect();
-        let (weight, bias) = (Dense::new(weight), bias.map(Dense::new));
-        let [outputs, _, kernel, _] = weight.dims();
-        let convolution = Convolution { size: inputs[0].size, outputs, kernel, set: InstructionSet::in_use() };
-        let tensors: Vec<_> = inputs.iter().map(|input| (input.values(), input.channels)).collect();
-        let output = convolution.forward(&tensors, weight.values(), bias.as_ref().map(Dense::values));
-        image_tensor(output, convolution.size, outputs)
+        timed("convolution", || {
+            let inputs: Vec<ChannelsLast> = inputs.iter().map(ChannelsLast::new).collect();
+            let (weight, bias) = (Dense::new(weight), bias.map(Dense::new));
+            let [outputs, _, kernel, _] = weight.dims();
+            let convolution = Convolution { size: inputs[0].size, outputs, kernel, set: InstructionSet::in_use() };
+            let tensors: Vec<_> = inputs.iter().map(|input| (input.values(), input.channels)).collect();
+            let output = convolution.forward(&tensors, weight.values(), bias.as_ref().map(Dense::values));
+            image_tensor(output, convolution.size, outputs)
+        })
     }
 
     fn convolution_input_gradient(weight: &FlexTensor, gradient: &FlexTensor, channels: &[usize]) -> Vec<FlexTensor> {
-        let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
-        let [outputs, _, kernel, _] = weight.dims();
-        let convolution = Convolution { size: gradient.size, outputs, kernel, set: InstructionSet::in_use() };
-        let gradients = convolution.input_gradient(weight.values(), gradient.values(), channels);
-        let tensors = gradients.into_iter().zip(channels);
-        tensors.map(|(values, &channels)| image_tensor(values, gradient.size, channels)).collect()
+        timed("convolution, gradient of the input", || {
+            let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
+            let [outputs, _, kernel, _] = weight.dims();
+            let convolution = Convolution { size: gradient.size, outputs, kernel, set: InstructionSet::in_use() };
+            let gradients = convolution.input_gradient(weight.values(), gradient.values(), channels);
+            let tensors = gradients.into_iter().zip(channels);
+            tensors.map(|(values, &channels)| image_tensor(values, gradient.size, channels)).collect()
+        })
     }
 
     fn convolution_weight_gradient(inputs: &[FlexTensor], gradient: &FlexTensor, kernel: usize) -> FlexTensor {
-        let inputs: Vec<ChannelsLast> = inputs.iter().map(ChannelsLast::new).collect();
-        let gradient = ChannelsLast::new(gradient);
-        let outputs = gradient.channels;
-        let convolution = Convolution { size: gradient.size, outputs, kernel, set: InstructionSet::in_use() };
-        let tensors: Vec<_> = inputs.iter().map(|input| (input.values(), input.channels)).collect();
-        let channels = inputs.iter().map(|input| input.channels).sum();
-        dense_tensor(convolution.weight_gradient(&tensors, gradient.values()), &[outputs, channels, kernel, kernel])
+        timed("convolution, gradient of the weights", || {
+            let inputs: Vec<ChannelsLast> = inputs.iter().map(ChannelsLast::new).collect();
+            let gradient = ChannelsLast::new(gradient);
+            let outputs = gradient.channels;
+            let convolution = Convolution { size: gradient.size, outputs, kernel, set: InstructionSet::in_use() };
+            let tensors: Vec<_> = inputs.iter().map(|input| (input.values(), input.channels)).collect();
+            let channels = inputs.iter().map(|input| input.channels).sum();
+            dense_tensor(convolution.weight_gradient(&tensors, gradient.values()), &[outputs, channels, kernel, kernel])
+        })
     }
 
     fn bias_gradient(gradient: &FlexTensor) -> FlexTensor {
-        let gradient = ChannelsLast::new(gradient);
-        let sums = norm::channel_sums(InstructionSet::in_use(), gradient.values(), gradient.channels);
-        dense_tensor(sums, &[gradient.channels])
+        timed("gradient of biases", || {
+            let gradient = ChannelsLast::new(gradient);
+            let sums = norm::channel_sums(InstructionSet::in_use(), gradient.values(), gradient.channels);
+            dense_tensor(sums, &[gradient.channels])
+        })
     }
 
     fn upsample_convolution(input: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
-        let (input, weight, bias) = (ChannelsLast::new(input), Dense::new(weight), bias.map(Dense::new));
-        let operation = upsample(&weight, input.size);
-        let output = operation.forward(input.values(), weight.values(), bias.as_ref().map(Dense::values));
-        let Size { images, height, width } = input.size;
-        image_tensor(output, Size { images, height: 2 * height, width: 2 * width }, operation.outputs)
+        timed("upsampling with convolution", || {
+            let (input, weight, bias) = (ChannelsLast::new(input), Dense::new(weight), bias.map(Dense::new));
+            let operation = upsample(&weight, input.size);
+            let output = operation.forward(input.values(), weight.values(), bias.as_ref().map(Dense::values));
+            let Size { images, height, width } = input.size;
+            image_tensor(output, Size { images, height: 2 * height, width: 2 * width }, operation.outputs)
+        })
     }
 
     fn upsample_convolution_input_gradient(weight: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
-        let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
-        let operation = upsample(&weight, halved(gradient.size));
-        let values = operation.input_gradient(weight.values(), gradient.values());
-        image_tensor(values, operation.size, operation.inputs)
+        timed("upsampling, gradient of the input", || {
+            let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
+            let operation = upsample(&weight, halved(gradient.size));
+            let values = operation.input_gradient(weight.values(), gradient.values());
+            image_tensor(values, operation.size, operation.inputs)
+        })
     }
 
     fn upsample_convolution_weight_gradient(input: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
-        let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
-        let (inputs, outputs) = (input.channels, gradient.channels);
-        let operation = UpsampleConvolution { size: input.size, inputs, outputs, set: InstructionSet::in_use() };
-        dense_tensor(operation.weight_gradient(input.values(), gradient.values()), &[outputs, inputs, 3, 3])
+        timed("upsampling, gradient of the weights", || {
+            let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
+            let (inputs, outputs) = (input.channels, gradient.channels);
+            let operation = UpsampleConvolution { size: input.size, inputs, outputs, set: InstructionSet::in_use() };
+            dense_tensor(operation.weight_gradient(input.values(), gradient.values()), &[outputs, inputs, 3, 3])
+        })
     }
 
     fn channel_statistics(input: &FlexTensor) -> (FlexTensor, FlexTensor) {
-        let input = ChannelsLast::new(input);
-        let found = norm::statistics(InstructionSet::in_use(), input.values(), input.channels);
-        (dense_tensor(found.mean, &[input.channels]), dense_tensor(found.variance, &[input.channels]))
+        timed("batch statistics", || {
+            let input = ChannelsLast::new(input);
+            let found = norm::statistics(InstructionSet::in_use(), input.values(), input.channels);
+            (dense_tensor(found.mean, &[input.channels]), dense_tensor(found.variance, &[input.channels]))
+        })
     }
 
     fn normalize_relu(input: &FlexTensor, norm: &NormTensors<Self>) -> FlexTensor {
-        let input = ChannelsLast::new(input);
-        let output = with_norm(norm, |norm| norm.forward(InstructionSet::in_use(), input.values()));
-        image_tensor(output, input.size, input.channels)
+        timed("batch norm with ReLU", || {
+            let input = ChannelsLast::new(input);
+            let output = with_norm(norm, |norm| norm.forward(InstructionSet::in_use(), input.values()));
+            image_tensor(output, input.size, input.channels)
+        })
     }
 
     fn normalize_relu_gradient(input: &FlexTensor, norm: &NormTensors<Self>, gradient: &FlexTensor) -> [FlexTensor; 3] {
-        let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
-        let (dx, dgamma, dbeta) =
-            with_norm(norm, |norm| norm.backward(InstructionSet::in_use(), input.values(), gradient.values()));
-        let channels = input.channels;
-        [image_tensor(dx, input.size, channels), dense_tensor(dgamma, &[channels]), dense_tensor(dbeta, &[channels])]
+        timed("batch norm with ReLU, gradient", || {
+            let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
+            let (dx, dgamma, dbeta) =
+                with_norm(norm, |norm| norm.backward(InstructionSet::in_use(), input.values(), gradient.values()));
+            let channels = input.channels;
+            [
+                image_tensor(dx, input.size, channels),
+                dense_tensor(dgamma, &[channels]),
+                dense_tensor(dbeta, &[channels]),
+            ]
+        })
     }
 
     fn max_pool_2x2(input: &FlexTensor) -> FlexTensor {
-        let input = ChannelsLast::new(input);
-        let output = pool::forward(InstructionSet::in_use(), input.values(), input.size, input.channels);
-        image_tensor(output, halved(input.size), input.channels)
+        timed("max-pooling", || {
+            let input = ChannelsLast::new(input);
+            let output = pool::forward(InstructionSet::in_use(), input.values(), input.size, input.channels);
+            image_tensor(output, halved(input.size), input.channels)
+        })
     }
 
     fn max_pool_2x2_gradient(input: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
-        let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
-        let set = InstructionSet::in_use();
-        let values = pool::backward(set, input.values(), gradient.values(), input.size, input.channels);
-        image_tensor(values, input.size, input.channels)
+        timed("max-pooling, gradient", || {
+            let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
+            let set = InstructionSet::in_use();
+            let values = pool::backward(set, input.values(), gradient.values(), input.size, input.channels);
+            image_tensor(values, input.size, input.channels)
+        })
     }
 }
 
@@ -182,17 +211,19 @@ impl OptimizerOps for Flex {
         moment_2: FlexTensor,
         factors: Factors,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let gradient = Dense::new(&gradient);
-        // Changed in place where nobody else holds them, copied first where somebody does.
-        let [mut weights, mut moment_1, mut moment_2] = [weights, moment_1, moment_2].map(Dense::from_start);
-        adam::step(
-            InstructionSet::in_use(),
-            &factors,
-            weights.storage_mut(),
-            gradient.values(),
-            moment_1.storage_mut(),
-            moment_2.storage_mut(),
-        );
-        (weights, moment_1, moment_2)
+        timed("Adam", || {
+            let gradient = Dense::new(&gradient);
+            // Changed in place where nobody else holds them, copied first where somebody does.
+            let [mut weights, mut moment_1, mut moment_2] = [weights, moment_1, moment_2].map(Dense::from_start);
+            adam::step(
+                InstructionSet::in_use(),
+                &factors,
+                weights.storage_mut(),
+                gradient.values(),
+                moment_1.storage_mut(),
+                moment_2.storage_mut(),
+            );
+            (weights, moment_1, moment_2)
+        })
     }
 }

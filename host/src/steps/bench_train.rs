@@ -12,6 +12,7 @@ use crate::config::{RunConfig, TrainingConfig};
 use crate::dataset::augment::Flips;
 use crate::error::HostError;
 use crate::model::{UNetConfig, Upsampling};
+use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
 use crate::training::learner::Learner;
@@ -117,6 +118,9 @@ pub struct BenchTrainReport {
     /// Seconds of each part of each step; empty where they were not asked for.
     #[serde(skip_serializing_if = "Profile::is_empty")]
     pub parts: Profile,
+    /// Seconds of the project's own operations, which are within forward, backward and optimizer.
+    #[serde(skip_serializing_if = "Profile::is_empty")]
+    pub operations: Profile,
 }
 
 /// Wall time by part of a step. A part may be met several times in a step; what it takes adds up.
@@ -193,11 +197,16 @@ pub fn bench_train(
         BenchNetwork::Ours => config.model.init(SEED, &device),
     });
     let finished = |step: usize| device.sync().map_err(|source| HostError::Device { step, source });
-    let (mut step_s, mut losses, mut profile) = (vec![], vec![], Profile::default());
+    let (mut step_s, mut losses, mut profile, mut operations) =
+        (vec![], vec![], Profile::default(), Profile::default());
+    if options.profile {
+        operation::profile::ask();
+    }
     for step in 1..=options.steps {
         let batch = noise(&config, step, &device);
         finished(step)?;
         profile.begin_step();
+        operations.begin_step();
         let start = Instant::now();
         let mut since = start;
         let mut lap = |name: &str| {
@@ -216,6 +225,9 @@ pub fn bench_train(
         finished(step)?;
         let end = if options.profile { lap("rest") } else { Instant::now() };
         let seconds = (end - start).as_secs_f64();
+        for (name, time) in operation::profile::take() {
+            operations.add(name, time);
+        }
         // Random masks ignore no pixel.
         let loss = loss.unwrap_or(f64::NAN);
         if !loss.is_finite() {
@@ -233,6 +245,7 @@ pub fn bench_train(
         threads: rayon::current_num_threads(),
         network: options.network,
         parts: profile,
+        operations,
     })
 }
 
