@@ -88,19 +88,23 @@ pub fn max_pool(input: Tensor<4>) -> Tensor<4> {
     MaxPool2dConfig::new([2, 2]).init().forward(input)
 }
 
-/// A step of Adam on one parameter, where the project's kernels cover it: the weights and both moments after it.
+/// What a step of Adam changes and by which gradient: weights, gradient, both moments.
+pub type AdamTensors<const D: usize> = (Tensor<D>, Tensor<D>, [Tensor<D>; 2]);
+
+/// A step of Adam on one parameter: the weights and both moments after it.
+///
+/// # Errors
+/// The tensors back, where the project's kernels do not cover them.
 pub fn adam<const D: usize>(
-    weights: Tensor<D>,
-    gradient: Tensor<D>,
-    moments: [Tensor<D>; 2],
+    (weights, gradient, moments): AdamTensors<D>,
     factors: Factors,
-) -> Result<(Tensor<D>, [Tensor<D>; 2]), (Tensor<D>, Tensor<D>, [Tensor<D>; 2])> {
+) -> Result<(Tensor<D>, [Tensor<D>; 2]), Box<AdamTensors<D>>> {
     #[cfg(feature = "flex")]
     if [&weights, &gradient, &moments[0], &moments[1]].into_iter().all(has_kernels) {
         return Ok(backend::adam(weights, gradient, moments, factors));
     }
     let _ = factors;
-    Err((weights, gradient, moments))
+    Err(Box::new((weights, gradient, moments)))
 }
 
 #[cfg(all(test, feature = "flex"))]

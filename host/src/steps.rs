@@ -2,6 +2,7 @@
 //! training. The verbs and the demo call these.
 
 pub mod bench_train;
+pub mod check_kernels;
 pub mod export;
 pub mod open_run;
 pub mod package;

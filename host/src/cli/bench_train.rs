@@ -6,6 +6,7 @@ use unet_host::backend::Backend;
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
 use unet_host::steps::bench_train::{BenchNetwork, BenchTrainOptions, BenchTrainReport, bench_train};
+use unet_host::steps::check_kernels::{KernelCheck, check_kernels};
 use unet_host::steps::train::TrainOptions;
 use unet_shared::preprocess::Channels;
 use unet_shared::record::Timing;
@@ -43,6 +44,9 @@ pub struct BenchTrain {
     /// Say for each part of the step how long it takes
     #[arg(long)]
     profile: bool,
+    /// Say instead whether each kernel is as fast as recorded, as a ratio to a matrix product; exit code 1 where one is not
+    #[arg(long, conflicts_with_all = ["base", "depth", "size", "batch", "channels", "classes", "steps", "network", "backend", "profile"])]
+    check: bool,
     /// Print one JSON document, in one line
     #[arg(long)]
     json: bool,
@@ -58,6 +62,9 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
 
 impl BenchTrain {
     pub fn run(self) -> Result<u8, HostError> {
+        if self.check {
+            return check(self.json);
+        }
         let options = BenchTrainOptions {
             base: self.base,
             depth: self.depth,
@@ -79,6 +86,33 @@ impl BenchTrain {
         super::write(&if self.json { json_line(&report) } else { text(&options, &report) })?;
         Ok(exit::SUCCESS)
     }
+}
+
+/// Times the kernels and says which of them fell behind.
+fn check(json: bool) -> Result<u8, HostError> {
+    let mut progress = None;
+    let found = check_kernels(&mut |rounds| {
+        progress.get_or_insert_with(|| Progress::new("bench-train --check", rounds as u64, "rounds")).inc(1);
+    })?;
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    super::print(json, &found, || check_text(&found))?;
+    Ok(if found.holds() { exit::SUCCESS } else { exit::FOUND })
+}
+
+fn check_text(found: &KernelCheck) -> String {
+    let mut text = format!(
+        "{} by one thread; a matrix product takes {:.1} billion multiply-adds a second\n{:<52}{:>8}{:>10}\n",
+        found.kernels, found.matrix_product_gmacs, "throughput over the matrix product's", "found", "recorded",
+    );
+    for speed in &found.speeds {
+        let recorded = speed.recorded.map_or_else(|| "none".to_owned(), |recorded| format!("{recorded:.3}"));
+        let verdict = if speed.holds { "" } else { "  fell by a third or more" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{:<52}{:>8.3}{recorded:>10}{verdict}", speed.kernel, speed.ratio);
+    }
+    text
 }
 
 /// One line, which scripts find by its first character.

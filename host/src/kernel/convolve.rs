@@ -85,7 +85,7 @@ pub(super) fn convolve(table: &'static Table, size: Size, border: usize, groups:
         let rows = rows.min(size.height - first_row);
         let shape = tile::Shape { lanes: table.lanes, rows: rows + 2 * border, columns: size.width + 2 * border };
         TILE.with_borrow_mut(|buffer| {
-            let tile = tile::fill(table, buffer, shape, groups, size, image, first_row, border);
+            let tile = tile::fill(table, buffer, shape, groups, tile::Rows { size, image, first: first_row, border });
             let range = columns.len() * split / splits..columns.len() * (split + 1) / splits;
             for &(output, block) in &columns[range] {
                 let output = &outputs[output];

@@ -42,7 +42,7 @@ pub fn backward(set: InstructionSet, x: &[f32], gradient: &[f32], size: Size, ch
 
 fn check(x: &[f32], size: Size, channels: usize) {
     assert!(
-        size.height % 2 == 0 && size.width % 2 == 0 && size.width > 0 && channels > 0,
+        size.height.is_multiple_of(2) && size.width.is_multiple_of(2) && size.width > 0 && channels > 0,
         "2x2 windows fill the image"
     );
     assert_eq!(x.len(), size.pixels() * channels);

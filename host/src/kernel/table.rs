@@ -7,6 +7,7 @@ type OuterFn = unsafe fn(&Outer);
 type SpreadFn = unsafe fn(*const f32, usize, usize, usize, *mut f32);
 
 /// What one instruction set offers. A value of this type is only handed out where the CPU has the set.
+#[expect(clippy::type_complexity, reason = "the types of functions whose arguments their documentation names")]
 pub(super) struct Table {
     /// Values in a register.
     pub lanes: usize,

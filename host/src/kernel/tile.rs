@@ -47,6 +47,19 @@ impl Shape {
     }
 }
 
+/// The rows of an image that a tile holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows {
+    /// Number and size of the images.
+    pub size: Size,
+    /// Which image.
+    pub image: usize,
+    /// The first row inside the border.
+    pub first: usize,
+    /// Rows above and below, and columns at either side, that belong to the border.
+    pub border: usize,
+}
+
 /// Blocks of each group of channels, the first of each group.
 pub(super) fn first_blocks(groups: &[&[Planes]], lanes: usize) -> (Vec<usize>, usize) {
     let mut first = Vec::with_capacity(groups.len());
@@ -63,17 +76,14 @@ pub(super) fn channels(group: &[Planes]) -> usize {
     group.iter().map(|planes| planes.place.channels).sum()
 }
 
-/// Copies rows `first_row - border ..` of an image to `buffer`, with zeros outside the image and in lanes past a group's
+/// Copies rows of an image to `buffer`, from those of the border on, with zeros outside the image and in lanes past a group's
 /// channels. Each group begins with a block of its own; within a group channels follow one another.
 pub(super) fn fill<'b>(
     table: &Table,
     buffer: &'b mut Buffer,
     shape: Shape,
     groups: &[&[Planes]],
-    size: Size,
-    image: usize,
-    first_row: usize,
-    border: usize,
+    part: Rows,
 ) -> &'b [f32] {
     let (_, blocks) = first_blocks(groups, shape.lanes);
     let tile = buffer.aligned(blocks * shape.block());
@@ -85,8 +95,8 @@ pub(super) fn fill<'b>(
             while channel < planes.place.channels {
                 let (at, lane) = ((before + channel) / shape.lanes, (before + channel) % shape.lanes);
                 let count = (shape.lanes - lane).min(planes.place.channels - channel);
-                let part = &mut tile[(block + at) * shape.block()..][..shape.block()];
-                fill_block(table, part, shape, planes, (channel, lane, count), size, image, first_row, border);
+                let values = &mut tile[(block + at) * shape.block()..][..shape.block()];
+                fill_block(table, values, shape, planes, (channel, lane, count), part);
                 channel += count;
             }
             before += planes.place.channels;
@@ -104,17 +114,13 @@ pub(super) fn fill<'b>(
 }
 
 /// Fills some lanes of a block: `count` channels from `channel` on, to lanes from `lane` on.
-#[expect(clippy::too_many_arguments, reason = "the loop body of `fill`")]
 fn fill_block(
     table: &Table,
     block: &mut [f32],
     shape: Shape,
     planes: &Planes,
     (channel, lane, count): (usize, usize, usize),
-    size: Size,
-    image: usize,
-    first_row: usize,
-    border: usize,
+    Rows { size, image, first: first_row, border }: Rows,
 ) {
     let clear = |pixels: &mut [f32]| {
         for pixel in pixels.chunks_exact_mut(shape.lanes) {

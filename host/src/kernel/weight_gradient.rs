@@ -82,8 +82,9 @@ pub(super) fn weight_gradient(
                 let rows = rows.min(size.height - first_row);
                 let x_shape = tile::Shape { lanes, rows: rows + 2 * border, columns: size.width + 2 * border };
                 let g_shape = tile::Shape { lanes, rows, columns: size.width };
-                let x = tile::fill(table, input_buffer, x_shape, &[input], size, image, first_row, border);
-                let g = tile::fill(table, gradient_buffer, g_shape, gradients, size, image, first_row, 0);
+                let part_rows = tile::Rows { size, image, first: first_row, border };
+                let x = tile::fill(table, input_buffer, x_shape, &[input], part_rows);
+                let g = tile::fill(table, gradient_buffer, g_shape, gradients, tile::Rows { border: 0, ..part_rows });
                 let tiles = Tiles { x, x_shape, g, g_shape };
                 let base = part * layout.values();
                 if layout.thin {

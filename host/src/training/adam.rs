@@ -47,11 +47,12 @@ impl Optimizer for Adam {
             correction: root / (1.0 - BETA_1.powi(time as i32)),
             rate: rate as f32,
         };
-        match operation::adam(tensor, gradient, [momentum.moment_1, momentum.moment_2], factors) {
+        match operation::adam((tensor, gradient, [momentum.moment_1, momentum.moment_2]), factors) {
             Ok((tensor, [moment_1, moment_2])) => {
                 (tensor, Some(AdamState::new(AdaptiveMomentumState::new(time, moment_1, moment_2))))
             }
-            Err((tensor, gradient, [moment_1, moment_2])) => {
+            Err(tensors) => {
+                let (tensor, gradient, [moment_1, moment_2]) = *tensors;
                 let momentum = AdaptiveMomentumState::new(momentum.time, moment_1, moment_2);
                 self.stock.step(rate, tensor, gradient, Some(AdamState::new(momentum)))
             }

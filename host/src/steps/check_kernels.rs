@@ -1,0 +1,268 @@
+//! Whether the training kernels are as fast as they were: each one's throughput, as a ratio to that of a plain matrix product
+//! in the same run, against the ratio that was recorded. The machine's clock and its other programs weigh on both.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Serialize;
+
+use crate::backend::Backend;
+use crate::error::HostError;
+use crate::kernel::adam::{self, Factors};
+use crate::kernel::convolution::{Convolution, Size};
+use crate::kernel::norm::{self, Norm};
+use crate::kernel::upsample::UpsampleConvolution;
+use crate::kernel::{InstructionSet, pool};
+
+/// A kernel that falls below this share of its recorded ratio is reported.
+pub const LEAST_SHARE: f64 = 2.0 / 3.0;
+/// Rounds; in each every kernel takes a turn beside a matrix product.
+const ROUNDS: usize = 15;
+/// Times that a kernel which seems slow gets as many rounds again: a machine that is busy slows some of them down.
+const REPEATS: usize = 5;
+/// Side of the matrices.
+const MATRIX: usize = 512;
+
+/// Ratios as recorded: billions of multiply-adds a second, or of values for kernels that only pass over memory, over the
+/// billions of multiply-adds a second of the matrix product. Recorded on one core of a Zen 4 (AMD EPYC) server on
+/// 2026-11-26 by `bench-train --check --kernels SET`; the matrix product always takes the widest registers.
+const RECORDED: [(&str, [f64; 3]); KERNELS] = [
+    // avx512, avx2, portable
+    ("convolution 3x3, 1 to 16", [0.325, 0.269, 0.157]),
+    ("convolution 3x3, 8 to 8", [0.713, 0.694, 0.308]),
+    ("convolution 3x3, 64 to 64", [0.915, 0.866, 0.260]),
+    ("convolution 3x3, gradient of the input", [0.904, 0.866, 0.292]),
+    ("convolution 3x3, gradient of the weights", [0.819, 0.804, 0.311]),
+    ("convolution 3x3, gradient of the weights, 8 to 8", [0.711, 0.663, 0.339]),
+    ("convolution 3x3, gradient of the weights, 1 to 16", [0.212, 0.205, 0.131]),
+    ("convolution 1x1", [0.615, 0.517, 0.248]),
+    ("convolution 1x1, gradient of the weights", [0.485, 0.466, 0.218]),
+    ("upsampling with convolution", [0.855, 0.805, 0.320]),
+    ("upsampling, gradient of the input", [0.792, 0.753, 0.305]),
+    ("upsampling, gradient of the weights", [0.756, 0.685, 0.292]),
+    ("batch statistics", [0.031, 0.034, 0.028]),
+    ("batch norm with ReLU", [0.036, 0.033, 0.031]),
+    ("batch norm with ReLU, gradient", [0.015, 0.012, 0.007]),
+    ("max-pooling", [0.036, 0.038, 0.033]),
+    ("max-pooling, gradient", [0.027, 0.028, 0.024]),
+    ("Adam", [0.013, 0.014, 0.011]),
+];
+
+/// Kernels that are held to a ratio.
+const KERNELS: usize = 18;
+
+/// One kernel's speed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelSpeed {
+    /// Which one.
+    pub kernel: &'static str,
+    /// Its throughput over the matrix product's.
+    pub ratio: f64,
+    /// What was recorded; none for an instruction set that nothing was recorded for.
+    pub recorded: Option<f64>,
+    /// Whether it kept [`LEAST_SHARE`] of what was recorded.
+    pub holds: bool,
+}
+
+/// What the check found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelCheck {
+    /// The instruction set of the kernels.
+    pub kernels: &'static str,
+    /// Billions of multiply-adds a second of the matrix product, by one thread.
+    pub matrix_product_gmacs: f64,
+    /// Each kernel.
+    pub speeds: Vec<KernelSpeed>,
+}
+
+impl KernelCheck {
+    /// Whether all kernels hold.
+    pub fn holds(&self) -> bool {
+        self.speeds.iter().all(|speed| speed.holds)
+    }
+}
+
+/// A kernel on fixed data, and how many billions of multiply-adds or values a call takes.
+struct Case {
+    work: f64,
+    call: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Numbers that are neither all alike nor denormal.
+fn numbers(length: usize) -> Vec<f32> {
+    (0..length).map(|i| ((i * 37 + 11) % 101) as f32 * 0.02 - 1.0).collect()
+}
+
+fn convolution(inputs: usize, outputs: usize, kernel: usize, side: usize, which: fn(&Convolution, &Data)) -> Case {
+    let size = Size { images: 2, height: side, width: side };
+    let data = Data {
+        inputs,
+        input: numbers(size.pixels() * inputs),
+        gradient: numbers(size.pixels() * outputs),
+        weights: numbers(inputs * outputs * kernel * kernel),
+    };
+    let convolution = Convolution { size, outputs, kernel, set: InstructionSet::in_use() };
+    let work = (size.pixels() * inputs * outputs * kernel * kernel) as f64 / 1e9;
+    Case { work, call: Box::new(move || which(&convolution, &data)) }
+}
+
+fn upsampling(which: fn(&UpsampleConvolution, &Data)) -> Case {
+    let (inputs, outputs) = (64, 32);
+    let size = Size { images: 2, height: 32, width: 32 };
+    let data = Data {
+        inputs,
+        input: numbers(size.pixels() * inputs),
+        gradient: numbers(4 * size.pixels() * outputs),
+        weights: numbers(inputs * outputs * 9),
+    };
+    let operation = UpsampleConvolution { size, inputs, outputs, set: InstructionSet::in_use() };
+    // Four taps for each of four output pixels.
+    let work = (size.pixels() * inputs * outputs * 16) as f64 / 1e9;
+    Case { work, call: Box::new(move || which(&operation, &data)) }
+}
+
+/// What a convolution is called with.
+struct Data {
+    inputs: usize,
+    input: Vec<f32>,
+    gradient: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Data {
+    fn tensors(&self) -> [(&[f32], usize); 1] {
+        [(&self.input, self.inputs)]
+    }
+}
+
+fn passes(which: fn(&[f32], &[f32], &[f32])) -> Case {
+    // Of a core's second cache, so that memory is no part of it.
+    let pixels = 32 * 32;
+    let (x, gradient, ones) =
+        (numbers(pixels * PASS_CHANNELS), numbers(pixels * PASS_CHANNELS), vec![1f32; PASS_CHANNELS]);
+    Case { work: x.len() as f64 / 1e9, call: Box::new(move || which(&x, &gradient, &ones)) }
+}
+
+const PASS_CHANNELS: usize = 32;
+const PASS_SIZE: Size = Size { images: 1, height: 32, width: 32 };
+
+fn norm_of(ones: &[f32]) -> Norm<'_> {
+    Norm { gamma: ones, beta: ones, mean: ones, variance: ones, epsilon: 1e-5 }
+}
+
+fn cases() -> [Case; KERNELS] {
+    fn forward(c: &Convolution, d: &Data) {
+        black_box(c.forward(&d.tensors(), &d.weights, None));
+    }
+    fn of_input(c: &Convolution, d: &Data) {
+        black_box(c.input_gradient(&d.weights, &d.gradient, &[d.inputs]));
+    }
+    fn of_weights(c: &Convolution, d: &Data) {
+        black_box(c.weight_gradient(&d.tensors(), &d.gradient));
+    }
+    [
+        convolution(1, 16, 3, 128, forward),
+        convolution(8, 8, 3, 128, forward),
+        convolution(64, 64, 3, 48, forward),
+        convolution(64, 64, 3, 48, of_input),
+        convolution(64, 64, 3, 48, of_weights),
+        convolution(8, 8, 3, 128, of_weights),
+        convolution(1, 16, 3, 128, of_weights),
+        convolution(64, 64, 1, 64, forward),
+        convolution(64, 64, 1, 64, of_weights),
+        upsampling(|u, d| {
+            black_box(u.forward(&d.input, &d.weights, None));
+        }),
+        upsampling(|u, d| {
+            black_box(u.input_gradient(&d.weights, &d.gradient));
+        }),
+        upsampling(|u, d| {
+            black_box(u.weight_gradient(&d.input, &d.gradient));
+        }),
+        passes(|x, _, _| {
+            black_box(norm::statistics(InstructionSet::in_use(), x, PASS_CHANNELS));
+        }),
+        passes(|x, _, ones| {
+            black_box(norm_of(ones).forward(InstructionSet::in_use(), x));
+        }),
+        passes(|x, gradient, ones| {
+            black_box(norm_of(ones).backward(InstructionSet::in_use(), x, gradient));
+        }),
+        passes(|x, _, _| {
+            black_box(pool::forward(InstructionSet::in_use(), x, PASS_SIZE, PASS_CHANNELS));
+        }),
+        passes(|x, gradient, _| {
+            let gradient = &gradient[..x.len() / 4];
+            black_box(pool::backward(InstructionSet::in_use(), x, gradient, PASS_SIZE, PASS_CHANNELS));
+        }),
+        passes(|x, gradient, _| {
+            let factors = Factors { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, correction: 1.0, rate: 1e-3 };
+            let (mut weights, mut first, mut second) = (x.to_vec(), x.to_vec(), vec![1f32; x.len()]);
+            adam::step(InstructionSet::in_use(), &factors, &mut weights, gradient, &mut first, &mut second);
+            black_box((weights, first, second));
+        }),
+    ]
+}
+
+/// Seconds of one call.
+fn seconds(call: &dyn Fn()) -> f64 {
+    let start = Instant::now();
+    call();
+    start.elapsed().as_secs_f64()
+}
+
+/// Times every kernel beside a matrix product, by one thread. `progress` is called after each of as many rounds as it is
+/// told first.
+///
+/// # Errors
+/// When the program was built without burn's flex backend, whose matrix product is the measure.
+pub fn check_kernels(progress: &mut dyn FnMut(usize)) -> Result<KernelCheck, HostError> {
+    let device = Backend::Flex.device()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let pool = pool.map_err(|error| HostError::Usage(format!("a thread cannot be started: {error}")))?;
+    let set = InstructionSet::in_use();
+    let cases = cases();
+    let (mut best, mut best_product) = ([f64::INFINITY; KERNELS], f64::INFINITY);
+    let matrix =
+        |device: &Device| Tensor::<2>::from_data(TensorData::new(numbers(MATRIX * MATRIX), [MATRIX, MATRIX]), device);
+    let (a, b) = (matrix(&device), matrix(&device));
+    let column = match set {
+        InstructionSet::Avx512 => Some(0),
+        InstructionSet::Avx2 => Some(1),
+        InstructionSet::Portable => Some(2),
+        InstructionSet::Neon => None,
+    };
+    let speed = |index: usize, best: f64, best_product: f64| {
+        let (kernel, recorded) = RECORDED[index];
+        let ratio = cases[index].work / best / gmacs(best_product);
+        let recorded = column.map(|column| recorded[column]);
+        KernelSpeed { kernel, ratio, recorded, holds: recorded.is_none_or(|recorded| ratio >= LEAST_SHARE * recorded) }
+    };
+    for round in 0..ROUNDS * (1 + REPEATS) {
+        for (index, case) in cases.iter().enumerate() {
+            if round >= ROUNDS && speed(index, best[index], best_product).holds {
+                continue;
+            }
+            // Each kernel beside a product of its own, so that both see the machine in one state.
+            let (product, kernel) = pool.install(|| {
+                let product = seconds(&|| {
+                    black_box(a.clone().matmul(b.clone()));
+                });
+                (product, seconds(&*case.call))
+            });
+            best_product = best_product.min(product);
+            best[index] = best[index].min(kernel);
+        }
+        if round < ROUNDS {
+            progress(ROUNDS);
+        }
+    }
+    let speeds = (0..KERNELS).map(|index| speed(index, best[index], best_product)).collect();
+    Ok(KernelCheck { kernels: set.name(), matrix_product_gmacs: gmacs(best_product), speeds })
+}
+
+/// Billions of multiply-adds a second of a matrix product that takes `seconds`.
+fn gmacs(seconds: f64) -> f64 {
+    (MATRIX * MATRIX * MATRIX) as f64 / 1e9 / seconds
+}
