@@ -32,6 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tile;
+pub mod up_convolution;
 pub mod upsample;
 mod vector;
 mod weight_gradient;

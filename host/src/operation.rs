@@ -70,6 +70,29 @@ pub fn upsample_and_convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     conv.forward(interpolate(input, options))
 }
 
+/// The 2x2 up-convolution of stride 2, as a 1x1 convolution to four times the channels and [`depth_to_space`]:
+/// `[N, C, H, W]` to `[N, outputs / 4, 2 H, 2 W]`.
+pub fn up_convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&input) && covered(conv) && conv.kernel_size == [1, 1] {
+        return backend::up_convolve(input, conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()));
+    }
+    depth_to_space(conv.forward(input))
+}
+
+/// `[N, 4 C, H, W]` to `[N, C, 2 H, 2 W]` in ONNX's order DCR: channel `(2 y + x) C + c` goes to place `(y, x)` of the
+/// 2x2 grid of channel `c`.
+pub fn depth_to_space(input: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    let out = channels / 4;
+    input.reshape([batch, 2, 2, out, height, width]).permute([0, 3, 4, 1, 5, 2]).reshape([
+        batch,
+        out,
+        2 * height,
+        2 * width,
+    ])
+}
+
 /// Batch norm, then ReLU. In training the running statistics move on.
 pub fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]

@@ -4,6 +4,7 @@ use super::convolution::Convolution;
 use super::norm::{Norm, channel_sums, statistics};
 use super::planes::Size;
 use super::reference::{self, Images};
+use super::up_convolution::UpConvolution;
 use super::upsample::UpsampleConvolution;
 use super::{InstructionSet, adam, pool};
 
@@ -136,6 +137,47 @@ fn upsampling_with_convolution_is_that_of_the_two_operations() {
             assert_close(&what, &operation.forward(&x, &weights, Some(&bias)), &expected.values);
             assert_close(&what, &operation.input_gradient(&weights, &gradient), &dx.values);
             assert_close(&what, &operation.weight_gradient(&x, &gradient), &dw);
+        }
+    }
+}
+
+/// `[N, H, W, 4 C]` to `[N, 2 H, 2 W, C]` or back, value by value.
+fn depth_to_space(small: &Images, outputs: usize, mut visit: impl FnMut(usize, usize)) {
+    let Size { images, height, width } = small.size;
+    for n in 0..images {
+        for y in 0..2 * height {
+            for x in 0..2 * width {
+                for c in 0..outputs {
+                    let channel = (2 * (y % 2) + x % 2) * outputs + c;
+                    let from = ((n * height + y / 2) * width + x / 2) * small.channels + channel;
+                    visit(from, ((n * 2 * height + y) * 2 * width + x) * outputs + c);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn up_convolution_is_that_of_its_two_operations() {
+    let mut numbers = Numbers(9);
+    for (size, inputs, outputs) in cases() {
+        let (x, images) = numbers.images(size, inputs);
+        let gradient = numbers.vector(4 * size.pixels() * outputs);
+        let (weights, bias) = (numbers.vector(4 * outputs * inputs), numbers.vector(4 * outputs));
+        let small = reference::convolution(&images, &double(&weights), &double(&bias), 1);
+        let mut expected = vec![0.0; 4 * size.pixels() * outputs];
+        depth_to_space(&small, outputs, |from, to| expected[to] = small.values[from]);
+        let mut small_gradient = Images::zeros(size, 4 * outputs);
+        let shape = small_gradient.clone();
+        depth_to_space(&shape, outputs, |from, to| small_gradient.values[from] = f64::from(gradient[to]));
+        let (dx, dw, db) = reference::convolution_gradients(&images, &double(&weights), &small_gradient, 1);
+        for set in InstructionSet::available() {
+            let what = format!("{} {size:?} {inputs} to {outputs}", set.name());
+            let operation = UpConvolution { size, inputs, outputs, set };
+            assert_close(&what, &operation.forward(&x, &weights, Some(&bias)), &expected);
+            assert_close(&what, &operation.input_gradient(&weights, &gradient), &dx.values);
+            assert_close(&what, &operation.weight_gradient(&x, &gradient), &dw);
+            assert_close(&what, &operation.bias_gradient(&gradient), &db);
         }
     }
 }

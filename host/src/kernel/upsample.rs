@@ -13,7 +13,7 @@ use super::shared::written;
 use super::weight_gradient::{Window, weight_gradient as sum_products};
 
 /// The four parities of a pixel's row and column.
-const PHASES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
+pub(super) const PHASES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 
 /// Which of the two small rows a row of the kernel sees at a parity.
 const fn seen(parity: usize, kernel_row: usize) -> usize {

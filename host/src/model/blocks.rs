@@ -6,7 +6,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::unet::Upsampling;
-use crate::operation::{convolve, norm_relu, upsample_and_convolve};
+use crate::operation::{convolve, norm_relu, up_convolve, upsample_and_convolve};
 use crate::rng::Rng;
 
 /// A convolution whose weights come from `rng`: normal with variance `2 / fan_in` (He et al. 2015, eq. 10), bias zero.
@@ -162,7 +162,7 @@ impl UpBlock {
     /// `[N, channels_in, H, W]` to `[N, channels_out, 2 H, 2 W]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let enlarged = if self.is_up_convolution() {
-            depth_to_space(convolve(&self.conv, input, None))
+            up_convolve(&self.conv, input)
         } else {
             upsample_and_convolve(&self.conv, input)
         };
@@ -173,37 +173,10 @@ impl UpBlock {
     }
 }
 
-/// `[N, 4 C, H, W]` to `[N, C, 2 H, 2 W]` in ONNX's order DCR: channel `(2 y + x) C + c` goes to place `(y, x)` of the
-/// 2x2 grid of channel `c`.
-pub fn depth_to_space(input: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = input.dims();
-    let out = channels / 4;
-    input.reshape([batch, 2, 2, out, height, width]).permute([0, 3, 4, 1, 5, 2]).reshape([
-        batch,
-        out,
-        2 * height,
-        2 * width,
-    ])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::test_device;
-
-    #[test]
-    fn depth_to_space_spreads_four_channels_over_the_grid() {
-        let input = Tensor::<4>::from_data(TensorData::new(vec![1f32, 2., 3., 4.], [1, 4, 1, 1]), &test_device());
-        let output: Vec<f32> = depth_to_space(input).into_data().try_into_vec().unwrap();
-        assert_eq!(output, [1., 2., 3., 4.]);
-        let input = Tensor::<4>::from_data(
-            TensorData::new((0..8).map(|v| v as f32).collect::<Vec<_>>(), [1, 8, 1, 1]),
-            &test_device(),
-        );
-        // Channel 0 holds the even values (c = 0), channel 1 the odd ones.
-        let output: Vec<f32> = depth_to_space(input).into_data().try_into_vec().unwrap();
-        assert_eq!(output, [0., 2., 4., 6., 1., 3., 5., 7.]);
-    }
 
     #[test]
     fn initial_weights_are_the_seeds_and_have_the_stated_spread() {

@@ -24,6 +24,8 @@ enum Kind {
     Plain(usize),
     /// 3x3 behind upsampling.
     Upsample,
+    /// 1x1 whose outputs go to the places of a 2x2 grid.
+    Up,
 }
 
 /// Gradients of a convolution. Its parents are the inputs, the weight and, where there is one, the bias.
@@ -50,12 +52,17 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
             inputs.into_iter().map(|input| checkpointer.retrieve_node_output(input)).collect();
         let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
         if let Some(Some(node)) = rest.get(1) {
-            grads.register::<B>(node.id, B::bias_gradient(&gradient));
+            let found = match kind {
+                Kind::Plain(_) | Kind::Upsample => B::bias_gradient(&gradient),
+                Kind::Up => B::up_convolution_bias_gradient(&gradient),
+            };
+            grads.register::<B>(node.id, found);
         }
         if let Some(node) = &rest[0] {
             let found = match kind {
                 Kind::Plain(kernel) => B::convolution_weight_gradient(&inputs, &gradient, kernel),
                 Kind::Upsample => B::upsample_convolution_weight_gradient(&inputs[0], &gradient),
+                Kind::Up => B::up_convolution_weight_gradient(&inputs[0], &gradient),
             };
             grads.register::<B>(node.id, found);
         }
@@ -64,6 +71,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
             let found = match kind {
                 Kind::Plain(_) => B::convolution_input_gradient(&weight, &gradient, &channels),
                 Kind::Upsample => vec![B::upsample_convolution_input_gradient(&weight, &gradient)],
+                Kind::Up => vec![B::up_convolution_input_gradient(&weight, &gradient)],
             };
             drop(gradient);
             for (node, found) in input_nodes.iter().zip(found) {
@@ -91,6 +99,7 @@ fn convolution<B: Kernels, C: CheckpointStrategy, const N: usize>(
         match kind {
             Kind::Plain(_) => B::convolution(&inputs, &weight, bias.as_ref()),
             Kind::Upsample => B::upsample_convolution(&inputs[0], &weight, bias.as_ref()),
+            Kind::Up => B::up_convolution(&inputs[0], &weight, bias.as_ref()),
         }
     };
     match prepared {
@@ -227,6 +236,18 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         convolution::<B, C, 3>(Kind::Upsample, vec![input], weight, Some(bias))
+    }
+
+    fn network_up_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        convolution::<B, C, 2>(Kind::Up, vec![input], weight, None)
+    }
+
+    fn network_up_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        convolution::<B, C, 3>(Kind::Up, vec![input], weight, Some(bias))
     }
 
     fn network_statistics(input: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {

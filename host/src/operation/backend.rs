@@ -52,6 +52,22 @@ pub trait Kernels: Backend {
         gradient: &FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// A 1x1 convolution whose outputs go to the places of a 2x2 grid.
+    fn up_convolution(
+        input: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        bias: Option<&FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for the input.
+    fn up_convolution_input_gradient(weight: &FloatTensor<Self>, gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Its gradient for the weights.
+    fn up_convolution_weight_gradient(input: &FloatTensor<Self>, gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Its gradient for the bias.
+    fn up_convolution_bias_gradient(gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// Mean and biased variance of each channel.
     fn channel_statistics(input: &FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
 
@@ -125,6 +141,16 @@ pub trait NetworkOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// See [`Kernels::up_convolution`].
+    fn network_up_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// With a bias.
+    fn network_up_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     /// See [`Kernels::channel_statistics`]; not differentiated.
     fn network_statistics(input: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
 
@@ -167,6 +193,15 @@ pub(super) fn upsample_and_convolve(input: Tensor<4>, weight: Tensor<4>, bias: O
     Tensor::from_dispatch(match bias {
         None => <Dispatch as NetworkOps>::network_upsample_convolution(input, weight),
         Some(bias) => <Dispatch as NetworkOps>::network_upsample_convolution_biased(input, weight, bias),
+    })
+}
+
+/// See [`super::up_convolve`].
+pub(super) fn up_convolve(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.map(Tensor::into_dispatch));
+    Tensor::from_dispatch(match bias {
+        None => <Dispatch as NetworkOps>::network_up_convolution(input, weight),
+        Some(bias) => <Dispatch as NetworkOps>::network_up_convolution_biased(input, weight, bias),
     })
 }
 

@@ -9,6 +9,7 @@ use super::profile::timed;
 use crate::kernel::adam::{self, Factors};
 use crate::kernel::convolution::{Convolution, Size};
 use crate::kernel::norm::{self, Norm};
+use crate::kernel::up_convolution::UpConvolution;
 use crate::kernel::upsample::UpsampleConvolution;
 use crate::kernel::{InstructionSet, pool};
 
@@ -61,8 +62,7 @@ impl Kernels for Flex {
             let (input, weight, bias) = (ChannelsLast::new(input), Dense::new(weight), bias.map(Dense::new));
             let operation = upsample(&weight, input.size);
             let output = operation.forward(input.values(), weight.values(), bias.as_ref().map(Dense::values));
-            let Size { images, height, width } = input.size;
-            image_tensor(output, Size { images, height: 2 * height, width: 2 * width }, operation.outputs)
+            image_tensor(output, doubled(input.size), operation.outputs)
         })
     }
 
@@ -81,6 +81,43 @@ impl Kernels for Flex {
             let (inputs, outputs) = (input.channels, gradient.channels);
             let operation = UpsampleConvolution { size: input.size, inputs, outputs, set: InstructionSet::in_use() };
             dense_tensor(operation.weight_gradient(input.values(), gradient.values()), &[outputs, inputs, 3, 3])
+        })
+    }
+
+    fn up_convolution(input: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
+        timed("up-convolution", || {
+            let (input, weight, bias) = (ChannelsLast::new(input), Dense::new(weight), bias.map(Dense::new));
+            let operation = up_convolution(&weight, input.size);
+            let output = operation.forward(input.values(), weight.values(), bias.as_ref().map(Dense::values));
+            image_tensor(output, doubled(input.size), operation.outputs)
+        })
+    }
+
+    fn up_convolution_input_gradient(weight: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+        timed("up-convolution, gradient of the input", || {
+            let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
+            let operation = up_convolution(&weight, halved(gradient.size));
+            let values = operation.input_gradient(weight.values(), gradient.values());
+            image_tensor(values, operation.size, operation.inputs)
+        })
+    }
+
+    fn up_convolution_weight_gradient(input: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+        timed("up-convolution, gradient of the weights", || {
+            let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
+            let (inputs, outputs) = (input.channels, gradient.channels);
+            let operation = UpConvolution { size: input.size, inputs, outputs, set: InstructionSet::in_use() };
+            let values = operation.weight_gradient(input.values(), gradient.values());
+            dense_tensor(values, &[4 * outputs, inputs, 1, 1])
+        })
+    }
+
+    fn up_convolution_bias_gradient(gradient: &FlexTensor) -> FlexTensor {
+        timed("gradient of biases", || {
+            let gradient = ChannelsLast::new(gradient);
+            let (size, outputs) = (halved(gradient.size), gradient.channels);
+            let operation = UpConvolution { size, inputs: 0, outputs, set: InstructionSet::in_use() };
+            dense_tensor(operation.bias_gradient(gradient.values()), &[4 * outputs])
         })
     }
 
@@ -136,6 +173,15 @@ fn halved(size: Size) -> Size {
     Size { images: size.images, height: size.height / 2, width: size.width / 2 }
 }
 
+fn doubled(size: Size) -> Size {
+    Size { images: size.images, height: 2 * size.height, width: 2 * size.width }
+}
+
+fn up_convolution(weight: &Dense, size: Size) -> UpConvolution {
+    let [channels, inputs, ..] = weight.dims();
+    UpConvolution { size, inputs, outputs: channels / 4, set: InstructionSet::in_use() }
+}
+
 fn upsample(weight: &Dense, size: Size) -> UpsampleConvolution {
     let [outputs, inputs, ..] = weight.dims();
     UpsampleConvolution { size, inputs, outputs, set: InstructionSet::in_use() }
@@ -181,6 +227,14 @@ impl NetworkOps for Flex {
 
     fn network_upsample_convolution_biased(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         Self::upsample_convolution(&input, &weight, Some(&bias))
+    }
+
+    fn network_up_convolution(input: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        Self::up_convolution(&input, &weight, None)
+    }
+
+    fn network_up_convolution_biased(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        Self::up_convolution(&input, &weight, Some(&bias))
     }
 
     fn network_statistics(input: FlexTensor) -> (FlexTensor, FlexTensor) {

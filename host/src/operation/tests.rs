@@ -96,6 +96,34 @@ fn upsampling_with_convolution_equals_burns_own() {
     }
 }
 
+#[test]
+fn up_convolution_equals_burns_own() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[6]);
+    for (inputs, outputs, bias) in [(16, 8, false), (5, 12, true)] {
+        let tensors = [random(rng, [2, inputs, 6, 5], &device)];
+        let conv = conv2d(rng, inputs, 4 * outputs, 1, bias, &device);
+        let ours = run(&tensors, &conv, |conv, mut tensors| up_convolve(conv, tensors.remove(0)));
+        let burns = run(&tensors, &conv, |conv, mut tensors| depth_to_space(conv.forward(tensors.remove(0))));
+        for (ours, burns) in ours.iter().zip(&burns) {
+            assert_close(ours, burns);
+        }
+    }
+}
+
+#[test]
+fn depth_to_space_spreads_four_channels_over_the_grid() {
+    let device = Device::flex();
+    let input = Tensor::<4>::from_data(TensorData::new(vec![1f32, 2., 3., 4.], [1, 4, 1, 1]), &device);
+    let output = values(depth_to_space(input));
+    assert_eq!(output, [1., 2., 3., 4.]);
+    let input =
+        Tensor::<4>::from_data(TensorData::new((0..8).map(|v| v as f32).collect::<Vec<_>>(), [1, 8, 1, 1]), &device);
+    // Channel 0 holds the even values (c = 0), channel 1 the odd ones.
+    let output = values(depth_to_space(input));
+    assert_eq!(output, [0., 2., 4., 6., 1., 3., 5., 7.]);
+}
+
 /// Two blocks with a pool between them, by the given operations: loss gradients of all parameters and running statistics.
 fn chain(
     device: &Device,
