@@ -51,23 +51,21 @@ pub(super) fn norm_relu_sums(
     }
 }
 
-/// With `g` as in [`norm_relu_sums`]: `out = g * scale + x * slope + offset`.
+/// With `g` as in [`norm_relu_sums`]: `gradient = g * scale + x * slope + offset`, in its own place.
 #[inline(always)]
 pub(super) fn norm_relu_gradient(
     x: &[f32],
-    gradient: &[f32],
     scale: &[f32],
     shift: &[f32],
     slope: &[f32],
     offset: &[f32],
-    out: &mut [f32],
+    gradient: &mut [f32],
 ) {
-    let length = scale.len();
-    for ((x, gradient), out) in x.chunks(length).zip(gradient.chunks(length)).zip(out.chunks_mut(length)) {
+    for (x, gradient) in x.chunks(scale.len()).zip(gradient.chunks_mut(scale.len())) {
         let pattern = scale.iter().zip(shift).zip(slope).zip(offset);
-        for (((x, gradient), out), (((scale, shift), slope), offset)) in x.iter().zip(gradient).zip(out).zip(pattern) {
+        for ((x, gradient), (((scale, shift), slope), offset)) in x.iter().zip(gradient).zip(pattern) {
             let g = if x * scale + shift > 0.0 { *gradient } else { 0.0 };
-            *out = g * scale + (x * slope + offset);
+            *gradient = g * scale + (x * slope + offset);
         }
     }
 }

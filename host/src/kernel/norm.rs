@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::InstructionSet;
-use super::shared::{SharedMut, written};
+use super::shared::written;
 
 /// Pixels of a part. Sums within a part are f32 in many slots, over parts f64 in order.
 const PART_PIXELS: usize = 4096;
@@ -141,11 +141,11 @@ impl Norm<'_> {
         }
     }
 
-    /// The gradients of `x`, `gamma` and `beta`; mean and variance are those of `x` itself, whose gradients are included.
+    /// Turns the gradient of the output into that of `x`, and returns those of `gamma` and `beta`; mean and variance are those of `x` itself, whose gradients are included.
     ///
     /// With `g` the gradient where the output is positive, `h = (x - mean) / sqrt(variance + epsilon)` and `n` pixels:
     /// `dbeta = sum g`, `dgamma = sum g h`, `dx = gamma / sqrt(variance + epsilon) (g - dbeta / n - h dgamma / n)`.
-    pub fn backward(&self, set: InstructionSet, x: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    pub fn backward(&self, set: InstructionSet, x: &[f32], gradient: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
         assert_eq!(x.len(), gradient.len());
         let channels = self.channels();
         let table = set.table(channels.max(16));
@@ -175,16 +175,11 @@ impl Norm<'_> {
             -f64::from(self.scale(c)) * beta[c] / pixels - f64::from(slope(c) as f32) * f64::from(self.mean[c])
         };
         let (slope, offset) = (pattern(channels, |c| slope(c) as f32), pattern(channels, |c| offset(c) as f32));
-        // SAFETY: the parts cover the output, each is written whole, by one thread.
-        let dx = unsafe {
-            written(x.len(), |out: SharedMut| {
-                x.par_chunks(part).zip(gradient.par_chunks(part)).enumerate().for_each(|(number, (x, gradient))| {
-                    let out = out.part(number * part, x.len());
-                    (table.norm_relu_gradient)(x, gradient, &scale, &shift, &slope, &offset, out);
-                });
-            })
-        };
+        x.par_chunks(part).zip(gradient.par_chunks_mut(part)).for_each(|(x, gradient)| {
+            // SAFETY: the table was chosen for this CPU.
+            unsafe { (table.norm_relu_gradient)(x, &scale, &shift, &slope, &offset, gradient) };
+        });
         let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
-        (dx, single(gamma), single(beta))
+        (single(gamma), single(beta))
     }
 }

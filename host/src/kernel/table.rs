@@ -30,7 +30,7 @@ pub(super) struct Table {
     /// [`norm_relu_sums`](super::elementwise::norm_relu_sums).
     pub norm_relu_sums: unsafe fn(&[f32], &[f32], &[f32], &[f32], &[f32], &mut [f32], &mut [f32]),
     /// [`norm_relu_gradient`](super::elementwise::norm_relu_gradient).
-    pub norm_relu_gradient: unsafe fn(&[f32], &[f32], &[f32], &[f32], &[f32], &[f32], &mut [f32]),
+    pub norm_relu_gradient: unsafe fn(&[f32], &[f32], &[f32], &[f32], &[f32], &mut [f32]),
     /// [`pool`](super::elementwise::pool).
     pub pool: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
     /// [`pool_gradient`](super::elementwise::pool_gradient).
@@ -106,14 +106,13 @@ macro_rules! table {
         $(#[target_feature(enable = $feature)])?
         unsafe fn norm_relu_gradient(
             x: &[f32],
-            gradient: &[f32],
             scale: &[f32],
             shift: &[f32],
             slope: &[f32],
             offset: &[f32],
-            out: &mut [f32],
+            gradient: &mut [f32],
         ) {
-            elementwise::norm_relu_gradient(x, gradient, scale, shift, slope, offset, out);
+            elementwise::norm_relu_gradient(x, scale, shift, slope, offset, gradient);
         }
 
         $(#[target_feature(enable = $feature)])?

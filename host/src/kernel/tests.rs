@@ -208,7 +208,7 @@ fn batch_norm_with_relu_is_that_of_the_reference() {
             let steepest =
                 (0..channels).map(|c| f64::from(gamma[c]).abs() / variance[c].sqrt().max(1e-3)).fold(1.0, f64::max);
             assert!(largest <= 64.0 * TOLERANCE * steepest, "{what}: {largest:e}");
-            let (_, _, shift) = norm.backward(set, &x, &gradient);
+            let (_, shift) = norm.backward(set, &x, &mut gradient.clone());
             assert_eq!(shift.len(), channels, "{what}");
         }
     }
@@ -235,7 +235,8 @@ fn the_gradient_of_batch_norm_is_the_slope_of_the_loss() {
             let found = statistics(set, &x, channels);
             let norm =
                 Norm { gamma: &gamma, beta: &beta, mean: &found.mean, variance: &found.variance, epsilon: EPSILON };
-            let (dx, dgamma, dbeta) = norm.backward(set, &x, &gradient);
+            let mut dx = gradient.clone();
+            let (dgamma, dbeta) = norm.backward(set, &x, &mut dx);
             let y = norm.forward(set, &x);
             for i in (0..x.len()).step_by(11) {
                 let moved = slope(&|by| {
@@ -323,7 +324,8 @@ fn one_thread_and_many_give_equal_bits() {
                 let ones = vec![1.0; inputs];
                 let norm =
                     Norm { gamma: &ones, beta: &ones, mean: &found.mean, variance: &found.variance, epsilon: 1e-5 };
-                let (dx, dgamma, dbeta) = norm.backward(set, &x, &x);
+                let mut dx = x.clone();
+                let (dgamma, dbeta) = norm.backward(set, &x, &mut dx);
                 vec![
                     convolution.forward(&input, &weights, None),
                     convolution.input_gradient(&weights, &gradient, &[inputs]).remove(0),

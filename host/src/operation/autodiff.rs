@@ -141,8 +141,8 @@ impl<B: Kernels> Backward<B, 3> for NormReluBackward {
         let gamma = checkpointer.retrieve_node_output(gamma);
         let beta = checkpointer.retrieve_node_output(beta);
         let norm = NormTensors { gamma, beta, mean, variance, epsilon };
-        let found = B::normalize_relu_gradient(&input, &norm, &gradient);
-        drop((input, gradient));
+        let found = B::normalize_relu_gradient(&input, &norm, gradient);
+        drop(input);
         for (node, found) in ops.parents.into_iter().zip(found) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, found);

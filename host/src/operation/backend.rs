@@ -78,7 +78,7 @@ pub trait Kernels: Backend {
     fn normalize_relu_gradient(
         input: &FloatTensor<Self>,
         norm: &NormTensors<Self>,
-        gradient: &FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3];
 
     /// 2x2 max-pooling.

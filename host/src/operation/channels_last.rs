@@ -19,6 +19,11 @@ pub(super) struct ChannelsLast {
 impl ChannelsLast {
     /// The tensor as it is, or a copy in order.
     pub fn new(tensor: &FlexTensor) -> Self {
+        Self::owning(tensor.clone())
+    }
+
+    /// The same without a share in the tensor for the caller.
+    pub fn owning(tensor: FlexTensor) -> Self {
         let [images, channels, height, width] = tensor.layout().shape().dims();
         let size = Size { images, height, width };
         let dense = [height * width * channels, 1, width * channels, channels];
@@ -26,13 +31,25 @@ impl ChannelsLast {
         let strides = tensor.layout().strides();
         // The stride of a dimension of one is never used.
         let in_order = (0..4).all(|d| dims[d] <= 1 || strides[d] == dense[d] as isize);
-        let tensor = if in_order { tensor.clone() } else { tensor.permute(&[0, 2, 3, 1]).to_contiguous() };
+        let tensor = if in_order { tensor } else { tensor.permute(&[0, 2, 3, 1]).to_contiguous() };
         Self { tensor, size, channels }
     }
 
     /// The values, `[N, H, W, C]`.
     pub fn values(&self) -> &[f32] {
         values(&self.tensor, self.size.pixels() * self.channels)
+    }
+
+    /// Changes the values: in place, or in a copy where somebody else has a share in them.
+    pub fn change(mut self, change: impl FnOnce(&mut [f32])) -> FlexTensor {
+        let (start, length) = (self.tensor.layout().start_offset(), self.size.pixels() * self.channels);
+        if let Some(values) = self.tensor.try_storage_mut::<f32>() {
+            change(&mut values[start..start + length]);
+            return self.tensor.with_layout(layout(self.size, self.channels, start));
+        }
+        let mut values = self.values().to_vec();
+        change(&mut values);
+        image_tensor(values, self.size, self.channels)
     }
 }
 
@@ -73,12 +90,16 @@ impl Dense {
     }
 }
 
-/// A tensor of an image stack from values `[N, H, W, C]`.
-pub(super) fn image_tensor(values: Vec<f32>, size: Size, channels: usize) -> FlexTensor {
+/// Channels last, from value `start` on.
+fn layout(size: Size, channels: usize, start: usize) -> Layout {
     let Size { images, height, width } = size;
     let strides = vec![(height * width * channels) as isize, 1, (width * channels) as isize, channels as isize];
-    let shape = Shape::from(vec![images, channels, height, width]);
-    FlexTensor::new(Bytes::from_elems(values), Layout::new(shape, strides, 0), DType::F32)
+    Layout::new(Shape::from(vec![images, channels, height, width]), strides, start)
+}
+
+/// A tensor of an image stack from values `[N, H, W, C]`.
+pub(super) fn image_tensor(values: Vec<f32>, size: Size, channels: usize) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), layout(size, channels, 0), DType::F32)
 }
 
 /// A tensor from values in order.

@@ -137,17 +137,15 @@ impl Kernels for Flex {
         })
     }
 
-    fn normalize_relu_gradient(input: &FlexTensor, norm: &NormTensors<Self>, gradient: &FlexTensor) -> [FlexTensor; 3] {
+    fn normalize_relu_gradient(input: &FlexTensor, norm: &NormTensors<Self>, gradient: FlexTensor) -> [FlexTensor; 3] {
         timed("batch norm with ReLU, gradient", || {
-            let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
-            let (dx, dgamma, dbeta) =
-                with_norm(norm, |norm| norm.backward(InstructionSet::in_use(), input.values(), gradient.values()));
-            let channels = input.channels;
-            [
-                image_tensor(dx, input.size, channels),
-                dense_tensor(dgamma, &[channels]),
-                dense_tensor(dbeta, &[channels]),
-            ]
+            let input = ChannelsLast::new(input);
+            let mut found = (vec![], vec![]);
+            let gradient = ChannelsLast::owning(gradient).change(|gradient| {
+                found = with_norm(norm, |norm| norm.backward(InstructionSet::in_use(), input.values(), gradient));
+            });
+            let channels = [input.channels];
+            [gradient, dense_tensor(found.0, &channels), dense_tensor(found.1, &channels)]
         })
     }
 

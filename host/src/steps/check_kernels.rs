@@ -187,7 +187,8 @@ fn cases() -> [Case; KERNELS] {
             black_box(norm_of(ones).forward(InstructionSet::in_use(), x));
         }),
         passes(|x, gradient, ones| {
-            black_box(norm_of(ones).backward(InstructionSet::in_use(), x, gradient));
+            let mut gradient = gradient.to_vec();
+            black_box(norm_of(ones).backward(InstructionSet::in_use(), x, &mut gradient));
         }),
         passes(|x, _, _| {
             black_box(pool::forward(InstructionSet::in_use(), x, PASS_SIZE, PASS_CHANNELS));
