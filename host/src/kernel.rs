@@ -15,6 +15,7 @@ mod avx512;
 mod avx512_half;
 pub mod convolution;
 mod convolve;
+pub mod cross_entropy;
 mod elementwise;
 pub mod instruction_set;
 mod micro;

@@ -14,13 +14,15 @@ mod flex;
 pub mod profile;
 
 use crate::kernel::adam::Factors;
+use std::sync::Arc;
+
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::MaxPool2dConfig;
-use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Tensor, TensorData};
 
 /// Whether the project's kernels compute on this tensor: f32 on flex, with or without differentiation.
 #[cfg(feature = "flex")]
@@ -109,6 +111,27 @@ pub fn max_pool(input: Tensor<4>) -> Tensor<4> {
         return backend::max_pool(input);
     }
     MaxPool2dConfig::new([2, 2]).init().forward(input)
+}
+
+/// The weighted sum over pixels of `-log softmax(logits)[class]` times `scale`, for logits `[N, K, H, W]`, class ids
+/// `[N, H, W]`, of which those past the last class have no say, and a weight a class.
+pub fn cross_entropy(logits: Tensor<4>, classes: &Arc<[u8]>, weights: &Arc<[f32]>, scale: f64) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&logits) {
+        let (classes, weights) = (Arc::clone(classes), Arc::clone(weights));
+        return backend::cross_entropy(logits, backend::PixelTarget { classes, weights, scale });
+    }
+    // The weight of each pixel's class at that class, nothing elsewhere.
+    let [images, count, height, width] = logits.dims();
+    let pixels = height * width;
+    let mut dense = vec![0f32; images * count * pixels];
+    for (index, &class) in classes.iter().enumerate().filter(|(_, class)| usize::from(**class) < count) {
+        let (image, pixel) = (index / pixels, index % pixels);
+        dense[(image * count + usize::from(class)) * pixels + pixel] = weights[usize::from(class)];
+    }
+    let dense = TensorData::new(dense, [images, count, height, width]);
+    let dense = Tensor::<4>::from_data(dense, &logits.device()).cast(logits.dtype());
+    (log_softmax(logits, 1) * dense).sum().mul_scalar(-scale)
 }
 
 /// What a step of Adam changes and by which gradient: weights, gradient, both moments.

@@ -61,7 +61,7 @@ fn loss_and_gradients(backend: Backend, model: &UNetConfig, number: usize) -> (f
     let network: UNet = model.init(4, &device);
     let (images, masks) = batch(number);
     let images = Tensor::<4>::from_data(TensorData::new(images, [BATCH, 1, SIDE, SIDE]), &device);
-    let target = Target::new(&masks, [BATCH, SIDE, SIDE], &[1.0; CLASSES.len()], &device);
+    let target = Target::new(&masks, &[1.0; CLASSES.len()]);
     let loss = cross_entropy(network.forward(images), &target);
     let gradients = loss.backward();
     let mut collector = Collector { gradients: &gradients, path: vec![], found: BTreeMap::new() };

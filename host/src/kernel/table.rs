@@ -1,5 +1,6 @@
 //! The kernels of one instruction set as a table of functions, and the choice among those that the CPU has.
 
+use super::elementwise::PIXELS;
 use super::micro::{Outer, Taps};
 
 type TapsFn = unsafe fn(&Taps);
@@ -35,6 +36,8 @@ pub(super) struct Table {
     pub pool: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
     /// [`pool_gradient`](super::elementwise::pool_gradient).
     pub pool_gradient: unsafe fn(&[f32], &[f32], &[f32], usize, &mut [f32], &mut [f32]),
+    /// [`exponentials`](super::elementwise::exponentials).
+    pub exponentials: unsafe fn(&mut [f32], &mut [f32; PIXELS], &mut [f32; PIXELS]),
     /// [`adam`](super::elementwise::adam).
     pub adam: unsafe fn(&super::adam::Factors, &mut [f32], &[f32], &mut [f32], &mut [f32]),
 }
@@ -133,6 +136,15 @@ macro_rules! table {
         }
 
         $(#[target_feature(enable = $feature)])?
+        unsafe fn exponentials(
+            values: &mut [f32],
+            largest: &mut [f32; elementwise::PIXELS],
+            sums: &mut [f32; elementwise::PIXELS],
+        ) {
+            elementwise::exponentials(values, largest, sums);
+        }
+
+        $(#[target_feature(enable = $feature)])?
         unsafe fn adam(
             factors: &adam::Factors,
             weights: &mut [f32],
@@ -157,6 +169,7 @@ macro_rules! table {
             norm_relu_gradient,
             pool,
             pool_gradient,
+            exponentials,
             adam,
         };
     };

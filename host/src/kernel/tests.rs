@@ -6,7 +6,7 @@ use super::planes::Size;
 use super::reference::{self, Images};
 use super::up_convolution::UpConvolution;
 use super::upsample::UpsampleConvolution;
-use super::{InstructionSet, adam, pool};
+use super::{InstructionSet, adam, cross_entropy, pool};
 
 /// What f32 sums of some thousand terms may be off, relative to the largest value: 16 times the rounding of one.
 const TOLERANCE: f64 = 16.0 * f32::EPSILON as f64;
@@ -301,6 +301,46 @@ fn adam_moves_against_the_gradient_by_the_formula() {
             for (found, expected) in [(m[i], first), (v[i], second), (w[i], weight)] {
                 let difference = (f64::from(found) - expected).abs();
                 assert!(difference <= 1e-6 * expected.abs().max(1e-2), "{} {i}: {found} {expected}", set.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_and_its_gradient_are_those_of_the_formula() {
+    let mut numbers = Numbers(10);
+    for (pixels, classes) in [(1, 2), (63, 3), (64, 4), (5000, 11), (9001, 2)] {
+        let logits: Vec<f32> = numbers.vector(pixels * classes).iter().map(|v| 12.0 * v).collect();
+        let ids: Vec<u8> = (0..pixels).map(|i| if i % 7 == 0 { 255 } else { (i * 5 % classes) as u8 }).collect();
+        // A class of weight 0 has no say.
+        let weights: Vec<f32> = (0..classes).map(|c| if c == 1 { 0.0 } else { 0.5 + c as f32 }).collect();
+        let scale = 1.0 / pixels as f64;
+        let (mut loss, mut gradient) = (0.0, vec![0.0; logits.len()]);
+        for (p, &id) in ids.iter().enumerate().filter(|(_, id)| **id != 255) {
+            let (row, id) = (double(&logits[p * classes..(p + 1) * classes]), usize::from(id));
+            let (factor, sum) = (f64::from(weights[id]) * scale, row.iter().map(|v| v.exp()).sum::<f64>());
+            loss += factor * (sum.ln() - row[id]);
+            for c in 0..classes {
+                gradient[p * classes + c] = factor * (row[c].exp() / sum - f64::from(u8::from(c == id)));
+            }
+        }
+        let target = cross_entropy::Target { classes: &ids, weights: &weights, scale };
+        for set in InstructionSet::available() {
+            let mut found = vec![f32::NAN; logits.len()];
+            let with = cross_entropy::cross_entropy(set, &logits, &target, Some(&mut found));
+            let without = cross_entropy::cross_entropy(set, &logits, &target, None);
+            assert_eq!(with, without);
+            assert!((f64::from(with) - loss).abs() <= 1e-6 * loss.abs().max(1e-3), "{} {with} {loss}", set.name());
+            let largest = gradient.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+            for (found, expected) in found.iter().zip(&gradient) {
+                assert!((f64::from(*found) - expected).abs() <= 1e-6 * largest, "{} {found} {expected}", set.name());
+            }
+            // A loss that is no number stays none, whichever logit it is.
+            let mut broken = logits.clone();
+            broken[pixels * classes - 1] = f32::NAN;
+            let last = [ids[pixels - 1]];
+            if weights.get(usize::from(last[0])).is_some_and(|w| *w > 0.0) {
+                assert!(cross_entropy::cross_entropy(set, &broken, &target, None).is_nan(), "{}", set.name());
             }
         }
     }

@@ -15,7 +15,7 @@ use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 
-use super::backend::{Kernels, NetworkOps, NormTensors};
+use super::backend::{Kernels, NetworkOps, NormTensors, PixelTarget};
 
 /// The kinds of convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +165,22 @@ impl<B: Kernels> RetroForward for NormReluAgain<B> {
     }
 }
 
+/// The gradient of the loss, which was computed with it.
+#[derive(Debug)]
+struct CrossEntropyBackward;
+
+impl<B: Kernels> Backward<B, 1> for CrossEntropyBackward {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let scalar = grads.consume::<B>(&ops.node);
+        let [node] = ops.parents;
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::scaled(ops.state, &scalar));
+        }
+    }
+}
+
 /// The gradient of max-pooling.
 #[derive(Debug)]
 struct MaxPoolBackward;
@@ -291,6 +307,17 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
                 prepared.finish(state, compute(input, gamma, beta))
             }
             OpsKind::UnTracked(prepared) => prepared.finish(compute(input, gamma, beta)),
+        }
+    }
+
+    fn network_cross_entropy(logits: FloatTensor<Self>, target: PixelTarget) -> FloatTensor<Self> {
+        let prepared = CrossEntropyBackward.prepare::<C>([logits.node()]).compute_bound().stateful();
+        let with_gradient = matches!(prepared, OpsKind::Tracked(_));
+        let (loss, gradient) = B::pixel_cross_entropy(&logits.into_primitive(), &target, with_gradient);
+        match (prepared, gradient) {
+            (OpsKind::Tracked(prepared), Some(gradient)) => prepared.finish(gradient, loss),
+            (OpsKind::UnTracked(prepared), _) => prepared.finish(loss),
+            (OpsKind::Tracked(_), None) => unreachable!("the gradient was asked for"),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The operations as an extension of burn's backends, and as functions of tensors.
 
+use std::sync::Arc;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::nn::BatchNorm;
@@ -81,6 +83,17 @@ pub trait Kernels: Backend {
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3];
 
+    /// The loss of pixels, `[1]`, and where it is asked for the gradient of the logits; see
+    /// [`crate::kernel::cross_entropy`].
+    fn pixel_cross_entropy(
+        logits: &FloatTensor<Self>,
+        target: &PixelTarget,
+        with_gradient: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>);
+
+    /// A tensor times a scalar, which is a tensor of one value.
+    fn scaled(tensor: FloatTensor<Self>, scalar: &FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// 2x2 max-pooling.
     fn max_pool_2x2(input: &FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -101,6 +114,17 @@ pub struct NormTensors<B: Backend> {
     pub variance: FloatTensor<B>,
     /// Added to the variance.
     pub epsilon: f32,
+}
+
+/// What pixels should be.
+#[derive(Clone, Debug)]
+pub struct PixelTarget {
+    /// `[N, H, W]` class ids; those past the last class are ignored.
+    pub classes: Arc<[u8]>,
+    /// A weight a class.
+    pub weights: Arc<[f32]>,
+    /// What the sum over pixels is multiplied by.
+    pub scale: f64,
 }
 
 /// The operations that a network is made of, on backends with kernels and with differentiation around them.
@@ -163,6 +187,9 @@ pub trait NetworkOps: Backend {
         variance: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self>;
+
+    /// See [`Kernels::pixel_cross_entropy`].
+    fn network_cross_entropy(logits: FloatTensor<Self>, target: PixelTarget) -> FloatTensor<Self>;
 
     /// See [`Kernels::max_pool_2x2`].
     fn network_max_pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -235,6 +262,11 @@ pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
 /// See [`super::max_pool`].
 pub(super) fn max_pool(input: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as NetworkOps>::network_max_pool(input.into_dispatch()))
+}
+
+/// See [`super::cross_entropy`].
+pub(super) fn cross_entropy(logits: Tensor<4>, target: PixelTarget) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_cross_entropy(logits.into_dispatch(), target))
 }
 
 /// Adam on a backend with kernels.

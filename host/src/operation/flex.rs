@@ -3,11 +3,12 @@
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 
-use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps};
+use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps, PixelTarget};
 use super::channels_last::{ChannelsLast, Dense, dense_tensor, image_tensor};
 use super::profile::timed;
 use crate::kernel::adam::{self, Factors};
 use crate::kernel::convolution::{Convolution, Size};
+use crate::kernel::cross_entropy::{Target, cross_entropy};
 use crate::kernel::norm::{self, Norm};
 use crate::kernel::up_convolution::UpConvolution;
 use crate::kernel::upsample::UpsampleConvolution;
@@ -149,6 +150,31 @@ impl Kernels for Flex {
         })
     }
 
+    fn pixel_cross_entropy(
+        logits: &FlexTensor,
+        target: &PixelTarget,
+        with_gradient: bool,
+    ) -> (FlexTensor, Option<FlexTensor>) {
+        timed("cross entropy", || {
+            let logits = ChannelsLast::new(logits);
+            let target = Target { classes: &target.classes, weights: &target.weights, scale: target.scale };
+            let mut gradient = with_gradient.then(|| vec![0f32; logits.values().len()]);
+            let set = InstructionSet::in_use();
+            let loss = cross_entropy(set, logits.values(), &target, gradient.as_deref_mut());
+            let gradient = gradient.map(|gradient| image_tensor(gradient, logits.size, logits.channels));
+            (dense_tensor(vec![loss], &[1]), gradient)
+        })
+    }
+
+    fn scaled(tensor: FlexTensor, scalar: &FlexTensor) -> FlexTensor {
+        let scalar = Dense::new(scalar).values()[0];
+        // A loss that is itself what is differentiated.
+        if scalar == 1.0 {
+            return tensor;
+        }
+        ChannelsLast::owning(tensor).change(|values| values.iter_mut().for_each(|value| *value *= scalar))
+    }
+
     fn max_pool_2x2(input: &FlexTensor) -> FlexTensor {
         timed("max-pooling", || {
             let input = ChannelsLast::new(input);
@@ -248,6 +274,10 @@ impl NetworkOps for Flex {
         epsilon: f32,
     ) -> FlexTensor {
         Self::normalize_relu(&input, &NormTensors { gamma, beta, mean, variance, epsilon })
+    }
+
+    fn network_cross_entropy(logits: FlexTensor, target: PixelTarget) -> FlexTensor {
+        Self::pixel_cross_entropy(&logits, &target, false).0
     }
 
     fn network_max_pool(input: FlexTensor) -> FlexTensor {

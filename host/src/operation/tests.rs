@@ -28,7 +28,7 @@ fn conv2d(rng: &mut Rng, inputs: usize, outputs: usize, kernel: usize, bias: boo
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().unwrap()
+    tensor.into_data().convert::<f32>().try_into_vec().unwrap()
 }
 
 #[track_caller]
@@ -164,6 +164,27 @@ fn norm_and_pool_equal_burns_own_and_so_do_running_statistics() {
     let burns = chain(&device, |norm, x| relu(norm.forward(x)), pool);
     for (ours, burns) in ours.iter().zip(&burns) {
         assert_close(ours, burns);
+    }
+}
+
+#[test]
+fn cross_entropy_equals_burns_own_and_scales_its_gradient() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[7]);
+    let logits = random(rng, [2, 3, 5, 7], &device);
+    let classes: Arc<[u8]> = (0..70).map(|i| [0, 1, 2, 255][i % 4]).collect();
+    let weights: Arc<[f32]> = [1.0, 0.0, 2.5].into();
+    let by = |logits: Tensor<4>, factor: f32| {
+        let logits = logits.detach().require_grad();
+        let loss = cross_entropy(logits.clone(), &classes, &weights, 0.01).mul_scalar(factor);
+        let gradients = loss.backward();
+        (values(loss.inner()), values(logits.grad(&gradients).unwrap()))
+    };
+    for factor in [1.0, 3.0] {
+        let (loss, gradient) = by(logits.clone(), factor);
+        let (expected_loss, expected) = by(logits.clone().cast(DType::F64), factor);
+        assert_close(&loss, &expected_loss);
+        assert_close(&gradient, &expected);
     }
 }
 

@@ -179,7 +179,7 @@ fn noise(config: &RunConfig, step: usize, device: &Device) -> Batch {
     let values: Vec<f32> = (0..pixels * channels).map(|_| rng.unit_f32()).collect();
     let masks = (0..pixels).map(|_| rng.below(config.model.classes as u64) as u8).collect();
     let images = Tensor::from_data(TensorData::new(values, [batch, channels, height, width]), device);
-    Batch { images, masks, shape: [batch, height, width] }
+    Batch { images, masks }
 }
 
 /// Times steps; `progress` is told the seconds and the loss of each.
@@ -215,7 +215,7 @@ pub fn bench_train(
             since = now;
             now
         };
-        let loss = learner.learn(batch, &config.training.class_weights, LEARNING_RATE, &device, &mut |part| {
+        let loss = learner.learn(batch, &config.training.class_weights, LEARNING_RATE, &mut |part| {
             if options.profile {
                 // A device that failed here says so at the step's end.
                 let _ = device.sync();

@@ -22,8 +22,6 @@ pub struct Batch {
     pub images: Tensor<4>,
     /// `[N, H, W]` class ids.
     pub masks: Vec<u8>,
-    /// N, H and W.
-    pub shape: [usize; 3],
 }
 
 impl Batcher {
@@ -51,6 +49,6 @@ impl Batcher {
             drawn.copy(&item.mask, width, &mut masks, |class| class);
         }
         let data = TensorData::new(values, [items.len(), self.tables.len(), height, width]);
-        Batch { images: Tensor::from_data(data, device), masks, shape: [items.len(), height, width] }
+        Batch { images: Tensor::from_data(data, device), masks }
     }
 }

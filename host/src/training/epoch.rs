@@ -70,7 +70,7 @@ pub fn train(
         waited += waiting_since.elapsed();
         learning_rate = schedule.rate(learner.step);
         let batch = batcher.batch(&items, device);
-        let loss = learner.learn(batch, &training.class_weights, learning_rate, device, &mut |_| {});
+        let loss = learner.learn(batch, &training.class_weights, learning_rate, &mut |_| {});
         if let Some(loss) = loss {
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { epoch, step: learner.step, learning_rate });
@@ -123,7 +123,7 @@ pub fn validate(
             return Ok(());
         }
         let batch = batcher.batch(&items, device);
-        let target = Target::new(&batch.masks, batch.shape, &config.training.class_weights, device);
+        let target = Target::new(&batch.masks, &config.training.class_weights);
         let logits = model.forward(batch.images);
         if target.counts() {
             let batch_loss = f64::from(cross_entropy(logits.clone(), &target).into_scalar::<f32>());

@@ -1,7 +1,6 @@
 //! The network in training, and the one step that training and its benchmark share.
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::Device;
 
 use super::adam::Adam;
 use super::batch::Batch;
@@ -60,10 +59,9 @@ impl Learner {
         batch: Batch,
         class_weights: &[f32],
         learning_rate: f64,
-        device: &Device,
         ended: &mut dyn FnMut(StepPart),
     ) -> Option<f64> {
-        let target = Target::new(&batch.masks, batch.shape, class_weights, device);
+        let target = Target::new(&batch.masks, class_weights);
         ended(StepPart::Target);
         if !target.counts() {
             return None;

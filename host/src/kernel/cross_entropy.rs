@@ -1,0 +1,85 @@
+//! Weighted cross entropy of pixels with its gradient, in one pass over the logits.
+
+use rayon::prelude::*;
+
+use super::InstructionSet;
+use super::elementwise::PIXELS;
+use super::shared::SharedMut;
+
+/// Pixels of a part, whose losses are added in f64; the parts are added in order.
+const PART_PIXELS: usize = 4096;
+
+/// What the pixels should be.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// A class id a pixel; ids past the last class are ignored.
+    pub classes: &'a [u8],
+    /// A weight a class.
+    pub weights: &'a [f32],
+    /// What the sum over pixels is multiplied by.
+    pub scale: f64,
+}
+
+/// `scale * sum over pixels of weight[class] * -log softmax(logits)[class]`, logits being `[pixels, classes]`. Where
+/// `gradient` is given, as long as the logits, it is set to the gradient of the logits:
+/// `scale * weight[class] * (softmax(logits) - 1 at the class)`.
+pub fn cross_entropy(set: InstructionSet, logits: &[f32], target: &Target, gradient: Option<&mut [f32]>) -> f32 {
+    let classes = target.weights.len();
+    assert_eq!(logits.len(), target.classes.len() * classes);
+    assert!(gradient.as_ref().is_none_or(|gradient| gradient.len() == logits.len()));
+    let gradient = gradient.map(SharedMut::new);
+    let part = PART_PIXELS * classes;
+    let losses: Vec<f64> = logits
+        .par_chunks(part)
+        .zip(target.classes.par_chunks(PART_PIXELS))
+        .enumerate()
+        .map(|(number, (logits, ids))| {
+            // SAFETY: each part of the gradient belongs to one part of the logits.
+            let gradient = gradient.map(|gradient| unsafe { gradient.part(number * part, logits.len()) });
+            part_loss(set, logits, &Target { classes: ids, ..*target }, gradient)
+        })
+        .collect();
+    (losses.into_iter().sum::<f64>() * target.scale) as f32
+}
+
+/// The loss of some pixels before it is scaled.
+fn part_loss(set: InstructionSet, logits: &[f32], target: &Target, mut gradient: Option<&mut [f32]>) -> f64 {
+    let (table, classes) = (set.table(16), target.weights.len());
+    let mut values = vec![0f32; classes * PIXELS];
+    let (mut largest, mut sums) = ([0f32; PIXELS], [0f32; PIXELS]);
+    let mut loss = 0f64;
+    for (block, ids) in target.classes.chunks(PIXELS).enumerate() {
+        let logits = &logits[block * PIXELS * classes..][..ids.len() * classes];
+        // Class by class, so that vectors run over pixels; what is past the last pixel is left over and not looked at.
+        for (pixel, logits) in logits.chunks_exact(classes).enumerate() {
+            for (class, logit) in logits.iter().enumerate() {
+                values[class * PIXELS + pixel] = *logit;
+            }
+        }
+        // SAFETY: the table was chosen for this CPU.
+        unsafe { (table.exponentials)(&mut values, &mut largest, &mut sums) };
+        let mut gradient = gradient.as_mut().map(|gradient| &mut gradient[block * PIXELS * classes..]);
+        for (pixel, (&id, logits)) in ids.iter().zip(logits.chunks_exact(classes)).enumerate() {
+            let id = usize::from(id);
+            let weight = target.weights.get(id).copied().unwrap_or(0.0);
+            if weight > 0.0 {
+                let log = f64::from(sums[pixel]).ln() + f64::from(largest[pixel]) - f64::from(logits[id]);
+                loss += f64::from(weight) * log;
+            }
+            let Some(gradient) = &mut gradient else { continue };
+            let factor = (f64::from(weight) * target.scale) as f32;
+            let share = factor / sums[pixel];
+            let gradient = &mut gradient[pixel * classes..][..classes];
+            for (class, gradient) in gradient.iter_mut().enumerate() {
+                *gradient = values[class * PIXELS + pixel] * share;
+            }
+            if weight > 0.0 {
+                gradient[id] -= factor;
+            } else {
+                // Also where a logit is not a number.
+                gradient.fill(0.0);
+            }
+        }
+    }
+    loss
+}
