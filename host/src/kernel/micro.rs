@@ -155,6 +155,7 @@ pub(super) unsafe fn outer_three_whole<V: Vector, const M: usize>(job: &Outer) {
 ///
 /// # Safety
 /// As there.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) unsafe fn outer_three_parts<V: Vector, const M: usize>(job: &Outer) {
     const { assert!(M == 8) };

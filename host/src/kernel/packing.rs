@@ -107,8 +107,8 @@ fn blocks(lanes: usize, channels: usize, weights_a_channel: usize) -> Vec<Block>
 
 #[cfg(test)]
 mod tests {
+    use super::super::InstructionSet;
     use super::*;
-    use crate::kernel::InstructionSet;
 
     #[test]
     fn blocks_cover_the_channels_once() {

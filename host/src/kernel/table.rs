@@ -49,9 +49,9 @@ macro_rules! table {
         one: [$($one:literal)*], two: [$($two:literal)*],
         outer: [$m1:literal $m2:literal $m3:literal], three_taps: $three:ident,
     ) => {
-        use crate::kernel::micro::{self, Outer, Taps};
-        use crate::kernel::table::Table;
-        use crate::kernel::{adam, elementwise};
+        use super::micro::{self, Outer, Taps};
+        use super::table::Table;
+        use super::{adam, elementwise};
 
         $(#[target_feature(enable = $feature)])?
         unsafe fn taps<const P: usize, const N: usize>(job: &Taps) {
@@ -155,8 +155,8 @@ macro_rules! table {
             elementwise::adam(factors, weights, gradient, moment_1, moment_2);
         }
 
-        pub(in crate::kernel) static TABLE: Table = Table {
-            lanes: <$vector as crate::kernel::vector::Vector>::LANES,
+        pub(super) static TABLE: Table = Table {
+            lanes: <$vector as super::vector::Vector>::LANES,
             taps: [&[$(taps::<$one, 1>),*], &[$(taps::<$two, 2>),*]],
             outer: [outer::<$m1, 1>, outer::<$m2, 2>, outer_three::<$m3>],
             outer_channels: [$m1, $m2, $m3],
