@@ -51,7 +51,7 @@ impl Kind {
         self.folded().max(self.weights())
     }
 
-    /// Bytes of the partial sums of the weights' gradient, of an image stack of that many pixels.
+    /// Bytes of the partial sums of the weights' gradient.
     pub fn partial(self) -> u64 {
         partial_sums((self.packed() / F32) as usize) as u64 * F32
     }
