@@ -26,6 +26,7 @@ use crate::quantize::CalibrationError;
 use crate::report::ReportError;
 use crate::run_dir::RunDirError;
 use crate::training::checkpoint::CheckpointError;
+use crate::training::memory::DoesNotFit;
 use crate::training::trainer::TrainError;
 
 /// The exit codes that the README documents.
@@ -76,6 +77,8 @@ pub enum HostError {
     RunDir(#[from] RunDirError),
     #[error(transparent)]
     Train(#[from] TrainError),
+    #[error(transparent)]
+    Memory(#[from] DoesNotFit),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]

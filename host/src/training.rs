@@ -6,5 +6,6 @@ pub mod checkpoint;
 pub mod epoch;
 pub mod learner;
 pub mod loss;
+pub mod memory;
 pub mod schedule;
 pub mod trainer;

@@ -117,7 +117,7 @@ fn both_train_to_the_same_iou() {
             learning_rate: 1e-2,
             ..TrainOptions::new(data.clone())
         };
-        let (_, record) = finish(&start(&options).unwrap(), &mut Silent).unwrap();
+        let (_, record) = finish(&start(&options).unwrap(), options.memory, &mut Silent).unwrap();
         record.confusion.mean_iou().unwrap()
     };
     let (flex, ndarray) = (mean_iou(Backend::Flex), mean_iou(Backend::Ndarray));

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use unet_host::backend::Backend;
 use unet_host::error::{HostError, exit};
+use unet_host::model::Upsampling;
 use unet_host::progress::Progress;
 use unet_host::steps::bench_train::{BenchNetwork, BenchTrainOptions, BenchTrainReport, bench_train};
 use unet_host::steps::check_kernels::{KernelCheck, check_kernels};
@@ -38,6 +39,12 @@ pub struct BenchTrain {
     /// The network: in the textbook's form, as other frameworks are timed, or in the form that `train` trains
     #[arg(long, value_enum, default_value_t = BenchNetwork::Plain)]
     network: BenchNetwork,
+    /// How the decoder doubles the image
+    #[arg(long, value_enum, default_value_t = Upsampling::Nearest)]
+    upsampling: Upsampling,
+    /// Compute cheap tensors again in the backward pass instead of keeping them
+    #[arg(long)]
+    checkpointing: bool,
     /// What computes
     #[arg(long, value_enum, default_value_t = TrainOptions::default_backend())]
     backend: Backend,
@@ -75,6 +82,8 @@ impl BenchTrain {
             steps: self.steps as usize,
             backend: self.backend,
             network: self.network,
+            upsampling: self.upsampling,
+            checkpointing: self.checkpointing,
             profile: self.profile,
         };
         let progress = Progress::new("bench-train", self.steps.into(), "steps");

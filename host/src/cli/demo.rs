@@ -94,7 +94,7 @@ impl Demo {
             ..TrainOptions::new(data.clone())
         };
         let run = start(&options)?;
-        let (_, burn) = finish(&run, &mut super::train::Watcher::new(self.epochs))?;
+        let (_, burn) = finish(&run, options.memory, &mut super::train::Watcher::new(self.epochs))?;
         let exported = export::export(&run, &ExportOptions::default())?;
         unet_edge::error::say(super::export::text(&exported).trim_end());
         let quantized = quantize::quantize(&run, Format::Qlinear, super::quantize::CALIBRATION_IMAGES)?;

@@ -10,6 +10,7 @@ use unet_host::model::Upsampling;
 use unet_host::progress::Progress;
 use unet_host::steps::train::{ClassWeights, TrainOptions, finish, resume, start};
 use unet_host::training::checkpoint::EpochRow;
+use unet_host::training::memory::{Checkpointing, MemoryOptions};
 use unet_host::training::schedule::ScheduleKind;
 use unet_host::training::trainer::Observer;
 use unet_shared::label::LabelValue;
@@ -103,6 +104,13 @@ pub struct Train {
     /// Memory for decoded images, in MiB
     #[arg(long, default_value_t = 512)]
     cache_mib: u64,
+    /// Compute cheap tensors again in the backward pass instead of keeping them: less memory, the same numbers (auto: where
+    /// a step would not fit into memory without it)
+    #[arg(long, value_enum, default_value_t = Checkpointing::Auto)]
+    checkpointing: Checkpointing,
+    /// Memory that training may take, in MiB (default: what the machine has available)
+    #[arg(long)]
+    memory_mib: Option<u64>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -218,6 +226,7 @@ impl Train {
             },
             workers: self.workers,
             cache_bytes: self.cache_mib.saturating_mul(1 << 20),
+            memory: self.memory(),
             ..TrainOptions::new(data)
         };
         if self.classic {
@@ -227,6 +236,11 @@ impl Train {
             (options.fit, options.filter, options.normalize) = (classic.fit, classic.filter, classic.normalize);
         }
         Ok(options)
+    }
+
+    fn memory(&self) -> MemoryOptions {
+        let limit_bytes = self.memory_mib.map(|mebibytes| mebibytes.saturating_mul(1 << 20));
+        MemoryOptions { checkpointing: self.checkpointing, limit_bytes }
     }
 
     pub fn run(self) -> Result<u8, HostError> {
@@ -250,7 +264,7 @@ impl Train {
             training.batch,
             run.config.backend.name(),
         ));
-        let (outcome, record) = finish(&run, &mut Watcher::new(training.epochs))?;
+        let (outcome, record) = finish(&run, self.memory(), &mut Watcher::new(training.epochs))?;
         let report = Report {
             run: run.dir.root().to_owned(),
             epochs: outcome.rows.len(),
@@ -317,7 +331,7 @@ impl Observer for Watcher {
             progress.finish();
         }
         unet_edge::error::say(format_args!(
-            "epoch {}/{}: loss {:.4}, validation loss {:.4}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.0} %",
+            "epoch {}/{}: loss {:.4}, validation loss {:.4}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.1} %",
             row.epoch,
             self.epochs,
             row.train_loss,

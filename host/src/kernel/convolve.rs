@@ -12,7 +12,7 @@ use super::table::Table;
 use super::tile::{self, Buffer};
 
 /// Bytes of a tile, so that it and a block of weights stay in a core's second cache.
-const TILE_BYTES: usize = 256 << 10;
+pub(super) const TILE_BYTES: usize = 256 << 10;
 /// Tasks that a convolution is cut into at least, where its shape allows: enough for a workstation's cores.
 const TASKS: usize = 32;
 

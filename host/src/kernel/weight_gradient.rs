@@ -11,7 +11,7 @@ use super::table::Table;
 use super::tile::{self, Buffer};
 
 /// Bytes of the two tiles together.
-const TILE_BYTES: usize = 384 << 10;
+pub(super) const TILE_BYTES: usize = 384 << 10;
 /// Pixels of a run: what the loop reads of them stays in a core's first cache.
 const RUN_PIXELS: usize = 256;
 /// Tasks that the sums are cut into, where the shape allows. Results depend on it, so it is not the number of cores.
@@ -23,6 +23,11 @@ const THIN: usize = 4;
 
 thread_local! {
     static TILES: RefCell<(Buffer, Buffer)> = RefCell::default();
+}
+
+/// Values of the partial sums for that many weights, where the image has rows for as many tasks.
+pub(crate) fn partial_sums(weights: usize) -> usize {
+    (PARTIAL_VALUES / weights.max(1)).clamp(1, TASKS) * weights
 }
 
 /// Taps in a row, as a gradient sees its input: `(first row, first column)` counted from the border's corner.

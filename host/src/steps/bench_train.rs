@@ -15,7 +15,7 @@ use crate::model::{UNetConfig, Upsampling};
 use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
-use crate::training::learner::Learner;
+use crate::training::learner::{Learner, differentiating};
 use crate::training::schedule::ScheduleKind;
 
 /// Weights and images are the same each time.
@@ -56,6 +56,10 @@ pub struct BenchTrainOptions {
     pub backend: Backend,
     /// The network's form.
     pub network: BenchNetwork,
+    /// How its decoder enlarges.
+    pub upsampling: Upsampling,
+    /// Whether cheap tensors are computed again in the backward pass instead of being kept.
+    pub checkpointing: bool,
     /// Whether the parts of a step are timed too.
     pub profile: bool,
 }
@@ -68,7 +72,7 @@ impl BenchTrainOptions {
             depth: self.depth,
             channels: self.channels.count(),
             classes: self.classes,
-            upsampling: Upsampling::Nearest,
+            upsampling: self.upsampling,
         };
         // Before a weight is made for each of its classes.
         model.validate()?;
@@ -191,7 +195,7 @@ pub fn bench_train(
     progress: &mut dyn FnMut(f64, f64),
 ) -> Result<BenchTrainReport, HostError> {
     let config = options.config().map_err(HostError::Usage)?;
-    let device = options.backend.device()?.autodiff();
+    let device = differentiating(options.backend.device()?, options.checkpointing);
     let mut learner = Learner::new(match options.network {
         BenchNetwork::Plain => config.model.init_plain(SEED, &device),
         BenchNetwork::Ours => config.model.init(SEED, &device),

@@ -20,9 +20,11 @@ use crate::config::{RunConfig, TrainingConfig, nearest_multiple};
 use crate::dataset::augment::Flips;
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::error::HostError;
+use crate::memory;
 use crate::model::{UNetConfig, Upsampling};
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
+use crate::training::memory::{MemoryOptions, MemoryPlan, StepShape};
 use crate::training::schedule::ScheduleKind;
 use crate::training::trainer::{Observer, Outcome, train};
 
@@ -90,6 +92,8 @@ pub struct TrainOptions {
     pub workers: usize,
     /// Bytes of decoded samples to keep.
     pub cache_bytes: u64,
+    /// What training may take; not part of the run, which may be taken up with another.
+    pub memory: MemoryOptions,
 }
 
 impl TrainOptions {
@@ -127,6 +131,7 @@ impl TrainOptions {
             flips: Flips { horizontal: true, vertical: false },
             workers: 2,
             cache_bytes: 512 << 20,
+            memory: MemoryOptions::default(),
         }
     }
 }
@@ -303,6 +308,7 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
         },
     };
     config.validate().map_err(HostError::Usage)?;
+    plan_memory(&config, &dataset, options.memory)?;
     let pixels = count_pixels(&dataset, &snapshot.labels.table()?, &config.preprocess)?;
     if pixels.iter().all(|&count| count == 0) {
         let data = options.data.display();
@@ -354,23 +360,59 @@ pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
     Ok(run)
 }
 
-/// Trains a run to its end, scores its best weights and writes its report.
+/// How much of the memory for decoded samples the training split gets, and the validation split. Both are read once an
+/// epoch, so each gets what it has of the samples.
+fn cache_shares(config: &RunConfig, dataset: &Dataset) -> [u64; 2] {
+    let samples = (dataset.train.len() + dataset.val.len()).max(1) as u128;
+    [&dataset.train, &dataset.val]
+        .map(|split| (u128::from(config.training.cache_bytes) * split.len() as u128 / samples) as u64)
+}
+
+/// Decides how the run is trained within the memory that there is.
+fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) -> Result<MemoryPlan, HostError> {
+    let (width, height) = (config.preprocess.width as usize, config.preprocess.height as usize);
+    let shape = StepShape {
+        model: config.model.clone(),
+        batch: config.training.batch,
+        width,
+        height,
+        threads: rayon::current_num_threads(),
+    };
+    // Planes and mask; for validation the mask at the image's size too, taken to be the first one's.
+    let sample = (config.preprocess.input_len() + width * height) as u64;
+    let truth = match dataset.val.first() {
+        Some(first) => decode_image(&first.image).map(|image| (image.width * image.height) as u64)?,
+        None => 0,
+    };
+    let shares = cache_shares(config, dataset);
+    let kept = (dataset.train.len() as u64 * sample).min(shares[0])
+        + (dataset.val.len() as u64 * (sample + truth)).min(shares[1]);
+    let shape = (config.backend == Backend::Flex).then_some(&shape);
+    Ok(MemoryPlan::new(shape, kept, options, memory::available_bytes())?)
+}
+
+/// Trains a run to its end, scores its best weights and writes its report. Gradient checkpointing changes no number, so it
+/// is decided anew each time.
 ///
 /// # Errors
 /// Whatever stopped it.
-pub fn finish(run: &OpenRun, observer: &mut dyn Observer) -> Result<(Outcome, EvaluationRecord), HostError> {
+pub fn finish(
+    run: &OpenRun,
+    memory: MemoryOptions,
+    observer: &mut dyn Observer,
+) -> Result<(Outcome, EvaluationRecord), HostError> {
     let dataset = run.data(None)?;
+    let plan = plan_memory(&run.config, &dataset, memory)?;
+    unet_edge::error::say(&plan);
     let loader = |split, with_truth, cache_bytes| {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.workers, with_truth };
         Loader::new(dataset.split(split).to_vec(), run.table.clone(), run.config.preprocess, options)
     };
-    // Both splits are read once an epoch, so each gets of the memory what it has of the samples.
-    let samples = (dataset.train.len() + dataset.val.len()).max(1) as u64;
-    let share =
-        |count: usize| (u128::from(run.config.training.cache_bytes) * count as u128 / u128::from(samples)) as u64;
-    let training = loader(Split::Train, false, share(dataset.train.len()))?;
-    let validation = loader(Split::Val, true, share(dataset.val.len()))?;
-    let outcome = train(&run.dir, &run.config, &run.class_names(), &training, &validation, observer)?;
+    let [train_share, val_share] = cache_shares(&run.config, &dataset);
+    let training = loader(Split::Train, false, train_share)?;
+    let validation = loader(Split::Val, true, val_share)?;
+    let outcome =
+        train(&run.dir, &run.config, &run.class_names(), plan.checkpointing, &training, &validation, observer)?;
     let record = score_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;
     run.dir.write_json(run.dir.float_record(), &record)?;
     report::write(run, &record, vec![])?;

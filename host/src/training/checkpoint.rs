@@ -41,7 +41,7 @@ pub struct EpochRow {
     pub seconds: f64,
     /// Training images a second.
     pub images_per_second: f64,
-    /// Share of the training time that the step waited for the loader.
+    /// Share of the training time that passed between steps: waiting for the loader, and assembling batches.
     pub waiting_share: f64,
 }
 

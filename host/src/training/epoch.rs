@@ -38,7 +38,8 @@ pub struct Trained {
     pub learning_rate: f64,
     /// Wall time.
     pub elapsed: Duration,
-    /// How much of it the step waited for the loader.
+    /// How much of it passed between steps: until the batch's last sample was there, and to assemble its tensor. What the
+    /// loss makes of the masks is part of the step.
     pub waited: Duration,
 }
 
@@ -67,9 +68,9 @@ pub fn train(
         if items.len() < training.batch && left > 0 {
             return Ok(());
         }
+        let batch = batcher.batch(&items, device);
         waited += waiting_since.elapsed();
         learning_rate = schedule.rate(learner.step);
-        let batch = batcher.batch(&items, device);
         let loss = learner.learn(batch, &training.class_weights, learning_rate, &mut |_| {});
         if let Some(loss) = loss {
             if !loss.is_finite() {

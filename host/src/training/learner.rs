@@ -35,6 +35,13 @@ impl StepPart {
     }
 }
 
+/// The device to train on. With gradient checkpointing the cheap tensors of the forward pass are computed again in the
+/// backward pass, to the same bits, instead of being kept.
+pub fn differentiating(device: Device, checkpointing: bool) -> Device {
+    let device = device.autodiff();
+    if checkpointing { device.gradient_checkpointing() } else { device }
+}
+
 /// The network in training, with what a step changes.
 #[derive(Clone)]
 pub struct Learner {

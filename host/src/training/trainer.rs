@@ -7,7 +7,7 @@ use unet_shared::metrics::{MetricsError, OwnedConfusion};
 
 use super::checkpoint::{self, Best, CHECKPOINT_VERSION, CheckpointError, EpochRow, State};
 use super::epoch;
-use super::learner::Learner;
+use super::learner::{Learner, differentiating};
 use super::schedule::Schedule;
 use crate::backend::BackendError;
 use crate::config::RunConfig;
@@ -70,7 +70,8 @@ pub struct Outcome {
 }
 
 /// Trains until the last epoch, or until `patience` epochs brought no better mean IoU. Where the run's folder holds a
-/// checkpoint, training goes on from there, to the same numbers that it would have come to without the break.
+/// checkpoint, training goes on from there, to the same numbers that it would have come to without the break, with gradient
+/// checkpointing (`checkpointing`) or without.
 ///
 /// # Errors
 /// See [`TrainError`]; the last checkpoint stays whole.
@@ -78,11 +79,12 @@ pub fn train(
     run: &RunDir,
     config: &RunConfig,
     class_names: &[String],
+    checkpointing: bool,
     training: &Loader,
     validation: &Loader,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
-    let device = config.backend.device()?.autodiff();
+    let device = differentiating(config.backend.device()?, checkpointing);
     let settings = &config.training;
     let steps_an_epoch = training.len().div_ceil(settings.batch);
     let mut learner = Learner::new(config.model.init(config.seed, &device));

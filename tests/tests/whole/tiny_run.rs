@@ -71,7 +71,7 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
         ..TrainOptions::new(data)
     };
     let run = start(&options).unwrap();
-    finish(&run, &mut Silent).unwrap();
+    finish(&run, options.memory, &mut Silent).unwrap();
     let report =
         export::export(&run, &ExportOptions { fold_upsample: variant.fold_upsample, ..ExportOptions::default() })
             .unwrap();
