@@ -13,7 +13,7 @@ mod val;
 
 use serde::Serialize;
 use unet_host::error::HostError;
-use unet_host::kernel::InstructionSet;
+use unet_host::operation::Operators;
 use unet_host::run_dir::json;
 
 /// Trains U-Nets for semantic segmentation, and exports, quantizes and packs them for a board.
@@ -28,17 +28,18 @@ pub struct Arguments {
     /// Threads that compute (default: one a core)
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Instruction set that training on the CPU computes with (default: the widest that this CPU has)
-    #[arg(long, global = true, value_name = "SET", value_parser = instruction_set)]
-    kernels: Option<InstructionSet>,
+    /// Instruction set that a network on the CPU computes with, or stock for burn's own operators, which are slower
+    /// (default: the widest set that this CPU has)
+    #[arg(long, global = true, value_name = "SET", value_parser = operators)]
+    kernels: Option<Operators>,
 }
 
-/// The instruction set of that name.
-fn instruction_set(name: &str) -> Result<InstructionSet, String> {
-    InstructionSet::ALL
+/// The operators of that name.
+fn operators(name: &str) -> Result<Operators, String> {
+    Operators::ALL
         .into_iter()
-        .find(|set| set.name() == name)
-        .ok_or_else(|| format!("expected one of {}", InstructionSet::ALL.map(InstructionSet::name).join(", ")))
+        .find(|operators| operators.name() == name)
+        .ok_or_else(|| format!("expected one of {}", Operators::ALL.map(Operators::name).join(", ")))
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -77,8 +78,8 @@ impl Arguments {
                 .build_global()
                 .map_err(|error| HostError::Usage(format!("--threads {threads}: {error}")))?;
         }
-        if let Some(set) = self.kernels {
-            set.choose().map_err(|error| HostError::Usage(format!("--kernels: {error}")))?;
+        if let Some(operators) = self.kernels {
+            operators.choose().map_err(|error| HostError::Usage(format!("--kernels: {error}")))?;
         }
         match self.verb {
             Verb::Demo(verb) => verb.run(),

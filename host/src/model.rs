@@ -3,6 +3,7 @@
 //! Knows tensors and devices of burn; knows nothing of files, data sets or losses.
 
 pub mod blocks;
+pub mod parameters;
 pub mod unet;
 
 pub use unet::{UNet, UNetConfig, Upsampling};

@@ -1,5 +1,5 @@
 //! The network's operations on a burn tensor: by the project's own kernels on burn's flex backend, by burn's operators on
-//! every other backend and for everything that the kernels do not cover.
+//! every other backend, where they were asked for, and for everything that the kernels do not cover.
 //!
 //! Modules, parameters, records and what is exported are burn's own either way.
 
@@ -11,7 +11,10 @@ mod backend;
 mod channels_last;
 #[cfg(feature = "flex")]
 mod flex;
+mod operators;
 pub mod profile;
+
+pub use operators::Operators;
 
 use crate::kernel::adam::Factors;
 use std::sync::Arc;
@@ -24,12 +27,15 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, TensorData};
 
-/// Whether the project's kernels compute on this tensor: f32 on flex, with or without differentiation.
+/// Whether the project's kernels compute on this tensor: f32 on flex, with or without differentiation, unless burn's own
+/// operators were chosen.
 #[cfg(feature = "flex")]
 fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     use burn::backend::DispatchDevice;
     use burn::tensor::DType;
-    tensor.dtype() == DType::F32 && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+    Operators::in_use() != Operators::Stock
+        && tensor.dtype() == DType::F32
+        && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// The size of a convolution's kernel where the project's kernels cover it: 3x3 padded by 1 or 1x1, of stride 1.

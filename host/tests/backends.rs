@@ -1,92 +1,106 @@
-//! The CPU backends against each other: one network, one loss, the same gradients, and training to the same IoU.
-#![cfg(all(feature = "flex", feature = "ndarray"))]
+//! Our kernels, burn's own operators and the CPU backends against each other: one network, one loss, the same gradients, and
+//! training to the same IoU.
+#![cfg(feature = "flex")]
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use unet_host::backend::Backend;
 use unet_host::dataset::synthetic::{CLASSES, SyntheticConfig, SyntheticSplit, frame, generate};
+use unet_host::model::parameters::{Named, gradients};
 use unet_host::model::{UNet, UNetConfig, Upsampling};
+use unet_host::operation::Operators;
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
 use unet_host::training::loss::{Target, cross_entropy};
 use unet_host::training::trainer::Observer;
 
-/// Largest relative difference between the backends: they add the same f32 products in another order.
+/// Largest relative difference: all add the same f32 products in another order.
 const TOLERANCE: f64 = 1e-4;
 const SIDE: usize = 32;
 const BATCH: usize = 5;
 
-/// Collects the gradient of each parameter by its place in the network.
-struct Collector<'a> {
-    gradients: &'a Gradients,
-    path: Vec<String>,
-    found: BTreeMap<String, Vec<f32>>,
-}
-
-impl ModuleVisitor for Collector<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let tensor = param.val();
-        // Running statistics are visited too and have none.
-        if let Some(gradient) = tensor.is_require_grad().then(|| tensor.grad(self.gradients)).flatten() {
-            self.found.insert(self.path.join("."), gradient.into_data().try_into_vec().unwrap());
-        }
-    }
-}
-
-/// Images and masks of one fixed batch.
-fn batch(number: usize) -> (Vec<f32>, Vec<u8>) {
+/// Images and masks of one fixed batch; further channels are the first, shifted.
+fn batch(number: usize, channels: usize) -> (Vec<f32>, Vec<u8>) {
     let config = SyntheticConfig { seed: 21, train: 1, val: 1, width: SIDE as u32, height: SIDE as u32 };
     let (mut images, mut masks) = (vec![], vec![]);
     for k in 0..BATCH {
         let (image, label) = frame(&config, SyntheticSplit::Train, number * BATCH + k).unwrap();
-        images.extend(image.as_raw().iter().map(|&v| f32::from(v) / 255.0));
+        let mut plane: Vec<f32> = image.as_raw().iter().map(|&v| f32::from(v) / 255.0).collect();
+        for _ in 0..channels {
+            images.extend(&plane);
+            plane.rotate_left(5 * SIDE + 3);
+        }
         let id = |value: u8| CLASSES.iter().position(|class| class.value == value).unwrap() as u8;
         masks.extend(label.as_raw().iter().map(|&v| id(v)));
     }
     (images, masks)
 }
 
-fn loss_and_gradients(backend: Backend, model: &UNetConfig, number: usize) -> (f64, BTreeMap<String, Vec<f32>>) {
+/// Loss and gradients of batch `number` by a network of fixed weights.
+fn loss_and_gradients(backend: Backend, model: &UNetConfig, number: usize) -> (f64, Vec<Named>) {
     let device = backend.device().unwrap().autodiff();
     let network: UNet = model.init(4, &device);
-    let (images, masks) = batch(number);
-    let images = Tensor::<4>::from_data(TensorData::new(images, [BATCH, 1, SIDE, SIDE]), &device);
+    let (images, masks) = batch(number, model.channels);
+    let images = Tensor::<4>::from_data(TensorData::new(images, [BATCH, model.channels, SIDE, SIDE]), &device);
     let target = Target::new(&masks, &[1.0; CLASSES.len()]);
     let loss = cross_entropy(network.forward(images), &target);
-    let gradients = loss.backward();
-    let mut collector = Collector { gradients: &gradients, path: vec![], found: BTreeMap::new() };
-    network.visit(&mut collector);
-    (f64::from(loss.into_scalar::<f32>()), collector.found)
+    let found = gradients(&network, &loss.backward());
+    (f64::from(loss.into_scalar::<f32>()), found)
+}
+
+/// Expects equal losses and, by the length of their difference, equal gradients; returns the largest relative difference.
+#[track_caller]
+fn assert_equal(what: &str, (loss_a, a): &(f64, Vec<Named>), (loss_b, b): &(f64, Vec<Named>)) -> f64 {
+    assert!((loss_a - loss_b).abs() <= TOLERANCE * loss_b, "{what}: loss {loss_a} and {loss_b}");
+    assert_eq!(a.len(), b.len(), "{what}");
+    let mut largest = 0f64;
+    for (a, b) in a.iter().zip(b) {
+        assert_eq!((&a.name, &a.shape), (&b.name, &b.shape), "{what}");
+        let length = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let difference = length(&mut a.values.iter().zip(&b.values).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+        let size = length(&mut b.values.iter().map(|&b| f64::from(b)));
+        assert!(difference <= TOLERANCE * size, "{what}, {}: {difference:e} of {size:e}", a.name);
+        largest = largest.max(difference / size);
+    }
+    largest
 }
 
 #[test]
-fn loss_and_gradients_of_five_batches_are_equal() {
+fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
+    for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
+        // Widths that fill registers, and such as fill none; thin inputs of 1 and 3 channels.
+        for (base, depth, channels) in [(8, 3, 1), (5, 3, 3)] {
+            let model = UNetConfig { base, depth, channels, classes: CLASSES.len(), upsampling };
+            let mut largest = 0f64;
+            for number in 0..5 {
+                let by = |operators: Operators| operators.within(|| loss_and_gradients(Backend::Flex, &model, number));
+                let stock = by(Operators::Stock);
+                // A convolution and a norm of two parameters in each of the blocks, and a head of two.
+                assert_eq!(stock.1.len(), (5 * depth + 2) * 3 + 2);
+                let mut kernels = Operators::available();
+                kernels.retain(|operators| *operators != Operators::Stock);
+                for operators in kernels {
+                    let what = format!("{upsampling:?}, base {base}, batch {number}, {}", operators.name());
+                    let found = by(operators);
+                    assert_ne!(found, stock, "{what}: the same sums in another order");
+                    largest = largest.max(assert_equal(&what, &found, &stock));
+                }
+            }
+            println!("{upsampling:?}, base {base}: at most {largest:.1e} apart");
+        }
+    }
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn loss_and_gradients_of_five_batches_are_those_of_ndarray() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
         let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: CLASSES.len(), upsampling };
         for number in 0..5 {
-            let (flex_loss, flex) = loss_and_gradients(Backend::Flex, &model, number);
-            let (loss, gradients) = loss_and_gradients(Backend::Ndarray, &model, number);
-            assert!((flex_loss - loss).abs() <= TOLERANCE * flex_loss, "loss {flex_loss} and {loss}");
-            assert_eq!(flex.keys().collect::<Vec<_>>(), gradients.keys().collect::<Vec<_>>());
-            // 12 convolutions with a norm of two parameters each, and a head of two.
-            assert_eq!(flex.len(), 12 * 3 + 2);
-            for (name, a) in &flex {
-                let b = &gradients[name];
-                let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-                let difference = square(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b)));
-                let size = square(&mut a.iter().map(|&a| f64::from(a)));
-                assert!(difference <= TOLERANCE * size, "batch {number}, {name}: {difference:e} of {size:e}");
-            }
+            let flex = loss_and_gradients(Backend::Flex, &model, number);
+            let ndarray = loss_and_gradients(Backend::Ndarray, &model, number);
+            assert_equal(&format!("{upsampling:?}, batch {number}"), &flex, &ndarray);
         }
     }
 }
@@ -100,27 +114,46 @@ impl Observer for Silent {
     fn epoch_ended(&mut self, _: &EpochRow, _: bool) {}
 }
 
-#[test]
-fn both_train_to_the_same_iou() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    generate(&data, &SyntheticConfig { seed: 6, train: 160, val: 32, width: 32, height: 32 }).unwrap();
-    let mean_iou = |backend: Backend| {
-        let options = TrainOptions {
-            runs: folder.path().join("runs"),
-            name: Some(backend.name().to_owned()),
-            backend,
-            base: 4,
-            depth: 2,
-            epochs: 15,
-            batch: Some(8),
-            learning_rate: 1e-2,
-            ..TrainOptions::new(data.clone())
-        };
-        let (_, record) = finish(&start(&options).unwrap(), options.memory, &mut Silent).unwrap();
-        record.confusion.mean_iou().unwrap()
+/// Trains on a synthetic data set and returns the mean IoU of validation.
+fn trained_iou(folder: &Path, backend: Backend, seed: u64) -> f64 {
+    let data = folder.join("data");
+    if !data.exists() {
+        generate(&data, &SyntheticConfig { seed: 6, train: 160, val: 32, width: 32, height: 32 }).unwrap();
+    }
+    let options = TrainOptions {
+        runs: folder.join("runs"),
+        backend,
+        seed,
+        base: 4,
+        depth: 2,
+        epochs: 15,
+        batch: Some(8),
+        learning_rate: 1e-2,
+        ..TrainOptions::new(data)
     };
-    let (flex, ndarray) = (mean_iou(Backend::Flex), mean_iou(Backend::Ndarray));
+    let (_, record) = finish(&start(&options).unwrap(), options.memory, &mut Silent).unwrap();
+    record.confusion.mean_iou().unwrap()
+}
+
+#[test]
+fn training_ends_at_the_iou_of_burns_operators() {
+    let folder = tempfile::tempdir().unwrap();
+    let by = |operators: Operators| {
+        [1, 2, 3].map(|seed| operators.within(|| trained_iou(folder.path(), Backend::Flex, seed)))
+    };
+    let (ours, stock) = (by(Operators::available()[0]), by(Operators::Stock));
+    println!("mean IoU of 3 seeds by our kernels {ours:.4?}, by burn's operators {stock:.4?}");
+    let mean = |values: [f64; 3]| values.iter().sum::<f64>() / 3.0;
+    let spread = stock.into_iter().fold(0.0, f64::max) - stock.into_iter().fold(1.0, f64::min);
+    assert!(mean(stock) > 0.4, "too little was learned to compare: {stock:?}");
+    assert!((mean(ours) - mean(stock)).abs() <= spread, "by our kernels {ours:?}, by burn's operators {stock:?}");
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn training_ends_at_the_iou_of_ndarray() {
+    let folder = tempfile::tempdir().unwrap();
+    let [flex, ndarray] = [Backend::Flex, Backend::Ndarray].map(|backend| trained_iou(folder.path(), backend, 0));
     println!("mean IoU by flex {flex:.4}, by ndarray {ndarray:.4}");
     assert!(flex > 0.4, "too little was learned to compare: {flex}");
     assert!((flex - ndarray).abs() <= 0.02, "flex {flex}, ndarray {ndarray}");

@@ -1,6 +1,4 @@
-//! Which instruction set the kernels use.
-
-use std::sync::OnceLock;
+//! The instruction sets that there are kernels for.
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
@@ -21,8 +19,6 @@ pub enum InstructionSet {
     /// Plain Rust.
     Portable,
 }
-
-static CHOSEN: OnceLock<InstructionSet> = OnceLock::new();
 
 impl InstructionSet {
     /// All of them, the widest first.
@@ -63,24 +59,6 @@ impl InstructionSet {
     /// Those that this CPU has, the widest first.
     pub fn available() -> Vec<Self> {
         Self::ALL.into_iter().filter(|set| set.is_available()).collect()
-    }
-
-    /// Makes the program use this one from now on. Only the first choice counts, and the first use of a kernel is one.
-    ///
-    /// # Errors
-    /// Says what is wrong where the CPU does not have it, or another is in use.
-    pub fn choose(self) -> Result<(), String> {
-        if !self.is_available() {
-            let names: Vec<_> = Self::available().into_iter().map(Self::name).collect();
-            return Err(format!("this CPU has no {} (it has: {})", self.name(), names.join(", ")));
-        }
-        let chosen = *CHOSEN.get_or_init(|| self);
-        if chosen == self { Ok(()) } else { Err(format!("{} is in use already", chosen.name())) }
-    }
-
-    /// The one in use: the widest that the CPU has, where none was chosen.
-    pub fn in_use() -> Self {
-        *CHOSEN.get_or_init(|| Self::available()[0])
     }
 
     /// Its kernels for a tensor whose vectors run over `channels` channels.

@@ -3,6 +3,7 @@
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 
+use super::Operators;
 use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps, PixelTarget};
 use super::channels_last::{ChannelsLast, Dense, dense_tensor, image_tensor};
 use super::profile::timed;
@@ -10,9 +11,9 @@ use crate::kernel::adam::{self, Factors};
 use crate::kernel::convolution::{Convolution, Size};
 use crate::kernel::cross_entropy::{Target, cross_entropy};
 use crate::kernel::norm::{self, Norm};
+use crate::kernel::pool;
 use crate::kernel::up_convolution::UpConvolution;
 use crate::kernel::upsample::UpsampleConvolution;
-use crate::kernel::{InstructionSet, pool};
 
 impl Kernels for Flex {
     fn convolution(inputs: &[FlexTensor], weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
@@ -20,7 +21,7 @@ impl Kernels for Flex {
             let inputs: Vec<ChannelsLast> = inputs.iter().map(ChannelsLast::new).collect();
             let (weight, bias) = (Dense::new(weight), bias.map(Dense::new));
             let [outputs, _, kernel, _] = weight.dims();
-            let convolution = Convolution { size: inputs[0].size, outputs, kernel, set: InstructionSet::in_use() };
+            let convolution = Convolution { size: inputs[0].size, outputs, kernel, set: Operators::instruction_set() };
             let tensors: Vec<_> = inputs.iter().map(|input| (input.values(), input.channels)).collect();
             let output = convolution.forward(&tensors, weight.values(), bias.as_ref().map(Dense::values));
             image_tensor(output, convolution.size, outputs)
@@ -31,7 +32,7 @@ impl Kernels for Flex {
         timed("convolution, gradient of the input", || {
             let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
             let [outputs, _, kernel, _] = weight.dims();
-            let convolution = Convolution { size: gradient.size, outputs, kernel, set: InstructionSet::in_use() };
+            let convolution = Convolution { size: gradient.size, outputs, kernel, set: Operators::instruction_set() };
             let gradients = convolution.input_gradient(weight.values(), gradient.values(), channels);
             let tensors = gradients.into_iter().zip(channels);
             tensors.map(|(values, &channels)| image_tensor(values, gradient.size, channels)).collect()
@@ -43,7 +44,7 @@ impl Kernels for Flex {
             let inputs: Vec<ChannelsLast> = inputs.iter().map(ChannelsLast::new).collect();
             let gradient = ChannelsLast::new(gradient);
             let outputs = gradient.channels;
-            let convolution = Convolution { size: gradient.size, outputs, kernel, set: InstructionSet::in_use() };
+            let convolution = Convolution { size: gradient.size, outputs, kernel, set: Operators::instruction_set() };
             let tensors: Vec<_> = inputs.iter().map(|input| (input.values(), input.channels)).collect();
             let channels = inputs.iter().map(|input| input.channels).sum();
             dense_tensor(convolution.weight_gradient(&tensors, gradient.values()), &[outputs, channels, kernel, kernel])
@@ -53,7 +54,7 @@ impl Kernels for Flex {
     fn bias_gradient(gradient: &FlexTensor) -> FlexTensor {
         timed("gradient of biases", || {
             let gradient = ChannelsLast::new(gradient);
-            let sums = norm::channel_sums(InstructionSet::in_use(), gradient.values(), gradient.channels);
+            let sums = norm::channel_sums(Operators::instruction_set(), gradient.values(), gradient.channels);
             dense_tensor(sums, &[gradient.channels])
         })
     }
@@ -80,7 +81,8 @@ impl Kernels for Flex {
         timed("upsampling, gradient of the weights", || {
             let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
             let (inputs, outputs) = (input.channels, gradient.channels);
-            let operation = UpsampleConvolution { size: input.size, inputs, outputs, set: InstructionSet::in_use() };
+            let operation =
+                UpsampleConvolution { size: input.size, inputs, outputs, set: Operators::instruction_set() };
             dense_tensor(operation.weight_gradient(input.values(), gradient.values()), &[outputs, inputs, 3, 3])
         })
     }
@@ -107,7 +109,7 @@ impl Kernels for Flex {
         timed("up-convolution, gradient of the weights", || {
             let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
             let (inputs, outputs) = (input.channels, gradient.channels);
-            let operation = UpConvolution { size: input.size, inputs, outputs, set: InstructionSet::in_use() };
+            let operation = UpConvolution { size: input.size, inputs, outputs, set: Operators::instruction_set() };
             let values = operation.weight_gradient(input.values(), gradient.values());
             dense_tensor(values, &[4 * outputs, inputs, 1, 1])
         })
@@ -117,7 +119,7 @@ impl Kernels for Flex {
         timed("gradient of biases", || {
             let gradient = ChannelsLast::new(gradient);
             let (size, outputs) = (halved(gradient.size), gradient.channels);
-            let operation = UpConvolution { size, inputs: 0, outputs, set: InstructionSet::in_use() };
+            let operation = UpConvolution { size, inputs: 0, outputs, set: Operators::instruction_set() };
             dense_tensor(operation.bias_gradient(gradient.values()), &[4 * outputs])
         })
     }
@@ -125,7 +127,7 @@ impl Kernels for Flex {
     fn channel_statistics(input: &FlexTensor) -> (FlexTensor, FlexTensor) {
         timed("batch statistics", || {
             let input = ChannelsLast::new(input);
-            let found = norm::statistics(InstructionSet::in_use(), input.values(), input.channels);
+            let found = norm::statistics(Operators::instruction_set(), input.values(), input.channels);
             (dense_tensor(found.mean, &[input.channels]), dense_tensor(found.variance, &[input.channels]))
         })
     }
@@ -133,7 +135,7 @@ impl Kernels for Flex {
     fn normalize_relu(input: &FlexTensor, norm: &NormTensors<Self>) -> FlexTensor {
         timed("batch norm with ReLU", || {
             let input = ChannelsLast::new(input);
-            let output = with_norm(norm, |norm| norm.forward(InstructionSet::in_use(), input.values()));
+            let output = with_norm(norm, |norm| norm.forward(Operators::instruction_set(), input.values()));
             image_tensor(output, input.size, input.channels)
         })
     }
@@ -143,7 +145,7 @@ impl Kernels for Flex {
             let input = ChannelsLast::new(input);
             let mut found = (vec![], vec![]);
             let gradient = ChannelsLast::owning(gradient).change(|gradient| {
-                found = with_norm(norm, |norm| norm.backward(InstructionSet::in_use(), input.values(), gradient));
+                found = with_norm(norm, |norm| norm.backward(Operators::instruction_set(), input.values(), gradient));
             });
             let channels = [input.channels];
             [gradient, dense_tensor(found.0, &channels), dense_tensor(found.1, &channels)]
@@ -159,7 +161,7 @@ impl Kernels for Flex {
             let logits = ChannelsLast::new(logits);
             let target = Target { classes: &target.classes, weights: &target.weights, scale: target.scale };
             let mut gradient = with_gradient.then(|| vec![0f32; logits.values().len()]);
-            let set = InstructionSet::in_use();
+            let set = Operators::instruction_set();
             let loss = cross_entropy(set, logits.values(), &target, gradient.as_deref_mut());
             let gradient = gradient.map(|gradient| image_tensor(gradient, logits.size, logits.channels));
             (dense_tensor(vec![loss], &[1]), gradient)
@@ -178,7 +180,7 @@ impl Kernels for Flex {
     fn max_pool_2x2(input: &FlexTensor) -> FlexTensor {
         timed("max-pooling", || {
             let input = ChannelsLast::new(input);
-            let output = pool::forward(InstructionSet::in_use(), input.values(), input.size, input.channels);
+            let output = pool::forward(Operators::instruction_set(), input.values(), input.size, input.channels);
             image_tensor(output, halved(input.size), input.channels)
         })
     }
@@ -186,7 +188,7 @@ impl Kernels for Flex {
     fn max_pool_2x2_gradient(input: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
         timed("max-pooling, gradient", || {
             let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
-            let set = InstructionSet::in_use();
+            let set = Operators::instruction_set();
             let values = pool::backward(set, input.values(), gradient.values(), input.size, input.channels);
             image_tensor(values, input.size, input.channels)
         })
@@ -203,12 +205,12 @@ fn doubled(size: Size) -> Size {
 
 fn up_convolution(weight: &Dense, size: Size) -> UpConvolution {
     let [channels, inputs, ..] = weight.dims();
-    UpConvolution { size, inputs, outputs: channels / 4, set: InstructionSet::in_use() }
+    UpConvolution { size, inputs, outputs: channels / 4, set: Operators::instruction_set() }
 }
 
 fn upsample(weight: &Dense, size: Size) -> UpsampleConvolution {
     let [outputs, inputs, ..] = weight.dims();
-    UpsampleConvolution { size, inputs, outputs, set: InstructionSet::in_use() }
+    UpsampleConvolution { size, inputs, outputs, set: Operators::instruction_set() }
 }
 
 /// Calls `compute` with the values of the norm's tensors.
@@ -298,7 +300,7 @@ impl OptimizerOps for Flex {
             // Changed in place where nobody else holds them, copied first where somebody does.
             let [mut weights, mut moment_1, mut moment_2] = [weights, moment_1, moment_2].map(Dense::from_start);
             adam::step(
-                InstructionSet::in_use(),
+                Operators::instruction_set(),
                 &factors,
                 weights.storage_mut(),
                 gradient.values(),

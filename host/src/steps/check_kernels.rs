@@ -14,6 +14,7 @@ use crate::kernel::convolution::{Convolution, Size};
 use crate::kernel::norm::{self, Norm};
 use crate::kernel::upsample::UpsampleConvolution;
 use crate::kernel::{InstructionSet, pool};
+use crate::operation::Operators;
 
 /// A kernel that falls below this share of its recorded ratio is reported.
 pub const LEAST_SHARE: f64 = 2.0 / 3.0;
@@ -102,7 +103,7 @@ fn convolution(inputs: usize, outputs: usize, kernel: usize, side: usize, which:
         gradient: numbers(size.pixels() * outputs),
         weights: numbers(inputs * outputs * kernel * kernel),
     };
-    let convolution = Convolution { size, outputs, kernel, set: InstructionSet::in_use() };
+    let convolution = Convolution { size, outputs, kernel, set: Operators::instruction_set() };
     let work = (size.pixels() * inputs * outputs * kernel * kernel) as f64 / 1e9;
     Case { work, call: Box::new(move || which(&convolution, &data)) }
 }
@@ -116,7 +117,7 @@ fn upsampling(which: fn(&UpsampleConvolution, &Data)) -> Case {
         gradient: numbers(4 * size.pixels() * outputs),
         weights: numbers(inputs * outputs * 9),
     };
-    let operation = UpsampleConvolution { size, inputs, outputs, set: InstructionSet::in_use() };
+    let operation = UpsampleConvolution { size, inputs, outputs, set: Operators::instruction_set() };
     // Four taps for each of four output pixels.
     let work = (size.pixels() * inputs * outputs * 16) as f64 / 1e9;
     Case { work, call: Box::new(move || which(&operation, &data)) }
@@ -181,26 +182,26 @@ fn cases() -> [Case; KERNELS] {
             black_box(u.weight_gradient(&d.input, &d.gradient));
         }),
         passes(|x, _, _| {
-            black_box(norm::statistics(InstructionSet::in_use(), x, PASS_CHANNELS));
+            black_box(norm::statistics(Operators::instruction_set(), x, PASS_CHANNELS));
         }),
         passes(|x, _, ones| {
-            black_box(norm_of(ones).forward(InstructionSet::in_use(), x));
+            black_box(norm_of(ones).forward(Operators::instruction_set(), x));
         }),
         passes(|x, gradient, ones| {
             let mut gradient = gradient.to_vec();
-            black_box(norm_of(ones).backward(InstructionSet::in_use(), x, &mut gradient));
+            black_box(norm_of(ones).backward(Operators::instruction_set(), x, &mut gradient));
         }),
         passes(|x, _, _| {
-            black_box(pool::forward(InstructionSet::in_use(), x, PASS_SIZE, PASS_CHANNELS));
+            black_box(pool::forward(Operators::instruction_set(), x, PASS_SIZE, PASS_CHANNELS));
         }),
         passes(|x, gradient, _| {
             let gradient = &gradient[..x.len() / 4];
-            black_box(pool::backward(InstructionSet::in_use(), x, gradient, PASS_SIZE, PASS_CHANNELS));
+            black_box(pool::backward(Operators::instruction_set(), x, gradient, PASS_SIZE, PASS_CHANNELS));
         }),
         passes(|x, gradient, _| {
             let factors = Factors { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, correction: 1.0, rate: 1e-3 };
             let (mut weights, mut first, mut second) = (x.to_vec(), x.to_vec(), vec![1f32; x.len()]);
-            adam::step(InstructionSet::in_use(), &factors, &mut weights, gradient, &mut first, &mut second);
+            adam::step(Operators::instruction_set(), &factors, &mut weights, gradient, &mut first, &mut second);
             black_box((weights, first, second));
         }),
     ]
@@ -217,12 +218,15 @@ fn seconds(call: &dyn Fn()) -> f64 {
 /// told first.
 ///
 /// # Errors
-/// When the program was built without burn's flex backend, whose matrix product is the measure.
+/// When the program was built without burn's flex backend, whose matrix product is the measure, and where burn's operators
+/// are in use.
 pub fn check_kernels(progress: &mut dyn FnMut(usize)) -> Result<KernelCheck, HostError> {
     let device = Backend::Flex.device()?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.map_err(|error| HostError::Usage(format!("a thread cannot be started: {error}")))?;
-    let set = InstructionSet::in_use();
+    let Operators::Kernels(set) = Operators::in_use() else {
+        return Err(HostError::Usage("--check times the project's kernels: expected no --kernels stock".to_owned()));
+    };
     let cases = cases();
     let (mut best, mut best_product) = ([f64::INFINITY; KERNELS], f64::INFINITY);
     let matrix =

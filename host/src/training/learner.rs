@@ -1,6 +1,7 @@
 //! The network in training, and the one step that training and its benchmark share.
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
 
 use super::adam::Adam;
 use super::batch::Batch;

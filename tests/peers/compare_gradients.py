@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Compares a training step's loss and gradients with those of the same network by PyTorch in f64, and with PyTorch's own f32.
+
+    python3 -m venv V && V/bin/pip install torch
+    cargo build --release -p unet-tests --bin gradients
+    target/release/gradients CASE base=16 size=128 batch=4
+    V/bin/python tests/peers/compare_gradients.py CASE [--most 1.5] [--parameters]
+
+CASE is a folder that `gradients` wrote: some batches of the same weights. For each set of operators in it (our kernels by each
+instruction set, and `stock`, burn's own) and for PyTorch in f32 (tensors contiguous and channels_last): the relative error of
+the loss and, a parameter, that of the gradient, `|found - f64| / |f64|` by 2-norms, as the median and as the root mean square
+over the batches; of each, the mean over the parameters, the largest ratio of a parameter to either order of PyTorch, and which.
+
+A value that a ReLU or a pool decides by may lie so near to the point of decision that rounding decides. One such pixel
+changes a gradient by a thousandth, ten thousand times what rounding changes elsewhere. The median leaves such batches out as
+long as they are few (small images), and tells how exact the arithmetic is; the mean square is about such pixels alone, whose
+number grows with the errors of the forward pass, and is noise of few events with few batches.
+
+--parameters prints every parameter. Exit code 0: done; 1: with --most R, a ratio of medians of one of our sets of kernels to
+PyTorch's contiguous is above R; 2: a file or an argument is wrong.
+"""
+import argparse
+import json
+import pathlib
+import sys
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+# burn's default, as PyTorch's.
+EPSILON = 1e-5
+STOCK = "stock"
+CONTIGUOUS = "pytorch"
+PEERS = {CONTIGUOUS: "contiguous_format", "pytorch channels_last": "channels_last"}
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, eps=EPSILON)
+
+    def forward(self, x):
+        return functional.relu(self.norm(self.conv(x)))
+
+
+class Double(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.first, self.second = Block(inputs, outputs), Block(outputs, outputs)
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+class Up(nn.Module):
+    def __init__(self, inputs, outputs, nearest):
+        super().__init__()
+        self.nearest = nearest
+        self.conv = nn.Conv2d(inputs, outputs if nearest else 4 * outputs, 3 if nearest else 1, padding=int(nearest), bias=False)
+        self.norm = nn.BatchNorm2d(outputs, eps=EPSILON)
+
+    def forward(self, x):
+        if self.nearest:
+            x = self.conv(functional.interpolate(x, scale_factor=2))
+        else:
+            # Depth to space in the order DCR: channel (2 y + x) C + c to place (y, x) of channel c.
+            batch, _, height, width = x.shape
+            x = self.conv(x).reshape(batch, 2, 2, -1, height, width).permute(0, 3, 4, 1, 5, 2)
+            x = x.reshape(batch, -1, 2 * height, 2 * width)
+        return functional.relu(self.norm(x))
+
+
+class UNet(nn.Module):
+    """The network of host/src/model, by its names."""
+
+    def __init__(self, base, depth, channels, classes, upsampling):
+        super().__init__()
+        widths = [base << level for level in range(depth + 1)]
+        above = [channels, *widths]
+        self.encoder = nn.ModuleList(Double(above[level], widths[level]) for level in range(depth))
+        self.bottleneck = Double(widths[depth - 1], widths[depth])
+        upwards = list(reversed(range(depth)))
+        self.up = nn.ModuleList(Up(widths[level + 1], widths[level], upsampling == "nearest") for level in upwards)
+        self.decoder = nn.ModuleList(Double(2 * widths[level], widths[level]) for level in upwards)
+        self.head = nn.Conv2d(base, classes, 1)
+
+    def forward(self, x):
+        skips = []
+        for level in self.encoder:
+            x = level(x)
+            skips.append(x)
+            x = functional.max_pool2d(x, 2)
+        x = self.bottleneck(x)
+        for up, decoder in zip(self.up, self.decoder):
+            x = decoder(torch.cat([skips.pop(), up(x)], 1))
+        return self.head(x)
+
+
+def our_name(name):
+    """PyTorch's name of a parameter as burn has it."""
+    return name.replace("norm.weight", "norm.gamma").replace("norm.bias", "norm.beta")
+
+
+def load(folder, names):
+    found = {path.stem: numpy.load(path).astype(numpy.float64) for path in folder.glob("*.npy")}
+    if set(found) != set(names):
+        raise ValueError(f"{folder}: expected the parameters {sorted(names)}, found {sorted(found)}")
+    return found
+
+
+def pytorch(case, weights, images, masks, kind, order):
+    """Loss and gradients by PyTorch, in f64 numbers."""
+    model = UNet(**case["model"]).to(kind)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[our_name(name)]))
+    model = model.to(memory_format=order)
+    loss = functional.cross_entropy(model(images.to(kind).to(memory_format=order)), masks)
+    loss.backward()
+    return loss.item(), {our_name(name): p.grad.double().contiguous().numpy() for name, p in model.named_parameters()}
+
+
+def errors(found, truth):
+    return [float(numpy.linalg.norm(found[name] - truth[name]) / numpy.linalg.norm(truth[name])) for name in truth]
+
+
+def measure(arguments, case, names):
+    """Errors of the loss and of each parameter by set of operators, as arrays over the batches."""
+    weights = load(arguments.case / "weights", names)
+    found = {}
+    for number, losses in enumerate(case["losses"]):
+        folder = arguments.case / f"batch_{number:02}"
+        images = torch.from_numpy(numpy.load(folder / "images.npy"))
+        masks = torch.from_numpy(numpy.load(folder / "masks.npy").astype(numpy.int64))
+        loss, truth = pytorch(case, weights, images, masks, torch.float64, torch.contiguous_format)
+        answers = {name: (ours, load(folder / name, names)) for name, ours in losses.items()}
+        for name, order in PEERS.items():
+            answers[name] = pytorch(case, weights, images, masks, torch.float32, getattr(torch, order))
+        for name, (answer, gradients) in answers.items():
+            found.setdefault(name, []).append([abs(answer - loss) / loss, *errors(gradients, truth)])
+    return {name: numpy.array(batches) for name, batches in found.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", type=pathlib.Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--most", type=float, help="the largest ratio of our errors to PyTorch's that is good")
+    parser.add_argument("--parameters", action="store_true", help="print every parameter")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    try:
+        case = json.loads((arguments.case / "case.json").read_text())
+        names = [our_name(name) for name, _ in UNet(**case["model"]).named_parameters()]
+        found = measure(arguments, case, names)
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        print(f"compare_gradients.py: {fault}", file=sys.stderr)
+        return 2
+    print(f"{case['model']}, {len(case['losses'])} batches, {arguments.threads} threads")
+    worst = 0.0
+    for what, over in (("median", lambda e: numpy.median(e, 0)), ("mean square", lambda e: numpy.sqrt(numpy.mean(e ** 2, 0)))):
+        table = {name: over(batches)[1:] for name, batches in found.items()}
+        if arguments.parameters:
+            print(f"{what + ' of':32s}" + "".join(f" {name[-15:]:>15s}" for name in found))
+            for at, parameter in enumerate(names):
+                print(f"{parameter:32s}" + "".join(f" {table[name][at]:15.2e}" for name in found))
+        print(f"{what:22s} {'loss':>9s} {'gradients':>9s}" + "".join(f" {'to ' + peer:>40s}" for peer in PEERS))
+        for name, batches in found.items():
+            line = f"{name:22s} {over(batches)[0]:9.1e} {table[name].mean():9.1e}"
+            for peer in PEERS:
+                ratios = table[name] / table[peer]
+                line += f" {ratios.max():8.2f} {names[ratios.argmax()]:>31s}"
+                if what == "median" and peer == CONTIGUOUS and name not in PEERS and name != STOCK:
+                    worst = max(worst, ratios.max())
+            print(line)
+    return 1 if arguments.most and worst > arguments.most else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
