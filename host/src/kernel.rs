@@ -39,7 +39,7 @@ mod vector;
 mod weight_gradient;
 
 pub use instruction_set::InstructionSet;
-pub(crate) use weight_gradient::partial_sums;
+pub use weight_gradient::partial_sums;
 
-/// What a thread keeps for the tiles of convolutions and of their weights' gradients.
-pub(crate) const TILES_BYTES: usize = convolve::TILE_BYTES + weight_gradient::TILE_BYTES;
+/// Bytes that a thread keeps for the tiles of convolutions and of their weights' gradients.
+pub const TILES_BYTES: usize = convolve::TILE_BYTES + weight_gradient::TILE_BYTES;

@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// Values of the partial sums for that many weights, where the image has rows for as many tasks.
-pub(crate) fn partial_sums(weights: usize) -> usize {
+pub fn partial_sums(weights: usize) -> usize {
     (PARTIAL_VALUES / weights.max(1)).clamp(1, TASKS) * weights
 }
 
