@@ -8,6 +8,8 @@ mod data;
 mod demo;
 #[path = "program/fold_upsample.rs"]
 mod fold_upsample;
+#[path = "program/memory.rs"]
+mod memory;
 #[path = "program/refusals.rs"]
 mod refusals;
 #[path = "program/resume.rs"]

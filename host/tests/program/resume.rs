@@ -11,7 +11,7 @@ use crate::{expect, host, synthetic, text};
 const EPOCHS: &str = "4";
 
 /// results.csv without the columns that hold times.
-fn results(run: &Path) -> Vec<Vec<String>> {
+pub fn results(run: &Path) -> Vec<Vec<String>> {
     let csv = std::fs::read_to_string(run.join("results.csv")).unwrap();
     let rows: Vec<Vec<String>> = csv.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
     let kept: Vec<usize> =

@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::StepShape;
 
+/// The reserve beside a predicted step, as a part of it: what measured steps differ from predictions, at most.
+const RESERVE: u64 = 10;
+
 /// When gradient checkpointing is on: the cheap tensors of the forward pass are computed again in the backward pass instead
 /// of being kept. It changes no bit of the results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -42,8 +45,8 @@ pub struct MemoryPlan {
 /// A step that does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a step that fits into {}, found one that takes about {} {} gradient checkpointing, with up to {} of decoded \
-     images; lower --batch, --size, --base or --cache-mib, or allow more with --memory-mib",
+    "expected a step that fits into {}, found one that takes about {} {} gradient checkpointing, beside a tenth \
+     in reserve and up to {} of decoded images; lower --batch, --size, --base or --cache-mib, or allow more with --memory-mib",
     mebibytes(*available_bytes),
     mebibytes(*step_bytes),
     if *checkpointing { "even with" } else { "without" },
@@ -74,7 +77,10 @@ impl MemoryPlan {
         let step_bytes = shape.map(|shape| [false, true].map(|checkpointing| shape.peak_bytes(checkpointing)));
         let available_bytes = options.limit_bytes.or(available_bytes);
         let fits = |checkpointing: bool| match (step_bytes, available_bytes) {
-            (Some(step), Some(available)) => step[usize::from(checkpointing)].saturating_add(kept_bytes) <= available,
+            (Some(step), Some(available)) => {
+                let step = step[usize::from(checkpointing)];
+                step.saturating_add(step / RESERVE).saturating_add(kept_bytes) <= available
+            }
             _ => true,
         };
         let checkpointing = match options.checkpointing {
@@ -134,7 +140,11 @@ mod tests {
 
     #[test]
     fn checkpointing_is_on_where_the_step_would_not_fit_without_it() {
-        let [plain, again] = [false, true].map(|checkpointing| shape().peak_bytes(checkpointing) + 1000);
+        // A tenth in reserve, and 1000 bytes of images.
+        let [plain, again] = [false, true].map(|checkpointing| {
+            let step = shape().peak_bytes(checkpointing);
+            step + step / 10 + 1000
+        });
         assert!(again < plain);
         assert!(!plan(Checkpointing::Auto, plain).unwrap().checkpointing);
         assert!(plan(Checkpointing::Auto, plain - 1).unwrap().checkpointing);
