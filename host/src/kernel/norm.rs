@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::InstructionSet;
+use super::elementwise::Affine;
 use super::shared::written;
 
 /// Pixels of a part. Sums within a part are f32 in many slots, over parts f64 in order.
@@ -106,7 +107,29 @@ pub struct Norm<'a> {
     pub epsilon: f32,
 }
 
+/// A norm's values as the inner loops read them.
+struct Patterns {
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl Patterns {
+    fn affine(&self) -> Affine<'_> {
+        Affine { mean: &self.mean, scale: &self.scale, shift: &self.shift }
+    }
+}
+
 impl Norm<'_> {
+    fn patterns(&self) -> Patterns {
+        let channels = self.channels();
+        Patterns {
+            mean: pattern(channels, |c| self.mean[c]),
+            scale: pattern(channels, |c| self.scale(c)),
+            shift: pattern(channels, |c| self.beta[c]),
+        }
+    }
+
     fn channels(&self) -> usize {
         self.gamma.len()
     }
@@ -120,22 +143,17 @@ impl Norm<'_> {
         (f64::from(self.gamma[c]) * self.inverse(c)) as f32
     }
 
-    /// To the scale that is used, so that both errors do not add up.
-    fn shift(&self, c: usize) -> f32 {
-        (f64::from(self.beta[c]) - f64::from(self.mean[c]) * f64::from(self.scale(c))) as f32
-    }
-
     /// `max(gamma * (x - mean) / sqrt(variance + epsilon) + beta, 0)`.
     pub fn forward(&self, set: InstructionSet, x: &[f32]) -> Vec<f32> {
         let channels = self.channels();
         let table = set.table(channels.max(16));
-        let (scale, shift) = (pattern(channels, |c| self.scale(c)), pattern(channels, |c| self.shift(c)));
+        let patterns = self.patterns();
         let part = PART_PIXELS * channels;
         // SAFETY: the parts cover the output, each is written whole, by one thread.
         unsafe {
             written(x.len(), |y| {
                 x.par_chunks(part).enumerate().for_each(|(number, x)| {
-                    (table.norm_relu)(x, &scale, &shift, y.part(number * part, x.len()));
+                    (table.norm_relu)(x, patterns.affine(), y.part(number * part, x.len()));
                 });
             })
         }
@@ -149,16 +167,16 @@ impl Norm<'_> {
         assert_eq!(x.len(), gradient.len());
         let channels = self.channels();
         let table = set.table(channels.max(16));
-        let (scale, shift) = (pattern(channels, |c| self.scale(c)), pattern(channels, |c| self.shift(c)));
-        let mean = pattern(channels, |c| self.mean[c]);
+        let patterns = self.patterns();
+        let affine = patterns.affine();
         let part = PART_PIXELS * channels;
         let parts: Vec<(Vec<f64>, Vec<f64>)> = x
             .par_chunks(part)
             .zip(gradient.par_chunks(part))
             .map(|(x, gradient)| {
-                let (mut sums, mut products) = (vec![0f32; scale.len()], vec![0f32; scale.len()]);
+                let (mut sums, mut products) = (vec![0f32; affine.scale.len()], vec![0f32; affine.scale.len()]);
                 // SAFETY: the table was chosen for this CPU.
-                unsafe { (table.norm_relu_sums)(x, gradient, &scale, &shift, &mean, &mut sums, &mut products) };
+                unsafe { (table.norm_relu_sums)(x, gradient, affine, &mut sums, &mut products) };
                 (fold(&sums, channels), fold(&products, channels))
             })
             .collect();
@@ -171,13 +189,11 @@ impl Norm<'_> {
         }
         let pixels = (x.len() / channels.max(1)).max(1) as f64;
         let slope = |c: usize| -f64::from(self.scale(c)) * self.inverse(c) * gamma[c] / pixels;
-        let offset = |c: usize| {
-            -f64::from(self.scale(c)) * beta[c] / pixels - f64::from(slope(c) as f32) * f64::from(self.mean[c])
-        };
+        let offset = |c: usize| -f64::from(self.scale(c)) * beta[c] / pixels;
         let (slope, offset) = (pattern(channels, |c| slope(c) as f32), pattern(channels, |c| offset(c) as f32));
         x.par_chunks(part).zip(gradient.par_chunks_mut(part)).for_each(|(x, gradient)| {
             // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.norm_relu_gradient)(x, &scale, &shift, &slope, &offset, gradient) };
+            unsafe { (table.norm_relu_gradient)(x, affine, &slope, &offset, gradient) };
         });
         let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
         (single(gamma), single(beta))
