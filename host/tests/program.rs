@@ -12,6 +12,8 @@ mod fold_upsample;
 mod refusals;
 #[path = "program/resume.rs"]
 mod resume;
+#[path = "program/threads.rs"]
+mod threads;
 #[path = "program/whole_path.rs"]
 mod whole_path;
 

@@ -8,6 +8,8 @@ use super::shared::written;
 
 /// Pixels of a part. Sums within a part are f32 in many slots, over parts f64 in order.
 const PART_PIXELS: usize = 4096;
+/// Pixels, at most, that the mean of a part is guessed by: then it is off by less than a deviation.
+const GUESS_PIXELS: usize = 64;
 /// Values of a pattern, about.
 const PATTERN: usize = 256;
 
@@ -37,20 +39,35 @@ pub struct Statistics {
     pub variance: Vec<f32>,
 }
 
-/// Mean and variance of each of `channels` over all pixels of `x`: within a part as differences from its first pixel, the
-/// parts joined by the formula of Chan, Golub and LeVeque (1979).
+/// About the mean of each channel, by some pixels from all over `x`.
+fn guess(x: &[f32], channels: usize) -> Vec<f32> {
+    let pixels = x.len() / channels;
+    let step = pixels.div_ceil(GUESS_PIXELS).max(1);
+    let mut sums = vec![0f32; channels];
+    for pixel in x.chunks_exact(channels).step_by(step) {
+        sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
+    }
+    let count = pixels.div_ceil(step) as f32;
+    sums.iter_mut().for_each(|sum| *sum /= count);
+    sums
+}
+
+/// Mean and variance of each of `channels` over all pixels of `x`: within a part as differences from about its mean, so that
+/// the sum of squares is hardly larger than what is left of it without the square of the sum, the parts joined by the formula
+/// of Chan, Golub and LeVeque (1979).
 pub fn statistics(set: InstructionSet, x: &[f32], channels: usize) -> Statistics {
     let table = set.table(channels.max(16));
     let parts: Vec<(Vec<f64>, Vec<f64>)> = x
         .par_chunks(PART_PIXELS * channels)
         .map(|x| {
-            let shift = pattern(channels, |c| x[c]);
+            let guess = guess(x, channels);
+            let shift = pattern(channels, |c| guess[c]);
             let (mut sums, mut squares) = (vec![0f32; shift.len()], vec![0f32; shift.len()]);
             // SAFETY: the table was chosen for this CPU.
             unsafe { (table.moments)(x, &shift, &mut sums, &mut squares) };
             let pixels = (x.len() / channels) as f64;
             let (sums, squares) = (fold(&sums, channels), fold(&squares, channels));
-            let mean = sums.iter().enumerate().map(|(c, sum)| f64::from(x[c]) + sum / pixels).collect();
+            let mean = sums.iter().enumerate().map(|(c, sum)| f64::from(guess[c]) + sum / pixels).collect();
             let spread =
                 squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
             (mean, spread)
