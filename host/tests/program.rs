@@ -14,6 +14,8 @@ mod memory;
 mod refusals;
 #[path = "program/resume.rs"]
 mod resume;
+#[path = "program/threads.rs"]
+mod threads;
 #[path = "program/whole_path.rs"]
 mod whole_path;
 

@@ -18,54 +18,58 @@ pub(super) fn moments(x: &[f32], shift: &[f32], sums: &mut [f32], squares: &mut 
     }
 }
 
-/// `y = max(x * scale + shift, 0)`.
+/// What batch norm with ReLU reads, each a pattern: what belongs to `(x - mean) * scale + shift`.
+///
+/// The mean is subtracted first: multiplied out, `x * scale + (shift - mean * scale)` rounds a sum that may be many times
+/// larger, by the same amount at each pixel of a channel, and what sums over pixels adds that up.
+#[derive(Clone, Copy)]
+pub(super) struct Affine<'a> {
+    /// Means.
+    pub mean: &'a [f32],
+    /// Scales.
+    pub scale: &'a [f32],
+    /// Shifts.
+    pub shift: &'a [f32],
+}
+
+/// `y = max((x - mean) * scale + shift, 0)`.
 #[inline(always)]
-pub(super) fn norm_relu(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32]) {
+pub(super) fn norm_relu(x: &[f32], affine: Affine, y: &mut [f32]) {
+    let Affine { mean, scale, shift } = affine;
     for (x, y) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())) {
-        for (((x, y), scale), shift) in x.iter().zip(y).zip(scale).zip(shift) {
-            *y = (x * scale + shift).max(0.0);
+        for (((x, y), mean), (scale, shift)) in x.iter().zip(y).zip(mean).zip(scale.iter().zip(shift)) {
+            *y = ((x - mean) * scale + shift).max(0.0);
         }
     }
 }
 
-/// With `g` the gradient where `x * scale + shift > 0` and 0 elsewhere: adds `g` to `sums` and `g * (x - mean)` to
+/// With `d = x - mean` and `g` the gradient where `d * scale + shift > 0` and 0 elsewhere: adds `g` to `sums` and `g * d` to
 /// `products`, each slot of the pattern by itself.
 #[inline(always)]
-pub(super) fn norm_relu_sums(
-    x: &[f32],
-    gradient: &[f32],
-    scale: &[f32],
-    shift: &[f32],
-    mean: &[f32],
-    sums: &mut [f32],
-    products: &mut [f32],
-) {
+pub(super) fn norm_relu_sums(x: &[f32], gradient: &[f32], affine: Affine, sums: &mut [f32], products: &mut [f32]) {
+    let Affine { mean, scale, shift } = affine;
     for (x, gradient) in x.chunks(scale.len()).zip(gradient.chunks(scale.len())) {
         let pattern = scale.iter().zip(shift).zip(mean);
         let sums = sums.iter_mut().zip(&mut *products);
         for (((x, gradient), ((scale, shift), mean)), (sum, product)) in x.iter().zip(gradient).zip(pattern).zip(sums) {
-            let g = if x * scale + shift > 0.0 { *gradient } else { 0.0 };
+            let d = x - mean;
+            let g = if d * scale + shift > 0.0 { *gradient } else { 0.0 };
             *sum += g;
-            *product += g * (x - mean);
+            *product += g * d;
         }
     }
 }
 
-/// With `g` as in [`norm_relu_sums`]: `gradient = g * scale + x * slope + offset`, in its own place.
+/// With `d` and `g` as in [`norm_relu_sums`]: `gradient = g * scale + (d * slope + offset)`, in its own place.
 #[inline(always)]
-pub(super) fn norm_relu_gradient(
-    x: &[f32],
-    scale: &[f32],
-    shift: &[f32],
-    slope: &[f32],
-    offset: &[f32],
-    gradient: &mut [f32],
-) {
+pub(super) fn norm_relu_gradient(x: &[f32], affine: Affine, slope: &[f32], offset: &[f32], gradient: &mut [f32]) {
+    let Affine { mean, scale, shift } = affine;
     for (x, gradient) in x.chunks(scale.len()).zip(gradient.chunks_mut(scale.len())) {
-        let pattern = scale.iter().zip(shift).zip(slope).zip(offset);
-        for ((x, gradient), (((scale, shift), slope), offset)) in x.iter().zip(gradient).zip(pattern) {
-            let g = if x * scale + shift > 0.0 { *gradient } else { 0.0 };
-            *gradient = g * scale + (x * slope + offset);
+        let pattern = scale.iter().zip(shift).zip(mean).zip(slope).zip(offset);
+        for ((x, gradient), ((((scale, shift), mean), slope), offset)) in x.iter().zip(gradient).zip(pattern) {
+            let d = x - mean;
+            let g = if d * scale + shift > 0.0 { *gradient } else { 0.0 };
+            *gradient = g * scale + (d * slope + offset);
         }
     }
 }

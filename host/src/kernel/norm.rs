@@ -3,10 +3,13 @@
 use rayon::prelude::*;
 
 use super::InstructionSet;
+use super::elementwise::Affine;
 use super::shared::written;
 
 /// Pixels of a part. Sums within a part are f32 in many slots, over parts f64 in order.
 const PART_PIXELS: usize = 4096;
+/// Pixels, at most, that the mean of a part is guessed by: then it is off by less than a deviation.
+const GUESS_PIXELS: usize = 64;
 /// Values of a pattern, about.
 const PATTERN: usize = 256;
 
@@ -36,20 +39,35 @@ pub struct Statistics {
     pub variance: Vec<f32>,
 }
 
-/// Mean and variance of each of `channels` over all pixels of `x`: within a part as differences from its first pixel, the
-/// parts joined by the formula of Chan, Golub and LeVeque (1979).
+/// About the mean of each channel, by some pixels from all over `x`.
+fn guess(x: &[f32], channels: usize) -> Vec<f32> {
+    let pixels = x.len() / channels;
+    let step = pixels.div_ceil(GUESS_PIXELS).max(1);
+    let mut sums = vec![0f32; channels];
+    for pixel in x.chunks_exact(channels).step_by(step) {
+        sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
+    }
+    let count = pixels.div_ceil(step) as f32;
+    sums.iter_mut().for_each(|sum| *sum /= count);
+    sums
+}
+
+/// Mean and variance of each of `channels` over all pixels of `x`: within a part as differences from about its mean, so that
+/// the sum of squares is hardly larger than what is left of it without the square of the sum, the parts joined by the formula
+/// of Chan, Golub and LeVeque (1979).
 pub fn statistics(set: InstructionSet, x: &[f32], channels: usize) -> Statistics {
     let table = set.table(channels.max(16));
     let parts: Vec<(Vec<f64>, Vec<f64>)> = x
         .par_chunks(PART_PIXELS * channels)
         .map(|x| {
-            let shift = pattern(channels, |c| x[c]);
+            let guess = guess(x, channels);
+            let shift = pattern(channels, |c| guess[c]);
             let (mut sums, mut squares) = (vec![0f32; shift.len()], vec![0f32; shift.len()]);
             // SAFETY: the table was chosen for this CPU.
             unsafe { (table.moments)(x, &shift, &mut sums, &mut squares) };
             let pixels = (x.len() / channels) as f64;
             let (sums, squares) = (fold(&sums, channels), fold(&squares, channels));
-            let mean = sums.iter().enumerate().map(|(c, sum)| f64::from(x[c]) + sum / pixels).collect();
+            let mean = sums.iter().enumerate().map(|(c, sum)| f64::from(guess[c]) + sum / pixels).collect();
             let spread =
                 squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
             (mean, spread)
@@ -106,7 +124,29 @@ pub struct Norm<'a> {
     pub epsilon: f32,
 }
 
+/// A norm's values as the inner loops read them.
+struct Patterns {
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl Patterns {
+    fn affine(&self) -> Affine<'_> {
+        Affine { mean: &self.mean, scale: &self.scale, shift: &self.shift }
+    }
+}
+
 impl Norm<'_> {
+    fn patterns(&self) -> Patterns {
+        let channels = self.channels();
+        Patterns {
+            mean: pattern(channels, |c| self.mean[c]),
+            scale: pattern(channels, |c| self.scale(c)),
+            shift: pattern(channels, |c| self.beta[c]),
+        }
+    }
+
     fn channels(&self) -> usize {
         self.gamma.len()
     }
@@ -120,22 +160,17 @@ impl Norm<'_> {
         (f64::from(self.gamma[c]) * self.inverse(c)) as f32
     }
 
-    /// To the scale that is used, so that both errors do not add up.
-    fn shift(&self, c: usize) -> f32 {
-        (f64::from(self.beta[c]) - f64::from(self.mean[c]) * f64::from(self.scale(c))) as f32
-    }
-
     /// `max(gamma * (x - mean) / sqrt(variance + epsilon) + beta, 0)`.
     pub fn forward(&self, set: InstructionSet, x: &[f32]) -> Vec<f32> {
         let channels = self.channels();
         let table = set.table(channels.max(16));
-        let (scale, shift) = (pattern(channels, |c| self.scale(c)), pattern(channels, |c| self.shift(c)));
+        let patterns = self.patterns();
         let part = PART_PIXELS * channels;
         // SAFETY: the parts cover the output, each is written whole, by one thread.
         unsafe {
             written(x.len(), |y| {
                 x.par_chunks(part).enumerate().for_each(|(number, x)| {
-                    (table.norm_relu)(x, &scale, &shift, y.part(number * part, x.len()));
+                    (table.norm_relu)(x, patterns.affine(), y.part(number * part, x.len()));
                 });
             })
         }
@@ -149,16 +184,16 @@ impl Norm<'_> {
         assert_eq!(x.len(), gradient.len());
         let channels = self.channels();
         let table = set.table(channels.max(16));
-        let (scale, shift) = (pattern(channels, |c| self.scale(c)), pattern(channels, |c| self.shift(c)));
-        let mean = pattern(channels, |c| self.mean[c]);
+        let patterns = self.patterns();
+        let affine = patterns.affine();
         let part = PART_PIXELS * channels;
         let parts: Vec<(Vec<f64>, Vec<f64>)> = x
             .par_chunks(part)
             .zip(gradient.par_chunks(part))
             .map(|(x, gradient)| {
-                let (mut sums, mut products) = (vec![0f32; scale.len()], vec![0f32; scale.len()]);
+                let (mut sums, mut products) = (vec![0f32; affine.scale.len()], vec![0f32; affine.scale.len()]);
                 // SAFETY: the table was chosen for this CPU.
-                unsafe { (table.norm_relu_sums)(x, gradient, &scale, &shift, &mean, &mut sums, &mut products) };
+                unsafe { (table.norm_relu_sums)(x, gradient, affine, &mut sums, &mut products) };
                 (fold(&sums, channels), fold(&products, channels))
             })
             .collect();
@@ -171,13 +206,11 @@ impl Norm<'_> {
         }
         let pixels = (x.len() / channels.max(1)).max(1) as f64;
         let slope = |c: usize| -f64::from(self.scale(c)) * self.inverse(c) * gamma[c] / pixels;
-        let offset = |c: usize| {
-            -f64::from(self.scale(c)) * beta[c] / pixels - f64::from(slope(c) as f32) * f64::from(self.mean[c])
-        };
+        let offset = |c: usize| -f64::from(self.scale(c)) * beta[c] / pixels;
         let (slope, offset) = (pattern(channels, |c| slope(c) as f32), pattern(channels, |c| offset(c) as f32));
         x.par_chunks(part).zip(gradient.par_chunks_mut(part)).for_each(|(x, gradient)| {
             // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.norm_relu_gradient)(x, &scale, &shift, &slope, &offset, gradient) };
+            unsafe { (table.norm_relu_gradient)(x, affine, &slope, &offset, gradient) };
         });
         let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
         (single(gamma), single(beta))

@@ -1,6 +1,6 @@
 //! The kernels of one instruction set as a table of functions, and the choice among those that the CPU has.
 
-use super::elementwise::PIXELS;
+use super::elementwise::{Affine, PIXELS};
 use super::micro::{Outer, Taps};
 
 type TapsFn = unsafe fn(&Taps);
@@ -27,11 +27,11 @@ pub(super) struct Table {
     /// [`moments`](super::elementwise::moments).
     pub moments: unsafe fn(&[f32], &[f32], &mut [f32], &mut [f32]),
     /// [`norm_relu`](super::elementwise::norm_relu).
-    pub norm_relu: unsafe fn(&[f32], &[f32], &[f32], &mut [f32]),
+    pub norm_relu: unsafe fn(&[f32], Affine, &mut [f32]),
     /// [`norm_relu_sums`](super::elementwise::norm_relu_sums).
-    pub norm_relu_sums: unsafe fn(&[f32], &[f32], &[f32], &[f32], &[f32], &mut [f32], &mut [f32]),
+    pub norm_relu_sums: unsafe fn(&[f32], &[f32], Affine, &mut [f32], &mut [f32]),
     /// [`norm_relu_gradient`](super::elementwise::norm_relu_gradient).
-    pub norm_relu_gradient: unsafe fn(&[f32], &[f32], &[f32], &[f32], &[f32], &mut [f32]),
+    pub norm_relu_gradient: unsafe fn(&[f32], Affine, &[f32], &[f32], &mut [f32]),
     /// [`pool`](super::elementwise::pool).
     pub pool: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
     /// [`pool_gradient`](super::elementwise::pool_gradient).
@@ -89,33 +89,30 @@ macro_rules! table {
         }
 
         $(#[target_feature(enable = $feature)])?
-        unsafe fn norm_relu(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32]) {
-            elementwise::norm_relu(x, scale, shift, y);
+        unsafe fn norm_relu(x: &[f32], affine: elementwise::Affine, y: &mut [f32]) {
+            elementwise::norm_relu(x, affine, y);
         }
 
         $(#[target_feature(enable = $feature)])?
         unsafe fn norm_relu_sums(
             x: &[f32],
             gradient: &[f32],
-            scale: &[f32],
-            shift: &[f32],
-            mean: &[f32],
+            affine: elementwise::Affine,
             sums: &mut [f32],
             products: &mut [f32],
         ) {
-            elementwise::norm_relu_sums(x, gradient, scale, shift, mean, sums, products);
+            elementwise::norm_relu_sums(x, gradient, affine, sums, products);
         }
 
         $(#[target_feature(enable = $feature)])?
         unsafe fn norm_relu_gradient(
             x: &[f32],
-            scale: &[f32],
-            shift: &[f32],
+            affine: elementwise::Affine,
             slope: &[f32],
             offset: &[f32],
             gradient: &mut [f32],
         ) {
-            elementwise::norm_relu_gradient(x, scale, shift, slope, offset, gradient);
+            elementwise::norm_relu_gradient(x, affine, slope, offset, gradient);
         }
 
         $(#[target_feature(enable = $feature)])?

@@ -215,6 +215,22 @@ fn batch_norm_with_relu_is_that_of_the_reference() {
 }
 
 #[test]
+fn statistics_are_exact_where_the_first_pixel_is_unlike_the_others() {
+    // As a corner is, where a convolution saw the border. Differences from it would be squared and cancel.
+    let mut numbers = Numbers(9);
+    let channels = 8;
+    let size = Size { images: 2, height: 32, width: 32 };
+    let (mut x, _) = numbers.images(size, channels);
+    x[..channels].fill(300.0);
+    let (mean, variance) = reference::statistics(&Images { size, channels, values: double(&x) });
+    for set in InstructionSet::available() {
+        let found = statistics(set, &x, channels);
+        assert_close(set.name(), &found.mean, &mean);
+        assert_close(set.name(), &found.variance, &variance);
+    }
+}
+
+#[test]
 fn the_gradient_of_batch_norm_is_the_slope_of_the_loss() {
     // d(sum of gradient * y) by central differences in f64, away from the kink of the ReLU.
     const EPSILON: f32 = 1e-3;

@@ -1,0 +1,44 @@
+//! What training computes is the same, to the last bit, by any number of threads.
+
+use unet_host::operation::Operators;
+
+use crate::{expect, parse, synthetic, text};
+
+#[test]
+fn steps_have_equal_losses_by_any_number_of_threads() {
+    for kernels in Operators::available().into_iter().filter(|operators| *operators != Operators::Stock) {
+        for shape in ["--base 8 --size 64 --batch 4", "--base 5 --size 48x80 --batch 3 --channels 3 --network ours"] {
+            let losses = |threads: &str| {
+                let line = format!(
+                    "bench-train {shape} --depth 3 --steps 5 --json --kernels {} --threads {threads}",
+                    kernels.name()
+                );
+                let report = parse(&expect(0, &line.split(' ').collect::<Vec<_>>()).0);
+                assert_eq!(report["threads"].to_string(), threads);
+                assert_eq!(report["losses"].as_array().unwrap().len(), 5);
+                report["losses"].clone()
+            };
+            let one = losses("1");
+            for threads in ["2", "3"] {
+                assert_eq!(losses(threads), one, "{}, {shape}, {threads} threads", kernels.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn runs_have_equal_weights_by_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 24, 4);
+    let runs = folder.path().join("runs");
+    for upsampling in ["nearest", "up-convolution"] {
+        let weights = |threads: &str| {
+            let name = format!("{upsampling}-{threads}");
+            let shape = ["--base", "4", "--depth", "3", "--epochs", "2", "--batch", "5", "--upsampling", upsampling];
+            let names = ["train", text(&data), "--runs", text(&runs), "--name", &name, "--threads", threads];
+            expect(0, &[&names[..], &shape[..]].concat());
+            std::fs::read(runs.join(name).join("weights/last.bpk")).unwrap()
+        };
+        assert!(weights("1") == weights("2"), "{upsampling}: weights differ by the number of threads");
+    }
+}
