@@ -10,6 +10,7 @@ use unet_host::dataset::synthetic::{CLASSES, SyntheticConfig, SyntheticSplit, fr
 use unet_host::model::parameters::{Named, gradients};
 use unet_host::model::{UNet, UNetConfig, Upsampling};
 use unet_host::operation::Operators;
+use unet_host::rng::Rng;
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
 use unet_host::training::loss::{Target, cross_entropy};
@@ -18,7 +19,7 @@ use unet_host::training::trainer::Observer;
 /// Largest relative difference: all add the same f32 products in another order.
 const TOLERANCE: f64 = 1e-4;
 const SIDE: usize = 32;
-const BATCH: usize = 5;
+const BATCH: usize = 2;
 
 /// Images and masks of one fixed batch; further channels are the first, shifted.
 fn batch(number: usize, channels: usize) -> (Vec<f32>, Vec<u8>) {
@@ -37,33 +38,53 @@ fn batch(number: usize, channels: usize) -> (Vec<f32>, Vec<u8>) {
     (images, masks)
 }
 
-/// Loss and gradients of batch `number` by a network of fixed weights.
-fn loss_and_gradients(backend: Backend, model: &UNetConfig, number: usize) -> (f64, Vec<Named>) {
+/// Loss and gradients of a batch by a network of fixed weights.
+fn loss_and_gradients(
+    backend: Backend,
+    model: &UNetConfig,
+    (images, masks): &(Vec<f32>, Vec<u8>),
+) -> (f64, Vec<Named>) {
     let device = backend.device().unwrap().autodiff();
     let network: UNet = model.init(4, &device);
-    let (images, masks) = batch(number, model.channels);
-    let images = Tensor::<4>::from_data(TensorData::new(images, [BATCH, model.channels, SIDE, SIDE]), &device);
-    let target = Target::new(&masks, &[1.0; CLASSES.len()]);
-    let loss = cross_entropy(network.forward(images), &target);
+    let images = TensorData::new(images.clone(), [BATCH, model.channels, SIDE, SIDE]);
+    let target = Target::new(masks, &[1.0; CLASSES.len()]);
+    let loss = cross_entropy(network.forward(Tensor::<4>::from_data(images, &device)), &target);
     let found = gradients(&network, &loss.backward());
     (f64::from(loss.into_scalar::<f32>()), found)
 }
 
-/// Expects equal losses and, by the length of their difference, equal gradients; returns the largest relative difference.
-#[track_caller]
-fn assert_equal(what: &str, (loss_a, a): &(f64, Vec<Named>), (loss_b, b): &(f64, Vec<Named>)) -> f64 {
-    assert!((loss_a - loss_b).abs() <= TOLERANCE * loss_b, "{what}: loss {loss_a} and {loss_b}");
-    assert_eq!(a.len(), b.len(), "{what}");
-    let mut largest = 0f64;
+/// The largest relative difference of losses and, by their length, of a parameter's gradients; and of what.
+fn difference((loss_a, a): &(f64, Vec<Named>), (loss_b, b): &(f64, Vec<Named>)) -> (f64, String) {
+    assert_eq!(a.len(), b.len());
+    let mut largest = ((loss_a - loss_b).abs() / loss_b, "loss".to_owned());
     for (a, b) in a.iter().zip(b) {
-        assert_eq!((&a.name, &a.shape), (&b.name, &b.shape), "{what}");
+        assert_eq!((&a.name, &a.shape), (&b.name, &b.shape));
         let length = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let difference = length(&mut a.values.iter().zip(&b.values).map(|(&a, &b)| f64::from(a) - f64::from(b)));
-        let size = length(&mut b.values.iter().map(|&b| f64::from(b)));
-        assert!(difference <= TOLERANCE * size, "{what}, {}: {difference:e} of {size:e}", a.name);
-        largest = largest.max(difference / size);
+        let apart = length(&mut a.values.iter().zip(&b.values).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+        let relative = apart / length(&mut b.values.iter().map(|&b| f64::from(b)));
+        if relative.is_nan() || relative > largest.0 {
+            largest = (relative, a.name.clone());
+        }
     }
     largest
+}
+
+#[track_caller]
+fn assert_equal(what: &str, a: &(f64, Vec<Named>), b: &(f64, Vec<Named>)) -> f64 {
+    let (largest, of) = difference(a, b);
+    assert!(largest <= TOLERANCE, "{what}: {of} is {largest:e} apart");
+    largest
+}
+
+/// Whether rounding decides a ReLU or a pool on this batch: then burn's own gradients, of which `stock` are, move by far more
+/// than their rounding where the images move by some roundings. A pixel of thousands that goes another way is a thousandth.
+fn rounding_decides(model: &UNetConfig, (images, masks): &(Vec<f32>, Vec<u8>), stock: &(f64, Vec<Named>)) -> bool {
+    (0..6).any(|draw| {
+        let rng = &mut Rng::from_parts(&[77, draw]);
+        let moved = images.iter().map(|v| v * (1.0 + rng.range_f32(-3e-7, 3e-7))).collect();
+        let moved = Operators::Stock.within(|| loss_and_gradients(Backend::Flex, model, &(moved, masks.clone())));
+        difference(&moved, stock).0 > TOLERANCE
+    })
 }
 
 #[test]
@@ -72,22 +93,30 @@ fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
         // Widths that fill registers, and such as fill none; thin inputs of 1 and 3 channels.
         for (base, depth, channels) in [(8, 3, 1), (5, 3, 3)] {
             let model = UNetConfig { base, depth, channels, classes: CLASSES.len(), upsampling };
-            let mut largest = 0f64;
-            for number in 0..5 {
-                let by = |operators: Operators| operators.within(|| loss_and_gradients(Backend::Flex, &model, number));
+            let (mut largest, mut compared, mut left_out) = (0f64, 0, 0);
+            for number in 0.. {
+                let batch = batch(number, channels);
+                let by = |operators: Operators| operators.within(|| loss_and_gradients(Backend::Flex, &model, &batch));
                 let stock = by(Operators::Stock);
                 // A convolution and a norm of two parameters in each of the blocks, and a head of two.
                 assert_eq!(stock.1.len(), (5 * depth + 2) * 3 + 2);
-                let mut kernels = Operators::available();
-                kernels.retain(|operators| *operators != Operators::Stock);
-                for operators in kernels {
+                if rounding_decides(&model, &batch, &stock) {
+                    left_out += 1;
+                    assert!(left_out <= 20, "{upsampling:?}, base {base}: rounding decides on nearly every batch");
+                    continue;
+                }
+                for operators in Operators::available().into_iter().filter(|o| *o != Operators::Stock) {
                     let what = format!("{upsampling:?}, base {base}, batch {number}, {}", operators.name());
                     let found = by(operators);
                     assert_ne!(found, stock, "{what}: the same sums in another order");
                     largest = largest.max(assert_equal(&what, &found, &stock));
                 }
+                compared += 1;
+                if compared == 5 {
+                    break;
+                }
             }
-            println!("{upsampling:?}, base {base}: at most {largest:.1e} apart");
+            println!("{upsampling:?}, base {base}: at most {largest:.1e} apart; {left_out} batches were left out");
         }
     }
 }
@@ -98,8 +127,9 @@ fn loss_and_gradients_of_five_batches_are_those_of_ndarray() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
         let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: CLASSES.len(), upsampling };
         for number in 0..5 {
-            let flex = loss_and_gradients(Backend::Flex, &model, number);
-            let ndarray = loss_and_gradients(Backend::Ndarray, &model, number);
+            let batch = batch(number, model.channels);
+            let flex = loss_and_gradients(Backend::Flex, &model, &batch);
+            let ndarray = loss_and_gradients(Backend::Ndarray, &model, &batch);
             assert_equal(&format!("{upsampling:?}, batch {number}"), &flex, &ndarray);
         }
     }
