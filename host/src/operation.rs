@@ -112,10 +112,21 @@ pub fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
 
 /// The largest value of each 2x2 window: `[N, C, H, W]` to `[N, C, H / 2, W / 2]`.
 pub fn max_pool(input: Tensor<4>) -> Tensor<4> {
+    pool(input, false)
+}
+
+/// The same for an input that is a skip: an operation that comes later reads it too, and both lead to what is
+/// differentiated. Its gradients are added without a pass of their own.
+pub fn max_pool_of_skip(input: Tensor<4>) -> Tensor<4> {
+    pool(input, true)
+}
+
+fn pool(input: Tensor<4>, is_skip: bool) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if has_kernels(&input) && input.dims()[2..].iter().all(|side| side % 2 == 0) {
-        return backend::max_pool(input);
+        return backend::max_pool(input, is_skip);
     }
+    let _ = is_skip;
     MaxPool2dConfig::new([2, 2]).init().forward(input)
 }
 

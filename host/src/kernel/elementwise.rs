@@ -87,7 +87,7 @@ pub(super) fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [f32])
     }
 }
 
-/// The gradient of [`pool`]: to the first of the largest values of a window, row by row; 0 to the others.
+/// Adds the gradient of [`pool`]: to the first of the largest values of a window, row by row; nothing to the others.
 #[inline(always)]
 pub(super) fn pool_gradient(
     upper: &[f32],
@@ -109,10 +109,10 @@ pub(super) fn pool_gradient(
             let largest = a[i].max(b[i]).max(c[i].max(d[i]));
             let (in_a, in_b, in_c) = (a[i] == largest, b[i] == largest, c[i] == largest);
             let g = gradient[i];
-            to_a[i] = if in_a { g } else { 0.0 };
-            to_b[i] = if in_b & !in_a { g } else { 0.0 };
-            to_c[i] = if in_c & !in_a & !in_b { g } else { 0.0 };
-            to_d[i] = if in_a | in_b | in_c { 0.0 } else { g };
+            to_a[i] += if in_a { g } else { 0.0 };
+            to_b[i] += if in_b & !in_a { g } else { 0.0 };
+            to_c[i] += if in_c & !in_a & !in_b { g } else { 0.0 };
+            to_d[i] += if in_a | in_b | in_c { 0.0 } else { g };
         }
     }
 }

@@ -21,23 +21,18 @@ pub fn forward(set: InstructionSet, x: &[f32], size: Size, channels: usize) -> V
     }
 }
 
-/// The gradient of the input: of each window, that of the output goes to the first largest value.
-pub fn backward(set: InstructionSet, x: &[f32], gradient: &[f32], size: Size, channels: usize) -> Vec<f32> {
+/// Adds the gradient of the input to `sum`: of each window, that of the output goes to the first largest value.
+pub fn add_gradient(set: InstructionSet, x: &[f32], gradient: &[f32], size: Size, channels: usize, sum: &mut [f32]) {
     let (table, row) = (set.table(channels.max(16)), size.width * channels);
     check(x, size, channels);
-    assert_eq!(gradient.len(), x.len() / 4);
-    // SAFETY: each pair of rows is written whole, by one thread.
-    unsafe {
-        written(x.len(), |out| {
-            x.par_chunks_exact(2 * row).zip(gradient.par_chunks_exact(row / 2)).enumerate().for_each(
-                |(number, (x, gradient))| {
-                    let (upper, lower) = x.split_at(row);
-                    let (to_upper, to_lower) = out.part(number * 2 * row, 2 * row).split_at_mut(row);
-                    (table.pool_gradient)(upper, lower, gradient, channels, to_upper, to_lower);
-                },
-            );
-        })
-    }
+    assert!(gradient.len() == x.len() / 4 && sum.len() == x.len());
+    let windows = x.par_chunks_exact(2 * row).zip(gradient.par_chunks_exact(row / 2));
+    windows.zip(sum.par_chunks_exact_mut(2 * row)).for_each(|((x, gradient), sum)| {
+        let (upper, lower) = x.split_at(row);
+        let (to_upper, to_lower) = sum.split_at_mut(row);
+        // SAFETY: the table was chosen for this CPU.
+        unsafe { (table.pool_gradient)(upper, lower, gradient, channels, to_upper, to_lower) };
+    });
 }
 
 fn check(x: &[f32], size: Size, channels: usize) {

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{DoubleConv, Form, UpBlock, conv2d};
-use crate::operation::{convolve, max_pool};
+use crate::operation::{convolve, max_pool_of_skip};
 use crate::rng::Rng;
 
 /// How the decoder doubles height and width.
@@ -131,7 +131,7 @@ impl UNet {
         let mut x = images;
         for level in &self.encoder {
             let skip = level.forward(x);
-            x = max_pool(skip.clone());
+            x = max_pool_of_skip(skip.clone());
             skips.push(skip);
         }
         x = self.bottleneck.forward(x);

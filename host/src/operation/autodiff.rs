@@ -185,15 +185,23 @@ impl<B: Kernels> Backward<B, 1> for CrossEntropyBackward {
 #[derive(Debug)]
 struct MaxPoolBackward;
 
+/// What it needs, and whether the input's gradient is there already.
+#[derive(Clone, Copy, Debug)]
+struct MaxPoolState {
+    input: NodeId,
+    is_skip: bool,
+}
+
 impl<B: Kernels> Backward<B, 1> for MaxPoolBackward {
-    type State = NodeId;
+    type State = MaxPoolState;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let input: FloatTensor<B> = checkpointer.retrieve_node_output(ops.state);
+        let input: FloatTensor<B> = checkpointer.retrieve_node_output(ops.state.input);
         let [node] = ops.parents;
         if let Some(node) = node {
-            grads.register::<B>(node.id, B::max_pool_2x2_gradient(&input, &gradient));
+            let sum = ops.state.is_skip.then(|| grads.consume::<B>(&node));
+            grads.register::<B>(node.id, B::max_pool_2x2_gradient(&input, &gradient, sum));
         }
     }
 }
@@ -321,14 +329,14 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
         }
     }
 
-    fn network_max_pool(input: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn network_max_pool(input: FloatTensor<Self>, is_skip: bool) -> FloatTensor<Self> {
         let node = input.node();
         let again = MaxPoolAgain::<B> { input: node.id(), backend: PhantomData };
         let prepared =
             MaxPoolBackward.prepare::<C>([node]).memory_bound().retro_forward(again).parents([&input]).stateful();
         match prepared {
             OpsKind::Tracked(mut prepared) => {
-                let state = prepared.checkpoint(&input);
+                let state = MaxPoolState { input: prepared.checkpoint(&input), is_skip };
                 prepared.finish(state, B::max_pool_2x2(&input.into_primitive()))
             }
             OpsKind::UnTracked(prepared) => prepared.finish(B::max_pool_2x2(&input.into_primitive())),

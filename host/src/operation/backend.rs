@@ -97,8 +97,12 @@ pub trait Kernels: Backend {
     /// 2x2 max-pooling.
     fn max_pool_2x2(input: &FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Its gradient.
-    fn max_pool_2x2_gradient(input: &FloatTensor<Self>, gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Its gradient, added to the gradient that the input already has.
+    fn max_pool_2x2_gradient(
+        input: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+        sum: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
 }
 
 /// What a batch norm multiplies by and adds, one value a channel.
@@ -191,8 +195,9 @@ pub trait NetworkOps: Backend {
     /// See [`Kernels::pixel_cross_entropy`].
     fn network_cross_entropy(logits: FloatTensor<Self>, target: PixelTarget) -> FloatTensor<Self>;
 
-    /// See [`Kernels::max_pool_2x2`].
-    fn network_max_pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// See [`Kernels::max_pool_2x2`]. `is_skip` says that another operation, which comes later on the way to what is
+    /// differentiated, reads the input too: the gradient that it gave is there first, and is added to.
+    fn network_max_pool(input: FloatTensor<Self>, is_skip: bool) -> FloatTensor<Self>;
 }
 
 /// See [`super::convolve`]; of one or two inputs.
@@ -260,8 +265,8 @@ pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
 }
 
 /// See [`super::max_pool`].
-pub(super) fn max_pool(input: Tensor<4>) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_max_pool(input.into_dispatch()))
+pub(super) fn max_pool(input: Tensor<4>, is_skip: bool) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_max_pool(input.into_dispatch(), is_skip))
 }
 
 /// See [`super::cross_entropy`].

@@ -185,12 +185,15 @@ impl Kernels for Flex {
         })
     }
 
-    fn max_pool_2x2_gradient(input: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+    fn max_pool_2x2_gradient(input: &FlexTensor, gradient: &FlexTensor, sum: Option<FlexTensor>) -> FlexTensor {
         timed("max-pooling, gradient", || {
             let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
-            let set = Operators::instruction_set();
-            let values = pool::backward(set, input.values(), gradient.values(), input.size, input.channels);
-            image_tensor(values, input.size, input.channels)
+            let (size, channels) = (input.size, input.channels);
+            let sum = sum.unwrap_or_else(|| image_tensor(vec![0.0; input.values().len()], size, channels));
+            ChannelsLast::owning(sum).change(|sum| {
+                let set = Operators::instruction_set();
+                pool::add_gradient(set, input.values(), gradient.values(), size, channels, sum);
+            })
         })
     }
 }
@@ -282,7 +285,7 @@ impl NetworkOps for Flex {
         Self::pixel_cross_entropy(&logits, &target, false).0
     }
 
-    fn network_max_pool(input: FlexTensor) -> FlexTensor {
+    fn network_max_pool(input: FlexTensor, _is_skip: bool) -> FlexTensor {
         Self::max_pool_2x2(&input)
     }
 }

@@ -168,6 +168,24 @@ fn norm_and_pool_equal_burns_own_and_so_do_running_statistics() {
 }
 
 #[test]
+fn the_gradients_of_a_skip_add_up() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[8]);
+    let (input, other) = (random(rng, [2, 6, 8, 4], &device), random(rng, [2, 6, 8, 4], &device));
+    let gradient = |pool: fn(Tensor<4>) -> Tensor<4>| {
+        let input = input.clone().detach().require_grad();
+        // As in the network: pooled on the way down, read again on the way up.
+        let skip = input.clone().mul_scalar(2.0);
+        let small = pool(skip.clone()).mul_scalar(3.0);
+        let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([8, 4]);
+        let output = interpolate(small, options) * skip * other.clone();
+        values(input.grad(&output.sum().backward()).unwrap())
+    };
+    assert_close(&gradient(max_pool_of_skip), &gradient(|x| MaxPool2dConfig::new([2, 2]).init().forward(x)));
+    assert_close(&gradient(max_pool_of_skip), &gradient(max_pool));
+}
+
+#[test]
 fn cross_entropy_equals_burns_own_and_scales_its_gradient() {
     let device = Device::flex().autodiff();
     let rng = &mut Rng::from_parts(&[7]);

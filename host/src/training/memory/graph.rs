@@ -14,8 +14,8 @@ pub(super) enum Kind {
     Convolution { weights: u64 },
     /// A 3x3 convolution of that many weights behind nearest upsampling.
     Upsample { weights: u64 },
-    /// Four times the channels to twice the height and width.
-    DepthToSpace,
+    /// A 2x2 up-convolution of that many weights.
+    UpConvolution { weights: u64 },
     /// Batch norm with ReLU.
     NormRelu,
     /// 2x2 max-pooling.
@@ -25,18 +25,15 @@ pub(super) enum Kind {
 impl Kind {
     /// Whether gradient checkpointing computes the output again where it is needed, instead of keeping it.
     fn is_cheap(self) -> bool {
-        matches!(self, Self::DepthToSpace | Self::NormRelu | Self::MaxPool)
-    }
-
-    /// Whether the gradient needs the input.
-    fn needs_input(self) -> bool {
-        self != Self::DepthToSpace
+        matches!(self, Self::NormRelu | Self::MaxPool)
     }
 
     /// Bytes of the weights, 0 where there are none worth counting.
     pub fn weights(self) -> u64 {
         match self {
-            Self::Convolution { weights } | Self::Upsample { weights } => weights * F32,
+            Self::Convolution { weights } | Self::Upsample { weights } | Self::UpConvolution { weights } => {
+                weights * F32
+            }
             _ => 0,
         }
     }
@@ -117,12 +114,7 @@ impl Graph {
             let pairs = 2 * to * to;
             x = match model.upsampling {
                 Upsampling::Nearest => graph.step(Kind::Upsample { weights: 9 * pairs }, vec![x], numbers),
-                Upsampling::UpConvolution => {
-                    x = graph.step(Kind::Convolution { weights: 4 * pairs }, vec![x], numbers);
-                    x = graph.step(Kind::DepthToSpace, vec![x], numbers);
-                    graph.values[x].planes = true;
-                    x
-                }
+                Upsampling::UpConvolution => graph.step(Kind::UpConvolution { weights: 4 * pairs }, vec![x], numbers),
             };
             x = graph.step(Kind::NormRelu, vec![x], numbers);
             x = graph.double(vec![skip, x], 2 * to, to, pixels(level));
@@ -164,11 +156,11 @@ impl Graph {
     fn count_needed(&mut self) {
         // From the last operation to the first, so that whether an output is needed is known before its inputs.
         for step in (0..self.steps.len()).rev() {
-            let Step { kind, inputs, output } = self.steps[step].clone();
-            let by_gradient = usize::from(kind.needs_input());
+            let Step { inputs, output, .. } = self.steps[step].clone();
             let by_output = usize::from(self.again(output).is_some() && self.values[output].needed > 0);
             for input in inputs {
-                self.values[input].needed += by_gradient + by_output;
+                // Once by the gradient.
+                self.values[input].needed += 1 + by_output;
             }
         }
     }

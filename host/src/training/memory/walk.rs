@@ -3,13 +3,6 @@
 use super::graph::{F32, Graph, Kind, Step};
 use super::heap::{Block, Heap};
 
-/// The gradient of a value.
-struct Gradient {
-    block: Block,
-    /// Whether channels come before pixels.
-    planes: bool,
-}
-
 /// A parameter with its weights and what Adam keeps of it.
 struct Parameter {
     weights: Block,
@@ -23,7 +16,8 @@ pub(super) struct Walk<'a> {
     heap: Heap,
     /// Where a value lies while it is there.
     blocks: Vec<Option<Block>>,
-    gradients: Vec<Option<Gradient>>,
+    /// The gradient of a value while it is there.
+    gradients: Vec<Option<Block>>,
     /// Reads that are left in the forward pass, and uses that are left in the backward pass.
     readers: Vec<usize>,
     needed: Vec<usize>,
@@ -65,8 +59,8 @@ impl<'a> Walk<'a> {
         self.readers = graph.values.iter().map(|value| value.readers).collect();
         self.needed = graph.values.iter().map(|value| value.needed).collect();
         self.hold(0);
-        // Class ids, and the weight of each class at each pixel, stay until the step ends.
-        let target = [graph.channel / F32, self.logits()].map(|bytes| self.heap.hold(bytes));
+        // Class ids stay until the step ends, those of the batch and those of the target.
+        let target = [graph.channel / F32; 2].map(|bytes| self.heap.hold(bytes));
         for step in &graph.steps {
             self.compute(step);
             for &input in &step.inputs {
@@ -81,10 +75,6 @@ impl<'a> Walk<'a> {
         for block in target {
             self.heap.release(block);
         }
-    }
-
-    fn logits(&self) -> u64 {
-        self.bytes(self.graph.values.len() - 1)
     }
 
     fn bytes(&self, value: usize) -> u64 {
@@ -118,16 +108,6 @@ impl<'a> Walk<'a> {
 
     /// Makes the output of an operation whose inputs are there.
     fn compute(&mut self, step: &Step) {
-        if step.kind == Kind::DepthToSpace {
-            // A copy in plain order, and of that one the larger image.
-            self.beside([self.bytes(step.output)], |walk| {
-                if walk.needed[step.inputs[0]] == 0 {
-                    walk.release(step.inputs[0]);
-                }
-                walk.hold(step.output);
-            });
-            return;
-        }
         let mut beside = self.copies(&step.inputs);
         beside.extend([step.kind.folded(), step.kind.packed()]);
         self.beside(beside, |walk| walk.hold(step.output));
@@ -141,43 +121,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The logarithm of softmax, weighed and summed, forward and backward, as burn's operators do it: all that they make is
-    /// as large as the logits or as one channel of them.
+    /// The loss makes the gradient of the logits, which are needed no more.
     fn loss(&mut self) {
-        let (logits, channel, last) = (self.logits(), self.graph.channel, self.graph.values.len() - 1);
-        // The largest logit of each pixel, from a copy in plain order; the logits less that.
-        let largest = self.largest(logits, channel);
-        let shifted = self.heap.hold(logits);
+        let last = self.graph.values.len() - 1;
+        self.gradients[last] = Some(self.heap.hold(self.bytes(last)));
         self.release(last);
-        self.heap.release(largest);
-        // Their exponents, summed; the logarithm of the sum; logarithms of probabilities.
-        let exponents = self.heap.hold(logits);
-        let sum = self.heap.hold(channel);
-        self.heap.release(exponents);
-        let logarithm = self.heap.hold(channel);
-        let probabilities = self.heap.hold(logits);
-        self.heap.release(logarithm);
-        self.heap.release(probabilities);
-        // Backward: the gradient of these, and the sum of its negative.
-        let gradient = self.heap.hold(logits);
-        let negative = self.heap.hold(logits);
-        let negative_sum = self.heap.hold(channel);
-        self.heap.release(negative);
-        self.heap.release(sum);
-        // Spread over the classes, times the exponents that are computed in place of what was kept.
-        let spread = self.heap.hold(logits);
-        self.heap.pass(channel);
-        self.heap.release(negative_sum);
-        self.heap.release(spread);
-        self.heap.release(gradient);
-        self.gradients[last] = Some(Gradient { block: shifted, planes: true });
-    }
-
-    fn largest(&mut self, logits: u64, channel: u64) -> Block {
-        let copy = self.heap.hold(logits);
-        let largest = self.heap.hold(channel);
-        self.heap.release(copy);
-        largest
     }
 
     /// Computes a value again that was not kept, and before it what it is made from.
@@ -205,48 +153,43 @@ impl<'a> Walk<'a> {
     }
 
     fn backward(&mut self, number: usize, step: &Step) {
-        let bytes = self.bytes(step.output);
-        let Some(Gradient { block, planes }) = self.gradients[step.output].take() else { return };
-        let copy = if planes { bytes } else { 0 };
+        let Some(block) = self.gradients[step.output].take() else { return };
         let first = step.inputs[0];
-        if step.kind == Kind::DepthToSpace {
-            // A copy in plain order, and of that one the smaller image.
-            let plain = self.heap.hold(bytes);
-            self.heap.release(block);
-            let block = self.heap.hold(bytes);
-            self.heap.release(plain);
-            self.gradients[first] = Some(Gradient { block, planes: true });
-            return;
-        }
         for &input in &step.inputs {
             self.fetch(input);
         }
-        let mut beside = self.copies(&step.inputs);
-        beside.push(copy);
-        let found: Vec<Block>;
-        if step.kind.weights() > 0 {
-            beside.extend([step.kind.partial(), step.kind.folded()]);
-            self.beside(beside, |walk| {
-                let gradient = walk.heap.hold(step.kind.weights());
-                if let Some(parameter) = &mut walk.parameters[number] {
-                    parameter.gradient = Some(gradient);
-                }
-            });
-            step.inputs.iter().for_each(|&input| self.used(input));
-            if self.graph.values[first].maker.is_none() {
-                // Images have no gradient.
-                self.heap.release(block);
-                return;
+        let beside = self.copies(&step.inputs);
+        match step.kind {
+            // In the place of the gradient that it comes from.
+            Kind::NormRelu => {
+                self.beside(beside, |_| {});
+                self.used(first);
+                self.gradients[first] = Some(block);
             }
-            let packing = [copy, step.kind.folded(), step.kind.packed()];
-            found = self.found(packing, &step.inputs);
-        } else {
-            found = self.found(beside, &step.inputs);
-            self.used(first);
-        }
-        self.heap.release(block);
-        for (&input, block) in step.inputs.iter().zip(found) {
-            self.add(input, block);
+            // Added to the gradient that the skip has already.
+            Kind::MaxPool => {
+                self.beside(beside, |_| {});
+                self.used(first);
+                self.heap.release(block);
+            }
+            Kind::Convolution { .. } | Kind::Upsample { .. } | Kind::UpConvolution { .. } => {
+                let summing = beside.into_iter().chain([step.kind.partial(), step.kind.folded()]);
+                self.beside(summing, |walk| {
+                    let gradient = walk.heap.hold(step.kind.weights());
+                    if let Some(parameter) = &mut walk.parameters[number] {
+                        parameter.gradient = Some(gradient);
+                    }
+                });
+                step.inputs.iter().for_each(|&input| self.used(input));
+                // Images have no gradient.
+                if self.graph.values[first].maker.is_some() {
+                    let found = self.found([step.kind.folded(), step.kind.packed()], &step.inputs);
+                    for (&input, found) in step.inputs.iter().zip(found) {
+                        self.gradients[input] = Some(found);
+                    }
+                }
+                self.heap.release(block);
+            }
         }
     }
 
@@ -257,20 +200,6 @@ impl<'a> Walk<'a> {
             found = inputs.iter().map(|&input| walk.heap.hold(walk.bytes(input))).collect();
         });
         found
-    }
-
-    /// A first gradient is the value's; burn adds a second one to it in plain order.
-    fn add(&mut self, value: usize, block: Block) {
-        let gradient = match self.gradients[value].take() {
-            None => Gradient { block, planes: false },
-            Some(before) => {
-                let sum = self.heap.hold(self.bytes(value));
-                self.heap.release(before.block);
-                self.heap.release(block);
-                Gradient { block: sum, planes: true }
-            }
-        };
-        self.gradients[value] = Some(gradient);
     }
 
     /// Adam: the old weights stay until all new ones are there, and gradients go one by one.
