@@ -403,7 +403,7 @@ pub fn finish(
 ) -> Result<(Outcome, EvaluationRecord), HostError> {
     let dataset = run.data(None)?;
     let plan = plan_memory(&run.config, &dataset, memory)?;
-    unet_edge::error::say(&plan);
+    unet_edge::error::say(plan);
     let loader = |split, with_truth, cache_bytes| {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.workers, with_truth };
         Loader::new(dataset.split(split).to_vec(), run.table.clone(), run.config.preprocess, options)
