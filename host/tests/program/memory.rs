@@ -12,18 +12,18 @@ fn the_measured_peak_of_a_step_is_near_the_predicted_one() {
     use unet_host::model::{UNetConfig, Upsampling};
     use unet_host::training::memory::StepShape;
 
-    // Networks of 75 to 830 MiB were found within 9 % of the prediction. From run to run a heap differs by up to 4 %, for the
-    // order of small pieces between the tensors.
+    // Networks of 75 to 830 MiB were found within 9 % of the prediction after 8 steps, in which a heap grows to its size.
+    // From run to run a heap differs by up to 4 %, for the order of small pieces between the tensors.
     const BAND: f64 = 0.1;
     for (base, depth, channels, upsampling, batch, (width, height)) in
-        [(8, 4, 1, Upsampling::Nearest, 8, (128, 128)), (16, 3, 3, Upsampling::UpConvolution, 2, (192, 128))]
+        [(8, 4, 1, Upsampling::Nearest, 8, (128, 128)), (16, 3, 3, Upsampling::UpConvolution, 4, (192, 128))]
     {
         let model = UNetConfig { base, depth, channels, classes: 4, upsampling };
         let shape = StepShape { model, batch, width, height, threads: 2 };
         let up = if upsampling == Upsampling::Nearest { "nearest" } else { "up-convolution" };
         for checkpointing in [false, true] {
             let mut line = format!(
-                "bench-train --json --threads 2 --backend flex --network ours --steps 4 --base {base} --depth {depth} \
+                "bench-train --json --threads 2 --backend flex --network ours --steps 8 --base {base} --depth {depth} \
                  --channels {channels} --classes 4 --upsampling {up} --batch {batch} --size {width}x{height}"
             );
             if checkpointing {
