@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 static TIMES: Mutex<Vec<(&str, Duration)>> = Mutex::new(Vec::new());
@@ -23,7 +23,7 @@ pub(super) fn timed<T>(name: &'static str, compute: impl FnOnce() -> T) -> T {
     if !ASKED.load(Ordering::Relaxed) {
         return compute();
     }
-    let start = Instant::now();
+    let start = std::time::Instant::now();
     let result = compute();
     let time = start.elapsed();
     let mut times = TIMES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
