@@ -16,6 +16,7 @@ use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
 use crate::training::learner::{Learner, differentiating};
+use crate::training::memory::StepShape;
 use crate::training::schedule::ScheduleKind;
 
 /// Weights and images are the same each time.
@@ -113,6 +114,9 @@ pub struct BenchTrainReport {
     pub losses: Vec<f64>,
     /// The largest resident size of the process, where the system tells it.
     pub peak_rss_kib: Option<u64>,
+    /// What `train` would predict for it; none for other backends than flex and for the plain form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_peak_kib: Option<u64>,
     /// What computed.
     pub backend: Backend,
     /// Threads that a CPU backend computes with.
@@ -241,10 +245,12 @@ pub fn bench_train(
         step_s.push(seconds);
         losses.push(loss);
     }
+    let predicted = options.backend == Backend::Flex && options.network == BenchNetwork::Ours;
     Ok(BenchTrainReport {
         step_s,
         losses,
         peak_rss_kib: unet_edge::machine::peak_rss_kib(),
+        predicted_peak_kib: predicted.then(|| StepShape::of(&config).peak_bytes(options.checkpointing) >> 10),
         backend: options.backend,
         threads: rayon::current_num_threads(),
         network: options.network,

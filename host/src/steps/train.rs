@@ -371,13 +371,7 @@ fn cache_shares(config: &RunConfig, dataset: &Dataset) -> [u64; 2] {
 /// Decides how the run is trained within the memory that there is.
 fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) -> Result<MemoryPlan, HostError> {
     let (width, height) = (config.preprocess.width as usize, config.preprocess.height as usize);
-    let shape = StepShape {
-        model: config.model.clone(),
-        batch: config.training.batch,
-        width,
-        height,
-        threads: rayon::current_num_threads(),
-    };
+    let shape = StepShape::of(config);
     // Planes and mask; for validation the mask at the image's size too, taken to be the first one's.
     let sample = (config.preprocess.input_len() + width * height) as u64;
     let truth = match dataset.val.first() {

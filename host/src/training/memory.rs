@@ -9,6 +9,7 @@ mod heap;
 mod plan;
 mod walk;
 
+use crate::config::RunConfig;
 use crate::kernel::TILES_BYTES;
 use crate::model::UNetConfig;
 use graph::Graph;
@@ -17,9 +18,9 @@ use walk::Walk;
 pub use plan::{Checkpointing, DoesNotFit, MemoryOptions, MemoryPlan};
 
 /// What the process holds beside the walk's heap, measured on Linux: 17 MiB of code, tables and threads, as the peak of a
-/// network whose step takes a few kilobytes, and 8 MiB by which the C library's heap grows beyond one without small pieces
-/// between the tensors, as the mean over networks of 75 to 400 MiB.
-const PROGRAM_BYTES: u64 = 25 << 20;
+/// network whose step takes a few kilobytes, and 3 MiB by which the C library's heap grows beyond one without small pieces
+/// between the tensors, as the mean over networks of 75 to 700 MiB.
+const PROGRAM_BYTES: u64 = 20 << 20;
 /// Steps until the heap grows no more: the first one makes Adam's moments, the second one finds its gaps.
 const STEPS: usize = 3;
 
@@ -39,6 +40,17 @@ pub struct StepShape {
 }
 
 impl StepShape {
+    /// The step of a run.
+    pub fn of(config: &RunConfig) -> Self {
+        Self {
+            model: config.model.clone(),
+            batch: config.training.batch,
+            width: config.preprocess.width as usize,
+            height: config.preprocess.height as usize,
+            threads: rayon::current_num_threads(),
+        }
+    }
+
     /// The most bytes that a process holds which trains with Adam on burn's flex backend by this project's kernels,
     /// beside what it keeps of the data set. Other backends keep and copy differently: there is no prediction for them.
     pub fn peak_bytes(&self, checkpointing: bool) -> u64 {
