@@ -3,21 +3,21 @@
 
     python3 -m venv V && V/bin/pip install torch
     cargo build --release -p unet-tests --bin gradients
-    target/release/gradients CASE base=16 size=128 batch=4
+    target/release/gradients CASE base=8 depth=3 size=32 batches=24
     V/bin/python tests/peers/compare_gradients.py CASE [--most 1.5] [--parameters]
 
 CASE is a folder that `gradients` wrote: some batches of the same weights. For each set of operators in it (our kernels by each
 instruction set, and `stock`, burn's own) and for PyTorch in f32 (tensors contiguous and channels_last): the relative error of
-the loss and, a parameter, that of the gradient, `|found - f64| / |f64|` by 2-norms, as the median and as the root mean square
-over the batches; of each, the mean over the parameters, the largest ratio of a parameter to either order of PyTorch, and which.
+the loss, and of the gradients `|found - f64| / |f64|` by 2-norms, one a parameter, the mean over the parameters and the largest
+ratio to either order of PyTorch, with the parameter. An error is the median over the batches.
 
 A value that a ReLU or a pool decides by may lie so near to the point of decision that rounding decides. One such pixel
-changes a gradient by a thousandth, ten thousand times what rounding changes elsewhere. The median leaves such batches out as
-long as they are few (small images), and tells how exact the arithmetic is; the mean square is about such pixels alone, whose
-number grows with the errors of the forward pass, and is noise of few events with few batches.
+changes a gradient by a thousandth, a thousand times what rounding changes elsewhere, and by chance hits one program and spares
+the other. The median leaves such batches out as long as they are fewer than half; the column `otherwise` counts those with an
+error above 1e-4. Small images have few of them, and with 128x128 every batch has some: there errors are of 1e-3, by any program.
 
---parameters prints every parameter. Exit code 0: done; 1: with --most R, a ratio of medians of one of our sets of kernels to
-PyTorch's contiguous is above R; 2: a file or an argument is wrong.
+--parameters prints every parameter. Exit code 0: done; 1: with --most R, a ratio of one of our sets of kernels to PyTorch's
+contiguous is above R; 2: a file or an argument is wrong.
 """
 import argparse
 import json
@@ -32,6 +32,8 @@ from torch.nn import functional
 # burn's default, as PyTorch's.
 EPSILON = 1e-5
 STOCK = "stock"
+# Above it a pixel was decided otherwise than in f64.
+OTHERWISE = 1e-4
 CONTIGUOUS = "pytorch"
 PEERS = {CONTIGUOUS: "contiguous_format", "pytorch channels_last": "channels_last"}
 
@@ -160,22 +162,22 @@ def main():
         print(f"compare_gradients.py: {fault}", file=sys.stderr)
         return 2
     print(f"{case['model']}, {len(case['losses'])} batches, {arguments.threads} threads")
+    table = {name: numpy.median(batches, 0) for name, batches in found.items()}
+    if arguments.parameters:
+        print(f"{'':32s}" + "".join(f" {name[-15:]:>15s}" for name in found))
+        for at, parameter in enumerate(names, 1):
+            print(f"{parameter:32s}" + "".join(f" {table[name][at]:15.2e}" for name in found))
+    print(f"{'operators':22s} {'loss':>9s} {'gradients':>9s} {'otherwise':>9s}" + "".join(f" {'to ' + peer:>40s}" for peer in PEERS))
     worst = 0.0
-    for what, over in (("median", lambda e: numpy.median(e, 0)), ("mean square", lambda e: numpy.sqrt(numpy.mean(e ** 2, 0)))):
-        table = {name: over(batches)[1:] for name, batches in found.items()}
-        if arguments.parameters:
-            print(f"{what + ' of':32s}" + "".join(f" {name[-15:]:>15s}" for name in found))
-            for at, parameter in enumerate(names):
-                print(f"{parameter:32s}" + "".join(f" {table[name][at]:15.2e}" for name in found))
-        print(f"{what:22s} {'loss':>9s} {'gradients':>9s}" + "".join(f" {'to ' + peer:>40s}" for peer in PEERS))
-        for name, batches in found.items():
-            line = f"{name:22s} {over(batches)[0]:9.1e} {table[name].mean():9.1e}"
-            for peer in PEERS:
-                ratios = table[name] / table[peer]
-                line += f" {ratios.max():8.2f} {names[ratios.argmax()]:>31s}"
-                if what == "median" and peer == CONTIGUOUS and name not in PEERS and name != STOCK:
-                    worst = max(worst, ratios.max())
-            print(line)
+    for name, batches in found.items():
+        otherwise = (batches.max(1) > OTHERWISE).sum()
+        line = f"{name:22s} {table[name][0]:9.1e} {table[name][1:].mean():9.1e} {otherwise:9d}"
+        for peer in PEERS:
+            ratios = table[name][1:] / table[peer][1:]
+            line += f" {ratios.max():8.2f} {names[ratios.argmax()]:>31s}"
+            if peer == CONTIGUOUS and name not in PEERS and name != STOCK:
+                worst = max(worst, ratios.max())
+        print(line)
     return 1 if arguments.most and worst > arguments.most else 0
 
 
