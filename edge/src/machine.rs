@@ -3,14 +3,11 @@
 
 #[cfg(feature = "device")]
 pub mod heat;
-#[cfg(feature = "device")]
 pub mod memory;
 #[cfg(feature = "device")]
 pub mod processor;
-#[cfg(feature = "device")]
 pub(crate) mod roots;
 
-#[cfg(feature = "device")]
 pub use roots::Roots;
 
 /// Architecture and operating system, such as `aarch64-linux`.

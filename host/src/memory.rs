@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use unet_edge::machine::Roots;
+use unet_edge::machine::memory::memory;
+
 /// Keeps freed memory for the next step instead of giving it back to the system after each.
 ///
 /// A step makes and drops the same large tensors over and over. Memory that was given back comes as pages that the system
@@ -27,9 +30,7 @@ pub fn available_bytes() -> Option<u64> {
 
 /// The same, with `/proc` and `/sys` below another folder.
 fn available_below(root: &Path) -> Option<u64> {
-    let table = std::fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let value = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let machine = value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)?;
+    let machine = memory(&Roots::below(root))?.available;
     Some(left_by_groups(root).map_or(machine, |left| left.min(machine)))
 }
 

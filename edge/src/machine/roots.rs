@@ -42,11 +42,13 @@ pub(crate) fn text(path: &Path) -> Option<String> {
 }
 
 /// As [`text`], for a number.
+#[cfg(any(feature = "device", test))]
 pub(crate) fn number<N: std::str::FromStr>(path: &Path) -> Option<N> {
     text(path)?.parse().ok()
 }
 
 /// Entries `PREFIX*` of a folder, those with numbers behind it in their order; none where there is no such folder.
+#[cfg(any(feature = "device", test))]
 pub(crate) fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<(u64, String)> = entries

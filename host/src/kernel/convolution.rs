@@ -7,8 +7,8 @@ use super::convolve::{Output, Tap, convolve};
 use super::norm;
 use super::packing::Weights;
 use super::planes::{Place, Planes};
-use super::shared::written;
-use super::weight_gradient::{Window, weight_gradient as sum_products};
+use super::shared::{written, written_each};
+use super::weight_gradient::{THIN, Window, weight_gradient as sum_products};
 use super::{InstructionSet, planes};
 
 pub use planes::Size;
@@ -74,34 +74,31 @@ impl Convolution {
         let weights = self.weights(weights, total);
         let turned: Vec<usize> = (0..weights.taps).rev().collect();
         let planes = self.planes(&[(gradient, self.outputs)]);
-        let mut first = 0;
-        // One after another, each would fill the tiles anew; but nothing else than skips has two.
-        let mut vectors: Vec<Vec<f32>> = vec![];
-        let mut packed = vec![];
-        for &channels in inputs {
-            packed.push(weights.pack_transposed(table, &turned, first..first + channels));
-            first += channels;
+        let lengths: Vec<usize> = inputs.iter().map(|channels| self.size.pixels() * channels).collect();
+        // SAFETY: every pixel and channel of all of them is computed.
+        unsafe {
+            written_each(&lengths, |values| {
+                let mut first = 0;
+                let outputs: Vec<Output> = values
+                    .into_iter()
+                    .zip(inputs)
+                    .map(|(values, &channels)| {
+                        let weights = weights.pack_transposed(table, &turned, first..first + channels);
+                        first += channels;
+                        let place = Place::dense(channels, self.size.height, self.size.width);
+                        Output { values, place, taps: self.taps(), weights }
+                    })
+                    .collect();
+                convolve(table, self.size, self.border(), &[&planes], &outputs);
+            })
         }
-        gather(&mut vectors, inputs.iter().map(|channels| self.size.pixels() * channels), |values| {
-            let outputs: Vec<Output> = values
-                .into_iter()
-                .zip(inputs)
-                .zip(packed)
-                .map(|((values, &channels), weights)| {
-                    let place = Place::dense(channels, self.size.height, self.size.width);
-                    Output { values, place, taps: self.taps(), weights }
-                })
-                .collect();
-            convolve(table, self.size, self.border(), &[&planes], &outputs);
-        });
-        vectors
     }
 
     /// The gradient of the weights, in their order.
     pub fn weight_gradient(&self, input: &[Tensor], gradient: &[f32]) -> Vec<f32> {
         let inputs: usize = input.iter().map(|tensor| tensor.1).sum();
         // Vectors run over the input's channels, unless these are so few that the gradient's serve.
-        let table = self.set.table(if inputs <= 4 { self.outputs } else { inputs });
+        let table = self.set.table(if inputs <= THIN { self.outputs } else { inputs });
         let starts = (0..self.kernel).map(|row| (row, 0)).collect();
         let windows = [Window { starts, columns: self.kernel }];
         let planes = self.planes(&[(gradient, self.outputs)]);
@@ -111,23 +108,5 @@ impl Convolution {
     /// The gradient of the bias: the sum over all pixels.
     pub fn bias_gradient(&self, gradient: &[f32]) -> Vec<f32> {
         norm::channel_sums(self.set, gradient, self.outputs)
-    }
-}
-
-/// New vectors of these lengths, all filled by `write`.
-fn gather(
-    vectors: &mut Vec<Vec<f32>>,
-    lengths: impl Iterator<Item = usize>,
-    write: impl FnOnce(Vec<super::shared::SharedMut>),
-) {
-    let lengths: Vec<usize> = lengths.collect();
-    for length in &lengths {
-        vectors.push(Vec::with_capacity(*length));
-    }
-    let parts = vectors.iter_mut().zip(&lengths);
-    write(parts.map(|(vector, length)| super::shared::SharedMut::spare(vector, *length)).collect());
-    for (vector, length) in vectors.iter_mut().zip(lengths) {
-        // SAFETY: the capacity is there, and the callers of this private function fill every value.
-        unsafe { vector.set_len(length) };
     }
 }

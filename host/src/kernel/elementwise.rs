@@ -32,13 +32,15 @@ pub(super) struct Affine<'a> {
     pub shift: &'a [f32],
 }
 
-/// `y = max((x - mean) * scale + shift, 0)`.
+/// `y = max((x - mean) * scale + shift, 0)`; what is not a number stays none.
 #[inline(always)]
 pub(super) fn norm_relu(x: &[f32], affine: Affine, y: &mut [f32]) {
     let Affine { mean, scale, shift } = affine;
     for (x, y) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())) {
         for (((x, y), mean), (scale, shift)) in x.iter().zip(y).zip(mean).zip(scale.iter().zip(shift)) {
-            *y = ((x - mean) * scale + shift).max(0.0);
+            let v = (x - mean) * scale + shift;
+            // `max` would make 0 of what is not a number, and hide that training diverged.
+            *y = if v < 0.0 { 0.0 } else { v };
         }
     }
 }
@@ -82,9 +84,15 @@ pub(super) fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [f32])
         let (a, b) = upper.split_at(channels);
         let (c, d) = lower.split_at(channels);
         for i in 0..channels {
-            y[i] = a[i].max(b[i]).max(c[i].max(d[i]));
+            y[i] = larger(larger(a[i], b[i]), larger(c[i], d[i]));
         }
     }
+}
+
+/// The larger number; none where either is none.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b || a.is_nan() { a } else { b }
 }
 
 /// Adds the gradient of [`pool`]: to the first of the largest values of a window, row by row; nothing to the others.

@@ -62,6 +62,14 @@ impl<'a> Planes<'a> {
     }
 }
 
+/// The four parities of an enlarged image's rows and columns, `(row, column)`.
+pub(super) const PHASES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
+
+/// The four phases of images of `channels` channels, of twice the `size`.
+pub(super) fn phases(values: &[f32], channels: usize, size: Size) -> [[Planes<'_>; 1]; 4] {
+    PHASES.map(|(y, x)| [Planes { values, place: Place::phase(channels, size.height, size.width, y, x) }])
+}
+
 /// Number and size of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {

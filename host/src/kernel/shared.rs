@@ -54,9 +54,21 @@ impl<'a> SharedMut<'a> {
 /// # Safety
 /// `write` writes every value, and reads none before.
 pub(super) unsafe fn written(length: usize, write: impl FnOnce(SharedMut)) -> Vec<f32> {
-    let mut values = Vec::with_capacity(length);
-    write(SharedMut::spare(&mut values, length));
-    // SAFETY: the capacity is there, and all was written, as the caller promises.
-    unsafe { values.set_len(length) };
-    values
+    // SAFETY: the caller's promise.
+    let mut vectors = unsafe { written_each(&[length], |values| write(values[0])) };
+    vectors.swap_remove(0)
+}
+
+/// New vectors of these lengths that `write` fills; as [`written`].
+///
+/// # Safety
+/// `write` writes every value of each, and reads none before.
+pub(super) unsafe fn written_each(lengths: &[usize], write: impl FnOnce(Vec<SharedMut>)) -> Vec<Vec<f32>> {
+    let mut vectors: Vec<Vec<f32>> = lengths.iter().map(|&length| Vec::with_capacity(length)).collect();
+    write(vectors.iter_mut().zip(lengths).map(|(vector, &length)| SharedMut::spare(vector, length)).collect());
+    for (vector, &length) in vectors.iter_mut().zip(lengths) {
+        // SAFETY: the capacity is there, and all was written, as the caller promises.
+        unsafe { vector.set_len(length) };
+    }
+    vectors
 }

@@ -231,6 +231,27 @@ fn statistics_are_exact_where_the_first_pixel_is_unlike_the_others() {
 }
 
 #[test]
+fn what_is_not_a_number_stays_none_through_norm_and_pool() {
+    let mut numbers = Numbers(11);
+    let (size, channels) = (Size { images: 1, height: 4, width: 6 }, 5);
+    let (mut x, _) = numbers.images(size, channels);
+    x[2 * channels + 3] = f32::NAN;
+    let (zeros, ones) = (vec![0.0; channels], vec![1.0; channels]);
+    for set in InstructionSet::available() {
+        assert!(statistics(set, &x, channels).mean[3].is_nan(), "{}", set.name());
+        let norm = Norm { gamma: &ones, beta: &zeros, mean: &zeros, variance: &ones, epsilon: 1e-5 };
+        let y = norm.forward(set, &x);
+        for (x, y) in x.iter().zip(&y) {
+            assert_eq!(x.is_nan(), y.is_nan(), "{}", set.name());
+        }
+        let pooled = pool::forward(set, &y, size, channels);
+        // The third pixel of the first row lies in the second window.
+        let of_nan = |i: usize| i == channels + 3;
+        assert!(pooled.iter().enumerate().all(|(i, y)| y.is_nan() == of_nan(i)), "{}", set.name());
+    }
+}
+
+#[test]
 fn the_gradient_of_batch_norm_is_the_slope_of_the_loss() {
     // d(sum of gradient * y) by central differences in f64, away from the kink of the ReLU.
     const EPSILON: f32 = 1e-3;

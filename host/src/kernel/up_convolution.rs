@@ -4,9 +4,8 @@
 use super::InstructionSet;
 use super::convolve::{Output, Tap, convolve};
 use super::packing::Weights;
-use super::planes::{Place, Planes, Size};
+use super::planes::{PHASES, Place, Planes, Size, phases};
 use super::shared::written;
-use super::upsample::PHASES;
 use super::weight_gradient::{Window, weight_gradient as sum_products};
 
 /// What the operation's input and output look like. Weights are `[4 * outputs, inputs]`.
@@ -32,10 +31,6 @@ impl UpConvolution {
 
     fn phase(&self, (py, px): (usize, usize)) -> Place {
         Place::phase(self.outputs, self.size.height, self.size.width, py, px)
-    }
-
-    fn phases<'a>(&self, values: &'a [f32]) -> [[Planes<'a>; 1]; 4] {
-        PHASES.map(|phase| [Planes { values, place: self.phase(phase) }])
     }
 
     /// `[N, H, W, inputs]` to `[N, 2 H, 2 W, outputs]`; the bias is `[4 * outputs]`.
@@ -75,7 +70,7 @@ impl UpConvolution {
             }
         }
         let joined = Weights { values: &joined, outputs: self.outputs, inputs: self.inputs, taps: 4 };
-        let phases = self.phases(gradient);
+        let phases = phases(gradient, self.outputs, self.size);
         let groups: Vec<&[Planes]> = phases.iter().map(|phase| &phase[..]).collect();
         let taps = (0..4).map(|group| Tap { group, y: 0, x: 0 }).collect();
         let weights = joined.pack_transposed(table, &[0, 1, 2, 3], 0..self.inputs);
@@ -92,7 +87,7 @@ impl UpConvolution {
     pub fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
         let table = self.set.table(self.inputs);
         let planes = [Planes::dense(input, self.inputs, self.size.height, self.size.width)];
-        let phases = self.phases(gradient);
+        let phases = phases(gradient, self.outputs, self.size);
         let groups: Vec<&[Planes]> = phases.iter().map(|phase| &phase[..]).collect();
         let windows = [(); 4].map(|()| Window { starts: vec![(0, 0)], columns: 1 });
         sum_products(table, self.size, 0, &planes, &groups, &windows)

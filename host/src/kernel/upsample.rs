@@ -8,12 +8,9 @@
 use super::InstructionSet;
 use super::convolve::{Output, Tap, convolve};
 use super::packing::Weights;
-use super::planes::{Place, Planes, Size};
+use super::planes::{PHASES, Place, Planes, Size, phases};
 use super::shared::written;
 use super::weight_gradient::{Window, weight_gradient as sum_products};
-
-/// The four parities of a pixel's row and column.
-pub(super) const PHASES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 
 /// Which of the two small rows a row of the kernel sees at a parity.
 const fn seen(parity: usize, kernel_row: usize) -> usize {
@@ -46,10 +43,6 @@ impl UpsampleConvolution {
             }
         }
         folded
-    }
-
-    fn phases<'a>(&self, values: &'a [f32]) -> [[Planes<'a>; 1]; 4] {
-        PHASES.map(|(py, px)| [Planes { values, place: self.phase(py, px) }])
     }
 
     fn phase(&self, py: usize, px: usize) -> Place {
@@ -85,7 +78,7 @@ impl UpsampleConvolution {
         let table = self.set.table(self.inputs);
         let folded = self.fold(weights);
         let folded = Weights { values: &folded, outputs: self.outputs, inputs: self.inputs, taps: 16 };
-        let phases = self.phases(gradient);
+        let phases = phases(gradient, self.outputs, self.size);
         let order: Vec<usize> = (0..16).collect();
         // Tap (dy, dx) of a phase reads the small row i + py - 1 + dy, so row i gives to row i - (py - 1 + dy).
         let taps = PHASES
@@ -109,7 +102,7 @@ impl UpsampleConvolution {
     pub fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
         let table = self.set.table(self.inputs);
         let planes = [Planes::dense(input, self.inputs, self.size.height, self.size.width)];
-        let phases = self.phases(gradient);
+        let phases = phases(gradient, self.outputs, self.size);
         let groups: Vec<&[Planes]> = phases.iter().map(|phase| &phase[..]).collect();
         let windows = PHASES.map(|(py, px)| Window { starts: vec![(py, px), (py + 1, px)], columns: 2 });
         let folded = sum_products(table, self.size, 1, &planes, &groups, &windows);

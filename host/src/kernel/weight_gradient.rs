@@ -19,7 +19,7 @@ const TASKS: usize = 16;
 /// Values of all partial sums together.
 const PARTIAL_VALUES: usize = 1 << 20;
 /// An input of at most so many channels has kernels of its own.
-const THIN: usize = 4;
+pub(super) const THIN: usize = 4;
 
 thread_local! {
     static TILES: RefCell<(Buffer, Buffer)> = RefCell::default();
