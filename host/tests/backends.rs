@@ -21,8 +21,13 @@ const TOLERANCE: f64 = 1e-4;
 const SIDE: usize = 32;
 const BATCH: usize = 2;
 
-/// Images and masks of one fixed batch; further channels are the first, shifted.
-fn batch(number: usize, channels: usize) -> (Vec<f32>, Vec<u8>) {
+/// Images and masks of [`BATCH`] frames.
+type Batch = (Vec<f32>, Vec<u8>);
+/// A loss and the gradients of every parameter.
+type Found = (f64, Vec<Named>);
+
+/// A fixed batch; further channels are the first, shifted.
+fn batch(number: usize, channels: usize) -> Batch {
     let config = SyntheticConfig { seed: 21, train: 1, val: 1, width: SIDE as u32, height: SIDE as u32 };
     let (mut images, mut masks) = (vec![], vec![]);
     for k in 0..BATCH {
@@ -39,11 +44,7 @@ fn batch(number: usize, channels: usize) -> (Vec<f32>, Vec<u8>) {
 }
 
 /// Loss and gradients of a batch by a network of fixed weights.
-fn loss_and_gradients(
-    backend: Backend,
-    model: &UNetConfig,
-    (images, masks): &(Vec<f32>, Vec<u8>),
-) -> (f64, Vec<Named>) {
+fn loss_and_gradients(backend: Backend, model: &UNetConfig, (images, masks): &Batch) -> Found {
     let device = backend.device().unwrap().autodiff();
     let network: UNet = model.init(4, &device);
     let images = TensorData::new(images.clone(), [BATCH, model.channels, SIDE, SIDE]);
@@ -54,7 +55,7 @@ fn loss_and_gradients(
 }
 
 /// The largest relative difference of losses and, by their length, of a parameter's gradients; and of what.
-fn difference((loss_a, a): &(f64, Vec<Named>), (loss_b, b): &(f64, Vec<Named>)) -> (f64, String) {
+fn difference((loss_a, a): &Found, (loss_b, b): &Found) -> (f64, String) {
     assert_eq!(a.len(), b.len());
     let mut largest = ((loss_a - loss_b).abs() / loss_b, "loss".to_owned());
     for (a, b) in a.iter().zip(b) {
@@ -70,7 +71,7 @@ fn difference((loss_a, a): &(f64, Vec<Named>), (loss_b, b): &(f64, Vec<Named>)) 
 }
 
 #[track_caller]
-fn assert_equal(what: &str, a: &(f64, Vec<Named>), b: &(f64, Vec<Named>)) -> f64 {
+fn assert_equal(what: &str, a: &Found, b: &Found) -> f64 {
     let (largest, of) = difference(a, b);
     assert!(largest <= TOLERANCE, "{what}: {of} is {largest:e} apart");
     largest
@@ -78,7 +79,7 @@ fn assert_equal(what: &str, a: &(f64, Vec<Named>), b: &(f64, Vec<Named>)) -> f64
 
 /// Whether rounding decides a ReLU or a pool on this batch: then burn's own gradients, of which `stock` are, move by far more
 /// than their rounding where the images move by some roundings. A pixel of thousands that goes another way is a thousandth.
-fn rounding_decides(model: &UNetConfig, (images, masks): &(Vec<f32>, Vec<u8>), stock: &(f64, Vec<Named>)) -> bool {
+fn rounding_decides(model: &UNetConfig, (images, masks): &Batch, stock: &Found) -> bool {
     (0..6).any(|draw| {
         let rng = &mut Rng::from_parts(&[77, draw]);
         let moved = images.iter().map(|v| v * (1.0 + rng.range_f32(-3e-7, 3e-7))).collect();
@@ -87,52 +88,55 @@ fn rounding_decides(model: &UNetConfig, (images, masks): &(Vec<f32>, Vec<u8>), s
     })
 }
 
+/// Compares what `others` find, by name, with what burn's operators on flex do, on the first five batches on which no rounding
+/// decides.
+fn compare_five_batches(model: &UNetConfig, others: impl Fn(&Batch) -> Vec<(&'static str, Found)>) {
+    let net = format!("{:?}, base {}", model.upsampling, model.base);
+    let (mut largest, mut compared, mut left_out) = (0f64, 0, 0);
+    for number in 0.. {
+        let batch = batch(number, model.channels);
+        let stock = Operators::Stock.within(|| loss_and_gradients(Backend::Flex, model, &batch));
+        // A convolution and a norm of two parameters in each of the blocks, and a head of two.
+        assert_eq!(stock.1.len(), (5 * model.depth + 2) * 3 + 2);
+        if rounding_decides(model, &batch, &stock) {
+            left_out += 1;
+            assert!(left_out <= 200, "{net}: rounding decides on nearly every batch");
+            continue;
+        }
+        for (name, found) in others(&batch) {
+            let what = format!("{net}, batch {number}, {name}");
+            assert_ne!(found, stock, "{what}: the same sums in another order");
+            largest = largest.max(assert_equal(&what, &found, &stock));
+        }
+        compared += 1;
+        if compared == 5 {
+            break;
+        }
+    }
+    println!("{net}: at most {largest:.1e} apart; {left_out} batches were left out");
+}
+
 #[test]
 fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
         // Widths that fill registers, and such as fill none; thin inputs of 1 and 3 channels.
         for (base, depth, channels) in [(8, 3, 1), (5, 3, 3)] {
             let model = UNetConfig { base, depth, channels, classes: CLASSES.len(), upsampling };
-            let (mut largest, mut compared, mut left_out) = (0f64, 0, 0);
-            for number in 0.. {
-                let batch = batch(number, channels);
-                let by = |operators: Operators| operators.within(|| loss_and_gradients(Backend::Flex, &model, &batch));
-                let stock = by(Operators::Stock);
-                // A convolution and a norm of two parameters in each of the blocks, and a head of two.
-                assert_eq!(stock.1.len(), (5 * depth + 2) * 3 + 2);
-                if rounding_decides(&model, &batch, &stock) {
-                    left_out += 1;
-                    assert!(left_out <= 200, "{upsampling:?}, base {base}: rounding decides on nearly every batch");
-                    continue;
-                }
-                for operators in Operators::available().into_iter().filter(|o| *o != Operators::Stock) {
-                    let what = format!("{upsampling:?}, base {base}, batch {number}, {}", operators.name());
-                    let found = by(operators);
-                    assert_ne!(found, stock, "{what}: the same sums in another order");
-                    largest = largest.max(assert_equal(&what, &found, &stock));
-                }
-                compared += 1;
-                if compared == 5 {
-                    break;
-                }
-            }
-            println!("{upsampling:?}, base {base}: at most {largest:.1e} apart; {left_out} batches were left out");
+            compare_five_batches(&model, |batch| {
+                let ours = Operators::available().into_iter().filter(|o| *o != Operators::Stock);
+                ours.map(|o| (o.name(), o.within(|| loss_and_gradients(Backend::Flex, &model, batch)))).collect()
+            });
         }
     }
 }
 
+/// Both are burn's operators; ours are held to those of flex above.
 #[cfg(feature = "ndarray")]
 #[test]
 fn loss_and_gradients_of_five_batches_are_those_of_ndarray() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
         let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: CLASSES.len(), upsampling };
-        for number in 0..5 {
-            let batch = batch(number, model.channels);
-            // Both are burn's operators; ours are held to those of flex above.
-            let flex = Operators::Stock.within(|| loss_and_gradients(Backend::Flex, &model, &batch));
-            let ndarray = loss_and_gradients(Backend::Ndarray, &model, &batch);
-            assert_equal(&format!("{upsampling:?}, batch {number}"), &flex, &ndarray);
-        }
+        compare_five_batches(&model, |batch| vec![("ndarray", loss_and_gradients(Backend::Ndarray, &model, batch))]);
     }
 }
 
