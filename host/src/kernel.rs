@@ -41,5 +41,8 @@ mod weight_gradient;
 pub use instruction_set::InstructionSet;
 pub use weight_gradient::partial_sums;
 
-/// Bytes that a thread keeps for the tiles of convolutions and of their weights' gradients.
-pub const TILES_BYTES: usize = convolve::TILE_BYTES + weight_gradient::TILE_BYTES;
+/// Bytes that a thread keeps, at most, for the tiles of a convolution and its gradients: of `inputs` channels to `outputs`, on
+/// rows of `width` pixels.
+pub fn tiles_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
+    convolve::most_tile_bytes(inputs.max(outputs), width) + weight_gradient::most_tile_bytes(inputs, outputs, width)
+}

@@ -104,7 +104,8 @@ pub fn depth_to_space(input: Tensor<4>) -> Tensor<4> {
 /// Batch norm, then ReLU. In training the running statistics move on.
 pub fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if has_kernels(&input) {
+    // The gradient through a norm that does not train, where statistics are constants, is burn's.
+    if has_kernels(&input) && (norm.training.is_enabled() || !input.device().is_autodiff()) {
         return backend::norm_relu(norm, input);
     }
     relu(norm.forward(input))

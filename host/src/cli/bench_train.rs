@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use unet_host::backend::Backend;
 use unet_host::error::{HostError, exit};
 use unet_host::model::Upsampling;
@@ -52,7 +53,7 @@ pub struct BenchTrain {
     #[arg(long)]
     profile: bool,
     /// Say instead whether each kernel is as fast as recorded, as a ratio to a matrix product; exit code 1 where one is not
-    #[arg(long, conflicts_with_all = ["base", "depth", "size", "batch", "channels", "classes", "steps", "network", "backend", "profile"])]
+    #[arg(long, conflicts_with_all = ["base", "depth", "size", "batch", "channels", "classes", "steps", "network", "upsampling", "checkpointing", "backend", "profile"])]
     check: bool,
     /// Print one JSON document, in one line
     #[arg(long)]
@@ -106,7 +107,7 @@ fn check(json: bool) -> Result<u8, HostError> {
     if let Some(progress) = progress {
         progress.finish();
     }
-    super::print(json, &found, || check_text(&found))?;
+    super::write(&if json { json_line(&found) } else { check_text(&found) })?;
     Ok(if found.holds() { exit::SUCCESS } else { exit::FOUND })
 }
 
@@ -125,7 +126,7 @@ fn check_text(found: &KernelCheck) -> String {
 }
 
 /// One line, which scripts find by its first character.
-fn json_line(report: &BenchTrainReport) -> String {
+fn json_line<T: Serialize>(report: &T) -> String {
     let line = serde_json::to_string(report).expect("keys are texts and values are plain");
     format!("{line}\n")
 }

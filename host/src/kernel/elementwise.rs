@@ -4,6 +4,8 @@
 //! some hundred values, so that the innermost loop is long whatever the number of channels; blocks of values begin with a
 //! pixel and end with one.
 
+use std::mem::MaybeUninit;
+
 use super::adam::Factors;
 
 /// Adds `x - shift` to `sums` and its square to `squares`, each slot of the pattern by itself.
@@ -34,13 +36,13 @@ pub(super) struct Affine<'a> {
 
 /// `y = max((x - mean) * scale + shift, 0)`; what is not a number stays none.
 #[inline(always)]
-pub(super) fn norm_relu(x: &[f32], affine: Affine, y: &mut [f32]) {
+pub(super) fn norm_relu(x: &[f32], affine: Affine, y: &mut [MaybeUninit<f32>]) {
     let Affine { mean, scale, shift } = affine;
     for (x, y) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())) {
         for (((x, y), mean), (scale, shift)) in x.iter().zip(y).zip(mean).zip(scale.iter().zip(shift)) {
             let v = (x - mean) * scale + shift;
             // `max` would make 0 of what is not a number, and hide that training diverged.
-            *y = if v < 0.0 { 0.0 } else { v };
+            y.write(if v < 0.0 { 0.0 } else { v });
         }
     }
 }
@@ -78,13 +80,13 @@ pub(super) fn norm_relu_gradient(x: &[f32], affine: Affine, slope: &[f32], offse
 
 /// The largest value of each 2x2 window of two rows.
 #[inline(always)]
-pub(super) fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [f32]) {
+pub(super) fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [MaybeUninit<f32>]) {
     let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
     for ((upper, lower), y) in pairs.zip(y.chunks_exact_mut(channels)) {
         let (a, b) = upper.split_at(channels);
         let (c, d) = lower.split_at(channels);
         for i in 0..channels {
-            y[i] = larger(larger(a[i], b[i]), larger(c[i], d[i]));
+            y[i].write(larger(larger(a[i], b[i]), larger(c[i], d[i])));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::elementwise::Affine;
 use super::shared::written;
 
 /// Pixels of a part. Sums within a part are f32 in many slots, over parts f64 in order.
-const PART_PIXELS: usize = 4096;
+pub(super) const PART_PIXELS: usize = 4096;
 /// Pixels, at most, that the mean of a part is guessed by: then it is off by less than a deviation.
 const GUESS_PIXELS: usize = 64;
 /// Values of a pattern, about.
@@ -170,7 +170,7 @@ impl Norm<'_> {
         unsafe {
             written(x.len(), |y| {
                 x.par_chunks(part).enumerate().for_each(|(number, x)| {
-                    (table.norm_relu)(x, patterns.affine(), y.part(number * part, x.len()));
+                    (table.norm_relu)(x, patterns.affine(), y.unwritten_part(number * part, x.len()));
                 });
             })
         }

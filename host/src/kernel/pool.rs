@@ -15,7 +15,7 @@ pub fn forward(set: InstructionSet, x: &[f32], size: Size, channels: usize) -> V
         written(x.len() / 4, |y| {
             x.par_chunks_exact(2 * row).enumerate().for_each(|(number, x)| {
                 let (upper, lower) = x.split_at(row);
-                (table.pool)(upper, lower, channels, y.part(number * row / 2, row / 2));
+                (table.pool)(upper, lower, channels, y.unwritten_part(number * row / 2, row / 2));
             });
         })
     }

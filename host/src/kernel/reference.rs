@@ -141,6 +141,40 @@ pub fn statistics(x: &Images) -> (Vec<f64>, Vec<f64>) {
     (mean, variance)
 }
 
+/// Gradients of input, gamma and beta of [`norm_relu`], by the chain rule through the variance and the mean, as Ioffe and
+/// Szegedy (2015) write it down in section 3.
+pub fn norm_relu_gradients(
+    x: &Images,
+    gamma: &[f64],
+    beta: &[f64],
+    epsilon: f64,
+    gradient: &[f64],
+) -> (Images, Vec<f64>, Vec<f64>) {
+    let (mean, variance) = statistics(x);
+    let (pixels, channels) = (x.size.pixels() as f64, x.channels);
+    let mut dx = Images::zeros(x.size, channels);
+    let (mut dgamma, mut dbeta) = (vec![0.0; channels], vec![0.0; channels]);
+    for c in 0..channels {
+        let deviation = (variance[c] + epsilon).sqrt();
+        let (mut to_variance, mut to_mean) = (0.0, 0.0);
+        let places = || (c..x.values.len()).step_by(channels);
+        for i in places() {
+            let difference = x.values[i] - mean[c];
+            let positive = gamma[c] * difference / deviation + beta[c] > 0.0;
+            let g = if positive { gradient[i] } else { 0.0 };
+            dgamma[c] += g * difference / deviation;
+            dbeta[c] += g;
+            to_variance -= g * gamma[c] * difference / (2.0 * deviation.powi(3));
+            to_mean -= g * gamma[c] / deviation;
+            dx.values[i] = g * gamma[c] / deviation;
+        }
+        for i in places() {
+            dx.values[i] += (2.0 * to_variance * (x.values[i] - mean[c]) + to_mean) / pixels;
+        }
+    }
+    (dx, dgamma, dbeta)
+}
+
 /// Batch norm by the values' own statistics, then ReLU.
 pub fn norm_relu(x: &Images, gamma: &[f64], beta: &[f64], epsilon: f64) -> Images {
     let (mean, variance) = statistics(x);

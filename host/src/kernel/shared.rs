@@ -1,6 +1,7 @@
 //! A tensor that several threads write to, each to places of its own.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// A mutable slice that is handed to threads; who writes says why nobody else writes to the same place.
 #[derive(Clone, Copy)]
@@ -39,13 +40,27 @@ impl<'a> SharedMut<'a> {
     /// A part of the slice.
     ///
     /// # Safety
-    /// No other thread touches it while the part is in use.
+    /// No other thread touches it while the part is in use, and its values were written before.
     ///
     /// # Panics
     /// When it does not lie in the slice.
     pub unsafe fn part(&self, index: usize, values: usize) -> &'a mut [f32] {
-        // SAFETY: the part lies in the slice, as `at` makes sure, and nobody else touches it, as the caller promises.
+        // SAFETY: the part lies in the slice, as `at` makes sure; nobody else touches it and it holds values, as the caller
+        // promises.
         unsafe { std::slice::from_raw_parts_mut(self.at(index, values), values) }
+    }
+
+    /// A part of the slice, which need not hold values yet.
+    ///
+    /// # Safety
+    /// No other thread touches it while the part is in use.
+    ///
+    /// # Panics
+    /// When it does not lie in the slice.
+    pub unsafe fn unwritten_part(&self, index: usize, values: usize) -> &'a mut [MaybeUninit<f32>] {
+        // SAFETY: the part lies in the slice, as `at` makes sure, and nobody else touches it, as the caller promises. What may
+        // hold no value has the layout of what does.
+        unsafe { std::slice::from_raw_parts_mut(self.at(index, values).cast(), values) }
     }
 }
 

@@ -1,11 +1,16 @@
 //! The kernels of one instruction set as a table of functions, and the choice among those that the CPU has.
 
+use std::mem::MaybeUninit;
+
 use super::elementwise::{Affine, PIXELS};
 use super::micro::{Outer, Taps};
 
 type TapsFn = unsafe fn(&Taps);
 type OuterFn = unsafe fn(&Outer);
 type SpreadFn = unsafe fn(*const f32, usize, usize, usize, *mut f32);
+
+/// Values in the widest register of all instruction sets.
+pub(super) const MOST_LANES: usize = 16;
 
 /// What one instruction set offers. A value of this type is only handed out where the CPU has the set.
 #[expect(clippy::type_complexity, reason = "the types of functions whose arguments their documentation names")]
@@ -27,13 +32,13 @@ pub(super) struct Table {
     /// [`moments`](super::elementwise::moments).
     pub moments: unsafe fn(&[f32], &[f32], &mut [f32], &mut [f32]),
     /// [`norm_relu`](super::elementwise::norm_relu).
-    pub norm_relu: unsafe fn(&[f32], Affine, &mut [f32]),
+    pub norm_relu: unsafe fn(&[f32], Affine, &mut [MaybeUninit<f32>]),
     /// [`norm_relu_sums`](super::elementwise::norm_relu_sums).
     pub norm_relu_sums: unsafe fn(&[f32], &[f32], Affine, &mut [f32], &mut [f32]),
     /// [`norm_relu_gradient`](super::elementwise::norm_relu_gradient).
     pub norm_relu_gradient: unsafe fn(&[f32], Affine, &[f32], &[f32], &mut [f32]),
     /// [`pool`](super::elementwise::pool).
-    pub pool: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
+    pub pool: unsafe fn(&[f32], &[f32], usize, &mut [MaybeUninit<f32>]),
     /// [`pool_gradient`](super::elementwise::pool_gradient).
     pub pool_gradient: unsafe fn(&[f32], &[f32], &[f32], usize, &mut [f32], &mut [f32]),
     /// [`exponentials`](super::elementwise::exponentials).
@@ -89,7 +94,7 @@ macro_rules! table {
         }
 
         $(#[target_feature(enable = $feature)])?
-        unsafe fn norm_relu(x: &[f32], affine: elementwise::Affine, y: &mut [f32]) {
+        unsafe fn norm_relu(x: &[f32], affine: elementwise::Affine, y: &mut [std::mem::MaybeUninit<f32>]) {
             elementwise::norm_relu(x, affine, y);
         }
 
@@ -116,7 +121,7 @@ macro_rules! table {
         }
 
         $(#[target_feature(enable = $feature)])?
-        unsafe fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [f32]) {
+        unsafe fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [std::mem::MaybeUninit<f32>]) {
             elementwise::pool(upper, lower, channels, y);
         }
 

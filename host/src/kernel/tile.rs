@@ -60,6 +60,27 @@ pub(super) struct Rows {
     pub border: usize,
 }
 
+/// Rows inside the border that a tile has at least, where the image does: with fewer most of it would be border.
+const LEAST_ROWS: usize = 4;
+
+/// Bytes of a row of that many channels in blocks, with its border.
+pub(super) fn row_bytes(channels: usize, width: usize, border: usize) -> usize {
+    channels * (width + 2 * border) * size_of::<f32>()
+}
+
+/// Rows inside the border of each of an image's tiles of at most `bytes`, where a row takes `row_bytes`; of equal height, as
+/// far as that goes.
+pub(super) fn rows(bytes: usize, row_bytes: usize, border: usize, height: usize) -> usize {
+    let height = height.max(1);
+    let most = (bytes / row_bytes.max(1)).saturating_sub(2 * border).clamp(LEAST_ROWS.min(height), height);
+    height.div_ceil(height.div_ceil(most))
+}
+
+/// Bytes of the largest tile that [`rows`] leads to.
+pub(super) fn most_bytes(bytes: usize, row_bytes: usize, border: usize) -> usize {
+    bytes.max((LEAST_ROWS + 2 * border) * row_bytes)
+}
+
 /// Blocks of each group of channels, the first of each group.
 pub(super) fn first_blocks(groups: &[&[Planes]], lanes: usize) -> (Vec<usize>, usize) {
     let mut first = Vec::with_capacity(groups.len());

@@ -1,4 +1,4 @@
-//! Sums over all pixels for the gradient of weights and biases.
+//! Sums over all pixels for the gradient of weights.
 
 use std::cell::RefCell;
 
@@ -7,11 +7,11 @@ use rayon::prelude::*;
 use super::micro::Outer;
 use super::planes::{Planes, Size};
 use super::shared::SharedMut;
-use super::table::Table;
+use super::table::{MOST_LANES, Table};
 use super::tile::{self, Buffer};
 
 /// Bytes of the two tiles together.
-pub(super) const TILE_BYTES: usize = 384 << 10;
+const TILE_BYTES: usize = 384 << 10;
 /// Pixels of a run: what the loop reads of them stays in a core's first cache.
 const RUN_PIXELS: usize = 256;
 /// Tasks that the sums are cut into, where the shape allows. Results depend on it, so it is not the number of cores.
@@ -23,6 +23,17 @@ pub(super) const THIN: usize = 4;
 
 thread_local! {
     static TILES: RefCell<(Buffer, Buffer)> = RefCell::default();
+}
+
+/// Rows of a tile, for that many channels in blocks of input and gradient together.
+pub(super) fn tile_rows(channels: usize, size: Size, border: usize) -> usize {
+    tile::rows(TILE_BYTES, tile::row_bytes(channels, size.width, border), border, size.height)
+}
+
+/// Bytes of the largest tiles for that many channels of input and gradient, by the widest registers, and rows of `width` pixels.
+pub(super) fn most_tile_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
+    let channels = inputs.next_multiple_of(MOST_LANES) + outputs.next_multiple_of(MOST_LANES);
+    tile::most_bytes(TILE_BYTES, tile::row_bytes(channels, width, 1), 1)
 }
 
 /// Values of the partial sums for that many weights, where the image has rows for as many tasks.
@@ -67,9 +78,7 @@ pub(super) fn weight_gradient(
     };
     let (_, input_blocks) = tile::first_blocks(&[input], lanes);
     let (_, gradient_blocks) = tile::first_blocks(gradients, lanes);
-    let row_bytes = (input_blocks + gradient_blocks) * lanes * (size.width + 2 * border) * size_of::<f32>();
-    let rows = (TILE_BYTES / row_bytes.max(1)).saturating_sub(2 * border).clamp(4.min(size.height), size.height).max(1);
-    let rows = size.height.div_ceil(size.height.div_ceil(rows).max(1)).max(1);
+    let rows = tile_rows((input_blocks + gradient_blocks) * lanes, size, border);
     let tiles = size.height.div_ceil(rows);
     let places = size.images * tiles;
     let parts = (PARTIAL_VALUES / layout.values()).clamp(1, TASKS).min(places.max(1));
@@ -155,8 +164,8 @@ impl Layout {
     }
 }
 
-/// The runs of a tile: `(first row, rows, first column, columns)`.
-fn runs(shape: tile::Shape) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+/// The runs of a tile of the gradient: `(first row, rows, first column, columns)`.
+pub(super) fn runs(shape: tile::Shape) -> impl Iterator<Item = (usize, usize, usize, usize)> {
     let parts = shape.columns.div_ceil(RUN_PIXELS).max(1);
     let columns = shape.columns.div_ceil(parts).max(1);
     let rows = (RUN_PIXELS / columns).max(1);

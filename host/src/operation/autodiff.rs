@@ -331,6 +331,8 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
 
     fn network_max_pool(input: FloatTensor<Self>, is_skip: bool) -> FloatTensor<Self> {
         let node = input.node();
+        // burn keeps the gradient of an input that no operation made, and adds what comes to it by itself.
+        let is_skip = is_skip && !node.parents.is_empty();
         let again = MaxPoolAgain::<B> { input: node.id(), backend: PhantomData };
         let prepared =
             MaxPoolBackward.prepare::<C>([node]).memory_bound().retro_forward(again).parents([&input]).stateful();

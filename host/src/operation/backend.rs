@@ -196,7 +196,8 @@ pub trait NetworkOps: Backend {
     fn network_cross_entropy(logits: FloatTensor<Self>, target: PixelTarget) -> FloatTensor<Self>;
 
     /// See [`Kernels::max_pool_2x2`]. `is_skip` says that another operation, which comes later on the way to what is
-    /// differentiated, reads the input too: the gradient that it gave is there first, and is added to.
+    /// differentiated, reads the input too: the gradient that it gave is there first, and is added to. An input that no operation
+    /// made keeps its gradient, and is no such skip.
     fn network_max_pool(input: FloatTensor<Self>, is_skip: bool) -> FloatTensor<Self>;
 }
 
@@ -237,12 +238,12 @@ pub(super) fn up_convolve(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tens
     })
 }
 
-/// See [`super::norm_relu`]. Batch statistics where the norm trains, as burn's own norm decides it; running ones else.
+/// See [`super::norm_relu`], for a norm that trains where the device differentiates: by batch statistics there, by running ones
+/// elsewhere.
 pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
-    let trains = input.device().is_autodiff() && norm.training.is_enabled();
     let input_device = input.device();
     let input = input.into_dispatch();
-    let (mean, variance) = if trains {
+    let (mean, variance) = if input_device.is_autodiff() {
         let (mean, variance) = <Dispatch as NetworkOps>::network_statistics(input.clone());
         let (mean, variance) =
             (Tensor::<1>::from_dispatch(mean).detach(), Tensor::<1>::from_dispatch(variance).detach());

@@ -186,6 +186,18 @@ fn the_gradients_of_a_skip_add_up() {
 }
 
 #[test]
+fn a_skip_that_no_operation_made_has_its_gradients_counted_once() {
+    let device = Device::flex().autodiff();
+    let input = random(&mut Rng::from_parts(&[10]), [2, 6, 8, 4], &device);
+    let gradient = |pool: fn(Tensor<4>) -> Tensor<4>| {
+        let input = input.clone().detach().require_grad();
+        let sum = pool(input.clone()).mul_scalar(3.0).sum() + input.clone().mul_scalar(2.0).sum();
+        values(input.grad(&sum.backward()).unwrap())
+    };
+    assert_close(&gradient(max_pool_of_skip), &gradient(|x| MaxPool2dConfig::new([2, 2]).init().forward(x)));
+}
+
+#[test]
 fn cross_entropy_equals_burns_own_and_scales_its_gradient() {
     let device = Device::flex().autodiff();
     let rng = &mut Rng::from_parts(&[7]);
@@ -223,6 +235,20 @@ fn a_norm_that_does_not_train_uses_its_running_statistics() {
     norm.running_var.update(random(rng, [5], &device).square());
     let input = random(rng, [2, 5, 4, 6], &device);
     assert_close(&values(norm_relu(&norm, input.clone())), &values(relu(norm.forward(input))));
+}
+
+#[test]
+fn a_frozen_norm_takes_its_statistics_for_constants() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[11]);
+    let norm = BatchNormConfig::new(5).init(&device).freeze();
+    let (input, weights) = (random(rng, [2, 5, 4, 6], &device), random(rng, [2, 5, 4, 6], &device));
+    let by = |operation: fn(&BatchNorm, Tensor<4>) -> Tensor<4>| {
+        let input = input.clone().require_grad();
+        let gradients = (operation(&norm, input.clone()) * weights.clone()).sum().backward();
+        values(input.grad(&gradients).unwrap())
+    };
+    assert_close(&by(norm_relu), &by(|norm, x| relu(norm.forward(x))));
 }
 
 #[test]

@@ -11,12 +11,13 @@ use crate::backend::Backend;
 use crate::config::{RunConfig, TrainingConfig};
 use crate::dataset::augment::Flips;
 use crate::error::HostError;
+use crate::memory;
 use crate::model::{UNetConfig, Upsampling};
 use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
 use crate::training::learner::{Learner, differentiating};
-use crate::training::memory::StepShape;
+use crate::training::memory::{Checkpointing, MemoryOptions, MemoryPlan, StepShape};
 use crate::training::schedule::ScheduleKind;
 
 /// Weights and images are the same each time.
@@ -114,7 +115,7 @@ pub struct BenchTrainReport {
     pub losses: Vec<f64>,
     /// The largest resident size of the process, where the system tells it.
     pub peak_rss_kib: Option<u64>,
-    /// What `train` would predict for it; none for other backends than flex and for the plain form.
+    /// What `train` would predict for it; none for other operators than this project's and for the plain form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_peak_kib: Option<u64>,
     /// What computed.
@@ -190,15 +191,32 @@ fn noise(config: &RunConfig, step: usize, device: &Device) -> Batch {
     Batch { images, masks }
 }
 
+/// Refuses a step that the machine has no memory for. The plain form takes about as much as that which `train` trains.
+fn fits(shape: Option<&StepShape>, checkpointing: bool, available: Option<u64>) -> Result<(), HostError> {
+    let checkpointing = if checkpointing { Checkpointing::On } else { Checkpointing::Off };
+    let options = MemoryOptions { checkpointing, limit_bytes: None };
+    MemoryPlan::new(shape, 0, options, available).map(drop).map_err(|refused| {
+        HostError::Usage(format!(
+            "expected a step that fits into {} MiB with a tenth in reserve, found one that takes about {} MiB; lower --batch, \
+             --size or --base",
+            refused.available_bytes >> 20,
+            refused.step_bytes >> 20
+        ))
+    })
+}
+
 /// Times steps; `progress` is told the seconds and the loss of each.
 ///
 /// # Errors
-/// When the options do not fit each other, the backend is missing, its device fails, or a loss is not finite.
+/// When the options do not fit each other, the step does not fit into memory, the backend is missing, its device fails, or a
+/// loss is not finite.
 pub fn bench_train(
     options: &BenchTrainOptions,
     progress: &mut dyn FnMut(f64, f64),
 ) -> Result<BenchTrainReport, HostError> {
     let config = options.config().map_err(HostError::Usage)?;
+    let shape = StepShape::of(&config, options.batch);
+    fits(shape.as_ref(), options.checkpointing, memory::available_bytes())?;
     let device = differentiating(options.backend.device()?, options.checkpointing);
     let mut learner = Learner::new(match options.network {
         BenchNetwork::Plain => config.model.init_plain(SEED, &device),
@@ -245,12 +263,12 @@ pub fn bench_train(
         step_s.push(seconds);
         losses.push(loss);
     }
-    let predicted = options.backend == Backend::Flex && options.network == BenchNetwork::Ours;
+    let predicted = shape.filter(|_| options.network == BenchNetwork::Ours);
     Ok(BenchTrainReport {
         step_s,
         losses,
         peak_rss_kib: unet_edge::machine::peak_rss_kib(),
-        predicted_peak_kib: predicted.then(|| StepShape::of(&config).peak_bytes(options.checkpointing) >> 10),
+        predicted_peak_kib: predicted.map(|shape| shape.peak_bytes(options.checkpointing) >> 10),
         backend: options.backend,
         threads: rayon::current_num_threads(),
         network: options.network,
@@ -262,6 +280,16 @@ pub fn bench_train(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_that_the_machine_has_no_memory_for_is_refused() {
+        let model = UNetConfig { base: 16, depth: 4, channels: 1, classes: 4, upsampling: Upsampling::Nearest };
+        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2 };
+        let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
+        assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");
+        assert!(fits(Some(&shape), true, Some(1 << 40)).is_ok());
+        assert!(fits(None, false, Some(1)).is_ok());
+    }
 
     #[test]
     fn a_part_that_is_met_again_adds_up_and_one_that_is_new_took_nothing_before() {

@@ -237,8 +237,8 @@ pub fn check_kernels(progress: &mut dyn FnMut(usize)) -> Result<KernelCheck, Hos
     let column = match set {
         InstructionSet::Avx512 => Some(0),
         InstructionSet::Avx2 => Some(1),
-        InstructionSet::Portable => Some(2),
-        InstructionSet::Neon => None,
+        InstructionSet::Portable if cfg!(target_arch = "x86_64") => Some(2),
+        InstructionSet::Portable | InstructionSet::Neon => None,
     };
     let speed = |index: usize, best: f64, best_product: f64| {
         let (kernel, recorded) = RECORDED[index];

@@ -371,7 +371,6 @@ fn cache_shares(config: &RunConfig, dataset: &Dataset) -> [u64; 2] {
 /// Decides how the run is trained within the memory that there is.
 fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) -> Result<MemoryPlan, HostError> {
     let (width, height) = (config.preprocess.width as usize, config.preprocess.height as usize);
-    let shape = StepShape::of(config);
     // Planes and mask; for validation the mask at the image's size too, taken to be the first one's.
     let sample = (config.preprocess.input_len() + width * height) as u64;
     let truth = match dataset.val.first() {
@@ -381,8 +380,8 @@ fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) ->
     let shares = cache_shares(config, dataset);
     let kept = (dataset.train.len() as u64 * sample).min(shares[0])
         + (dataset.val.len() as u64 * (sample + truth)).min(shares[1]);
-    let shape = (config.backend == Backend::Flex).then_some(&shape);
-    Ok(MemoryPlan::new(shape, kept, options, memory::available_bytes())?)
+    let shape = StepShape::of(config, dataset.train.len());
+    Ok(MemoryPlan::new(shape.as_ref(), kept, options, memory::available_bytes())?)
 }
 
 /// Trains a run to its end, scores its best weights and writes its report. Gradient checkpointing changes no number, so it

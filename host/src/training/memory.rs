@@ -9,9 +9,10 @@ mod heap;
 mod plan;
 mod walk;
 
+use crate::backend::Backend;
 use crate::config::RunConfig;
-use crate::kernel::TILES_BYTES;
 use crate::model::UNetConfig;
+use crate::operation::Operators;
 use graph::Graph;
 use walk::Walk;
 
@@ -40,22 +41,24 @@ pub struct StepShape {
 }
 
 impl StepShape {
-    /// The step of a run.
-    pub fn of(config: &RunConfig) -> Self {
-        Self {
+    /// The step of a run on that many images, of which a batch takes no more than there are. None where this project's kernels
+    /// do not compute it: other backends, and burn's own operators, keep and copy differently.
+    pub fn of(config: &RunConfig, images: usize) -> Option<Self> {
+        let by_kernels = config.backend == Backend::Flex && Operators::in_use() != Operators::Stock;
+        by_kernels.then(|| Self {
             model: config.model.clone(),
-            batch: config.training.batch,
+            batch: config.training.batch.min(images),
             width: config.preprocess.width as usize,
             height: config.preprocess.height as usize,
             threads: rayon::current_num_threads(),
-        }
+        })
     }
 
     /// The most bytes that a process holds which trains with Adam on burn's flex backend by this project's kernels,
-    /// beside what it keeps of the data set. Other backends keep and copy differently: there is no prediction for them.
+    /// beside what it keeps of the data set.
     pub fn peak_bytes(&self, checkpointing: bool) -> u64 {
         let graph = Graph::new(self, checkpointing);
-        PROGRAM_BYTES + self.threads as u64 * TILES_BYTES as u64 + Walk::new(&graph).peak(STEPS)
+        PROGRAM_BYTES + self.threads as u64 * graph.tiles + Walk::new(&graph).peak(STEPS)
     }
 }
 

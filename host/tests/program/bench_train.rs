@@ -78,6 +78,8 @@ fn what_cannot_be_trained_is_refused() {
         ("--batch 18446744073709551615", "lower --batch"),
         ("--steps 0", "--steps"),
         ("--network theirs", "plain"),
+        ("--check --upsampling nearest", "cannot be used with"),
+        ("--check --checkpointing", "cannot be used with"),
     ] {
         let (out, err) = run(2, &format!("bench-train {flags}"));
         assert!(err.contains(word) && out.is_empty(), "{flags}: {err}");

@@ -12,7 +12,7 @@ fn the_measured_peak_of_a_step_is_near_the_predicted_one() {
     use unet_host::model::{UNetConfig, Upsampling};
     use unet_host::training::memory::StepShape;
 
-    // Networks of 75 to 830 MiB were found within 9 % of the prediction after 8 steps, in which a heap grows to its size.
+    // Networks of 75 to 830 MiB were found within 10 % of the prediction after 8 steps, in which a heap grows to its size.
     // From run to run a heap differs by up to 4 %, for the order of small pieces between the tensors.
     const BAND: f64 = 0.1;
     for (base, depth, channels, upsampling, batch, (width, height)) in
@@ -68,6 +68,9 @@ fn a_step_that_does_not_fit_is_checkpointed_or_refused() {
     assert_eq!(results(&runs.join("again")), results(&runs.join("plain")), "checkpointing changes no number");
     let err = train(0, "asked", &["--checkpointing", "on"]);
     assert!(err.contains("checkpointing is on"), "{err}");
+
+    let err = train(0, "stock", &["--kernels", "stock"]);
+    assert!(err.contains("by these operators is not predicted"), "{err}");
 
     let err = train(2, "off", &["--memory-mib", &between, "--checkpointing", "off"]);
     assert!(err.contains("without gradient checkpointing"), "{err}");

@@ -1,7 +1,7 @@
 //! The network as its memory sees it: operations in order, and the tensors that they read and make.
 
 use super::StepShape;
-use crate::kernel::partial_sums;
+use crate::kernel::{partial_sums, tiles_bytes};
 use crate::model::Upsampling;
 
 /// Bytes of a number.
@@ -89,6 +89,8 @@ pub(super) struct Graph {
     pub steps: Vec<Step>,
     /// Bytes of one channel of the logits.
     pub channel: u64,
+    /// Bytes of the tiles that a thread keeps.
+    pub tiles: u64,
     checkpointing: bool,
 }
 
@@ -98,28 +100,32 @@ impl Graph {
         let model = &shape.model;
         let pixels = |level: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * level);
         let width = |level: usize| (model.base as u64) << level;
-        let mut graph = Self { values: vec![], steps: vec![], channel: pixels(0) * F32, checkpointing };
+        let mut graph = Self { values: vec![], steps: vec![], channel: pixels(0) * F32, tiles: 0, checkpointing };
+        let side = |level: usize| shape.width >> level;
         let mut from = model.channels as u64;
         let (mut x, mut skips) = (graph.value(pixels(0) * from, None), vec![]);
         graph.values[x].planes = from > 1;
         for level in 0..model.depth {
-            let skip = graph.double(vec![x], from, width(level), pixels(level));
+            let skip = graph.double(vec![x], from, width(level), pixels(level), side(level));
             x = graph.step(Kind::MaxPool, vec![skip], pixels(level + 1) * width(level));
             skips.push(skip);
             from = width(level);
         }
-        x = graph.double(vec![x], from, width(model.depth), pixels(model.depth));
+        x = graph.double(vec![x], from, width(model.depth), pixels(model.depth), side(model.depth));
         for (level, skip) in skips.into_iter().enumerate().rev() {
             let (to, numbers) = (width(level), pixels(level) * width(level));
             let pairs = 2 * to * to;
+            // All four pixels that come of one are outputs of it.
+            graph.tile(2 * to, 4 * to, side(level + 1));
             x = match model.upsampling {
                 Upsampling::Nearest => graph.step(Kind::Upsample { weights: 9 * pairs }, vec![x], numbers),
                 Upsampling::UpConvolution => graph.step(Kind::UpConvolution { weights: 4 * pairs }, vec![x], numbers),
             };
             x = graph.step(Kind::NormRelu, vec![x], numbers);
-            x = graph.double(vec![skip, x], 2 * to, to, pixels(level));
+            x = graph.double(vec![skip, x], 2 * to, to, pixels(level), side(level));
         }
         let classes = model.classes as u64;
+        graph.tile(width(0), classes, side(0));
         graph.step(Kind::Convolution { weights: width(0) * classes }, vec![x], pixels(0) * classes);
         graph.count_needed();
         graph
@@ -145,8 +151,15 @@ impl Graph {
         output
     }
 
+    /// Makes room for the tiles of a convolution on rows of `width` pixels.
+    fn tile(&mut self, inputs: u64, outputs: u64, width: usize) {
+        self.tiles = self.tiles.max(tiles_bytes(inputs as usize, outputs as usize, width) as u64);
+    }
+
     /// Two times convolution with norm and ReLU.
-    fn double(&mut self, inputs: Vec<usize>, from: u64, to: u64, pixels: u64) -> usize {
+    fn double(&mut self, inputs: Vec<usize>, from: u64, to: u64, pixels: u64, width: usize) -> usize {
+        self.tile(from, to, width);
+        self.tile(to, to, width);
         let x = self.step(Kind::Convolution { weights: 9 * from * to }, inputs, pixels * to);
         let x = self.step(Kind::NormRelu, vec![x], pixels * to);
         let x = self.step(Kind::Convolution { weights: 9 * to * to }, vec![x], pixels * to);

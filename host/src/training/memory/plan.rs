@@ -34,7 +34,7 @@ pub struct MemoryOptions {
 pub struct MemoryPlan {
     /// Whether gradient checkpointing is on.
     pub checkpointing: bool,
-    /// Bytes of a step without it and with it; none for a backend without a prediction.
+    /// Bytes of a step without it and with it; none where there is no prediction.
     pub step_bytes: Option<[u64; 2]>,
     /// Bytes of decoded images that are kept from epoch to epoch, at most.
     pub kept_bytes: u64,
@@ -110,7 +110,9 @@ impl fmt::Display for MemoryPlan {
                 if self.checkpointing { "off" } else { "on" },
                 mebibytes(self.kept_bytes)
             )?,
-            None => write!(f, "memory: gradient checkpointing is {state}, a step on this backend is not predicted; ")?,
+            None => {
+                write!(f, "memory: gradient checkpointing is {state}, a step by these operators is not predicted; ")?
+            }
         }
         match self.available_bytes {
             Some(available) => write!(f, "{} available", mebibytes(available)),
