@@ -200,7 +200,9 @@ impl<B: Kernels> Backward<B, 1> for MaxPoolBackward {
         let input: FloatTensor<B> = checkpointer.retrieve_node_output(ops.state.input);
         let [node] = ops.parents;
         if let Some(node) = node {
-            let sum = ops.state.is_skip.then(|| grads.consume::<B>(&node));
+            // burn keeps the gradient of what no operation made, and adds by itself what comes to it.
+            let is_made = !node.parents.is_empty();
+            let sum = (ops.state.is_skip && is_made).then(|| grads.consume::<B>(&node));
             grads.register::<B>(node.id, B::max_pool_2x2_gradient(&input, &gradient, sum));
         }
     }
@@ -331,8 +333,6 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
 
     fn network_max_pool(input: FloatTensor<Self>, is_skip: bool) -> FloatTensor<Self> {
         let node = input.node();
-        // burn keeps the gradient of an input that no operation made, and adds what comes to it by itself.
-        let is_skip = is_skip && !node.parents.is_empty();
         let again = MaxPoolAgain::<B> { input: node.id(), backend: PhantomData };
         let prepared =
             MaxPoolBackward.prepare::<C>([node]).memory_bound().retro_forward(again).parents([&input]).stateful();
