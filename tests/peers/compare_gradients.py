@@ -4,9 +4,11 @@
     python3 -m venv V && V/bin/pip install torch
     cargo build --release -p unet-tests --bin gradients
     target/release/gradients CASE base=8 depth=3 size=32 batches=24
-    V/bin/python tests/peers/compare_gradients.py CASE [--most 1.5] [--parameters]
+    V/bin/python tests/peers/compare_gradients.py CASE [CASE...] [--most 1.5] [--parameters]
 
-CASE is a folder that `gradients` wrote: some batches of the same weights. For each set of operators in it (our kernels by each
+CASE is a folder that `gradients` wrote: some batches of the same weights; several are of one network with other weights, and
+what follows is over the batches of all. By which weights a network is judged matters: where an image is flat, all its pixels are
+rounded alike, and by chance up or down. For each set of operators in it (our kernels by each
 instruction set, and `stock`, burn's own) and for PyTorch in f32 (tensors contiguous and channels_last): the relative error of
 the loss, and of the gradients `|found - f64| / |f64|` by 2-norms, one a parameter, the mean over the parameters and the largest
 ratio to either order of PyTorch, with the parameter. An error is the median over the batches.
@@ -129,12 +131,12 @@ def errors(found, truth):
     return [float(numpy.linalg.norm(found[name] - truth[name]) / numpy.linalg.norm(truth[name])) for name in truth]
 
 
-def measure(arguments, case, names):
-    """Errors of the loss and of each parameter by set of operators, as arrays over the batches."""
-    weights = load(arguments.case / "weights", names)
+def measure(root, case, names):
+    """Errors of the loss and of each parameter by set of operators, for each batch."""
+    weights = load(root / "weights", names)
     found = {}
     for number, losses in enumerate(case["losses"]):
-        folder = arguments.case / f"batch_{number:02}"
+        folder = root / f"batch_{number:02}"
         images = torch.from_numpy(numpy.load(folder / "images.npy"))
         masks = torch.from_numpy(numpy.load(folder / "masks.npy").astype(numpy.int64))
         loss, truth = pytorch(case, weights, images, masks, torch.float64, torch.contiguous_format)
@@ -143,25 +145,29 @@ def measure(arguments, case, names):
             answers[name] = pytorch(case, weights, images, masks, torch.float32, getattr(torch, order))
         for name, (answer, gradients) in answers.items():
             found.setdefault(name, []).append([abs(answer - loss) / loss, *errors(gradients, truth)])
-    return {name: numpy.array(batches) for name, batches in found.items()}
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", type=pathlib.Path)
+    parser.add_argument("cases", type=pathlib.Path, nargs="+", metavar="CASE")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--most", type=float, help="the largest ratio of our errors to PyTorch's that is good")
     parser.add_argument("--parameters", action="store_true", help="print every parameter")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     try:
-        case = json.loads((arguments.case / "case.json").read_text())
-        names = [our_name(name) for name, _ in UNet(**case["model"]).named_parameters()]
-        found = measure(arguments, case, names)
+        cases = [json.loads((root / "case.json").read_text()) for root in arguments.cases]
+        model = cases[0]["model"]
+        if any(case["model"] != model for case in cases):
+            raise ValueError(f"expected cases of one network, found {[case['model'] for case in cases]}")
+        names = [our_name(name) for name, _ in UNet(**model).named_parameters()]
+        parts = [measure(root, case, names) for root, case in zip(arguments.cases, cases)]
+        found = {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
     except (OSError, ValueError, KeyError, TypeError) as fault:
         print(f"compare_gradients.py: {fault}", file=sys.stderr)
         return 2
-    print(f"{case['model']}, {len(case['losses'])} batches, {arguments.threads} threads")
+    print(f"{model}, {sum(len(case['losses']) for case in cases)} batches, {len(cases)} draws of weights, {arguments.threads} threads")
     table = {name: numpy.median(batches, 0) for name, batches in found.items()}
     if arguments.parameters:
         print(f"{'':32s}" + "".join(f" {name[-15:]:>15s}" for name in found))

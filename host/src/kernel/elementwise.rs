@@ -8,14 +8,17 @@ use std::mem::MaybeUninit;
 
 use super::adam::Factors;
 
-/// Adds `x - shift` to `sums` and its square to `squares`, each slot of the pattern by itself.
+/// Adds `x` to `sums` and its square to `squares`, each slot of the pattern by itself.
+///
+/// In f64, in which the square of an f32 is exact. In f32, where an image is flat, each pixel would be rounded the same way, and
+/// a variance be wrong by many times the rounding of one sum.
 #[inline(always)]
-pub(super) fn moments(x: &[f32], shift: &[f32], sums: &mut [f32], squares: &mut [f32]) {
-    for x in x.chunks(shift.len()) {
-        for (((x, shift), sum), square) in x.iter().zip(shift).zip(&mut *sums).zip(&mut *squares) {
-            let d = x - shift;
-            *sum += d;
-            *square += d * d;
+pub(super) fn moments(x: &[f32], sums: &mut [f64], squares: &mut [f64]) {
+    for x in x.chunks(sums.len()) {
+        for ((x, sum), square) in x.iter().zip(&mut *sums).zip(&mut *squares) {
+            let x = f64::from(*x);
+            *sum += x;
+            *square += x * x;
         }
     }
 }
@@ -48,9 +51,9 @@ pub(super) fn norm_relu(x: &[f32], affine: Affine, y: &mut [MaybeUninit<f32>]) {
 }
 
 /// With `d = x - mean` and `g` the gradient where `d * scale + shift > 0` and 0 elsewhere: adds `g` to `sums` and `g * d` to
-/// `products`, each slot of the pattern by itself.
+/// `products`, each slot of the pattern by itself, in f64 as [`moments`].
 #[inline(always)]
-pub(super) fn norm_relu_sums(x: &[f32], gradient: &[f32], affine: Affine, sums: &mut [f32], products: &mut [f32]) {
+pub(super) fn norm_relu_sums(x: &[f32], gradient: &[f32], affine: Affine, sums: &mut [f64], products: &mut [f64]) {
     let Affine { mean, scale, shift } = affine;
     for (x, gradient) in x.chunks(scale.len()).zip(gradient.chunks(scale.len())) {
         let pattern = scale.iter().zip(shift).zip(mean);
@@ -58,8 +61,8 @@ pub(super) fn norm_relu_sums(x: &[f32], gradient: &[f32], affine: Affine, sums: 
         for (((x, gradient), ((scale, shift), mean)), (sum, product)) in x.iter().zip(gradient).zip(pattern).zip(sums) {
             let d = x - mean;
             let g = if d * scale + shift > 0.0 { *gradient } else { 0.0 };
-            *sum += g;
-            *product += g * d;
+            *sum += f64::from(g);
+            *product += f64::from(g) * f64::from(d);
         }
     }
 }

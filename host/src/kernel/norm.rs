@@ -6,28 +6,41 @@ use super::InstructionSet;
 use super::elementwise::Affine;
 use super::shared::written;
 
-/// Pixels of a part. Sums within a part are f32 in many slots, over parts f64 in order.
+/// Pixels of a part. Sums over parts are added in order.
 pub(super) const PART_PIXELS: usize = 4096;
-/// Pixels, at most, that the mean of a part is guessed by: then it is off by less than a deviation.
-const GUESS_PIXELS: usize = 64;
 /// Values of a pattern, about.
 const PATTERN: usize = 256;
 
-/// Values that belong to channels, repeated over some pixels: what the inner loops read.
-fn pattern(channels: usize, value: impl Fn(usize) -> f32) -> Vec<f32> {
-    let repeats = (PATTERN / channels.max(1)).max(1);
-    (0..repeats * channels).map(|i| value(i % channels)).collect()
+/// Pixels of a pattern.
+fn repeats(channels: usize) -> usize {
+    (PATTERN / channels.max(1)).max(1)
 }
 
-/// Sums of a pattern's slots, a channel.
-fn fold(slots: &[f32], channels: usize) -> Vec<f64> {
-    let mut sums = vec![0f64; channels];
+/// Values that belong to channels, repeated over some pixels: what the inner loops read.
+fn pattern(channels: usize, value: impl Fn(usize) -> f32) -> Vec<f32> {
+    (0..repeats(channels) * channels).map(|i| value(i % channels)).collect()
+}
+
+/// Slots of a pattern for sums.
+fn slots(channels: usize) -> Vec<f64> {
+    vec![0.0; repeats(channels) * channels]
+}
+
+/// Adds up a pattern's slots, a channel.
+fn fold(slots: &[f64], channels: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; channels];
     for slots in slots.chunks_exact(channels) {
-        for (sum, slot) in sums.iter_mut().zip(slots) {
-            *sum += f64::from(*slot);
-        }
+        add(&mut sums, slots);
     }
     sums
+}
+
+fn add(sums: &mut [f64], values: &[f64]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+fn single(values: Vec<f64>) -> Vec<f32> {
+    values.into_iter().map(|v| v as f32).collect()
 }
 
 /// Mean and biased variance of each channel.
@@ -39,74 +52,43 @@ pub struct Statistics {
     pub variance: Vec<f32>,
 }
 
-/// About the mean of each channel, by some pixels from all over `x`.
-fn guess(x: &[f32], channels: usize) -> Vec<f32> {
-    let pixels = x.len() / channels;
-    let step = pixels.div_ceil(GUESS_PIXELS).max(1);
-    let mut sums = vec![0f32; channels];
-    for pixel in x.chunks_exact(channels).step_by(step) {
-        sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
-    }
-    let count = pixels.div_ceil(step) as f32;
-    sums.iter_mut().for_each(|sum| *sum /= count);
-    sums
-}
-
-/// Mean and variance of each of `channels` over all pixels of `x`: within a part as differences from about its mean, so that
-/// the sum of squares is hardly larger than what is left of it without the square of the sum, the parts joined by the formula
-/// of Chan, Golub and LeVeque (1979).
-pub fn statistics(set: InstructionSet, x: &[f32], channels: usize) -> Statistics {
+/// Sums and sums of squares of each channel over all pixels.
+fn moments(set: InstructionSet, x: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let table = set.table(channels.max(16));
     let parts: Vec<(Vec<f64>, Vec<f64>)> = x
         .par_chunks(PART_PIXELS * channels)
         .map(|x| {
-            let guess = guess(x, channels);
-            let shift = pattern(channels, |c| guess[c]);
-            let (mut sums, mut squares) = (vec![0f32; shift.len()], vec![0f32; shift.len()]);
+            let (mut sums, mut squares) = (slots(channels), slots(channels));
             // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.moments)(x, &shift, &mut sums, &mut squares) };
-            let pixels = (x.len() / channels) as f64;
-            let (sums, squares) = (fold(&sums, channels), fold(&squares, channels));
-            let mean = sums.iter().enumerate().map(|(c, sum)| f64::from(guess[c]) + sum / pixels).collect();
-            let spread =
-                squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
-            (mean, spread)
+            unsafe { (table.moments)(x, &mut sums, &mut squares) };
+            (fold(&sums, channels), fold(&squares, channels))
         })
         .collect();
-    let (mut mean, mut spread, mut seen) = (vec![0f64; channels], vec![0f64; channels], 0f64);
-    for (x, (means, spreads)) in x.chunks(PART_PIXELS * channels).zip(parts) {
-        let pixels = (x.len() / channels) as f64;
-        let all = seen + pixels;
-        for c in 0..channels {
-            let difference = means[c] - mean[c];
-            mean[c] += difference * pixels / all;
-            spread[c] += spreads[c] + difference * difference * seen * pixels / all;
-        }
-        seen = all;
+    let (mut sums, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
+    for part in parts {
+        add(&mut sums, &part.0);
+        add(&mut squares, &part.1);
     }
-    let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
-    spread.iter_mut().for_each(|v| *v /= seen.max(1.0));
-    Statistics { mean: single(mean), variance: single(spread) }
+    (sums, squares)
+}
+
+/// Mean and variance of each of `channels` over all pixels of `x`. The variance is the mean of squares less the square of the
+/// mean, in f64: where a deviation is but the ten-thousandth of the mean, that costs a variance 1e-8 of itself.
+pub fn statistics(set: InstructionSet, x: &[f32], channels: usize) -> Statistics {
+    let pixels = (x.len() / channels).max(1) as f64;
+    let (sums, squares) = moments(set, x, channels);
+    let variance = sums.iter().zip(&squares).map(|(sum, square)| {
+        let variance = (square - sum * sum / pixels) / pixels;
+        // `max` would make 0 of what is not a number.
+        if variance < 0.0 { 0.0 } else { variance }
+    });
+    let variance = single(variance.collect());
+    Statistics { mean: single(sums.into_iter().map(|sum| sum / pixels).collect()), variance }
 }
 
 /// Sum of each channel over all pixels.
 pub fn channel_sums(set: InstructionSet, x: &[f32], channels: usize) -> Vec<f32> {
-    let table = set.table(channels.max(16));
-    let zeros = pattern(channels, |_| 0.0);
-    let parts: Vec<Vec<f64>> = x
-        .par_chunks(PART_PIXELS * channels)
-        .map(|x| {
-            let (mut sums, mut squares) = (zeros.clone(), zeros.clone());
-            // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.moments)(x, &zeros, &mut sums, &mut squares) };
-            fold(&sums, channels)
-        })
-        .collect();
-    let mut total = vec![0f64; channels];
-    for part in parts {
-        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-    }
-    total.into_iter().map(|v| v as f32).collect()
+    single(moments(set, x, channels).0)
 }
 
 /// A batch norm's values, one a channel.
@@ -191,19 +173,18 @@ impl Norm<'_> {
             .par_chunks(part)
             .zip(gradient.par_chunks(part))
             .map(|(x, gradient)| {
-                let (mut sums, mut products) = (vec![0f32; affine.scale.len()], vec![0f32; affine.scale.len()]);
+                let (mut sums, mut products) = (slots(channels), slots(channels));
                 // SAFETY: the table was chosen for this CPU.
                 unsafe { (table.norm_relu_sums)(x, gradient, affine, &mut sums, &mut products) };
                 (fold(&sums, channels), fold(&products, channels))
             })
             .collect();
-        let (mut beta, mut gamma) = (vec![0f64; channels], vec![0f64; channels]);
-        for (sums, products) in parts {
-            for c in 0..channels {
-                beta[c] += sums[c];
-                gamma[c] += products[c] * self.inverse(c);
-            }
+        let (mut beta, mut gamma) = (vec![0.0; channels], vec![0.0; channels]);
+        for part in parts {
+            add(&mut beta, &part.0);
+            add(&mut gamma, &part.1);
         }
+        gamma.iter_mut().enumerate().for_each(|(c, sum)| *sum *= self.inverse(c));
         let pixels = (x.len() / channels.max(1)).max(1) as f64;
         let slope = |c: usize| -f64::from(self.scale(c)) * self.inverse(c) * gamma[c] / pixels;
         let offset = |c: usize| -f64::from(self.scale(c)) * beta[c] / pixels;
@@ -212,7 +193,6 @@ impl Norm<'_> {
             // SAFETY: the table was chosen for this CPU.
             unsafe { (table.norm_relu_gradient)(x, affine, &slope, &offset, gradient) };
         });
-        let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
         (single(gamma), single(beta))
     }
 }

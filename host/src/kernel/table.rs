@@ -30,11 +30,11 @@ pub(super) struct Table {
     /// [`spread`](super::micro::spread).
     pub spread: SpreadFn,
     /// [`moments`](super::elementwise::moments).
-    pub moments: unsafe fn(&[f32], &[f32], &mut [f32], &mut [f32]),
+    pub moments: unsafe fn(&[f32], &mut [f64], &mut [f64]),
     /// [`norm_relu`](super::elementwise::norm_relu).
     pub norm_relu: unsafe fn(&[f32], Affine, &mut [MaybeUninit<f32>]),
     /// [`norm_relu_sums`](super::elementwise::norm_relu_sums).
-    pub norm_relu_sums: unsafe fn(&[f32], &[f32], Affine, &mut [f32], &mut [f32]),
+    pub norm_relu_sums: unsafe fn(&[f32], &[f32], Affine, &mut [f64], &mut [f64]),
     /// [`norm_relu_gradient`](super::elementwise::norm_relu_gradient).
     pub norm_relu_gradient: unsafe fn(&[f32], Affine, &[f32], &[f32], &mut [f32]),
     /// [`pool`](super::elementwise::pool).
@@ -89,8 +89,8 @@ macro_rules! table {
         }
 
         $(#[target_feature(enable = $feature)])?
-        unsafe fn moments(x: &[f32], shift: &[f32], sums: &mut [f32], squares: &mut [f32]) {
-            elementwise::moments(x, shift, sums, squares);
+        unsafe fn moments(x: &[f32], sums: &mut [f64], squares: &mut [f64]) {
+            elementwise::moments(x, sums, squares);
         }
 
         $(#[target_feature(enable = $feature)])?
@@ -103,8 +103,8 @@ macro_rules! table {
             x: &[f32],
             gradient: &[f32],
             affine: elementwise::Affine,
-            sums: &mut [f32],
-            products: &mut [f32],
+            sums: &mut [f64],
+            products: &mut [f64],
         ) {
             elementwise::norm_relu_sums(x, gradient, affine, sums, products);
         }

@@ -1,8 +1,8 @@
 //! Writes loss and gradients of fixed batches, by our kernels and by burn's own operators, for `peers/compare_gradients.py`.
 //!
 //! `gradients DIRECTORY [NAME=VALUE ...]`, the names being `base` (8), `depth` (4), `size` (128), `batch` (4), `channels` (1),
-//! `upsampling` (`nearest` or `up_convolution`), `batches` (10) and `steps` (0): so many steps of Adam are done before, by
-//! burn's own operators. Writes `case.json` (the network, and for each batch the loss by each set of operators),
+//! `upsampling` (`nearest` or `up_convolution`), `batches` (10), `seed` (1) of the weights and `steps` (0): so many steps of Adam
+//! are done before, by burn's own operators. Writes `case.json` (the network, and for each batch the loss by each set of operators),
 //! `weights/NAME.npy` by the parameter's name, and for each batch a folder `batch_00` with `images.npy` (f32, N, C, H, W),
 //! `masks.npy` (u8, N, H, W) and, for each set of operators that this CPU can run, `OPERATORS/NAME.npy`. All batches are of
 //! the same weights.
@@ -27,7 +27,7 @@ use unet_shared::preprocess::{Channels, Preprocess};
 use unet_tests::random::Random;
 use unet_tests::{Data, Tensor, npy};
 
-/// Weights, images and masks are the same each time.
+/// Images and masks are the same each time, and weights where no other seed is asked for.
 const SEED: u64 = 1;
 /// Adam's usual rate.
 const LEARNING_RATE: f64 = 1e-3;
@@ -49,6 +49,7 @@ struct Case {
     batch: usize,
     batches: usize,
     steps: usize,
+    seed: u64,
 }
 
 /// The samples of a batch, each with its flips.
@@ -58,7 +59,7 @@ impl Case {
     fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
         let model =
             UNetConfig { base: 8, depth: 4, channels: 1, classes: CLASSES.len(), upsampling: Upsampling::Nearest };
-        let mut case = Self { model, side: 128, batch: 4, batches: 10, steps: 0 };
+        let mut case = Self { model, side: 128, batch: 4, batches: 10, steps: 0, seed: SEED };
         for argument in arguments {
             let (name, value) = argument.split_once('=').ok_or(format!("expected NAME=VALUE, found {argument}"))?;
             match name {
@@ -70,6 +71,7 @@ impl Case {
                 "batch" => case.batch = value.parse()?,
                 "batches" => case.batches = value.parse()?,
                 "steps" => case.steps = value.parse()?,
+                "seed" => case.seed = value.parse()?,
                 _ => return Err(format!("no case has a {name}").into()),
             }
         }
@@ -114,7 +116,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let device = Backend::Flex.device()?.autodiff();
     let batcher = Batcher::new(case.preprocess());
     let weights = [1.0; CLASSES.len()];
-    let mut learner = Learner::new(case.model.init(SEED, &device));
+    let mut learner = Learner::new(case.model.init(case.seed, &device));
     for step in 0..case.steps {
         let batch = batcher.batch(&case.items(step)?, &device);
         let loss = Operators::Stock.within(|| learner.learn(batch, &weights, LEARNING_RATE, &mut |_| {}));
