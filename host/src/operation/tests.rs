@@ -1,5 +1,6 @@
 //! The kernels as burn sees them, against burn's own operators on the same backend: outputs, gradients, statistics.
 
+use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
