@@ -1,11 +1,15 @@
 //! What training computes is the same, to the last bit, by any number of threads.
 
-use unet_host::operation::Operators;
+use crate::{expect, synthetic, text};
 
-use crate::{expect, parse, synthetic, text};
-
+/// By each of the kernels, which compute on flex.
+#[cfg(feature = "flex")]
 #[test]
 fn steps_have_equal_losses_by_any_number_of_threads() {
+    use unet_host::operation::Operators;
+
+    use crate::parse;
+
     for kernels in Operators::available().into_iter().filter(|operators| *operators != Operators::Stock) {
         for shape in ["--base 8 --size 64 --batch 4", "--base 5 --size 48x80 --batch 3 --channels 3 --network ours"] {
             let losses = |threads: &str| {
