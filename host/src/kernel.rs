@@ -44,5 +44,7 @@ pub use weight_gradient::partial_sums;
 /// Bytes that a thread keeps, at most, for the tiles of a convolution and its gradients: of `inputs` channels to `outputs`, on
 /// rows of `width` pixels.
 pub fn tiles_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
-    convolve::most_tile_bytes(inputs.max(outputs), width) + weight_gradient::most_tile_bytes(inputs, outputs, width)
+    let [inputs, outputs] = [inputs, outputs].map(|channels| channels.next_multiple_of(table::MOST_LANES));
+    tile::most_bytes(convolve::TILE_BYTES, inputs.max(outputs), width)
+        + tile::most_bytes(weight_gradient::TILE_BYTES, inputs + outputs, width)
 }

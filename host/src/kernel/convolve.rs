@@ -8,11 +8,11 @@ use super::micro::Taps;
 use super::packing::Packed;
 use super::planes::{Place, Planes, Size};
 use super::shared::SharedMut;
-use super::table::{MOST_LANES, Table};
+use super::table::Table;
 use super::tile::{self, Buffer};
 
 /// Bytes of a tile, so that it and a block of weights stay in a core's second cache.
-const TILE_BYTES: usize = 256 << 10;
+pub(super) const TILE_BYTES: usize = 256 << 10;
 /// Tasks that a convolution is cut into at least, where its shape allows: enough for a workstation's cores.
 const TASKS: usize = 32;
 
@@ -52,16 +52,6 @@ fn run_length(most: usize, width: usize) -> usize {
     (most.div_ceil(2)..=most).min_by_key(|&p| (width.div_ceil(p) * (p + 1), most - p)).unwrap_or(most)
 }
 
-/// Rows of a tile's inside, for that many channels in blocks.
-pub(super) fn tile_rows(channels: usize, size: Size, border: usize) -> usize {
-    tile::rows(TILE_BYTES, tile::row_bytes(channels, size.width, border), border, size.height)
-}
-
-/// Bytes of the largest tile for that many channels, by the widest registers, and rows of `width` pixels.
-pub(super) fn most_tile_bytes(channels: usize, width: usize) -> usize {
-    tile::most_bytes(TILE_BYTES, tile::row_bytes(channels.next_multiple_of(MOST_LANES), width, 1), 1)
-}
-
 /// Computes `outputs` from `groups` of channels, which all have the same `size`. All groups' taps read as many channels.
 pub(super) fn convolve(table: &'static Table, size: Size, border: usize, groups: &[&[Planes]], outputs: &[Output]) {
     if size.pixels() == 0 {
@@ -71,7 +61,7 @@ pub(super) fn convolve(table: &'static Table, size: Size, border: usize, groups:
         assert!(planes.values.len() >= planes.place.needed(size.images, size.height, size.width));
     }
     let (first_block, blocks) = tile::first_blocks(groups, table.lanes);
-    let rows = tile_rows(blocks * table.lanes, size, border);
+    let rows = tile::rows(TILE_BYTES, blocks * table.lanes, size, border);
     let tiles = size.height.div_ceil(rows);
     // What each task computes of each tile.
     let columns: Vec<(usize, usize)> = outputs

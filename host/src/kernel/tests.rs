@@ -72,7 +72,7 @@ fn large_cases_are_cut_into_several_tiles_parts_and_runs() {
         assert!(size.pixels() > norm::PART_PIXELS);
         for lanes in [4, 8, 16] {
             let channels = [inputs, outputs].map(|channels| channels.next_multiple_of(lanes));
-            let rows = weight_gradient::tile_rows(channels[0] + channels[1], size, 1);
+            let rows = tile::rows(weight_gradient::TILE_BYTES, channels[0] + channels[1], size, 1);
             assert!(rows < size.height, "{size:?}, {lanes} lanes: {rows} rows");
             let runs: Vec<_> = weight_gradient::runs(tile::Shape { lanes, rows, columns: size.width }).collect();
             let (below, beside) =
@@ -80,7 +80,8 @@ fn large_cases_are_cut_into_several_tiles_parts_and_runs() {
             assert!(below && beside == (size.width > 256), "{size:?}, {lanes} lanes: {runs:?}");
             if inputs > weight_gradient::THIN {
                 for channels in channels {
-                    assert!(convolve::tile_rows(channels, size, 1) < size.height, "{size:?}, {lanes} lanes");
+                    let rows = tile::rows(convolve::TILE_BYTES, channels, size, 1);
+                    assert!(rows < size.height, "{size:?}, {lanes} lanes: {rows} rows");
                 }
             }
         }

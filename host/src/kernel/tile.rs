@@ -64,21 +64,21 @@ pub(super) struct Rows {
 const LEAST_ROWS: usize = 4;
 
 /// Bytes of a row of that many channels in blocks, with its border.
-pub(super) fn row_bytes(channels: usize, width: usize, border: usize) -> usize {
+fn row_bytes(channels: usize, width: usize, border: usize) -> usize {
     channels * (width + 2 * border) * size_of::<f32>()
 }
 
-/// Rows inside the border of each of an image's tiles of at most `bytes`, where a row takes `row_bytes`; of equal height, as
+/// Rows inside the border of each of an image's tiles of about `bytes`, for that many channels in blocks; of equal height, as
 /// far as that goes.
-pub(super) fn rows(bytes: usize, row_bytes: usize, border: usize, height: usize) -> usize {
-    let height = height.max(1);
-    let most = (bytes / row_bytes.max(1)).saturating_sub(2 * border).clamp(LEAST_ROWS.min(height), height);
+pub(super) fn rows(bytes: usize, channels: usize, size: Size, border: usize) -> usize {
+    let (height, row) = (size.height.max(1), row_bytes(channels, size.width, border));
+    let most = (bytes / row.max(1)).saturating_sub(2 * border).clamp(LEAST_ROWS.min(height), height);
     height.div_ceil(height.div_ceil(most))
 }
 
-/// Bytes of the largest tile that [`rows`] leads to.
-pub(super) fn most_bytes(bytes: usize, row_bytes: usize, border: usize) -> usize {
-    bytes.max((LEAST_ROWS + 2 * border) * row_bytes)
+/// Bytes of the largest tile that [`rows`] leads to, with the border of a 3x3 convolution.
+pub(super) fn most_bytes(bytes: usize, channels: usize, width: usize) -> usize {
+    bytes.max((LEAST_ROWS + 2) * row_bytes(channels, width, 1))
 }
 
 /// Blocks of each group of channels, the first of each group.

@@ -7,11 +7,11 @@ use rayon::prelude::*;
 use super::micro::Outer;
 use super::planes::{Planes, Size};
 use super::shared::SharedMut;
-use super::table::{MOST_LANES, Table};
+use super::table::Table;
 use super::tile::{self, Buffer};
 
 /// Bytes of the two tiles together.
-const TILE_BYTES: usize = 384 << 10;
+pub(super) const TILE_BYTES: usize = 384 << 10;
 /// Pixels of a run: what the loop reads of them stays in a core's first cache.
 const RUN_PIXELS: usize = 256;
 /// Tasks that the sums are cut into, where the shape allows. Results depend on it, so it is not the number of cores.
@@ -23,17 +23,6 @@ pub(super) const THIN: usize = 4;
 
 thread_local! {
     static TILES: RefCell<(Buffer, Buffer)> = RefCell::default();
-}
-
-/// Rows of a tile, for that many channels in blocks of input and gradient together.
-pub(super) fn tile_rows(channels: usize, size: Size, border: usize) -> usize {
-    tile::rows(TILE_BYTES, tile::row_bytes(channels, size.width, border), border, size.height)
-}
-
-/// Bytes of the largest tiles for that many channels of input and gradient, by the widest registers, and rows of `width` pixels.
-pub(super) fn most_tile_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
-    let channels = inputs.next_multiple_of(MOST_LANES) + outputs.next_multiple_of(MOST_LANES);
-    tile::most_bytes(TILE_BYTES, tile::row_bytes(channels, width, 1), 1)
 }
 
 /// Values of the partial sums for that many weights, where the image has rows for as many tasks.
@@ -78,7 +67,7 @@ pub(super) fn weight_gradient(
     };
     let (_, input_blocks) = tile::first_blocks(&[input], lanes);
     let (_, gradient_blocks) = tile::first_blocks(gradients, lanes);
-    let rows = tile_rows((input_blocks + gradient_blocks) * lanes, size, border);
+    let rows = tile::rows(TILE_BYTES, (input_blocks + gradient_blocks) * lanes, size, border);
     let tiles = size.height.div_ceil(rows);
     let places = size.images * tiles;
     let parts = (PARTIAL_VALUES / layout.values()).clamp(1, TASKS).min(places.max(1));

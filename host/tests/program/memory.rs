@@ -12,7 +12,7 @@ fn the_measured_peak_of_a_step_is_near_the_predicted_one() {
     use unet_host::model::{UNetConfig, Upsampling};
     use unet_host::training::memory::StepShape;
 
-    // Networks of 75 to 830 MiB were found within 10 % of the prediction after 8 steps, in which a heap grows to its size.
+    // Networks of 76 to 773 MiB were found within 6 % of the prediction after 8 steps, in which a heap grows to its size.
     // From run to run a heap differs by up to 4 %, for the order of small pieces between the tensors.
     const BAND: f64 = 0.1;
     for (base, depth, channels, upsampling, batch, (width, height)) in
