@@ -30,3 +30,6 @@ cross_has() {
     local libraries
     libraries=$("${RUSTC:-rustc}" --print target-libdir --target "$1" 2>/dev/null) && [[ -d "$libraries" ]]
 }
+
+# What `cargo build` and `cargo test` take besides --release: tract-core as the board profile has it, which saves a minute.
+cross_profile=(--config 'profile.release.package.tract-core.opt-level="z"')
