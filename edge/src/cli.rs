@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use engine::EngineArguments;
 use size::Size;
-use unet_edge::error::chain;
-use unet_edge::package::{Package, PackageError};
-use unet_edge::segmenter::Int8Segmenter;
+use unet_engine::error::chain;
+use unet_engine::package::{Package, PackageError};
+use unet_engine::segmenter::Int8Segmenter;
 
 mod bench;
 #[cfg(target_os = "linux")]

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::board::{BoardError, ChipInfo};
 use crate::config::{Config, ConfigErrors};
 use crate::frame_source::SourceSpec;
-use crate::machine::Roots;
+use unet_engine::machine::Roots;
 
 /// How a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -153,4 +153,4 @@ pub fn count(findings: &[Finding], verdict: Verdict) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,26 +2,17 @@
 //!
 //! Owns what a frame is before any preprocessing. Knows nothing of models, threads or what is done with a frame.
 
-#[cfg(feature = "device")]
 mod clock;
-#[cfg(feature = "device")]
 mod files;
-#[cfg(feature = "device")]
 mod jpeg;
-#[cfg(feature = "device")]
 mod patient;
-#[cfg(feature = "device")]
 mod process;
 pub mod recording;
-#[cfg(feature = "device")]
 mod reopening;
-#[cfg(feature = "device")]
 mod spec;
-#[cfg(feature = "device")]
 pub mod stream;
-#[cfg(all(feature = "device", target_os = "linux"))]
+#[cfg(target_os = "linux")]
 pub mod v4l2;
-#[cfg(feature = "device")]
 pub mod y4m;
 
 use std::fmt;
@@ -29,21 +20,14 @@ use std::time::Duration;
 
 use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
-use crate::error::Kind;
+use unet_engine::error::Kind;
 
-#[cfg(feature = "device")]
 pub use clock::{Clock, SystemClock, monotonic};
-#[cfg(feature = "device")]
 pub use files::Files;
-#[cfg(feature = "device")]
 pub use jpeg::decode_jpeg;
-#[cfg(feature = "device")]
 pub use patient::PatientRead;
-#[cfg(feature = "device")]
 pub use process::Process;
-#[cfg(feature = "device")]
 pub use reopening::{Change, Reopening};
-#[cfg(feature = "device")]
 pub use spec::{CameraFormat, CameraSpec, ClipSpec, ProcessOutput, ProcessSpec, Rate, Side, SourceSpec};
 
 /// The most bytes of a frame that any source takes: 4K in RGBA is half of it.

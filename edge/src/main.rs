@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match std::panic::catch_unwind(cli::main) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => {
-            unet_edge::error::say(format_args!("error: {failure}"));
+            unet_engine::error::say(format_args!("error: {failure}"));
             failure.exit.into()
         }
         // The panic has been printed where it happened.

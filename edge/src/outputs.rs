@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::atomic_file;
+use unet_engine::atomic_file;
 
 pub use disk::{BoundedFolder, FolderBounds};
 pub use hard_frames::{HardFrames, HardFramesBounds};

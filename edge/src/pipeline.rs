@@ -27,12 +27,12 @@ pub use sink::Sink;
 pub use step::{Pins, PinsError, Seen, Step, StepError};
 
 use crate::frame_source::{FrameSlot, FrameSource, SourceError};
-use crate::segmenter::Segmenter;
 use crate::telemetry::log::Log;
 use crate::timepiece::Timepiece;
 use capture::Capture;
 use exchange::Exchange;
 use infer::{Infer, SharedPins};
+use unet_engine::segmenter::Segmenter;
 
 /// One is filled, one is seen, one is the newest, and one is between the queues.
 const FRAME_SLOTS: usize = 4;

@@ -1,30 +1,25 @@
 //! What a frame allocates on its way from capture to mask, pins and a line of JSON, once a few have passed: nothing.
 
-#![cfg(feature = "device")]
-
-#[path = "support/counting_allocator.rs"]
-mod counting_allocator;
-#[path = "support/quantized_onnx.rs"]
-mod quantized_onnx;
-#[path = "support/tiny_package.rs"]
-mod tiny_package;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use counting_allocator::allocations;
 use unet_edge::frame_source::{Arrival, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
-use unet_edge::package::Package;
 use unet_edge::pipeline::sinks::LineSink;
 use unet_edge::pipeline::{self, Parts, Step};
 use unet_edge::postprocess::RegionsSpec;
 use unet_edge::rules::Rule;
-use unet_edge::segmenter::Int8Segmenter;
 use unet_edge::telemetry::json_lines::JsonLines;
 use unet_edge::telemetry::log::Log;
 use unet_edge::timepiece::SystemTimepiece;
+use unet_engine::package::Package;
+use unet_engine::segmenter::Int8Segmenter;
 use unet_shared::image::PixelFormat;
+use unet_test_support::counting_allocator::{Counting, allocations};
+use unet_test_support::tiny_package;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const WIDTH: u32 = 64;
 const HEIGHT: u32 = 48;
@@ -69,7 +64,7 @@ fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.unet");
     let (manifest, members) = tiny_package::parts();
-    unet_edge::package::write(&path, manifest, members).unwrap();
+    unet_engine::package::write(&path, manifest, members).unwrap();
     let package = Package::read(&path).unwrap();
     let spec = package.manifest.preprocess;
     let segmenter = Int8Segmenter::load(&package).unwrap();

@@ -18,11 +18,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unet_shared::files::dataset::Layout;
-use unet_shared::files::histogram::{LabelHistogram, as_colour};
-use unet_shared::files::layout::{Listing, show_below};
-use unet_shared::files::workers::in_parallel;
-use unet_shared::files::{FileError, LabelMap, OpenOptions, Split};
+use unet_data::dataset::Layout;
+use unet_data::histogram::{LabelHistogram, as_colour};
+use unet_data::layout::{Listing, show_below};
+use unet_data::workers::in_parallel;
+use unet_data::{FileError, LabelMap, OpenOptions, Split};
 use unet_shared::label::LabelValue;
 use unet_shared::mask::IGNORE_INDEX;
 
@@ -30,7 +30,7 @@ use examine::{Examined, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 use list_file::ListFile;
-use unet_edge::error::chain;
+use unet_engine::error::chain;
 
 /// Values that a report lists at most; the others are counted.
 const VALUES_LISTED_MAX: usize = 256;
@@ -237,7 +237,7 @@ fn single_file(path: &Path) -> CheckReport {
     let what = if list.is_some() { "a list file" } else { "a file" };
     let message = format!(
         "is {what}, not a data set; give the folder of images and masks; {}",
-        unet_shared::files::layout::ACCEPTED_LAYOUTS
+        unet_data::layout::ACCEPTED_LAYOUTS
     );
     let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
@@ -306,7 +306,7 @@ fn missing_classes(map: &LabelMap, counts: &BTreeMap<Option<Split>, LabelHistogr
 
 /// A file's name without its extension.
 fn stem(path: &Path) -> String {
-    unet_shared::files::pairing::stem(path)
+    unet_data::pairing::stem(path)
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use burn::tensor::ExecutionError;
-use unet_edge::evaluate::EvaluateError;
-use unet_edge::inference::InferenceError;
-use unet_edge::package::PackageError;
-use unet_edge::picture::PictureError;
-use unet_edge::segmenter::SegmentError;
+use unet_data::{DatasetError, FileError, LabelsError, PairError};
+use unet_engine::evaluate::EvaluateError;
+use unet_engine::inference::InferenceError;
+use unet_engine::package::PackageError;
+use unet_engine::picture::PictureError;
+use unet_engine::segmenter::SegmentError;
 use unet_shared::document::DocumentError;
-use unet_shared::files::{DatasetError, FileError, LabelsError, PairError};
 use unet_shared::manifest::ClassListError;
 use unet_shared::mask::MaskError;
 use unet_shared::metrics::MetricsError;

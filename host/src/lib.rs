@@ -1,6 +1,6 @@
 //! The workstation's side: trains a U-Net with burn, exports and quantizes it, and packs it for the board.
 //!
-//! The library holds what the verbs do; the verbs themselves are in the program. It links the edge's inference, so that
+//! The library holds what the verbs do; the verbs themselves are in the program. It links the board's engine, so that
 //! a package can be run where it was made, and it is linked by nothing.
 
 pub mod backend;
@@ -10,7 +10,6 @@ pub mod dataset;
 pub mod error;
 pub mod export;
 pub mod float_engine;
-pub mod kernel;
 pub mod memory;
 pub mod model;
 pub mod operation;

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     ExitCode::from(match result {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
-            unet_edge::error::say(format_args!("error: {}", unet_edge::error::chain(&error)));
+            unet_engine::error::say(format_args!("error: {}", unet_engine::error::chain(&error)));
             error.exit_code()
         }
         Err(_) => exit::INTERNAL,

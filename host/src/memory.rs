@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use unet_edge::machine::Roots;
-use unet_edge::machine::memory::memory;
+use unet_engine::machine::Roots;
+use unet_engine::machine::memory::memory;
 
 /// Keeps freed memory for the next step instead of giving it back to the system after each.
 ///

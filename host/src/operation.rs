@@ -16,8 +16,8 @@ pub mod profile;
 
 pub use operators::Operators;
 
-use crate::kernel::adam::Factors;
 use std::sync::Arc;
+use unet_kernels::adam::Factors;
 
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;

@@ -7,7 +7,7 @@ use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use unet_edge::error::say;
+use unet_engine::error::say;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

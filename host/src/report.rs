@@ -149,7 +149,7 @@ fn png_bytes(image: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
 
 /// Writes the whole file or none of it.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    unet_edge::atomic_file::write(path, bytes).map_err(|source| ReportError::Write { path: path.to_owned(), source })
+    unet_engine::atomic_file::write(path, bytes).map_err(|source| ReportError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use unet_edge::atomic_file;
+use unet_data::labels::LabelMap;
+use unet_engine::atomic_file;
 use unet_shared::digest::Digest;
-use unet_shared::files::labels::LabelMap;
 
 use crate::config::RunConfig;
 

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use unet_edge::segmenter::{SegmentError, Segmenter};
+use unet_engine::segmenter::{SegmentError, Segmenter};
 use unet_shared::digest::{Digest, Hasher};
 use unet_shared::mask::argmax_f32;
 use unet_shared::preprocess::Preprocess;

@@ -40,7 +40,7 @@ impl fmt::Display for DocumentError {
 impl core::error::Error for DocumentError {}
 
 /// Reads `bytes` as a document whose field `version` must be `expected`.
-#[cfg(feature = "files")]
+#[cfg(feature = "std")]
 pub(crate) fn parse_versioned<T: serde::de::DeserializeOwned>(
     document: &'static str,
     expected: u32,

@@ -2,7 +2,7 @@
 //! What workstation and board have to agree on, bit for bit: preprocessing, label encoding, metrics, quantization.
 //!
 //! Everything here is deterministic: integer arithmetic, or f32 steps in a stated order. Knows no clock, no training
-//! framework, no inference engine and no camera; files only behind the feature `files`. Without features nothing
+//! framework, no inference engine, no camera and no files. Without features nothing
 //! allocates: tables are bounded, and overflow is an error.
 
 #[cfg(feature = "alloc")]
@@ -14,8 +14,6 @@ extern crate std;
 pub mod digest;
 #[cfg(feature = "alloc")]
 pub mod document;
-#[cfg(feature = "files")]
-pub mod files;
 pub mod image;
 pub mod label;
 #[cfg(feature = "alloc")]

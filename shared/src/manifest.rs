@@ -170,7 +170,7 @@ impl Manifest {
     }
 
     /// Reads a manifest from JSON, its version before all else.
-    #[cfg(feature = "files")]
+    #[cfg(feature = "std")]
     pub fn from_json(bytes: &[u8]) -> Result<Self, crate::document::DocumentError> {
         crate::document::parse_versioned("manifest", MANIFEST_VERSION, bytes)
     }

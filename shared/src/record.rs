@@ -98,7 +98,7 @@ impl Timing {
     }
 }
 
-#[cfg(feature = "files")]
+#[cfg(feature = "std")]
 impl EvaluationRecord {
     /// Reads a record from JSON, its version before all else.
     pub fn from_json(bytes: &[u8]) -> Result<Self, crate::document::DocumentError> {

@@ -3,7 +3,7 @@
 #
 #     tests/peers/mca_aarch64.sh PROGRAM [LOOPS]
 #
-# PROGRAM is anything built for aarch64 with the kernels in it: `unet-edge`, stripped or not, or the example kernel_bench.
+# PROGRAM is anything built for aarch64 with the kernels in it: `unet-edge`, stripped or not, or the bench `kernels`.
 # From its disassembly the innermost loop of the kernel's largest tile is taken (a run of three taps by 6 pixels and 16
 # channels for neon-dot; a tap by 4 pixels and 4 channels for neon), and llvm-mca says in how many cycles a core goes
 # round. The peak is what it says of the multiplications alone. Exits with 1 when a loop falls short of its least share. The

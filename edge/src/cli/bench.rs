@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
-use unet_edge::inference::kernel::Kernel;
-use unet_edge::inference::{Description, Element, Engine, Frame, InferenceError, Model, Part, PartTime};
-use unet_edge::machine::{self, Roots};
-use unet_edge::package::Package;
+use unet_engine::inference::kernel::Kernel;
+use unet_engine::inference::{Description, Element, Engine, Frame, InferenceError, Model, Part, PartTime};
+use unet_engine::machine::{self, Roots};
+use unet_engine::package::Package;
 use unet_shared::digest::Hasher;
 use unet_shared::record::Timing;
 
@@ -127,7 +127,7 @@ impl Bench {
         };
         let show = |span: &endurance::Span| {
             if self.json {
-                unet_edge::error::say(span.line());
+                unet_engine::error::say(span.line());
                 Ok(())
             } else {
                 print(&(span.line() + "\n"))

@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 
 use unet_edge::board::BoardError;
 use unet_edge::config::{BoardConfig, FolderConfig, LogLevel, OutputsConfig, Resolved, RuleConfig, WatchdogConfig};
-use unet_edge::error::{Kind, chain};
 use unet_edge::frame_source::recording::{Recorder, RecorderBounds};
 use unet_edge::frame_source::{Change, FrameSource, Reopening, SourceSpec};
-use unet_edge::inference::EngineOptions;
 use unet_edge::outputs::{BoundedFolder, FolderBounds, HardFrames, HardFramesBounds, file_stem};
-use unet_edge::package::Package;
 use unet_edge::peripherals::Pattern;
 use unet_edge::pipeline::sinks::{HardFrameSink, LineSink, Picture, PictureSink, RecorderSink};
 use unet_edge::pipeline::{self, Ended, Parts, Running, Sink, Step};
 use unet_edge::rules::Rule;
-use unet_edge::segmenter::{Int8Segmenter, Segmenter};
 use unet_edge::telemetry::Stage;
 use unet_edge::telemetry::json_lines::JsonLines;
 use unet_edge::telemetry::log::Log;
 use unet_edge::telemetry::notify::{Heartbeat, Notifier};
 use unet_edge::timepiece::{SystemTimepiece, Timepiece};
+use unet_engine::error::{Kind, chain};
+use unet_engine::inference::EngineOptions;
+use unet_engine::package::Package;
+use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 
 use super::Failure;
 use super::pins::{Light, Peripherals};

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use clap::Args;
 use unet_edge::doctor::{Surroundings, Verdict, count, examine, text};
 use unet_edge::frame_source::SourceSpec;
-use unet_edge::machine::Roots;
 use unet_edge::{board, config};
+use unet_engine::machine::Roots;
 
 use super::{Failure, print, print_json};
 

@@ -1,7 +1,7 @@
 //! The flags of all verbs that run a model: which kernel, how many threads.
 
 use clap::Args;
-use unet_edge::inference::{EngineOptions, KernelChoice};
+use unet_engine::inference::{EngineOptions, KernelChoice};
 
 use super::Failure;
 

@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_edge::evaluate::{RecordMeta, evaluate};
-use unet_edge::{atomic_file, machine};
+use unet_data::{Dataset, OpenOptions, Split};
+use unet_engine::evaluate::{RecordMeta, evaluate};
+use unet_engine::{atomic_file, machine};
 use unet_shared::digest::Digest;
-use unet_shared::files::{Dataset, OpenOptions, Split};
 use unet_shared::record::EvaluationRecord;
 
 use super::{EngineArguments, Failure, json_text, load, print, print_json, ratio_text};
@@ -48,7 +48,7 @@ impl Evaluate {
         };
         let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
         if !dataset.problems.is_empty() {
-            unet_edge::error::say(format_args!(
+            unet_engine::error::say(format_args!(
                 "{} files of {} take no part",
                 dataset.problems.len(),
                 self.data.display()
@@ -70,7 +70,7 @@ impl Evaluate {
         let mut progress = |done: usize, all: usize| {
             // Ten lines for any number of frames.
             if done == all || done.is_multiple_of(all.div_ceil(10)) {
-                unet_edge::error::say(format_args!("{done}/{all} frames"));
+                unet_engine::error::say(format_args!("{done}/{all} frames"));
             }
         };
         let record = evaluate(samples, &labels, &manifest.preprocess, &mut segmenter, meta, &mut progress)

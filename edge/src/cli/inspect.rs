@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use unet_edge::inference::Description;
-use unet_edge::package::Package;
+use unet_engine::inference::Description;
+use unet_engine::package::Package;
 use unet_shared::manifest::{Manifest, TensorEntry};
 use unet_shared::preprocess::Normalize;
 

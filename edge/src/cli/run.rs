@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use unet_data::dataset::list_images;
+use unet_data::{DecodedImage, decode_image};
 use unet_edge::config::{self, BoardConfig, Config, EngineConfig, LogLevel, OutputsConfig, Resolved, WatchdogConfig};
 use unet_edge::frame_source::SourceSpec;
-use unet_edge::inference::EngineOptions;
-use unet_edge::package::Package;
-use unet_edge::segmenter::{Int8Segmenter, Segmenter};
-use unet_edge::{atomic_file, picture};
-use unet_shared::files::dataset::list_images;
-use unet_shared::files::{DecodedImage, decode_image};
+use unet_engine::inference::EngineOptions;
+use unet_engine::package::Package;
+use unet_engine::segmenter::{Int8Segmenter, Segmenter};
+use unet_engine::{atomic_file, picture};
 use unet_shared::label::LabelTable;
 use unet_shared::mask::mask_to_image;
 use unet_shared::preprocess::Preprocessor;
@@ -112,11 +112,11 @@ fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: 
                 let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };
                 write(&masks.join(&name), &painted.mask)?;
                 write(&overlays.join(&name), &painted.overlay)?;
-                unet_edge::error::say(format_args!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3));
+                unet_engine::error::say(format_args!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3));
             }
             Err(error) => {
                 skipped += 1;
-                unet_edge::error::say(format_args!("{progress}: skipped: {}", chain(error.as_ref())));
+                unet_engine::error::say(format_args!("{progress}: skipped: {}", chain(error.as_ref())));
             }
         }
     }

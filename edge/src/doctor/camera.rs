@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::frame_source::SourceSpec;
-use crate::machine::Roots;
-use crate::machine::roots::entries;
+use unet_engine::machine::Roots;
+use unet_engine::machine::roots::entries;
 
 const SUBJECT: &str = "source";
 
@@ -174,7 +174,7 @@ mod tests {
     use super::super::Verdict;
     use super::super::capability::{CAPTURE, CAPTURE_PLANES, Capability, STREAMING};
     use super::*;
-    use crate::machine::roots::tree;
+    use crate::doctor::tests::tree;
 
     fn camera(roots: &Roots, device: &str) -> Finding {
         let [finding] = look(roots, OsStr::new(""), Some(&SourceSpec::parse(device).unwrap())).try_into().unwrap();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::machine::roots::text;
-use crate::machine::{Roots, heat, memory as machine_memory, processor as machine_processor};
+use unet_engine::machine::roots::text;
+use unet_engine::machine::{Roots, heat, memory as machine_memory, processor as machine_processor};
 
 pub(super) fn board(roots: &Roots) -> Finding {
     let model = text(&roots.proc.join("device-tree/model"));
@@ -12,7 +12,7 @@ pub(super) fn board(roots: &Roots) -> Finding {
     let cores = std::thread::available_parallelism().map_or_else(|_| "?".to_owned(), |cores| cores.to_string());
     let mut parts: Vec<String> = model.into_iter().collect();
     parts.extend(kernel.map(|release| format!("kernel {release}")));
-    parts.push(format!("{}, cores {cores}", crate::machine::name()));
+    parts.push(format!("{}, cores {cores}", unet_engine::machine::name()));
     Finding::ok("machine", parts.join(", "))
 }
 

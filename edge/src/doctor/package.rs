@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::Finding;
 use crate::config::Config;
-use crate::error::chain;
 use crate::frame_source::SourceSpec;
-use crate::inference::kernel::Kernel;
-use crate::inference::{Description, Engine, EngineOptions, KernelChoice};
-use crate::package::{Package, PackageError};
+use unet_engine::error::chain;
+use unet_engine::inference::kernel::Kernel;
+use unet_engine::inference::{Description, Engine, EngineOptions, KernelChoice};
+use unet_engine::package::{Package, PackageError};
 
 const SUBJECT: &str = "package";
 
@@ -103,8 +103,8 @@ mod tests {
 
     fn tiny(folder: &Path) -> std::path::PathBuf {
         let path = folder.join("tiny.unet");
-        let (manifest, members) = crate::tiny_package::parts();
-        crate::package::write(&path, manifest, members).unwrap();
+        let (manifest, members) = unet_test_support::tiny_package::parts();
+        unet_engine::package::write(&path, manifest, members).unwrap();
         path
     }
 

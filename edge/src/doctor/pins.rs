@@ -3,8 +3,8 @@
 use super::Finding;
 use crate::board::{BoardError, CONSUMER, ChipInfo, LineAddress, locate};
 use crate::config::Config;
-use crate::machine::Roots;
-use crate::machine::roots::entries;
+use unet_engine::machine::Roots;
+use unet_engine::machine::roots::entries;
 
 /// A pin that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ mod tests {
     use super::super::Verdict;
     use super::*;
     use crate::board::{BoardName, LineInfo};
-    use crate::machine::roots::tree;
+    use crate::doctor::tests::tree;
 
     fn pin(name: &str) -> Pin {
         let address = BoardName::Generic.resolve(name).unwrap();

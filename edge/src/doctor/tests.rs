@@ -1,5 +1,12 @@
 use super::*;
-use crate::machine::roots::tree;
+use unet_test_support::folder_tree::folder_tree;
+
+/// A machine of which the kernel tells in these files.
+pub(crate) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Roots) {
+    let folder = folder_tree(files);
+    let roots = Roots::below(folder.path());
+    (folder, roots)
+}
 
 fn surroundings() -> Surroundings {
     Surroundings { chips: Ok(Vec::new()), programs: OsString::new(), now: Duration::from_secs(1_764_000_000) }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use unet_shared::files::dataset::list_images;
-use unet_shared::files::{DecodedImage, decode_image};
+use unet_data::dataset::list_images;
+use unet_data::{DecodedImage, decode_image};
 
 use super::clock::{Pace, SystemClock};
 use super::{Arrival, ClipSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError, monotonic};
-use crate::error::{Kind, chain};
+use unet_engine::error::{Kind, chain};
 
 /// Images by name. A frame's sequence number counts them, over rounds too; [`Files::path`] gives the file of one.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegDecoder;
 use image::{ColorType, ImageDecoder, Limits};
-use unet_shared::files::decode::jpeg_has_end;
+use unet_data::decode::jpeg_has_end;
 use unet_shared::image::{ImageView, PixelFormat};
 
 use super::{Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot, SourceError};
-use crate::error::Kind;
+use unet_engine::error::Kind;
 
 /// Decodes into a slot whose buffer is used again. The decoder itself takes memory while it works and gives it back: a few
 /// rows, and the frame's own bytes.
@@ -88,7 +88,7 @@ mod tests {
         let path = folder.path().join("a.jpg");
         let bytes = rgb(20, 12);
         std::fs::write(&path, &bytes).unwrap();
-        let expected = unet_shared::files::decode_image(&path).unwrap();
+        let expected = unet_data::decode_image(&path).unwrap();
         let mut pixels = FrameSlot::default();
         // Cameras pad their frames.
         for padding in [0, 100] {

@@ -14,8 +14,8 @@ use super::{
     Arrival, Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot, FrameSource, ProcessOutput, ProcessSpec, SourceError,
     monotonic,
 };
-use crate::error::Kind;
 use child::Running;
+use unet_engine::error::Kind;
 
 /// Frames of a program.
 #[derive(Debug)]

@@ -20,7 +20,6 @@
 
 mod reader;
 mod recorder;
-#[cfg(feature = "device")]
 mod replay;
 
 use std::time::Duration;
@@ -31,7 +30,6 @@ use super::{Encoding, FrameFormat};
 
 pub use reader::{Read, RecordingError, RecordingReader};
 pub use recorder::{Recorded, Recorder, RecorderBounds};
-#[cfg(feature = "device")]
 pub use replay::Replay;
 
 /// The extension of recordings.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::clock::{Clock, SystemClock};
 use super::{Arrival, FrameSlot, FrameSource, SourceError, SourceSpec};
-use crate::error::Kind;
+use unet_engine::error::Kind;
 
 /// The first pause, which each failure doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -209,7 +209,7 @@ impl SourceSpec {
     ///
     /// # Errors
     ///
-    /// [`crate::error::Kind::Retry`] where it may be there later, as a camera that is unplugged; [`crate::error::Kind::Fatal`] else.
+    /// [`unet_engine::error::Kind::Retry`] where it may be there later, as a camera that is unplugged; [`unet_engine::error::Kind::Fatal`] else.
     pub fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
         match self {
             SourceSpec::Process(spec) => Ok(Box::new(Process::open(spec)?)),
@@ -221,7 +221,7 @@ impl SourceSpec {
             #[cfg(not(target_os = "linux"))]
             SourceSpec::V4l2(_) => {
                 let problem = "expected a source that this system has: cameras are read on Linux alone";
-                Err(SourceError::new(self.name(), crate::error::Kind::Fatal, problem, None))
+                Err(SourceError::new(self.name(), unet_engine::error::Kind::Fatal, problem, None))
             }
         }
     }

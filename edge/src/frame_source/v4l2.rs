@@ -15,11 +15,11 @@ use rustix::io::Errno;
 
 use super::patient::wait_for;
 use super::{Arrival, CameraSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError, monotonic};
-use crate::error::{Kind, chain};
 use abi::{Buffer, BufferRequest};
 use device::{Device, DeviceError};
 use mapping::Mapping;
 use negotiate::{Negotiated, negotiate};
+use unet_engine::error::{Kind, chain};
 
 pub use device::Sizes;
 pub use listing::{CameraInfo, FormatInfo, list_cameras};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::exchange::{Exchange, Lent};
 use super::progress::Progress;
 use crate::config::LogLevel;
-use crate::error::{Kind, chain};
 use crate::frame_source::{Arrival, FrameSlot, FrameSource, SourceError};
 use crate::telemetry::log::Log;
+use unet_engine::error::{Kind, chain};
 
 /// How long is waited for a frame before it is looked whether the program is to end.
 const PATIENCE: Duration = Duration::from_millis(100);

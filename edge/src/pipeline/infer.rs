@@ -9,13 +9,13 @@ use super::outcome::Outcome;
 use super::progress::{Latencies, Progress};
 use super::step::{Pins, PinsError, Step};
 use crate::config::LogLevel;
-use crate::error::chain;
 use crate::frame_source::FrameSlot;
 use crate::peripherals::Trigger;
 use crate::rules::Change;
-use crate::segmenter::Segmenter;
 use crate::telemetry::log::Log;
 use crate::timepiece::Timepiece;
+use unet_engine::error::chain;
+use unet_engine::segmenter::Segmenter;
 
 /// How long is waited for anything before it is looked whether the program is to end.
 const PATIENCE: Duration = Duration::from_millis(100);

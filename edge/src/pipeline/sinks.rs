@@ -12,12 +12,12 @@ use super::outcome::Outcome;
 use super::pixels::PixelsError;
 use super::sink::{Sink, tell};
 use crate::config::LogLevel;
-use crate::error::chain;
 use crate::frame_source::recording::{Recorded, Recorder};
 use crate::outputs::{BoundedFolder, HardFrames, file_stem};
-use crate::picture::{self, PictureError};
 use crate::telemetry::json_lines::{FrameRecord, JsonLines};
 use crate::telemetry::log::Log;
+use unet_engine::error::chain;
+use unet_engine::picture::{self, PictureError};
 
 /// A line of JSON for each frame.
 #[derive(Debug)]

@@ -9,15 +9,15 @@ use embedded_hal::digital::OutputPin;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};
 
 use super::pixels::{self, PixelsError};
-use crate::error::Kind;
 use crate::frame_source::FrameSlot;
 use crate::outputs::{MarginError, mean_margin};
 use crate::peripherals::RuleOutputs;
 use crate::postprocess::{Postprocess, PostprocessError, Regions, RegionsSpec, Shares};
 use crate::rules::{Change, Rule, RuleState, Rules};
-use crate::segmenter::{SegmentError, Segmenter};
 use crate::telemetry::Stages;
 use crate::timepiece::Timepiece;
+use unet_engine::error::Kind;
+use unet_engine::segmenter::{SegmentError, Segmenter};
 
 /// What follows the rules.
 pub trait Pins: Send {

@@ -6,13 +6,13 @@ use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 
 use super::*;
 use crate::config::LogLevel;
-use crate::error::Kind;
 use crate::frame_source::{Arrival, Encoding, FrameFormat};
 use crate::peripherals::Trigger;
 use crate::postprocess::RegionsSpec;
 use crate::rules::{Change, Rule};
-use crate::segmenter::SegmentError;
 use crate::telemetry::Stage;
+use unet_engine::error::Kind;
+use unet_engine::segmenter::SegmentError;
 
 const SIDE: u32 = 4;
 const QUIET: Log = Log::none();

@@ -3,7 +3,7 @@
 use std::fmt::Arguments;
 
 use crate::config::LogLevel;
-use crate::error::say;
+use unet_engine::error::say;
 
 /// Says what is worth it.
 #[derive(Debug, Clone, Copy)]

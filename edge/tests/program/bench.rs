@@ -9,7 +9,7 @@ fn json_holds_a_time_for_each_frame_and_the_peak_memory() {
     let times = document["frame_ms"].as_array().unwrap();
     assert_eq!(times.len(), 3);
     assert!(times.iter().all(|time| time.as_f64().unwrap() > 0.0));
-    assert_eq!(document["kernel"], unet_edge::inference::kernel::Kernel::best().name());
+    assert_eq!(document["kernel"], unet_engine::inference::kernel::Kernel::best().name());
     assert_eq!(document["threads"], 1);
     if cfg!(target_os = "linux") {
         assert!(document["peak_rss_kib"].as_u64().unwrap() > 1000);
@@ -70,7 +70,7 @@ fn a_profile_names_each_node_and_the_peak_of_the_core() {
     }
     let shares: f64 = nodes.iter().map(|node| node["share"].as_f64().unwrap()).sum();
     assert!((shares - 1.0).abs() < 1e-9, "{shares}");
-    if unet_edge::inference::kernel::Kernel::best().peak().is_some() {
+    if unet_engine::inference::kernel::Kernel::best().peak().is_some() {
         assert!(document["peak_multiplications_per_second"].as_f64().unwrap() > 1e8);
     }
     let text = stdout(&unet_edge(&["bench", "@", "--frames", "2", "--profile"], &[&fixture.package()]));
@@ -83,7 +83,7 @@ fn a_profile_names_each_node_and_the_peak_of_the_core() {
 fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
     let fixture = Fixture::new();
     let model = fixture.path("tiny.onnx");
-    std::fs::write(&model, crate::tiny_package::model()).unwrap();
+    std::fs::write(&model, unet_test_support::tiny_package::model()).unwrap();
     let output = unet_edge(&["bench", "@", "--frames", "1", "--json"], &[&model]);
     check_exit(&output, 0);
     let output = unet_edge(&["bench", "@", "--frames", "1", "--size", "48x32"], &[&model]);
@@ -100,7 +100,7 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
 fn the_digest_is_one_for_all_kernels_and_threads_and_another_for_other_frames() {
     let fixture = Fixture::new();
     let model = fixture.path("tiny.onnx");
-    std::fs::write(&model, crate::tiny_package::model()).unwrap();
+    std::fs::write(&model, unet_test_support::tiny_package::model()).unwrap();
     let digest = |flags: &[&str]| {
         let output = unet_edge(&[&["bench", "@", "--digest", "--json"], flags].concat(), &[&model]);
         check_exit(&output, 0);
@@ -110,7 +110,7 @@ fn the_digest_is_one_for_all_kernels_and_threads_and_another_for_other_frames() 
         digest
     };
     let expected = digest(&["--frames", "6", "--kernel", "scalar"]);
-    for kernel in unet_edge::inference::kernel::Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+    for kernel in unet_engine::inference::kernel::Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
         for threads in ["1", "3"] {
             let found = digest(&["--frames", "6", "--kernel", kernel.name(), "--threads", threads]);
             assert_eq!(found, expected, "{kernel}, {threads} threads");
@@ -137,7 +137,9 @@ fn minutes_give_a_line_each_and_a_summary() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let [minute] = document["minutes"].as_array().unwrap().as_slice() else { panic!("{document}") };
     assert_eq!(minute["frames"], document["summary"]["frames"]);
-    assert!(minute["frames"].as_u64().unwrap() > 0 && minute["p99_ms"].as_f64().unwrap() > 0.0, "{document}");
+    // Latencies are in whole microseconds, and a fast core needs less for this package.
+    let [p50, p99, max] = ["p50_ms", "p99_ms", "max_ms"].map(|key| minute[key].as_f64().unwrap());
+    assert!(minute["frames"].as_u64().unwrap() > 0 && 0.0 <= p50 && p50 <= p99 && p99 <= max, "{document}");
     assert!(stderr(&output).contains(" frames, p50 "));
     for minutes in ["0", "-1", "nan", "1e9", "many"] {
         let output = unet_edge(&["bench", "@", &format!("--minutes={minutes}")], &[&fixture.package()]);
@@ -151,7 +153,7 @@ fn the_digest_of_minutes_is_that_of_as_many_frames() {
     let fixture = Fixture::new();
     for model in [fixture.package(), fixture.path("tiny.onnx")] {
         if model.extension().is_some_and(|extension| extension == "onnx") {
-            std::fs::write(&model, crate::tiny_package::model()).unwrap();
+            std::fs::write(&model, unet_test_support::tiny_package::model()).unwrap();
         }
         let digest = |flags: &[&str]| {
             let output =

@@ -61,7 +61,7 @@ fn a_package_whose_golden_vector_comes_out_otherwise_is_refused() {
     let fixture = Fixture::new();
     let (manifest, mut members) = tiny_package::parts();
     members[2].1[0] = 1;
-    unet_edge::package::write(&fixture.package(), manifest, members).unwrap();
+    unet_engine::package::write(&fixture.package(), manifest, members).unwrap();
     let output = unet_edge(&["inspect", "@"], &[&fixture.package()]);
     check_failure(&output, 2, &["tiny.unet", "golden/0.input", "expected class 1 at (0, 0), found 0"]);
 }

@@ -8,10 +8,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use unet_edge::error::chain;
-use unet_shared::files::decode::LabelSource;
-use unet_shared::files::histogram::LabelHistogram;
-use unet_shared::files::{DecodedImage, Split, decode_image, decode_label};
+use unet_data::decode::LabelSource;
+use unet_data::histogram::LabelHistogram;
+use unet_data::{DecodedImage, Split, decode_image, decode_label};
+use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 use unet_shared::label::LabelValue;
 

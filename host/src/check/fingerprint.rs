@@ -3,8 +3,8 @@
 //! Two fingerprints of the gray pixels: a digest that all eight symmetries of an image share, and a thumbnail for images that are alike but
 //! not equal byte for byte. Knows neither files nor splits.
 
+use unet_data::DecodedImage;
 use unet_shared::digest::Digest;
-use unet_shared::files::DecodedImage;
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess, PreprocessError, Preprocessor};
 
 /// Side of the thumbnail in pixels.

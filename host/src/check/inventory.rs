@@ -6,16 +6,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use unet_shared::files::dataset::Layout;
-use unet_shared::files::layout::{Folder, Kind as FolderKind, Listing, split_of, words};
-use unet_shared::files::pairing::{PairingProblem, part};
-use unet_shared::files::{Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
+use unet_data::dataset::Layout;
+use unet_data::layout::{Folder, Kind as FolderKind, Listing, split_of, words};
+use unet_data::pairing::{PairingProblem, part};
+use unet_data::{Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
 
 use super::examine::Unit;
 use super::finding::{Finding, Kind, Severity};
 use super::list_file::{self, ListFile, has_list_extension};
 use super::{SplitSummary, stem};
-use unet_edge::error::chain;
+use unet_engine::error::chain;
 
 /// The files to decode, and the findings so far.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Inventory {
         self.take_instance_folders(listing);
         let grouped = self.findings.iter().any(|finding| finding.kind == Kind::InstanceMasks);
         if !grouped {
-            let pairing = unet_shared::files::pairing::pair(&images, &masks);
+            let pairing = unet_data::pairing::pair(&images, &masks);
             self.take_problem_findings(listing, &pairing.problems);
         }
     }

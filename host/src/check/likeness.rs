@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use unet_shared::files::Split;
+use unet_data::Split;
 
 use super::examine::{Examined, Unit};
 use super::finding::{Finding, Kind, Severity};

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use unet_shared::files::Split;
-use unet_shared::files::layout::{split_of, words};
+use unet_data::Split;
+use unet_data::layout::{split_of, words};
 
 use super::finding::{Finding, Kind, Severity};
 

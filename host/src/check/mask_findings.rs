@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use unet_shared::files::LabelMap;
-use unet_shared::files::histogram::LabelHistogram;
+use unet_data::LabelMap;
+use unet_data::histogram::LabelHistogram;
 use unet_shared::label::LabelValue;
 
 use super::examine::{Examined, Unit};

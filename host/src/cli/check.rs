@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use unet_data::OpenOptions;
 use unet_host::check::check;
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
-use unet_shared::files::OpenOptions;
 
 /// What to look at.
 #[derive(Debug, clap::Args)]

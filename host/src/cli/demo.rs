@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
+use unet_data::Split;
 use unet_host::dataset::augment::Flips;
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 use unet_host::error::{HostError, exit};
@@ -15,7 +16,6 @@ use unet_host::steps::report;
 use unet_host::steps::score::{EngineChoice, score_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::steps::{OpenRun, Weights, export, package, quantize};
-use unet_shared::files::Split;
 use unet_shared::record::EvaluationRecord;
 
 /// How the demo is run.
@@ -96,11 +96,11 @@ impl Demo {
         let run = start(&options)?;
         let (_, burn) = finish(&run, options.memory, &mut super::train::Watcher::new(self.epochs))?;
         let exported = export::export(&run, &ExportOptions::default())?;
-        unet_edge::error::say(super::export::text(&exported).trim_end());
+        unet_engine::error::say(super::export::text(&exported).trim_end());
         let quantized = quantize::quantize(&run, Format::Qlinear, super::quantize::CALIBRATION_IMAGES)?;
-        unet_edge::error::say(super::quantize::text(&quantized).trim_end());
+        unet_engine::error::say(super::quantize::text(&quantized).trim_end());
         let packed = package::package(&run, None, package::GoldenSource::Frames)?;
-        unet_edge::error::say(super::package::text(&packed).trim_end());
+        unet_engine::error::say(super::package::text(&packed).trim_end());
         let tract = score_run(&run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
         let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None)?;
         let edge = edge_record(&self.output, &packed.path, &data)?;
@@ -138,7 +138,7 @@ impl Demo {
             let lowest = report.mean_iou_f32_burn.is_none_or(|iou| iou < MEAN_IOU_MIN);
             let drop = report.mean_iou_f32_tract.zip(report.mean_iou_int8_host).map(|(a, b)| a - b);
             if lowest || drop.is_none_or(|drop| drop > DROP_MAX) {
-                unet_edge::error::say(format_args!(
+                unet_engine::error::say(format_args!(
                     "the demo fell short: mean IoU of at least {MEAN_IOU_MIN} and an int8 drop of at most {DROP_MAX}"
                 ));
                 found = true;

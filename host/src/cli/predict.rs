@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unet_edge::package::Package;
-use unet_edge::picture::label_png;
-use unet_edge::segmenter::{Int8Segmenter, Segmenter};
+use unet_data::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
+use unet_engine::package::Package;
+use unet_engine::picture::label_png;
+use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
 use unet_host::report::panel::{OVERLAY_ALPHA, Panel, overlay, panel};
@@ -14,7 +15,6 @@ use unet_host::run_dir::RunDir;
 use unet_host::steps::predict::{Predictor, frame_iou, mask_picture, picture};
 use unet_host::steps::score::{EngineChoice, segmenter};
 use unet_host::steps::{OpenRun, Weights};
-use unet_shared::files::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::Preprocess;
 
@@ -95,7 +95,7 @@ impl Predict {
         let pairing = pair(&samples.iter().map(path).collect::<Vec<_>>(), &truths.iter().map(path).collect::<Vec<_>>());
         if self.truth.is_some() && pairing.samples.len() < samples.len() {
             let (paired, all) = (pairing.samples.len(), samples.len());
-            unet_edge::error::say(format_args!("warning: {paired} of {all} images have a label of their name"));
+            unet_engine::error::say(format_args!("warning: {paired} of {all} images have a label of their name"));
         }
         let mut predictor = Predictor::new(segmenter, preprocess)?;
         for folder in ["masks", "overlays", "panels"] {
@@ -116,7 +116,7 @@ impl Predict {
                 Ok(predicted) => report.images.push(predicted),
                 // One broken image does not cost the others; a full disk does.
                 Err(error) if error.exit_code() == exit::BAD_INPUT => {
-                    report.failed.push(unet_edge::error::chain(&error))
+                    report.failed.push(unet_engine::error::chain(&error))
                 }
                 Err(error) => return Err(error),
             }
@@ -155,7 +155,7 @@ fn one(
     let path = |folder: &str| output.join(folder).join(format!("{}.png", sample.name));
     let (mask_path, overlay_path, panel_path) = (path("masks"), path("overlays"), path("panels"));
     let labels = label_png(&prediction, width, height, table)?;
-    unet_edge::atomic_file::write(&mask_path, &labels)
+    unet_engine::atomic_file::write(&mask_path, &labels)
         .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
     let (picture, mask) = (picture(&image), mask_picture(prediction, width, height));
     save_png(&overlay_path, &overlay(&picture, &mask, palette, OVERLAY_ALPHA)?)?;

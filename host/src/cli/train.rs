@@ -250,7 +250,7 @@ impl Train {
             (None, None) => return Err(HostError::Usage("expected a data set or --resume RUN".to_owned())),
         };
         let (preprocess, training) = (&run.config.preprocess, &run.config.training);
-        unet_edge::error::say(format_args!(
+        unet_engine::error::say(format_args!(
             "run {}: {} training and {} validation images, {} classes, input {}x{}x{}, base {}, depth {}, batch {}, {}",
             run.dir.root().display(),
             run.snapshot.train.len(),
@@ -330,7 +330,7 @@ impl Observer for Watcher {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
-        unet_edge::error::say(format_args!(
+        unet_engine::error::say(format_args!(
             "epoch {}/{}: loss {:.4}, validation loss {:.4}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.1} %",
             row.epoch,
             self.epochs,

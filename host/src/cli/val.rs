@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use unet_data::Split;
 use unet_host::error::{HostError, exit};
 use unet_host::run_dir::{RunDir, json};
 use unet_host::steps::score::{EngineChoice, score_package, score_run};
 use unet_host::steps::{OpenRun, Weights};
-use unet_shared::files::Split;
 use unet_shared::record::EvaluationRecord;
 
 /// What to score, on what, by what.
@@ -49,7 +49,7 @@ impl Val {
             return Err(HostError::Usage(format!("{path}: expected the folder of a run, or a package")));
         };
         if let Some(path) = &self.output {
-            unet_edge::atomic_file::write(path, json(&record).as_bytes())
+            unet_engine::atomic_file::write(path, json(&record).as_bytes())
                 .map_err(|source| HostError::Write { path: path.clone(), source })?;
         }
         super::print(self.json, &record, || text(&record))?;

@@ -7,7 +7,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
-use crate::kernel::adam::Factors;
+use unet_kernels::adam::Factors;
 
 /// What a backend with kernels computes, without differentiation. All images are `[N, C, H, W]`.
 pub trait Kernels: Backend {
@@ -84,7 +84,7 @@ pub trait Kernels: Backend {
     ) -> [FloatTensor<Self>; 3];
 
     /// The loss of pixels, `[1]`, and where it is asked for the gradient of the logits; see
-    /// [`crate::kernel::cross_entropy`].
+    /// [`unet_kernels::cross_entropy`].
     fn pixel_cross_entropy(
         logits: &FloatTensor<Self>,
         target: &PixelTarget,
@@ -278,7 +278,7 @@ pub(super) fn cross_entropy(logits: Tensor<4>, target: PixelTarget) -> Tensor<1>
 /// Adam on a backend with kernels.
 #[backend_extension(Flex)]
 pub trait OptimizerOps: Backend {
-    /// Weights, first and second moments after a step; see [`crate::kernel::adam`].
+    /// Weights, first and second moments after a step; see [`unet_kernels::adam`].
     fn network_adam(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,

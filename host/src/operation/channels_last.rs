@@ -5,7 +5,7 @@
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
-use crate::kernel::convolution::Size;
+use unet_kernels::convolution::Size;
 
 /// An image tensor in the kernels' order; made from another order where needed.
 pub(super) struct ChannelsLast {

@@ -7,13 +7,13 @@ use super::Operators;
 use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps, PixelTarget};
 use super::channels_last::{ChannelsLast, Dense, dense_tensor, image_tensor};
 use super::profile::timed;
-use crate::kernel::adam::{self, Factors};
-use crate::kernel::convolution::{Convolution, Size};
-use crate::kernel::cross_entropy::{Target, cross_entropy};
-use crate::kernel::norm::{self, Norm};
-use crate::kernel::pool;
-use crate::kernel::up_convolution::UpConvolution;
-use crate::kernel::upsample::UpsampleConvolution;
+use unet_kernels::adam::{self, Factors};
+use unet_kernels::convolution::{Convolution, Size};
+use unet_kernels::cross_entropy::{Target, cross_entropy};
+use unet_kernels::norm::{self, Norm};
+use unet_kernels::pool;
+use unet_kernels::up_convolution::UpConvolution;
+use unet_kernels::upsample::UpsampleConvolution;
 
 impl Kernels for Flex {
     fn convolution(inputs: &[FlexTensor], weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-use crate::kernel::InstructionSet;
+use unet_kernels::InstructionSet;
 
 /// What computes on flex. Other backends have but burn's operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

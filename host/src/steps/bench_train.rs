@@ -267,7 +267,7 @@ pub fn bench_train(
     Ok(BenchTrainReport {
         step_s,
         losses,
-        peak_rss_kib: unet_edge::machine::peak_rss_kib(),
+        peak_rss_kib: unet_engine::machine::peak_rss_kib(),
         predicted_peak_kib: predicted.map(|shape| shape.peak_bytes(options.checkpointing) >> 10),
         backend: options.backend,
         threads: rayon::current_num_threads(),

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::backend::Backend;
 use crate::error::HostError;
-use crate::kernel::adam::{self, Factors};
-use crate::kernel::convolution::{Convolution, Size};
-use crate::kernel::norm::{self, Norm};
-use crate::kernel::upsample::UpsampleConvolution;
-use crate::kernel::{InstructionSet, pool};
 use crate::operation::Operators;
+use unet_kernels::adam::{self, Factors};
+use unet_kernels::convolution::{Convolution, Size};
+use unet_kernels::norm::{self, Norm};
+use unet_kernels::upsample::UpsampleConvolution;
+use unet_kernels::{InstructionSet, pool};
 
 /// A kernel that falls below this share of its recorded ratio is reported.
 pub const LEAST_SHARE: f64 = 2.0 / 3.0;

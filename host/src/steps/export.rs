@@ -1,8 +1,8 @@
 //! Exports a run's network as f32 ONNX and holds the file against burn on real frames.
 
 use serde::{Deserialize, Serialize};
+use unet_data::Split;
 use unet_shared::digest::Digest;
-use unet_shared::files::Split;
 
 use super::open_run::{OpenRun, Weights, spread};
 use crate::error::HostError;
@@ -100,7 +100,7 @@ pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, Ho
     }
     let path = run.dir.float_onnx();
     let note = ExportNote { weights: run.weights_digest(weights)?, fold_upsample, onnx: Digest::of(&bytes) };
-    unet_edge::atomic_file::write(&path, &bytes).map_err(|source| HostError::Write { path: path.clone(), source })?;
+    unet_engine::atomic_file::write(&path, &bytes).map_err(|source| HostError::Write { path: path.clone(), source })?;
     run.dir.write_json(run.dir.export_note(), &note)?;
     Ok(ExportReport {
         path,

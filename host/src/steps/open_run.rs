@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use unet_data::{Dataset, DecodedImage, OpenOptions, Sample, decode_image};
 use unet_shared::digest::Digest;
-use unet_shared::files::{Dataset, DecodedImage, OpenOptions, Sample, decode_image};
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::Preprocessor;
 

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unet_edge::inference::Engine;
-use unet_edge::package::{self, PACKAGE_EXTENSION, Package};
-use unet_edge::segmenter::{Int8Segmenter, Segmenter};
+use unet_data::Split;
+use unet_engine::inference::Engine;
+use unet_engine::package::{self, PACKAGE_EXTENSION, Package};
+use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_shared::digest::Digest;
-use unet_shared::files::Split;
 use unet_shared::image::{ImageView, PixelFormat};
 use unet_shared::manifest::{GoldenEntry, MANIFEST_VERSION, Manifest, Provenance};
 use unet_shared::preprocess::{Fit, Preprocess, Preprocessor};

@@ -1,8 +1,8 @@
 //! The class map of one image, and pictures of it.
 
 use image::{GrayImage, RgbImage};
-use unet_edge::segmenter::Segmenter;
-use unet_shared::files::DecodedImage;
+use unet_data::DecodedImage;
+use unet_engine::segmenter::Segmenter;
 use unet_shared::mask::mask_to_image;
 use unet_shared::metrics::OwnedConfusion;
 use unet_shared::preprocess::{Channels, Preprocess, Preprocessor};

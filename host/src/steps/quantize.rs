@@ -1,8 +1,8 @@
 //! Quantizes a run's exported network on its training images and scores both forms on its validation split.
 
 use serde::{Deserialize, Serialize};
+use unet_data::Split;
 use unet_shared::digest::Digest;
-use unet_shared::files::Split;
 use unet_shared::manifest::{ModelEntry, TensorEntry};
 use unet_shared::record::EvaluationRecord;
 
@@ -139,7 +139,7 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
         Format::Qlinear => run.dir.int8_onnx(),
         Format::Qdq => run.dir.qdq_onnx(),
     };
-    unet_edge::atomic_file::write(&path, &quantized.bytes)
+    unet_engine::atomic_file::write(&path, &quantized.bytes)
         .map_err(|source| HostError::Write { path: path.clone(), source })?;
     // Packages are made of the integer form, so the other must not speak for it.
     if format == Format::Qlinear {

@@ -1,6 +1,6 @@
 //! Shows a run: curves, confusion matrix, panels of the worst frames, and the page that holds them all.
 
-use unet_shared::files::{Split, load_pair};
+use unet_data::{Split, load_pair};
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights};

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use unet_edge::evaluate::{RecordMeta, evaluate};
-use unet_edge::machine;
-use unet_edge::package::Package;
-use unet_edge::segmenter::{Int8Segmenter, Segmenter};
+use unet_data::{Dataset, OpenOptions, Split};
+use unet_engine::evaluate::{RecordMeta, evaluate};
+use unet_engine::machine;
+use unet_engine::package::Package;
+use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_shared::digest::Digest;
-use unet_shared::files::{Dataset, OpenOptions, Split};
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights};
@@ -67,7 +67,7 @@ pub fn segmenter(
         EngineChoice::Int8 => {
             let bytes = needed(&run.dir.int8_onnx(), "quantize")?;
             let entry = super::quantize::load_entry(run)?;
-            let engine = unet_edge::inference::Engine::from_onnx(&bytes, &entry.input, &entry.output)?;
+            let engine = unet_engine::inference::Engine::from_onnx(&bytes, &entry.input, &entry.output)?;
             (Box::new(Int8Segmenter::new(engine, &preprocess)), Digest::of(&bytes))
         }
     })

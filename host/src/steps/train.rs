@@ -3,10 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use unet_shared::files::workers::in_parallel;
-use unet_shared::files::{
-    Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image, load_pair,
-};
+use unet_data::workers::in_parallel;
+use unet_data::{Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image, load_pair};
 use unet_shared::image::PixelFormat;
 use unet_shared::label::{LabelTable, LabelValue};
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
@@ -246,12 +244,12 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
     }
     if !dataset.problems.is_empty() {
         let (count, data) = (dataset.problems.len(), options.data.display());
-        unet_edge::error::say(format_args!(
+        unet_engine::error::say(format_args!(
             "warning: {count} files of {data} take no part; `unet-host check` names them"
         ));
     }
     if dataset.validates_on_training() {
-        unet_edge::error::say(format_args!(
+        unet_engine::error::say(format_args!(
             "warning: nothing is left to validate on, so the scores are those of the training images"
         ));
     }
@@ -396,7 +394,7 @@ pub fn finish(
 ) -> Result<(Outcome, EvaluationRecord), HostError> {
     let dataset = run.data(None)?;
     let plan = plan_memory(&run.config, &dataset, memory)?;
-    unet_edge::error::say(plan);
+    unet_engine::error::say(plan);
     let loader = |split, with_truth, cache_bytes| {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.workers, with_truth };
         Loader::new(dataset.split(split).to_vec(), run.table.clone(), run.config.preprocess, options)

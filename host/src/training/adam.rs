@@ -3,8 +3,8 @@
 use burn::optim::{AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::kernel::adam::Factors;
 use crate::operation;
+use unet_kernels::adam::Factors;
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;

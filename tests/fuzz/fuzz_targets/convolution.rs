@@ -4,7 +4,7 @@
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use unet_edge::inference::kernel::{ConvParameters, ConvSpec, Grid, InputView, Kernel, OutputView, PackedConv};
+use unet_engine::inference::kernel::{ConvParameters, ConvSpec, Grid, InputView, Kernel, OutputView, PackedConv};
 use unet_fuzz::numbers::{Numbers, Values};
 
 /// Multiplications of a run, so that an input takes milliseconds.

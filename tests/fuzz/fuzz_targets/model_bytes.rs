@@ -11,12 +11,12 @@ use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
-use unet_edge::inference::Engine;
-use unet_edge::package::{MANIFEST_NAME, Package};
+use unet_engine::inference::Engine;
+use unet_engine::package::{MANIFEST_NAME, Package};
 use unet_fuzz::damage;
 use unet_fuzz::graph::Case;
 use unet_fuzz::onnx::encode;
-use unet_fuzz::support::tiny_package;
+use unet_test_support::tiny_package;
 use unet_shared::manifest::TensorEntry;
 
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());

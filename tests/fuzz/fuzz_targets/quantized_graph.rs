@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arbitrary::Unstructured;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use unet_edge::inference::kernel::Kernel;
-use unet_edge::inference::{Engine, EngineOptions, InferenceError, KernelChoice};
+use unet_engine::inference::kernel::Kernel;
+use unet_engine::inference::{Engine, EngineOptions, InferenceError, KernelChoice};
 use unet_fuzz::graph::Case;
 use unet_fuzz::onnx::encode;
 

@@ -5,10 +5,3 @@ pub mod damage;
 pub mod graph;
 pub mod numbers;
 pub mod onnx;
-
-/// Builders of the edge's own tests.
-#[path = "../../../edge/tests/support"]
-pub mod support {
-    pub mod quantized_onnx;
-    pub mod tiny_package;
-}

@@ -8,11 +8,11 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
+use unet_data::Split;
 use unet_host::segmenter::BurnSegmenter;
 use unet_host::steps::export::VERIFIED_FRAMES;
 use unet_host::steps::open_run::spread;
 use unet_host::steps::{OpenRun, Weights, quantize};
-use unet_shared::files::Split;
 use unet_tests::{Data, Tensor, npy};
 
 fn main() -> ExitCode {

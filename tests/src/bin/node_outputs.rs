@@ -13,7 +13,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use unet_edge::inference::Engine;
+use unet_engine::inference::Engine;
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
 use unet_tests::node_models::{cut_node, decode, with_output};

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use unet_data::Split;
 use unet_host::backend::Backend;
 use unet_host::export::float_onnx;
 use unet_host::export::fold;
 use unet_host::segmenter::BurnSegmenter;
 use unet_host::steps::Weights;
 use unet_host::steps::export::TOLERANCE;
-use unet_shared::files::Split;
 use unet_tests::{Data, Graph, Tensor};
 
 use crate::tiny_run::{VARIANTS, train};

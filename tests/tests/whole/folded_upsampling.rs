@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use unet_edge::inference::{EngineOptions, KernelChoice};
+use unet_engine::inference::{EngineOptions, KernelChoice};
 use unet_host::export::float_onnx;
 use unet_host::export::fold_upsample::fold_upsampling;
 use unet_host::export::graph::{Convolution, Graph as HostGraph, OUTPUT_NAME, Operator};

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use tract_onnx::pb::AttributeProto;
-use unet_edge::inference::kernel::Kernel;
-use unet_edge::inference::{Engine, EngineOptions, KernelChoice};
+use unet_engine::inference::kernel::Kernel;
+use unet_engine::inference::{Engine, EngineOptions, KernelChoice};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
 use unet_tests::node_models::with_output;

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use unet_data::{Dataset, OpenOptions, Split, collect_labels, decode_image};
 use unet_host::dataset::loader::{Item, LoadError, Loader, LoaderOptions};
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 use unet_host::run_dir::json;
 use unet_shared::digest::Digest;
-use unet_shared::files::{Dataset, OpenOptions, Split, collect_labels, decode_image};
 use unet_shared::preprocess::{Channels, Filter, Fit, Preprocess, Preprocessor};
 
 fn specs() -> Vec<Preprocess> {

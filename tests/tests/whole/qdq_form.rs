@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use unet_edge::inference::{Engine, EngineOptions, KernelChoice};
+use unet_engine::inference::{Engine, EngineOptions, KernelChoice};
 use unet_host::backend::Backend;
 use unet_host::export::fold::graph_of;
 use unet_host::model::UNetConfig;

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use unet_edge::evaluate::{RecordMeta, evaluate};
-use unet_edge::package::Package;
-use unet_edge::segmenter::Int8Segmenter;
+use unet_data::{Dataset, OpenOptions, Split};
+use unet_engine::evaluate::{RecordMeta, evaluate};
+use unet_engine::package::Package;
+use unet_engine::segmenter::Int8Segmenter;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::steps::package::GoldenSource;
 use unet_host::steps::score::{EngineChoice, score_run};
 use unet_host::steps::{OpenRun, Weights, package, quantize};
 use unet_shared::digest::Digest;
-use unet_shared::files::{Dataset, OpenOptions, Split};
 use unet_tests::tensor::Difference;
 use unet_tests::{Data, Graph, Tensor};
 

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use unet_edge::package::Package;
-use unet_edge::segmenter::Int8Segmenter;
+use unet_data::Split;
+use unet_engine::package::Package;
+use unet_engine::segmenter::Int8Segmenter;
 use unet_host::export::float_onnx;
 use unet_host::parity::compare;
 use unet_host::steps::score::score_package;
-use unet_shared::files::Split;
 use unet_shared::record::EvaluationRecord;
 
 use crate::repository::root;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use unet_edge::machine::{Roots, heat, processor};
 use unet_edge::telemetry::histogram::Histogram;
+use unet_engine::machine::{Roots, heat, processor};
 
 /// How long it goes on.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::clock::{Pace, SystemClock};
 use super::super::{Arrival, ClipSpec, FrameFormat, FrameSlot, FrameSource, Rate, SourceError, monotonic};
 use super::{Read, RecordingError, RecordingReader};
-use crate::error::{Kind, chain};
+use unet_engine::error::{Kind, chain};
 
 /// Frames of a recording with the numbers that the camera gave them, which grow over rounds. Their time is that of the
 /// replay, as all that follows measures from it; [`RecordingReader`] tells the board's.

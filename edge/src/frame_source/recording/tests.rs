@@ -136,11 +136,10 @@ fn a_disk_that_is_full_costs_frames_and_no_more() {
     }
 }
 
-#[cfg(feature = "device")]
 #[test]
 fn a_recording_is_a_source() {
     use super::super::{Arrival, ClipSpec, FrameSource};
-    use crate::error::Kind;
+    use unet_engine::error::Kind;
 
     let (_folder, path) = recording();
     let mut spec = ClipSpec { path: path.clone(), repeat: false, rate: None };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::CameraFormat;
 use super::device::{Device, DeviceError, Sizes, letters};
-use crate::error::chain;
+use unet_engine::error::chain;
 
 /// A camera, or a device that could not be asked.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use super::super::clock::{Pace, SystemClock};
 use super::super::patient::Patient;
 use super::super::stream::{FrameStream, StreamError};
 use super::super::{Arrival, ClipSpec, FrameSlot, FrameSource, Rate, SourceError, monotonic};
-use crate::error::Kind;
+use unet_engine::error::Kind;
 
 /// Frames of a stream.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The network as its memory sees it: operations in order, and the tensors that they read and make.
 
 use super::StepShape;
-use crate::kernel::{partial_sums, tiles_bytes};
 use crate::model::Upsampling;
+use unet_kernels::{partial_sums, tiles_bytes};
 
 /// Bytes of a number.
 pub(super) const F32: u64 = 4;

@@ -1,0 +1,114 @@
+use std::path::Path;
+
+use super::*;
+use crate::inference::Engine;
+use crate::segmenter::Int8Segmenter;
+use unet_test_support::tiny_package;
+
+/// Writes a gray PNG of `size` with `value(x, y)`.
+fn write_png(path: &Path, size: [u32; 2], value: impl Fn(u32, u32) -> u8) {
+    image::GrayImage::from_fn(size[0], size[1], |x, y| image::Luma([value(x, y)])).save(path).unwrap();
+}
+
+/// A sample of 16x16: left half bright, and a label that says so, but for `wrong` pixels of the first column.
+fn sample(folder: &Path, name: &str, wrong: u32) -> Sample {
+    let (image, label) = (folder.join(format!("{name}.png")), folder.join(format!("{name}_mask.png")));
+    write_png(&image, [16, 16], |x, _| if x < 8 { 200 } else { 10 });
+    write_png(&label, [16, 16], |x, y| if x < 8 && !(x == 0 && y < wrong) { 226 } else { 29 });
+    Sample { name: name.to_owned(), image, label: Some(label) }
+}
+
+fn segmenter() -> Int8Segmenter {
+    let engine = Engine::from_onnx(&tiny_package::model(), &tiny_package::input(), &tiny_package::output()).unwrap();
+    Int8Segmenter::new(engine, &tiny_package::preprocess())
+}
+
+fn meta() -> RecordMeta {
+    RecordMeta {
+        program: "test".to_owned(),
+        machine: "here".to_owned(),
+        model: Digest::of(b"model"),
+        package: None,
+        dataset: "data".to_owned(),
+        split: "val".to_owned(),
+        classes: vec!["dark".to_owned(), "bright".to_owned()],
+    }
+}
+
+fn run(samples: &[Sample]) -> Result<EvaluationRecord, EvaluateError> {
+    let labels = tiny_package::parts().0.label_table().unwrap();
+    let spec = tiny_package::preprocess();
+    evaluate(samples, &labels, &spec, &mut segmenter(), meta(), &mut |_, _| {})
+}
+
+#[test]
+fn counts_are_the_ones_that_a_person_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = run(&[sample(folder.path(), "a", 0), sample(folder.path(), "b", 4)]).unwrap();
+    // Two frames of 128 dark and 128 bright pixels; four bright predictions of the second are dark in its label.
+    assert_eq!(record.confusion.counts(), [256, 4, 0, 252]);
+    assert_eq!(record.confusion.iou(0), Some(256.0 / 260.0));
+    assert_eq!(record.frames.len(), 2);
+    assert_eq!(record.timing.frames, 2);
+    assert_eq!(record.engine, "integer int8");
+    let [a, b] = record.frames.as_slice() else { panic!("two frames") };
+    assert_eq!((a.width, a.height), (16, 16));
+    assert_eq!((a.pixels, a.input, a.logits, a.mask), (b.pixels, b.input, b.logits, b.mask));
+    assert_ne!(a.label, b.label);
+    let pixels: Vec<u8> = (0..256).map(|index| if index % 16 < 8 { 200 } else { 10 }).collect();
+    assert_eq!(a.pixels, Digest::of(&pixels));
+    assert_eq!(a.input, a.pixels, "an image of the model's size passes preprocessing as it is");
+    assert_eq!(a.logits, Digest::of(&tiny_package::logits_of(&pixels)));
+    assert_eq!(a.mask, Digest::of(&tiny_package::mask_of(&pixels)));
+}
+
+#[test]
+fn counts_are_taken_at_the_labels_own_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, label) = (folder.path().join("a.png"), folder.path().join("a_mask.png"));
+    write_png(&image, [64, 32], |x, _| if x < 32 { 200 } else { 10 });
+    write_png(&label, [64, 32], |x, _| if x < 32 { 226 } else { 29 });
+    let record = run(&[Sample { name: "a".to_owned(), image, label: Some(label) }]).unwrap();
+    assert_eq!(record.confusion.counts(), [1024, 0, 0, 1024]);
+    assert_ne!(record.frames[0].mask, record.frames[0].prediction);
+}
+
+#[test]
+fn progress_counts_up_to_the_number_of_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = [sample(folder.path(), "a", 0), sample(folder.path(), "b", 0)];
+    let labels = tiny_package::parts().0.label_table().unwrap();
+    let mut seen = Vec::new();
+    let spec = tiny_package::preprocess();
+    evaluate(&samples, &labels, &spec, &mut segmenter(), meta(), &mut |done, all| seen.push((done, all))).unwrap();
+    assert_eq!(seen, [(1, 2), (2, 2)]);
+}
+
+#[test]
+fn failures_name_the_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(run(&[]).unwrap_err(), EvaluateError::NoSamples { .. }));
+
+    let mut broken = sample(folder.path(), "broken", 0);
+    std::fs::write(&broken.image, b"no image").unwrap();
+    let error = run(&[sample(folder.path(), "good", 0), broken.clone()]).unwrap_err();
+    assert!(error.to_string().contains("broken"), "{error}");
+
+    broken.label = None;
+    assert!(run(&[broken]).unwrap_err().to_string().contains("broken"));
+
+    let unknown = sample(folder.path(), "unknown", 0);
+    write_png(unknown.label.as_deref().unwrap(), [16, 16], |_, _| 77);
+    assert!(matches!(run(&[unknown]).unwrap_err(), EvaluateError::Load { .. }));
+}
+
+#[test]
+fn a_model_of_other_classes_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = [29, 76, 226].map(unet_shared::label::LabelValue::Gray);
+    let labels = LabelTable::from_sorted(values).unwrap();
+    let samples = [sample(folder.path(), "a", 0)];
+    let spec = tiny_package::preprocess();
+    let error = evaluate(&samples, &labels, &spec, &mut segmenter(), meta(), &mut |_, _| {}).unwrap_err();
+    assert_eq!(error.to_string(), "classes: labels have 3, model has 2");
+}

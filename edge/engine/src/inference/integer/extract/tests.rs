@@ -1,0 +1,426 @@
+//! What is read from either form, on small graphs: equal programs, numbers by hand, and a reason for each refusal.
+
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+
+use super::super::super::kernel::Kernel;
+use super::super::super::model::Frame;
+use super::super::executor::{Executor, Prepared};
+use super::*;
+use unet_test_support::quantized_onnx::{self, Conv, Graph, int};
+
+fn read(model: &[u8]) -> GraphProto {
+    ModelProto::decode(model).unwrap().graph.unwrap()
+}
+
+/// 2 channels out of 3 by 3x3, with ReLU's zero point.
+fn conv_3x3() -> Conv {
+    Conv {
+        shape: [2, 3, 3, 3],
+        weights: (0..54).map(|index| index * 5 - 127).map(|weight: i32| weight as i8).collect(),
+        weight_scales: vec![0.01, 0.007],
+        bias: vec![-700, 41],
+        pads: [1; 4],
+        x: (0.02, 7),
+        y: (0.3, 0),
+    }
+}
+
+const X: [usize; 4] = [1, 3, 4, 4];
+const Y: [usize; 4] = [1, 2, 4, 4];
+
+/// [`conv_3x3`] in pairs, from `x` to `y`.
+fn pairs() -> GraphProto {
+    read(&Graph::new("x", X).conv_pairs("x", "y", &conv_3x3(), false).finish("y", Y))
+}
+
+/// What two forms of one net have in common: all but names.
+fn nameless(mut program: Program) -> Program {
+    program.tensors.iter_mut().for_each(|tensor| tensor.name.clear());
+    program.steps.iter_mut().for_each(|step| step.node.clear());
+    program
+}
+
+/// The `N` bytes of the quantized output, whatever is made of them behind it.
+fn run<const N: usize>(graph: &GraphProto, shape: [usize; 4], frame: Frame<'_>) -> [u8; N] {
+    let prepared = Prepared::new(program(graph, shape, "y").unwrap(), Kernel::Scalar).unwrap();
+    let [_, height, width] = prepared.program.tensors[prepared.program.output].shape;
+    let mut executor = Executor::new(&prepared, 1).unwrap();
+    executor.run(&prepared, frame, &mut vec![0; height * width]);
+    let mut found = [0; N];
+    executor.logits(&prepared, &mut found);
+    found
+}
+
+/// Runs a graph from u8 to `N` bytes.
+fn bytes<const N: usize>(graph: &GraphProto, shape: [usize; 4], frame: &[u8]) -> [u8; N] {
+    run(graph, shape, Frame::Bytes(frame))
+}
+
+#[test]
+fn both_forms_of_a_convolution_are_one_program() {
+    for y_zero_point in [0, 128] {
+        let conv = Conv { y: (0.3, y_zero_point), ..conv_3x3() };
+        let integers = read(&Graph::new("x", X).conv("x", "y", &conv).finish("y", Y));
+        let integers = nameless(program(&integers, X, "y").unwrap());
+        for relu in [false, true] {
+            let pairs = read(&Graph::new("x", X).conv_pairs("x", "y", &conv, relu).finish("y", Y));
+            let mut expected = integers.clone();
+            if let Operator::Conv(conv) = &mut expected.steps[0].operator {
+                conv.least = if relu { y_zero_point } else { 0 };
+            }
+            assert_eq!(nameless(program(&pairs, X, "y").unwrap()), expected, "zero point {y_zero_point}, ReLU {relu}");
+        }
+    }
+}
+
+#[test]
+fn both_forms_of_a_small_u_net_are_one_program() {
+    let shared = (0.3, 4);
+    let one_by_one = |out: usize, inner: usize, x, y| Conv {
+        shape: [out, inner, 1, 1],
+        weights: vec![3; out * inner],
+        weight_scales: vec![0.1; out],
+        bias: vec![5; out],
+        pads: [0; 4],
+        x,
+        y,
+    };
+    let first = one_by_one(2, 4, (0.1, 3), shared);
+    let narrow = one_by_one(1, 2, shared, (0.2, 0));
+    let quarters = one_by_one(8, 1, (0.2, 0), shared);
+    let head = one_by_one(2, 4, shared, (0.5, 90));
+    let (x, y) = ([1, 4, 4, 4], [1, 2, 8, 8]);
+    let integers = Graph::new("x", x)
+        .conv("x", "first", &first)
+        .max_pool("first", "pool")
+        .conv("pool", "narrow", &narrow)
+        .conv("narrow", "quarters", &quarters)
+        .depth_to_space("quarters", "up", "DCR")
+        .concat(["up", "first"], "joined")
+        .resize("joined", "large", "asymmetric", "floor")
+        .conv("large", "y", &head)
+        .finish("y", y);
+    // The pool and the concatenation read one DequantizeLinear.
+    let pairs = Graph::new("x", x)
+        .conv_pairs("x", "first", &first, false)
+        .dequantize("first", "first.real", shared)
+        .max_pool("first.real", "pool.real")
+        .quantize("pool.real", "pool", shared)
+        .conv_pairs("pool", "narrow", &narrow, true)
+        .conv_pairs("narrow", "quarters", &quarters, false)
+        .dequantize("quarters", "quarters.real", shared)
+        .depth_to_space("quarters.real", "up.real", "DCR")
+        .quantize("up.real", "up", shared)
+        .dequantize("up", "up.again", shared)
+        .concat(["up.again", "first.real"], "joined.real")
+        .quantize("joined.real", "joined", shared)
+        .dequantize("joined", "joined.again", shared)
+        .resize("joined.again", "large.real", "asymmetric", "floor")
+        .quantize("large.real", "large", shared)
+        .conv_pairs("large", "y", &head, false)
+        .finish("y", y);
+    let [integers, pairs] = [integers, pairs].map(|model| nameless(program(&read(&model), x, "y").unwrap()));
+    assert_eq!(integers.steps.len(), 8);
+    assert_eq!(pairs, integers);
+}
+
+#[test]
+fn f32_ends_and_a_relu_by_hand() {
+    // 0.5 and -1 at 0.25 around 10 are 12 and 6. Sums (12 - 10) * 2 + 3 = 7 and (6 - 10) * 2 + 3 = -5, each 0.25 * 0.5.
+    // 0.875 / 0.25 = 3.5 goes to 4, -2.5 to -2 or by the ReLU to 0; around 100.
+    let conv = Conv {
+        shape: [1, 1, 1, 1],
+        weights: vec![2],
+        weight_scales: vec![0.5],
+        bias: vec![3],
+        pads: [0; 4],
+        x: (0.25, 10),
+        y: (0.25, 100),
+    };
+    let shape = [1, 1, 1, 2];
+    for (relu, expected) in [(false, [104, 98]), (true, [104, 100])] {
+        let graph = Graph::new_as("x", shape, DataType::Float).quantize("x", "q", conv.x);
+        let graph = graph.conv_pairs("q", "c", &conv, relu).dequantize("c", "y", conv.y);
+        let graph = read(&graph.finish_as("y", shape, DataType::Float, 13));
+        assert_eq!(run(&graph, shape, Frame::Floats(&[0.5, -1.0])), expected);
+    }
+}
+
+#[test]
+fn parts_of_other_scales_pass_a_table_and_equal_ones_do_not() {
+    // At 0.5 around 1, the bytes 4, 6 and 0 are 1.5, 2.5 and -0.5: to 2, 2 and -0, around 3. At 1 around 3 they stay.
+    let (half, whole) = ((0.5, 1), (1.0, 3));
+    let (x, y) = ([1, 1, 1, 3], [1, 2, 1, 3]);
+    let graph = Graph::new("x", x).dequantize("x", "a", half).dequantize("x", "b", whole);
+    let graph = read(&graph.concat(["a", "b"], "c").quantize("c", "y", whole).finish("y", y));
+    assert_eq!(bytes(&graph, x, &[4, 6, 0]), [5, 5, 3, 4, 6, 0]);
+    let steps = program(&graph, x, "y").unwrap().steps;
+    let operators: Vec<_> = steps.iter().map(|step| step.operator.name()).collect();
+    assert_eq!(operators, ["DequantizeLinear, QuantizeLinear", "Concat"]);
+}
+
+#[test]
+fn a_move_to_another_scale_moves_and_maps() {
+    // The largest is 200, at 0.5 around 100 that is 50, at 0.25 around 0 it is 200 again; then 80 at 1 around 30.
+    let shape = [1, 1, 2, 2];
+    let graph = Graph::new("x", shape).dequantize("x", "a", (0.5, 100)).max_pool("a", "b");
+    let graph = read(&graph.quantize("b", "y", (1.0, 30)).finish("y", [1, 1, 1, 1]));
+    assert_eq!(bytes(&graph, shape, &[1, 2, 200, 4]), [80]);
+}
+
+/// A signed tensor without a zero point has the zero point 0, which is 128 here.
+#[test]
+fn signed_bytes_without_a_zero_point_are_themselves() {
+    let shape = [1, 1, 2, 2];
+    let mut graph = Graph::new_as("x", shape, DataType::Int8);
+    graph.constant("scale", DataType::Float, &[], 0.5f32.to_le_bytes().to_vec());
+    graph.constant("zero", DataType::Int8, &[], vec![0]);
+    let graph = graph.node("DequantizeLinear", &["x", "scale"].map(str::to_owned), "a", Vec::new());
+    let graph =
+        graph.max_pool("a", "b").node("QuantizeLinear", &["b", "scale", "zero"].map(str::to_owned), "y", Vec::new());
+    let graph = read(&graph.finish_as("y", [1, 1, 1, 1], DataType::Int8, 13));
+    let program = program(&graph, shape, "y").unwrap();
+    assert_eq!((program.steps.len(), program.tensors[program.output].signed), (1, true));
+    let frame = [-3i8, -9, -128, -5].map(|value| value as u8);
+    assert_eq!(bytes(&graph, shape, &frame), [-3i8 as u8]);
+    // To u8 the same reals need another byte each: the type counts as well as the table.
+    let model = Graph::new_as("x", shape, DataType::Int8).dequantize("x", "a", (0.5, 3)).quantize("a", "y", (0.5, 3));
+    let graph = read(&model.finish("y", shape));
+    assert_eq!(refusal(&graph, shape), "node a.node (DequantizeLinear): zero point: expected the type of x");
+}
+
+fn refusal(graph: &GraphProto, shape: [usize; 4]) -> String {
+    program(graph, shape, "y").unwrap_err().to_string()
+}
+
+fn node<'a>(graph: &'a mut GraphProto, output: &str) -> &'a mut NodeProto {
+    graph.node.iter_mut().find(|node| node.output[0] == output).unwrap()
+}
+
+fn set_constant(graph: &mut GraphProto, name: &str, kind: DataType, shape: &[i64], raw_data: Vec<u8>) {
+    let tensor = graph.initializer.iter_mut().find(|tensor| tensor.name == name).unwrap();
+    (tensor.data_type, tensor.dims, tensor.raw_data) = (kind as i32, shape.to_vec(), raw_data);
+}
+
+#[track_caller]
+fn check_refusal(change: impl FnOnce(&mut GraphProto), expected: &str) {
+    let mut graph = pairs();
+    change(&mut graph);
+    assert_eq!(refusal(&graph, X), expected);
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn a_bias_in_other_steps_than_the_sums_is_refused() {
+    let scale = |values: [f32; 2]| {
+        move |graph: &mut GraphProto| set_constant(graph, "y.bias_scale", DataType::Float, &[2], floats(&values))
+    };
+    let (one, two) = (0.02 * 0.01, 0.02 * 0.007f32);
+    // One rounding to another neighbour is none.
+    let mut graph = pairs();
+    scale([one, two.next_up()])(&mut graph);
+    assert_eq!(program(&graph, X, "y"), program(&pairs(), X, "y"));
+    check_refusal(
+        scale([one, 2.0 * two]),
+        "node y.linear.node (Conv): y.bias_scale: expected x_scale * w_scale 1.4e-4, found \
+         2.8e-4 for output channel 1",
+    );
+    check_refusal(
+        scale([one, f32::NAN]),
+        "node y.linear.node (Conv): y.bias_scale: expected x_scale * w_scale 1.4e-4, found NaN for \
+         output channel 1",
+    );
+    check_refusal(
+        |graph| set_constant(graph, "y.bias_scale", DataType::Float, &[1, 2], floats(&[one, two])),
+        "node y.linear.node (Conv): y.bias_scale: expected values along axis 0, found [1, 2] along axis 0",
+    );
+    check_refusal(
+        |graph| {
+            let mut zeros = graph.initializer[2].clone();
+            zeros.name = "zeros".to_owned();
+            graph.initializer.push(zeros);
+            node(graph, "y.b").input.push("zeros".to_owned());
+            set_constant(graph, "zeros", DataType::Int32, &[2], [0i32, 1].map(i32::to_le_bytes).concat());
+        },
+        "node y.linear.node (Conv): zeros: expected 0 for a bias, found 1",
+    );
+    check_refusal(
+        |graph| {
+            let bias = floats(&[0.5, 1.0]);
+            set_constant(graph, "y.bias", DataType::Float, &[2], bias);
+            node(graph, "y.linear").input[2] = "y.bias".to_owned();
+        },
+        "node y.linear.node (Conv): operand y.bias: expected a constant that DequantizeLinear makes f32",
+    );
+    check_refusal(
+        |graph| {
+            set_constant(graph, "y.bias", DataType::Int32, &[1], vec![0; 4]);
+        },
+        "node y.linear.node (Conv): bias: expected 2 values, found 1",
+    );
+}
+
+#[test]
+fn weights_that_are_no_dequantized_constant_by_output_channel_are_refused() {
+    check_refusal(
+        |graph| node(graph, "y.linear").input[1] = "y.x".to_owned(),
+        "node y.linear.node (Conv): operand y.x: expected a constant that DequantizeLinear makes f32",
+    );
+    check_refusal(
+        |graph| node(graph, "y.w").attribute = vec![int("axis", 1)],
+        "node y.linear.node (Conv): y.weight_scale: expected values along axis 0, found [2] along axis 1",
+    );
+    check_refusal(
+        |graph| node(graph, "y.w").attribute.clear(),
+        "node y.linear.node (Conv): y.weight_scale: expected values along axis 0, found [2] along axis 1",
+    );
+    check_refusal(
+        |graph| set_constant(graph, "y.weight", DataType::Int32, &[2, 3, 3, 3], vec![0; 216]),
+        "node y.linear.node (Conv): y.weight: expected 8-bit values, found type 6",
+    );
+    // Along the last axis from behind it is the same one.
+    let mut graph = pairs();
+    node(&mut graph, "y.w").attribute = vec![int("axis", -4)];
+    assert_eq!(program(&graph, X, "y"), program(&pairs(), X, "y"));
+}
+
+#[test]
+fn a_convolution_beyond_the_engines_is_refused_in_this_form_too() {
+    check_refusal(
+        |graph| node(graph, "y.linear").attribute.push(int("group", 3)),
+        "node y.linear.node (Conv): group: expected 1, found 3",
+    );
+    check_refusal(
+        |graph| node(graph, "y.linear").attribute.push(quantized_onnx::ints("dilations", &[2, 2])),
+        "node y.linear.node (Conv): dilations: expected 1",
+    );
+    check_refusal(
+        |graph| set_constant(graph, "y.weight_scale", DataType::Float, &[2], floats(&[0.01, 0.0])),
+        "node y.linear.node (Conv): y.bias_scale: expected x_scale * w_scale 0e0, found 1.4e-4 for output channel 1",
+    );
+    check_refusal(
+        |graph| {
+            set_constant(graph, "y.weight_scale", DataType::Float, &[2], floats(&[0.01, 0.0]));
+            node(graph, "y.linear").input.pop();
+        },
+        "node y.node (QuantizeLinear): scales: expected a finite quotient above zero, found 0",
+    );
+}
+
+#[test]
+fn f32_that_stand_for_no_integers_are_refused() {
+    // A convolution of what no DequantizeLinear has made.
+    check_refusal(
+        |graph| node(graph, "y.linear").input[0] = "x".to_owned(),
+        "node y.linear.node (Conv): operand x: expected f32, found 8 bits",
+    );
+    check_refusal(
+        |graph| node(graph, "y.linear").input[0] = "y.w".to_owned(),
+        "node y.linear.node (Conv): operand y.w: expected an 8-bit activation, or one dequantized",
+    );
+    // A graph that ends before its QuantizeLinear.
+    let error = program(&pairs(), X, "y.linear").unwrap_err();
+    assert_eq!(error.to_string(), "node test (graph): expected an output that is quantized, found f32 that never was");
+    // What has been quantized already.
+    check_refusal(
+        |graph| node(graph, "y").input[0] = "x".to_owned(),
+        "node y.node (QuantizeLinear): operand x: expected f32 of quantized operators with no other reader",
+    );
+    let relu = Graph::new("x", X).dequantize("x", "a", (0.1, 3)).node("Relu", &["a".to_owned()], "b", Vec::new());
+    let relu = read(&relu.quantize("b", "y", (0.1, 3)).finish("y", X));
+    assert_eq!(refusal(&relu, X), "node b.node (Relu): operand a: expected f32 of a Conv with no other reader");
+    let mixed = Graph::new("x", X).dequantize("x", "a", (0.1, 3)).concat(["a", "x"], "b");
+    let mixed = read(&mixed.quantize("b", "y", (0.1, 3)).finish("y", X));
+    assert_eq!(refusal(&mixed, X), "node b.node (Concat): operand x: expected 4x4 and one type");
+    let joined = Graph::new("x", X).dequantize("x", "a", (0.1, 3)).concat(["a", "a"], "b").max_pool("b", "c");
+    let joined = read(&joined.quantize("c", "y", (0.1, 3)).finish("y", X));
+    assert_eq!(
+        refusal(&joined, X),
+        "node c.node (MaxPool): operand b: expected an 8-bit activation, or one dequantized"
+    );
+}
+
+#[test]
+fn sums_that_two_nodes_read_are_refused() {
+    let reason = "operand c.linear: expected f32 of quantized operators with no other reader";
+    let twice = Graph::new("x", X).conv_pairs("x", "c", &conv_3x3(), false).quantize("c.linear", "d", (0.2, 0));
+    let twice = read(&twice.concat(["c", "d"], "y").finish("y", [1, 4, 4, 4]));
+    assert_eq!(refusal(&twice, X), format!("node d.node (QuantizeLinear): {reason}"));
+    // Dequantized activations may have any number of readers.
+    let shared = Graph::new("x", X).dequantize("x", "a", (0.1, 0)).quantize("a", "b", (0.2, 0));
+    let shared = read(&shared.quantize("a", "c", (0.3, 0)).concat(["b", "c"], "y").finish("y", [1, 6, 4, 4]));
+    assert_eq!(program(&shared, X, "y").unwrap().steps.len(), 3);
+}
+
+#[test]
+fn scales_of_activations_that_are_no_single_positive_number_are_refused() {
+    for (scale, found) in [(0.0, "0"), (-0.5, "-0.5"), (f32::INFINITY, "inf"), (f32::NAN, "NaN")] {
+        check_refusal(
+            |graph| set_constant(graph, "y.x.scale", DataType::Float, &[], floats(&[scale])),
+            &format!("node y.x.node (DequantizeLinear): scale: expected a finite one above zero, found {found}"),
+        );
+    }
+    check_refusal(
+        |graph| set_constant(graph, "y.scale", DataType::Float, &[2], floats(&[1.0, 2.0])),
+        "node y.node (QuantizeLinear): y.scale: expected 1 value, found 2",
+    );
+}
+
+#[test]
+fn a_node_that_makes_a_constant_or_the_input_anew_is_refused() {
+    for name in ["y.scale", "x"] {
+        check_refusal(
+            |graph| {
+                node(graph, "y.linear").output[0] = name.to_owned();
+                node(graph, "y").input[0] = name.to_owned();
+            },
+            &format!("node y.linear.node (Conv): output {name}: expected a name of its own"),
+        );
+    }
+    // An f32 input that has been read counts as well.
+    let again = Graph::new_as("x", X, DataType::Float).quantize("x", "a", (0.1, 0)).dequantize("a", "x", (0.1, 0));
+    let again = read(&again.quantize("x", "y", (0.1, 0)).finish("y", X));
+    assert_eq!(refusal(&again, X), "node x.node (DequantizeLinear): output x: expected a name of its own");
+}
+
+#[test]
+fn an_integer_convolution_of_f32_is_refused() {
+    let graph = Graph::new("x", X).dequantize("x", "a", (0.02, 7)).conv("a", "y", &conv_3x3());
+    let graph = read(&graph.finish("y", Y));
+    assert_eq!(refusal(&graph, X), "node y.node (QLinearConv): operand a: expected 8 bits, found f32");
+}
+
+#[test]
+fn classes_are_those_of_the_logits_before_an_arg_max() {
+    let shape = [1, 3, 1, 2];
+    let axis = |value| vec![int("axis", value), int("keepdims", 0)];
+    let from = |of: &str, value| {
+        Graph::new("x", shape).dequantize("x", "a", (0.5, 3)).node("ArgMax", &[of.to_owned()], "y", axis(value))
+    };
+    for of in ["x", "a"] {
+        let graph =
+            read(&from(of, 1).conv("x", "unread", &conv_3x3()).finish_as("y", [1, 1, 1, 2], DataType::Int64, 13));
+        assert_eq!(refusal(&graph, shape), "node test (graph): expected quantized operators, found none");
+    }
+    let graph = read(&from("x", 2).finish_as("y", [1, 3, 1, 2], DataType::Int64, 13));
+    assert_eq!(refusal(&graph, shape), "node y.node (ArgMax): axis: expected 1, found 2");
+    let conv = Conv {
+        shape: [2, 3, 1, 1],
+        weights: vec![1, 0, 0, 0, 1, 0],
+        weight_scales: vec![1.0; 2],
+        bias: vec![0; 2],
+        pads: [0; 4],
+        x: (1.0, 0),
+        y: (1.0, 0),
+    };
+    let graph = Graph::new("x", shape).conv("x", "c", &conv).node("ArgMax", &["c".to_owned()], "y", axis(-3));
+    let graph = read(&graph.finish_as("y", [1, 1, 1, 2], DataType::Int64, 13));
+    let prepared = Prepared::new(program(&graph, shape, "y").unwrap(), Kernel::Scalar).unwrap();
+    let mut mask = [9; 2];
+    Executor::new(&prepared, 1).unwrap().run(&prepared, Frame::Bytes(&[90, 10, 20, 200, 0, 0]), &mut mask);
+    assert_eq!(mask, [0, 1]);
+}

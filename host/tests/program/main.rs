@@ -1,0 +1,52 @@
+//! The real program on real files: what it prints, what it writes, and its exit codes.
+
+mod bench_train;
+mod data;
+mod demo;
+mod fold_upsample;
+mod memory;
+mod refusals;
+mod resume;
+mod threads;
+mod whole_path;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use unet_host::dataset::synthetic::{SyntheticConfig, generate};
+
+/// A command of the program, without a terminal.
+fn host() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unet-host"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    host().args(arguments).output().unwrap()
+}
+
+/// Runs the program, expects `code`, and returns standard output and standard error.
+fn expect(code: i32, arguments: &[&str]) -> (String, String) {
+    let output = run(arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\nstdout: {out}\nstderr: {err}");
+    assert!(!err.contains("panicked"), "{arguments:?} panicked: {err}");
+    (out, err)
+}
+
+/// A synthetic data set of 64x64 images.
+fn synthetic(folder: &Path, train: usize, val: usize) -> PathBuf {
+    let data = folder.join("data");
+    generate(&data, &SyntheticConfig { seed: 5, train, val, width: 64, height: 64 }).unwrap();
+    data
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are texts")
+}
+
+fn parse(out: &str) -> serde_json::Value {
+    serde_json::from_str(out).unwrap_or_else(|error| panic!("one json document expected ({error}): {out}"))
+}

@@ -1,0 +1,34 @@
+//! One sha256 over the decoded pixels of many images, to compare machines: equal digests mean equal decoders.
+//!
+//! `cargo run --release -p unet-shared --features files --example image_digests -- [--each] FILE...`
+//!
+//! `--each` prints a line for each file first. A file that cannot be decoded is an error.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use unet_data::decode_image;
+use unet_shared::digest::{Digest, Hasher};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let each = paths.first().is_some_and(|first| first.as_os_str() == "--each");
+    if each {
+        paths.remove(0);
+    }
+    if paths.is_empty() {
+        return Err("expected files, found none".into());
+    }
+    let mut all = Hasher::new();
+    for path in &paths {
+        let image = decode_image(path)?;
+        let head = format!("{}x{} {}\n", image.width, image.height, image.format);
+        let digest = Digest::of_parts([head.as_bytes(), &image.data]);
+        all.update(&digest.0);
+        if each {
+            println!("{digest}  {}", path.display());
+        }
+    }
+    println!("{}  {} images", all.finish(), paths.len());
+    Ok(())
+}

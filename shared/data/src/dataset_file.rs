@@ -1,0 +1,189 @@
+//! `dataset.toml`: names, values and colours of the classes, and the values to ignore, where a person has written them down.
+//!
+//! ```toml
+//! ignore = 11                     # or a list; values are numbers or "#rrggbb"
+//! join_between = true             # values that are listed nowhere belong to the nearest class
+//!
+//! [[class]]
+//! name = "road"
+//! value = 3                       # or values = [3, 4]
+//! color = "#804080"               # how it is shown; without value, what the label holds
+//! ```
+//!
+//! Knows nothing of what the labels really hold; that meets in [`super::labels`].
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::prelude::rust_2024::*;
+use std::vec;
+
+use serde::{Deserialize, Serialize};
+
+use unet_shared::label::LabelValue;
+
+/// The file's name within a data set's folder.
+pub const DATASET_FILE: &str = "dataset.toml";
+
+/// What a `dataset.toml` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetFile {
+    /// Values that take no part; none where the file does not say, and then 255 may be ignored by default.
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<Vec<LabelValue>>,
+    /// Whether values that are listed nowhere belong to the class with the nearest value, as at the edges of anti-aliased masks;
+    /// where the file does not say, only where no class is listed and the labels look like that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_between: Option<bool>,
+    /// Values to ignore beside these and beside what is ignored by default: what a command line adds.
+    #[serde(skip)]
+    pub also_ignore: Vec<LabelValue>,
+    /// The classes, by id.
+    #[serde(default, rename = "class", skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassSpec>,
+}
+
+/// One `[[class]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassSpec {
+    /// Name for people.
+    pub name: String,
+    /// The label value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<LabelValue>,
+    /// Several label values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<LabelValue>,
+    /// How the class is shown; also the label value, where neither of the above is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<LabelValue>,
+}
+
+impl ClassSpec {
+    /// The label values of the class; empty where only a name is given.
+    pub fn label_values(&self) -> Vec<LabelValue> {
+        let mut values: Vec<LabelValue> = self.value.into_iter().chain(self.values.iter().copied()).collect();
+        if values.is_empty() {
+            values.extend(self.color);
+        }
+        values
+    }
+}
+
+/// Why a `dataset.toml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetFileError {
+    /// It is there and cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not of the format.
+    #[error("cannot understand {}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says, with the line.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// A class's colour is a number.
+    #[error("{}: color of class {class:?} must be \"#rrggbb\", found {found}", path.display())]
+    Color {
+        /// The file.
+        path: PathBuf,
+        /// The class.
+        class: String,
+        /// What stands there.
+        found: LabelValue,
+    },
+}
+
+impl DatasetFile {
+    /// Reads `dataset.toml` of the folder `root`; none where there is no such file.
+    pub fn read(root: &Path) -> Result<Option<Self>, DatasetFileError> {
+        let path = root.join(DATASET_FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text, &path).map(Some),
+            Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(source) => Err(DatasetFileError::Read { path, source }),
+        }
+    }
+
+    /// Parses the text of a `dataset.toml`; `path` is for the errors.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, DatasetFileError> {
+        let file: Self =
+            toml::from_str(text).map_err(|source| DatasetFileError::Format { path: path.into(), source })?;
+        for class in &file.classes {
+            if let Some(found @ LabelValue::Gray(_)) = class.color {
+                return Err(DatasetFileError::Color { path: path.into(), class: class.name.clone(), found });
+            }
+        }
+        Ok(file)
+    }
+}
+
+/// A value, or a list of values.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<LabelValue>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a number from 0 to 65535, \"#rrggbb\" or a list of these")]
+    enum OneOrMany {
+        One(LabelValue),
+        Many(Vec<LabelValue>),
+    }
+    Ok(Some(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(value) => vec![value],
+        OneOrMany::Many(values) => values,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DatasetFile, DatasetFileError> {
+        DatasetFile::parse(text, Path::new("dataset.toml"))
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let file = parse(
+            "ignore = 11\njoin_between = true\n[[class]]\nname = 'road'\nvalue = 3\ncolor = '#804080'\n\
+             [[class]]\nname = 'car'\nvalues = [4, 5]\n[[class]]\nname = 'sky'\ncolor = '#0000ff'\n",
+        )
+        .unwrap();
+        assert_eq!(file.ignore, Some(vec![LabelValue::Gray(11)]));
+        assert_eq!(file.join_between, Some(true));
+        let values: Vec<_> = file.classes.iter().map(ClassSpec::label_values).collect();
+        assert_eq!(values[0], [LabelValue::Gray(3)]);
+        assert_eq!(values[1], [LabelValue::Gray(4), LabelValue::Gray(5)]);
+        assert_eq!(values[2], [LabelValue::Rgb([0, 0, 255])]);
+        let again = parse(&toml::to_string(&file).unwrap()).unwrap();
+        assert_eq!(again, file);
+        assert_eq!(parse("ignore = ['#000000', 7]").unwrap().ignore.unwrap().len(), 2);
+        assert_eq!(parse("").unwrap(), DatasetFile::default());
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error() {
+        for text in
+            ["ignore = -1", "ignore = 'red'", "classes = []", "[[class]]\nvalue = 3", "[[class]]\nname='a'\ncolor=3"]
+        {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_file_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(DatasetFile::read(root.path()).unwrap().is_none());
+        fs::write(root.path().join(DATASET_FILE), "ignore = [").unwrap();
+        assert!(matches!(DatasetFile::read(root.path()), Err(DatasetFileError::Format { .. })));
+    }
+}
