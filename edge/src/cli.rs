@@ -5,13 +5,14 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use engine::EngineArguments;
 use size::Size;
 use unet_engine::error::chain;
+use unet_engine::exit::Exit;
 use unet_engine::package::{Package, PackageError};
+use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::Int8Segmenter;
 
 mod bench;
@@ -26,11 +27,8 @@ mod pins;
 mod run;
 mod size;
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 1 a check found a fault, or some images were skipped; \
-2 bad usage, file or data; 3 device not available; 4 could not write; 70 internal error";
-
 #[derive(Debug, Parser)]
-#[command(name = "unet-edge", version, about = "Runs a packaged, quantized U-Net", after_help = EXIT_CODES)]
+#[command(name = "unet-edge", version, about = "Runs a packaged, quantized U-Net", after_help = Exit::help())]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -57,27 +55,6 @@ pub fn main() -> Result<(), Failure> {
         #[cfg(target_os = "linux")]
         Verb::Cameras(verb) => verb.main(),
         Verb::Doctor(verb) => verb.main(),
-    }
-}
-
-/// The program's exit codes other than 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// A check found a fault, or part of the work could not be done.
-    Fault = 1,
-    /// Bad usage, file or data. The argument parser ends with it too.
-    Input = 2,
-    /// A camera, pin or other source is not there, or has failed for good.
-    Device = 3,
-    /// A file could not be written.
-    Write = 4,
-    /// A defect of the program.
-    Internal = 70,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
     }
 }
 
@@ -124,12 +101,12 @@ impl From<PackageError> for Failure {
 }
 
 /// Reads a package and loads its model, golden vectors included.
-fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Int8Segmenter), Failure> {
+fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Predictor<Int8Segmenter>), Failure> {
     let options = engine.options()?;
     let package = Package::read(path)?;
-    let segmenter = Int8Segmenter::load_with(&package, &options)
+    let predictor = Predictor::from_package(&package, &options)
         .map_err(|error| Failure::input(format!("package {} is refused: {}", path.display(), chain(&error))))?;
-    Ok((package, segmenter))
+    Ok((package, predictor))
 }
 
 /// Prints a report. A reader that has seen enough and closed the pipe is no failure.

@@ -2,16 +2,19 @@
 
 use std::process::ExitCode;
 
+use unet_engine::exit::Exit;
+
 mod cli;
 
 fn main() -> ExitCode {
-    match std::panic::catch_unwind(cli::main) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+    let exit = match std::panic::catch_unwind(cli::main) {
+        Ok(Ok(())) => Exit::Success,
         Ok(Err(failure)) => {
             unet_engine::error::say(format_args!("error: {failure}"));
-            failure.exit.into()
+            failure.exit
         }
         // The panic has been printed where it happened.
-        Err(_) => cli::Exit::Internal.into(),
-    }
+        Err(_) => Exit::Internal,
+    };
+    exit.into()
 }

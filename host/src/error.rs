@@ -8,6 +8,7 @@ use unet_engine::evaluate::EvaluateError;
 use unet_engine::inference::InferenceError;
 use unet_engine::package::PackageError;
 use unet_engine::picture::PictureError;
+use unet_engine::predictor::{LoadError as PackageLoadError, PredictError};
 use unet_engine::segmenter::SegmentError;
 use unet_shared::document::DocumentError;
 use unet_shared::manifest::ClassListError;
@@ -101,6 +102,10 @@ pub enum HostError {
     Picture(#[from] PictureError),
     #[error(transparent)]
     Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Predict(#[from] PredictError),
+    #[error(transparent)]
+    LoadPackage(#[from] PackageLoadError),
     #[error(transparent)]
     Mask(#[from] MaskError),
     #[error(transparent)]

@@ -7,12 +7,11 @@ use std::time::Instant;
 use unet_data::{PairError, Sample, load_pair};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
-use unet_shared::mask::mask_to_image;
 use unet_shared::metrics::{MetricsError, OwnedConfusion};
-use unet_shared::preprocess::{Preprocess, Preprocessor};
 use unet_shared::record::{EvaluationRecord, FrameRecord, RECORD_VERSION, Timing};
 
 use crate::error::Kind;
+use crate::predictor::Predictor;
 use crate::segmenter::{SegmentError, Segmenter};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -104,7 +103,7 @@ impl EvaluateError {
     }
 }
 
-/// Runs every sample through preprocessing, `segmenter` and the inverse map, and counts at the label's own size.
+/// Predicts every sample and counts at the label's own size.
 /// `progress` is called with (frames done, frames in all) after each frame.
 ///
 /// The time of a frame is that from preprocessed bytes to mask.
@@ -112,16 +111,15 @@ impl EvaluateError {
 /// # Errors
 ///
 /// At the first sample that cannot be scored, naming it.
-pub fn evaluate(
+pub fn evaluate<S: Segmenter>(
     samples: &[Sample],
     labels: &LabelTable,
-    spec: &Preprocess,
-    segmenter: &mut dyn Segmenter,
+    predictor: &mut Predictor<S>,
     meta: RecordMeta,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<EvaluationRecord, EvaluateError> {
     let classes = labels.class_count();
-    for (what, found) in [("model", segmenter.classes()), ("list of class names", meta.classes.len())] {
+    for (what, found) in [("model", predictor.segmenter().classes()), ("list of class names", meta.classes.len())] {
         if found != classes {
             return Err(EvaluateError::Classes { what, expected: classes, found });
         }
@@ -131,11 +129,6 @@ pub fn evaluate(
     };
     let preprocess_error =
         |name: &str, step, source: Source| EvaluateError::Preprocess { name: name.to_owned(), step, source };
-    let mut preprocessor = Preprocessor::new(*spec)
-        .map_err(|error| preprocess_error(&first.name, "set up preprocessing", Box::new(error)))?;
-    let mut planes = vec![0; spec.input_len()];
-    let mut mask = vec![0; spec.width as usize * spec.height as usize];
-    let mut prediction = Vec::new();
     let mut confusion =
         OwnedConfusion::zeros(classes).map_err(|source| EvaluateError::Count { name: first.name.clone(), source })?;
     let mut frames = Vec::with_capacity(samples.len());
@@ -144,30 +137,31 @@ pub fn evaluate(
         let name = &sample.name;
         let pair = load_pair(sample, labels).map_err(|source| EvaluateError::Load { name: name.clone(), source })?;
         let (image, label) = (&pair.image, &pair.mask);
-        let placement = preprocessor
-            .run(&image.view(), &mut planes)
+        predictor
+            .prepare(&image.view())
             .map_err(|error| preprocess_error(name, "preprocess the image", Box::new(error)))?;
         let start = Instant::now();
-        segmenter
-            .segment(&planes, &mut mask)
-            .map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
+        predictor.segment().map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-        prediction.resize(label.len(), 0);
-        mask_to_image(&mask, spec, placement, pair.width, pair.height, &mut prediction)
-            .map_err(|error| preprocess_error(name, "bring the mask to the size of the label", Box::new(error)))?;
-        confusion.add(label, &prediction).map_err(|source| EvaluateError::Count { name: name.clone(), source })?;
-        let logits =
-            segmenter.logits_digest().map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
+        let prediction = predictor
+            .mask_at(pair.width, pair.height)
+            .map_err(|error| preprocess_error(name, "resize the mask to the label", Box::new(error)))?;
+        confusion.add(label, prediction).map_err(|source| EvaluateError::Count { name: name.clone(), source })?;
+        let prediction = Digest::of(prediction);
+        let logits = predictor
+            .segmenter_mut()
+            .logits_digest()
+            .map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
         frames.push(FrameRecord {
             name: name.clone(),
             width: image.width as u32,
             height: image.height as u32,
             pixels: Digest::of(&image.data),
             label: Digest::of(label),
-            input: Digest::of(&planes),
+            input: Digest::of(predictor.planes()),
             logits,
-            mask: Digest::of(&mask),
-            prediction: Digest::of(&prediction),
+            mask: Digest::of(predictor.mask()),
+            prediction,
             milliseconds,
         });
         progress(frames.len(), samples.len());
@@ -176,7 +170,7 @@ pub fn evaluate(
     Ok(EvaluationRecord {
         version: RECORD_VERSION,
         program: meta.program,
-        engine: segmenter.engine(),
+        engine: predictor.segmenter().engine(),
         machine: meta.machine,
         model: meta.model,
         package: meta.package,

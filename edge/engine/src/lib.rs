@@ -7,9 +7,11 @@
 pub mod atomic_file;
 pub mod error;
 pub mod evaluate;
+pub mod exit;
 pub mod inference;
 pub mod machine;
 pub mod package;
 pub mod picture;
+pub mod predictor;
 pub mod segmenter;
 mod shape;

@@ -2,9 +2,10 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageBuffer, ImageError, ImageFormat};
+use image::{DynamicImage, ImageBuffer, ImageError, ImageFormat, RgbImage};
 use unet_shared::image::{ImageError as ViewError, ImageView};
 use unet_shared::label::{LabelError, LabelSamplesMut, LabelTable, LabelValue};
+use unet_shared::mask::IGNORE_INDEX;
 use unet_shared::preprocess::Channels;
 
 /// Why there is no picture.
@@ -21,14 +22,6 @@ pub enum PictureError {
     /// A class of the mask has no label value of the kind that the others have.
     #[error("mask cannot be written with label values")]
     Label(#[source] LabelError),
-    /// A class of the mask has no colour.
-    #[error("mask: expected class ids below {expected}, found {found}")]
-    Class {
-        /// Number of colours.
-        expected: usize,
-        /// The class.
-        found: u8,
-    },
     /// A row of the image could not be read.
     #[error("image cannot be read")]
     View(#[source] ViewError),
@@ -62,29 +55,67 @@ pub fn label_png(mask: &[u8], width: usize, height: usize, labels: &LabelTable) 
         labels.decode(mask, LabelSamplesMut::Gray8(&mut samples)).map_err(PictureError::Label)?;
         ImageBuffer::from_raw(columns, rows, samples).map(DynamicImage::ImageLuma8)
     };
-    png(picture, mask.len())
+    png(&picture.ok_or(PictureError::Size { expected: width * height, found: mask.len() })?)
 }
 
-/// A PNG of the image with each pixel half its own and half the colour of its class in `mask`, rounded down.
+/// The share of a class's colour in overlays, of 255.
+pub const OVERLAY_ALPHA: u8 = 115;
+
+const HATCH_LIGHT: [u8; 3] = [176, 178, 182];
+const HATCH_DARK: [u8; 3] = [128, 130, 136];
+
+/// The colour of a pixel of class `id` at column `x` and row `y`: ignored pixels are hatched, so that they are never taken for
+/// a class, and ids beyond the palette, which only a mask of another model has, are magenta.
+pub fn class_color(id: u8, palette: &[[u8; 3]], x: u32, y: u32) -> [u8; 3] {
+    if id == IGNORE_INDEX {
+        return if (x + y) % 8 < 3 { HATCH_DARK } else { HATCH_LIGHT };
+    }
+    palette.get(usize::from(id)).copied().unwrap_or([255, 0, 255])
+}
+
+/// Paints a mask (class ids, row by row) over an image: `(alpha * colour + (255 - alpha) * pixel + 127) / 255` a channel.
 ///
 /// # Errors
 ///
-/// When sizes differ, a class has no colour, or the image cannot be read.
-pub fn overlay_png(image: &ImageView<'_>, mask: &[u8], colors: &[[u8; 3]]) -> Result<Vec<u8>, PictureError> {
-    let (width, height) = (image.width(), image.height());
-    check_size(mask, width * height)?;
-    let mut samples = vec![0; width * height * 3];
-    for ((y, row), ids) in samples.chunks_exact_mut(width * 3).enumerate().zip(mask.chunks_exact(width)) {
-        image.read_row(y, Channels::Rgb, row).map_err(PictureError::View)?;
-        for (pixel, &id) in row.as_chunks_mut::<3>().0.iter_mut().zip(ids) {
-            let color = colors.get(usize::from(id)).ok_or(PictureError::Class { expected: colors.len(), found: id })?;
-            for (sample, part) in pixel.iter_mut().zip(color) {
-                *sample = sample.midpoint(*part);
-            }
+/// When the mask has another number of pixels than the image.
+pub fn paint_mask(image: &mut RgbImage, mask: &[u8], palette: &[[u8; 3]], alpha: u8) -> Result<(), PictureError> {
+    check_size(mask, image.width() as usize * image.height() as usize)?;
+    let blend = |color: u8, pixel: u8| {
+        let (alpha, color, pixel) = (u32::from(alpha), u32::from(color), u32::from(pixel));
+        ((alpha * color + (255 - alpha) * pixel + 127) / 255) as u8
+    };
+    for ((x, y, pixel), &id) in image.enumerate_pixels_mut().zip(mask) {
+        let color = class_color(id, palette, x, y);
+        for (sample, color) in pixel.0.iter_mut().zip(color) {
+            *sample = blend(color, *sample);
         }
     }
-    let picture = ImageBuffer::from_raw(width as u32, height as u32, samples).map(DynamicImage::ImageRgb8);
-    png(picture, mask.len())
+    Ok(())
+}
+
+/// The pixels of any view as RGB.
+///
+/// # Errors
+///
+/// When a row cannot be read.
+pub fn rgb_image(image: &ImageView<'_>) -> Result<RgbImage, PictureError> {
+    let (width, height) = (image.width(), image.height());
+    let mut rgb = RgbImage::new(width as u32, height as u32);
+    for (y, row) in rgb.chunks_exact_mut(width * 3).enumerate() {
+        image.read_row(y, Channels::Rgb, row).map_err(PictureError::View)?;
+    }
+    Ok(rgb)
+}
+
+/// A PNG of the image with `mask` painted over it at [`OVERLAY_ALPHA`].
+///
+/// # Errors
+///
+/// When sizes differ, or the image cannot be read.
+pub fn overlay_png(image: &ImageView<'_>, mask: &[u8], palette: &[[u8; 3]]) -> Result<Vec<u8>, PictureError> {
+    let mut picture = rgb_image(image)?;
+    paint_mask(&mut picture, mask, palette, OVERLAY_ALPHA)?;
+    png(&picture.into())
 }
 
 /// A PNG of an image, RGB.
@@ -93,21 +124,14 @@ pub fn overlay_png(image: &ImageView<'_>, mask: &[u8], colors: &[[u8; 3]]) -> Re
 ///
 /// When a row cannot be read.
 pub fn image_png(image: &ImageView<'_>) -> Result<Vec<u8>, PictureError> {
-    let (width, height) = (image.width(), image.height());
-    let mut samples = vec![0; width * height * 3];
-    for (y, row) in samples.chunks_exact_mut(width * 3).enumerate() {
-        image.read_row(y, Channels::Rgb, row).map_err(PictureError::View)?;
-    }
-    let picture = ImageBuffer::from_raw(width as u32, height as u32, samples).map(DynamicImage::ImageRgb8);
-    png(picture, width * height)
+    png(&rgb_image(image)?.into())
 }
 
 fn check_size(mask: &[u8], expected: usize) -> Result<(), PictureError> {
     if mask.len() == expected { Ok(()) } else { Err(PictureError::Size { expected, found: mask.len() }) }
 }
 
-fn png(picture: Option<DynamicImage>, found: usize) -> Result<Vec<u8>, PictureError> {
-    let picture = picture.ok_or(PictureError::Size { expected: 0, found })?;
+fn png(picture: &DynamicImage) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).map_err(PictureError::Png)?;
     Ok(bytes.into_inner())
@@ -138,11 +162,25 @@ mod tests {
     }
 
     #[test]
-    fn an_overlay_is_half_image_and_half_class() {
+    fn an_overlay_mixes_pixel_and_colour() {
         let view = ImageView::packed(&[100, 200], 2, 1, PixelFormat::Gray8).unwrap();
-        let png = overlay_png(&view, &[0, 1], &[[0, 0, 0], [255, 0, 100]]).unwrap();
+        let palette = [[0, 0, 0], [255, 0, 100]];
+        let png = overlay_png(&view, &[0, 1], &palette).unwrap();
         let picture = image::load_from_memory(&png).unwrap();
-        assert_eq!(picture.as_rgb8().unwrap().as_raw(), &[50, 50, 50, 227, 100, 150]);
+        // 140 / 255 of 100; of 200 that is 109.8, and 115 / 255 of the colour adds 115, 0 and 45.1.
+        assert_eq!(picture.as_rgb8().unwrap().as_raw(), &[55, 55, 55, 225, 110, 155]);
+        let mut image = rgb_image(&view).unwrap();
+        paint_mask(&mut image, &[0, 1], &palette, 0).unwrap();
+        assert_eq!(image.as_raw(), &[100, 100, 100, 200, 200, 200]);
+        paint_mask(&mut image, &[0, 1], &palette, 255).unwrap();
+        assert_eq!(image.as_raw(), &[0, 0, 0, 255, 0, 100]);
+    }
+
+    #[test]
+    fn ignored_pixels_are_hatched_and_unknown_ids_stand_out() {
+        let colors: Vec<_> = (0..8).map(|x| class_color(IGNORE_INDEX, &[], x, 0) == HATCH_DARK).collect();
+        assert_eq!(colors, [true, true, true, false, false, false, false, false]);
+        assert_eq!(class_color(7, &[[0; 3]], 0, 0), [255, 0, 255]);
     }
 
     #[test]
@@ -151,6 +189,6 @@ mod tests {
         assert!(matches!(label_png(&[0], 2, 1, &labels), Err(PictureError::Size { expected: 2, found: 1 })));
         assert!(matches!(label_png(&[1], 1, 1, &labels), Err(PictureError::Label(_))));
         let view = ImageView::packed(&[100], 1, 1, PixelFormat::Gray8).unwrap();
-        assert!(matches!(overlay_png(&view, &[1], &[[0; 3]]), Err(PictureError::Class { expected: 1, found: 1 })));
+        assert!(matches!(overlay_png(&view, &[1, 1], &[[0; 3]]), Err(PictureError::Size { expected: 1, found: 2 })));
     }
 }

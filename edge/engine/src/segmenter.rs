@@ -44,6 +44,28 @@ pub trait Segmenter {
     }
 }
 
+impl<S: Segmenter + ?Sized> Segmenter for Box<S> {
+    fn engine(&self) -> String {
+        (**self).engine()
+    }
+
+    fn classes(&self) -> usize {
+        (**self).classes()
+    }
+
+    fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
+        (**self).segment(planes, mask)
+    }
+
+    fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
+        (**self).logits_digest()
+    }
+
+    fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
+        (**self).quantized_logits()
+    }
+}
+
 /// Why a frame could not be segmented.
 #[derive(Debug, thiserror::Error)]
 #[error("could not segment a frame")]
@@ -103,8 +125,7 @@ impl Int8Segmenter {
             (0..channels).map(|channel| spec.quantized_table(channel, quantization.scale, zero_point)).collect();
         let identity: [u8; 256] = std::array::from_fn(|value| value as u8);
         let tables = tables.iter().any(|table| *table != identity).then_some(tables);
-        let input = vec![0; engine.input().shape.iter().product()];
-        Int8Segmenter { engine, tables, input }
+        Int8Segmenter { engine, tables, input: Vec::new() }
     }
 
     /// The engine behind the table.
@@ -117,25 +138,13 @@ impl Int8Segmenter {
     /// # Errors
     ///
     /// When `planes` is not of the size of the model's input.
-    pub fn quantize(&mut self, planes: &[u8]) -> Result<&[u8], SegmentError> {
-        let expected = self.input.len();
+    pub fn quantize<'a>(&'a mut self, planes: &'a [u8]) -> Result<&'a [u8], SegmentError> {
+        let expected = self.engine.input().shape.iter().product();
         if planes.len() != expected {
             let error = SizeError { what: "preprocessed planes", expected, found: planes.len() };
             return Err(SegmentError(Box::new(error)));
         }
-        match &self.tables {
-            None => self.input.copy_from_slice(planes),
-            Some(tables) => {
-                let plane = (expected / tables.len()).max(1);
-                let channels = self.input.chunks_exact_mut(plane).zip(planes.chunks_exact(plane)).zip(tables);
-                for ((quantized, plane), table) in channels {
-                    for (out, &pixel) in quantized.iter_mut().zip(plane) {
-                        *out = table[usize::from(pixel)];
-                    }
-                }
-            }
-        }
-        Ok(&self.input)
+        Ok(quantized(planes, self.tables.as_deref(), &mut self.input))
     }
 }
 
@@ -149,13 +158,18 @@ impl Segmenter for Int8Segmenter {
     }
 
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
-        self.quantize(planes)?;
         let [_, _, height, width] = self.engine.output().shape;
-        if mask.len() != height * width {
-            let error = SizeError { what: "mask", expected: height * width, found: mask.len() };
-            return Err(SegmentError(Box::new(error)));
+        let sizes = [
+            ("preprocessed planes", self.engine.input().shape.iter().product(), planes.len()),
+            ("mask", height * width, mask.len()),
+        ];
+        for (what, expected, found) in sizes {
+            if expected != found {
+                return Err(SegmentError(Box::new(SizeError { what, expected, found })));
+            }
         }
-        self.engine.segment(&self.input, mask).map_err(|error| SegmentError(Box::new(error)))
+        let input = quantized(planes, self.tables.as_deref(), &mut self.input);
+        self.engine.segment(input, mask).map_err(|error| SegmentError(Box::new(error)))
     }
 
     fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
@@ -165,6 +179,19 @@ impl Segmenter for Int8Segmenter {
     fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
         self.engine.logits().map(Some).map_err(|error| SegmentError(Box::new(error)))
     }
+}
+
+/// `planes` as the model's quantized input: themselves where the tables change nothing, else `buffer`.
+fn quantized<'a>(planes: &'a [u8], tables: Option<&[[u8; 256]]>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    let Some(tables) = tables else { return planes };
+    buffer.resize(planes.len(), 0);
+    let plane = (planes.len() / tables.len()).max(1);
+    for ((quantized, plane), table) in buffer.chunks_exact_mut(plane).zip(planes.chunks_exact(plane)).zip(tables) {
+        for (out, &pixel) in quantized.iter_mut().zip(plane) {
+            *out = table[usize::from(pixel)];
+        }
+    }
+    buffer
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn main(self) -> Result<(), Failure> {
-        let (package, mut segmenter) = load(&self.package, &self.engine)?;
+        let (package, mut predictor) = load(&self.package, &self.engine)?;
         let provenance = &package.manifest.provenance;
         let options = OpenOptions {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
@@ -73,8 +73,7 @@ impl Evaluate {
                 unet_engine::error::say(format_args!("{done}/{all} frames"));
             }
         };
-        let record = evaluate(samples, &labels, &manifest.preprocess, &mut segmenter, meta, &mut progress)
-            .map_err(Failure::input)?;
+        let record = evaluate(samples, &labels, &mut predictor, meta, &mut progress).map_err(Failure::input)?;
         if let Some(path) = &self.output {
             let text = json_text(&record)? + "\n";
             atomic_file::write(path, text.as_bytes()).map_err(|error| Failure::write(path, error))?;

@@ -26,8 +26,8 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn main(self) -> Result<(), Failure> {
-        let (package, mut segmenter) = load(&self.package, &self.engine)?;
-        let engine = segmenter.engine_mut().describe();
+        let (package, mut predictor) = load(&self.package, &self.engine)?;
+        let engine = predictor.segmenter_mut().engine_mut().describe();
         if self.json {
             return print_json(&json!({
                 "file": self.package.display().to_string(),

@@ -12,11 +12,10 @@ use unet_edge::config::{self, BoardConfig, Config, EngineConfig, LogLevel, Outpu
 use unet_edge::frame_source::SourceSpec;
 use unet_engine::inference::EngineOptions;
 use unet_engine::package::Package;
-use unet_engine::segmenter::{Int8Segmenter, Segmenter};
+use unet_engine::predictor::Predictor;
+use unet_engine::segmenter::Int8Segmenter;
 use unet_engine::{atomic_file, picture};
 use unet_shared::label::LabelTable;
-use unet_shared::mask::mask_to_image;
-use unet_shared::preprocess::Preprocessor;
 
 use super::device::{Device, output_folders};
 use super::{EngineArguments, Failure, chain, load};
@@ -93,13 +92,13 @@ fn configured(path: &Path) -> Result<Device, Failure> {
 
 /// Masks and overlays of image files, under the files' own names.
 fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: &Path) -> Result<(), Failure> {
-    let (package, segmenter) = load(package, engine)?;
+    let (package, predictor) = load(package, engine)?;
     let images = list_images(source).map_err(Failure::input)?;
     let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
     for folder in [&masks, &overlays] {
         fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
     }
-    let mut painter = Painter::new(&package, segmenter)?;
+    let mut painter = Painter::new(&package, predictor)?;
     let mut skipped = 0;
     for (index, sample) in images.iter().enumerate() {
         let start = Instant::now();
@@ -136,42 +135,29 @@ struct Painted {
     overlay: Vec<u8>,
 }
 
-/// From an image file to its mask and overlay, with the buffers that one image leaves for the next.
+/// From an image file to its mask and overlay.
 struct Painter {
-    preprocessor: Preprocessor,
-    segmenter: Int8Segmenter,
+    predictor: Predictor<Int8Segmenter>,
     labels: LabelTable,
     colors: Vec<[u8; 3]>,
-    planes: Vec<u8>,
-    mask: Vec<u8>,
-    prediction: Vec<u8>,
 }
 
 impl Painter {
-    fn new(package: &Package, segmenter: Int8Segmenter) -> Result<Self, Failure> {
+    fn new(package: &Package, predictor: Predictor<Int8Segmenter>) -> Result<Self, Failure> {
         let manifest = &package.manifest;
-        let spec = manifest.preprocess;
         Ok(Painter {
-            preprocessor: Preprocessor::new(spec).map_err(Failure::input)?,
-            segmenter,
+            predictor,
             labels: manifest.label_table().map_err(Failure::input)?,
             colors: manifest.classes.iter().map(|class| class.color).collect(),
-            planes: vec![0; spec.input_len()],
-            mask: vec![0; spec.width as usize * spec.height as usize],
-            prediction: Vec::new(),
         })
     }
 
     fn paint(&mut self, path: &Path) -> Result<Painted, Box<dyn std::error::Error>> {
         let image: DecodedImage = decode_image(path)?;
-        let placement = self.preprocessor.run(&image.view(), &mut self.planes)?;
-        self.segmenter.segment(&self.planes, &mut self.mask)?;
-        self.prediction.resize(image.width * image.height, 0);
-        let spec = self.preprocessor.spec();
-        mask_to_image(&self.mask, spec, placement, image.width, image.height, &mut self.prediction)?;
+        let mask = self.predictor.predict(&image.view())?;
         Ok(Painted {
-            mask: picture::label_png(&self.prediction, image.width, image.height, &self.labels)?,
-            overlay: picture::overlay_png(&image.view(), &self.prediction, &self.colors)?,
+            mask: picture::label_png(mask, image.width, image.height, &self.labels)?,
+            overlay: picture::overlay_png(&image.view(), mask, &self.colors)?,
         })
     }
 }

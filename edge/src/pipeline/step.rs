@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use embedded_hal::digital::OutputPin;
-use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};
+use unet_shared::preprocess::{Placement, Preprocess, PreprocessError};
 
 use super::pixels::{self, PixelsError};
 use crate::frame_source::FrameSlot;
@@ -17,6 +17,7 @@ use crate::rules::{Change, Rule, RuleState, Rules};
 use crate::telemetry::Stages;
 use crate::timepiece::Timepiece;
 use unet_engine::error::Kind;
+use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{SegmentError, Segmenter};
 
 /// What follows the rules.
@@ -119,13 +120,10 @@ pub struct Seen<'a> {
 /// All that one frame after the other passes through.
 #[derive(Debug)]
 pub struct Step<S> {
-    preprocessor: Preprocessor,
-    segmenter: S,
+    predictor: Predictor<S>,
     postprocess: Postprocess,
     rules: Rules,
     with_margin: bool,
-    planes: Vec<u8>,
-    mask: Vec<u8>,
     decoded: FrameSlot,
 }
 
@@ -143,13 +141,10 @@ impl<S: Segmenter> Step<S> {
         with_margin: bool,
     ) -> Result<Self, PreprocessError> {
         Ok(Step {
-            preprocessor: Preprocessor::new(spec)?,
-            segmenter,
+            predictor: Predictor::new(segmenter, spec)?,
             postprocess: Postprocess::new(spec.width, spec.height, regions),
             rules: Rules::new(rules),
             with_margin,
-            planes: vec![0; spec.input_len()],
-            mask: vec![0; spec.width as usize * spec.height as usize],
             decoded: FrameSlot::default(),
         })
     }
@@ -168,20 +163,19 @@ impl<S: Segmenter> Step<S> {
         let taken = clock.now();
         let view = pixels::view(frame, &mut self.decoded)?;
         let size = (view.width() as u32, view.height() as u32);
-        let placement = self.preprocessor.run(&view, &mut self.planes).map_err(StepError::Preprocess)?;
+        let placement = self.predictor.prepare(&view).map_err(StepError::Preprocess)?;
         let prepared = clock.now();
-        self.segmenter.segment(&self.planes, &mut self.mask)?;
+        self.predictor.segment()?;
         let segmented = clock.now();
-        let (shares, regions) = self.postprocess.run(&self.mask, placement)?;
+        let (shares, regions) = self.postprocess.run(self.predictor.mask(), placement)?;
         let pins = pins.apply(self.rules.step(shares, regions));
         let decided = clock.now();
         let margin = if self.with_margin {
-            let spec = self.preprocessor.spec();
-            let (classes, size) = (self.segmenter.classes(), (spec.width, spec.height));
-            self.segmenter
-                .quantized_logits()?
-                .map(|logits| mean_margin(logits, classes, size, placement))
-                .transpose()?
+            let spec = self.predictor.spec();
+            let size = (spec.width, spec.height);
+            let segmenter = self.predictor.segmenter_mut();
+            let classes = segmenter.classes();
+            segmenter.quantized_logits()?.map(|logits| mean_margin(logits, classes, size, placement)).transpose()?
         } else {
             None
         };
@@ -189,7 +183,7 @@ impl<S: Segmenter> Step<S> {
         Ok(Seen {
             size,
             placement,
-            mask: &self.mask,
+            mask: self.predictor.mask(),
             shares: self.postprocess.shares(),
             regions: self.postprocess.regions(),
             rules: self.rules.states(),

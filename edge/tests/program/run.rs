@@ -20,8 +20,8 @@ fn writes_a_mask_and_an_overlay_for_each_image() {
         assert_eq!((mask.get_pixel(7, 3).0, mask.get_pixel(8, 3).0), ([226], [29]));
         let overlay = image::open(output.join(format!("overlays/{name}.png"))).unwrap();
         let overlay = overlay.as_rgb8().unwrap();
-        // Half of gray 200 and half of red; half of gray 10 and half of black.
-        assert_eq!((overlay.get_pixel(7, 3).0, overlay.get_pixel(8, 3).0), ([227, 100, 100], [5, 5, 5]));
+        // 115 / 255 of red and the rest of gray 200; the rest of gray 10.
+        assert_eq!((overlay.get_pixel(7, 3).0, overlay.get_pixel(8, 3).0), ([225, 110, 110], [5, 5, 5]));
     }
     assert_eq!(std::fs::read_dir(output.join("masks")).unwrap().count(), 2);
 }

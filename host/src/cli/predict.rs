@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use unet_data::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
 use unet_engine::package::Package;
-use unet_engine::picture::label_png;
+use unet_engine::picture::{label_png, rgb_image};
+use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
 use unet_host::report::panel::{OVERLAY_ALPHA, Panel, overlay, panel};
 use unet_host::report::save_png;
 use unet_host::run_dir::RunDir;
-use unet_host::steps::predict::{Predictor, frame_iou, mask_picture, picture};
+use unet_host::steps::predict::{frame_iou, mask_picture};
 use unet_host::steps::score::{EngineChoice, segmenter};
 use unet_host::steps::{OpenRun, Weights};
 use unet_shared::label::LabelTable;
-use unet_shared::preprocess::Preprocess;
 
 /// What to predict.
 #[derive(Debug, clap::Args)]
@@ -63,8 +63,7 @@ struct Report {
 
 /// A network with what its masks mean.
 struct Subject {
-    segmenter: Box<dyn Segmenter>,
-    preprocess: Preprocess,
+    predictor: Predictor<Box<dyn Segmenter>>,
     table: LabelTable,
     palette: Vec<[u8; 3]>,
 }
@@ -75,20 +74,21 @@ impl Predict {
             let run = OpenRun::open(&self.subject)?;
             let (segmenter, _) = segmenter(&run, self.engine, self.weights)?;
             let palette = run.palette();
-            return Ok(Subject { segmenter, preprocess: run.config.preprocess, table: run.table, palette });
+            let predictor = Predictor::new(segmenter, run.config.preprocess)?;
+            return Ok(Subject { predictor, table: run.table, palette });
         }
         let package = Package::read(&self.subject)?;
         let manifest = &package.manifest;
+        let segmenter: Box<dyn Segmenter> = Box::new(Int8Segmenter::load(&package)?);
         Ok(Subject {
-            segmenter: Box::new(Int8Segmenter::load(&package)?),
-            preprocess: manifest.preprocess,
+            predictor: Predictor::new(segmenter, manifest.preprocess)?,
             table: manifest.label_table()?,
             palette: manifest.classes.iter().map(|class| class.color).collect(),
         })
     }
 
     pub fn run(self) -> Result<u8, HostError> {
-        let Subject { segmenter, preprocess, table, palette } = self.subject()?;
+        let Subject { mut predictor, table, palette } = self.subject()?;
         let samples = list_images(&self.images)?;
         let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
         let path = |sample: &Sample| sample.image.clone();
@@ -97,7 +97,6 @@ impl Predict {
             let (paired, all) = (pairing.samples.len(), samples.len());
             unet_engine::error::say(format_args!("warning: {paired} of {all} images have a label of their name"));
         }
-        let mut predictor = Predictor::new(segmenter, preprocess)?;
         for folder in ["masks", "overlays", "panels"] {
             let path = self.output.join(folder);
             std::fs::create_dir_all(&path).map_err(|source| HostError::Write { path, source })?;
@@ -131,23 +130,24 @@ impl Predict {
 fn one(
     sample: &Sample,
     truth: Option<&Path>,
-    predictor: &mut Predictor,
+    predictor: &mut Predictor<Box<dyn Segmenter>>,
     table: &LabelTable,
     palette: &[[u8; 3]],
     output: &Path,
 ) -> Result<Predicted, HostError> {
     let image = decode_image(&sample.image)?;
     let (width, height) = (image.width, image.height);
-    let prediction = predictor.predict(&image)?;
+    let prediction = predictor.predict(&image.view())?.to_vec();
     let truth = truth
         .map(|path| {
             let sample = Sample { label: Some(path.to_owned()), ..sample.clone() };
             Ok::<_, HostError>(load_pair(&sample, table)?.mask_at_image().into_owned())
         })
         .transpose()?;
-    let mean_iou = truth.as_deref().map(|truth| frame_iou(truth, &prediction, predictor.classes())).transpose()?;
+    let mean_iou =
+        truth.as_deref().map(|truth| frame_iou(truth, &prediction, predictor.segmenter().classes())).transpose()?;
     let mean_iou = mean_iou.flatten();
-    let shares = (0..predictor.classes())
+    let shares = (0..predictor.segmenter().classes())
         .map(|class| {
             prediction.iter().filter(|&&p| usize::from(p) == class).count() as f64 / prediction.len().max(1) as f64
         })
@@ -157,7 +157,7 @@ fn one(
     let labels = label_png(&prediction, width, height, table)?;
     unet_engine::atomic_file::write(&mask_path, &labels)
         .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
-    let (picture, mask) = (picture(&image), mask_picture(prediction, width, height));
+    let (picture, mask) = (rgb_image(&image.view())?, mask_picture(prediction, width, height));
     save_png(&overlay_path, &overlay(&picture, &mask, palette, OVERLAY_ALPHA)?)?;
     let truth = truth.map(|truth| mask_picture(truth, width, height));
     let score = mean_iou.map_or_else(String::new, |iou| format!("IoU {iou:.3}"));

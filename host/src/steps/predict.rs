@@ -1,65 +1,9 @@
-//! The class map of one image, and pictures of it.
+//! The class map of one image as an image, and its score.
 
-use image::{GrayImage, RgbImage};
-use unet_data::DecodedImage;
-use unet_engine::segmenter::Segmenter;
-use unet_shared::mask::mask_to_image;
+use image::GrayImage;
 use unet_shared::metrics::OwnedConfusion;
-use unet_shared::preprocess::{Channels, Preprocess, Preprocessor};
 
 use crate::error::HostError;
-
-/// Runs images through preprocessing, a network and the inverse map; its buffers are made once.
-pub struct Predictor {
-    preprocess: Preprocess,
-    preprocessor: Preprocessor,
-    segmenter: Box<dyn Segmenter>,
-    planes: Vec<u8>,
-    mask: Vec<u8>,
-}
-
-impl Predictor {
-    /// A predictor by a network.
-    ///
-    /// # Errors
-    /// When the preprocessing is not sound.
-    pub fn new(segmenter: Box<dyn Segmenter>, preprocess: Preprocess) -> Result<Self, HostError> {
-        Ok(Self {
-            preprocess,
-            preprocessor: Preprocessor::new(preprocess)?,
-            segmenter,
-            planes: vec![0; preprocess.input_len()],
-            mask: vec![0; preprocess.width as usize * preprocess.height as usize],
-        })
-    }
-
-    /// How many classes the masks have.
-    pub fn classes(&self) -> usize {
-        self.segmenter.classes()
-    }
-
-    /// Class ids at the image's own size, row by row.
-    ///
-    /// # Errors
-    /// When the image does not go through the preprocessing, or the network fails.
-    pub fn predict(&mut self, image: &DecodedImage) -> Result<Vec<u8>, HostError> {
-        let placement = self.preprocessor.run(&image.view(), &mut self.planes)?;
-        self.segmenter.segment(&self.planes, &mut self.mask)?;
-        let mut prediction = vec![0; image.width * image.height];
-        mask_to_image(&self.mask, &self.preprocess, placement, image.width, image.height, &mut prediction)?;
-        Ok(prediction)
-    }
-}
-
-/// The image's pixels as a picture to draw on.
-pub fn picture(image: &DecodedImage) -> RgbImage {
-    let mut rgb = vec![0; image.width * image.height * 3];
-    for (y, row) in rgb.chunks_exact_mut(image.width * 3).enumerate() {
-        // Every row of a decoded image is there, and the buffer is one of RGB rows.
-        image.view().read_row(y, Channels::Rgb, row).expect("a decoded image's row as rgb");
-    }
-    RgbImage::from_raw(image.width as u32, image.height as u32, rgb).expect("three bytes a pixel")
-}
 
 /// A mask as a picture of class ids.
 pub fn mask_picture(mask: Vec<u8>, width: usize, height: usize) -> GrayImage {

@@ -1,10 +1,13 @@
 //! Shows a run: curves, confusion matrix, panels of the worst frames, and the page that holds them all.
 
 use unet_data::{Split, load_pair};
+use unet_engine::picture::rgb_image;
+use unet_engine::predictor::Predictor;
+use unet_engine::segmenter::Segmenter;
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights};
-use super::predict::{Predictor, frame_iou, mask_picture, picture};
+use super::predict::{frame_iou, mask_picture};
 use super::score::{EngineChoice, PROGRAM, segmenter};
 use crate::error::HostError;
 use crate::progress::Progress;
@@ -118,9 +121,9 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
     let mut scores: Vec<(f64, usize)> = vec![];
     for k in 0..samples.len() {
         let pair = load(k)?;
-        let prediction = predictor.predict(&pair.image)?;
+        let prediction = predictor.predict(&pair.image.view())?.to_vec();
         // A frame without a counted pixel has nothing to be wrong about.
-        let iou = frame_iou(&pair.mask_at_image(), &prediction, predictor.classes())?.unwrap_or(1.0);
+        let iou = frame_iou(&pair.mask_at_image(), &prediction, predictor.segmenter().classes())?.unwrap_or(1.0);
         scores.push((iou, k));
         progress.inc(1);
     }
@@ -131,11 +134,11 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
     let mut shown = vec![];
     for (iou, k) in scores {
         let pair = load(k)?;
-        let prediction = predictor.predict(&pair.image)?;
+        let prediction = predictor.predict(&pair.image.view())?.to_vec();
         let (width, height) = (pair.image.width, pair.image.height);
         let name = &samples[k].name;
         let image = panel(&Panel {
-            image: &picture(&pair.image),
+            image: &rgb_image(&pair.image.view())?,
             truth: Some(&mask_picture(pair.mask_at_image().into_owned(), width, height)),
             prediction: &mask_picture(prediction, width, height),
             palette: &palette,

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use unet_data::{Dataset, OpenOptions, Split};
 use unet_engine::evaluate::{RecordMeta, evaluate};
+use unet_engine::inference::EngineOptions;
 use unet_engine::machine;
 use unet_engine::package::Package;
+use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_shared::digest::Digest;
 use unet_shared::record::EvaluationRecord;
@@ -85,7 +87,7 @@ pub fn score_run(
     data: Option<&Path>,
 ) -> Result<EvaluationRecord, HostError> {
     let dataset = run.data(data)?;
-    let (mut segmenter, model) = segmenter(run, engine, weights)?;
+    let (segmenter, model) = segmenter(run, engine, weights)?;
     let meta = RecordMeta {
         program: PROGRAM.to_owned(),
         machine: machine::name(),
@@ -95,7 +97,7 @@ pub fn score_run(
         split: split.name().to_owned(),
         classes: run.class_names(),
     };
-    score(&dataset, split, &run.table, &run.config.preprocess, segmenter.as_mut(), meta)
+    score(&dataset, split, &run.table, &mut Predictor::new(segmenter, run.config.preprocess)?, meta)
 }
 
 /// Scores a package with the edge's engine, as the edge does, on one split of the data at `data`, split as in training.
@@ -104,7 +106,7 @@ pub fn score_run(
 /// When the package is refused or the data cannot be used.
 pub fn score_package(path: &Path, data: &Path, split: Split) -> Result<EvaluationRecord, HostError> {
     let package = Package::read(path)?;
-    let mut segmenter = Int8Segmenter::load(&package)?;
+    let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?;
     let manifest = &package.manifest;
     let provenance = &manifest.provenance;
     let options = OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed };
@@ -118,20 +120,19 @@ pub fn score_package(path: &Path, data: &Path, split: Split) -> Result<Evaluatio
         split: split.name().to_owned(),
         classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
     };
-    score(&dataset, split, &manifest.label_table()?, &manifest.preprocess, &mut segmenter, meta)
+    score(&dataset, split, &manifest.label_table()?, &mut predictor, meta)
 }
 
-fn score(
+fn score<S: Segmenter>(
     dataset: &Dataset,
     split: Split,
     table: &unet_shared::label::LabelTable,
-    preprocess: &unet_shared::preprocess::Preprocess,
-    segmenter: &mut dyn Segmenter,
+    predictor: &mut Predictor<S>,
     meta: RecordMeta,
 ) -> Result<EvaluationRecord, HostError> {
     let samples = dataset.split(split);
-    let progress = Progress::new(&format!("score {}", segmenter.engine()), samples.len() as u64, "frames");
-    let record = evaluate(samples, table, preprocess, segmenter, meta, &mut |_, _| progress.inc(1))?;
+    let progress = Progress::new(&format!("score {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
+    let record = evaluate(samples, table, predictor, meta, &mut |_, _| progress.inc(1))?;
     progress.finish();
     Ok(record)
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use unet_data::{Dataset, OpenOptions, Split};
 use unet_engine::evaluate::{RecordMeta, evaluate};
+use unet_engine::inference::EngineOptions;
 use unet_engine::package::Package;
-use unet_engine::segmenter::Int8Segmenter;
+use unet_engine::predictor::Predictor;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::steps::package::GoldenSource;
@@ -86,11 +87,9 @@ fn the_edge_counts_what_the_host_counts() {
             split: "val".to_owned(),
             classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
         };
-        let mut segmenter = Int8Segmenter::load(&package).unwrap();
+        let mut predictor = Predictor::from_package(&package, &EngineOptions::default()).unwrap();
         let table = manifest.label_table().unwrap();
-        let edge =
-            evaluate(dataset.split(Split::Val), &table, &manifest.preprocess, &mut segmenter, meta, &mut |_, _| ())
-                .unwrap();
+        let edge = evaluate(dataset.split(Split::Val), &table, &mut predictor, meta, &mut |_, _| ()).unwrap();
         let parity = compare(&host, &edge);
         assert!(parity.equal, "{}: {:?}", variant.name, parity.differences);
         assert_eq!(parity.frames, 8);

@@ -18,9 +18,10 @@ fn sample(folder: &Path, name: &str, wrong: u32) -> Sample {
     Sample { name: name.to_owned(), image, label: Some(label) }
 }
 
-fn segmenter() -> Int8Segmenter {
+fn predictor() -> Predictor<Int8Segmenter> {
     let engine = Engine::from_onnx(&tiny_package::model(), &tiny_package::input(), &tiny_package::output()).unwrap();
-    Int8Segmenter::new(engine, &tiny_package::preprocess())
+    let spec = tiny_package::preprocess();
+    Predictor::new(Int8Segmenter::new(engine, &spec), spec).unwrap()
 }
 
 fn meta() -> RecordMeta {
@@ -37,8 +38,7 @@ fn meta() -> RecordMeta {
 
 fn run(samples: &[Sample]) -> Result<EvaluationRecord, EvaluateError> {
     let labels = tiny_package::parts().0.label_table().unwrap();
-    let spec = tiny_package::preprocess();
-    evaluate(samples, &labels, &spec, &mut segmenter(), meta(), &mut |_, _| {})
+    evaluate(samples, &labels, &mut predictor(), meta(), &mut |_, _| {})
 }
 
 #[test]
@@ -79,8 +79,7 @@ fn progress_counts_up_to_the_number_of_samples() {
     let samples = [sample(folder.path(), "a", 0), sample(folder.path(), "b", 0)];
     let labels = tiny_package::parts().0.label_table().unwrap();
     let mut seen = Vec::new();
-    let spec = tiny_package::preprocess();
-    evaluate(&samples, &labels, &spec, &mut segmenter(), meta(), &mut |done, all| seen.push((done, all))).unwrap();
+    evaluate(&samples, &labels, &mut predictor(), meta(), &mut |done, all| seen.push((done, all))).unwrap();
     assert_eq!(seen, [(1, 2), (2, 2)]);
 }
 
@@ -108,7 +107,6 @@ fn a_model_of_other_classes_is_refused() {
     let values = [29, 76, 226].map(unet_shared::label::LabelValue::Gray);
     let labels = LabelTable::from_sorted(values).unwrap();
     let samples = [sample(folder.path(), "a", 0)];
-    let spec = tiny_package::preprocess();
-    let error = evaluate(&samples, &labels, &spec, &mut segmenter(), meta(), &mut |_, _| {}).unwrap_err();
+    let error = evaluate(&samples, &labels, &mut predictor(), meta(), &mut |_, _| {}).unwrap_err();
     assert_eq!(error.to_string(), "classes: labels have 3, model has 2");
 }
