@@ -4,11 +4,11 @@
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use unet_engine::inference::kernel::{ConvParameters, ConvSpec, Grid, InputView, Kernel, OutputView, PackedConv};
+use unet_engine::inference::kernel::{ConvShape, Convolution, Grid, InputView, Kernel, OutputView, PackedConv};
 use unet_fuzz::numbers::{Numbers, Values};
 
-/// Multiplications of a run, so that an input takes milliseconds.
-const MULTIPLICATIONS_MAX: usize = 300_000;
+/// Multiply-accumulates of a run, so that an input takes milliseconds.
+const MACS_MAX: u64 = 300_000;
 /// Bytes of a tensor, likewise.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -21,14 +21,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
 });
 
 struct Case {
-    spec: ConvSpec,
-    weights: Vec<i8>,
-    weight_zero_points: Vec<i32>,
-    bias: Vec<i32>,
-    multipliers: Vec<f32>,
-    x_zero_point: u8,
-    y_zero_point: u8,
-    clamp: [u8; 2],
+    convolution: Convolution,
     input: Grid,
     first_in: usize,
     input_bytes: Vec<u8>,
@@ -48,8 +41,8 @@ impl Case {
         let sides = if is_large { 1..=255 } else { 1..=5 };
         let pads = if is_large { 0..=255 } else { 0..=5 };
         let strides = if upsample { 1..=1 } else { 1..=3 };
-        let spec = ConvSpec {
-            kernel: [bytes.int_in_range(sides.clone())?, bytes.int_in_range(sides)?],
+        let shape = ConvShape {
+            kernel_size: [bytes.int_in_range(sides.clone())?, bytes.int_in_range(sides)?],
             pads: [
                 bytes.int_in_range(pads.clone())?,
                 bytes.int_in_range(pads.clone())?,
@@ -62,18 +55,18 @@ impl Case {
             upsample,
         };
         let size = [bytes.int_in_range(1..=12)?, bytes.int_in_range(1..=70)?];
-        let Some([height, width]) = spec.output_size(size[0], size[1]) else { return Ok(None) };
-        let fan_in = spec.channels_in * spec.kernel[0] * spec.kernel[1];
-        if fan_in * spec.channels_out * height * width > MULTIPLICATIONS_MAX {
+        let Some([height, width]) = shape.output_size(size[0], size[1]) else { return Ok(None) };
+        let fan_in = shape.channels_in * shape.kernel_size[0] * shape.kernel_size[1];
+        if shape.macs([height, width]) > MACS_MAX {
             return Ok(None);
         }
-        let border = spec.border() + bytes.int_in_range(0..=1)?;
+        let border = shape.border() + bytes.int_in_range(0..=1)?;
         let (first_in, behind_in) = (bytes.int_in_range(0..=17)?, bytes.int_in_range(0..=17)?);
         let (first_out, behind_out) = (bytes.int_in_range(0..=17)?, bytes.int_in_range(0..=17)?);
         let border_out = bytes.int_in_range(0..=2)?;
         let grids = (
-            Grid::new(size[0], size[1], border, first_in + spec.channels_in + behind_in),
-            Grid::new(height, width, border_out, first_out + spec.channels_out + behind_out),
+            Grid::new(size[0], size[1], border, first_in + shape.channels_in + behind_in),
+            Grid::new(height, width, border_out, first_out + shape.channels_out + behind_out),
         );
         let (Ok(input), Ok(output)) = grids else { return Ok(None) };
         if input.bytes() > BYTES_MAX || output.bytes() > BYTES_MAX {
@@ -83,12 +76,12 @@ impl Case {
 
         let values = Values::arbitrary(bytes)?;
         let mut numbers = Numbers::arbitrary(bytes, values)?;
-        let zero_points = if bytes.arbitrary()? { spec.channels_out } else { 1 };
+        let zero_points = if bytes.arbitrary()? { shape.channels_out } else { 1 };
         let is_symmetric = bytes.arbitrary()?;
         let usual = [0.02, 0.1, 0.003, 1.0 / 64.0, -0.02][bytes.int_in_range(0..=4)?];
         let is_tied = bytes.ratio(1, 4)?;
         let spread = 1.0 / (fan_in as f32).sqrt();
-        let mut multipliers: Vec<f32> = (0..spec.channels_out)
+        let mut multipliers: Vec<f32> = (0..shape.channels_out)
             .map(|_| if is_tied { 1.0 / 64.0 } else { usual * spread * numbers.factor() })
             .collect();
         if bytes.ratio(1, 8)? {
@@ -97,17 +90,20 @@ impl Case {
             multipliers[index] = f32::from_bits(bytes.arbitrary()?);
         }
         let clamp: [u8; 2] = if bytes.arbitrary()? { [0, 255] } else { bytes.arbitrary()? };
-        Ok(Some(Case {
-            spec,
-            weights: numbers.weights(fan_in * spec.channels_out),
+        let convolution = Convolution {
+            shape,
+            weights: numbers.weights(fan_in * shape.channels_out),
             weight_zero_points: (0..zero_points)
                 .map(|_| if is_symmetric { 0 } else { numbers.below(256) as i32 - 128 })
                 .collect(),
-            bias: numbers.biases(spec.channels_out),
+            bias: numbers.biases(shape.channels_out),
             multipliers,
             x_zero_point: bytes.arbitrary()?,
             y_zero_point: bytes.arbitrary()?,
             clamp,
+        };
+        Ok(Some(Case {
+            convolution,
             input,
             first_in,
             // The border too is anything: what lies there is read like any pixel.
@@ -121,24 +117,15 @@ impl Case {
     }
 
     fn check(&self) {
-        let parameters = ConvParameters {
-            weights: &self.weights,
-            weight_zero_points: &self.weight_zero_points,
-            bias: &self.bias,
-            multipliers: &self.multipliers,
-            x_zero_point: self.x_zero_point,
-            y_zero_point: self.y_zero_point,
-            clamp: self.clamp,
-        };
-        let Ok(reference) = PackedConv::new(Kernel::Scalar, self.spec, &parameters, self.input) else { return };
+        let Ok(reference) = PackedConv::new(Kernel::Scalar, &self.convolution, self.input) else { return };
         let expected = self.run(&reference, self.output.height());
         for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
-            let conv = PackedConv::new(kernel, self.spec, &parameters, self.input)
+            let conv = PackedConv::new(kernel, &self.convolution, self.input)
                 .unwrap_or_else(|error| panic!("scalar takes what {kernel} does not: {error}"));
             let found = self.run(&conv, self.split);
             if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
                 let (found, expected) = (found[at], expected[at]);
-                panic!("{kernel}: expected {expected} at byte {at}, found {found}, {:?} {:?}", self.spec, self.output);
+                panic!("{kernel}: expected {expected} at byte {at}, found {found}, {:?} {:?}", self.convolution.shape, self.output);
             }
         }
     }
@@ -146,9 +133,9 @@ impl Case {
     /// The whole output buffer, in two parts.
     fn run(&self, conv: &PackedConv, split: usize) -> Vec<u8> {
         let mut bytes = self.output_bytes.clone();
-        let channels = self.first_in..self.first_in + self.spec.channels_in;
+        let channels = self.first_in..self.first_in + self.convolution.shape.channels_in;
         let input = InputView::new(self.input, channels, &self.input_bytes[self.shift..]).expect("a fitting buffer");
-        let channels = self.first_out..self.first_out + self.spec.channels_out;
+        let channels = self.first_out..self.first_out + self.convolution.shape.channels_out;
         let output = OutputView::new(self.output, channels, &mut bytes[self.shift..]).expect("a fitting buffer");
         let (mut above, mut below) = output.split_at_row(split);
         let mut scratch = vec![0; conv.scratch()];

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use unet_engine::inference::kernel::{ConvParameters, ConvSpec, Grid, InputView, Kernel, OutputView, PackedConv};
+use unet_engine::inference::kernel::{ConvShape, Convolution, Grid, InputView, Kernel, OutputView, PackedConv};
 
 /// The shape of a layer.
 #[derive(Clone, Copy)]
@@ -73,8 +73,14 @@ impl Prepared {
     /// Weights and inputs are the same ones each time.
     pub fn new(kernel: Kernel, layer: Layer) -> Result<Prepared, Box<dyn Error>> {
         let Layer { side, from: channels_in, to: channels_out, taps, upsample } = layer;
-        let spec =
-            ConvSpec { kernel: [taps; 2], pads: [taps / 2; 4], strides: [1, 1], channels_in, channels_out, upsample };
+        let shape = ConvShape {
+            kernel_size: [taps; 2],
+            pads: [taps / 2; 4],
+            strides: [1, 1],
+            channels_in,
+            channels_out,
+            upsample,
+        };
         let from = if upsample { side / 2 } else { side };
         let grids = [Grid::new(from, from, 1, channels_in)?, Grid::new(side, side, 1, channels_out)?];
         let mut state = 1_u32;
@@ -84,25 +90,26 @@ impl Prepared {
         };
         // Nearly normal with a standard deviation of 25, as a trained net's largest weight is some five of these.
         let mut weight = || ((0..12).map(|_| random()).sum::<f64>() * 25.0 - 150.0).clamp(-127.0, 127.0) as i8;
-        let weights: Vec<i8> = (0..taps * taps * channels_in * channels_out).map(|_| weight()).collect();
-        let parameters = ConvParameters {
-            weights: &weights,
-            weight_zero_points: &[0],
-            bias: &vec![100; channels_out],
-            multipliers: &vec![0.0008; channels_out],
+        let weights = (0..shape.weights()).map(|_| weight()).collect();
+        let convolution = Convolution {
+            shape,
+            weights,
+            weight_zero_points: vec![0],
+            bias: vec![100; channels_out],
+            multipliers: vec![0.0008; channels_out],
             x_zero_point: 0,
             y_zero_point: 0,
             clamp: [0, 255],
         };
-        let conv = PackedConv::new(kernel, spec, &parameters, grids[0])?;
+        let conv = PackedConv::new(kernel, &convolution, grids[0])?;
         let from = (0..grids[0].bytes()).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let (to, scratch) = (vec![0; grids[1].bytes()], vec![0; conv.scratch()]);
         Ok(Prepared { conv, grids, layer, from, to, scratch })
     }
 
     /// Multiply-accumulates of a run, as the model counts them.
-    pub fn multiplications(&self) -> u64 {
-        self.conv.multiplications()
+    pub fn macs(&self) -> u64 {
+        self.conv.macs()
     }
 
     /// Computes the layer once.

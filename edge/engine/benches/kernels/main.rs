@@ -25,8 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn all_layers(bencher: divan::Bencher<'_, '_>, kernel: Kernel) {
     let mut layers: Vec<Prepared> =
         LAYERS.iter().map(|&layer| Prepared::new(kernel, layer).expect("the layers are valid")).collect();
-    let multiplications: u64 = layers.iter().map(Prepared::multiplications).sum();
-    bencher.counter(ItemsCount::new(multiplications)).bench_local(|| {
+    let macs: u64 = layers.iter().map(Prepared::macs).sum();
+    bencher.counter(ItemsCount::new(macs)).bench_local(|| {
         for layer in &mut layers {
             layer.run().expect("the buffers fit");
         }
@@ -37,7 +37,7 @@ fn all_layers(bencher: divan::Bencher<'_, '_>, kernel: Kernel) {
 #[divan::bench(args = 0..LAYERS.len(), sample_count = 50)]
 fn layer(bencher: divan::Bencher<'_, '_>, index: usize) {
     let mut layer = Prepared::new(Kernel::best(), LAYERS[index]).expect("the layers are valid");
-    bencher.counter(ItemsCount::new(layer.multiplications())).bench_local(|| layer.run().expect("the buffers fit"));
+    bencher.counter(ItemsCount::new(layer.macs())).bench_local(|| layer.run().expect("the buffers fit"));
 }
 
 /// Without the scalar one, which takes seconds, where there is another.

@@ -16,19 +16,19 @@ pub fn print(names: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> 
     for kernel in kernels {
         let peak = kernel.peak().unwrap_or(f64::NAN);
         println!("{kernel}: peak {:.1} G multiply-accumulates a second", peak / 1e9);
-        let line = |name: &str, multiplications: f64, seconds: f64| {
-            let rate = multiplications / seconds;
+        let line = |name: &str, macs: f64, seconds: f64| {
+            let rate = macs / seconds;
             println!("{name} {:8.3} ms {:7.1} G/s {:5.1} %", seconds * 1e3, rate / 1e9, 100.0 * rate / peak);
         };
         let (mut all, mut plain) = ([0.0; 2], [0.0; 2]);
         for layer in LAYERS {
             let mut prepared = Prepared::new(kernel, layer)?;
-            let multiplications = prepared.multiplications() as f64;
+            let macs = prepared.macs() as f64;
             let seconds = minimum(&mut prepared)?;
-            line(&layer.to_string(), multiplications, seconds);
+            line(&layer.to_string(), macs, seconds);
             let is_plain = layer.taps == 3 && layer.from >= 16 && !layer.upsample;
             for sums in [&mut all].into_iter().chain(is_plain.then_some(&mut plain)) {
-                sums[0] += multiplications;
+                sums[0] += macs;
                 sums[1] += seconds;
             }
         }

@@ -164,7 +164,7 @@ impl Backend for Integer {
             NodeDescription {
                 name: step.node.clone(),
                 operator: match &step.operator {
-                    Operator::Conv(conv) if conv.upsample => "Resize, QLinearConv",
+                    Operator::Conv(conv) if conv.shape.upsample => "Resize, QLinearConv",
                     other => other.name(),
                 }
                 .to_owned(),

@@ -32,8 +32,10 @@ mod avx512_vnni;
 mod avx_vnni;
 #[cfg(target_arch = "aarch64")]
 mod by_element;
+mod convolution;
 #[cfg(target_arch = "x86_64")]
 mod eight_lanes;
+mod error;
 #[cfg(target_arch = "aarch64")]
 mod four_lanes;
 mod grid;
@@ -53,12 +55,16 @@ mod scalar;
 mod tests;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod upsampled;
+mod view;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod widened;
 #[cfg(target_arch = "aarch64")]
 mod windows;
 
-pub use grid::{Grid, InputView, OutputView, SLACK};
+pub use convolution::{ConvShape, Convolution};
+pub use error::ConvError;
+pub use grid::{Grid, SLACK};
+pub use view::{InputView, OutputView};
 
 /// Who computes a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,126 +186,9 @@ impl FromStr for Kernel {
     }
 }
 
-/// Why a view or a convolution cannot be made.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConvError {
-    /// The tensor is empty, or too large to be addressed.
-    #[error("tensor: expected 1 byte to 1 GiB with its border, found {height}x{width} pixels of {pixel_stride} bytes")]
-    Grid {
-        /// Rows.
-        height: usize,
-        /// Columns.
-        width: usize,
-        /// Bytes of a pixel.
-        pixel_stride: usize,
-    },
-    /// The buffer is too small for the tensor.
-    #[error("buffer: expected at least {expected} bytes, found {found}")]
-    Buffer {
-        /// [`Grid::bytes`].
-        expected: usize,
-        /// Bytes given.
-        found: usize,
-    },
-    /// A number that has to be another one.
-    #[error("convolution: expected {what} {expected}, found {found}")]
-    Mismatch {
-        /// Which number.
-        what: &'static str,
-        /// What was expected.
-        expected: usize,
-        /// What was found.
-        found: usize,
-    },
-    /// A number beyond its bounds.
-    #[error("convolution: expected {what} of {} to {}, found {found}", bounds[0], bounds[1])]
-    Bounds {
-        /// Which number.
-        what: &'static str,
-        /// The least and the greatest that are allowed.
-        bounds: [usize; 2],
-        /// What was found.
-        found: usize,
-    },
-    /// A multiplier is not a finite number.
-    #[error("convolution: expected finite multipliers, found {found} for output channel {channel}")]
-    Multiplier {
-        /// The output channel.
-        channel: usize,
-        /// Its multiplier.
-        found: f32,
-    },
-    /// The core lacks the instructions.
-    #[error("kernel {kernel}: expected a core that has its instructions, found one that has not")]
-    Unavailable {
-        /// The kernel asked for.
-        kernel: Kernel,
-    },
-}
-
-/// The shape of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvSpec {
-    /// Rows and columns of taps.
-    pub kernel: [usize; 2],
-    /// Pixels added above, left, below, right (the order of ONNX), with the value of the input's zero point.
-    pub pads: [usize; 4],
-    /// Rows and columns from an output to the next.
-    pub strides: [usize; 2],
-    /// Channels read.
-    pub channels_in: usize,
-    /// Channels written.
-    pub channels_out: usize,
-    /// The input is read as if each pixel were four (nearest neighbour upsampling by 2); only with strides of 1. Pads
-    /// are counted after it.
-    pub upsample: bool,
-}
-
-impl ConvSpec {
-    /// Rows and columns of the output for an input of this size; `None` where the kernel does not fit.
-    pub fn output_size(&self, height: usize, width: usize) -> Option<[usize; 2]> {
-        let [top, left, bottom, right] = self.pads;
-        let factor = if self.upsample { 2 } else { 1 };
-        let side = |pixels: usize, pads: usize, kernel: usize, stride: usize| {
-            Some((pixels * factor + pads).checked_sub(kernel)?.checked_div(stride)? + 1)
-        };
-        Some([
-            side(height, top + bottom, self.kernel[0], self.strides[0])?,
-            side(width, left + right, self.kernel[1], self.strides[1])?,
-        ])
-    }
-
-    /// Pixels of border that the input needs on each side: with these, no tap reads outside.
-    pub fn border(&self) -> usize {
-        let most = self.pads.into_iter().max().unwrap_or(0);
-        if self.upsample { most.div_ceil(2) } else { most }
-    }
-}
-
-/// The numbers of a convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct ConvParameters<'a> {
-    /// Weights: output channel, input channel, row, column. Weights that a model has as u8 are given less 128, and
-    /// their zero points too.
-    pub weights: &'a [i8],
-    /// One, or one for each output channel.
-    pub weight_zero_points: &'a [i32],
-    /// One for each output channel.
-    pub bias: &'a [i32],
-    /// `(x_scale * w_scale) / y_scale`, one for each output channel.
-    pub multipliers: &'a [f32],
-    /// Zero point of the input.
-    pub x_zero_point: u8,
-    /// Zero point of the output.
-    pub y_zero_point: u8,
-    /// The least and the greatest output; a ReLU is `[y_zero_point, 255]`.
-    pub clamp: [u8; 2],
-}
-
 /// A convolution, prepared for a kernel and for where its input lies.
 pub struct PackedConv {
-    spec: ConvSpec,
+    shape: ConvShape,
     input: Grid,
     output_size: [usize; 2],
     plan: Plan,
@@ -316,20 +205,20 @@ enum Plan {
 
 impl Plan {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    fn new(kernel: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Plan {
-        let Some(set) = kernel.instructions() else { return Plan::Scalar(scalar::Scalar::new(spec, parameters)) };
-        if let Some(upsampled) = upsampled::Upsampled::new(set, spec, parameters, input) {
+    fn new(kernel: Kernel, convolution: &Convolution, input: &Grid) -> Plan {
+        let Some(set) = kernel.instructions() else { return Plan::Scalar(scalar::Scalar::new(convolution)) };
+        if let Some(upsampled) = upsampled::Upsampled::new(set, convolution, input) {
             return Plan::Upsampled(kernel, upsampled);
         }
-        match packed::Packed::new(set, spec, parameters, input) {
+        match packed::Packed::new(set, convolution, input) {
             Some(packed) => Plan::Packed(kernel, packed),
-            None => Plan::Scalar(scalar::Scalar::new(spec, parameters)),
+            None => Plan::Scalar(scalar::Scalar::new(convolution)),
         }
     }
 
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    fn new(_: Kernel, spec: &ConvSpec, parameters: &ConvParameters<'_>, _: &Grid) -> Plan {
-        Plan::Scalar(scalar::Scalar::new(spec, parameters))
+    fn new(_: Kernel, convolution: &Convolution, _: &Grid) -> Plan {
+        Plan::Scalar(scalar::Scalar::new(convolution))
     }
 }
 
@@ -340,23 +229,18 @@ impl PackedConv {
     ///
     /// When a number of weights, biases, multipliers or zero points is wrong, the kernel does not fit into the input,
     /// the border is too small, or the core lacks the instructions.
-    pub fn new(
-        kernel: Kernel,
-        spec: ConvSpec,
-        parameters: &ConvParameters<'_>,
-        input: Grid,
-    ) -> Result<PackedConv, ConvError> {
-        let output_size = check(&spec, parameters, &input)?;
+    pub fn new(kernel: Kernel, convolution: &Convolution, input: Grid) -> Result<PackedConv, ConvError> {
+        let output_size = convolution.check(&input)?;
         if !kernel.is_available() {
             return Err(ConvError::Unavailable { kernel });
         }
-        let plan = Plan::new(kernel, &spec, parameters, &input);
-        Ok(PackedConv { spec, input, output_size, plan })
+        let plan = Plan::new(kernel, convolution, &input);
+        Ok(PackedConv { shape: convolution.shape, input, output_size, plan })
     }
 
     /// The shape.
-    pub fn spec(&self) -> &ConvSpec {
-        &self.spec
+    pub fn shape(&self) -> &ConvShape {
+        &self.shape
     }
 
     /// Who computes: the kernel asked for, or [`Kernel::Scalar`] where numbers could leave i32.
@@ -373,11 +257,9 @@ impl PackedConv {
         self.output_size
     }
 
-    /// Multiply-accumulates of one run, as the model counts them: those with pads and with upsampled pixels included.
-    pub fn multiplications(&self) -> u64 {
-        let [height, width] = self.output_size;
-        let taps = self.spec.kernel[0] * self.spec.kernel[1] * self.spec.channels_in * self.spec.channels_out;
-        taps as u64 * height as u64 * width as u64
+    /// Multiply-accumulates of one run, as [`ConvShape::macs`] counts them.
+    pub fn macs(&self) -> u64 {
+        self.shape.macs(self.output_size)
     }
 
     /// Bytes of the packed weights and what lies beside them.
@@ -412,65 +294,15 @@ impl PackedConv {
     pub fn run(&self, input: &InputView<'_>, output: &mut OutputView<'_>, scratch: &mut [i32]) {
         assert!(scratch.len() >= self.scratch(), "scratch of {}", scratch.len());
         assert_eq!(input.grid, self.input, "layout of the input");
-        assert_eq!(input.channels, self.spec.channels_in, "channels of the input");
-        assert_eq!(output.channels, self.spec.channels_out, "channels of the output");
+        assert_eq!(input.channels, self.shape.channels_in, "channels of the input");
+        assert_eq!(output.channels, self.shape.channels_out, "channels of the output");
         assert_eq!([output.grid.height, output.grid.width], self.output_size, "size of the output");
         match &self.plan {
-            Plan::Scalar(plan) => plan.run(&self.spec, input, output),
+            Plan::Scalar(plan) => plan.run(&self.shape, input, output),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Plan::Packed(_, plan) => plan.run(&self.spec, input, output, scratch),
+            Plan::Packed(_, plan) => plan.run(&self.shape, input, output, scratch),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Plan::Upsampled(_, plan) => plan.run(input, output, scratch),
         }
     }
-}
-
-fn check(spec: &ConvSpec, parameters: &ConvParameters<'_>, input: &Grid) -> Result<[usize; 2], ConvError> {
-    let within = |what: &'static str, bounds: [usize; 2], found: usize| {
-        let inside = bounds[0] <= found && found <= bounds[1];
-        if inside { Ok(()) } else { Err(ConvError::Bounds { what, bounds, found }) }
-    };
-    // No net for a board comes near these; they keep every product below in range.
-    for size in spec.kernel {
-        within("kernel size", [1, 255], size)?;
-    }
-    for pad in spec.pads {
-        within("pads", [0, 255], pad)?;
-    }
-    for stride in spec.strides {
-        within("strides", [1, if spec.upsample { 1 } else { 255 }], stride)?;
-    }
-    within("input channels", [1, 1 << 16], spec.channels_in)?;
-    within("output channels", [1, 1 << 16], spec.channels_out)?;
-    within("border of the input", [spec.border(), usize::MAX], input.border)?;
-
-    let equal = |what: &'static str, expected: usize, found: usize| {
-        if expected == found { Ok(()) } else { Err(ConvError::Mismatch { what, expected, found }) }
-    };
-    let channels = spec.channels_out;
-    let weights = channels * spec.channels_in * spec.kernel[0] * spec.kernel[1];
-    equal("number of weights", weights, parameters.weights.len())?;
-    equal("number of biases", channels, parameters.bias.len())?;
-    equal("number of multipliers", channels, parameters.multipliers.len())?;
-    if parameters.weight_zero_points.len() != 1 {
-        equal("number of weight zero points", channels, parameters.weight_zero_points.len())?;
-    }
-    for &zero_point in parameters.weight_zero_points {
-        within(
-            "weight zero point + 128",
-            [0, 255],
-            usize::try_from(i64::from(zero_point) + 128).unwrap_or(usize::MAX),
-        )?;
-    }
-    if let Some(channel) = parameters.multipliers.iter().position(|multiplier| !multiplier.is_finite()) {
-        return Err(ConvError::Multiplier { channel, found: parameters.multipliers[channel] });
-    }
-    within("greatest output", [usize::from(parameters.clamp[0]), 255], usize::from(parameters.clamp[1]))?;
-
-    let side = |pixels: usize, pads: usize| if spec.upsample { 2 * pixels + pads } else { pixels + pads };
-    spec.output_size(input.height, input.width).ok_or(ConvError::Bounds {
-        what: "kernel columns for this input",
-        bounds: [1, side(input.width, spec.pads[1] + spec.pads[3])],
-        found: spec.kernel[1],
-    })
 }

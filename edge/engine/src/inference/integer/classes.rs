@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::kernel::OutputView;
-use super::moves::Source;
+use super::super::kernel::{InputView, OutputView};
 use super::threads::Rows;
 
 /// Some rows of a mask.
@@ -44,9 +43,9 @@ impl HeadRows<'_> {
     /// Gives each pixel its class, once the logits are there.
     pub(super) fn classes(self) {
         let HeadRows { logits, mask } = self;
-        let stride = logits.pixel_stride();
+        let (stride, channels) = (logits.grid().pixel_stride(), logits.channels());
         for (row, out) in mask.rows.zip(mask.bytes.chunks_exact_mut(mask.width)) {
-            row_classes(logits.row(row), stride, logits.channels(), out);
+            row_classes(&logits.row(row)[channels.start..], stride, channels.len(), out);
         }
     }
 }
@@ -63,10 +62,10 @@ impl Rows for HeadRows<'_> {
 }
 
 /// Gives each pixel of these rows its class.
-pub(super) fn classes(logits: &Source<'_>, mask: MaskRows<'_>) {
+pub(super) fn classes(logits: &InputView<'_>, mask: MaskRows<'_>) {
     for (row, out) in mask.rows.zip(mask.bytes.chunks_exact_mut(mask.width)) {
-        let pixels = &logits.row(row)[logits.channels.start..];
-        row_classes(pixels, logits.grid.pixel_stride(), logits.channels.len(), out);
+        let channels = logits.channels();
+        row_classes(&logits.row(row)[channels.start..], logits.grid().pixel_stride(), channels.len(), out);
     }
 }
 

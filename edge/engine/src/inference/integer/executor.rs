@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use unet_shared::quantization::Quantization;
 
-use super::super::kernel::{ConvParameters, InputView, Kernel, OutputView, PackedConv};
+use super::super::kernel::{InputView, Kernel, OutputView, PackedConv};
 use super::super::model::Frame;
 use super::super::{Part, PartTime};
 use super::classes::{HeadRows, MaskRows, classes};
-use super::layout::{Layout, conv_spec, plan};
-use super::moves::{self, Planes, Source, Target};
+use super::layout::{Buffer, Layout, plan};
+use super::moves::{self, Planes};
 use super::program::{End, Operator, Program, TensorId};
 use super::scratch::Scratch;
 use super::threads::Threads;
@@ -64,18 +64,9 @@ impl Prepared {
             let (source, target) = (operand(step.inputs[0]), operand(step.output));
             match &step.operator {
                 Operator::Conv(conv) => {
-                    let parameters = ConvParameters {
-                        weights: &conv.weights,
-                        weight_zero_points: &conv.weight_zero_points,
-                        bias: &conv.bias,
-                        multipliers: &conv.multipliers,
-                        x_zero_point: conv.x_zero_point,
-                        y_zero_point: conv.y_zero_point,
-                        clamp: [conv.least, 255],
-                    };
                     let grid = layout.buffers[source.buffer].grid;
-                    let packed = PackedConv::new(kernel, conv_spec(conv), &parameters, grid)
-                        .map_err(|error| format!("node {}: {error}", step.node))?;
+                    let packed =
+                        PackedConv::new(kernel, conv, grid).map_err(|error| format!("node {}: {error}", step.node))?;
                     push(source, target, Action::Conv(Box::new(packed)));
                 }
                 Operator::Requantize(table) => push(source, target, Action::Requantize(table.clone())),
@@ -129,15 +120,23 @@ impl Prepared {
         })
     }
 
-    fn target<'a>(&self, operand: &Operand, arena: &'a mut [u8]) -> Target<'a> {
+    fn target<'a>(&self, operand: &Operand, arena: &'a mut [u8]) -> OutputView<'a> {
         let buffer = &self.layout.buffers[operand.buffer];
-        Target::new(buffer.grid, operand.channels.clone(), &mut arena[buffer.bytes.clone()])
+        output_view(buffer, operand, &mut arena[buffer.bytes.clone()])
     }
 
-    fn source<'a>(&self, operand: &Operand, arena: &'a [u8]) -> Source<'a> {
+    fn source<'a>(&self, operand: &Operand, arena: &'a [u8]) -> InputView<'a> {
         let buffer = &self.layout.buffers[operand.buffer];
-        Source { grid: buffer.grid, channels: operand.channels.clone(), bytes: &arena[buffer.bytes.clone()] }
+        input_view(buffer, operand, &arena[buffer.bytes.clone()])
     }
+}
+
+fn input_view<'a>(buffer: &Buffer, operand: &Operand, bytes: &'a [u8]) -> InputView<'a> {
+    InputView::new(buffer.grid, operand.channels.clone(), bytes).expect("the plan's buffers hold its tensors")
+}
+
+fn output_view<'a>(buffer: &Buffer, operand: &Operand, bytes: &'a mut [u8]) -> OutputView<'a> {
+    OutputView::new(buffer.grid, operand.channels.clone(), bytes).expect("the plan's buffers hold its tensors")
 }
 
 fn operand(program: &Program, layout: &Layout, tensor: TensorId) -> Operand {
@@ -219,25 +218,20 @@ impl Executor {
             }
             let (read, written) = (&layout.buffers[stage.source.buffer], &layout.buffers[stage.target.buffer]);
             let (source, target) = apart(arena, &read.bytes, &written.bytes);
+            let (source, target) =
+                (input_view(read, &stage.source, source), output_view(written, &stage.target, target));
             if let Action::Conv(conv) = &stage.action {
-                let input = InputView::new(read.grid, stage.source.channels.clone(), source);
-                let output = OutputView::new(written.grid, stage.target.channels.clone(), target);
-                let (Ok(input), Ok(output)) = (input, output) else {
-                    unreachable!("the plan's buffers hold its tensors");
-                };
                 match mask.take_if(|_| prepared.has_head && index + 1 == prepared.stages.len()) {
-                    Some(mask) => threads.for_rows(HeadRows { logits: output, mask }, |mut rows| {
-                        scratch.lend(|scratch| conv.run(&input, &mut rows.logits, scratch));
+                    Some(mask) => threads.for_rows(HeadRows { logits: target, mask }, |mut rows| {
+                        scratch.lend(|scratch| conv.run(&source, &mut rows.logits, scratch));
                         rows.classes();
                     }),
                     None => threads
-                        .for_rows(output, |mut rows| scratch.lend(|scratch| conv.run(&input, &mut rows, scratch))),
+                        .for_rows(target, |mut rows| scratch.lend(|scratch| conv.run(&source, &mut rows, scratch))),
                 }
                 lap();
                 continue;
             }
-            let source = Source { grid: read.grid, channels: stage.source.channels.clone(), bytes: source };
-            let target = Target::new(written.grid, stage.target.channels.clone(), target);
             match &stage.action {
                 Action::Conv(_) => {}
                 Action::MaxPool => threads.for_rows(target, |rows| moves::max_pool(&source, rows)),

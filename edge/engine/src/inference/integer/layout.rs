@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::super::kernel::{ConvSpec, Grid};
-use super::program::{Convolution, Operator, Program, Step, TensorId};
+use super::super::kernel::Grid;
+use super::program::{Operator, Program, Step, TensorId};
 
 /// Buffers begin at multiples of this, a cache line.
 const ALIGNMENT: usize = 64;
@@ -24,19 +24,6 @@ pub(super) struct Buffer {
     pub grid: Grid,
     /// What the border holds.
     pub fill: u8,
-}
-
-/// The shape of a convolution as kernels see it.
-pub(super) fn conv_spec(conv: &Convolution) -> ConvSpec {
-    let [channels_out, channels_in, height, width] = conv.shape;
-    ConvSpec {
-        kernel: [height, width],
-        pads: conv.pads,
-        strides: conv.strides,
-        channels_in,
-        channels_out,
-        upsample: conv.upsample,
-    }
 }
 
 /// Where a tensor lies.
@@ -86,7 +73,7 @@ pub(super) fn plan(program: &Program) -> Result<Layout, String> {
     let mut paddings = vec![Padding::default(); count];
     for step in &program.steps {
         if let Operator::Conv(conv) = &step.operator {
-            let border = conv_spec(conv).border();
+            let border = conv.shape.border();
             let fill = (border > 0).then_some(conv.x_zero_point);
             let read = step.inputs[0];
             paddings[read] = paddings[read].joined(Padding { border, fill }).ok_or_else(|| {
@@ -231,7 +218,8 @@ fn offsets(sizes: &[usize], lifetimes: &[Range<usize>]) -> (Vec<usize>, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::{Activation, Convolution, End};
+    use super::super::super::kernel::{ConvShape, Convolution};
+    use super::super::program::{Activation, End};
     use super::*;
 
     fn activation(name: &str, shape: [usize; 3]) -> Activation {
@@ -242,15 +230,19 @@ mod tests {
         Operator::Conv(Box::new(Convolution {
             weights: Vec::new(),
             weight_zero_points: Vec::new(),
-            shape: [1, 1, 3, 3],
+            shape: ConvShape {
+                kernel_size: [3, 3],
+                pads,
+                strides: [1, 1],
+                channels_in: 1,
+                channels_out: 1,
+                upsample: false,
+            },
             bias: Vec::new(),
             multipliers: Vec::new(),
             x_zero_point,
             y_zero_point: 0,
-            least: 0,
-            pads,
-            strides: [1, 1],
-            upsample: false,
+            clamp: [0, 255],
         }))
     }
 

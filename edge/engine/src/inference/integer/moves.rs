@@ -5,74 +5,8 @@ use std::ops::Range;
 
 use unet_shared::quantization::Quantization;
 
-use super::super::kernel::{Grid, OutputView};
+use super::super::kernel::{Grid, InputView, OutputView};
 use super::threads::Rows;
-
-/// Some channels of a buffer, to be read.
-#[derive(Clone)]
-pub(super) struct Source<'a> {
-    /// The arrangement of the buffer.
-    pub grid: Grid,
-    /// Which channels.
-    pub channels: Range<usize>,
-    /// The whole buffer.
-    pub bytes: &'a [u8],
-}
-
-/// Some channels of some rows of a buffer, to be written.
-pub(super) struct Target<'a> {
-    grid: Grid,
-    channels: Range<usize>,
-    rows: Range<usize>,
-    /// From the left border of the first of the rows on.
-    bytes: &'a mut [u8],
-}
-
-impl Source<'_> {
-    /// The pixels of a row without its border, from its first pixel's channel 0 on.
-    pub(super) fn row(&self, y: usize) -> &[u8] {
-        let start = (self.grid.border() + y) * self.grid.row_stride() + self.grid.border() * self.grid.pixel_stride();
-        &self.bytes[start..start + self.grid.width() * self.grid.pixel_stride()]
-    }
-
-    /// The channels of each pixel of a row.
-    fn pixels(&self, y: usize) -> impl Iterator<Item = &[u8]> {
-        self.row(y).chunks_exact(self.grid.pixel_stride()).map(|pixel| &pixel[self.channels.clone()])
-    }
-}
-
-impl<'a> Target<'a> {
-    /// All rows of a buffer.
-    pub(super) fn new(grid: Grid, channels: Range<usize>, bytes: &'a mut [u8]) -> Self {
-        let bytes = &mut bytes[grid.border() * grid.row_stride()..];
-        Target { grid, channels, rows: 0..grid.height(), bytes }
-    }
-
-    /// The rows in turn, each with its number and its pixels without the border.
-    fn for_each_row(&mut self, mut write: impl FnMut(usize, &mut [u8], usize, Range<usize>)) {
-        let (stride, left) = (self.grid.row_stride(), self.grid.border() * self.grid.pixel_stride());
-        let length = self.grid.width() * self.grid.pixel_stride();
-        for (index, y) in self.rows.clone().enumerate() {
-            let start = index * stride + left;
-            write(y, &mut self.bytes[start..start + length], self.grid.pixel_stride(), self.channels.clone());
-        }
-    }
-}
-
-impl Rows for Target<'_> {
-    fn rows(&self) -> Range<usize> {
-        self.rows.clone()
-    }
-
-    fn split(self, row: usize) -> (Self, Self) {
-        let (above, below) = self.bytes.split_at_mut((row - self.rows.start) * self.grid.row_stride());
-        let channels = self.channels.clone();
-        (
-            Target { rows: self.rows.start..row, bytes: above, channels, ..self },
-            Target { rows: row..self.rows.end, bytes: below, ..self },
-        )
-    }
-}
 
 impl Rows for OutputView<'_> {
     fn rows(&self) -> Range<usize> {
@@ -98,16 +32,16 @@ pub(super) fn fill_border(grid: &Grid, fill: u8, bytes: &mut [u8]) {
 }
 
 /// The largest of each 2x2.
-pub(super) fn max_pool(source: &Source<'_>, mut target: Target<'_>) {
+pub(super) fn max_pool(source: &InputView<'_>, mut target: OutputView<'_>) {
+    let (first, count) = (source.channels().start, source.channels().len());
+    let second = source.grid().pixel_stride() + first;
     target.for_each_row(|y, row, stride, channels| {
         let (above, below) = (source.row(2 * y), source.row(2 * y + 1));
-        let pair = 2 * source.grid.pixel_stride();
+        let pair = 2 * source.grid().pixel_stride();
         let windows = above.chunks_exact(pair).zip(below.chunks_exact(pair));
         for (pixel, (above, below)) in row.chunks_exact_mut(stride).zip(windows) {
-            let second = source.grid.pixel_stride() + source.channels.start;
-            let count = source.channels.len();
-            let [a, b] = [source.channels.start, second].map(|start| &above[start..start + count]);
-            let [c, d] = [source.channels.start, second].map(|start| &below[start..start + count]);
+            let [a, b] = [first, second].map(|start| &above[start..start + count]);
+            let [c, d] = [first, second].map(|start| &below[start..start + count]);
             largest(&mut pixel[channels.clone()], [a, b, c, d]);
         }
     });
@@ -128,7 +62,7 @@ fn largest(out: &mut [u8], from: [&[u8]; 4]) {
 }
 
 /// Each pixel four times.
-pub(super) fn upsample(source: &Source<'_>, mut target: Target<'_>) {
+pub(super) fn upsample(source: &InputView<'_>, mut target: OutputView<'_>) {
     target.for_each_row(|y, row, stride, channels| {
         for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
             for out in pair.chunks_exact_mut(stride) {
@@ -139,7 +73,7 @@ pub(super) fn upsample(source: &Source<'_>, mut target: Target<'_>) {
 }
 
 /// The same pixels.
-pub(super) fn copy(source: &Source<'_>, mut target: Target<'_>) {
+pub(super) fn copy(source: &InputView<'_>, mut target: OutputView<'_>) {
     target.for_each_row(|y, row, stride, channels| {
         for (out, pixel) in row.chunks_exact_mut(stride).zip(source.pixels(y)) {
             out[channels.clone()].copy_from_slice(pixel);
@@ -148,7 +82,7 @@ pub(super) fn copy(source: &Source<'_>, mut target: Target<'_>) {
 }
 
 /// The same pixels, each byte through `table`.
-pub(super) fn map(source: &Source<'_>, mut target: Target<'_>, table: &[u8; 256]) {
+pub(super) fn map(source: &InputView<'_>, mut target: OutputView<'_>, table: &[u8; 256]) {
     target.for_each_row(|y, row, stride, channels| {
         for (out, pixel) in row.chunks_exact_mut(stride).zip(source.pixels(y)) {
             for (out, &byte) in out[channels.clone()].iter_mut().zip(pixel) {
@@ -159,7 +93,7 @@ pub(super) fn map(source: &Source<'_>, mut target: Target<'_>, table: &[u8; 256]
 }
 
 /// Quarters of a pixel's channels become its 2x2, in ONNX's mode DCR.
-pub(super) fn depth_to_space(source: &Source<'_>, mut target: Target<'_>) {
+pub(super) fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
     target.for_each_row(|y, row, stride, channels| {
         let count = channels.len();
         for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
@@ -172,9 +106,9 @@ pub(super) fn depth_to_space(source: &Source<'_>, mut target: Target<'_>) {
 }
 
 /// From NCHW of the caller; `read` turns a run of values into as many bytes.
-pub(super) fn enter<T: Copy>(frame: &[T], mut target: Target<'_>, read: impl Fn(&[T], &mut [u8])) {
+pub(super) fn enter<T: Copy>(frame: &[T], mut target: OutputView<'_>, read: impl Fn(&[T], &mut [u8])) {
     const RUN: usize = 64;
-    let (height, width) = (target.grid.height(), target.grid.width());
+    let (height, width) = (target.grid().height(), target.grid().width());
     target.for_each_row(|y, row, stride, channels| {
         for (plane, channel) in channels.enumerate() {
             let start = (plane * height + y) * width;
@@ -209,12 +143,12 @@ impl<'a> Planes<'a> {
 }
 
 /// To NCHW of the caller, each byte through `give`.
-pub(super) fn leave(source: &Source<'_>, target: Planes<'_>, give: impl Fn(u8) -> u8) {
-    let width = source.grid.width();
+pub(super) fn leave(source: &InputView<'_>, target: Planes<'_>, give: impl Fn(u8) -> u8) {
+    let width = source.grid().width();
     let planes = target.values.chunks_exact_mut(target.plane.max(1));
-    for (channel, plane) in source.channels.clone().zip(planes) {
+    for (channel, plane) in source.channels().zip(planes) {
         for (y, row) in plane.chunks_exact_mut(width).enumerate() {
-            for (out, pixel) in row.iter_mut().zip(source.row(y).chunks_exact(source.grid.pixel_stride())) {
+            for (out, pixel) in row.iter_mut().zip(source.row(y).chunks_exact(source.grid().pixel_stride())) {
                 *out = give(pixel[channel]);
             }
         }
@@ -245,7 +179,7 @@ mod tests {
     fn buffer(grid: Grid, value: impl Fn(usize, usize, usize) -> u8) -> Vec<u8> {
         let mut bytes = vec![0xee; grid.bytes()];
         let channels = grid.pixel_stride();
-        let mut target = Target::new(grid, 0..channels, &mut bytes);
+        let mut target = OutputView::new(grid, 0..channels, &mut bytes).unwrap();
         target.for_each_row(|y, row, stride, _| {
             for (x, pixel) in row.chunks_exact_mut(stride).enumerate() {
                 for (channel, out) in pixel.iter_mut().enumerate() {
@@ -266,8 +200,8 @@ mod tests {
         let value = |y: usize, x: usize, c: usize| ((y * 37 + x * 91 + c * 13) % 251) as u8;
         let bytes = buffer(from, value);
         let mut out = vec![0xdd; to.bytes()];
-        let source = Source { grid: from, channels: 1..20, bytes: &bytes };
-        max_pool(&source, Target::new(to, 3..22, &mut out));
+        let source = InputView::new(from, 1..20, &bytes).unwrap();
+        max_pool(&source, OutputView::new(to, 3..22, &mut out).unwrap());
         let mut expected = vec![0xdd; to.bytes()];
         for y in 0..2 {
             for x in 0..2 {
@@ -285,12 +219,12 @@ mod tests {
     fn upsampling_and_depth_to_space_place_their_pixels() {
         let (from, to) = (Grid::new(2, 3, 0, 8).unwrap(), Grid::new(4, 6, 1, 8).unwrap());
         let bytes = buffer(from, |y, x, c| (y * 100 + x * 10 + c) as u8);
-        let source = Source { grid: from, channels: 0..8, bytes: &bytes };
+        let source = InputView::new(from, 0..8, &bytes).unwrap();
         let mut out = vec![0; to.bytes()];
-        upsample(&source, Target::new(to, 0..8, &mut out));
+        upsample(&source, OutputView::new(to, 0..8, &mut out).unwrap());
         assert_eq!(at(&to, &out, 3, 5, 7), 127);
         assert_eq!(at(&to, &out, 1, 2, 4), 14);
-        depth_to_space(&source, Target::new(to, 5..7, &mut out));
+        depth_to_space(&source, OutputView::new(to, 5..7, &mut out).unwrap());
         // Row 3 and column 4 are the lower left quarter, channels 4 and 5, of pixel (1, 2).
         assert_eq!([5, 6].map(|c| at(&to, &out, 3, 4, c)), [124, 125]);
         assert_eq!(at(&to, &out, 3, 4, 4), 124);
@@ -302,7 +236,7 @@ mod tests {
         let bytes = buffer(from, |y, x, c| (y * 100 + x * 10 + c) as u8);
         let mut out = vec![0xdd; to.bytes()];
         let table: [u8; 256] = std::array::from_fn(|byte| 255 - byte as u8);
-        map(&Source { grid: from, channels: 2..4, bytes: &bytes }, Target::new(to, 1..3, &mut out), &table);
+        map(&InputView::new(from, 2..4, &bytes).unwrap(), OutputView::new(to, 1..3, &mut out).unwrap(), &table);
         // Channels 2 and 3 of pixel (1, 2) are 122 and 123.
         assert_eq!([0, 1, 2, 3].map(|c| at(&to, &out, 1, 2, c)), [0xdd, 133, 132, 0xdd]);
         assert_eq!([0, 1, 2, 3].map(|c| at(&to, &out, 0, 0, c)), [0xdd, 253, 252, 0xdd]);
@@ -340,7 +274,7 @@ mod tests {
         let (grid, width) = (Grid::new(2, 130, 1, 3).unwrap(), 130);
         let frame: Vec<u8> = (0..3 * 2 * width).map(|index| (index * 7 % 251) as u8).collect();
         let mut bytes = vec![0; grid.bytes()];
-        enter(&frame, Target::new(grid, 0..3, &mut bytes), |values, out| out.copy_from_slice(values));
+        enter(&frame, OutputView::new(grid, 0..3, &mut bytes).unwrap(), |values, out| out.copy_from_slice(values));
         for (channel, y, x) in [(0, 0, 0), (1, 1, 63), (2, 1, 64), (0, 0, 129), (2, 0, 128)] {
             assert_eq!(at(&grid, &bytes, y, x, channel), frame[(channel * 2 + y) * width + x]);
         }
@@ -351,9 +285,9 @@ mod tests {
         let grid = Grid::new(3, 5, 1, 4).unwrap();
         let frame: Vec<u8> = (0..30).collect();
         let mut bytes = vec![0; grid.bytes()];
-        enter(&frame, Target::new(grid, 1..3, &mut bytes), flipped);
+        enter(&frame, OutputView::new(grid, 1..3, &mut bytes).unwrap(), flipped);
         let mut answer = vec![0; 30];
-        let source = Source { grid, channels: 1..3, bytes: &bytes };
+        let source = InputView::new(grid, 1..3, &bytes).unwrap();
         leave(&source, Planes::new(2, &mut answer), |value| value ^ 0x80);
         assert_eq!(answer, frame);
     }

@@ -3,6 +3,8 @@
 //! Every tensor is unsigned here. A signed one of the file is kept as its value plus 128, which shifts its zero point and
 //! changes nothing else.
 
+use super::super::kernel::Convolution;
+
 /// Index of a tensor in [`Program::tensors`].
 pub(super) type TensorId = usize;
 
@@ -15,33 +17,6 @@ pub(super) struct Activation {
     pub shape: [usize; 3],
     /// Whether the file's values are signed, so that they leave as they are here less 128.
     pub signed: bool,
-}
-
-/// The parameters of a quantized convolution.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Convolution {
-    /// Output channel, input channel, kernel row, kernel column. Unsigned ones of the file are kept less 128.
-    pub weights: Vec<i8>,
-    /// One an output channel; of unsigned weights less 128 too.
-    pub weight_zero_points: Vec<i32>,
-    /// Output channels, input channels, kernel height, kernel width.
-    pub shape: [usize; 4],
-    /// One an output channel, in steps of the accumulator.
-    pub bias: Vec<i32>,
-    /// `(x_scale * w_scale[c]) / y_scale` of each output channel, finite and above zero.
-    pub multipliers: Vec<f32>,
-    /// Zero point of the input, which padding is filled with.
-    pub x_zero_point: u8,
-    /// Zero point of the output.
-    pub y_zero_point: u8,
-    /// The least output: 0, or the zero point where a ReLU follows.
-    pub least: u8,
-    /// Top, left, bottom, right.
-    pub pads: [usize; 4],
-    /// Down, right.
-    pub strides: [usize; 2],
-    /// Each pixel of the input is read as 2x2 equal ones, before padding.
-    pub upsample: bool,
 }
 
 /// What a step computes.
@@ -123,7 +98,7 @@ impl Program {
         for tensor in 0..self.tensors.len() {
             let Some(maker) = self.steps.iter().position(|step| step.output == tensor) else { continue };
             let reads = |step: &&Step| step.inputs.contains(&tensor);
-            let folds = |step: &Step| matches!(&step.operator, Operator::Conv(conv) if conv.strides == [1, 1] && !conv.upsample);
+            let folds = |step: &Step| matches!(&step.operator, Operator::Conv(conv) if conv.shape.strides == [1, 1] && !conv.shape.upsample);
             let is_read = self.steps.iter().any(|step| reads(&step));
             let is_upsampled = self.steps[maker].operator == Operator::Upsample;
             if !is_upsampled || !is_read || tensor == self.output || !self.steps.iter().filter(reads).all(folds) {
@@ -132,7 +107,7 @@ impl Program {
             let small = self.steps.remove(maker).inputs[0];
             for step in self.steps.iter_mut().filter(|step| step.inputs.contains(&tensor)) {
                 if let Operator::Conv(conv) = &mut step.operator {
-                    conv.upsample = true;
+                    conv.shape.upsample = true;
                 }
                 step.inputs = vec![small];
             }
@@ -144,7 +119,7 @@ impl Program {
         match &step.operator {
             Operator::Conv(conv) => {
                 let [_, height, width] = self.tensors[step.output].shape;
-                conv.shape.iter().chain(&[height, width]).map(|&size| size as u64).product()
+                conv.shape.macs([height, width])
             }
             _ => 0,
         }

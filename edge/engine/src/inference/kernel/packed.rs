@@ -7,10 +7,12 @@
 
 use std::ops::Range;
 
+use super::convolution::{ConvShape, Convolution};
+use super::grid::Grid;
 use super::groups::{Bytes, Groups, LINE};
 use super::upsampled::Combine;
+use super::view::{InputView, OutputView};
 use super::widened::{Taps, Widen, Window};
-use super::{ConvParameters, ConvSpec, Grid, InputView, OutputView};
 
 /// What an instruction set can do, and how.
 pub(super) struct Instructions {
@@ -73,9 +75,9 @@ pub(super) struct OutputRange {
 }
 
 impl OutputRange {
-    pub(super) fn new(parameters: &ConvParameters<'_>) -> Self {
-        let [low, high] = parameters.clamp;
-        OutputRange { zero_point: parameters.y_zero_point, low, high }
+    pub(super) fn new(convolution: &Convolution) -> Self {
+        let [low, high] = convolution.clamp;
+        OutputRange { zero_point: convolution.y_zero_point, low, high }
     }
 }
 
@@ -135,20 +137,15 @@ pub(super) struct Packed {
 
 impl Packed {
     /// `None` when numbers could leave i32.
-    pub(super) fn new(
-        instructions: &'static Instructions,
-        spec: &ConvSpec,
-        parameters: &ConvParameters<'_>,
-        input: &Grid,
-    ) -> Option<Packed> {
+    pub(super) fn new(instructions: &'static Instructions, convolution: &Convolution, input: &Grid) -> Option<Packed> {
         let per_chunk = instructions.lanes * instructions.blocks;
         let mut chunks = Vec::new();
-        for first_channel in (0..spec.channels_out).step_by(per_chunk) {
-            let channels = per_chunk.min(spec.channels_out - first_channel);
-            chunks.push(Chunk::new(instructions, spec, parameters, input, first_channel, channels)?);
+        for first_channel in (0..convolution.shape.channels_out).step_by(per_chunk) {
+            let channels = per_chunk.min(convolution.shape.channels_out - first_channel);
+            chunks.push(Chunk::new(instructions, convolution, input, first_channel, channels)?);
         }
-        let window = instructions.widen.map(|widen| Window::new(widen, spec, input));
-        Some(Packed { instructions, chunks, range: OutputRange::new(parameters), window })
+        let window = instructions.widen.map(|widen| Window::new(widen, &convolution.shape, input));
+        Some(Packed { instructions, chunks, range: OutputRange::new(convolution), window })
     }
 
     /// How many i32 a run wants room for beside the tensors.
@@ -166,31 +163,37 @@ impl Packed {
     }
 
     /// The caller has checked that the views fit the convolution and that `scratch` is large enough.
-    pub(super) fn run(&self, spec: &ConvSpec, input: &InputView<'_>, output: &mut OutputView<'_>, scratch: &mut [i32]) {
+    pub(super) fn run(
+        &self,
+        shape: &ConvShape,
+        input: &InputView<'_>,
+        output: &mut OutputView<'_>,
+        scratch: &mut [i32],
+    ) {
         let rows = output.rows();
         let Some(window) = &self.window else {
-            return self.run_rows(spec, input, &Taps::as_they_are(input.bytes), output, rows);
+            return self.run_rows(shape, input, &Taps::as_they_are(input.bytes), output, rows);
         };
         let mut start = rows.start;
         while start < rows.end {
             let end = rows.end.min(start + window.rows());
-            let taps = window.widen(input, self.bytes_read(spec, input, output.grid.width, start..end), scratch);
-            self.run_rows(spec, input, &taps, output, start..end);
+            let taps = window.widen(input, self.bytes_read(shape, input, output.grid.width, start..end), scratch);
+            self.run_rows(shape, input, &taps, output, start..end);
             start = end;
         }
     }
 
     /// Which of the input's bytes these rows of the output are computed from.
-    fn bytes_read(&self, spec: &ConvSpec, input: &InputView<'_>, width: usize, rows: Range<usize>) -> Range<usize> {
-        let factor = if spec.upsample { 2 } else { 1 };
+    fn bytes_read(&self, shape: &ConvShape, input: &InputView<'_>, width: usize, rows: Range<usize>) -> Range<usize> {
+        let factor = if shape.upsample { 2 } else { 1 };
         let phases = self.chunks.iter().flat_map(|chunk| &chunk.phases);
         let (mut read_from, mut read_to) = (usize::MAX, 0);
         for phase in phases {
             // An output one pixel wide has no odd column.
             let Some(steps) = (width - phase.first[1]).div_ceil(factor).checked_sub(1) else { continue };
             for row in rows.clone().filter(|row| row % factor == phase.first[0]) {
-                let first = phase.first_tap(spec, input, row);
-                let end = first + steps * spec.strides[1] * input.grid.pixel_stride + phase.groups.reach.div_ceil(2);
+                let first = phase.first_tap(shape, input, row);
+                let end = first + steps * shape.strides[1] * input.grid.pixel_stride + phase.groups.reach.div_ceil(2);
                 (read_from, read_to) = (read_from.min(first), read_to.max(end));
             }
         }
@@ -201,20 +204,20 @@ impl Packed {
     #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
     fn run_rows(
         &self,
-        spec: &ConvSpec,
+        shape: &ConvShape,
         input: &InputView<'_>,
         taps: &Taps<'_>,
         output: &mut OutputView<'_>,
         rows: Range<usize>,
     ) {
-        let factor = if spec.upsample { 2 } else { 1 };
-        let input_step = spec.strides[1] * input.grid.pixel_stride * taps.scale;
+        let factor = if shape.upsample { 2 } else { 1 };
+        let input_step = shape.strides[1] * input.grid.pixel_stride * taps.scale;
         let output_step = factor * output.grid.pixel_stride;
         for chunk in &self.chunks {
             for row in rows.clone() {
                 for phase in chunk.phases.iter().filter(|phase| row % factor == phase.first[0]) {
                     let width = (output.grid.width - phase.first[1]).div_ceil(factor);
-                    let input = taps.from(phase.first_tap(spec, input, row));
+                    let input = taps.from(phase.first_tap(shape, input, row));
                     let first_byte = output.index(row, phase.first[1]) + chunk.first_channel;
                     let vectors = if phase.groups.wide { 2 } else { chunk.blocks };
                     let tiles = self.instructions.tiles[vectors - 1];
@@ -286,9 +289,9 @@ impl Packed {
 
 impl Phase {
     /// Where the first tap of the first output of a row lies among the input's bytes.
-    fn first_tap(&self, spec: &ConvSpec, input: &InputView<'_>, row: usize) -> usize {
-        let factor = if spec.upsample { 2 } else { 1 };
-        let row = (row / factor * spec.strides[0]) as isize + self.origin[0];
+    fn first_tap(&self, shape: &ConvShape, input: &InputView<'_>, row: usize) -> usize {
+        let factor = if shape.upsample { 2 } else { 1 };
+        let row = (row / factor * shape.strides[0]) as isize + self.origin[0];
         input.grid.index(row, self.origin[1]) + input.first_channel
     }
 }
@@ -317,8 +320,7 @@ fn for_each_tile(width: usize, sizes: &[usize], mut call: impl FnMut(usize, usiz
 impl Chunk {
     fn new(
         instructions: &Instructions,
-        spec: &ConvSpec,
-        parameters: &ConvParameters<'_>,
+        convolution: &Convolution,
         input: &Grid,
         first_channel: usize,
         channels: usize,
@@ -329,21 +331,20 @@ impl Chunk {
         let mut multipliers = vec![0.0; lanes];
         for lane in 0..channels {
             let channel = first_channel + lane;
-            let (folded, multiplier) = folded(spec, parameters, channel)?;
-            let sum: i64 = Weights { spec, parameters, channel }.all().map(i64::from).sum();
+            let (folded, multiplier) = folded(convolution, channel)?;
+            let sum: i64 = convolution.channel_weights(channel).map(i64::from).sum();
             // What the kernel takes from each byte is put back here. This may wrap, as its sums then may, and they end at
             // the true one.
             bias[lane] = (i64::from(folded) + i64::from(instructions.subtracts) * sum) as i32;
             multipliers[lane] = multiplier;
         }
-        let factor = if spec.upsample { 2 } else { 1 };
+        let factor = if convolution.shape.upsample { 2 } else { 1 };
         let mut phases = Vec::new();
         for row in 0..factor {
             for column in 0..factor {
                 phases.push(Phase::new(
                     instructions,
-                    spec,
-                    parameters,
+                    convolution,
                     input,
                     first_channel..first_channel + channels,
                     [row, column],
@@ -356,15 +357,14 @@ impl Chunk {
 
 /// The bias of an output channel with the input's zero point folded in, and its multiplier; `None` when a sum, or one
 /// multiplied, could leave i32.
-pub(super) fn folded(spec: &ConvSpec, parameters: &ConvParameters<'_>, channel: usize) -> Option<(i32, f32)> {
-    let weights = Weights { spec, parameters, channel };
-    let (sum, magnitude) = weights
-        .all()
+pub(super) fn folded(convolution: &Convolution, channel: usize) -> Option<(i32, f32)> {
+    let (sum, magnitude) = convolution
+        .channel_weights(channel)
         .fold((0, 0), |(sum, magnitude), weight| (sum + i64::from(weight), magnitude + i64::from(weight.abs())));
-    let folded = i64::from(parameters.bias[channel]) - i64::from(parameters.x_zero_point) * sum;
+    let folded = i64::from(convolution.bias[channel]) - i64::from(convolution.x_zero_point) * sum;
     // Holds for each partial sum too: parts of a split weight have its sign.
     let greatest = folded.abs() + 255 * magnitude;
-    let multiplier = parameters.multipliers[channel];
+    let multiplier = convolution.multipliers[channel];
     // f32 rounds by less than one in 2^23 each time; a hundredth is room enough.
     if greatest > i64::from(i32::MAX) || greatest as f64 * f64::from(multiplier.abs()) > 2.1e9 {
         return None;
@@ -372,65 +372,38 @@ pub(super) fn folded(spec: &ConvSpec, parameters: &ConvParameters<'_>, channel: 
     Some((i32::try_from(folded).ok()?, multiplier))
 }
 
-/// The weights of one output channel, less their zero point.
-struct Weights<'a> {
-    spec: &'a ConvSpec,
-    parameters: &'a ConvParameters<'a>,
-    channel: usize,
-}
-
-impl Weights<'_> {
-    fn zero_point(&self) -> i32 {
-        let zero_points = self.parameters.weight_zero_points;
-        zero_points[self.channel % zero_points.len()]
-    }
-
-    fn all(&self) -> impl Iterator<Item = i32> {
-        let count = self.parameters.weights.len() / self.spec.channels_out;
-        let zero_point = self.zero_point();
-        let weights = &self.parameters.weights[self.channel * count..][..count];
-        weights.iter().map(move |&weight| i32::from(weight) - zero_point)
-    }
-
-    fn at(&self, channel_in: usize, [row, column]: [usize; 2]) -> i32 {
-        let [rows, columns] = self.spec.kernel;
-        let index = ((self.channel * self.spec.channels_in + channel_in) * rows + row) * columns + column;
-        i32::from(self.parameters.weights[index]) - self.zero_point()
-    }
-}
-
 impl Phase {
     fn new(
         instructions: &Instructions,
-        spec: &ConvSpec,
-        parameters: &ConvParameters<'_>,
+        convolution: &Convolution,
         input: &Grid,
         channels: std::ops::Range<usize>,
         first: [usize; 2],
     ) -> Phase {
+        let shape = &convolution.shape;
         // Which pixel of the input a tap falls on, from the one at the phase's first output.
         let place = |axis: usize, tap: usize| {
-            let place = (first[axis] + tap) as isize - spec.pads[axis] as isize;
-            if spec.upsample { place >> 1 } else { place }
+            let place = (first[axis] + tap) as isize - shape.pads[axis] as isize;
+            if shape.upsample { place >> 1 } else { place }
         };
         let origin = [place(0, 0), place(1, 0)];
         // By offset: the weight of each output channel for that byte. Taps on the same pixel are summed.
         let mut bytes = Bytes::new();
-        for row in 0..spec.kernel[0] {
-            for column in 0..spec.kernel[1] {
+        for row in 0..shape.kernel_size[0] {
+            for column in 0..shape.kernel_size[1] {
                 let down = (place(0, row) - origin[0]) as usize;
                 let right = (place(1, column) - origin[1]) as usize;
                 let pixel = down * input.row_stride() + right * input.pixel_stride;
-                for channel_in in 0..spec.channels_in {
+                for channel_in in 0..shape.channels_in {
                     let sums = bytes.entry(pixel + channel_in).or_insert_with(|| vec![0; channels.len()]);
                     for (sum, channel) in sums.iter_mut().zip(channels.clone()) {
-                        *sum += Weights { spec, parameters, channel }.at(channel_in, [row, column]);
+                        *sum += convolution.weight(channel, channel_in, [row, column]);
                     }
                 }
             }
         }
         bytes.retain(|_, sums| sums.iter().any(|&sum| sum != 0));
-        let input_step = spec.strides[1] * input.pixel_stride();
+        let input_step = shape.strides[1] * input.pixel_stride();
         Phase { first, origin, groups: (instructions.pack)(instructions, channels.len(), &bytes, input_step) }
     }
 }

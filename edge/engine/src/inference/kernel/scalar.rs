@@ -2,7 +2,8 @@
 
 use unet_shared::quantization::requantize;
 
-use super::{ConvParameters, ConvSpec, InputView, OutputView};
+use super::convolution::{ConvShape, Convolution};
+use super::view::{InputView, OutputView};
 
 /// A convolution as its model has it.
 pub(super) struct Scalar {
@@ -16,22 +17,18 @@ pub(super) struct Scalar {
 }
 
 impl Scalar {
-    pub(super) fn new(spec: &ConvSpec, parameters: &ConvParameters<'_>) -> Scalar {
-        let per_channel = parameters.weights.len() / spec.channels_out;
-        let weights = parameters.weights.iter().enumerate();
+    pub(super) fn new(convolution: &Convolution) -> Scalar {
+        let channels = 0..convolution.shape.channels_out;
         Scalar {
-            weights: weights
-                .map(|(index, &weight)| {
-                    let zero_points = parameters.weight_zero_points;
-                    // Both are checked to be eight bits wide.
-                    i16::from(weight) - zero_points[(index / per_channel) % zero_points.len()] as i16
-                })
+            // Weights and zero points are checked to be eight bits wide.
+            weights: channels
+                .flat_map(|channel| convolution.channel_weights(channel).map(|weight| weight as i16))
                 .collect(),
-            bias: parameters.bias.to_vec(),
-            multipliers: parameters.multipliers.to_vec(),
-            x_zero_point: parameters.x_zero_point,
-            y_zero_point: parameters.y_zero_point,
-            clamp: parameters.clamp,
+            bias: convolution.bias.clone(),
+            multipliers: convolution.multipliers.clone(),
+            x_zero_point: convolution.x_zero_point,
+            y_zero_point: convolution.y_zero_point,
+            clamp: convolution.clamp,
         }
     }
 
@@ -39,31 +36,31 @@ impl Scalar {
         2 * self.weights.len() + 4 * (self.bias.len() + self.multipliers.len())
     }
 
-    pub(super) fn run(&self, spec: &ConvSpec, input: &InputView<'_>, output: &mut OutputView<'_>) {
+    pub(super) fn run(&self, shape: &ConvShape, input: &InputView<'_>, output: &mut OutputView<'_>) {
         for row in output.rows() {
             for column in 0..output.grid.width {
                 let start = output.index(row, column);
-                for channel in 0..spec.channels_out {
-                    output.bytes[start + channel] = self.pixel(spec, input, [row, column], channel);
+                for channel in 0..shape.channels_out {
+                    output.bytes[start + channel] = self.pixel(shape, input, [row, column], channel);
                 }
             }
         }
     }
 
-    fn pixel(&self, spec: &ConvSpec, input: &InputView<'_>, [row, column]: [usize; 2], channel: usize) -> u8 {
-        let [rows, columns] = spec.kernel;
-        let weights = &self.weights[channel * spec.channels_in * rows * columns..];
+    fn pixel(&self, shape: &ConvShape, input: &InputView<'_>, [row, column]: [usize; 2], channel: usize) -> u8 {
+        let [rows, columns] = shape.kernel_size;
+        let weights = &self.weights[channel * shape.channels_in * rows * columns..];
         let mut sum = i64::from(self.bias[channel]);
         for tap_row in 0..rows {
             for tap_column in 0..columns {
-                let mut y = (row * spec.strides[0] + tap_row) as isize - spec.pads[0] as isize;
-                let mut x = (column * spec.strides[1] + tap_column) as isize - spec.pads[1] as isize;
-                if spec.upsample {
+                let mut y = (row * shape.strides[0] + tap_row) as isize - shape.pads[0] as isize;
+                let mut x = (column * shape.strides[1] + tap_column) as isize - shape.pads[1] as isize;
+                if shape.upsample {
                     // Rounds down: -1 and -2 are in the border pixel -1.
                     (y, x) = (y >> 1, x >> 1);
                 }
                 let start = input.grid.index(y, x) + input.first_channel;
-                let pixel = &input.bytes[start..start + spec.channels_in];
+                let pixel = &input.bytes[start..start + shape.channels_in];
                 for (depth, &value) in pixel.iter().enumerate() {
                     let weight = weights[(depth * rows + tap_row) * columns + tap_column];
                     sum += (i64::from(value) - i64::from(self.x_zero_point)) * i64::from(weight);

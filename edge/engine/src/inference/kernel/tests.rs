@@ -44,20 +44,14 @@ enum Values {
 /// A convolution with its numbers and where its tensors lie.
 #[derive(Debug)]
 struct Case {
-    spec: ConvSpec,
+    shape: ConvShape,
     size: [usize; 2],
     values: Values,
     seed: u8,
 }
 
 struct Numbers {
-    weights: Vec<i8>,
-    weight_zero_points: Vec<i32>,
-    bias: Vec<i32>,
-    multipliers: Vec<f32>,
-    x_zero_point: u8,
-    y_zero_point: u8,
-    clamp: [u8; 2],
+    convolution: Convolution,
     input: Grid,
     input_channels: Range<usize>,
     input_bytes: Vec<u8>,
@@ -69,8 +63,8 @@ struct Numbers {
 impl Numbers {
     fn new(case: &Case) -> Numbers {
         let mut dice = Dice::new(case.seed);
-        let spec = &case.spec;
-        let fan_in = spec.channels_in * spec.kernel[0] * spec.kernel[1];
+        let shape = &case.shape;
+        let fan_in = shape.channels_in * shape.kernel_size[0] * shape.kernel_size[1];
         let sign = dice.pick(&[-1, 1]);
         let weight = |dice: &mut Dice| match case.values {
             Values::Usual => (dice.between(-50, 50) * dice.between(-50, 50) / 20) as i8,
@@ -79,8 +73,8 @@ impl Numbers {
             Values::AllOneSign if sign < 0 => -128,
             Values::AllOneSign => 127,
         };
-        let weights = (0..fan_in * spec.channels_out).map(|_| weight(&mut dice)).collect();
-        let zero_points = dice.pick(&[1, spec.channels_out]);
+        let weights = (0..fan_in * shape.channels_out).map(|_| weight(&mut dice)).collect();
+        let zero_points = dice.pick(&[1, shape.channels_out]);
         let weight_zero_points = match case.values {
             Values::Usual => vec![0],
             _ => (0..zero_points).map(|_| dice.pick(&[0, 0, -128, 127, 5])).collect(),
@@ -89,18 +83,18 @@ impl Numbers {
             Values::Usual => dice.pick(&[0, 128, 3]),
             _ => dice.pick(&[0, 255, 77]),
         };
-        let bias = (0..spec.channels_out).map(|_| dice.between(-20_000, 20_000) as i32).collect();
+        let bias = (0..shape.channels_out).map(|_| dice.between(-20_000, 20_000) as i32).collect();
         // So that outputs spread over the byte and beyond; the last one gives many ties.
         let spread = 1.0 / (fan_in as f32).sqrt();
         let multipliers =
-            (0..spec.channels_out).map(|_| dice.pick(&[0.02, 0.1, 0.003]) * spread).map(|m| m.max(1e-6)).collect();
-        let multipliers = if dice.below(4) == 0 { vec![0.015625; spec.channels_out] } else { multipliers };
+            (0..shape.channels_out).map(|_| dice.pick(&[0.02, 0.1, 0.003]) * spread).map(|m| m.max(1e-6)).collect();
+        let multipliers = if dice.below(4) == 0 { vec![0.015625; shape.channels_out] } else { multipliers };
         let y_zero_point: u8 = dice.pick(&[0, 0, 128, 255, 9]);
         let clamp = dice.pick(&[[0, 255], [y_zero_point, 255], [0, 254.min(y_zero_point.saturating_add(100))]]);
 
         let input_first = dice.pick(&[0, 0, 1, 16, 3]);
-        let input_stride = input_first + spec.channels_in + dice.pick(&[0, 0, 1, 4, 7]);
-        let border = spec.border() + dice.pick(&[0, 0, 1]);
+        let input_stride = input_first + shape.channels_in + dice.pick(&[0, 0, 1, 4, 7]);
+        let border = shape.border() + dice.pick(&[0, 0, 1]);
         let input = Grid::new(case.size[0], case.size[1], border, input_stride).unwrap();
         let value = |dice: &mut Dice| match case.values {
             Values::Usual | Values::Any => dice.below(256) as u8,
@@ -108,22 +102,23 @@ impl Numbers {
             Values::AllOneSign => 255,
         };
         let mut input_bytes: Vec<u8> = (0..input.bytes()).map(|_| value(&mut dice)).collect();
-        let input_channels = input_first..input_first + spec.channels_in;
+        let input_channels = input_first..input_first + shape.channels_in;
         for row in 0..case.size[0] + 2 * border {
             for column in 0..case.size[1] + 2 * border {
                 let inside = |at: usize, size: usize| (border..border + size).contains(&at);
                 if !(inside(row, case.size[0]) && inside(column, case.size[1])) {
                     let start = row * input.row_stride() + column * input_stride + input_first;
-                    input_bytes[start..start + spec.channels_in].fill(x_zero_point);
+                    input_bytes[start..start + shape.channels_in].fill(x_zero_point);
                 }
             }
         }
-        let [height, width] = spec.output_size(case.size[0], case.size[1]).unwrap();
+        let [height, width] = shape.output_size(case.size[0], case.size[1]).unwrap();
         let output_first = dice.pick(&[0, 0, 5, 16]);
-        let output_stride = output_first + spec.channels_out + dice.pick(&[0, 0, 3, 16]);
+        let output_stride = output_first + shape.channels_out + dice.pick(&[0, 0, 3, 16]);
         let output = Grid::new(height, width, dice.below(3), output_stride).unwrap();
         let output_bytes = (0..output.bytes()).map(|_| dice.below(256) as u8).collect();
-        Numbers {
+        let convolution = Convolution {
+            shape: *shape,
             weights,
             weight_zero_points,
             bias,
@@ -131,29 +126,20 @@ impl Numbers {
             x_zero_point,
             y_zero_point,
             clamp,
+        };
+        Numbers {
+            convolution,
             input,
             input_channels,
             input_bytes,
             output,
-            output_channels: output_first..output_first + spec.channels_out,
+            output_channels: output_first..output_first + shape.channels_out,
             output_bytes,
         }
     }
 
-    fn parameters(&self) -> ConvParameters<'_> {
-        ConvParameters {
-            weights: &self.weights,
-            weight_zero_points: &self.weight_zero_points,
-            bias: &self.bias,
-            multipliers: &self.multipliers,
-            x_zero_point: self.x_zero_point,
-            y_zero_point: self.y_zero_point,
-            clamp: self.clamp,
-        }
-    }
-
-    fn pack(&self, kernel: Kernel, spec: ConvSpec) -> PackedConv {
-        PackedConv::new(kernel, spec, &self.parameters(), self.input).unwrap()
+    fn pack(&self, kernel: Kernel) -> PackedConv {
+        PackedConv::new(kernel, &self.convolution, self.input).unwrap()
     }
 
     /// The whole output buffer, with what lay there before where nothing was to be written. Buffers are as long as the
@@ -177,9 +163,9 @@ fn check(case: &Case) {
     let numbers = Numbers::new(case);
     let rows = numbers.output.height();
     let split = usize::from(case.seed) % (rows + 1);
-    let expected = numbers.run(&numbers.pack(Kernel::Scalar, case.spec), rows);
+    let expected = numbers.run(&numbers.pack(Kernel::Scalar), rows);
     for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
-        let conv = numbers.pack(kernel, case.spec);
+        let conv = numbers.pack(kernel);
         assert_eq!(conv.kernel(), kernel, "{case:?}");
         let found = numbers.run(&conv, split);
         if let Some(index) = (0..found.len()).find(|&index| found[index] != expected[index]) {
@@ -191,10 +177,10 @@ fn check(case: &Case) {
 
 const ALL_VALUES: [Values; 4] = [Values::Usual, Values::Any, Values::Extreme, Values::AllOneSign];
 
-fn same_size(side: usize, channels_in: usize, channels_out: usize) -> ConvSpec {
+fn same_size(side: usize, channels_in: usize, channels_out: usize) -> ConvShape {
     let pad = side / 2;
-    ConvSpec {
-        kernel: [side, side],
+    ConvShape {
+        kernel_size: [side, side],
         pads: [pad, pad, side - 1 - pad, side - 1 - pad],
         strides: [1, 1],
         channels_in,
@@ -207,10 +193,10 @@ fn same_size(side: usize, channels_in: usize, channels_out: usize) -> ConvSpec {
 fn every_width() {
     for width in 1..=40 {
         for (channels_in, channels_out) in [(4, 16), (16, 32), (3, 48)] {
-            let spec = same_size(3, channels_in, channels_out);
-            check(&Case { spec, size: [3, width], values: Values::Any, seed: width as u8 });
-            let spec = ConvSpec { upsample: true, ..spec };
-            check(&Case { spec, size: [2, width], values: Values::Any, seed: width as u8 });
+            let shape = same_size(3, channels_in, channels_out);
+            check(&Case { shape, size: [3, width], values: Values::Any, seed: width as u8 });
+            let shape = ConvShape { upsample: true, ..shape };
+            check(&Case { shape, size: [2, width], values: Values::Any, seed: width as u8 });
         }
     }
 }
@@ -218,24 +204,24 @@ fn every_width() {
 #[test]
 fn every_number_of_channels() {
     for channels in 1..=36 {
-        check(&Case { spec: same_size(3, channels, 8), size: [4, 9], values: Values::Any, seed: channels as u8 });
-        check(&Case { spec: same_size(3, 4, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
+        check(&Case { shape: same_size(3, channels, 8), size: [4, 9], values: Values::Any, seed: channels as u8 });
+        check(&Case { shape: same_size(3, 4, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
         check(&Case {
-            spec: same_size(1, channels, channels),
+            shape: same_size(1, channels, channels),
             size: [3, 7],
             values: Values::Any,
             seed: channels as u8,
         });
     }
     for channels in [63, 64, 65, 100, 128] {
-        check(&Case { spec: same_size(3, 16, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
+        check(&Case { shape: same_size(3, 16, channels), size: [4, 9], values: Values::Any, seed: channels as u8 });
     }
 }
 
 #[test]
 fn every_pad_and_stride() {
     let mut seed = 0;
-    for kernel in [[1, 1], [2, 2], [3, 3], [1, 3], [4, 2], [5, 5]] {
+    for kernel_size in [[1, 1], [2, 2], [3, 3], [1, 3], [4, 2], [5, 5]] {
         for strides in [[1, 1], [2, 2], [1, 3]] {
             for pads in [[0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 0, 2], [0, 1, 1, 0], [2, 2, 2, 2], [0, 0, 4, 3]] {
                 for upsample in [false, true] {
@@ -243,8 +229,8 @@ fn every_pad_and_stride() {
                         continue;
                     }
                     seed += 1;
-                    let spec = ConvSpec { kernel, pads, strides, channels_in: 5, channels_out: 18, upsample };
-                    check(&Case { spec, size: [6, 11], values: Values::Any, seed });
+                    let shape = ConvShape { kernel_size, pads, strides, channels_in: 5, channels_out: 18, upsample };
+                    check(&Case { shape, size: [6, 11], values: Values::Any, seed });
                 }
             }
         }
@@ -253,9 +239,9 @@ fn every_pad_and_stride() {
 
 #[test]
 fn an_upsampled_pixel_seen_by_one_output() {
-    for (seed, kernel) in [[2, 2], [2, 1], [1, 2]].into_iter().enumerate() {
-        let spec = ConvSpec { kernel, pads: [0; 4], upsample: true, ..same_size(3, 5, 18) };
-        check(&Case { spec, size: [1, 1], values: Values::Any, seed: seed as u8 });
+    for (seed, kernel_size) in [[2, 2], [2, 1], [1, 2]].into_iter().enumerate() {
+        let shape = ConvShape { kernel_size, pads: [0; 4], upsample: true, ..same_size(3, 5, 18) };
+        check(&Case { shape, size: [1, 1], values: Values::Any, seed: seed as u8 });
     }
 }
 
@@ -263,11 +249,11 @@ fn an_upsampled_pixel_seen_by_one_output() {
 fn extreme_values() {
     for (seed, values) in ALL_VALUES.into_iter().enumerate() {
         for round in 0..8 {
-            for spec in [same_size(3, 64, 32), same_size(1, 33, 16), same_size(2, 8, 4)] {
+            for shape in [same_size(3, 64, 32), same_size(1, 33, 16), same_size(2, 8, 4)] {
                 let seed = (round * 4 + seed) as u8;
-                check(&Case { spec, size: [3, 10], values, seed });
-                let spec = ConvSpec { upsample: true, ..spec };
-                check(&Case { spec, size: [3, 10], values, seed });
+                check(&Case { shape, size: [3, 10], values, seed });
+                let shape = ConvShape { upsample: true, ..shape };
+                check(&Case { shape, size: [3, 10], values, seed });
             }
         }
     }
@@ -278,10 +264,10 @@ fn random_shapes() {
     let mut dice = Dice::new(1);
     for round in 0..600 {
         let upsample = dice.below(3) == 0;
-        let kernel = [dice.between(1, 4) as usize, dice.between(1, 4) as usize];
+        let kernel_size = [dice.between(1, 4) as usize, dice.between(1, 4) as usize];
         let stride = |dice: &mut Dice| if upsample { 1 } else { dice.pick(&[1, 1, 2, 3]) };
-        let spec = ConvSpec {
-            kernel,
+        let shape = ConvShape {
+            kernel_size,
             pads: std::array::from_fn(|_| dice.below(3)),
             strides: [stride(&mut dice), stride(&mut dice)],
             channels_in: dice.between(1, 40) as usize,
@@ -289,8 +275,8 @@ fn random_shapes() {
             upsample,
         };
         let size = [dice.between(1, 9) as usize, dice.between(1, 40) as usize];
-        if spec.output_size(size[0], size[1]).is_some() {
-            check(&Case { spec, size, values: dice.pick(&ALL_VALUES), seed: round as u8 });
+        if shape.output_size(size[0], size[1]).is_some() {
+            check(&Case { shape, size, values: dice.pick(&ALL_VALUES), seed: round as u8 });
         }
     }
 }
@@ -301,8 +287,8 @@ fn scalar_is_the_formula() {
     let mut dice = Dice::new(2);
     for seed in 0..60 {
         let upsample = dice.below(2) == 0;
-        let spec = ConvSpec {
-            kernel: [dice.between(1, 3) as usize, dice.between(1, 3) as usize],
+        let shape = ConvShape {
+            kernel_size: [dice.between(1, 3) as usize, dice.between(1, 3) as usize],
             pads: std::array::from_fn(|_| dice.below(3)),
             strides: if upsample { [1, 1] } else { [dice.between(1, 2) as usize, dice.between(1, 2) as usize] },
             channels_in: dice.between(1, 5) as usize,
@@ -310,40 +296,43 @@ fn scalar_is_the_formula() {
             upsample,
         };
         let size = [dice.between(1, 6) as usize, dice.between(1, 6) as usize];
-        let Some([height, width]) = spec.output_size(size[0], size[1]) else { continue };
-        let case = Case { spec, size, values: dice.pick(&ALL_VALUES), seed };
+        let Some([height, width]) = shape.output_size(size[0], size[1]) else { continue };
+        let case = Case { shape, size, values: dice.pick(&ALL_VALUES), seed };
         let numbers = Numbers::new(&case);
-        let found = numbers.run(&numbers.pack(Kernel::Scalar, spec), 0);
+        let found = numbers.run(&numbers.pack(Kernel::Scalar), 0);
         let factor = if upsample { 2 } else { 1 };
         for (row, column) in (0..height).flat_map(|row| (0..width).map(move |column| (row, column))) {
-            for channel in 0..spec.channels_out {
-                let zero_points = &numbers.weight_zero_points;
-                let mut sum = i128::from(numbers.bias[channel]);
-                for y in 0..spec.kernel[0] {
-                    for x in 0..spec.kernel[1] {
+            for channel in 0..shape.channels_out {
+                let zero_points = &numbers.convolution.weight_zero_points;
+                let mut sum = i128::from(numbers.convolution.bias[channel]);
+                for y in 0..shape.kernel_size[0] {
+                    for x in 0..shape.kernel_size[1] {
                         let at = |at: usize, tap: usize, stride: usize, pad: usize, size: usize| {
                             (at * stride + tap).checked_sub(pad).filter(|&at| at < size * factor).map(|at| at / factor)
                         };
-                        let from_row = at(row, y, spec.strides[0], spec.pads[0], size[0]);
-                        let from_column = at(column, x, spec.strides[1], spec.pads[1], size[1]);
+                        let from_row = at(row, y, shape.strides[0], shape.pads[0], size[0]);
+                        let from_column = at(column, x, shape.strides[1], shape.pads[1], size[1]);
                         let (Some(from_row), Some(from_column)) = (from_row, from_column) else { continue };
-                        for depth in 0..spec.channels_in {
+                        for depth in 0..shape.channels_in {
                             let border = numbers.input.border();
                             let index = (from_row + border) * numbers.input.row_stride()
                                 + (from_column + border) * numbers.input.pixel_stride();
                             let value = numbers.input_bytes[index + numbers.input_channels.start + depth];
-                            let index =
-                                ((channel * spec.channels_in + depth) * spec.kernel[0] + y) * spec.kernel[1] + x;
-                            let weight = i128::from(numbers.weights[index]);
-                            sum += (i128::from(value) - i128::from(numbers.x_zero_point))
+                            let index = ((channel * shape.channels_in + depth) * shape.kernel_size[0] + y)
+                                * shape.kernel_size[1]
+                                + x;
+                            let weight = i128::from(numbers.convolution.weights[index]);
+                            sum += (i128::from(value) - i128::from(numbers.convolution.x_zero_point))
                                 * (weight - i128::from(zero_points[channel % zero_points.len()]));
                         }
                     }
                 }
                 // f64 holds the product of two f32 exactly, so the cast back is the one rounding.
-                let scaled = (f64::from(sum as f32) * f64::from(numbers.multipliers[channel])) as f32;
-                let expected = f64::from(scaled).round_ties_even() as i64 + i64::from(numbers.y_zero_point);
-                let expected = expected.clamp(i64::from(numbers.clamp[0]), i64::from(numbers.clamp[1])) as u8;
+                let scaled = (f64::from(sum as f32) * f64::from(numbers.convolution.multipliers[channel])) as f32;
+                let expected = f64::from(scaled).round_ties_even() as i64 + i64::from(numbers.convolution.y_zero_point);
+                let expected = expected
+                    .clamp(i64::from(numbers.convolution.clamp[0]), i64::from(numbers.convolution.clamp[1]))
+                    as u8;
                 let index = (row + numbers.output.border()) * numbers.output.row_stride()
                     + (column + numbers.output.border()) * numbers.output.pixel_stride();
                 assert_eq!(found[index + numbers.output_channels.start + channel], expected, "{case:?}");
@@ -354,19 +343,19 @@ fn scalar_is_the_formula() {
 
 #[test]
 fn what_could_leave_i32_is_computed_by_the_scalar_kernel() {
-    let spec = same_size(1, 1, 1);
     let input = Grid::new(1, 1, 0, 1).unwrap();
     for (bias, multiplier, expected) in [(i32::MAX, 1e-3, 255), (i32::MIN, 1e-3, 0), (1_000_000, 1e5, 255)] {
-        let parameters = ConvParameters {
-            weights: &[127],
-            weight_zero_points: &[0],
-            bias: &[bias],
-            multipliers: &[multiplier],
+        let convolution = Convolution {
+            shape: same_size(1, 1, 1),
+            weights: vec![127],
+            weight_zero_points: vec![0],
+            bias: vec![bias],
+            multipliers: vec![multiplier],
             x_zero_point: 0,
             y_zero_point: 7,
             clamp: [0, 255],
         };
-        let conv = PackedConv::new(Kernel::best(), spec, &parameters, input).unwrap();
+        let conv = PackedConv::new(Kernel::best(), &convolution, input).unwrap();
         assert_eq!(conv.kernel(), Kernel::Scalar);
         let mut bytes = vec![0; input.bytes()];
         let x = vec![255; input.bytes()];
@@ -378,36 +367,69 @@ fn what_could_leave_i32_is_computed_by_the_scalar_kernel() {
 
 #[test]
 fn wrong_numbers_are_refused() {
-    let spec = same_size(3, 2, 1);
-    let parameters = ConvParameters {
-        weights: &[0; 18],
-        weight_zero_points: &[0],
-        bias: &[0],
-        multipliers: &[1.0],
+    let valid = Convolution {
+        shape: same_size(3, 2, 1),
+        weights: vec![0; 18],
+        weight_zero_points: vec![0],
+        bias: vec![0],
+        multipliers: vec![1.0],
         x_zero_point: 0,
         y_zero_point: 0,
         clamp: [0, 255],
     };
     let grid = |size: usize, border: usize| Grid::new(size, size, border, 2).unwrap();
-    let new = |spec: ConvSpec, parameters: ConvParameters<'_>, grid: Grid| {
-        PackedConv::new(Kernel::Scalar, spec, &parameters, grid).map(|conv| conv.output_size())
+    let new = |convolution: &Convolution, grid: Grid| {
+        PackedConv::new(Kernel::Scalar, convolution, grid).map(|conv| conv.output_size())
     };
-    assert_eq!(new(spec, parameters, grid(5, 1)), Ok([5, 5]));
-    let bounds = |result: Result<[usize; 2], ConvError>| matches!(result, Err(ConvError::Bounds { .. }));
-    let mismatch = |result: Result<[usize; 2], ConvError>| matches!(result, Err(ConvError::Mismatch { .. }));
-    assert!(bounds(new(spec, parameters, grid(5, 0))));
-    assert!(bounds(new(ConvSpec { pads: [0; 4], ..spec }, parameters, grid(2, 1))));
-    assert!(bounds(new(ConvSpec { strides: [0, 1], ..spec }, parameters, grid(5, 1))));
-    assert!(bounds(new(ConvSpec { strides: [2, 2], upsample: true, ..spec }, parameters, grid(5, 1))));
-    assert!(bounds(new(spec, ConvParameters { weight_zero_points: &[-129], ..parameters }, grid(5, 1))));
-    assert!(bounds(new(spec, ConvParameters { clamp: [9, 8], ..parameters }, grid(5, 1))));
-    assert!(mismatch(new(spec, ConvParameters { weights: &[0; 17], ..parameters }, grid(5, 1))));
-    assert!(mismatch(new(spec, ConvParameters { bias: &[0; 2], ..parameters }, grid(5, 1))));
-    let found = new(spec, ConvParameters { multipliers: &[f32::INFINITY], ..parameters }, grid(5, 1));
-    assert_eq!(found, Err(ConvError::Multiplier { channel: 0, found: f32::INFINITY }));
-    assert!(Grid::new(0, 1, 1, 1).is_err() && Grid::new(usize::MAX, 1, 1, 1).is_err());
-    assert!(InputView::new(grid(5, 1), 0..2, &vec![0; grid(5, 1).bytes() - 1]).is_err());
-    assert!(InputView::new(grid(5, 1), 1..3, &vec![0; grid(5, 1).bytes()]).is_err());
+    assert_eq!(new(&valid, grid(5, 1)), Ok([5, 5]));
+    let bounds = |what: &'static str, bounds: [usize; 2], found: usize| Err(ConvError::Bounds { what, bounds, found });
+    assert_eq!(new(&valid, grid(5, 0)), bounds("border of the input", [1, usize::MAX], 0));
+    let check = |shape: ConvShape, size: usize, expected: Result<[usize; 2], ConvError>| {
+        assert_eq!(new(&Convolution { shape, ..valid.clone() }, grid(size, 1)), expected);
+    };
+    let shape = valid.shape;
+    check(ConvShape { pads: [0; 4], ..shape }, 2, bounds("kernel columns for this input", [1, 2], 3));
+    check(ConvShape { strides: [0, 1], ..shape }, 5, bounds("strides", [1, 255], 0));
+    check(ConvShape { strides: [2, 2], upsample: true, ..shape }, 5, bounds("strides", [1, 1], 2));
+    let check = |change: fn(&mut Convolution), expected: ConvError| {
+        let mut convolution = valid.clone();
+        change(&mut convolution);
+        assert_eq!(new(&convolution, grid(5, 1)), Err(expected));
+    };
+    check(
+        |convolution| convolution.weight_zero_points = vec![-129],
+        ConvError::Bounds { what: "weight zero point + 128", bounds: [0, 255], found: usize::MAX },
+    );
+    check(
+        |convolution| convolution.clamp = [9, 8],
+        ConvError::Bounds { what: "maximum output", bounds: [9, 255], found: 8 },
+    );
+    check(
+        |convolution| convolution.weights = vec![0; 17],
+        ConvError::Mismatch { what: "number of weights", expected: 18, found: 17 },
+    );
+    check(
+        |convolution| convolution.bias = vec![0; 2],
+        ConvError::Mismatch { what: "number of biases", expected: 1, found: 2 },
+    );
+    check(
+        |convolution| convolution.multipliers = vec![f32::INFINITY],
+        ConvError::Multiplier { channel: 0, found: f32::INFINITY },
+    );
+}
+
+#[test]
+fn views_lie_within_their_buffers() {
+    for (height, width) in [(0, 1), (usize::MAX, 1)] {
+        assert_eq!(Grid::new(height, width, 1, 1), Err(ConvError::Grid { height, width, pixel_stride: 1 }));
+    }
+    let grid = Grid::new(5, 5, 1, 2).unwrap();
+    let error = |channels: Range<usize>, bytes: usize| InputView::new(grid, channels, &vec![0; bytes]).err();
+    assert_eq!(error(0..2, grid.bytes()), None);
+    let expected = ConvError::Buffer { expected: grid.bytes(), found: grid.bytes() - 1 };
+    assert_eq!(error(0..2, grid.bytes() - 1), Some(expected));
+    let expected = ConvError::Bounds { what: "end of the channels", bounds: [2, 2], found: 3 };
+    assert_eq!(error(1..3, grid.bytes()), Some(expected));
 }
 
 #[test]
@@ -415,6 +437,6 @@ fn names_come_back() {
     for kernel in Kernel::ALL {
         assert_eq!(kernel.name().parse(), Ok(kernel));
     }
-    assert!("mmx".parse::<Kernel>().is_err());
+    assert_eq!("mmx".parse::<Kernel>(), Err(UnknownKernel { found: "mmx".to_owned() }));
     assert!(Kernel::best().is_available());
 }

@@ -23,8 +23,10 @@
 
 use std::ops::Range;
 
+use super::convolution::{ConvShape, Convolution};
+use super::grid::Grid;
 use super::packed::{Instructions, OutputRange, Packed, folded};
-use super::{ConvParameters, ConvSpec, Grid, InputView, OutputView};
+use super::view::{InputView, OutputView};
 
 const TAPS: usize = 9;
 /// Sums that a pixel hands down to the row below: left and right of `r[0]`, and of `r[0] + r[1]`.
@@ -106,25 +108,25 @@ impl Upsampled {
     /// `None` when numbers could leave i32, or where this is not the way for the convolution or the instructions.
     pub(super) fn new(
         instructions: &'static Instructions,
-        spec: &ConvSpec,
-        parameters: &ConvParameters<'_>,
+        convolution: &Convolution,
         input: &Grid,
     ) -> Option<Upsampled> {
         let combine = instructions.combine?;
         // With few channels the sums' way through memory costs more than the multiplications that it saves.
-        let pays = spec.channels_in >= 12;
-        if !spec.upsample || spec.kernel != [3, 3] || spec.pads != [1; 4] || !pays {
+        let shape = &convolution.shape;
+        let pays = shape.channels_in >= 12;
+        if !shape.upsample || shape.kernel_size != [3, 3] || shape.pads != [1; 4] || !pays {
             return None;
         }
         let per_band = BAND.next_multiple_of(instructions.lanes);
-        let bands = (0..spec.channels_out)
+        let bands = (0..shape.channels_out)
             .step_by(per_band)
             .map(|first| {
-                let channels = per_band.min(spec.channels_out - first);
-                Band::new(instructions, spec, parameters, input, first..first + channels)
+                let channels = per_band.min(shape.channels_out - first);
+                Band::new(instructions, convolution, input, first..first + channels)
             })
             .collect::<Option<_>>()?;
-        Some(Upsampled { bands, range: OutputRange::new(parameters), combine })
+        Some(Upsampled { bands, range: OutputRange::new(convolution), combine })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -194,29 +196,28 @@ impl Upsampled {
 impl Band {
     fn new(
         instructions: &'static Instructions,
-        spec: &ConvSpec,
-        parameters: &ConvParameters<'_>,
+        convolution: &Convolution,
         input: &Grid,
         channels: Range<usize>,
     ) -> Option<Band> {
         let lanes = channels.len().next_multiple_of(instructions.lanes);
-        let depth = spec.channels_in;
+        let depth = convolution.shape.channels_in;
         let mut weights = vec![0; TAPS * lanes * depth];
         let mut zero_points = vec![0; TAPS * lanes];
         let mut bias = vec![0; TAPS * lanes];
         let mut multipliers = vec![0.0; lanes];
         for (lane, channel) in channels.clone().enumerate() {
-            (bias[TAPS / 2 * lanes + lane], multipliers[lane]) = folded(spec, parameters, channel)?;
+            (bias[TAPS / 2 * lanes + lane], multipliers[lane]) = folded(convolution, channel)?;
             for tap in 0..TAPS {
                 let to = tap * lanes + lane;
-                zero_points[to] = parameters.weight_zero_points[channel % parameters.weight_zero_points.len()];
+                zero_points[to] = convolution.weight_zero_point(channel);
                 for (channel_in, weight) in weights[to * depth..][..depth].iter_mut().enumerate() {
-                    *weight = parameters.weights[(channel * depth + channel_in) * TAPS + tap];
+                    *weight = convolution.weights[(channel * depth + channel_in) * TAPS + tap];
                 }
             }
         }
-        let pointwise = ConvSpec {
-            kernel: [1, 1],
+        let shape = ConvShape {
+            kernel_size: [1, 1],
             pads: [0; 4],
             strides: [1, 1],
             channels_in: depth,
@@ -228,20 +229,21 @@ impl Band {
                 let weights = weights[to * depth..][..depth].iter();
                 let sum: i32 = weights.map(|&weight| i32::from(weight) - zero_points[to]).sum();
                 // `folded` has found all sums over taps to stay within i32; this is one of them.
-                bias[to] + i32::from(parameters.x_zero_point) * sum
+                bias[to] + i32::from(convolution.x_zero_point) * sum
             })
             .collect();
-        let taps = ConvParameters {
-            weights: &weights,
-            weight_zero_points: &zero_points,
-            bias: &bias,
+        let pointwise = Convolution {
+            shape,
+            weights,
+            weight_zero_points: zero_points,
+            bias,
             // Sums are taken as they are.
-            multipliers: &vec![0.0; TAPS * lanes],
+            multipliers: vec![0.0; TAPS * lanes],
             x_zero_point: 0,
             y_zero_point: 0,
             clamp: [0, 255],
         };
-        let taps = Packed::new(instructions, &pointwise, &taps, input)?;
+        let taps = Packed::new(instructions, &pointwise, input)?;
         Some(Band { first_channel: channels.start, channels: channels.len(), lanes, multipliers, taps, edge })
     }
 

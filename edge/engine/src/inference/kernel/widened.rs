@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::grid::SLACK;
-use super::{ConvSpec, Grid, InputView};
+use super::convolution::ConvShape;
+use super::grid::{Grid, SLACK};
+use super::view::InputView;
 
 /// Writes each byte as a 16-bit number, two in each i32, in the order of memory.
 ///
@@ -22,10 +23,10 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(widen: Widen, spec: &ConvSpec, input: &Grid) -> Window {
+    pub(super) fn new(widen: Widen, shape: &ConvShape, input: &Grid) -> Window {
         let row = input.row_stride();
-        let read = |rows: usize| ((rows - 1) * spec.strides[0] + spec.kernel[0]) * row;
-        let mut rows = input.height * if spec.upsample { 2 } else { 1 };
+        let read = |rows: usize| ((rows - 1) * shape.strides[0] + shape.kernel_size[0]) * row;
+        let mut rows = input.height * if shape.upsample { 2 } else { 1 };
         while rows > 1 && read(rows) > BYTES {
             rows = rows.div_ceil(2);
         }

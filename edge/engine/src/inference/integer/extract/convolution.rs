@@ -1,8 +1,9 @@
 //! What both forms of a quantized convolution have in common: from its constants and attributes to a [`Convolution`]. Knows
 //! how neither form names its operands.
 
+use super::super::super::kernel::{ConvShape, Convolution};
 use super::super::node::{Bytes, Constants, Node, Reason};
-use super::super::program::{Activation, Convolution, TensorId};
+use super::super::program::{Activation, TensorId};
 use super::spread;
 
 /// The weights as the file has them, with one scale and one zero point for each output channel.
@@ -112,15 +113,19 @@ impl<'a> Sums<'a> {
         let conv = Convolution {
             weights: weights.bytes.values.iter().map(|weight| (weight - shift) as i8).collect(),
             weight_zero_points: weights.zero_points.iter().map(|zero_point| zero_point - shift).collect(),
-            shape: weights.shape,
+            shape: ConvShape {
+                kernel_size: kernel,
+                pads,
+                strides,
+                channels_in: inner,
+                channels_out: out,
+                upsample: false,
+            },
             bias,
             multipliers: Vec::new(),
             x_zero_point,
             y_zero_point: 0,
-            least: 0,
-            pads,
-            strides,
-            upsample: false,
+            clamp: [0, 255],
         };
         let scales = weights.scales.iter().map(|scale| x_scale * scale).collect();
         Ok(Sums { node, x, shape: [out, out_height, out_width], relu: false, scales, conv })
@@ -133,7 +138,7 @@ impl<'a> Sums<'a> {
             return Err(format!("scales: expected a finite quotient above zero, found {odd}"));
         }
         // Zero is the zero point, and saturation at the least byte comes to the same where that is it.
-        let least = if self.relu { y_zero_point } else { 0 };
-        Ok(Convolution { multipliers, y_zero_point, least, ..self.conv })
+        let clamp = [if self.relu { y_zero_point } else { 0 }, 255];
+        Ok(Convolution { multipliers, y_zero_point, clamp, ..self.conv })
     }
 }

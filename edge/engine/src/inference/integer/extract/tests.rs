@@ -67,7 +67,7 @@ fn both_forms_of_a_convolution_are_one_program() {
             let pairs = read(&Graph::new("x", X).conv_pairs("x", "y", &conv, relu).finish("y", Y));
             let mut expected = integers.clone();
             if let Operator::Conv(conv) = &mut expected.steps[0].operator {
-                conv.least = if relu { y_zero_point } else { 0 };
+                conv.clamp[0] = if relu { y_zero_point } else { 0 };
             }
             assert_eq!(nameless(program(&pairs, X, "y").unwrap()), expected, "zero point {y_zero_point}, ReLU {relu}");
         }
