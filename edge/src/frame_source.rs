@@ -2,10 +2,10 @@
 //!
 //! Owns what a frame is before any preprocessing. Knows nothing of models, threads or what is done with a frame.
 
-mod clock;
+mod deadline_read;
 mod files;
 mod jpeg;
-mod patient;
+mod pace;
 mod process;
 pub mod recording;
 mod reopening;
@@ -22,10 +22,9 @@ use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
 use unet_engine::error::Kind;
 
-pub use clock::{Clock, SystemClock, monotonic};
+pub use deadline_read::DeadlineRead;
 pub use files::Files;
 pub use jpeg::decode_jpeg;
-pub use patient::PatientRead;
 pub use process::Process;
 pub use reopening::{Change, Reopening};
 pub use spec::{CameraFormat, CameraSpec, ClipSpec, ProcessOutput, ProcessSpec, Rate, Side, SourceSpec};

@@ -4,6 +4,7 @@
 //! engine's; nothing here knows how models are made.
 
 pub mod board;
+pub mod clock;
 pub mod config;
 pub mod doctor;
 pub mod frame_source;
@@ -13,4 +14,3 @@ pub mod pipeline;
 pub mod postprocess;
 pub mod rules;
 pub mod telemetry;
-pub mod timepiece;

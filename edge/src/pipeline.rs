@@ -26,9 +26,9 @@ pub use progress::{Latencies, Progress};
 pub use sink::Sink;
 pub use step::{Pins, PinsError, Seen, Step, StepError};
 
+use crate::clock::Clock;
 use crate::frame_source::{FrameSlot, FrameSource, SourceError};
 use crate::telemetry::log::Log;
-use crate::timepiece::Timepiece;
 use capture::Capture;
 use exchange::Exchange;
 use infer::{Infer, SharedPins};
@@ -56,7 +56,7 @@ pub struct Parts<S> {
     /// Without a frame for so long all rules become inactive.
     pub stall: Duration,
     /// What time it is.
-    pub clock: Arc<dyn Timepiece>,
+    pub clock: Arc<dyn Clock>,
     /// How much is said.
     pub log: Log,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::frame_source::{Arrival, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
 use unet_edge::pipeline::sinks::LineSink;
 use unet_edge::pipeline::{self, Parts, Step};
@@ -11,7 +12,6 @@ use unet_edge::postprocess::RegionsSpec;
 use unet_edge::rules::Rule;
 use unet_edge::telemetry::json_lines::JsonLines;
 use unet_edge::telemetry::log::Log;
-use unet_edge::timepiece::SystemTimepiece;
 use unet_engine::package::Package;
 use unet_engine::segmenter::Int8Segmenter;
 use unet_shared::image::PixelFormat;
@@ -53,7 +53,7 @@ impl FrameSource for Noise {
         slot.bytes.extend_from_slice(&self.frames[self.sequence as usize % self.frames.len()]);
         let encoding = Encoding::Pixels(PixelFormat::Yuyv);
         slot.format = FrameFormat { encoding, width: WIDTH, height: HEIGHT, stride: 2 * WIDTH };
-        (slot.sequence, slot.captured) = (self.sequence, unet_edge::frame_source::monotonic());
+        (slot.sequence, slot.captured) = (self.sequence, SystemClock.now());
         self.sequence += 1;
         Ok(Arrival::Frame)
     }
@@ -91,7 +91,7 @@ fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
         pins: Box::new(()),
         sinks: vec![Box::new(LineSink::new(JsonLines::new(["dark", "bright"], ["bright"]), std::io::sink()))],
         stall: Duration::from_secs(60),
-        clock: Arc::new(SystemTimepiece),
+        clock: Arc::new(SystemClock),
         log: Log::none(),
     };
     let mut running = pipeline::start(parts).unwrap();

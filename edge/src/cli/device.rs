@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use unet_edge::board::BoardError;
+use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::config::{BoardConfig, FolderConfig, LogLevel, OutputsConfig, Resolved, RuleConfig, WatchdogConfig};
 use unet_edge::frame_source::recording::{Recorder, RecorderBounds};
 use unet_edge::frame_source::{Change, FrameSource, Reopening, SourceSpec};
@@ -20,7 +21,6 @@ use unet_edge::telemetry::Stage;
 use unet_edge::telemetry::json_lines::JsonLines;
 use unet_edge::telemetry::log::Log;
 use unet_edge::telemetry::notify::{Heartbeat, Notifier};
-use unet_edge::timepiece::{SystemTimepiece, Timepiece};
 use unet_engine::error::{Kind, chain};
 use unet_engine::inference::EngineOptions;
 use unet_engine::package::Package;
@@ -71,7 +71,7 @@ impl Device {
         let with_margin = self.outputs.hard_frames.is_some();
         let step = Step::new(spec, segmenter, &self.resolved.regions, self.resolved.rules, with_margin);
         let is_triggered = peripherals.trigger.is_some();
-        let clock = Arc::new(SystemTimepiece);
+        let clock = Arc::new(SystemClock);
         let parts = Parts {
             source,
             keep_all: keeps_all(&self.source),
@@ -172,7 +172,7 @@ fn sinks(package: &Package, outputs: &OutputsConfig, rules: &[Rule]) -> Result<V
     }
     if let Some(recorder) = &outputs.recorder {
         let bounds = RecorderBounds { bytes_max: recorder.bytes_max, frames_max: recorder.frames_max };
-        let stem = file_stem(SystemTimepiece.since_1970(), 0);
+        let stem = file_stem(SystemClock.since_1970(), 0);
         let recorder = Recorder::create_in(&recorder.folder, &stem, bounds)
             .map_err(|error| Failure::write(&recorder.folder, error))?;
         sinks.push(Box::new(RecorderSink::new(recorder)));
@@ -191,7 +191,7 @@ struct Watch {
     /// Whether frames are only seen when something asks for them.
     is_triggered: bool,
     stall: Duration,
-    clock: Arc<SystemTimepiece>,
+    clock: Arc<SystemClock>,
     log: Log,
 }
 

@@ -1,9 +1,9 @@
 //! `unet-edge doctor`: what stands between this board and its work, and what to do.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use clap::Args;
+use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::doctor::{Surroundings, Verdict, count, examine, text};
 use unet_edge::frame_source::SourceSpec;
 use unet_edge::{board, config};
@@ -31,7 +31,7 @@ impl Doctor {
         let surroundings = Surroundings {
             chips: if self.root.is_some() { Ok(Vec::new()) } else { chips() },
             programs: std::env::var_os("PATH").unwrap_or_default(),
-            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            now: SystemClock.since_1970(),
         };
         let config = self.config.as_deref().map(config::read::<SourceSpec>);
         let findings = examine(&roots, &surroundings, config.as_ref());

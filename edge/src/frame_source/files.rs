@@ -6,8 +6,9 @@ use std::time::Duration;
 use unet_data::dataset::list_images;
 use unet_data::{DecodedImage, decode_image};
 
-use super::clock::{Pace, SystemClock};
-use super::{Arrival, ClipSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError, monotonic};
+use super::pace::Pace;
+use super::{Arrival, ClipSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
+use crate::clock::{Clock, SystemClock};
 use unet_engine::error::{Kind, chain};
 
 /// Images by name. A frame's sequence number counts them, over rounds too; [`Files::path`] gives the file of one.
@@ -66,10 +67,10 @@ impl FrameSource for Files {
             let problem = format!("expected an image that can be read, found none among {count}");
             return Err(SourceError::new(&self.name, Kind::Fatal, problem, None));
         }
-        if !self.pace.wait(&mut SystemClock, patience) {
+        if !self.pace.wait(&SystemClock, patience) {
             return Ok(Arrival::Nothing);
         }
-        let captured = monotonic();
+        let captured = SystemClock.now();
         let sequence = self.next;
         self.next += 1;
         match decode_image(self.path(sequence)) {

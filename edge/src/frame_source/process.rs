@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use unet_shared::image::ImageView;
 
-use super::patient::Patient;
+use super::deadline_read::Polled;
 use super::stream::{FrameStream, StreamError};
 use super::{
     Arrival, Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot, FrameSource, ProcessOutput, ProcessSpec, SourceError,
-    monotonic,
 };
+use crate::clock::{Clock, SystemClock};
 use child::Running;
 use unet_engine::error::Kind;
 
@@ -21,7 +21,7 @@ use unet_engine::error::Kind;
 #[derive(Debug)]
 pub struct Process {
     name: String,
-    stream: FrameStream<Patient<ChildStdout>>,
+    stream: FrameStream<Polled<ChildStdout>>,
     // Last, so that the pipe is closed before the program is ended.
     running: Running,
 }
@@ -55,8 +55,8 @@ impl Process {
             SourceError::new(&name, kind, "could not be started", Some(cause))
         })?;
         let stream = match raw {
-            None => FrameStream::y4m(Patient(output)),
-            Some((format, len)) => FrameStream::raw(Patient(output), format, len),
+            None => FrameStream::y4m(Polled(output)),
+            Some((format, len)) => FrameStream::raw(Polled(output), format, len),
         };
         Ok(Process { name, stream, running })
     }
@@ -112,7 +112,7 @@ impl FrameSource for Process {
     }
 
     fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
-        match self.stream.next(slot, monotonic() + patience) {
+        match self.stream.next(slot, SystemClock.now() + patience) {
             Ok(Arrival::End) => self.ended(None),
             Ok(other) => Ok(other),
             Err(cut @ (StreamError::Cut { .. } | StreamError::CutHeader { .. })) => self.ended(Some(cut)),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::clock::{Clock, SystemClock};
 use super::{Arrival, FrameSlot, FrameSource, SourceError, SourceSpec};
+use crate::clock::{Clock, SystemClock};
 use unet_engine::error::Kind;
 
 /// The first pause, which each failure doubles.

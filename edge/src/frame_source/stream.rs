@@ -4,9 +4,10 @@
 use std::io;
 use std::time::Duration;
 
-use super::patient::PatientRead;
+use super::deadline_read::DeadlineRead;
 use super::y4m::{HEADER_BYTES_MAX, Y4mError, Y4mHeader, excerpt};
-use super::{Arrival, FrameFormat, FrameSlot, monotonic};
+use super::{Arrival, FrameFormat, FrameSlot};
+use crate::clock::{Clock, SystemClock};
 
 /// The longest line before a frame, in bytes; its parameters are not looked at.
 const MARK_BYTES_MAX: usize = 256;
@@ -79,7 +80,7 @@ pub struct FrameStream<R> {
     sequence: u64,
 }
 
-impl<R: PatientRead> FrameStream<R> {
+impl<R: DeadlineRead> FrameStream<R> {
     /// A stream that says itself what it is.
     pub fn y4m(input: R) -> Self {
         FrameStream {
@@ -198,7 +199,7 @@ impl<R: PatientRead> FrameStream<R> {
                             Some(0) => return Err(self.cut()),
                             Some(count) => {
                                 if self.filled == 0 && !self.marked {
-                                    self.captured = monotonic();
+                                    self.captured = SystemClock.now();
                                 }
                                 self.filled += count;
                             }
@@ -246,7 +247,7 @@ impl<R: PatientRead> FrameStream<R> {
                 }
             }
             if self.line.is_empty() {
-                self.captured = monotonic();
+                self.captured = SystemClock.now();
             }
             let ahead = &self.ahead[self.ahead_from..self.ahead_to];
             let room = bytes_max - self.line.len();

@@ -13,8 +13,9 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::patient::wait_for;
-use super::{Arrival, CameraSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError, monotonic};
+use super::deadline_read::wait_for;
+use super::{Arrival, CameraSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
+use crate::clock::{Clock, SystemClock};
 use abi::{Buffer, BufferRequest};
 use device::{Device, DeviceError};
 use mapping::Mapping;
@@ -118,7 +119,7 @@ impl Camera {
             return Err(format!("frame {sequence}: expected a JPEG image, found other bytes"));
         }
         (slot.format, slot.sequence) = (format, sequence);
-        slot.captured = captured(buffer).unwrap_or_else(monotonic);
+        slot.captured = captured(buffer).unwrap_or_else(|| SystemClock.now());
         Ok(())
     }
 }
@@ -177,7 +178,7 @@ impl FrameSource for Camera {
     }
 
     fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
-        let events = wait_for(self.device.file(), PollFlags::IN, monotonic() + patience)
+        let events = wait_for(self.device.file(), PollFlags::IN, SystemClock.now() + patience)
             .map_err(|cause| SourceError::new(&self.name, Kind::Retry, "could not be waited for", Some(cause)))?;
         if events.is_empty() {
             return Ok(Arrival::Nothing);

@@ -8,12 +8,12 @@ use super::exchange::{Exchange, Lent};
 use super::outcome::Outcome;
 use super::progress::{Latencies, Progress};
 use super::step::{Pins, PinsError, Step};
+use crate::clock::Clock;
 use crate::config::LogLevel;
 use crate::frame_source::FrameSlot;
 use crate::peripherals::Trigger;
 use crate::rules::Change;
 use crate::telemetry::log::Log;
-use crate::timepiece::Timepiece;
 use unet_engine::error::chain;
 use unet_engine::segmenter::Segmenter;
 
@@ -59,7 +59,7 @@ pub(super) struct Infer<S> {
     pub(super) progress: Arc<Progress>,
     pub(super) latencies: Arc<Mutex<Latencies>>,
     pub(super) stop: Arc<AtomicBool>,
-    pub(super) clock: Arc<dyn Timepiece>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Log,
 }
 

@@ -9,13 +9,13 @@ use embedded_hal::digital::OutputPin;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError};
 
 use super::pixels::{self, PixelsError};
+use crate::clock::Clock;
 use crate::frame_source::FrameSlot;
 use crate::outputs::{MarginError, mean_margin};
 use crate::peripherals::RuleOutputs;
 use crate::postprocess::{Postprocess, PostprocessError, Regions, RegionsSpec, Shares};
 use crate::rules::{Change, Rule, RuleState, Rules};
 use crate::telemetry::Stages;
-use crate::timepiece::Timepiece;
 use unet_engine::error::Kind;
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{SegmentError, Segmenter};
@@ -154,12 +154,7 @@ impl<S: Segmenter> Step<S> {
     /// # Errors
     ///
     /// When the frame cannot be used; rules and pins then stay as they are.
-    pub fn step(
-        &mut self,
-        frame: &FrameSlot,
-        clock: &dyn Timepiece,
-        pins: &mut dyn Pins,
-    ) -> Result<Seen<'_>, StepError> {
+    pub fn step(&mut self, frame: &FrameSlot, clock: &dyn Clock, pins: &mut dyn Pins) -> Result<Seen<'_>, StepError> {
         let taken = clock.now();
         let view = pixels::view(frame, &mut self.decoded)?;
         let size = (view.width() as u32, view.height() as u32);

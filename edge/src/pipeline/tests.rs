@@ -1,10 +1,9 @@
-use std::sync::atomic::AtomicU64;
-
 use unet_shared::digest::Digest;
 use unet_shared::image::PixelFormat;
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 
 use super::*;
+use crate::clock::tests::ManualClock;
 use crate::config::LogLevel;
 use crate::frame_source::{Arrival, Encoding, FrameFormat};
 use crate::peripherals::Trigger;
@@ -16,6 +15,11 @@ use unet_engine::segmenter::SegmentError;
 
 const SIDE: u32 = 4;
 const QUIET: Log = Log::none();
+
+/// Advances by a millisecond at each reading.
+fn ticking() -> ManualClock {
+    ManualClock::ticking(Duration::from_millis(1))
+}
 
 /// Class 1 where a pixel is above 128.
 struct Threshold;
@@ -38,20 +42,6 @@ impl Segmenter for Threshold {
 
     fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
         Ok(Digest::of(b""))
-    }
-}
-
-/// Goes on by a millisecond each time it is asked.
-#[derive(Default)]
-struct Ticking(AtomicU64);
-
-impl Timepiece for Ticking {
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn since_1970(&self) -> Duration {
-        Duration::from_secs(5)
     }
 }
 
@@ -108,7 +98,7 @@ fn gray(value: u8) -> FrameSlot {
 
 #[test]
 fn a_frame_step_by_step() {
-    let (mut step, clock, mut pins) = (step(), Ticking::default(), SpyPins::default());
+    let (mut step, clock, mut pins) = (step(), ticking(), SpyPins::default());
     let mut frame = gray(200);
     frame.bytes[0] = 0;
     let seen = step.step(&frame, &clock, &mut pins).unwrap();
@@ -130,7 +120,7 @@ fn a_frame_step_by_step() {
 
 #[test]
 fn a_short_frame_costs_itself_alone() {
-    let (mut step, clock, mut pins) = (step(), Ticking::default(), SpyPins::default());
+    let (mut step, clock, mut pins) = (step(), ticking(), SpyPins::default());
     step.step(&gray(200), &clock, &mut pins).unwrap();
     let mut short = gray(200);
     short.bytes.pop();
@@ -191,7 +181,7 @@ fn parts(frames: Vec<FrameSlot>, at_end: fn() -> Result<Arrival, SourceError>) -
         pins: Box::new(pins.clone()),
         sinks: vec![Box::new(sink.clone())],
         stall: Duration::from_secs(3600),
-        clock: Arc::new(Ticking::default()),
+        clock: Arc::new(ticking()),
         log: QUIET,
     };
     (parts, pins, sink)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use unet_edge::frame_source::stream::FrameStream;
-use unet_edge::frame_source::{Arrival, FRAME_BYTES_MAX, FrameSlot, PatientRead};
+use unet_edge::frame_source::{Arrival, FRAME_BYTES_MAX, FrameSlot, DeadlineRead};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&size, bytes)) = data.split_first() else { return };
@@ -24,7 +24,7 @@ struct Pieces<'a> {
     wait: bool,
 }
 
-impl PatientRead for Pieces<'_> {
+impl DeadlineRead for Pieces<'_> {
     fn read_until(&mut self, buffer: &mut [u8], _deadline: Duration) -> io::Result<Option<usize>> {
         self.wait = !self.wait;
         if self.wait {
@@ -39,7 +39,7 @@ impl PatientRead for Pieces<'_> {
 }
 
 /// The last frame, how many there were, and how it ended.
-fn read(mut stream: FrameStream<impl PatientRead>) -> (Vec<u8>, u64, String) {
+fn read(mut stream: FrameStream<impl DeadlineRead>) -> (Vec<u8>, u64, String) {
     let mut slot = FrameSlot::default();
     let mut last = Vec::new();
     loop {

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::time::Duration;
 
-use super::super::clock::{Pace, SystemClock};
-use super::super::{Arrival, ClipSpec, FrameFormat, FrameSlot, FrameSource, Rate, SourceError, monotonic};
+use super::super::pace::Pace;
+use super::super::{Arrival, ClipSpec, FrameFormat, FrameSlot, FrameSource, Rate, SourceError};
 use super::{Read, RecordingError, RecordingReader};
+use crate::clock::{Clock, SystemClock};
 use unet_engine::error::{Kind, chain};
 
 /// Frames of a recording with the numbers that the camera gave them, which grow over rounds. Their time is that of the
@@ -57,7 +58,7 @@ impl FrameSource for Replay {
     }
 
     fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
-        if !self.pace.wait(&mut SystemClock, patience) {
+        if !self.pace.wait(&SystemClock, patience) {
             return Ok(Arrival::Nothing);
         }
         let mut read = self.reader.next(slot).map_err(|error| self.error(&error))?;
@@ -70,7 +71,7 @@ impl FrameSource for Replay {
         match read {
             Read::Frame => {
                 self.format = Some(slot.format);
-                slot.captured = monotonic();
+                slot.captured = SystemClock.now();
                 slot.sequence = slot.sequence.saturating_add(self.offset);
                 self.next_sequence = slot.sequence.saturating_add(1);
                 self.frames_of_round += 1;

@@ -1,8 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use super::super::clock::tests::StillClock;
 use super::*;
+use crate::clock::tests::ManualClock;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const STALL: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ impl FrameSource for Script {
 }
 
 /// Opens what stands in the list, one after the other; `Err` is the kind of a failure.
-fn reopening(openings: Vec<Result<Vec<Step>, Kind>>) -> (Reopening<StillClock>, Arc<Mutex<Vec<String>>>) {
+fn reopening(openings: Vec<Result<Vec<Step>, Kind>>) -> (Reopening<ManualClock>, Arc<Mutex<Vec<String>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&said);
     let mut openings = openings.into_iter();
@@ -59,7 +59,7 @@ fn reopening(openings: Vec<Result<Vec<Step>, Kind>>) -> (Reopening<StillClock>, 
                 Change::Back { description, away, attempts } => format!("{description} {away:?} {attempts}"),
             });
         },
-        StillClock::default(),
+        ManualClock::default(),
     );
     (source, said)
 }
@@ -137,7 +137,7 @@ fn silence_and_broken_frames_are_a_stall() {
         assert_eq!(source.next_frame(&mut slot, MS(100)).unwrap(), Arrival::Frame);
         let mut waited = 0;
         while !source.is_lost() {
-            source.clock.0 += MS(100);
+            source.clock.advance(MS(100));
             let _ = source.next_frame(&mut slot, MS(100));
             waited += 1;
         }

@@ -14,7 +14,7 @@ impl Pieces {
     }
 }
 
-impl PatientRead for Pieces {
+impl DeadlineRead for Pieces {
     fn read_until(&mut self, buffer: &mut [u8], _deadline: Duration) -> io::Result<Option<usize>> {
         self.1 = !self.1;
         if self.1 {
@@ -39,7 +39,7 @@ fn two_frames() -> Vec<u8> {
     bytes
 }
 
-fn next(stream: &mut FrameStream<impl PatientRead>, slot: &mut FrameSlot) -> Result<Arrival, String> {
+fn next(stream: &mut FrameStream<impl DeadlineRead>, slot: &mut FrameSlot) -> Result<Arrival, String> {
     loop {
         match stream.next(slot, NOW) {
             Ok(Arrival::Nothing) => {}

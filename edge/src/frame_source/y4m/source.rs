@@ -5,17 +5,18 @@ use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::clock::{Pace, SystemClock};
-use super::super::patient::Patient;
+use super::super::deadline_read::Polled;
+use super::super::pace::Pace;
 use super::super::stream::{FrameStream, StreamError};
-use super::super::{Arrival, ClipSpec, FrameSlot, FrameSource, Rate, SourceError, monotonic};
+use super::super::{Arrival, ClipSpec, FrameSlot, FrameSource, Rate, SourceError};
+use crate::clock::{Clock, SystemClock};
 use unet_engine::error::Kind;
 
 /// Frames of a stream.
 #[derive(Debug)]
 pub struct Y4m {
     name: String,
-    stream: FrameStream<Patient<File>>,
+    stream: FrameStream<Polled<File>>,
     // The same file again, for the next round.
     again: Option<File>,
     pace: Pace,
@@ -40,10 +41,10 @@ impl Y4m {
         let again = again.map_err(|cause| fatal("could not be opened twice", Some(cause)))?;
         let pace = Pace::new(spec.rate.map(Rate::interval));
         let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
-        let mut source = Y4m { name, stream: FrameStream::y4m(Patient(file)), again, pace };
+        let mut source = Y4m { name, stream: FrameStream::y4m(Polled(file)), again, pace };
         // A pipe may have nothing to say yet.
         if regular {
-            source.stream.begin(monotonic()).map_err(|error| source.error(error))?;
+            source.stream.begin(SystemClock.now()).map_err(|error| source.error(error))?;
         }
         Ok(source)
     }
@@ -64,7 +65,7 @@ impl Y4m {
         let again = file.seek(SeekFrom::Start(0)).and_then(|_| file.try_clone());
         let again =
             again.map_err(|cause| SourceError::new(&self.name, Kind::Fatal, "could not begin again", Some(cause)))?;
-        self.stream = FrameStream::y4m(Patient(again)).with_sequence(sequence);
+        self.stream = FrameStream::y4m(Polled(again)).with_sequence(sequence);
         Ok(true)
     }
 }
@@ -104,8 +105,8 @@ impl FrameSource for Y4m {
     }
 
     fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
-        let deadline = monotonic() + patience;
-        if !self.pace.wait(&mut SystemClock, patience) {
+        let deadline = SystemClock.now() + patience;
+        if !self.pace.wait(&SystemClock, patience) {
             return Ok(Arrival::Nothing);
         }
         let before = self.stream.sequence();

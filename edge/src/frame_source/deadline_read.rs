@@ -1,32 +1,35 @@
-//! Reading that waits no longer than it may.
+//! Reading with a deadline.
 
 use std::io::{self, Read};
 use std::time::Duration;
 
-/// Bytes that have to be waited for.
-pub trait PatientRead: Send {
-    /// Reads some bytes into a buffer that is not empty: how many, 0 at the end, `None` where nothing had come at
-    /// `deadline`, a time of [`super::monotonic`].
+#[cfg(target_os = "linux")]
+use crate::clock::{Clock, SystemClock};
+
+/// Bytes that may have to be waited for.
+pub trait DeadlineRead: Send {
+    /// Reads some bytes into a non-empty buffer and returns how many: 0 at the end, `None` if none arrived before `deadline`, a
+    /// time of [`crate::clock::SystemClock`].
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Errors of the operating system.
     fn read_until(&mut self, buffer: &mut [u8], deadline: Duration) -> io::Result<Option<usize>>;
 }
 
-/// Bytes that are all there already.
-impl PatientRead for &[u8] {
+/// Bytes that are all available.
+impl DeadlineRead for &[u8] {
     fn read_until(&mut self, buffer: &mut [u8], _deadline: Duration) -> io::Result<Option<usize>> {
         self.read(buffer).map(Some)
     }
 }
 
-/// A file, a pipe, or what else the kernel has. Where it cannot be asked whether bytes are there, reading waits for them.
+/// A file, a pipe or another descriptor. On systems without `poll`, reading blocks.
 #[derive(Debug)]
-pub(super) struct Patient<R>(pub(super) R);
+pub(super) struct Polled<R>(pub(super) R);
 
 #[cfg(target_os = "linux")]
-impl<R: Read + Send + std::os::fd::AsFd> PatientRead for Patient<R> {
+impl<R: Read + Send + std::os::fd::AsFd> DeadlineRead for Polled<R> {
     fn read_until(&mut self, buffer: &mut [u8], deadline: Duration) -> io::Result<Option<usize>> {
         use rustix::event::PollFlags;
         if wait_for(&self.0, PollFlags::IN, deadline)?.is_empty() {
@@ -34,7 +37,7 @@ impl<R: Read + Send + std::os::fd::AsFd> PatientRead for Patient<R> {
         }
         match self.0.read(buffer) {
             Ok(count) => Ok(Some(count)),
-            // Somebody else was faster, or it was no more than a signal; the caller comes again.
+            // Another reader took the bytes, or a signal came; the caller tries again.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
             Err(error) => Err(error),
         }
@@ -42,7 +45,7 @@ impl<R: Read + Send + std::os::fd::AsFd> PatientRead for Patient<R> {
 }
 
 #[cfg(not(target_os = "linux"))]
-impl<R: Read + Send> PatientRead for Patient<R> {
+impl<R: Read + Send> DeadlineRead for Polled<R> {
     fn read_until(&mut self, buffer: &mut [u8], _deadline: Duration) -> io::Result<Option<usize>> {
         match self.0.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
@@ -51,7 +54,7 @@ impl<R: Read + Send> PatientRead for Patient<R> {
     }
 }
 
-/// What is the matter with a descriptor; nothing where `deadline` has come first.
+/// The events of a descriptor; empty if `deadline` comes first.
 #[cfg(target_os = "linux")]
 pub(super) fn wait_for(
     descriptor: &impl std::os::fd::AsFd,
@@ -60,7 +63,7 @@ pub(super) fn wait_for(
 ) -> io::Result<rustix::event::PollFlags> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     loop {
-        let left = deadline.saturating_sub(super::monotonic());
+        let left = deadline.saturating_sub(SystemClock.now());
         // A day at most, which fits every kind of time.
         let left = left.min(Duration::from_secs(86_400));
         let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
