@@ -5,4 +5,5 @@
 pub mod counting_allocator;
 pub mod folder_tree;
 pub mod quantized_onnx;
+pub mod real_data;
 pub mod tiny_package;

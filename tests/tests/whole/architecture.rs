@@ -27,8 +27,11 @@ const EDGES: [(&str, &[&str]); 8] = [
     ("unet-engine", &["unet-shared", "unet-data", "unet-test-support", "tract-onnx"]),
     ("unet-edge", &["unet-shared", "unet-data", "unet-engine", "unet-test-support"]),
     ("unet-kernels", &[]),
-    ("unet-host", &["unet-shared", "unet-data", "unet-engine", "unet-kernels", "burn", "tract-onnx"]),
-    ("unet-tests", &["unet-shared", "unet-data", "unet-engine", "unet-host", "tract-onnx"]),
+    (
+        "unet-host",
+        &["unet-shared", "unet-data", "unet-engine", "unet-kernels", "unet-test-support", "burn", "tract-onnx"],
+    ),
+    ("unet-tests", &["unet-shared", "unet-data", "unet-engine", "unet-host", "unet-test-support", "tract-onnx"]),
     ("unet-test-support", &["unet-shared", "tract-onnx"]),
 ];
 
