@@ -1,4 +1,4 @@
-//! What tests of several crates build on. Knows the contracts of `shared` and the encoding of ONNX, and neither the engine
+//! What tests of several crates build on. Knows the contracts of `shared` and `unet-onnx`, and neither the engine
 //! nor the programs, so that their own unit tests can use it.
 #![allow(missing_docs, reason = "helpers of tests, whose names and types say what they are")]
 
