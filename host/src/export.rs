@@ -5,4 +5,3 @@ pub mod float_onnx;
 pub mod fold;
 pub mod fold_upsample;
 pub mod graph;
-pub mod onnx;

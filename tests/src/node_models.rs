@@ -2,12 +2,12 @@
 //! runtimes: a difference then shows at the node where it arises, and not wherever it happens to spread to.
 
 use crate::interpreter::{Fault, Graph};
-use crate::onnx_graph::value_info;
 use crate::tensor::Tensor;
 use prost::Message;
 use std::collections::BTreeMap;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, ModelProto};
+use unet_onnx::pb::tensor_proto::DataType;
+use unet_onnx::pb::{GraphProto, ModelProto};
+use unet_onnx::value_info;
 
 /// One node as a model.
 #[derive(Clone, Debug)]

@@ -311,32 +311,3 @@ fn garbage_is_named_file_by_file() {
     let unreadable = found(&root).into_iter().filter(|(kind, ..)| *kind == Kind::Unreadable).count();
     assert_eq!(unreadable, count);
 }
-
-#[test]
-fn each_folder_of_nasties_is_named() {
-    let Some(root) =
-        std::env::var_os("SEG_DATA").map(|root| PathBuf::from(root).join("nasties")).filter(|r| r.is_dir())
-    else {
-        eprintln!("SEG_DATA names no folder with nasties: skipped");
-        return;
-    };
-    for (name, expected) in [
-        ("antialiased_mask_same_folder", vec![Kind::AntiAliasedMask]),
-        ("rgb_colour_mask_tiff", vec![Kind::ColourMask]),
-        ("rgb_colour_mask_suffix", vec![Kind::Layout, Kind::UnpairedMask, Kind::ColourMask]),
-        ("onebit_inverted_mask", vec![Kind::Layout, Kind::UnpairedMask, Kind::OneBitMask]),
-        ("exif_orientation3", vec![Kind::ExifRotation]),
-        ("rgba_image_instance_masks", vec![Kind::Layout, Kind::InstanceMasks, Kind::AlphaChannel]),
-        ("mask_size_differs", vec![Kind::SizeMismatch, Kind::ZeroAnd255Mask]),
-        ("gray16_png", vec![Kind::Layout, Kind::SixteenBit, Kind::PredictionFile]),
-        ("matlab_mask", vec![Kind::Layout, Kind::Unreadable]),
-        ("leak_pair", vec![Kind::Layout, Kind::SimilarImageInTwoSplits]),
-        ("camvid_list_absolute_paths.txt", vec![Kind::Layout, Kind::ListFile]),
-        ("cwfid_split_with_overlap.yaml", vec![Kind::Layout, Kind::SplitOverlap]),
-    ] {
-        let report = check(&root.join(name), &CheckOptions::default(), &mut |_, _| {}).unwrap();
-        for kind in expected {
-            assert!(report.findings.iter().any(|finding| finding.kind == kind), "{name}: {}", report.text());
-        }
-    }
-}

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_shape_proto, type_proto};
+use unet_onnx::pb::tensor_proto::DataType;
+use unet_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_shape_proto, type_proto};
+use unet_onnx::{Header, OnnxBuilder, OnnxError, int, ints, parse, text};
 
 use super::graph::{Convolution, Graph, GraphError, INPUT_NAME, Node, OUTPUT_NAME, Operator, TensorId};
-use super::onnx::{OnnxBuilder, OnnxError, int, ints, parse, text};
+
+/// What every file of the host says about itself. Operator set 13 is the first whose `DequantizeLinear` takes a scale per channel.
+pub(crate) const HEADER: Header =
+    Header { opset: 13, producer: "unet-host", producer_version: env!("CARGO_PKG_VERSION") };
 
 /// Writes the graph for batches of one image: input `image` `[1, C, H, W]`, output `logits` `[1, K, H, W]`, both f32.
 ///
@@ -34,7 +38,7 @@ pub fn write(graph: &Graph) -> Result<Vec<u8>, GraphError> {
             onnx.node("Relu", &[&linear], output, vec![]);
         }
     }
-    Ok(onnx.into_bytes())
+    Ok(onnx.into_bytes(HEADER))
 }
 
 /// What `Conv` and `QLinearConv` are told beside their inputs.
@@ -296,7 +300,7 @@ mod tests {
         onnx.input("x", DataType::Float, [1, 1, 2, 2]);
         onnx.output("y", DataType::Float, [1, 1, 2, 2]);
         onnx.node("Tanh", &["x"], "y", vec![]);
-        let message = read(&onnx.into_bytes()).unwrap_err().to_string();
+        let message = read(&onnx.into_bytes(HEADER)).unwrap_err().to_string();
         assert!(message.contains("y/Tanh (Tanh)"), "{message}");
     }
 }

@@ -1,12 +1,12 @@
 //! Writes a calibrated graph as int8 ONNX: weights symmetric s8 a channel, activations u8, bias i32.
 
-use tract_onnx::pb::tensor_proto::DataType;
+use unet_onnx::pb::tensor_proto::DataType;
+use unet_onnx::{OnnxBuilder, int};
 use unet_shared::quantization::Quantization;
 
 use super::calibrate::Calibration;
-use crate::export::float_onnx::{conv_attributes, push_moving};
+use crate::export::float_onnx::{HEADER, conv_attributes, push_moving};
 use crate::export::graph::{Convolution, Graph, GraphError, INPUT_NAME, Node, OUTPUT_NAME, Operator};
-use crate::export::onnx::{OnnxBuilder, int};
 
 /// How an int8 model is written down. Both hold the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -104,7 +104,7 @@ pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Resu
         }
     }
     Ok(QuantizedModel {
-        bytes: onnx.into_bytes(),
+        bytes: onnx.into_bytes(HEADER),
         input: calibration.tensors[0],
         output: calibration.tensors[graph.nodes.len()],
     })

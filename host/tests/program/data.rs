@@ -1,21 +1,15 @@
-//! Real data sets, where `SEG_DATA` names a folder that holds them: the files that break loaders.
+//! Real datasets: files that break loaders, and classes that are ignored or absent.
 
 use std::path::PathBuf;
 
+use unet_test_support::real_data::dataset;
+
 use crate::{expect, run, text};
 
-/// The folder of real data, or none with a word about it.
-fn real_data(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("SEG_DATA").map(|root| PathBuf::from(root).join(name)).filter(|path| path.is_dir());
-    if folder.is_none() {
-        println!("skipped: SEG_DATA names no folder with {name} in it");
-    }
-    folder
-}
-
 #[test]
+#[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]
 fn each_file_that_breaks_loaders_is_named_and_trains_or_is_refused() {
-    let Some(nasties) = real_data("nasties") else { return };
+    let nasties = dataset("nasties");
     let scratch = tempfile::tempdir().unwrap();
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(nasties).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
@@ -46,8 +40,9 @@ fn each_file_that_breaks_loaders_is_named_and_trains_or_is_refused() {
 }
 
 #[test]
+#[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]
 fn an_ignored_class_and_absent_classes_leave_no_nan() {
-    let Some(camvid) = real_data("camvid") else { return };
+    let camvid = dataset("camvid");
     // A few pairs of the set: whole classes are absent from them.
     let scratch = tempfile::tempdir().unwrap();
     for (split, count) in [("train", 6), ("val", 3)] {

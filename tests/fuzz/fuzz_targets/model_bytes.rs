@@ -15,7 +15,6 @@ use unet_engine::inference::Engine;
 use unet_engine::package::{MANIFEST_NAME, Package};
 use unet_fuzz::damage;
 use unet_fuzz::graph::Case;
-use unet_fuzz::onnx::encode;
 use unet_test_support::tiny_package;
 use unet_shared::manifest::TensorEntry;
 
@@ -66,7 +65,7 @@ fn check(data: &[u8]) -> Result<()> {
             if kind != 4 {
                 damage::model(&mut case.model, &mut bytes)?;
             }
-            let mut onnx = encode(&case.model);
+            let mut onnx = case.model.encode_to_vec();
             if kind == 4 {
                 damage::bytes(&mut onnx, &mut bytes)?;
             }
@@ -97,7 +96,7 @@ fn package(bytes: &mut Unstructured<'_>, damaged: bool) -> Result<Vec<u8>> {
     if layer == 0 {
         let mut model = ModelProto::decode(members[0].1.as_slice()).expect("the tiny model");
         damage::model(&mut model, bytes)?;
-        members[0].1 = encode(&model);
+        members[0].1 = model.encode_to_vec();
     }
     let mut document = damage::manifest(manifest, &members);
     if layer == 1 {

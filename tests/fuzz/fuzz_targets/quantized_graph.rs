@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arbitrary::Unstructured;
 use libfuzzer_sys::{Corpus, fuzz_target};
+use prost::Message;
 use unet_engine::inference::kernel::Kernel;
 use unet_engine::inference::{Engine, EngineOptions, InferenceError, KernelChoice};
 use unet_fuzz::graph::Case;
-use unet_fuzz::onnx::encode;
 
 static SEEN: AtomicU64 = AtomicU64::new(0);
 static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(case) = Case::arbitrary(&mut Unstructured::new(data)) else { return Corpus::Reject };
-    let onnx = encode(&case.model);
+    let onnx = case.model.encode_to_vec();
     let load = |kernel, threads| {
         let options = EngineOptions { kernel: KernelChoice::Only(kernel), threads };
         Engine::from_onnx_with(&onnx, &case.input, &case.output, &options)

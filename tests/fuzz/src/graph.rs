@@ -4,9 +4,9 @@ use arbitrary::{Result, Unstructured};
 use tract_onnx::pb::ModelProto;
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
+use unet_test_support::quantized_onnx::{Bytes, Graph, QLinearConv};
 
 use crate::numbers::{Numbers, Values};
-use crate::onnx::{Bytes, Conv, Graph};
 
 /// Multiplications of one frame, so that an input takes milliseconds.
 const MULTIPLICATIONS_MAX: usize = 200_000;
@@ -84,7 +84,7 @@ impl Case {
         let last = builder.tensors[builder.last()].clone();
         let Builder { bytes, graph, .. } = builder;
         let output_shape = [1, last.channels, last.size[0], last.size[1]];
-        let model = graph.finish(&last.name, output_shape, bytes.int_in_range(13..=18)?);
+        let model = graph.into_model(&last.name, output_shape, bytes.int_in_range(13..=18)?);
         let count = shape.iter().product();
         let mut frame = || -> Result<Vec<u8>> {
             let values = Values::arbitrary(bytes)?;
@@ -112,6 +112,11 @@ impl Builder<'_, '_> {
         let name = format!("t{}", self.tensors.len());
         self.tensors.push(Tensor { name, channels, size, ..like.clone() });
         self.last()
+    }
+
+    /// Adds a node that makes tensor `y`.
+    fn add(&mut self, y: usize, node: impl FnOnce(Graph, &str) -> Graph) {
+        self.graph = node(std::mem::take(&mut self.graph), &self.tensors[y].name);
     }
 
     /// Any operator on a recent tensor.
@@ -160,7 +165,7 @@ impl Builder<'_, '_> {
     fn max_pool(&mut self, x: usize) -> usize {
         let x = self.tensors[x].clone();
         let y = self.push(&x, x.channels, x.size.map(|side| side / 2));
-        self.graph.max_pool(&x.name, &self.tensors[y].name);
+        self.add(y, |graph, y| graph.max_pool(&x.name, y));
         y
     }
 
@@ -168,16 +173,16 @@ impl Builder<'_, '_> {
         let x = self.tensors[x].clone();
         let spellings =
             [["asymmetric", "floor"], ["half_pixel", "round_prefer_floor"], ["half_pixel", "round_prefer_ceil"]];
-        let spelling = *self.bytes.choose(&spellings)?;
+        let [coordinates, nearest] = *self.bytes.choose(&spellings)?;
         let y = self.push(&x, x.channels, x.size.map(|side| side * 2));
-        self.graph.resize(&x.name, &self.tensors[y].name, spelling);
+        self.add(y, |graph, y| graph.resize(&x.name, y, coordinates, nearest));
         Ok(y)
     }
 
     fn depth_to_space(&mut self, x: usize) -> usize {
         let x = self.tensors[x].clone();
         let y = self.push(&x, x.channels / 4, x.size.map(|side| side * 2));
-        self.graph.depth_to_space(&x.name, &self.tensors[y].name);
+        self.add(y, |graph, y| graph.depth_to_space(&x.name, y, "DCR"));
         y
     }
 
@@ -204,7 +209,7 @@ impl Builder<'_, '_> {
         let channels = parts.iter().map(|part| part.channels).sum();
         let y = self.push(&parts[0], channels, parts[0].size);
         let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-        self.graph.concat(&names, &self.tensors[y].name);
+        self.add(y, |graph, y| graph.concat(names, y));
         y
     }
 
@@ -270,7 +275,7 @@ impl Builder<'_, '_> {
         // Now and then another one than the tensor's own, which nothing forbids.
         let x_zero_point = if bytes.ratio(1, 32)? { zero_point(bytes)? } else { x.zero_point };
         let scalar = |value: u8, signed: bool| Bytes { raw: vec![value ^ if signed { 0x80 } else { 0 }], signed };
-        let conv = Conv {
+        let conv = QLinearConv {
             shape: [channels, x.channels, kernel[0], kernel[1]],
             x: (x.scale, scalar(x_zero_point, x.signed)),
             weights: Bytes { raw: weights, signed: signed_weights },
@@ -283,7 +288,7 @@ impl Builder<'_, '_> {
         };
         let like = Tensor { signed, scale: y_scale, zero_point: y_zero_point, ..x.clone() };
         let y = self.push(&like, channels, size);
-        self.graph.conv(&x.name, &self.tensors[y].name, &conv);
+        self.add(y, |graph, y| graph.qlinear_conv(&x.name, y, &conv));
         Ok(y)
     }
 }

@@ -4,4 +4,3 @@
 pub mod damage;
 pub mod graph;
 pub mod numbers;
-pub mod onnx;

@@ -1,8 +1,9 @@
-//! What tests of several crates build on. Knows the contracts of `shared` and the encoding of ONNX, and neither the engine
+//! What tests of several crates build on. Knows the contracts of `shared` and `unet-onnx`, and neither the engine
 //! nor the programs, so that their own unit tests can use it.
 #![allow(missing_docs, reason = "helpers of tests, whose names and types say what they are")]
 
 pub mod counting_allocator;
 pub mod folder_tree;
 pub mod quantized_onnx;
+pub mod real_data;
 pub mod tiny_package;

@@ -7,12 +7,13 @@ use std::fs;
 use std::process::Command;
 
 /// Our packages, and the foreign ones whose place the design fixes. A package stands for all that it does not list.
-const WATCHED: [&str; 10] = [
+const WATCHED: [&str; 11] = [
     "unet-shared",
     "unet-data",
     "unet-engine",
     "unet-edge",
     "unet-kernels",
+    "unet-onnx",
     "unet-host",
     "unet-tests",
     "unet-test-support",
@@ -21,15 +22,31 @@ const WATCHED: [&str; 10] = [
 ];
 
 /// From a package to those of [`WATCHED`] that it names in its manifest, of whatever kind (normal, development, build).
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 9] = [
     ("unet-shared", &[]),
     ("unet-data", &["unet-shared"]),
     ("unet-engine", &["unet-shared", "unet-data", "unet-test-support", "tract-onnx"]),
     ("unet-edge", &["unet-shared", "unet-data", "unet-engine", "unet-test-support"]),
     ("unet-kernels", &[]),
-    ("unet-host", &["unet-shared", "unet-data", "unet-engine", "unet-kernels", "burn", "tract-onnx"]),
-    ("unet-tests", &["unet-shared", "unet-data", "unet-engine", "unet-host", "tract-onnx"]),
-    ("unet-test-support", &["unet-shared", "tract-onnx"]),
+    ("unet-onnx", &["tract-onnx"]),
+    (
+        "unet-host",
+        &[
+            "unet-shared",
+            "unet-data",
+            "unet-engine",
+            "unet-kernels",
+            "unet-onnx",
+            "unet-test-support",
+            "burn",
+            "tract-onnx",
+        ],
+    ),
+    (
+        "unet-tests",
+        &["unet-shared", "unet-data", "unet-engine", "unet-host", "unet-onnx", "unet-test-support", "tract-onnx"],
+    ),
+    ("unet-test-support", &["unet-shared", "unet-onnx"]),
 ];
 
 /// All that `shared` may name outside of its tests. Only the first without a feature.

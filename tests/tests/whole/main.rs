@@ -12,6 +12,7 @@ mod no_std;
 mod preprocess_agreement;
 mod qdq_form;
 mod quantization_parity;
+mod real_datasets;
 mod repository;
 mod shipped_models;
 mod tiny_run;

@@ -1,5 +1,5 @@
 //! The shipped models: each folder is complete, its package loads (golden vectors and all), and its record is that of its
-//! package; where the data are at hand, the package is scored anew and must give the very same integers.
+//! package. On the real dataset the package must give the same integers as its record.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use unet_host::export::float_onnx;
 use unet_host::parity::compare;
 use unet_host::steps::score::score_package;
 use unet_shared::record::EvaluationRecord;
+use unet_test_support::real_data::dataset;
 
 use crate::repository::root;
 
@@ -51,15 +52,11 @@ fn each_model_is_whole_and_its_record_is_its_own() {
 }
 
 #[test]
+#[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]
 fn each_model_gives_the_integers_of_its_record() {
     for (name, folder) in models() {
-        let data = std::env::var_os("SEG_DATA").map(|root| PathBuf::from(root).join(&name));
-        let Some(data) = data.filter(|path| path.is_dir()) else {
-            println!("skipped {name}: SEG_DATA names no folder with its data");
-            continue;
-        };
         let path = folder.join(format!("{name}.unet"));
-        let found = score_package(&path, &data, Split::Val).unwrap();
+        let found = score_package(&path, &dataset(&name), Split::Val).unwrap();
         let parity = compare(&record(&folder), &found);
         assert!(parity.equal, "{name}: {:?}", parity.differences);
         assert_eq!(parity.frames, 50);
