@@ -9,7 +9,7 @@ use unet_engine::picture::label_png;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
-use unet_host::report::panel::{OVERLAY_ALPHA, Panel, overlay, panel};
+use unet_host::report::panel::{OVERLAY_ALPHA, Panel, overlay, side_by_side};
 use unet_host::report::save_png;
 use unet_host::run_dir::RunDir;
 use unet_host::steps::predict::{Predictor, frame_iou, mask_picture, picture};
@@ -160,10 +160,8 @@ fn one(
     let (picture, mask) = (picture(&image), mask_picture(prediction, width, height));
     save_png(&overlay_path, &overlay(&picture, &mask, palette, OVERLAY_ALPHA)?)?;
     let truth = truth.map(|truth| mask_picture(truth, width, height));
-    let score = mean_iou.map_or_else(String::new, |iou| format!("IoU {iou:.3}"));
-    let shown =
-        Panel { image: &picture, truth: truth.as_ref(), prediction: &mask, palette, name: &sample.name, score: &score };
-    save_png(&panel_path, &panel(&shown)?)?;
+    let panel = Panel { image: &picture, truth: truth.as_ref(), prediction: &mask, palette };
+    save_png(&panel_path, &side_by_side(&panel.tiles()?))?;
     Ok(Predicted {
         name: sample.name.clone(),
         mask: mask_path,

@@ -8,11 +8,12 @@ use super::predict::{Predictor, frame_iou, mask_picture, picture};
 use super::score::{EngineChoice, PROGRAM, segmenter};
 use crate::error::HostError;
 use crate::progress::Progress;
-use crate::report::confusion::confusion;
 use crate::report::html::write_report;
-use crate::report::panel::{Panel, panel};
-use crate::report::plots::{iou_curves, loss_curves};
-use crate::report::{EpochPoint, ReportClass, ReportData, ReportPicture, ReportTable, save_png};
+use crate::report::panel::{Panel, side_by_side};
+use crate::report::{
+    EpochPoint, ReportClass, ReportData, ReportPanel, ReportTable, save_png, write_confusion, write_iou_curves,
+    write_loss_curves,
+};
 use crate::training::checkpoint::{EpochRow, load_state};
 
 /// Panels in a report, the worst frames first.
@@ -35,31 +36,21 @@ fn classes(run: &OpenRun) -> Vec<ReportClass> {
     entries.map(|class| ReportClass { name: class.name.clone(), color: class.color }).collect()
 }
 
-/// Draws the curves of the epochs done so far.
+/// Writes curves, confusion matrix, panels and report.html. `record` is the evaluation of the best weights; `tables` are
+/// further sections.
 ///
 /// # Errors
-/// When a picture cannot be written.
-pub fn draw_curves(run: &OpenRun, rows: &[EpochRow]) -> Result<(), HostError> {
-    let points = points(rows);
-    loss_curves(&run.dir.loss_curves(), &points)?;
-    iou_curves(&run.dir.iou_curves(), &points, &classes(run))?;
-    Ok(())
-}
-
-/// Draws curves, confusion matrix and panels, and writes report.html. `record` is the score of the best weights;
-/// `tables` are further sections.
-///
-/// # Errors
-/// When the run's data cannot be read or something cannot be written.
+/// If the run's data cannot be read or a file cannot be written.
 pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>) -> Result<(), HostError> {
     let state = load_state(&run.dir)?;
     let rows = state.as_ref().map_or(&[][..], |state| &state.rows);
-    let classes = classes(run);
-    draw_curves(run, rows)?;
-    confusion(&run.dir.confusion(), &classes, record.confusion.counts())?;
+    let (epochs, classes) = (points(rows), classes(run));
+    write_loss_curves(&run.dir.loss_curves(), &epochs)?;
+    write_iou_curves(&run.dir.iou_curves(), &epochs, &classes)?;
+    write_confusion(&run.dir.confusion(), &classes, &record.confusion)?;
     let panels = panels(run)?;
     for (k, shown) in panels.iter().enumerate() {
-        save_png(&run.dir.panels_folder().join(format!("{:02}.png", k + 1)), &shown.image)?;
+        save_png(&run.dir.panels_folder().join(format!("{:02}.png", k + 1)), &side_by_side(&shown.tiles))?;
     }
     let percent = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"));
     let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
@@ -86,9 +77,9 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
         title: run.config.name.clone(),
         subtitle: format!("{PROGRAM}, {}, {}", record.engine, record.machine),
         key_figures,
-        epochs: points(rows),
+        epochs,
         classes,
-        counts: record.confusion.counts().to_vec(),
+        confusion: Some(record.confusion.clone()),
         panels,
         tables,
         dataset,
@@ -108,7 +99,7 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// Panels of the validation frames with the lowest IoU.
-fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
+fn panels(run: &OpenRun) -> Result<Vec<ReportPanel>, HostError> {
     let dataset = run.data(None)?;
     let samples = dataset.split(Split::Val);
     let (network, _) = segmenter(run, EngineChoice::Burn, Weights::Best)?;
@@ -134,15 +125,13 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
         let prediction = predictor.predict(&pair.image)?;
         let (width, height) = (pair.image.width, pair.image.height);
         let name = &samples[k].name;
-        let image = panel(&Panel {
+        let panel = Panel {
             image: &picture(&pair.image),
             truth: Some(&mask_picture(pair.mask_at_image().into_owned(), width, height)),
             prediction: &mask_picture(prediction, width, height),
             palette: &palette,
-            name,
-            score: &format!("IoU {iou:.3}"),
-        })?;
-        shown.push(ReportPicture { caption: format!("{name}, mean IoU {iou:.3}"), image });
+        };
+        shown.push(ReportPanel { caption: format!("{name}, mean IoU {iou:.3}"), tiles: panel.tiles()? });
     }
     Ok(shown)
 }
