@@ -7,20 +7,20 @@ use super::svg::{Anchor, Paint, Stroke, Svg, fit, text_width};
 use super::{EpochPoint, ReportClass};
 
 /// Size of either plot in pixels.
-const SIZE: (u32, u32) = (900, 540);
+const SIZE: (u32, u32) = (760, 460);
 
-/// Blue and vermilion of Okabe and Ito's palette for colour-blind readers, readable on light and dark paper.
-const TRAIN: [u8; 3] = [0, 114, 178];
+/// Blue and vermilion after Okabe and Ito's palette for colour-blind readers, with a contrast above 3 on light and dark paper.
+const TRAIN: [u8; 3] = [43, 140, 203];
 const VAL: [u8; 3] = [213, 94, 0];
 
 /// The area of the axes in pixels.
-const LEFT: f64 = 66.0;
-const TOP: f64 = 56.0;
-const RIGHT: f64 = 676.0;
-const BOTTOM: f64 = 482.0;
+const LEFT: f64 = 56.0;
+const TOP: f64 = 50.0;
+const RIGHT: f64 = 560.0;
+const BOTTOM: f64 = 404.0;
 
 /// Legend entries that fit beside the axes.
-const LEGEND_ROWS: usize = 21;
+const LEGEND_ROWS: usize = 20;
 
 /// From one legend entry to the next in pixels.
 const LEGEND_LINE: f64 = 20.0;
@@ -147,14 +147,14 @@ fn legend(svg: &mut Svg, series: &[Series<'_>]) {
     }
 }
 
-/// The class's own colour, darkened or lightened until it stands out from light and dark paper and from the mean's line.
+/// The class's own colour, darkened or lightened until its contrast to light and dark paper is about 3 or more.
 fn line_color(color: [u8; 3]) -> [u8; 3] {
     let [r, g, b] = color.map(f32::from);
     let light = 0.299 * r + 0.587 * g + 0.114 * b;
     match light {
-        l if l > 175.0 => color.map(|c| (f32::from(c) * 175.0 / l) as u8),
-        l if l < 95.0 => color.map(|c| {
-            let share = (95.0 - l) / (255.0 - l);
+        l if l > 150.0 => color.map(|c| (f32::from(c) * 150.0 / l) as u8),
+        l if l < 110.0 => color.map(|c| {
+            let share = (110.0 - l) / (255.0 - l);
             (f32::from(c) + (255.0 - f32::from(c)) * share) as u8
         }),
         _ => color,
@@ -178,18 +178,18 @@ mod tests {
         let svg = svg.inline();
         let lines = svg.lines().filter(|line| line.starts_with("<polyline") && line.contains(color));
         let points = lines.map(|line| line.split('"').nth(1).unwrap().to_owned());
-        points.filter(|points| !points.starts_with("696,")).collect()
+        points.filter(|points| !points.starts_with("580,")).collect()
     }
 
     #[test]
     fn a_line_goes_through_its_values() {
         let epochs = [point(1, Some(0.5), None), point(2, Some(0.25), None), point(3, Some(1.0), None)];
-        // The axis ends at 1.0: 426 pixels high, 582 wide.
-        assert_eq!(lines(&loss_curves(&epochs), "#0072b2"), ["80,269 371,375.5 662,56"]);
+        // The axis ends at 1.0; the area is 354 pixels high, and 476 wide from the first epoch to the last.
+        assert_eq!(lines(&loss_curves(&epochs), "#2b8ccb"), ["70,227 308,315.5 546,50"]);
         let epochs = [point(1, None, Some(0.5)), point(2, None, Some(1.0))];
-        let svg = iou_curves(&epochs, &[class("disc", [0, 158, 115])]);
-        assert_eq!(lines(&svg, "#009e73"), ["80,269 662,56"]);
-        assert_eq!(lines(&svg, "stroke-ink"), ["80,269 662,56"]);
+        let svg = iou_curves(&epochs, &[class("disc", [0, 170, 120])]);
+        assert_eq!(lines(&svg, "#00aa78"), ["70,227 546,50"]);
+        assert_eq!(lines(&svg, "stroke-ink"), ["70,227 546,50"]);
         assert!(svg.inline().contains("<title>disc, epoch 2: 1.000</title>"));
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let with = |values: &[Option<f64>]| {
             let epochs: Vec<EpochPoint> = (1..).zip(values).map(|(e, &v)| point(e, v, None)).collect();
             let svg = loss_curves(&epochs);
-            (lines(&svg, "#0072b2").len(), svg.inline().matches("<circle").count())
+            (lines(&svg, "#2b8ccb").len(), svg.inline().matches("<circle").count())
         };
         assert_eq!(with(&[Some(1.0), Some(1.0), Some(1.0)]), (1, 3));
         assert_eq!(with(&[Some(1.0), None, Some(1.0)]), (0, 2));
@@ -215,7 +215,7 @@ mod tests {
             let classes: Vec<ReportClass> = (0..classes).map(|i| class(&name(i), [255, 255, 0])).collect();
             let points: Vec<EpochPoint> = (1..=epochs).map(|e| point(e, Some(0.3), Some(0.4))).collect();
             let svg = iou_curves(&points, &classes).inline();
-            assert_eq!(svg.contains("more</text>"), classes.len() > 20, "{} classes", classes.len());
+            assert_eq!(svg.contains("more</text>"), classes.len() > 19, "{} classes", classes.len());
         }
         for extreme in [[f64::MAX, f64::MIN_POSITIVE], [-f64::MAX, f64::MAX], [0.0, 0.0]] {
             let svg = loss_curves(&[point(1, Some(extreme[0]), None), point(u32::MAX, Some(extreme[1]), None)]);
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn line_colours_keep_off_white_and_black() {
-        assert_eq!(line_color([0, 158, 115]), [0, 158, 115]);
-        assert_eq!(line_color([255, 255, 255]), [175, 175, 175]);
-        assert_eq!(line_color([0, 0, 0]), [95, 95, 95]);
+        assert_eq!(line_color([0, 170, 120]), [0, 170, 120]);
+        assert_eq!(line_color([255, 255, 255]), [150; 3]);
+        assert_eq!(line_color([0, 0, 0]), [110; 3]);
     }
 }
