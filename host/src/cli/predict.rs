@@ -21,20 +21,20 @@ use unet_shared::preprocess::Preprocess;
 /// What to predict.
 #[derive(Debug, clap::Args)]
 pub struct Predict {
-    /// A run's folder, or a package
+    /// Folder of a run, or a package
     subject: PathBuf,
     /// An image, or a folder of images
     images: PathBuf,
-    /// Where masks, overlays and panels go; made when it is not there
+    /// Folder for masks, overlays, and panels of image, truth, prediction and overlay side by side; created if missing
     #[arg(long)]
     output: PathBuf,
-    /// A folder of labels of the same names: then the panels show them, and each frame gets an IoU
+    /// Folder of labels of the same names: panels then show them, and each image gets an IoU
     #[arg(long)]
     truth: Option<PathBuf>,
-    /// What computes a run's predictions; a package is always int8
+    /// Engine that computes a run's predictions; a package is always int8
     #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
     engine: EngineChoice,
-    /// Which of the run's weights
+    /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
     /// Print one JSON document
@@ -42,7 +42,7 @@ pub struct Predict {
     json: bool,
 }
 
-/// What was predicted of one image.
+/// The prediction for one image.
 #[derive(Debug, Serialize)]
 struct Predicted {
     name: String,
@@ -57,11 +57,11 @@ struct Predicted {
 #[derive(Debug, Serialize)]
 struct Report {
     images: Vec<Predicted>,
-    /// Images that could not be predicted, and why.
+    /// Errors of images without a prediction.
     failed: Vec<String>,
 }
 
-/// A network with what its masks mean.
+/// A network and the meaning of its classes.
 struct Subject {
     segmenter: Box<dyn Segmenter>,
     preprocess: Preprocess,
@@ -95,26 +95,28 @@ impl Predict {
         let pairing = pair(&samples.iter().map(path).collect::<Vec<_>>(), &truths.iter().map(path).collect::<Vec<_>>());
         if self.truth.is_some() && pairing.samples.len() < samples.len() {
             let (paired, all) = (pairing.samples.len(), samples.len());
-            unet_engine::error::say(format_args!("warning: {paired} of {all} images have a label of their name"));
+            unet_engine::error::say(format_args!(
+                "warning: only {paired} of {all} images have a label of the same name"
+            ));
         }
         let mut predictor = Predictor::new(segmenter, preprocess)?;
         for folder in ["masks", "overlays", "panels"] {
             let path = self.output.join(folder);
             std::fs::create_dir_all(&path).map_err(|source| HostError::Write { path, source })?;
         }
-        let progress = Progress::new("predict", samples.len() as u64, "images");
+        let progress = Progress::new("predicting", samples.len() as u64, "images");
         let mut report = Report { images: vec![], failed: vec![] };
         for sample in &samples {
             let truth = pairing.samples.iter().find(|paired| paired.image == sample.image);
             let truth = truth.and_then(|paired| paired.label.as_deref());
-            // Two images of one stem, as a.png and a.jpg, keep their full names.
+            // Images with the same stem, such as a.png and a.jpg, keep their full names.
             let alone = samples.iter().filter(|other| other.name == sample.name).count() == 1;
             let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
             let sample =
                 Sample { name: if alone { sample.name.clone() } else { file_name.into_owned() }, ..sample.clone() };
             match one(&sample, truth, &mut predictor, &table, &palette, &self.output) {
                 Ok(predicted) => report.images.push(predicted),
-                // One broken image does not cost the others; a full disk does.
+                // A broken image does not stop the others; a full disk does.
                 Err(error) if error.exit_code() == exit::BAD_INPUT => {
                     report.failed.push(unet_engine::error::chain(&error))
                 }

@@ -1,4 +1,4 @@
-//! The class map of one image, and pictures of it.
+//! The class mask of an image, and images of it.
 
 use image::{GrayImage, RgbImage};
 use unet_data::DecodedImage;
@@ -9,7 +9,7 @@ use unet_shared::preprocess::{Channels, Preprocess, Preprocessor};
 
 use crate::error::HostError;
 
-/// Runs images through preprocessing, a network and the inverse map; its buffers are made once.
+/// Runs images through preprocessing, a network and the inverse map; buffers are allocated once.
 pub struct Predictor {
     preprocess: Preprocess,
     preprocessor: Preprocessor,
@@ -19,10 +19,10 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// A predictor by a network.
+    /// Uses the network.
     ///
     /// # Errors
-    /// When the preprocessing is not sound.
+    /// If the preprocessing is invalid.
     pub fn new(segmenter: Box<dyn Segmenter>, preprocess: Preprocess) -> Result<Self, HostError> {
         Ok(Self {
             preprocess,
@@ -33,7 +33,7 @@ impl Predictor {
         })
     }
 
-    /// How many classes the masks have.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.segmenter.classes()
     }
@@ -41,7 +41,7 @@ impl Predictor {
     /// Class ids at the image's own size, row by row.
     ///
     /// # Errors
-    /// When the image does not go through the preprocessing, or the network fails.
+    /// If preprocessing or the network fails.
     pub fn predict(&mut self, image: &DecodedImage) -> Result<Vec<u8>, HostError> {
         let placement = self.preprocessor.run(&image.view(), &mut self.planes)?;
         self.segmenter.segment(&self.planes, &mut self.mask)?;
@@ -51,25 +51,25 @@ impl Predictor {
     }
 }
 
-/// The image's pixels as a picture to draw on.
+/// The image as RGB.
 pub fn picture(image: &DecodedImage) -> RgbImage {
     let mut rgb = vec![0; image.width * image.height * 3];
     for (y, row) in rgb.chunks_exact_mut(image.width * 3).enumerate() {
-        // Every row of a decoded image is there, and the buffer is one of RGB rows.
+        // A decoded image has all its rows, and the buffer has RGB rows.
         image.view().read_row(y, Channels::Rgb, row).expect("a decoded image's row as rgb");
     }
     RgbImage::from_raw(image.width as u32, image.height as u32, rgb).expect("three bytes a pixel")
 }
 
-/// A mask as a picture of class ids.
+/// A mask as a gray image of class ids.
 pub fn mask_picture(mask: Vec<u8>, width: usize, height: usize) -> GrayImage {
     GrayImage::from_raw(width as u32, height as u32, mask).expect("one byte a pixel")
 }
 
-/// IoU of one frame: the mean over the classes in it.
+/// Mean IoU of one frame, over the classes in it.
 ///
 /// # Errors
-/// When the masks do not fit each other.
+/// If the masks differ in length.
 pub fn frame_iou(truth: &[u8], prediction: &[u8], classes: usize) -> Result<Option<f64>, HostError> {
     let mut confusion = OwnedConfusion::zeros(classes)?;
     confusion.add(truth, prediction)?;

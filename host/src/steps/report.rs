@@ -1,4 +1,4 @@
-//! Shows a run: curves, confusion matrix, panels of the worst frames, and the page that holds them all.
+//! Writes the report of a run: curves, confusion matrix, panels of the worst frames, and the page with all of them.
 
 use unet_data::{Split, load_pair};
 use unet_shared::record::EvaluationRecord;
@@ -16,7 +16,7 @@ use crate::report::{
 };
 use crate::training::checkpoint::{EpochRow, load_state};
 
-/// Panels in a report, the worst frames first.
+/// Number of panels in a report.
 const PANELS: usize = 8;
 
 fn points(rows: &[EpochRow]) -> Vec<EpochPoint> {
@@ -52,11 +52,11 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
     for (k, shown) in panels.iter().enumerate() {
         save_png(&run.dir.panels_folder().join(format!("{:02}.png", k + 1)), &side_by_side(&shown.tiles))?;
     }
-    let percent = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"));
+    let ratio = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"));
     let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
     let mut key_figures = vec![
-        ("mean IoU".to_owned(), percent(record.confusion.mean_iou())),
-        ("pixel accuracy".to_owned(), percent(record.confusion.pixel_accuracy())),
+        ("mean IoU".to_owned(), ratio(record.confusion.mean_iou())),
+        ("pixel accuracy".to_owned(), ratio(record.confusion.pixel_accuracy())),
     ];
     if let Some(best) = state.as_ref().and_then(|state| state.best) {
         key_figures.push(("best epoch".to_owned(), format!("{} of {}", best.epoch, rows.len())));
@@ -104,13 +104,13 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPanel>, HostError> {
     let samples = dataset.split(Split::Val);
     let (network, _) = segmenter(run, EngineChoice::Burn, Weights::Best)?;
     let mut predictor = Predictor::new(network, run.config.preprocess)?;
-    let progress = Progress::new("panels", samples.len() as u64, "frames");
+    let progress = Progress::new("predicting panels", samples.len() as u64, "frames");
     let load = |k: usize| load_pair(&samples[k], &run.table);
     let mut scores: Vec<(f64, usize)> = vec![];
     for k in 0..samples.len() {
         let pair = load(k)?;
         let prediction = predictor.predict(&pair.image)?;
-        // A frame without a counted pixel has nothing to be wrong about.
+        // A frame whose pixels are all ignored has no error.
         let iou = frame_iou(&pair.mask_at_image(), &prediction, predictor.classes())?.unwrap_or(1.0);
         scores.push((iou, k));
         progress.inc(1);
