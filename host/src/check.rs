@@ -1,24 +1,23 @@
-//! What a data set's folder holds, and everything that is wrong with it, at once.
+//! Checks a dataset: what its folder holds, and everything that is wrong with it at once.
 //!
-//! Uses the very code that training reads with (layout, pairing, decoding, label maps), and goes on where training stops.
-//! Findings are data; [`text`] shows them to people. Knows no network and no training.
+//! Reads with the same code as training (layout, pairing, decoding, label maps), but continues where training stops with an
+//! error. The result is data; `text` formats it. Knows no network and no training.
 
-pub mod examine;
-pub mod finding;
-pub mod fingerprint;
-pub mod inventory;
-pub mod likeness;
-pub mod list_file;
-pub mod mask_findings;
-pub mod pixel_findings;
-pub mod text;
+mod duplicates;
+mod examine;
+mod finding;
+mod fingerprint;
+mod inventory;
+mod list_file;
+mod mask_findings;
+mod pixel_findings;
+mod report;
+mod text;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use unet_data::dataset::Layout;
 use unet_data::histogram::{LabelHistogram, as_colour};
 use unet_data::layout::{Listing, show_below};
 use unet_data::workers::in_parallel;
@@ -30,15 +29,16 @@ use examine::{Examined, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 use list_file::ListFile;
+pub use report::{CheckReport, ClassSummary, SizeSummary, SplitSummary, ValueSummary};
 use unet_engine::error::chain;
 
-/// Values that a report lists at most; the others are counted.
+/// Maximum number of values in a report; more are only counted.
 const VALUES_LISTED_MAX: usize = 256;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// There is nothing at the path.
+    /// The path does not exist.
     #[error("{} does not exist", path.display())]
     Missing {
         /// The path.
@@ -49,100 +49,13 @@ pub enum CheckError {
     File(#[from] FileError),
 }
 
-/// How a data set is opened where its folders do not state splits; the same as for training.
+/// How a dataset without split folders is split; the same as for training.
 pub type CheckOptions = OpenOptions;
 
-/// What a data set holds and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CheckReport {
-    /// The folder or file that was looked at.
-    pub root: String,
-    /// The layout; none where training refuses the folder.
-    pub layout: Option<Layout>,
-    /// Pairs of each split.
-    pub splits: Vec<SplitSummary>,
-    /// Image files that were read.
-    pub images: usize,
-    /// Mask files that were read.
-    pub masks: usize,
-    /// Sizes of the images, the most frequent first.
-    pub sizes: Vec<SizeSummary>,
-    /// Formats of the images' samples, such as `gray8`, and how many images have each.
-    pub formats: BTreeMap<String, usize>,
-    /// The masks' values in order, with the class that each becomes.
-    pub values: Vec<ValueSummary>,
-    /// Values that are not listed, because there are too many.
-    pub values_omitted: usize,
-    /// The classes.
-    pub classes: Vec<ClassSummary>,
-    /// What was found, the gravest first.
-    pub findings: Vec<Finding>,
-}
-
-/// How many pairs a split has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SplitSummary {
-    /// The split.
-    pub split: Split,
-    /// Its pairs.
-    pub pairs: usize,
-}
-
-/// How many images have a size.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SizeSummary {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// Images of this size.
-    pub images: usize,
-}
-
-/// How often a value of the masks occurs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ValueSummary {
-    /// The gray value or colour.
-    pub value: LabelValue,
-    /// Its share of all pixels of masks.
-    pub share: f64,
-    /// Masks that hold it.
-    pub masks: u64,
-    /// The id that it becomes; none where it is ignored or there are no classes.
-    pub class: Option<u8>,
-    /// Whether it takes no part.
-    pub ignored: bool,
-}
-
-/// How often a class occurs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ClassSummary {
-    /// Its id.
-    pub id: u8,
-    /// Its name.
-    pub name: String,
-    /// Its share of all pixels that are not ignored.
-    pub share: f64,
-    /// How many label values mean it.
-    pub values: usize,
-}
-
-impl CheckReport {
-    /// Whether anything is wrong that stops training or makes its scores meaningless.
-    pub fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
-    }
-
-    /// The report for people, with a line feed at its end.
-    pub fn text(&self) -> String {
-        text::render(self)
-    }
-}
-
-/// Looks at the data set in the folder `root`. `progress` is called with how many of how many files, or pairs, are done.
+/// Checks the dataset in the folder `root`. `progress` is called with the number of files or pairs that are done, and of all.
 ///
 /// # Errors
-/// When there is nothing to look at; whatever is wrong with what is there is a finding.
+/// If the path does not exist or cannot be listed; everything else that is wrong is a finding.
 pub fn check(
     root: &Path,
     options: &CheckOptions,
@@ -170,10 +83,10 @@ pub fn check(
         ControlFlow::Continue(())
     });
     let examined: Vec<Examined> = examined.into_iter().flatten().collect();
-    Ok(report(&listing, inventory, counts, &examined))
+    Ok(summarize(&listing, inventory, counts, &examined))
 }
 
-fn report(
+fn summarize(
     listing: &Listing,
     inventory: Inventory,
     counts: BTreeMap<Option<Split>, LabelHistogram>,
@@ -197,12 +110,12 @@ fn report(
     };
     findings.extend(pixel_findings::findings(&units, examined, &show));
     findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), &show));
-    findings.extend(likeness::findings(&units, examined, &show));
+    findings.extend(duplicates::findings(&units, examined, &show));
     if let Some(map) = &map {
         findings.extend(missing_classes(map, &counts));
     }
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.kind.cmp(&b.kind)).then(a.files.cmp(&b.files)));
-    let (mut values, classes) = summarise(&total, map.as_ref());
+    let (mut values, classes) = shares(&total, map.as_ref());
     let values_omitted = values.len().saturating_sub(VALUES_LISTED_MAX);
     values.truncate(VALUES_LISTED_MAX);
     let images: Vec<_> = examined.iter().filter_map(|unit| unit.image.as_ref()?.as_ref().ok()).collect();
@@ -230,13 +143,13 @@ fn report(
     }
 }
 
-/// The report on a path that is no folder: a list, or anything else.
+/// The report on a path that is not a folder: a list, or any other file.
 fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
     let what = if list.is_some() { "a list file" } else { "a file" };
     let message = format!(
-        "is {what}, not a data set; give the folder of images and masks; {}",
+        "is {what}, not a dataset; pass the folder of images and masks; {}",
         unet_data::layout::ACCEPTED_LAYOUTS
     );
     let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
@@ -257,7 +170,7 @@ fn single_file(path: &Path) -> CheckReport {
 }
 
 /// The values and classes with their shares.
-fn summarise(total: &LabelHistogram, map: Option<&LabelMap>) -> (Vec<ValueSummary>, Vec<ClassSummary>) {
+fn shares(total: &LabelHistogram, map: Option<&LabelMap>) -> (Vec<ValueSummary>, Vec<ClassSummary>) {
     let total = if total.has_colours() { total.clone().into_colours() } else { total.clone() };
     let table = map.and_then(|map| map.table().ok());
     let share = |pixels: u64, of: u64| if of == 0 { 0.0 } else { pixels as f64 / of as f64 };
@@ -283,7 +196,7 @@ fn summarise(total: &LabelHistogram, map: Option<&LabelMap>) -> (Vec<ValueSummar
     (values, classes.collect())
 }
 
-/// Classes that a split never shows, where another does.
+/// Classes that are missing from a split.
 fn missing_classes(map: &LabelMap, counts: &BTreeMap<Option<Split>, LabelHistogram>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (split, part) in counts {
@@ -297,16 +210,11 @@ fn missing_classes(map: &LabelMap, counts: &BTreeMap<Option<Split>, LabelHistogr
             continue;
         }
         let severity = if *split == Split::Train { Severity::Warning } else { Severity::Info };
-        let consequence = if *split == Split::Train { "it cannot be learnt" } else { "it has no score there" };
-        let message = format!("no mask of {split} holds class {}: {consequence}", missing.join(", "));
+        let consequence = if *split == Split::Train { "it cannot be learned" } else { "it is not scored there" };
+        let message = format!("no mask in {split} contains class {}: {consequence}", missing.join(", "));
         findings.push(Finding::new(severity, Kind::MissingClass, Vec::new(), message));
     }
     findings
-}
-
-/// A file's name without its extension.
-fn stem(path: &Path) -> String {
-    unet_data::pairing::stem(path)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use unet_host::run_dir::json;
 pub struct Arguments {
     #[command(subcommand)]
     verb: Verb,
-    /// Threads that compute (default: one a core)
+    /// Number of compute threads (default: one per core)
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Instruction set that a network on the CPU computes with, or stock for burn's own operators, which are slower
@@ -44,13 +44,13 @@ fn operators(name: &str) -> Result<Operators, String> {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The whole path on a synthetic data set, from training to proven parity
+    /// Run everything on a synthetic dataset, from training to parity
     Demo(demo::Demo),
-    /// Say what a data set holds and what is wrong with it
+    /// Report what a dataset contains and what is wrong with it
     Check(check::Check),
-    /// Train a U-Net on a data set, or go on with a run that was interrupted
+    /// Train a U-Net on a dataset, or resume an interrupted run
     Train(Box<train::Train>),
-    /// Score a run or a package on a labelled split, and write the evaluation record
+    /// Evaluate a run or a package on a labelled split, and write the evaluation record
     Val(val::Val),
     /// Predict masks of new images
     Predict(predict::Predict),
@@ -60,9 +60,9 @@ enum Verb {
     Quantize(quantize::Quantize),
     /// Pack a quantized run into the one file that ships to a board
     Package(package::Package),
-    /// Compare two evaluation records, to the last integer or within a drop of IoU
+    /// Compare two evaluation records, exactly or within a drop in IoU
     Compare(compare::Compare),
-    /// Time the steps of a training on random images
+    /// Time training steps on random images
     BenchTrain(bench_train::BenchTrain),
 }
 
@@ -96,12 +96,12 @@ impl Arguments {
     }
 }
 
-/// Prints a report to standard output: as one JSON document, or as text for people.
+/// Prints a report to standard output, as one JSON document or as text.
 fn print<T: Serialize>(as_json: bool, report: &T, text: impl FnOnce() -> String) -> Result<(), HostError> {
     write(&if as_json { json(report) } else { text() })
 }
 
-/// Writes to standard output. A reader that has seen enough and closed the pipe is no failure.
+/// Writes to standard output. A closed pipe is not an error: the reader has seen enough.
 fn write(text: &str) -> Result<(), HostError> {
     use std::io::Write as _;
     let mut output = std::io::stdout().lock();
@@ -113,7 +113,7 @@ fn write(text: &str) -> Result<(), HostError> {
     }
 }
 
-/// An IoU, or `none` where a class does not occur.
+/// An IoU, or `none` for a class that does not occur.
 fn ratio(value: Option<f64>) -> String {
     value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"))
 }

@@ -1,10 +1,15 @@
-//! What the program ends with: one error type above those of the stages, and the exit code of each kind.
+//! Why a verb failed, and the exit code that it ends with.
+//!
+//! Stages have error types of their own. Up here nobody tells them apart but by the exit code, so each is boxed together with its
+//! code; a new one is a line in the table below.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use burn::tensor::ExecutionError;
 use unet_data::{DatasetError, FileError, LabelsError, PairError};
 use unet_engine::evaluate::EvaluateError;
+use unet_engine::exit::Exit;
 use unet_engine::inference::InferenceError;
 use unet_engine::package::PackageError;
 use unet_engine::picture::PictureError;
@@ -30,117 +35,193 @@ use crate::training::checkpoint::CheckpointError;
 use crate::training::memory::DoesNotFit;
 use crate::training::trainer::TrainError;
 
-/// The exit codes that the README documents.
-pub mod exit {
-    /// Everything went well.
-    pub const SUCCESS: u8 = 0;
-    /// A check or a comparison found a fault or a difference.
-    pub const FOUND: u8 = 1;
-    /// A flag, a file or a folder is not what it should be.
-    pub const BAD_INPUT: u8 = 2;
-    /// The backend, its driver or its device is missing.
-    pub const NO_BACKEND: u8 = 3;
-    /// Something could not be written.
-    pub const NOT_WRITTEN: u8 = 4;
-    /// A fault of the program itself.
-    pub const INTERNAL: u8 = 70;
-}
-
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is the error of the stage that it names")]
+#[expect(missing_docs, reason = "the messages say what each variant means")]
 pub enum HostError {
+    /// Bad input that no stage has an error for.
     #[error("{0}")]
     Usage(String),
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
-    #[error(transparent)]
-    Labels(#[from] LabelsError),
-    #[error("the classes are no table of label values")]
-    Classes(#[from] ClassListError),
-    #[error(transparent)]
-    File(#[from] FileError),
-    #[error(transparent)]
-    Pair(#[from] PairError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error(transparent)]
-    Check(#[from] CheckError),
-    #[error("{path}: cannot be read")]
+    #[error("failed to read {path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path}: cannot be written")]
+    #[error("failed to write {path}")]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("{path}: is no evaluation record of this version")]
+    #[error("{path}: not an evaluation record of this version")]
     Record { path: PathBuf, source: DocumentError },
-    #[error(transparent)]
-    RunDir(#[from] RunDirError),
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    #[error(transparent)]
-    Memory(#[from] DoesNotFit),
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(transparent)]
-    Preprocess(#[from] PreprocessError),
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    #[error(transparent)]
-    Onnx(#[from] OnnxError),
-    #[error(transparent)]
-    FloatEngine(#[from] FloatEngineError),
-    #[error(transparent)]
-    Calibration(#[from] CalibrationError),
-    #[error(transparent)]
-    Package(#[from] PackageError),
-    #[error(transparent)]
-    Inference(#[from] InferenceError),
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    #[error(transparent)]
-    Picture(#[from] PictureError),
-    #[error(transparent)]
-    Segment(#[from] SegmentError),
-    #[error(transparent)]
-    Predict(#[from] PredictError),
-    #[error(transparent)]
-    LoadPackage(#[from] PackageLoadError),
-    #[error(transparent)]
-    Mask(#[from] MaskError),
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    #[error(transparent)]
-    Report(#[from] ReportError),
-    #[error(transparent)]
-    Synthetic(#[from] SyntheticError),
     #[error("the device failed in step {step}")]
     Device { step: usize, source: ExecutionError },
-    #[error("expected a finite loss of random images, found {loss} in step {step}: this backend computes wrongly here")]
+    #[error(
+        "step {step}: expected a finite loss on random images, found {loss}; this backend computes wrong results here"
+    )]
     BenchLoss { step: usize, loss: f64 },
+    /// An error of a stage.
+    #[error(transparent)]
+    Stage(StageError),
 }
 
 impl HostError {
-    /// The exit code that tells this kind of failure.
-    pub fn exit_code(&self) -> u8 {
+    /// The exit code for this kind of failure.
+    pub fn exit_code(&self) -> Exit {
         match self {
-            Self::Backend(_) | Self::Train(TrainError::Backend(_)) | Self::Device { .. } => exit::NO_BACKEND,
-            Self::BenchLoss { .. } => exit::INTERNAL,
-            Self::Write { .. } => exit::NOT_WRITTEN,
-            Self::Report(ReportError::Write { .. }) => exit::NOT_WRITTEN,
-            Self::Report(_) => exit::INTERNAL,
-            Self::Synthetic(SyntheticError::Write { .. } | SyntheticError::Encode { .. }) => exit::NOT_WRITTEN,
-            Self::RunDir(error) => run_dir_code(error),
-            Self::Checkpoint(CheckpointError::Files(error))
-            | Self::Train(TrainError::Checkpoint(CheckpointError::Files(error))) => run_dir_code(error),
-            Self::Package(PackageError::Write { .. }) => exit::NOT_WRITTEN,
-            Self::Graph(_) | Self::Mask(_) | Self::Metrics(_) | Self::Segment(_) | Self::Picture(_) => exit::INTERNAL,
-            Self::Train(TrainError::Mask(_) | TrainError::Metrics(_)) => exit::INTERNAL,
-            _ => exit::BAD_INPUT,
+            Self::Usage(_) | Self::Read { .. } | Self::Record { .. } => Exit::Input,
+            Self::Write { .. } => Exit::Write,
+            Self::Device { .. } => Exit::Device,
+            Self::BenchLoss { .. } => Exit::Internal,
+            Self::Stage(error) => error.exit_code,
         }
     }
 }
 
-fn run_dir_code(error: &RunDirError) -> u8 {
-    if matches!(error, RunDirError::Write { .. }) { exit::NOT_WRITTEN } else { exit::BAD_INPUT }
+/// An error of a stage, of whatever type, with its exit code. It reads like the error that it holds.
+#[derive(Debug)]
+pub struct StageError {
+    exit_code: Exit,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+impl std::fmt::Display for StageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for StageError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// The exit code for an error of a stage.
+trait ExitCode {
+    fn exit_code(&self) -> Exit;
+}
+
+impl<E: ExitCode + Error + Send + Sync + 'static> From<E> for HostError {
+    fn from(error: E) -> Self {
+        Self::Stage(StageError { exit_code: error.exit_code(), error: Box::new(error) })
+    }
+}
+
+/// Types all of whose errors end with one exit code.
+macro_rules! exit_codes {
+    ($($error:ty => $code:ident),+ $(,)?) => {
+        $(impl ExitCode for $error {
+            fn exit_code(&self) -> Exit {
+                Exit::$code
+            }
+        })+
+    };
+}
+
+exit_codes! {
+    BackendError => Device,
+    CalibrationError => Input,
+    CheckError => Input,
+    ClassListError => Input,
+    DatasetError => Input,
+    DoesNotFit => Input,
+    EvaluateError => Input,
+    FileError => Input,
+    FloatEngineError => Input,
+    GraphError => Internal,
+    InferenceError => Input,
+    LabelsError => Input,
+    LoadError => Input,
+    MaskError => Internal,
+    MetricsError => Internal,
+    OnnxError => Input,
+    PairError => Input,
+    PictureError => Internal,
+    PackageLoadError => Input,
+    PreprocessError => Input,
+    SegmentError => Internal,
+}
+
+impl ExitCode for CheckpointError {
+    fn exit_code(&self) -> Exit {
+        match self {
+            Self::Files(error) => error.exit_code(),
+            Self::Damaged { .. } | Self::Record { .. } | Self::Version { .. } => Exit::Input,
+        }
+    }
+}
+
+impl ExitCode for PackageError {
+    fn exit_code(&self) -> Exit {
+        match self {
+            Self::Read { .. } | Self::Refused { .. } | Self::NotWritten { .. } => Exit::Input,
+            Self::Write { .. } => Exit::Write,
+        }
+    }
+}
+
+impl ExitCode for PredictError {
+    fn exit_code(&self) -> Exit {
+        match self {
+            Self::Preprocess(error) => error.exit_code(),
+            Self::Segment(error) => error.exit_code(),
+            Self::Mask(error) => error.exit_code(),
+            Self::NoImage => Exit::Internal,
+        }
+    }
+}
+
+impl ExitCode for ReportError {
+    fn exit_code(&self) -> Exit {
+        match self {
+            Self::Fault(_) => Exit::Internal,
+            Self::Write { .. } => Exit::Write,
+        }
+    }
+}
+
+impl ExitCode for RunDirError {
+    fn exit_code(&self) -> Exit {
+        match self {
+            Self::NotARun { .. } | Self::Read { .. } | Self::Parse { .. } => Exit::Input,
+            Self::Write { .. } => Exit::Write,
+        }
+    }
+}
+
+impl ExitCode for SyntheticError {
+    fn exit_code(&self) -> Exit {
+        match self {
+            Self::Size { .. } | Self::Count { .. } | Self::NotEmpty { .. } => Exit::Input,
+            Self::Write { .. } | Self::Encode { .. } => Exit::Write,
+        }
+    }
+}
+
+impl ExitCode for TrainError {
+    fn exit_code(&self) -> Exit {
+        match self {
+            Self::Backend(error) => error.exit_code(),
+            Self::Load(error) => error.exit_code(),
+            Self::Checkpoint(error) => error.exit_code(),
+            Self::Diverged { .. } => Exit::Input,
+            Self::Mask(error) => error.exit_code(),
+            Self::Metrics(error) => error.exit_code(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_message_causes_and_exit_code_on_its_way_up() {
+        let write = |path: &str| RunDirError::Write { path: path.into(), source: io::Error::other("disk full") };
+        let nested = TrainError::Checkpoint(CheckpointError::Files(write("a/b")));
+        let expected = unet_engine::error::chain(&nested);
+        assert!(expected.contains("a/b") && expected.ends_with("disk full"), "{expected}");
+        let error = HostError::from(nested);
+        assert_eq!(error.exit_code(), Exit::Write);
+        assert_eq!(unet_engine::error::chain(&error), expected);
+        let error = HostError::from(TrainError::Diverged { epoch: 1, step: 2, learning_rate: 0.5 });
+        assert_eq!(error.exit_code(), Exit::Input);
+    }
 }

@@ -1,6 +1,4 @@
-//! The program `unet-host`: parses the command line, runs a verb, and ends with its exit code.
-
-#![expect(clippy::result_large_err, reason = "an error ends the program, once")]
+//! The program `unet-host`: parses the command line, runs a verb, and exits with its code.
 
 mod cli;
 
@@ -12,7 +10,7 @@ use unet_host::error::exit;
 fn main() -> ExitCode {
     unet_host::memory::keep_freed();
     let arguments = cli::Arguments::parse();
-    // A panic is a fault of the program; it must not look like a finding or like bad input.
+    // A panic is a fault of the program; it gets the documented exit code instead of 101.
     let result = std::panic::catch_unwind(|| arguments.run());
     ExitCode::from(match result {
         Ok(Ok(code)) => code,

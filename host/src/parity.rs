@@ -1,14 +1,13 @@
-//! The comparison of two evaluation records: equal to the last integer, or, for records of unlike arithmetic, within a
-//! drop of IoU a class.
+//! Compares two evaluation records: exactly, or, for records of different arithmetic, by the drop in IoU of each class.
 
 use serde::Serialize;
 use unet_shared::digest::Digest;
 use unet_shared::record::{EvaluationRecord, FrameRecord};
 
-/// Where a record holds the digest of a stage.
+/// Reads the digest of a stage from a record.
 type StageDigest = fn(&FrameRecord) -> Digest;
 
-/// The stages of a frame in the order in which one leads to the next.
+/// The stages of a frame in their order.
 const STAGES: [(&str, StageDigest); 6] = [
     ("decoded pixels", |f| f.pixels),
     ("encoded label", |f| f.label),
@@ -18,34 +17,34 @@ const STAGES: [(&str, StageDigest); 6] = [
     ("prediction at the label's size", |f| f.prediction),
 ];
 
-/// One thing in which two records differ.
+/// A difference between two records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "difference", rename_all = "snake_case")]
 pub enum Difference {
-    /// They are of different models, data sets, splits or classes.
+    /// They are of different models, splits or classes.
     Subject {
-        /// Which of these.
+        /// What differs.
         what: String,
-        /// What the first record says.
+        /// In the first record.
         first: String,
-        /// What the second says.
+        /// In the second record.
         second: String,
     },
-    /// A frame is in one of them only.
+    /// A frame is in only one of them.
     Frame {
         /// Its name.
         name: String,
-        /// `first` or `second`: which has it.
+        /// `first` or `second`.
         only_in: String,
     },
-    /// A stage of a frame gave other bytes.
+    /// A stage of a frame has different bytes.
     Stage {
         /// The frame's name.
         frame: String,
-        /// The first stage that differs; the later ones follow from it.
+        /// The first stage that differs; later ones follow from it.
         stage: String,
     },
-    /// A count of the confusion matrix is another.
+    /// A count of the confusion matrix differs.
     Count {
         /// Name of the true class.
         truth: String,
@@ -62,7 +61,7 @@ impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Subject { what, first, second } => write!(f, "{what}: {first} in the first, {second} in the second"),
-            Self::Frame { name, only_in } => write!(f, "frame {name} is in the {only_in} record only"),
+            Self::Frame { name, only_in } => write!(f, "frame {name} is only in the {only_in} record"),
             Self::Stage { frame, stage } => write!(f, "frame {frame}: {stage} differ"),
             Self::Count { truth, prediction, first, second } => {
                 write!(f, "pixels of {truth} predicted as {prediction}: {first} in the first, {second} in the second")
@@ -71,19 +70,19 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// What an exact comparison found.
+/// Result of an exact comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Parity {
-    /// Frames that both records hold.
+    /// Number of frames in both records.
     pub frames: usize,
     /// Whether every integer is equal.
     pub equal: bool,
-    /// Every difference, the subjects first, then the frames in order, then the counts.
+    /// All differences: subjects first, then frames in order, then counts.
     pub differences: Vec<Difference>,
 }
 
-/// Compares every integer of two records. Names of data sets take no part: a folder may be called otherwise on a board, and
-/// the frames' digests say what it holds.
+/// Compares every integer of two records. Names of datasets are ignored: the folder may have another name on a board, and the
+/// frames' digests cover its content.
 pub fn compare(first: &EvaluationRecord, second: &EvaluationRecord) -> Parity {
     let mut differences = subjects(first, second);
     if first.model != second.model {
@@ -132,38 +131,38 @@ fn subjects(first: &EvaluationRecord, second: &EvaluationRecord) -> Vec<Differen
     differing.map(|(what, first, second)| Difference::Subject { what: what.to_owned(), first, second }).collect()
 }
 
-/// IoU of one class, or their mean, in two records.
+/// IoU of one class, or the mean, in two records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Drop {
     /// Name of the class.
     pub class: String,
-    /// IoU in the first record; none for a class that does not occur.
+    /// IoU in the first record; none if the class does not occur.
     pub first: Option<f64>,
     /// IoU in the second record.
     pub second: Option<f64>,
-    /// The first minus the second: what was lost.
+    /// First minus second.
     pub drop: Option<f64>,
-    /// Whether it is at most the largest drop allowed.
+    /// Whether the drop is at most the maximum.
     pub within: bool,
 }
 
-/// What a comparison within a drop found.
+/// Result of a comparison by IoU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DropReport {
-    /// The largest drop allowed.
+    /// Maximum drop allowed.
     pub max_drop: f64,
-    /// Whether the data are the same and every class and the mean stay within it.
+    /// Whether the data are the same and no class, nor the mean, drops by more.
     pub within: bool,
     /// Each class, then the mean.
     pub classes: Vec<Drop>,
-    /// In what the records are not of the same data: then no drop means anything.
+    /// How the data differ; if they do, drops are meaningless.
     pub differences: Vec<Difference>,
 }
 
-/// Compares the IoU of a record, `second`, with that of a better arithmetic, `first`, over the same data.
+/// Compares the IoU of `second` with that of `first`, whose arithmetic is more exact, on the same data.
 pub fn compare_within(first: &EvaluationRecord, second: &EvaluationRecord, max_drop: f64) -> DropReport {
     let mut differences = subjects(first, second);
-    // Same frames, same labels: all that the two must share.
+    // Frames and labels must be the same, nothing else.
     let labels = |record: &EvaluationRecord| -> Vec<(String, Digest)> {
         record.frames.iter().map(|f| (f.name.clone(), f.label)).collect()
     };
@@ -173,7 +172,7 @@ pub fn compare_within(first: &EvaluationRecord, second: &EvaluationRecord, max_d
     }
     let row = |class: String, first: Option<f64>, second: Option<f64>| {
         let drop = first.zip(second).map(|(first, second)| first - second);
-        // A class that only one of them knows was found where there is none: its IoU there is 0.
+        // A class that occurs in only one of them counts as 0 in the other.
         let lost = first.unwrap_or(0.0) - second.unwrap_or(0.0);
         Drop { class, first, second, drop, within: lost <= max_drop }
     };
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_records_are_equal_whatever_their_times_and_programs() {
+    fn times_and_programs_are_not_compared() {
         let mut other = record();
         other.frames[0].milliseconds = 99.0;
         other.program = "another".to_owned();
@@ -251,7 +250,7 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "frame a is in the first record only",
+                "frame a is only in the first record",
                 "pixels of road predicted as sky: 1 in the first, 2 in the second",
                 "pixels of road predicted as road: 7 in the first, 6 in the second",
             ]
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_is_held_against_each_class_and_the_mean() {
+    fn each_class_and_the_mean_must_stay_within_the_drop() {
         let mut other = record();
         // IoU of sky falls from 6/9 to 5/9, of road from 7/10 to 7/11.
         other.confusion = OwnedConfusion::from_counts(vec![5, 3, 1, 7], 2).unwrap();
@@ -267,7 +266,7 @@ mod tests {
         assert!(!report.within);
         assert_eq!(report.classes.iter().map(|c| c.within).collect::<Vec<_>>(), [false, true, true]);
         assert!(compare_within(&record(), &other, 0.12).within);
-        // What is gained is no drop.
+        // A gain is not a drop.
         assert!(compare_within(&other, &record(), 0.0).within);
     }
 

@@ -1,7 +1,7 @@
-//! Owns how a long job shows that it moves: a bar with rate and remaining time where stderr is a terminal, and elsewhere
-//! (a log file, CI) plain lines to stderr, at most one in five seconds and the last one always.
+//! Progress of long jobs on stderr: a bar with rate and remaining time on a terminal, and otherwise (a log file, CI) plain lines,
+//! at most one per five seconds and always the last one.
 //!
-//! Knows nothing of what is counted, and never touches stdout, which belongs to results.
+//! Never writes to stdout, which is for results.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,26 +11,26 @@ use unet_engine::error::say;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The shortest time between two plain lines.
+/// Minimum time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// One job's progress. Threads may share it by reference. Dropped without [`Progress::finish`], it says nothing more.
+/// Progress of one job. Threads may share it by reference. Dropped without [`Progress::finish`], it prints nothing more.
 #[derive(Debug)]
 pub struct Progress {
     state: Mutex<State>,
-    /// Only where stderr is a terminal.
+    /// Only if stderr is a terminal.
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    /// Starts the clock on a job of `total` units (0 when it is not known), as in `Progress::new("train", 500, "images")`.
+    /// Starts a job of `total` units (0 if unknown), as in `Progress::new("training", 500, "images")`.
     pub fn new(label: &str, total: u64, unit: &str) -> Self {
         let state = Mutex::new(State::new(label, total, unit, Instant::now()));
         let bar = stderr().is_terminal().then(|| terminal_bar(label, total, unit));
         Self { state, bar }
     }
 
-    /// Says that `n` more units are done.
+    /// Adds `n` finished units.
     pub fn inc(&self, n: u64) {
         let line = self.state().inc(n, Instant::now());
         match (&self.bar, line) {
@@ -40,7 +40,7 @@ impl Progress {
         }
     }
 
-    /// Sets the words that follow the numbers, such as the loss; a plain line shows them with its next step.
+    /// Sets the text after the numbers, such as the loss; the next plain line has it.
     pub fn message(&self, message: impl Into<String>) {
         let message = message.into();
         if let Some(bar) = &self.bar {
@@ -49,7 +49,7 @@ impl Progress {
         self.state().message = message;
     }
 
-    /// Replaces the bar by one line with the final count, rate and time; elsewhere writes that line.
+    /// Prints a last line with count, rate and time, in place of the bar if there is one.
     pub fn finish(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -57,13 +57,13 @@ impl Progress {
         say(self.state().last_line(Instant::now()));
     }
 
-    /// A thread that panicked while it counted leaves nothing half done here, so its poison is of no interest.
+    /// A thread that panicked while counting leaves the state consistent, so poisoning is ignored.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What has been counted, and when a plain line was last written. Takes the time as an argument, so tests set it.
+/// The count, and when a plain line was last printed. Time is an argument, so that tests control it.
 #[derive(Debug)]
 struct State {
     label: String,
@@ -72,22 +72,22 @@ struct State {
     done: u64,
     message: String,
     started: Instant,
-    said: Instant,
+    printed: Instant,
 }
 
 impl State {
     fn new(label: &str, total: u64, unit: &str, now: Instant) -> Self {
         let (label, unit) = (label.to_owned(), unit.to_owned());
-        Self { label, unit, total, done: 0, message: String::new(), started: now, said: now }
+        Self { label, unit, total, done: 0, message: String::new(), started: now, printed: now }
     }
 
-    /// Counts, and gives the line to write when enough time has passed since the last.
+    /// Counts, and returns the line to print if enough time has passed since the last.
     fn inc(&mut self, n: u64, now: Instant) -> Option<String> {
         self.done = self.done.saturating_add(n);
-        if now.duration_since(self.said) < LINE_EVERY {
+        if now.duration_since(self.printed) < LINE_EVERY {
             return None;
         }
-        self.said = now;
+        self.printed = now;
         let left = self.seconds_left(now).map(|s| format!(", {} left", clock(s)));
         Some(self.line(now, &left.unwrap_or_default()))
     }
@@ -103,7 +103,7 @@ impl State {
         format!("{} {}{of} {}{rate}{time}{message}", self.label, self.done, self.unit)
     }
 
-    /// Units a second since the start, once there is anything to divide.
+    /// Units per second since the start, once there are any.
     fn rate(&self, now: Instant) -> Option<f64> {
         let seconds = now.duration_since(self.started).as_secs_f64();
         (seconds > 0.0 && self.done > 0).then(|| self.done as f64 / seconds)
@@ -116,7 +116,7 @@ impl State {
 }
 
 fn terminal_bar(label: &str, total: u64, unit: &str) -> ProgressBar {
-    // Braces would be read as the template's own keys.
+    // Braces are keys of the template.
     let plain = |text: &str| text.replace('{', "{{").replace('}', "}}");
     let template = if total == 0 {
         format!("{} {{spinner}} {{pos}} {} {{per_sec}} {{msg}}", plain(label), plain(unit))
@@ -127,17 +127,17 @@ fn terminal_bar(label: &str, total: u64, unit: &str) -> ProgressBar {
     let length = (total > 0).then_some(total);
     let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr())
         .with_style(style.with_key("per_sec", per_second).progress_chars("=> "));
-    // A step may take seconds; the remaining time counts down in between.
+    // A step may take seconds; the remaining time counts down meanwhile.
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }
 
 fn per_second(state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write) {
-    // A formatter that fails only leaves the rate out of one frame of the bar.
+    // On failure one frame of the bar has no rate.
     let _ = write!(out, "{}/s", short(state.per_sec()));
 }
 
-/// Three significant digits for what is slow, whole numbers for what is fast.
+/// Three significant digits for slow rates, integers for fast ones.
 fn short(rate: f64) -> String {
     match rate {
         r if r >= 100.0 => format!("{r:.0}"),
@@ -147,7 +147,7 @@ fn short(rate: f64) -> String {
     }
 }
 
-/// Seconds as `HH:MM:SS`; the hours grow beyond two digits rather than turning into days.
+/// Seconds as `HH:MM:SS`, with as many digits of hours as needed.
 pub(crate) fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     format!("{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
@@ -170,22 +170,22 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_five_seconds_apart() {
+    fn lines_are_five_seconds_apart() {
         let mut state = State::new("decode", 1000, "files", Instant::now());
-        let said: Vec<bool> = (0..12).map(|s| state.inc(1, after(&state, s)).is_some()).collect();
-        let at: Vec<usize> = (0..12).filter(|&s| said[s]).collect();
+        let printed: Vec<bool> = (0..12).map(|s| state.inc(1, after(&state, s)).is_some()).collect();
+        let at: Vec<usize> = (0..12).filter(|&s| printed[s]).collect();
         assert_eq!(at, [5, 10]);
     }
 
     #[test]
-    fn the_last_line_says_the_time_it_took() {
+    fn the_last_line_has_the_total_time() {
         let mut state = State::new("val", 4, "images", Instant::now());
         let _ = state.inc(4, after(&state, 1));
         assert_eq!(state.last_line(after(&state, 3700)), "val 4/4 images, 0.0011/s, took 01:01:40");
     }
 
     #[test]
-    fn nothing_done_and_an_unknown_total_have_no_remaining_time() {
+    fn no_remaining_time_without_progress_or_total() {
         let mut state = State::new("scan", 0, "files", Instant::now());
         assert_eq!(state.inc(0, after(&state, 6)).unwrap(), "scan 0 files");
         assert_eq!(state.inc(300, after(&state, 12)).unwrap(), "scan 300 files, 25.0/s");

@@ -1,5 +1,5 @@
-//! From an f32 graph to an int8 one: ranges are observed on training images, one quantization is chosen for all tensors
-//! that share values, and the file is written as `QLinearConv` or as `QuantizeLinear`/`DequantizeLinear` pairs.
+//! From an f32 graph to int8 ONNX: value ranges are observed on training images, one quantization is chosen for each group of
+//! tensors that share values, and the file is written with `QLinearConv` or with `QuantizeLinear`/`DequantizeLinear` pairs.
 
 pub mod calibrate;
 pub mod observe;

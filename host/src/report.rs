@@ -1,21 +1,27 @@
-//! Owns everything that is made for the eye: curves, the confusion matrix as a heat map, panels of original, truth and
-//! prediction, and the one static page that holds them all.
+//! What a run is shown as: curves, the confusion matrix as a heat map, panels of image, truth and prediction, and the one
+//! static page with all of it.
 //!
-//! Takes plain numbers and pixels and draws them the same way each time. Deliberately knows no training loop, no model,
-//! no file layout of a run: callers say what to draw and where to put it.
+//! Takes plain numbers and pixels and draws them the same way each time. Plots are SVG, which scales and whose text can be
+//! selected; only what consists of pixels is PNG. Knows no training loop, no model, and no file layout of a run: callers say
+//! what to draw and where to put it.
 
-pub(crate) mod canvas;
-pub mod confusion;
+mod axis;
+mod confusion;
+mod curves;
 pub mod html;
+mod markup;
 pub mod panel;
-pub mod plots;
+mod svg;
 
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
+use unet_shared::metrics::OwnedConfusion;
 
-/// One epoch as the curves show it. `None` and numbers that are not finite leave a gap.
+use panel::Tile;
+
+/// One epoch of the curves. `None` and numbers that are not finite leave a gap.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EpochPoint {
     /// Number of the epoch, from 1 upwards.
@@ -39,16 +45,16 @@ pub struct ReportClass {
     pub color: [u8; 3],
 }
 
-/// A picture of the report with what stands under it.
+/// A frame with its prediction.
 #[derive(Debug, Clone)]
-pub struct ReportPicture {
-    /// Words under the picture.
+pub struct ReportPanel {
+    /// Text above the tiles.
     pub caption: String,
-    /// The pixels.
-    pub image: RgbImage,
+    /// From left to right.
+    pub tiles: Vec<Tile>,
 }
 
-/// A table of the report under a heading of its own, such as the figures of export, quantization or parity.
+/// A table with its own heading, such as the results of export, quantization or parity.
 #[derive(Debug, Clone, Default)]
 pub struct ReportTable {
     /// Heading of the section.
@@ -57,75 +63,43 @@ pub struct ReportTable {
     pub note: String,
     /// Column headings; none for a table of names and values.
     pub columns: Vec<String>,
-    /// Rows of cells. Cells that read as numbers are set to the right.
+    /// Rows of cells. Numbers are aligned to the right.
     pub rows: Vec<Vec<String>>,
 }
 
-/// What report.html shows, from top to bottom; what is empty is left out.
+/// The content of report.html from top to bottom; what is empty is left out.
 #[derive(Debug, Clone, Default)]
 pub struct ReportData {
     /// The page's heading, such as the name of the run.
     pub title: String,
     /// A line under the heading: program, version, date, machine.
     pub subtitle: String,
-    /// The numbers that one looks for first, as (label, value), such as best mean IoU, its epoch, the training time.
+    /// The most important numbers as (label, value), such as best mean IoU, its epoch, the training time.
     pub key_figures: Vec<(String, String)>,
     /// The curves.
     pub epochs: Vec<EpochPoint>,
     /// The classes by id.
     pub classes: Vec<ReportClass>,
-    /// Confusion counts, row = truth, column = prediction, classes x classes; empty before the first validation.
-    pub counts: Vec<u64>,
-    /// Panels, those that most need looking at first.
-    pub panels: Vec<ReportPicture>,
+    /// Confusion counts of these classes; none before the first validation.
+    pub confusion: Option<OwnedConfusion>,
+    /// Panels, the worst first.
+    pub panels: Vec<ReportPanel>,
     /// Further tables: export, quantization, parity.
     pub tables: Vec<ReportTable>,
-    /// What the data set holds, as (label, value).
+    /// Facts about the dataset as (label, value).
     pub dataset: Vec<(String, String)>,
     /// The resolved configuration as text.
     pub config: String,
 }
 
-/// Why a figure or the page could not be made.
+/// Why a plot, a panel or the page was not made. Two kinds, since they end the program with different exit codes.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The counts do not belong to these classes.
-    #[error("confusion matrix of {classes} classes has {counts} counts, expected {expected}")]
-    Counts {
-        /// Number of classes.
-        classes: usize,
-        /// Number of counts found.
-        counts: usize,
-        /// Number of counts expected.
-        expected: usize,
-    },
-    /// Image and mask of one panel differ in size.
-    #[error("{what} is {}x{}, its image {}x{}", found.0, found.1, image.0, image.1)]
-    Size {
-        /// Which of the masks.
-        what: &'static str,
-        /// Width and height of the mask.
-        found: (u32, u32),
-        /// Width and height of the image.
-        image: (u32, u32),
-    },
-    /// There is nothing to draw.
-    #[error("{what} has no pixels")]
-    Empty {
-        /// What was to be drawn.
-        what: &'static str,
-    },
-    /// The picture could not be encoded.
-    #[error("cannot encode {what} as PNG")]
-    Encode {
-        /// What was to be encoded.
-        what: String,
-        /// The encoder's reason.
-        #[source]
-        source: image::ImageError,
-    },
-    /// The file could not be written.
-    #[error("cannot write {path}")]
+    /// What is to be shown contradicts itself, or cannot be encoded: a fault of the program.
+    #[error("{0}")]
+    Fault(String),
+    /// The file cannot be written.
+    #[error("failed to write {path}")]
     Write {
         /// The file.
         path: PathBuf,
@@ -135,15 +109,42 @@ pub enum ReportError {
     },
 }
 
-/// Writes a picture as PNG. A file that is there is replaced as a whole or not at all.
-pub fn save_png(path: &Path, image: &RgbImage) -> Result<(), ReportError> {
-    let bytes = png_bytes(image).map_err(|source| ReportError::Encode { what: path.display().to_string(), source })?;
-    write_whole(path, &bytes)
+/// Writes the loss by epoch as SVG. An existing file is replaced as a whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_loss_curves(path: &Path, epochs: &[EpochPoint]) -> Result<(), ReportError> {
+    write_whole(path, curves::loss_curves(epochs).document().as_bytes())
 }
 
-fn png_bytes(image: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
+/// Writes the IoU by epoch as SVG.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_iou_curves(path: &Path, epochs: &[EpochPoint], classes: &[ReportClass]) -> Result<(), ReportError> {
+    write_whole(path, curves::iou_curves(epochs, classes).document().as_bytes())
+}
+
+/// Writes the confusion matrix as SVG.
+///
+/// # Errors
+/// If it has other classes, or the file cannot be written.
+pub fn write_confusion(path: &Path, classes: &[ReportClass], counts: &OwnedConfusion) -> Result<(), ReportError> {
+    write_whole(path, confusion::confusion_matrix(classes, counts)?.document().as_bytes())
+}
+
+/// Writes an image as PNG.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_png(path: &Path, image: &RgbImage) -> Result<(), ReportError> {
+    write_whole(path, &png_bytes(image)?)
+}
+
+fn png_bytes(image: &RgbImage) -> Result<Vec<u8>, ReportError> {
     let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png)?;
+    let encoded = image.write_to(&mut bytes, ImageFormat::Png);
+    encoded.map_err(|error| ReportError::Fault(format!("failed to encode a PNG: {error}")))?;
     Ok(bytes.into_inner())
 }
 
@@ -158,7 +159,7 @@ mod tests {
     use image::Rgb;
 
     #[test]
-    fn a_picture_replaces_the_one_before_and_leaves_no_part() {
+    fn an_image_replaces_the_previous_one_and_leaves_no_partial_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         save_png(&path, &RgbImage::from_pixel(2, 1, Rgb([1, 2, 3]))).unwrap();
@@ -173,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("absent").join("a.png");
         let error = save_png(&path, &RgbImage::new(1, 1)).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot write {}", path.display()));
+        assert_eq!(error.to_string(), format!("failed to write {}", path.display()));
         let error = save_png(folder.path(), &RgbImage::new(1, 1)).unwrap_err();
         assert!(matches!(error, ReportError::Write { .. }));
     }

@@ -156,17 +156,17 @@ impl RunDir {
 
     /// Training and validation loss over the epochs.
     pub fn loss_curves(&self) -> PathBuf {
-        self.root.join("loss.png")
+        self.root.join("loss.svg")
     }
 
     /// IoU over the epochs.
     pub fn iou_curves(&self) -> PathBuf {
-        self.root.join("iou.png")
+        self.root.join("iou.svg")
     }
 
     /// The confusion matrix of the best weights.
     pub fn confusion(&self) -> PathBuf {
-        self.root.join("confusion.png")
+        self.root.join("confusion.svg")
     }
 
     /// Panels of original, truth and prediction.

@@ -1,4 +1,4 @@
-//! The f32 network behind the edge's [`Segmenter`], by burn and by tract, so that one function scores all of them.
+//! The f32 network as a [`Segmenter`] of the engine crate, computed by burn or by tract, so that one function evaluates all.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -13,7 +13,7 @@ use crate::float_engine::FloatEngine;
 use crate::model::UNet;
 use crate::training::batch::Batcher;
 
-/// The f32 network as burn computes it.
+/// The f32 network, computed by burn.
 #[derive(Debug)]
 pub struct BurnSegmenter {
     model: UNet,
@@ -26,7 +26,7 @@ pub struct BurnSegmenter {
 }
 
 impl BurnSegmenter {
-    /// A segmenter of the network in its evaluation form.
+    /// Uses the network in evaluation mode.
     pub fn new(model: &UNet, backend: Backend, device: &Device, preprocess: Preprocess) -> Self {
         let device = device.clone().inner();
         Self { model: model.valid(), device, backend, batcher: Batcher::new(preprocess), preprocess, last: vec![] }
@@ -63,7 +63,7 @@ impl Segmenter for BurnSegmenter {
     }
 }
 
-/// The exported f32 ONNX file as tract computes it.
+/// The exported f32 ONNX file, computed by tract.
 #[derive(Debug)]
 pub struct FloatOnnxSegmenter {
     engine: FloatEngine,
@@ -74,7 +74,7 @@ pub struct FloatOnnxSegmenter {
 }
 
 impl FloatOnnxSegmenter {
-    /// A segmenter of a loaded file with `classes` logits a pixel.
+    /// Uses a loaded file with `classes` logits per pixel.
     pub fn new(engine: FloatEngine, classes: usize, preprocess: Preprocess) -> Self {
         Self { engine, classes, batcher: Batcher::new(preprocess), last: vec![] }
     }
@@ -82,7 +82,7 @@ impl FloatOnnxSegmenter {
     /// Logits `[K, H, W]` of one preprocessed image.
     ///
     /// # Errors
-    /// When tract fails.
+    /// If tract fails.
     pub fn logits(&mut self, planes: &[u8]) -> Result<Vec<f32>, SegmentError> {
         let mut values = Vec::with_capacity(planes.len());
         self.batcher.normalize(planes, Drawn::NONE, &mut values);

@@ -1,5 +1,5 @@
-//! What can be done with a run: score it, export it, quantize it, package it, show it; and what needs none: timing a step of
-//! training. The verbs and the demo call these.
+//! What can be done with a run: train, evaluate, export, quantize and package it, and write its report; and timing a training
+//! step, which needs no run. The verbs and the demo call these.
 
 pub mod bench_train;
 pub mod check_kernels;
@@ -7,6 +7,7 @@ pub mod export;
 pub mod open_run;
 pub mod package;
 pub mod predict;
+pub mod provenance;
 pub mod quantize;
 pub mod report;
 pub mod score;

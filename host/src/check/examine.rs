@@ -1,6 +1,5 @@
-//! What one file, or one pair, turns out to hold once it is decoded.
-//!
-//! Keeps a few hundred bytes a file, never its pixels, so that a data set of any size can be looked at.
+//! Decodes a file or a pair and keeps the facts that findings need: about 1.5 KB, never the pixels, so that a dataset of any
+//! size can be checked.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,7 +16,7 @@ use unet_shared::label::LabelValue;
 
 use super::fingerprint::Fingerprint;
 
-/// What a check decodes in one go.
+/// What is decoded together: a pair, or a file that has no partner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
     /// The image file.
@@ -28,56 +27,54 @@ pub struct Unit {
     pub split: Option<Split>,
 }
 
-/// What a unit's files hold, or why they cannot be read.
+/// Facts about a unit's files, or why they cannot be read.
 #[derive(Debug)]
 pub struct Examined {
-    /// Of the image, where there is one.
+    /// Of the image, if there is one.
     pub image: Option<Result<ImageFacts, String>>,
-    /// Of the mask, where there is one.
+    /// Of the mask, if there is one.
     pub mask: Option<Result<(MaskFacts, LabelHistogram), String>>,
 }
 
-/// What is kept of an image.
+/// Facts about an image.
 #[derive(Debug)]
 pub struct ImageFacts {
     /// Width and height in pixels, after orientation.
     pub size: (usize, usize),
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
-    /// Bits a sample.
+    /// Bits per sample.
     pub bit_depth: u8,
     /// The pixels' format.
     pub format: PixelFormat,
-    /// Colours whose channels are equal in every pixel.
+    /// RGB whose channels are equal in every pixel.
     pub gray_as_rgb: bool,
     /// The largest sample.
     pub brightest: u8,
-    /// The format that the content has, where the extension says another.
+    /// The format of the content, if the extension says another.
     pub really: Option<&'static str>,
-    /// To find its like; none for the images of a data set that cannot have any.
+    /// To find duplicates; none for an image of a single value.
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// What is kept of a mask.
+/// Facts about a mask.
 #[derive(Debug)]
 pub struct MaskFacts {
     /// Width and height in pixels.
     pub size: (usize, usize),
-    /// How it lay in its file.
+    /// How it was stored.
     pub source: LabelSource,
-    /// Colours, not grays.
+    /// Whether it has colours.
     pub colours: bool,
-    /// How many distinct values it holds.
-    pub distinct: usize,
-    /// The value, where there is only one.
+    /// The value, if there is only one.
     pub single: Option<LabelValue>,
-    /// The values and the share of pixels between areas, where it looks anti-aliased or compressed.
+    /// Number of values that occur only between areas and their share of the pixels, if it looks anti-aliased or compressed.
     pub between: Option<(usize, f64)>,
-    /// The format that the content has, where the extension says another.
+    /// The format of the content, if the extension says another.
     pub really: Option<&'static str>,
 }
 
-/// Decodes a unit's files; `index` is the unit's place, which the counts keep.
+/// Decodes a unit's files; `index` identifies the unit in the counts.
 pub fn examine(unit: &Unit, index: usize) -> Examined {
     Examined {
         image: unit.image.as_deref().map(image_facts),
@@ -109,7 +106,6 @@ fn mask_facts(path: &Path, index: usize) -> Result<(MaskFacts, LabelHistogram), 
         size: (label.width, label.height),
         source: label.source,
         colours: histogram.has_colours(),
-        distinct: values.len(),
         single: values.first().copied().filter(|_| values.len() == 1),
         between,
         really: real_format(path),
@@ -126,7 +122,7 @@ fn is_gray(image: &DecodedImage) -> bool {
     image.data.chunks_exact(channels).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2])
 }
 
-/// The format that a file's first bytes state, where its extension states another.
+/// The format that a file's first bytes say, if its extension says another.
 fn real_format(path: &Path) -> Option<&'static str> {
     let mut head = Vec::new();
     File::open(path).ok()?.take(64).read_to_end(&mut head).ok()?;

@@ -1,23 +1,23 @@
-//! What a check can find, as data.
+//! What a check can find.
 
 use serde::Serialize;
 
-/// How much a finding matters.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// A property worth knowing, which is dealt with.
+    /// A property worth knowing that is handled.
     Info,
-    /// Training runs, and its result may not be what is wanted.
+    /// Training runs, but its result may not be as expected.
     Warning,
-    /// Files take no part or training stops, or its scores mean nothing.
+    /// Files are left out, training stops, or its scores are meaningless.
     Error,
 }
 
-/// What was found.
+/// Kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each kind is the words of its name; the finding's message says the rest")]
+#[expect(missing_docs, reason = "`Kind::title` says what each is")]
 pub enum Kind {
     Layout,
     DatasetFile,
@@ -51,8 +51,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The words for people.
-    pub const fn words(self) -> &'static str {
+    /// Its title in reports.
+    pub const fn title(self) -> &'static str {
         match self {
             Self::Layout => "layout not accepted",
             Self::DatasetFile => "dataset.toml",
@@ -93,14 +93,14 @@ pub struct Finding {
     pub kind: Kind,
     /// How much it matters.
     pub severity: Severity,
-    /// The files that it is about, relative to the data set's folder.
+    /// The files concerned, relative to the dataset's folder.
     pub files: Vec<String>,
-    /// What was found, what comes of it, and what to do.
+    /// What was found, its consequence, and what to do.
     pub message: String,
 }
 
 impl Finding {
-    /// A finding about these files.
+    /// A finding on these files.
     pub fn new(severity: Severity, kind: Kind, files: Vec<String>, message: impl Into<String>) -> Self {
         Self { kind, severity, files, message: message.into() }
     }

@@ -1,7 +1,7 @@
-//! When two images are the same, also mirrored, turned or compressed anew.
+//! Whether two images are the same, also if mirrored, rotated or recompressed.
 //!
-//! Two fingerprints of the gray pixels: a digest that all eight symmetries of an image share, and a thumbnail for images that are alike but
-//! not equal byte for byte. Knows neither files nor splits.
+//! Two fingerprints of the gray pixels: a digest that all eight symmetries of an image share, and a thumbnail for images that are similar
+//! but not equal. Knows neither files nor splits.
 
 use unet_data::DecodedImage;
 use unet_shared::digest::Digest;
@@ -10,27 +10,27 @@ use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess, Prep
 /// Side of the thumbnail in pixels.
 const SIDE: usize = 32;
 
-/// Rings of one pixel's width around the thumbnail's middle.
+/// Rings of one pixel's width around the thumbnail's centre.
 const RINGS: usize = SIDE / 2;
 
-/// How much the means of thumbnails, and of their rings on average, may differ in alike images, in gray levels.
+/// Maximum difference of the thumbnails' means, and of their rings on average, between similar images, in gray levels.
 const MEAN_DIFFERENCE_MAX: f32 = 3.0;
 
-/// Thumbnails whose gray levels spread less than this tell nothing: the standard deviation, in gray levels.
+/// Minimum standard deviation of a thumbnail, in gray levels; flatter ones are never called similar.
 const SPREAD_MIN: f32 = 3.0;
 
-/// The least correlation of alike thumbnails: a JPEG that was mirrored and saved anew measured 0.998, different pictures of one kind of
-/// steel defect up to 0.97.
+/// Minimum correlation of similar thumbnails: a JPEG that was mirrored and saved again measured 0.998, different images of one kind
+/// of steel defect up to 0.97.
 const CORRELATION_MIN: f32 = 0.99;
 
-/// What is kept of an image to find its like: about 1.2 KB.
+/// What is kept of an image to find its duplicates: about 1.2 KB.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
-    /// The digest of the size and pixels of the first of the eight symmetries, in the order of their bytes.
+    /// Digest of size and pixels of the first of the eight symmetries, in the order of their bytes.
     pub canonical: Digest,
     /// Which symmetry that is.
     pub symmetry: u8,
-    /// Whether all pixels are of one value, so that equality says nothing.
+    /// Whether all pixels have one value, so that equality says nothing.
     pub uniform: bool,
     aspect: f32,
     mean: f32,
@@ -76,24 +76,24 @@ impl Fingerprint {
         })
     }
 
-    /// The mean gray level of the thumbnail; alike images differ in it by at most [`Fingerprint::reach`].
+    /// The mean gray level of the thumbnail; similar images differ in it by at most [`Fingerprint::reach`].
     pub fn mean(&self) -> f32 {
         self.mean
     }
 
-    /// How far apart the means of alike images can be.
+    /// Maximum difference of the means of similar images.
     pub const fn reach() -> f32 {
         MEAN_DIFFERENCE_MAX
     }
 
-    /// Whether the other image looks the same under one of the eight symmetries.
-    pub fn is_like(&self, other: &Self) -> bool {
+    /// Whether the other image looks the same in one of the eight symmetries.
+    pub fn is_similar(&self, other: &Self) -> bool {
         self.spread >= SPREAD_MIN
             && other.spread >= SPREAD_MIN
             && (self.mean - other.mean).abs() <= MEAN_DIFFERENCE_MAX
             && (self.spread - other.spread).abs() <= MEAN_DIFFERENCE_MAX
             && (self.aspect / other.aspect - 1.0).abs() < 0.02
-            // Rings are the same under all symmetries, so most pairs are told apart here.
+            // Rings are the same in all symmetries, so most pairs end here.
             && self.rings.iter().zip(&other.rings).map(|(a, b)| (a - b).abs()).sum::<f32>()
                 <= MEAN_DIFFERENCE_MAX * RINGS as f32
             && (0..8).any(|symmetry| self.correlation(other, symmetry) >= CORRELATION_MIN)
@@ -110,8 +110,8 @@ impl Fingerprint {
     }
 }
 
-/// The index in a `width` x `height` image of what stands at column `x` and row `y` of its symmetry: bit 0 mirrors left and right, bit 1
-/// top and bottom, bit 2 exchanges rows and columns.
+/// The index in a `width` x `height` image of the pixel at column `x` and row `y` of its symmetry: bit 0 mirrors left and right, bit
+/// 1 top and bottom, bit 2 swaps rows and columns.
 fn source(symmetry: u8, x: usize, y: usize, width: usize, height: usize) -> usize {
     let (x, y) = if symmetry & 4 == 0 { (x, y) } else { (y, x) };
     let x = if symmetry & 1 == 0 { x } else { width - 1 - x };
@@ -119,7 +119,7 @@ fn source(symmetry: u8, x: usize, y: usize, width: usize, height: usize) -> usiz
     y * width + x
 }
 
-/// The digest of the least of the image's symmetries that are at least as wide as high, and which one it is.
+/// The digest of the lexicographically smallest of the image's symmetries that are at least as wide as high, and which one it is.
 fn canonical(gray: &[u8], width: usize, height: usize) -> (Digest, u8) {
     let (long, short) = (width.max(height), width.min(height));
     let mut left: Vec<u8> = match width.cmp(&height) {
@@ -128,10 +128,10 @@ fn canonical(gray: &[u8], width: usize, height: usize) -> (Digest, u8) {
         std::cmp::Ordering::Equal => (0..8).collect(),
     };
     let value = |symmetry: u8, at: usize| gray[source(symmetry, at % long, at / long, width, height)];
-    // Mostly a few pixels decide; a symmetric image is read to its end, and then it does not matter which one is taken.
+    // A few pixels usually decide; for a symmetric image any of those left will do.
     for at in 0..gray.len() {
-        let least = left.iter().map(|&symmetry| value(symmetry, at)).min();
-        left.retain(|&symmetry| Some(value(symmetry, at)) == least);
+        let min = left.iter().map(|&symmetry| value(symmetry, at)).min();
+        left.retain(|&symmetry| Some(value(symmetry, at)) == min);
         if left.len() == 1 {
             break;
         }
@@ -142,7 +142,7 @@ fn canonical(gray: &[u8], width: usize, height: usize) -> (Digest, u8) {
     (Digest::of_parts([size.as_slice(), &pixels]), symmetry)
 }
 
-/// The mean gray level of each ring, from the border to the middle.
+/// The mean gray level of each ring, from the border to the centre.
 fn rings(thumbnail: &[u8]) -> [f32; RINGS] {
     let mut sums = [(0.0, 0.0); RINGS];
     for (at, &value) in thumbnail.iter().enumerate() {
@@ -177,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn all_eight_symmetries_share_the_digest_and_are_alike() {
+    fn all_eight_symmetries_share_the_digest_and_are_similar() {
         for (width, height) in [(64, 64), (72, 48), (40, 88)] {
             let first = image(width, height, |x, y| pattern(0, x, y));
             let print = Fingerprint::of(&first).unwrap();
             for symmetry in 0..8 {
                 let other = Fingerprint::of(&symmetry_of(&first, symmetry)).unwrap();
                 assert_eq!(other.canonical, print.canonical, "{width}x{height} symmetry {symmetry}");
-                assert!(print.is_like(&other), "{width}x{height} symmetry {symmetry}");
+                assert!(print.is_similar(&other), "{width}x{height} symmetry {symmetry}");
             }
         }
     }
@@ -196,15 +196,15 @@ mod tests {
         let other = print(image(64, 64, |x, y| pattern(5, x, y)));
         let noisy = print(image(64, 64, |x, y| pattern(0, x, y).saturating_add(((x * 7 + y * 3) % 4) as u8)));
         assert_ne!(first.canonical, other.canonical);
-        assert!(!first.is_like(&other));
+        assert!(!first.is_similar(&other));
         assert_ne!(first.canonical, noisy.canonical);
-        assert!(first.is_like(&noisy));
+        assert!(first.is_similar(&noisy));
         assert_ne!(first.canonical, print(image(128, 32, |x, y| pattern(0, x, y))).canonical);
     }
 
     #[test]
-    fn featureless_images_are_not_called_alike() {
+    fn featureless_images_are_not_called_similar() {
         let flat = Fingerprint::of(&image(64, 64, |_, _| 90)).unwrap();
-        assert!(flat.uniform && !flat.is_like(&flat));
+        assert!(flat.uniform && !flat.is_similar(&flat));
     }
 }

@@ -1,56 +1,56 @@
-//! Which files a check looks at, and what their names alone already tell.
+//! The files that a check decodes, and the findings from their names alone.
 //!
-//! Where the layout is accepted, these are the data set's pairs and what is left over; where it is not, every image file of the folder, with
-//! the names of files and folders saying what is an image and what a mask.
+//! If the layout is accepted, these are the dataset's pairs and what is left over; if not, every image file in the folder, told apart as
+//! image or mask by the names of files and folders.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use unet_data::dataset::Layout;
 use unet_data::layout::{Folder, Kind as FolderKind, Listing, split_of, words};
-use unet_data::pairing::{PairingProblem, part};
+use unet_data::pairing::{PairingProblem, part, stem};
 use unet_data::{Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
 
 use super::examine::Unit;
 use super::finding::{Finding, Kind, Severity};
 use super::list_file::{self, ListFile, has_list_extension};
-use super::{SplitSummary, stem};
+use super::report::SplitSummary;
 use unet_engine::error::chain;
 
 /// The files to decode, and the findings so far.
 #[derive(Debug)]
 pub struct Inventory {
-    /// The layout; none where it is not accepted.
+    /// The layout; none if it is not accepted.
     pub layout: Option<Layout>,
     /// Pairs of each split.
     pub splits: Vec<SplitSummary>,
-    /// What is to be decoded.
+    /// What to decode.
     pub units: Vec<Unit>,
-    /// What `dataset.toml` says.
+    /// The content of `dataset.toml`.
     pub file: Option<DatasetFile>,
-    /// What the names tell.
+    /// Findings from the names.
     pub findings: Vec<Finding>,
 }
 
 impl Inventory {
-    /// Takes stock of a folder.
+    /// Lists a folder.
     pub fn of(listing: &Listing, options: &OpenOptions) -> Self {
         let mut inventory =
             Self { layout: None, splits: Vec::new(), units: Vec::new(), file: None, findings: Vec::new() };
         match Dataset::from_listing(listing, options) {
-            Ok(dataset) => inventory.take_dataset(listing, dataset),
-            Err(error) => inventory.take_refused(listing, &error),
+            Ok(dataset) => inventory.add_dataset(listing, dataset),
+            Err(error) => inventory.add_all_files(listing, &error),
         }
-        let (lists, strange) = inventory.other_files(listing);
+        let (lists, unsupported) = inventory.other_files(listing);
         inventory.findings.extend(list_file::findings(&lists));
-        inventory.findings.extend(strange);
+        inventory.findings.extend(unsupported);
         inventory
     }
 
-    fn take_dataset(&mut self, listing: &Listing, dataset: Dataset) {
+    fn add_dataset(&mut self, listing: &Listing, dataset: Dataset) {
         self.layout = Some(dataset.layout);
         for split in Split::ALL {
-            // Pairs that are scored for want of others are those of the training, and are looked at once.
+            // Training pairs that are also scored, because there are no others, are decoded once.
             let again = split == Split::Val && dataset.validates_on_training();
             let samples = if again { &[] } else { dataset.split(split) };
             self.splits.push(SplitSummary { split, pairs: samples.len() });
@@ -61,19 +61,19 @@ impl Inventory {
             }));
         }
         if dataset.train.is_empty() {
-            let message = "there is nothing to train on: no pair lies in the training split";
+            let message = "there is nothing to train on: the training split has no pair";
             self.findings.push(Finding::new(Severity::Error, Kind::Layout, Vec::new(), message));
         }
         if dataset.validates_on_training() {
-            let message = "nothing is left to score while training, so the training pairs are scored: there is one pair in all, or the validation ratio is 0";
+            let message = "no pair is left for validation, so training validates on its own pairs: there is only one pair, or the validation ratio is 0";
             self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
-        self.take_problems(listing, &dataset.problems);
+        self.add_problems(listing, &dataset.problems);
         self.file = dataset.file;
     }
 
-    /// Looks at every file all the same, so that the reader learns all that is wrong and not only the layout.
-    fn take_refused(&mut self, listing: &Listing, error: &DatasetError) {
+    /// Adds every file of a folder whose layout is refused, so that the report shows all that is wrong and not only the layout.
+    fn add_all_files(&mut self, listing: &Listing, error: &DatasetError) {
         let kind = if matches!(error, DatasetError::DatasetFile(_)) { Kind::DatasetFile } else { Kind::Layout };
         self.findings.push(Finding::new(Severity::Error, kind, Vec::new(), chain(error)));
         let (mut images, mut masks) = (Vec::new(), Vec::new());
@@ -93,16 +93,16 @@ impl Inventory {
             images.extend(some_images);
             masks.extend(some_masks);
         }
-        self.take_instance_folders(listing);
+        self.find_instance_folders(listing);
         let grouped = self.findings.iter().any(|finding| finding.kind == Kind::InstanceMasks);
         if !grouped {
             let pairing = unet_data::pairing::pair(&images, &masks);
-            self.take_problem_findings(listing, &pairing.problems);
+            self.find_pairing_problems(listing, &pairing.problems);
         }
     }
 
-    /// Files that are left over are decoded too: they may be unreadable, or the copy of another.
-    fn take_problems(&mut self, listing: &Listing, problems: &[PairingProblem]) {
+    /// Files without a partner are decoded too: they may be unreadable, or duplicates.
+    fn add_problems(&mut self, listing: &Listing, problems: &[PairingProblem]) {
         let mut add = |image: Option<&PathBuf>, mask: Option<&PathBuf>| {
             let path = image.or(mask);
             let folder = path
@@ -119,11 +119,11 @@ impl Inventory {
                 }
             }
         }
-        self.take_instance_folders(listing);
-        self.take_problem_findings(listing, problems);
+        self.find_instance_folders(listing);
+        self.find_pairing_problems(listing, problems);
     }
 
-    fn take_problem_findings(&mut self, listing: &Listing, problems: &[PairingProblem]) {
+    fn find_pairing_problems(&mut self, listing: &Listing, problems: &[PairingProblem]) {
         let show = |path: &PathBuf| listing.show(path);
         let (mut images, mut masks) = (Vec::new(), Vec::new());
         for problem in problems {
@@ -134,7 +134,7 @@ impl Inventory {
                     let instances = images.len() == 1 && masks.len() > 1;
                     let kind = if instances { Kind::InstanceMasks } else { Kind::AmbiguousPair };
                     let message = format!(
-                        "{} images and {} masks are called {name:?}; none of them takes part: keep one of each",
+                        "{} images and {} masks are named {name:?}; none of them is used: keep one of each",
                         images.len(),
                         masks.len()
                     );
@@ -143,7 +143,7 @@ impl Inventory {
                 }
             }
         }
-        // `x_0.png`, `x_1.png` for an image `x.jpg`: one file an object.
+        // `x_0.png`, `x_1.png` for an image `x.jpg`: one file per object.
         let mut left = Vec::new();
         let mut parts: BTreeMap<&PathBuf, Vec<&PathBuf>> = BTreeMap::new();
         for mask in masks {
@@ -172,24 +172,24 @@ impl Inventory {
         let (predictions, images): (Vec<&PathBuf>, Vec<&PathBuf>) =
             images.into_iter().partition(|path| is_prediction(path));
         if !predictions.is_empty() {
-            let message = "by its name the output of a program, neither an image nor a label; it takes no part";
+            let message = "named like a prediction, not like an image or a mask; it is not used";
             let files = predictions.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Warning, Kind::PredictionFile, files, message));
         }
         if !images.is_empty() {
-            let message = "no mask has its name; it takes no part";
+            let message = "no mask of the same name; it is not used";
             let files = images.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Error, Kind::UnpairedImage, files, message));
         }
         if !left.is_empty() {
-            let message = "no image has its name; it takes no part";
+            let message = "no image of the same name; it is not used";
             let files = left.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Error, Kind::UnpairedMask, files, message));
         }
     }
 
-    /// Folders with one image and several masks: one mask an object, as in the Data Science Bowl 2018.
-    fn take_instance_folders(&mut self, listing: &Listing) {
+    /// Folders with one image and several masks: one mask per object, as in the Data Science Bowl 2018.
+    fn find_instance_folders(&mut self, listing: &Listing) {
         let mut by_parent: BTreeMap<&Path, Vec<&Folder>> = BTreeMap::new();
         for folder in &listing.folders {
             if let Some(parent) = folder.path.parent().filter(|_| folder.depth > 0) {
@@ -210,7 +210,7 @@ impl Inventory {
         }
     }
 
-    /// Lists, and files where images or masks are expected that are of no format that is read.
+    /// List files, and files of unsupported formats among images and masks.
     fn other_files(&self, listing: &Listing) -> (Vec<ListFile>, Vec<Finding>) {
         let (mut lists, mut findings) = (Vec::new(), Vec::new());
         for folder in &listing.folders {
@@ -219,11 +219,8 @@ impl Inventory {
                     lists.extend(ListFile::read(path, listing.show(path)));
                 } else if folder.kind.is_some() || has_data_extension(path) {
                     let reason = match decode_label(path) {
-                        // Not even the extension is known, but the content is that of an image.
-                        Ok(_) => {
-                            "is an image by its content, but its extension is not one that is looked for; rename it"
-                                .into()
-                        }
+                        // The extension is unknown, but the content is an image.
+                        Ok(_) => "its content is an image, but its extension is not known as one; rename it".into(),
                         Err(error) => unreadable(&error),
                     };
                     let severity = if folder.kind.is_some() { Severity::Error } else { Severity::Warning };
@@ -237,25 +234,23 @@ impl Inventory {
 
 fn instance_masks(files: Vec<String>) -> Finding {
     let message = format!(
-        "{} masks belong to one image, one for each object; merge them into one mask that holds a class id a pixel",
+        "{} masks belong to one image, one per object; merge them into one mask with a class id per pixel",
         files.len() - 1
     );
     Finding::new(Severity::Error, Kind::InstanceMasks, files, message)
 }
 
-/// An error without the path, which the finding states already.
+/// An error without the path, which the finding already has.
 fn unreadable(error: &FileError) -> String {
     match error {
         FileError::Format { found, .. } => {
-            format!(
-                "looks like {found}, and is not read; convert it to PNG, with a class id a pixel where it is a label"
-            )
+            format!("looks like {found}, which is not supported; convert it to PNG (a mask: with a class id per pixel)")
         }
         other => chain(other),
     }
 }
 
-/// Extensions of images and labels that are not read.
+/// Extensions of unsupported image and label formats.
 fn has_data_extension(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     matches!(
@@ -285,7 +280,7 @@ fn has_data_extension(path: &Path) -> bool {
     )
 }
 
-/// Whether a file's name says that a program wrote it.
+/// Whether a file is named like the output of a program.
 fn is_prediction(path: &Path) -> bool {
     let words = words(&stem(path));
     words.iter().any(|word| matches!(word.as_str(), "predict" | "pred" | "prediction" | "predicted" | "output"))

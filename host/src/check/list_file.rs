@@ -1,55 +1,56 @@
-//! List files and split files that lie about in data sets: they are not read for training, but what is wrong with them is said.
+//! List files and split files in datasets: training does not read them, but a check reports what is wrong with them.
 //!
-//! Text lists have a sample on each line; YAML and JSON files have a list for each split.
+//! Text lists have a sample per line; YAML and JSON files have a list per split.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use unet_data::Split;
 use unet_data::layout::{split_of, words};
+use unet_data::pairing::stem;
 
 use super::finding::{Finding, Kind, Severity};
 
-/// The largest list that is read, in bytes.
+/// Maximum size of a list, in bytes.
 const LIST_BYTES_MAX: u64 = 64 << 20;
 
-/// What a list file says.
+/// The content of a list file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListFile {
-    /// Its name, as findings show it.
+    /// Its name in findings.
     pub name: String,
-    /// The entries of each split; of a text list, those of the split that its name states.
+    /// The entries of each split; a text list has one split, from its name.
     pub splits: BTreeMap<Split, BTreeSet<String>>,
-    /// Lines, or entries, that name files.
+    /// Number of lines or entries that name files.
     pub entries: usize,
-    /// Entries with an absolute path, the first of them in full, and whether that file is there.
+    /// Number of entries with an absolute path.
     pub absolute: usize,
     /// The first absolute path.
     pub first_absolute: Option<String>,
 }
 
-/// Whether a file's extension is one of lists.
+/// Whether a file has the extension of a list.
 pub fn has_list_extension(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     matches!(extension.as_deref(), Some("txt" | "csv" | "tsv" | "lst" | "yaml" | "yml" | "json"))
 }
 
 impl ListFile {
-    /// Reads a list; none where the file is too large, no text, or names no files and no splits.
+    /// Reads a list; none if the file is too large, not text, or names neither files nor splits.
     pub fn read(path: &Path, name: String) -> Option<Self> {
         if std::fs::metadata(path).ok()?.len() > LIST_BYTES_MAX {
             return None;
         }
         let text = std::fs::read_to_string(path).ok()?;
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        let stated = words(&super::stem(path)).iter().find_map(|word| split_of(word));
+        let stated = words(&stem(path)).iter().find_map(|word| split_of(word));
         match extension.as_deref() {
             Some("yaml" | "yml" | "json") => Self::of_splits(&text, name),
             _ => Self::of_lines(&text, name, stated),
         }
     }
 
-    /// One sample a line: its image, and perhaps its mask.
+    /// Reads one sample per line: its image, possibly its mask.
     fn of_lines(text: &str, name: String, split: Option<Split>) -> Option<Self> {
         let mut list = Self { name, ..Self::default() };
         for line in text.lines() {
@@ -57,7 +58,7 @@ impl ListFile {
             let Some(first) = tokens.next().filter(|token| !token.starts_with('#')) else {
                 continue;
             };
-            // Prose has words too; a list's line begins with a path, or with nothing but a name.
+            // Prose has words too; a line of a list begins with a path, or is a single name.
             let named = is_file_name(first) || split.is_some() && tokens.clone().next().is_none();
             if !named {
                 continue;
@@ -67,7 +68,7 @@ impl ListFile {
         (list.entries > 0).then_some(list)
     }
 
-    /// Keys that are splits, each with a list. Brackets, quotes and dashes are skipped, so that YAML in both its styles and JSON are read.
+    /// Reads keys that are splits, each with a list. Brackets, quotes and dashes are skipped, so that JSON and both styles of YAML are read.
     fn of_splits(text: &str, name: String) -> Option<Self> {
         let mut list = Self { name, ..Self::default() };
         let mut split = None;
@@ -96,22 +97,22 @@ impl ListFile {
     }
 }
 
-/// What is wrong with lists, each by itself and together.
+/// Findings on each list and on overlaps between them.
 pub fn findings(lists: &[ListFile]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut splits: BTreeMap<Split, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
     for list in lists {
         if let Some(first) = &list.first_absolute {
-            let there = if Path::new(first).exists() { "is there" } else { "is not on this machine" };
+            let exists = if Path::new(first).exists() { "exists" } else { "does not exist on this machine" };
             let message = format!(
-                "{} of {} entries are absolute paths, the first is {first}, which {there}; lists are not read: lay the files out in \
-                 folders of splits",
+                "{} of {} entries are absolute paths; the first, {first}, {exists}; lists are not read: arrange the files in split \
+                 folders",
                 list.absolute, list.entries
             );
             findings.push(Finding::new(Severity::Warning, Kind::ListFile, vec![list.name.clone()], message));
         } else {
             let message = format!(
-                "a list of {} entries; lists are not read: lay the files out in folders of splits to keep their split",
+                "a list of {} entries; lists are not read: arrange the files in split folders to keep the split",
                 list.entries
             );
             findings.push(Finding::new(Severity::Info, Kind::ListFile, vec![list.name.clone()], message));
@@ -131,7 +132,7 @@ pub fn findings(lists: &[ListFile]) -> Vec<Finding> {
             }
             let shown = shared.iter().take(10).copied().collect::<Vec<_>>().join(", ");
             let more = if shared.len() > 10 { ", and more" } else { "" };
-            let message = format!("{} entries are in {split} and in {other}: {shown}{more}", shared.len());
+            let message = format!("{} entries are in both {split} and {other}: {shown}{more}", shared.len());
             let files = files.union(other_files).map(|&name| name.to_owned()).collect();
             findings.push(Finding::new(Severity::Error, Kind::SplitOverlap, files, message));
         }
@@ -146,7 +147,7 @@ fn is_absolute(entry: &str) -> bool {
         || bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'/' | b'\\')
 }
 
-/// Whether a word is a path or a file's name: it has an image's extension.
+/// Whether a word has the extension of an image.
 fn is_file_name(word: &str) -> bool {
     let extension = Path::new(word).extension().map(|extension| extension.to_string_lossy().to_lowercase());
     matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "tif" | "tiff" | "bmp" | "gif" | "mat"))
@@ -185,7 +186,7 @@ mod tests {
             let findings = findings(&[read(name, text).unwrap()]);
             let overlap = findings.last().unwrap();
             assert_eq!(overlap.kind, Kind::SplitOverlap, "{name}");
-            assert!(overlap.message.contains("1 entries are in train and in test: 28"), "{}", overlap.message);
+            assert!(overlap.message.contains("1 entries are in both train and test: 28"), "{}", overlap.message);
         }
     }
 
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_and_settings_are_no_lists() {
+    fn prose_and_settings_are_not_lists() {
         assert_eq!(read("README.txt", "Pictures of a field.\nLicence: MIT, see a.png\n"), None);
         assert_eq!(read("settings.yaml", "classes: [a, b]\nname: field\n"), None);
         assert_eq!(read("broken.json", "{{{"), None);

@@ -1,4 +1,4 @@
-//! Findings about the values of masks.
+//! Findings on mask values.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use unet_shared::label::LabelValue;
 use super::examine::{Examined, Unit};
 use super::finding::{Finding, Kind, Severity};
 
-/// Looks at every mask, and at what they hold together.
+/// Findings on each mask and on the values of all masks.
 pub fn findings(
     units: &[Unit],
     examined: &[Examined],
@@ -50,7 +50,7 @@ pub fn findings(
     }
     let joined = map.map_or(0, |map| map.joined.len());
     let remedy = if joined > 0 {
-        "the values between are given to the class with the nearest value"
+        "each value between is mapped to the class with the nearest value"
     } else {
         "save the masks without smoothing, or list the classes in dataset.toml with join_between = true"
     };
@@ -61,16 +61,17 @@ pub fn findings(
         }
     };
     if !soft.is_empty() {
-        let most = soft.iter().map(|(_, values, _)| *values).max().unwrap_or(0);
+        let max = soft.iter().map(|(_, values, _)| *values).max().unwrap_or(0);
         let share = soft.iter().map(|(_, _, share)| *share).fold(0.0, f64::max) * 100.0;
         let message = format!(
-            "anti-aliased or scaled mask: up to {most} values that occur only between areas, on up to {share:.2} % of the pixels; {remedy}"
+            "anti-aliased or scaled mask: up to {max} values that occur only between areas, on up to {share:.2} % of the pixels; {remedy}"
         );
         add(Warning, Kind::AntiAliasedMask, soft.into_iter().map(|(name, ..)| name).collect(), message);
     }
-    let message = format!("JPEG does not keep values: {} distinct values in all; {remedy}", total.values.len());
+    let message =
+        format!("JPEG does not preserve values: {} distinct values in all masks; {remedy}", total.values.len());
     add(Warning, Kind::JpegMask, jpeg, message);
-    let colours = "RGB colours are the classes; each distinct colour becomes one, in sorted order";
+    let colours = "RGB mask: each distinct colour is a class, in sorted order";
     add(Info, Kind::ColourMask, colour, colours.into());
     let message = "palette mask: the palette's colours are the classes, not the indices".into();
     add(Info, Kind::ColourMask, palette, message);
@@ -81,14 +82,14 @@ pub fn findings(
         let _ = write!(message, "; 255 has {share:.1} % of the pixels: if it is the background, the mask is inverted");
     }
     add(Info, Kind::OneBitMask, one_bit, message);
-    add(Info, Kind::AlphaChannel, alpha, "mask with an alpha channel, opaque everywhere; it is dropped".into());
+    add(Info, Kind::AlphaChannel, alpha, "mask with an alpha channel, opaque everywhere; the alpha is ignored".into());
     if is_zero_and_255(total) {
-        let message = "the masks hold 0 and 255 only: they become classes 0 and 1, and 255 is not ignored";
+        let message = "the masks contain only 0 and 255: they become classes 0 and 1; 255 is not ignored";
         findings.push(Finding::new(Info, Kind::ZeroAnd255Mask, Vec::new(), message));
     }
     findings.extend(empty_masks(single, count));
     if let Some(map) = map.filter(|map| map.classes.len() == 1) {
-        let message = format!("all masks hold one class, {}: there is nothing to tell apart", map.classes[0].name);
+        let message = format!("all masks contain one class, {}: there is nothing to learn", map.classes[0].name);
         findings.push(Finding::new(Warning, Kind::Classes, Vec::new(), message));
     }
     findings
@@ -98,14 +99,17 @@ fn is_zero_and_255(total: &LabelHistogram) -> bool {
     total.values.keys().eq(&[LabelValue::Gray(0), LabelValue::Gray(255)])
 }
 
-/// Masks of one value: often a background whose object was forgotten.
+/// Masks of one value: often an object was not annotated.
 fn empty_masks(single: Vec<(String, LabelValue)>, count: usize) -> Option<Finding> {
     let mut values: Vec<LabelValue> = single.iter().map(|(_, value)| *value).collect();
     values.sort();
     values.dedup();
     let shown: Vec<String> = values.iter().take(8).map(LabelValue::to_string).collect();
     let files: Vec<String> = single.into_iter().map(|(name, _)| name).collect();
-    let message =
-        format!("{} of {count} masks hold one value only ({}); was something left out?", files.len(), shown.join(", "));
+    let message = format!(
+        "{} of {count} masks contain only one value ({}); is an annotation missing?",
+        files.len(),
+        shown.join(", ")
+    );
     (!files.is_empty()).then(|| Finding::new(Severity::Warning, Kind::EmptyMask, files, message))
 }

@@ -1,4 +1,4 @@
-//! Findings about the pixels of images, and about images and masks that do not fit each other.
+//! Findings on unreadable files, on the pixels of images, and on sizes of images and masks that do not match.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use unet_shared::image::PixelFormat;
 use super::examine::{Examined, ImageFacts, Unit};
 use super::finding::{Finding, Kind, Severity};
 
-/// 16-bit samples whose high byte stays below this leave a dark image of few levels.
+/// A 16-bit image whose high bytes stay below this is dark and has few levels.
 const HIGH_BYTE_DARK: u8 = 32;
 
-/// Looks at every unit.
+/// Findings on each unit.
 pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> String) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut groups = Groups::default();
@@ -33,7 +33,7 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
                 groups.deep_masks.push(show(path));
             }
             if mask.source.orientation != 1 {
-                groups.turned_masks.push(show(path));
+                groups.rotated_masks.push(show(path));
             }
         }
         let (Some(path), Some(Ok(image))) = (&unit.image, &facts.image) else {
@@ -68,7 +68,7 @@ struct Groups {
     deep: Vec<String>,
     dark: Vec<String>,
     deep_masks: Vec<String>,
-    turned_masks: Vec<String>,
+    rotated_masks: Vec<String>,
     alpha: Vec<String>,
     gray_as_rgb: Vec<String>,
 }
@@ -82,22 +82,22 @@ impl Groups {
                 Warning,
                 Kind::SixteenBit,
                 self.dark,
-                "16-bit image whose samples use the low end only: its high byte, which is used, is nearly black; stretch \
-                 it to the full range",
+                "16-bit image that uses only the low end of its range: its high byte, which is used, is nearly black; \
+                 stretch it to the full range",
             ),
-            (Info, Kind::SixteenBit, self.deep_masks, "16-bit mask; its values are kept"),
+            (Info, Kind::SixteenBit, self.deep_masks, "16-bit mask; its values are used as they are"),
             (
                 Warning,
                 Kind::ExifRotation,
-                self.turned_masks,
-                "EXIF orientation of the mask is applied; it must fit the image as it is shown",
+                self.rotated_masks,
+                "the mask's EXIF orientation is applied; the mask must match the image as displayed",
             ),
-            (Info, Kind::AlphaChannel, self.alpha, "RGBA image; its alpha is not used"),
+            (Info, Kind::AlphaChannel, self.alpha, "RGBA image; its alpha is ignored"),
             (
                 Info,
                 Kind::GrayAsRgb,
                 self.gray_as_rgb,
-                "three equal channels; one gray channel holds the same and is faster",
+                "three equal channels; one gray channel has the same content and is faster",
             ),
         ];
         let filled = all.into_iter().filter(|(_, _, files, _)| !files.is_empty());
@@ -106,7 +106,7 @@ impl Groups {
 }
 
 fn wrong_extension(file: String, really: &str) -> Finding {
-    let message = format!("its content is {really}; it is read by its content");
+    let message = format!("its content is {really}; it is read as that");
     Finding::new(Severity::Info, Kind::WrongExtension, vec![file], message)
 }
 
@@ -119,32 +119,31 @@ fn rotation(
 ) -> Option<Finding> {
     let how = match image.orientation {
         2 => "mirrored left to right",
-        3 => "turned by 180 degrees",
+        3 => "rotated by 180 degrees",
         4 => "mirrored top to bottom",
-        5 => "mirrored and turned by 270 degrees",
-        6 => "turned by 90 degrees clockwise",
-        7 => "mirrored and turned by 90 degrees",
-        8 => "turned by 270 degrees clockwise",
+        5 => "mirrored and rotated by 270 degrees",
+        6 => "rotated by 90 degrees clockwise",
+        7 => "mirrored and rotated by 90 degrees",
+        8 => "rotated by 270 degrees clockwise",
         _ => return None,
     };
     let stored = if image.orientation >= 5 { (image.size.1, image.size.0) } else { image.size };
     let mut files = vec![name.to_owned()];
     let mut severity = Severity::Warning;
     let fit = match mask {
-        None => "a mask must fit the turned image".to_owned(),
+        None => "a mask must match the rotated image".to_owned(),
         Some((path, size)) => {
             files.push(show(path));
             if same_shape(size, image.size) && same_shape(size, stored) {
-                "the mask must fit the turned image; its size fits both ways, so look at an overlay".to_owned()
+                "the mask must match the rotated image; its size fits either way, so check an overlay".to_owned()
             } else if same_shape(size, image.size) {
                 severity = Severity::Info;
-                "the mask's size fits the turned image only, as it should".to_owned()
+                "the mask's size fits the rotated image only, as it should".to_owned()
             } else if same_shape(size, stored) {
                 severity = Severity::Error;
-                "the mask's size fits only the image as it is stored: turn the mask, or remove the orientation"
-                    .to_owned()
+                "the mask's size fits only the image as stored: rotate the mask, or remove the orientation".to_owned()
             } else {
-                "the mask's size fits neither way".to_owned()
+                "the mask's size fits neither".to_owned()
             }
         }
     };
@@ -154,9 +153,9 @@ fn rotation(
 
 fn size_mismatch(image: &ImageFacts, name: String, size: (usize, usize), mask: String) -> Finding {
     let (severity, consequence) = if same_shape(image.size, size) {
-        (Severity::Warning, "of the same shape: the mask is scaled to the image by nearest neighbour")
+        (Severity::Warning, "of the same aspect ratio: the mask is resized to the image by nearest neighbour")
     } else {
-        (Severity::Error, "of another shape: training stops at this pair")
+        (Severity::Error, "of another aspect ratio: training stops at this pair")
     };
     let message = format!("image {}x{}, mask {}x{}, {consequence}", image.size.0, image.size.1, size.0, size.1);
     Finding::new(severity, Kind::SizeMismatch, vec![name, mask], message)

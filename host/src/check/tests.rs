@@ -2,6 +2,7 @@ use super::*;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use std::fs;
 use tempfile::TempDir;
+use unet_data::dataset::Layout;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -13,7 +14,7 @@ fn path(root: &TempDir, name: &str) -> PathBuf {
     path
 }
 
-/// A picture of its own for every seed, whose cells are not the blocks of a JPEG.
+/// A different image for each seed, whose cells are not the blocks of a JPEG.
 fn picture(seed: u32, width: u32, height: u32) -> GrayImage {
     let cell = |x: u32, y: u32| {
         (x.wrapping_mul(73) ^ y.wrapping_mul(151) ^ seed.wrapping_mul(40_503)).wrapping_mul(2_654_435_761) >> 24
@@ -26,8 +27,8 @@ fn halves(value: u8, width: u32, height: u32) -> GrayImage {
     GrayImage::from_fn(width, height, |x, _| Luma([if x < width / 2 { 0 } else { value }]))
 }
 
-/// A sound data set of two folders with four pairs of 64x48 and classes 0 to 2.
-fn sound() -> TempDir {
+/// A valid dataset of two folders with four pairs of 64x48 and classes 0 to 2.
+fn valid() -> TempDir {
     let root = folder();
     for seed in 0..4 {
         picture(seed, 64, 48).save(path(&root, &format!("images/{seed}.png"))).unwrap();
@@ -49,17 +50,17 @@ fn found(root: &TempDir) -> Vec<(Kind, Severity, Vec<String>)> {
     report(root).findings.into_iter().map(|f| (f.kind, f.severity, f.files)).collect()
 }
 
-/// Changes a sound data set and expects exactly one finding.
+/// Changes a valid dataset and expects exactly one finding.
 fn expect(change: impl Fn(&TempDir), kind: Kind, severity: Severity, files: &[&str]) {
-    let root = sound();
+    let root = valid();
     change(&root);
     let files: Vec<String> = files.iter().map(|file| file.to_string()).collect();
     assert_eq!(found(&root), [(kind, severity, files)], "{}", report(&root).text());
 }
 
 #[test]
-fn a_sound_data_set_has_no_finding() {
-    let root = sound();
+fn a_valid_dataset_has_no_finding() {
+    let root = valid();
     let mut steps = Vec::new();
     let report = check(root.path(), &CheckOptions::default(), &mut |done, all| steps.push((done, all))).unwrap();
     assert_eq!(report.findings, []);
@@ -150,7 +151,7 @@ fn pixels_of_images() {
 }
 
 /// Writes `image` as JPEG with an EXIF orientation.
-fn save_turned(image: &GrayImage, orientation: u8, path: &Path) {
+fn save_rotated(image: &GrayImage, orientation: u8, path: &Path) {
     image.save(path).unwrap();
     let plain = fs::read(path).unwrap();
     let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
@@ -165,18 +166,18 @@ fn save_turned(image: &GrayImage, orientation: u8, path: &Path) {
 
 #[test]
 fn exif_rotation_and_whether_the_mask_fits() {
-    let turned = |width: u32, height: u32, orientation: u8| {
-        let root = sound();
+    let rotated = |width: u32, height: u32, orientation: u8| {
+        let root = valid();
         fs::remove_file(path(&root, "images/1.png")).unwrap();
-        save_turned(&picture(1, width, height), orientation, &path(&root, "images/1.jpg"));
+        save_rotated(&picture(1, width, height), orientation, &path(&root, "images/1.jpg"));
         found(&root).into_iter().map(|(kind, severity, _)| (kind, severity)).collect::<Vec<_>>()
     };
     use Severity::{Error, Info, Warning};
-    // By 180 degrees the size tells nothing; by 90 degrees the mask of 64x48 fits the image as shown, or as stored.
-    assert_eq!(turned(64, 48, 3), [(Kind::ExifRotation, Warning)]);
-    assert_eq!(turned(48, 64, 6), [(Kind::ExifRotation, Info)]);
-    assert_eq!(turned(64, 48, 6), [(Kind::SizeMismatch, Error), (Kind::ExifRotation, Error)]);
-    assert_eq!(turned(64, 48, 1), []);
+    // By 180 degrees the size fits either way; by 90 degrees the mask of 64x48 fits the image as displayed, or as stored.
+    assert_eq!(rotated(64, 48, 3), [(Kind::ExifRotation, Warning)]);
+    assert_eq!(rotated(48, 64, 6), [(Kind::ExifRotation, Info)]);
+    assert_eq!(rotated(64, 48, 6), [(Kind::SizeMismatch, Error), (Kind::ExifRotation, Error)]);
+    assert_eq!(rotated(64, 48, 1), []);
 }
 
 /// A mask of two areas with a ramp of nine values between them.
@@ -204,18 +205,18 @@ fn values_of_masks() {
         &[],
     );
     let colour = |x: u32, _| Rgb(if x < 20 { [0, 0, 0] } else { [255, 0, 0] });
-    let root = sound();
+    let root = valid();
     rewrite(&root, 0..4, &|path| RgbImage::from_fn(64, 48, colour).save(path).unwrap());
     let colours = report(&root);
     assert_eq!(colours.findings[0].kind, Kind::ColourMask);
     assert_eq!((colours.findings.len(), colours.findings[0].files.len()), (1, 4));
     assert_eq!(colours.values[1].value, LabelValue::Rgb([255, 0, 0]));
-    let root = sound();
+    let root = valid();
     rewrite(&root, 0..4, &|path| soft(64, 48).save(path).unwrap());
     let soft = report(&root);
     assert_eq!(soft.findings[0].kind, Kind::AntiAliasedMask);
     assert_eq!((soft.findings.len(), soft.findings[0].files.len(), soft.classes.len()), (1, 4, 2));
-    let root = sound();
+    let root = valid();
     for seed in 0..4 {
         fs::remove_file(path(&root, &format!("masks/{seed}.png"))).unwrap();
         let disc = |x: u32, y: u32| Luma([if x.abs_diff(30).pow(2) + y.abs_diff(20).pow(2) < 200 { 255u8 } else { 0 }]);
@@ -227,7 +228,7 @@ fn values_of_masks() {
 
 #[test]
 fn values_that_the_dataset_file_does_not_list() {
-    let root = sound();
+    let root = valid();
     fs::write(path(&root, "dataset.toml"), "[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalue=1").unwrap();
     let report = report(&root);
     assert_eq!(report.findings[0].kind, Kind::Classes);
@@ -251,7 +252,7 @@ fn the_same_image_in_two_splits() {
         copy.save(path(&root, "val/images/c.png")).unwrap();
         assert_eq!(found(&root), same);
     }
-    // Turned by 90 degrees its mask no longer fits, and it is still the same image.
+    // Rotated by 90 degrees its mask no longer fits, but it is still the same image.
     image::imageops::rotate90(&first).save(path(&root, "val/images/c.png")).unwrap();
     assert!(found(&root).contains(&same[0]));
     // Mirrored and saved as JPEG, its pixels are no longer equal.
@@ -274,14 +275,14 @@ fn instance_masks_in_each_shape() {
     }
     let kinds = |root: &TempDir| found(root).into_iter().map(|(kind, ..)| kind).collect::<Vec<_>>();
     assert_eq!(kinds(&root), [Kind::Layout, Kind::InstanceMasks, Kind::ZeroAnd255Mask]);
-    let root = sound();
+    let root = valid();
     fs::rename(path(&root, "masks/1.png"), path(&root, "masks/1_0.png")).unwrap();
     fs::copy(path(&root, "masks/1_0.png"), path(&root, "masks/1_1.png")).unwrap();
     assert_eq!(kinds(&root), [Kind::InstanceMasks]);
 }
 
 #[test]
-fn a_folder_without_layout_is_looked_at_all_the_same() {
+fn a_folder_of_unknown_layout_is_checked_too() {
     let root = folder();
     picture(1, 64, 48).save(path(&root, "0.png")).unwrap();
     let deep = ImageBuffer::<Luma<u16>, _>::from_fn(32, 32, |x, y| Luma([(x * y * 60) as u16]));
@@ -294,9 +295,9 @@ fn a_folder_without_layout_is_looked_at_all_the_same() {
     assert!(matches!(missing, Err(CheckError::Missing { .. })));
 }
 
-/// Garbage under every extension must be said, not stumbled over.
+/// Garbage under every extension is reported, file by file.
 #[test]
-fn garbage_is_named_file_by_file() {
+fn garbage_is_reported() {
     let root = folder();
     let mut count = 0;
     for (kind, bytes) in

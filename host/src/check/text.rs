@@ -1,28 +1,30 @@
-//! The report as lines for people; the whole of it is in the JSON.
+//! The report as text, long lists shortened; the JSON has all of it.
 
 use std::fmt::Write;
 
 use super::finding::{Finding, Kind, Severity};
-use super::{CheckReport, ValueSummary};
+use super::report::{CheckReport, SizeSummary, ValueSummary};
 
-/// Findings of one kind that are shown.
+/// Maximum number of findings of one kind.
 const FINDINGS_SHOWN: usize = 8;
 
-/// File names of one finding that are shown.
+/// Maximum number of file names of one finding.
 const FILES_SHOWN: usize = 4;
 
-/// Values of masks that are shown.
+/// Maximum number of mask values.
 const VALUES_SHOWN: usize = 40;
 
-/// Sizes of images that are shown.
+/// Maximum number of image sizes.
 const SIZES_SHOWN: usize = 5;
 
-/// The whole report, a line feed at its end.
-pub fn render(report: &CheckReport) -> String {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    let _ = write_report(&mut text, report);
-    text
+impl CheckReport {
+    /// The report as text, with a line feed at its end.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = write_report(&mut text, self);
+        text
+    }
 }
 
 fn write_report(out: &mut String, report: &CheckReport) -> std::fmt::Result {
@@ -37,7 +39,7 @@ fn write_report(out: &mut String, report: &CheckReport) -> std::fmt::Result {
     }
     writeln!(out, "  files   {} images, {} masks", report.images, report.masks)?;
     if !report.sizes.is_empty() {
-        let size = |s: &super::SizeSummary| format!("{}x{} ({})", s.width, s.height, s.images);
+        let size = |s: &SizeSummary| format!("{}x{} ({})", s.width, s.height, s.images);
         let shown: Vec<String> = report.sizes.iter().take(SIZES_SHOWN).map(size).collect();
         let more = more(report.sizes.len(), SIZES_SHOWN, "sizes");
         let formats: Vec<String> = report.formats.iter().map(|(format, count)| format!("{format} ({count})")).collect();
@@ -53,7 +55,7 @@ fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
         return Ok(());
     }
     writeln!(out, "\n  {:>8}  {:>8}  {:>6}  class", "value", "share", "masks")?;
-    // Of many values, those with the most pixels.
+    // The most frequent values.
     let mut shown: Vec<&ValueSummary> = report.values.iter().collect();
     shown.sort_by(|a, b| b.share.total_cmp(&a.share));
     shown.truncate(VALUES_SHOWN);
@@ -70,7 +72,7 @@ fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
     }
     let all = report.values.len() + report.values_omitted;
     if all > VALUES_SHOWN {
-        writeln!(out, "  and {} values more, each rarer", all - VALUES_SHOWN)?;
+        writeln!(out, "  and {} rarer values", all - VALUES_SHOWN)?;
     }
     if !report.classes.is_empty() && report.classes.len() < report.values.len() {
         let classes = report.classes.iter().map(|c| format!("{} {} {:.3} %", c.id, c.name, c.share * 100.0));
@@ -107,7 +109,7 @@ fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
         Severity::Warning => "warning",
         Severity::Info => "note",
     };
-    writeln!(out, "{severity:>7}  {}: {}", finding.kind.words(), finding.message)?;
+    writeln!(out, "{severity:>7}  {}: {}", finding.kind.title(), finding.message)?;
     if !finding.files.is_empty() {
         let shown = finding.files.iter().take(FILES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
         writeln!(out, "         in {shown}{}", more(finding.files.len(), FILES_SHOWN, "files"))?;
@@ -116,5 +118,5 @@ fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
 }
 
 fn more(all: usize, shown: usize, what: &str) -> String {
-    if all > shown { format!(" and {} {what} more", all - shown) } else { String::new() }
+    if all > shown { format!(" and {} more {what}", all - shown) } else { String::new() }
 }

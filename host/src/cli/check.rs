@@ -7,12 +7,12 @@ use unet_host::check::check;
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
 
-/// What to look at.
+/// What to check.
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// The data set's folder
+    /// Folder of the dataset
     data: PathBuf,
-    /// Share of the pairs that validates, where the folders do not say
+    /// Share of the pairs for validation, if the dataset has no split folders
     #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
     val_ratio: f64,
     /// Seed of that split
@@ -28,9 +28,9 @@ impl Check {
         let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
         let mut progress: Option<(Progress, usize)> = None;
         let report = check(&self.data, &options, &mut |done, all| {
-            let (progress, told) = progress.get_or_insert_with(|| (Progress::new("check", all as u64, "files"), 0));
-            progress.inc(done.saturating_sub(*told) as u64);
-            *told = done;
+            let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "files"), 0));
+            progress.inc(done.saturating_sub(*shown) as u64);
+            *shown = done;
         })?;
         if let Some((progress, _)) = progress {
             progress.finish();

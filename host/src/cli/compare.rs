@@ -9,11 +9,11 @@ use unet_shared::record::EvaluationRecord;
 /// Which records to compare, and how.
 #[derive(Debug, clap::Args)]
 pub struct Compare {
-    /// An evaluation record
+    /// Evaluation record
     first: PathBuf,
-    /// Another of the same data
+    /// Evaluation record of the same data
     second: PathBuf,
-    /// Hold the second record's IoU against the first's instead: no class, and not the mean, may fall by more
+    /// Compare IoU instead: no class, nor the mean, may be lower in the second record by more than this
     #[arg(long, allow_negative_numbers = true)]
     max_drop: Option<f64>,
     /// Print one JSON document
@@ -48,10 +48,10 @@ fn read(path: &Path) -> Result<EvaluationRecord, HostError> {
     EvaluationRecord::from_json(&bytes).map_err(|source| HostError::Record { path: path.to_owned(), source })
 }
 
-/// Differences that are printed; the rest is counted. JSON holds them all.
+/// Maximum number of differences to print; JSON has all.
 const SHOWN: usize = 20;
 
-/// An exact comparison for people.
+/// An exact comparison as text.
 pub fn text(parity: &Parity) -> String {
     if parity.equal {
         return format!("parity: equal, {} frames\n", parity.frames);
@@ -71,12 +71,12 @@ fn drop_text(report: &DropReport) -> String {
     let width = report.classes.iter().map(|c| c.class.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for difference in &report.differences {
-        text += &format!("not the same data: {difference}\n");
+        text += &format!("different data: {difference}\n");
     }
     for class in &report.classes {
         let drop = class.drop.map_or_else(|| "none".to_owned(), |d| format!("{d:+.4}"));
         let (first, second) = (super::ratio(class.first), super::ratio(class.second));
-        let mark = if class.within { "" } else { "  TOO MUCH" };
+        let mark = if class.within { "" } else { "  TOO LARGE" };
         text += &format!("  {:width$}  first {first}  second {second}  drop {drop}{mark}\n", class.class);
     }
     let verdict = if report.within { "within" } else { "NOT WITHIN" };

@@ -9,14 +9,14 @@ use unet_host::steps::{OpenRun, Weights, export};
 /// What to export.
 #[derive(Debug, clap::Args)]
 pub struct Export {
-    /// The run's folder
+    /// Folder of the run
     run: PathBuf,
-    /// Which weights
+    /// Weights to export
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
-    /// Write each nearest upsampling and the 3x3 convolution behind it as four 2x2 convolutions on the small image: the
-    /// same results for 2.25 times fewer multiplications in these layers. Quantization, packages and the engines that run
-    /// the exported file follow it; export again without the flag to undo it
+    /// Write each nearest upsampling and the 3x3 convolution after it as four 2x2 convolutions on the small image: the same
+    /// results with 2.25 times fewer multiply-accumulates in these layers. Later steps use the file as exported; export again
+    /// without the flag to undo it
     #[arg(long)]
     fold_upsample: bool,
     /// Print one JSON document
@@ -33,25 +33,25 @@ impl Export {
     }
 }
 
-/// The report for people.
+/// The report as text.
 pub fn text(report: &export::ExportReport) -> String {
     let verdict = if report.verified { "verified" } else { "NOT VERIFIED" };
-    let folded = if report.multiplications == report.multiplications_unfolded {
+    let folded = if report.macs == report.macs_unfolded {
         String::new()
     } else {
         format!(
-            "upsampling folded: {} multiply-accumulates a frame before, {} after ({:.1} % fewer)\n",
-            report.multiplications_unfolded,
-            report.multiplications,
-            100.0 - 100.0 * report.multiplications as f64 / report.multiplications_unfolded as f64,
+            "upsampling folded: {} multiply-accumulates per frame before, {} after ({:.1} % fewer)\n",
+            report.macs_unfolded,
+            report.macs,
+            100.0 - 100.0 * report.macs as f64 / report.macs_unfolded as f64,
         )
     };
     format!(
-        "f32 onnx: {} ({} bytes, {} multiply-accumulates a frame)\n\
+        "f32 onnx: {} ({} bytes, {} multiply-accumulates per frame)\n\
          {folded}{verdict}: logits of burn and tract differ by at most {:.1e} on {} frames (allowed {:.0e})\n",
         report.path.display(),
         report.bytes,
-        report.multiplications,
+        report.macs,
         report.largest_difference,
         report.frames,
         export::TOLERANCE,

@@ -9,13 +9,13 @@ use unet_host::steps::{OpenRun, package};
 /// What to pack.
 #[derive(Debug, clap::Args)]
 pub struct Package {
-    /// The run's folder
+    /// Folder of the run
     run: PathBuf,
-    /// The package to write (default: NAME.unet in the run's folder)
+    /// Package to write (default: NAME.unet in the run's folder)
     #[arg(long)]
     output: Option<PathBuf>,
-    /// What the golden vectors are made from: frames of the validation split, which then travel in the package, or
-    /// synthetic ones
+    /// What golden vectors are made from: frames of the validation split, which the package then contains, or synthetic
+    /// ones
     #[arg(long, value_enum, default_value_t = GoldenSource::Frames)]
     golden: GoldenSource,
     /// Print one JSON document
@@ -31,7 +31,7 @@ impl Package {
     }
 }
 
-/// The report for people.
+/// The report as text.
 pub fn text(report: &package::PackageReport) -> String {
     format!(
         "package: {} ({} bytes, {} golden vectors passed)\nsha256: {}\n",

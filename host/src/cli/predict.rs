@@ -10,7 +10,7 @@ use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::{HostError, exit};
 use unet_host::progress::Progress;
-use unet_host::report::panel::{OVERLAY_ALPHA, Panel, overlay, panel};
+use unet_host::report::panel::{Panel, overlay, side_by_side};
 use unet_host::report::save_png;
 use unet_host::run_dir::RunDir;
 use unet_host::steps::predict::{frame_iou, mask_picture};
@@ -21,20 +21,20 @@ use unet_shared::label::LabelTable;
 /// What to predict.
 #[derive(Debug, clap::Args)]
 pub struct Predict {
-    /// A run's folder, or a package
+    /// Folder of a run, or a package
     subject: PathBuf,
     /// An image, or a folder of images
     images: PathBuf,
-    /// Where masks, overlays and panels go; made when it is not there
+    /// Folder for masks, overlays, and panels of image, truth, prediction and overlay side by side; created if missing
     #[arg(long)]
     output: PathBuf,
-    /// A folder of labels of the same names: then the panels show them, and each frame gets an IoU
+    /// Folder of labels of the same names: panels then show them, and each image gets an IoU
     #[arg(long)]
     truth: Option<PathBuf>,
-    /// What computes a run's predictions; a package is always int8
+    /// Engine that computes a run's predictions; a package is always int8
     #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
     engine: EngineChoice,
-    /// Which of the run's weights
+    /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
     /// Print one JSON document
@@ -42,7 +42,7 @@ pub struct Predict {
     json: bool,
 }
 
-/// What was predicted of one image.
+/// The prediction for one image.
 #[derive(Debug, Serialize)]
 struct Predicted {
     name: String,
@@ -57,11 +57,11 @@ struct Predicted {
 #[derive(Debug, Serialize)]
 struct Report {
     images: Vec<Predicted>,
-    /// Images that could not be predicted, and why.
+    /// Errors of images without a prediction.
     failed: Vec<String>,
 }
 
-/// A network with what its masks mean.
+/// A network and the meaning of its classes.
 struct Subject {
     predictor: Predictor<Box<dyn Segmenter>>,
     table: LabelTable,
@@ -95,25 +95,27 @@ impl Predict {
         let pairing = pair(&samples.iter().map(path).collect::<Vec<_>>(), &truths.iter().map(path).collect::<Vec<_>>());
         if self.truth.is_some() && pairing.samples.len() < samples.len() {
             let (paired, all) = (pairing.samples.len(), samples.len());
-            unet_engine::error::say(format_args!("warning: {paired} of {all} images have a label of their name"));
+            unet_engine::error::say(format_args!(
+                "warning: only {paired} of {all} images have a label of the same name"
+            ));
         }
         for folder in ["masks", "overlays", "panels"] {
             let path = self.output.join(folder);
             std::fs::create_dir_all(&path).map_err(|source| HostError::Write { path, source })?;
         }
-        let progress = Progress::new("predict", samples.len() as u64, "images");
+        let progress = Progress::new("predicting", samples.len() as u64, "images");
         let mut report = Report { images: vec![], failed: vec![] };
         for sample in &samples {
             let truth = pairing.samples.iter().find(|paired| paired.image == sample.image);
             let truth = truth.and_then(|paired| paired.label.as_deref());
-            // Two images of one stem, as a.png and a.jpg, keep their full names.
+            // Images with the same stem, such as a.png and a.jpg, keep their full names.
             let alone = samples.iter().filter(|other| other.name == sample.name).count() == 1;
             let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
             let sample =
                 Sample { name: if alone { sample.name.clone() } else { file_name.into_owned() }, ..sample.clone() };
             match one(&sample, truth, &mut predictor, &table, &palette, &self.output) {
                 Ok(predicted) => report.images.push(predicted),
-                // One broken image does not cost the others; a full disk does.
+                // A broken image does not stop the others; a full disk does.
                 Err(error) if error.exit_code() == exit::BAD_INPUT => {
                     report.failed.push(unet_engine::error::chain(&error))
                 }
@@ -158,12 +160,10 @@ fn one(
     unet_engine::atomic_file::write(&mask_path, &labels)
         .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
     let (picture, mask) = (rgb_image(&image.view())?, mask_picture(prediction, width, height));
-    save_png(&overlay_path, &overlay(&picture, &mask, palette, OVERLAY_ALPHA)?)?;
+    save_png(&overlay_path, &overlay(&picture, &mask, palette)?)?;
     let truth = truth.map(|truth| mask_picture(truth, width, height));
-    let score = mean_iou.map_or_else(String::new, |iou| format!("IoU {iou:.3}"));
-    let shown =
-        Panel { image: &picture, truth: truth.as_ref(), prediction: &mask, palette, name: &sample.name, score: &score };
-    save_png(&panel_path, &panel(&shown)?)?;
+    let panel = Panel { image: &picture, truth: truth.as_ref(), prediction: &mask, palette };
+    save_png(&panel_path, &side_by_side(&panel.tiles()?))?;
     Ok(Predicted {
         name: sample.name.clone(),
         mask: mask_path,

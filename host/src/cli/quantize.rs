@@ -9,12 +9,12 @@ use unet_host::steps::{OpenRun, quantize};
 /// What to quantize, and how.
 #[derive(Debug, clap::Args)]
 pub struct Quantize {
-    /// The run's folder
+    /// Folder of the run
     run: PathBuf,
     /// `qlinear` for the edge and onnxruntime, `qdq` for TensorRT and OpenVINO: the same numbers
     #[arg(long, value_enum, default_value_t = Format::Qlinear)]
     format: Format,
-    /// Training images to calibrate on
+    /// Number of training images to calibrate on
     #[arg(long, default_value_t = CALIBRATION_IMAGES)]
     images: usize,
     /// Print one JSON document
@@ -22,7 +22,7 @@ pub struct Quantize {
     json: bool,
 }
 
-/// Training images that a calibration observes where nothing else is said.
+/// Default number of calibration images.
 pub const CALIBRATION_IMAGES: usize = 64;
 
 impl Quantize {
@@ -33,7 +33,7 @@ impl Quantize {
     }
 }
 
-/// The report for people.
+/// The report as text.
 pub fn text(report: &quantize::QuantizeReport) -> String {
     let mut text = format!(
         "int8 onnx: {} ({} bytes, calibrated on {} training images)\nmean IoU f32 {}",
@@ -46,7 +46,7 @@ pub fn text(report: &quantize::QuantizeReport) -> String {
         Some(drop) => {
             text += &format!(", int8 {}, drop {drop:+.4}\n", super::ratio(report.mean_iou_int8));
         }
-        None => text += "; the edge does not run this form, so it is not scored here\n",
+        None => text += "; int8 not evaluated, as the edge does not run this form\n",
     }
     text
 }

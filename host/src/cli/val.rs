@@ -9,21 +9,21 @@ use unet_host::steps::score::{EngineChoice, score_package, score_run};
 use unet_host::steps::{OpenRun, Weights};
 use unet_shared::record::EvaluationRecord;
 
-/// What to score, on what, by what.
+/// What to evaluate, on what, and how.
 #[derive(Debug, clap::Args)]
 pub struct Val {
-    /// A run's folder, or a package
+    /// Folder of a run, or a package
     subject: PathBuf,
-    /// The data set (default: the one that the run was trained on)
+    /// Folder of the dataset (default: the one that the run was trained on)
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Which split: train, val or test
+    /// Split: train, val or test
     #[arg(long, default_value_t = Split::Val)]
     split: Split,
-    /// What computes: a run's f32 network by burn or by tract, or its int8 network; a package is always int8
+    /// Engine: burn or tract for a run's f32 network, or int8; a package is always int8
     #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
     engine: EngineChoice,
-    /// Which of the run's weights
+    /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
     /// Write the evaluation record here
@@ -41,7 +41,7 @@ impl Val {
             score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
         } else if self.subject.is_file() {
             let Some(data) = &self.data else {
-                return Err(HostError::Usage("a package is scored on --data DATA; it was not given".to_owned()));
+                return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
             score_package(&self.subject, data, self.split)?
         } else {
@@ -57,7 +57,7 @@ impl Val {
     }
 }
 
-/// A record for people.
+/// A record as text.
 pub fn text(record: &EvaluationRecord) -> String {
     let confusion = &record.confusion;
     let mut text = format!(
@@ -74,6 +74,6 @@ pub fn text(record: &EvaluationRecord) -> String {
         let (iou, dice) = (super::ratio(confusion.iou(class)), super::ratio(confusion.dice(class)));
         text += &format!("  {name:width$}  IoU {iou}  Dice {dice}  pixels {}\n", confusion.truth_pixels(class));
     }
-    text += &format!("  {:.1} ms a frame (median)\n", record.timing.median_ms);
+    text += &format!("  {:.1} ms per frame (median)\n", record.timing.median_ms);
     text
 }

@@ -8,31 +8,31 @@ use crate::export::float_onnx;
 use crate::export::graph::{Graph, GraphError, Operator, TensorId};
 use crate::float_engine::{FloatEngine, FloatEngineError};
 
-/// What calibration found: a quantization for each tensor of the graph, the image first.
+/// A quantization for each tensor of the graph, the image first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// Indexed by [`TensorId`].
     pub tensors: Vec<Quantization>,
-    /// Number of images that were run.
+    /// Number of calibration images.
     pub images: usize,
 }
 
-/// Why a calibration came to nothing.
+/// Why a calibration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
-    /// The graph does not fit together.
-    #[error("the graph to quantize is not sound")]
+    /// The graph is inconsistent.
+    #[error("the graph to quantize is inconsistent")]
     Graph(#[from] GraphError),
     /// tract could not run the graph.
-    #[error("the calibration images could not be run")]
+    #[error("failed to run the calibration images")]
     Engine(#[from] FloatEngineError),
-    /// There was nothing to calibrate on.
+    /// There are no calibration images.
     #[error("expected calibration images, found none")]
     NoImages,
 }
 
-/// For each tensor, the first of those that share a quantization with it: pooling, upsampling, depth-to-space and
-/// concatenation only move values, so their inputs and outputs are one group, and so a skip and what it is joined with.
+/// For each tensor, the first tensor of its group, which shares one quantization. Pooling, upsampling, depth-to-space and
+/// concatenation only move values, so their inputs and outputs form a group, and with them a skip and what it is joined with.
 fn groups(graph: &Graph) -> Vec<TensorId> {
     let mut group: Vec<TensorId> = (0..=graph.nodes.len()).collect();
     fn root(group: &[TensorId], mut tensor: TensorId) -> TensorId {
@@ -50,8 +50,8 @@ fn groups(graph: &Graph) -> Vec<TensorId> {
     (0..group.len()).map(|tensor| root(&group, tensor)).collect()
 }
 
-/// Quantization of the model's u8 input: each of the 256 values of a channel's table is met as closely as one scale for
-/// all channels allows. Division by 255 is met exactly, by the scale 1/255.
+/// Quantization of the model's u8 input: the range of all channels' tables of 256 normalized values, by one scale.
+/// Division by 255 is exact, with the scale 1/255.
 fn input_quantization(preprocess: &Preprocess) -> Quantization {
     if preprocess.normalize == Normalize::Unit {
         return Quantization { scale: 1.0 / 255.0, zero_point: 0 };
@@ -63,12 +63,12 @@ fn input_quantization(preprocess: &Preprocess) -> Quantization {
     histogram.full_range()
 }
 
-/// Chooses the quantizations. `images` yields preprocessed images, normalised to f32; `progress` is called after each.
+/// Chooses the quantizations. `images` yields preprocessed images, normalized to f32; `progress` is called after each.
 ///
-/// Clipping that lessens the squared error is allowed everywhere but at the logits, whose order is the prediction.
+/// Ranges are clipped if that reduces the squared error, except for the logits, whose order is the prediction.
 ///
 /// # Errors
-/// When the graph is unsound, tract fails, or there is no image.
+/// If the graph is inconsistent, tract fails, or there is no image.
 pub fn calibrate(
     graph: &Graph,
     preprocess: &Preprocess,
@@ -103,7 +103,7 @@ pub fn calibrate(
         .map(|tensor| match group[tensor] {
             0 => input_quantization(preprocess),
             g if g == group[logits] => histograms[g].full_range(),
-            g => histograms[g].least_error(),
+            g => histograms[g].min_error(),
         })
         .collect();
     Ok(Calibration { tensors, images: count })
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn folded_phases_and_what_is_spread_from_them_share_one_quantization() {
+    fn folded_phases_and_the_tensors_made_from_them_share_one_quantization() {
         let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 3, upsampling: Upsampling::Nearest };
         let graph = graph_of(&config.init(5, &test_device()), 8, 8);
         let folded = fold_upsampling(&graph).unwrap();
@@ -151,7 +151,7 @@ mod tests {
                 ["phase_00", "phase_01", "phase_10", "phase_11", "phases"].map(|part| format!("{level}.{part}"));
             assert!(parts.iter().all(|part| of(part) == of(level)), "{level}");
         }
-        // They were found among the same values: only the last bits of sums in another order differ.
+        // Both saw the same values up to the rounding of sums in another order.
         for (index, node) in graph.nodes.iter().enumerate().filter(|(_, n)| n.operator != Operator::UpsampleNearest) {
             let (before, after) = (before[index + 1], of(&node.name));
             assert_eq!(before.zero_point, after.zero_point, "{}", node.name);

@@ -1,17 +1,17 @@
-//! What calibration sees of one tensor: a histogram that grows with its range, and the quantization chosen from it.
+//! The value range of a tensor: a histogram that grows with it, and the quantization chosen from it.
 
 use unet_shared::quantization::Quantization;
 
-/// Number of bins on either side of zero; even, so that the range can be doubled by merging two bins into one.
+/// Number of bins on each side of zero; even, so that the range can be doubled by merging pairs of bins.
 const BINS: usize = 2048;
 
-/// Clipping points that are tried, as shares of the observed range.
+/// Clipping points to try, in percent of the observed range.
 const CLIP_CANDIDATES: std::ops::RangeInclusive<u32> = 20..=100;
 
-/// Histogram of the values of a tensor, negative and positive ones in bins of one width.
+/// Histogram of the values of a tensor, in bins of equal width on both sides of zero.
 #[derive(Clone, Debug)]
 pub struct Histogram {
-    /// Width of a bin; 0 until a value other than zero was seen.
+    /// Width of a bin; 0 until the first value other than zero.
     width: f32,
     negative: Vec<u64>,
     positive: Vec<u64>,
@@ -26,11 +26,11 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts the values in. Zero always lies in the range.
+    /// Counts the values. Values that are not finite are ignored; zero is always in the range.
     pub fn add(&mut self, values: &[f32]) {
-        let largest = values.iter().filter(|v| v.is_finite()).fold(0f32, |most, v| most.max(v.abs()));
+        let largest = values.iter().filter(|v| v.is_finite()).fold(0f32, |max, v| max.max(v.abs()));
         if largest > 0.0 && self.width == 0.0 {
-            // Not 0 for the smallest of numbers either, or the range could never be doubled to reach them.
+            // Not 0 even for subnormal numbers, or doubling would never reach them.
             self.width = (largest / BINS as f32).max(f32::MIN_POSITIVE);
         }
         while largest > self.width * BINS as f32 {
@@ -58,13 +58,13 @@ impl Histogram {
         }
     }
 
-    /// The whole observed range as an u8 quantization: nothing seen is clipped.
+    /// The u8 quantization of the whole observed range, without clipping.
     pub fn full_range(&self) -> Quantization {
         quantization(self.minimum, self.maximum)
     }
 
-    /// The u8 quantization with the least squared error over the histogram, among clips of the observed range.
-    pub fn least_error(&self) -> Quantization {
+    /// The u8 quantization with the smallest squared error over the histogram, among clipped ranges.
+    pub fn min_error(&self) -> Quantization {
         CLIP_CANDIDATES
             .map(|percent| {
                 let share = percent as f32 / 100.0;
@@ -75,8 +75,8 @@ impl Histogram {
             .map_or_else(|| self.full_range(), |(_, best)| best)
     }
 
-    /// Sum over the values of the squared distance to what the quantization makes of them. Within the range a value's
-    /// error is uniform in a step, so its square is a twelfth of the step's; beyond it the distance to the border counts.
+    /// Sum of the squared quantization errors of all values. Within the range the error of a value is uniform over a step, so
+    /// its square is on average a twelfth of the step's square; beyond the range it is the distance to its end.
     fn squared_error(&self, quantization: &Quantization) -> f64 {
         let low = -(quantization.zero_point as f64) * f64::from(quantization.scale);
         let high = (255 - quantization.zero_point) as f64 * f64::from(quantization.scale);
@@ -86,14 +86,14 @@ impl Histogram {
             count as f64 * if beyond > 0.0 { beyond * beyond } else { rounding }
         };
         let centre = |k: usize| (k as f64 + 0.5) * f64::from(self.width);
-        // Zero is always exact, and after a ReLU about half of the values are zero; bin 0 is not counted as an error.
+        // Zero is exact, and after a ReLU about half of the values are zero, so bin 0 has no error.
         let positive: f64 = self.positive.iter().enumerate().skip(1).map(|(k, &n)| error(centre(k), n)).sum();
         let negative: f64 = self.negative.iter().enumerate().map(|(k, &n)| error(-centre(k), n)).sum();
         positive + negative
     }
 }
 
-/// The u8 quantization that maps `minimum <= 0` and `maximum >= 0` to the ends of 0..=255, zero exactly representable.
+/// The u8 quantization that maps `minimum <= 0` and `maximum >= 0` to the ends of 0..=255, with zero exactly representable.
 fn quantization(minimum: f32, maximum: f32) -> Quantization {
     let (minimum, maximum) = (minimum.min(0.0), maximum.max(0.0));
     let scale = (maximum - minimum) / 255.0;
@@ -120,7 +120,7 @@ mod tests {
     fn a_tensor_of_zeros_has_a_quantization() {
         let mut histogram = Histogram::default();
         histogram.add(&[0.0; 10]);
-        assert_eq!(histogram.least_error(), Quantization { scale: 1.0 / 255.0, zero_point: 0 });
+        assert_eq!(histogram.min_error(), Quantization { scale: 1.0 / 255.0, zero_point: 0 });
     }
 
     #[test]
@@ -128,18 +128,18 @@ mod tests {
         let mut spread: Vec<f32> = (0..100_000).map(|k| k as f32 / 100_000.0).collect();
         let mut even = Histogram::default();
         even.add(&spread);
-        assert!(even.least_error().scale > 0.98 / 255.0, "{:?}", even.least_error());
+        assert!(even.min_error().scale > 0.98 / 255.0, "{:?}", even.min_error());
         spread.push(3.0);
         let mut outlier = Histogram::default();
         outlier.add(&spread);
         // Clipping at c costs (3 - c)^2 for the outlier and N (c / 255)^2 / 12 for the rest, least at
         // c = 3 / (1 + N / (12 * 255^2)) = 2.659 for N = 100,000; candidates are a hundredth of 3 apart.
-        assert!((outlier.least_error().scale * 255.0 - 2.659).abs() < 0.03, "{:?}", outlier.least_error());
+        assert!((outlier.min_error().scale * 255.0 - 2.659).abs() < 0.03, "{:?}", outlier.min_error());
         assert_eq!(outlier.full_range().scale, 3.0 / 255.0);
     }
 
     #[test]
-    fn growing_loses_no_value_and_the_smallest_numbers_end() {
+    fn growing_loses_no_value_and_ends_for_subnormal_numbers() {
         let mut histogram = Histogram::default();
         histogram.add(&[f32::MIN_POSITIVE / 4.0, 0.0]);
         histogram.add(&[0.001, 0.002]);

@@ -1,4 +1,4 @@
-//! Writes a calibrated graph as int8 ONNX: weights symmetric s8 a channel, activations u8, bias i32.
+//! Writes a calibrated graph as int8 ONNX: weights in s8, symmetric per output channel, activations in u8, biases in i32.
 
 use unet_onnx::pb::tensor_proto::DataType;
 use unet_onnx::{OnnxBuilder, int};
@@ -8,16 +8,16 @@ use super::calibrate::Calibration;
 use crate::export::float_onnx::{HEADER, conv_attributes, push_moving};
 use crate::export::graph::{Convolution, Graph, GraphError, INPUT_NAME, Node, OUTPUT_NAME, Operator};
 
-/// How an int8 model is written down. Both hold the same numbers.
+/// Form of an int8 ONNX file. Both hold the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// `QLinearConv`: integer operators, what the edge runs.
+    /// `QLinearConv`: integer operators, which the edge runs.
     Qlinear,
-    /// `DequantizeLinear`, `Conv`, `QuantizeLinear`: what TensorRT and OpenVINO read.
+    /// `DequantizeLinear`, `Conv`, `QuantizeLinear`: for TensorRT and OpenVINO.
     Qdq,
 }
 
-/// An int8 model as a file, with what a manifest says of its ends.
+/// An int8 ONNX file with the quantization of its input and output.
 #[derive(Clone, Debug)]
 pub struct QuantizedModel {
     /// The ONNX file.
@@ -28,25 +28,25 @@ pub struct QuantizedModel {
     pub output: Quantization,
 }
 
-/// Weights and bias of a convolution in integers.
+/// Integer weights and biases of a convolution.
 #[derive(Clone, Debug, PartialEq)]
 struct IntegerConvolution {
     weight: Vec<i8>,
-    /// One scale an output channel.
+    /// One per output channel.
     scale: Vec<f32>,
     bias: Vec<i32>,
 }
 
-/// Largest magnitude that a bias may take; what the products add to it is checked, see [`accumulator_bound`].
+/// Maximum magnitude of a bias. Its sum with the products is checked by [`accumulator_bound`].
 const BIAS_MAX: f64 = (1u32 << 30) as f64;
 
-/// Symmetric quantization a channel: `scale = max |w| / 127`, widened where the bias, whose scale is
-/// `x_scale * scale`, would not fit.
+/// Quantizes each output channel symmetrically: `scale = max |w| / 127`, or larger if the bias, whose scale is
+/// `x_scale * scale`, would exceed [`BIAS_MAX`].
 fn quantize_convolution(conv: &Convolution, x_scale: f32) -> IntegerConvolution {
-    let a_channel = conv.weight.len() / conv.channels_out;
+    let weights_per_channel = conv.weight.len() / conv.channels_out;
     let mut integer = IntegerConvolution { weight: vec![], scale: vec![], bias: vec![] };
-    for (weights, &bias) in conv.weight.chunks_exact(a_channel).zip(&conv.bias) {
-        let largest = weights.iter().fold(0f32, |most, w| most.max(w.abs()));
+    for (weights, &bias) in conv.weight.chunks_exact(weights_per_channel).zip(&conv.bias) {
+        let largest = weights.iter().fold(0f32, |max, w| max.max(w.abs()));
         let for_bias = (f64::from(bias.abs()) / (f64::from(x_scale) * BIAS_MAX)) as f32;
         let scale = (largest / 127.0).max(for_bias).max(f32::MIN_POSITIVE * 1e6);
         integer.weight.extend(weights.iter().map(|w| (w / scale).round_ties_even().clamp(-127.0, 127.0) as i8));
@@ -56,7 +56,7 @@ fn quantize_convolution(conv: &Convolution, x_scale: f32) -> IntegerConvolution 
     integer
 }
 
-/// The largest magnitude that an output channel's accumulator can reach: every input 255 at each weight, and the bias.
+/// Maximum magnitude of an output channel's accumulator: every input 255, and the bias.
 fn accumulator_bound(weights: &[i8], bias: i32) -> i64 {
     255 * weights.iter().map(|&w| i64::from(w).abs()).sum::<i64>() + i64::from(bias).abs()
 }
@@ -64,7 +64,7 @@ fn accumulator_bound(weights: &[i8], bias: i32) -> i64 {
 /// Writes the model: input `image` u8 `[1, C, H, W]`, output `logits` u8 `[1, K, H, W]`.
 ///
 /// # Errors
-/// When the graph does not fit together.
+/// If the graph is inconsistent or an accumulator could overflow.
 pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Result<QuantizedModel, GraphError> {
     let shapes = graph.shapes()?;
     let mut onnx = OnnxBuilder::new("unet-int8");
@@ -85,15 +85,15 @@ pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Resu
         let fail = |problem: String| GraphError { node: node.name.clone(), problem };
         if conv.relu && y.zero_point != 0 {
             let found = y.zero_point;
-            return Err(fail(format!("a relu needs an output whose zero point is 0, the calibration says {found}")));
+            return Err(fail(format!("expected zero point 0 for the output of a ReLU, found {found}")));
         }
         let integer = quantize_convolution(conv, x.scale);
-        let a_channel = integer.weight.len() / integer.bias.len().max(1);
-        for (weights, &bias) in integer.weight.chunks_exact(a_channel.max(1)).zip(&integer.bias) {
+        let weights_per_channel = integer.weight.len() / integer.bias.len().max(1);
+        for (weights, &bias) in integer.weight.chunks_exact(weights_per_channel.max(1)).zip(&integer.bias) {
             let bound = accumulator_bound(weights, bias);
             if bound > i64::from(i32::MAX) {
                 return Err(fail(format!(
-                    "sums can reach {bound}, more than 32 bits hold; train with a smaller --base"
+                    "sums can reach {bound}, which overflows 32 bits; train with a smaller --base"
                 )));
             }
         }
@@ -110,8 +110,8 @@ pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Resu
     })
 }
 
-/// A node that only moves values, between the pairs that the readers of this form look for. Both ends share one
-/// quantization, so the values that come out are those that went in.
+/// Writes a node that only moves values between the Q/DQ pairs that readers of this form expect. Input and output share one
+/// quantization, so the integers stay the same.
 fn push_moving_qdq(onnx: &mut OnnxBuilder, node: &Node, inputs: &[&str], output: &str, shared: Quantization) {
     let scale = onnx.floats(format!("{}.scale", node.name), &[], &[shared.scale]);
     let zero = onnx.bytes(format!("{}.zero_point", node.name), &[], &[shared.zero_point as u8]);
@@ -134,7 +134,7 @@ struct Parameters {
     y_scale: String,
     y_zero: String,
     bias: String,
-    /// `x_scale * weight_scale` a channel.
+    /// `x_scale * weight_scale` for each output channel.
     bias_scale: Vec<f32>,
 }
 
@@ -161,7 +161,7 @@ impl Parameters {
         }
     }
 
-    /// ReLU needs no node: the output's zero point is 0, the lowest value, so saturation clamps at zero.
+    /// A ReLU needs no node: the output's zero point is 0, so saturation does it.
     fn push_qlinear(&self, onnx: &mut OnnxBuilder, conv: &Convolution, input: &str, output: &str) {
         let weight_zero = onnx.signed_bytes(format!("{}_zero_point", self.weight), &[], &[0]);
         let inputs = [
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_and_bias_become_the_integers_computed_by_hand() {
+    fn integers_by_hand() {
         let conv = Convolution {
             weight: vec![1.27, -0.5, 0.0, 0.0],
             bias: vec![0.1, 5.0],

@@ -1,43 +1,49 @@
-//! Owns report.html: one static page that holds figures, tables, panels and configuration of a run, so that the one file
-//! can be mailed or archived.
+//! report.html: one static page with plots, tables, panels and configuration of a run, so that the one file can be mailed or
+//! archived.
 //!
-//! Pictures are embedded as data URIs, style is inline, there is no script and nothing is fetched. Every text that comes
-//! from a file, a flag or a data set is escaped. Knows no run folder and computes nothing but what counts imply.
+//! Images are data URIs, plots and style are inline, there is no script and nothing is fetched. Every text that comes from a
+//! file, a flag or a dataset is escaped. Knows no run folder and derives nothing but scores from counts.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use image::RgbImage;
 use unet_shared::metrics::OwnedConfusion;
 
-use super::confusion::confusion_figure;
-use super::plots::{iou_figure, loss_figure};
+use super::confusion::confusion_matrix;
+use super::curves::{iou_curves, loss_curves};
+use super::markup::{base64, escape};
+use super::panel::Tile;
+use super::svg::{self, Svg};
 use super::{ReportClass, ReportData, ReportError, ReportTable, png_bytes, write_whole};
 
 const STYLE: &str = include_str!("report.css");
 
-/// Writes the page. A file that is there is replaced as a whole or not at all.
+/// Writes the page. An existing file is replaced as a whole or not at all.
+///
+/// # Errors
+/// If the data contradict each other or the file cannot be written.
 pub fn write_report(path: &Path, data: &ReportData) -> Result<(), ReportError> {
     write_whole(path, page(data)?.as_bytes())
 }
 
 /// The page as text.
-pub fn page(data: &ReportData) -> Result<String, ReportError> {
+fn page(data: &ReportData) -> Result<String, ReportError> {
     let mut out = String::new();
     let title = escape(&data.title);
     out += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
     out += "<meta name=\"color-scheme\" content=\"light dark\">\n";
-    add(&mut out, format_args!("<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n"));
+    let plots = svg::STYLE;
+    add(&mut out, format_args!("<title>{title}</title>\n<style>\n{STYLE}{plots}</style>\n</head>\n<body>\n<header>\n"));
     add(&mut out, format_args!("<h1>{title}</h1>\n"));
     if !data.subtitle.is_empty() {
         add(&mut out, format_args!("<p class=\"subtitle\">{}</p>\n", escape(&data.subtitle)));
     }
     out += "</header>\n<main>\n";
     key_figures(&mut out, &data.key_figures);
-    curves(&mut out, data)?;
-    if !data.counts.is_empty() {
-        scores(&mut out, &data.classes, &data.counts)?;
+    curves(&mut out, data);
+    if let Some(counts) = &data.confusion {
+        scores(&mut out, &data.classes, counts)?;
     }
     panels(&mut out, data)?;
     for table in &data.tables {
@@ -46,7 +52,7 @@ pub fn page(data: &ReportData) -> Result<String, ReportError> {
         out += "</section>\n";
     }
     if !data.dataset.is_empty() {
-        section(&mut out, "Data set");
+        section(&mut out, "Dataset");
         let rows = data.dataset.iter().map(|(label, value)| vec![label.clone(), value.clone()]).collect();
         plain_table(&mut out, &ReportTable { rows, ..ReportTable::default() });
         out += "</section>\n";
@@ -70,24 +76,21 @@ fn key_figures(out: &mut String, figures: &[(String, String)]) {
     out.push_str("</dl>\n");
 }
 
-fn curves(out: &mut String, data: &ReportData) -> Result<(), ReportError> {
+fn curves(out: &mut String, data: &ReportData) {
     if data.epochs.is_empty() {
-        return Ok(());
+        return;
     }
     section(out, "Curves");
     out.push_str("<div class=\"pair\">\n");
-    picture(out, &loss_figure(&data.epochs), "Loss by epoch", "")?;
-    picture(out, &iou_figure(&data.epochs, &data.classes), "IoU by epoch", "")?;
+    plot(out, &loss_curves(&data.epochs));
+    plot(out, &iou_curves(&data.epochs, &data.classes));
     out.push_str("</div>\n</section>\n");
-    Ok(())
 }
 
-/// The table by class and the heat map of the same counts.
-fn scores(out: &mut String, classes: &[ReportClass], counts: &[u64]) -> Result<(), ReportError> {
-    let k = classes.len();
-    let wrong = || ReportError::Counts { classes: k, counts: counts.len(), expected: k * k };
-    let matrix = OwnedConfusion::from_counts(counts.to_vec(), k).map_err(|_| wrong())?;
-    let figure = confusion_figure(classes, counts)?;
+/// The table of classes and the heat map of the same counts.
+fn scores(out: &mut String, classes: &[ReportClass], matrix: &OwnedConfusion) -> Result<(), ReportError> {
+    let heat_map = confusion_matrix(classes, matrix)?;
+    let k = matrix.classes();
     section(out, "Classes");
     out.push_str("<div class=\"pair top\">\n<div class=\"scroll\"><table>\n<thead><tr><th>class</th>");
     out.push_str(
@@ -113,12 +116,12 @@ fn scores(out: &mut String, classes: &[ReportClass], counts: &[u64]) -> Result<(
     out.push_str("<td></td></tr>\n");
     add(out, format_args!("<tr><td>pixel accuracy</td><td class=\"n\">{accuracy}</td><td></td><td></td></tr>"));
     out.push_str("</tfoot>\n</table></div>\n");
-    picture(out, &figure, "Confusion matrix", "")?;
+    plot(out, &heat_map);
     out.push_str("</div>\n</section>\n");
     Ok(())
 }
 
-/// IoU with a bar behind the number, and Dice. A class that has no score has a dash.
+/// IoU with a bar before the number, and Dice; a dash for a class without a score.
 fn score_cells(out: &mut String, iou: Option<f64>, dice: Option<f64>) {
     match iou {
         Some(iou) => add(
@@ -136,7 +139,11 @@ fn panels(out: &mut String, data: &ReportData) -> Result<(), ReportError> {
     }
     section(out, "Panels");
     for panel in &data.panels {
-        picture(out, &panel.image, &panel.caption, &panel.caption)?;
+        add(out, format_args!("<figure><figcaption>{}</figcaption>\n<div class=\"tiles\">\n", escape(&panel.caption)));
+        for tile in &panel.tiles {
+            image(out, tile)?;
+        }
+        out.push_str("</div></figure>\n");
     }
     out.push_str("</section>\n");
     Ok(())
@@ -149,7 +156,7 @@ fn plain_table(out: &mut String, table: &ReportTable) {
     if table.rows.is_empty() {
         return;
     }
-    // A heading stands over its cells: to the right where a cell below it is a number.
+    // A heading is aligned like its cells: to the right if any of them is a number.
     let numeric = |column: usize| table.rows.iter().any(|row| row.get(column).is_some_and(|cell| is_number(cell)));
     out.push_str("<div class=\"scroll\"><table>\n");
     if !table.columns.is_empty() {
@@ -163,7 +170,7 @@ fn plain_table(out: &mut String, table: &ReportTable) {
     for row in &table.rows {
         out.push_str("<tr>");
         for cell in row {
-            // A list of names and values reads as text throughout.
+            // A list of names and values is text throughout.
             let right = !table.columns.is_empty() && is_number(cell);
             add(out, format_args!("<td{}>{}</td>", align(right), escape(cell)));
         }
@@ -185,22 +192,20 @@ fn section(out: &mut String, title: &str) {
     add(out, format_args!("<section>\n<h2>{}</h2>\n", escape(title)));
 }
 
-fn picture(out: &mut String, image: &RgbImage, alt: &str, caption: &str) -> Result<(), ReportError> {
-    let bytes = png_bytes(image).map_err(|source| ReportError::Encode { what: alt.to_owned(), source })?;
-    let (width, height) = image.dimensions();
-    let data = base64(&bytes);
-    let alt = escape(alt);
-    add(out, format_args!("<figure><img width=\"{width}\" height=\"{height}\" alt=\"{alt}\" "));
-    add(out, format_args!("src=\"data:image/png;base64,{data}\">"));
-    if !caption.is_empty() {
-        add(out, format_args!("<figcaption>{}</figcaption>", escape(caption)));
-    }
-    out.push_str("</figure>\n");
+fn plot(out: &mut String, plot: &Svg) {
+    add(out, format_args!("<figure>{}</figure>\n", plot.inline()));
+}
+
+fn image(out: &mut String, tile: &Tile) -> Result<(), ReportError> {
+    let (width, height) = tile.image.dimensions();
+    let (title, data) = (escape(tile.title), base64(&png_bytes(&tile.image)?));
+    add(out, format_args!("<div>{title}<img width=\"{width}\" height=\"{height}\" alt=\"{title}\" "));
+    add(out, format_args!("src=\"data:image/png;base64,{data}\"></div>\n"));
     Ok(())
 }
 
 fn add(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing into a String has no way to fail.
+    // Writing to a String cannot fail.
     let _ = out.write_fmt(text);
 }
 
@@ -208,44 +213,11 @@ fn dash() -> String {
     "\u{2013}".to_owned()
 }
 
-/// Text as HTML shows it, within an element as well as within a quoted attribute.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            // Not allowed in HTML at all, save for the three kinds of white space.
-            c if c.is_control() && !matches!(c, '\n' | '\t' | '\r') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Base64 of RFC 4648 with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(three.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let known = digit <= three.len();
-            out.push(if known { char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]) } else { '=' });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{EpochPoint, ReportPicture};
-    use image::Rgb;
+    use crate::report::{EpochPoint, ReportPanel};
+    use image::{Rgb, RgbImage};
 
     fn full() -> ReportData {
         let class = |name: &str| ReportClass { name: name.into(), color: [10, 20, 255] };
@@ -255,10 +227,10 @@ mod tests {
             key_figures: vec![("best <u>".into(), "0.9 & more".into())],
             epochs: vec![EpochPoint { epoch: 1, train_loss: Some(0.5), ..EpochPoint::default() }],
             classes: vec![class("road<script>"), class("b"), class("never")],
-            counts: vec![3, 1, 0, 0, 4, 0, 0, 0, 0],
-            panels: vec![ReportPicture {
+            confusion: Some(OwnedConfusion::from_counts(vec![3, 1, 0, 0, 4, 0, 0, 0, 0], 3).unwrap()),
+            panels: vec![ReportPanel {
                 caption: "<img src=x>".into(),
-                image: RgbImage::from_pixel(1, 1, Rgb([1, 2, 3])),
+                tiles: vec![Tile { title: "image", image: RgbImage::from_pixel(1, 1, Rgb([1, 2, 3])) }],
             }],
             tables: vec![ReportTable {
                 title: "Quantization <x>".into(),
@@ -272,26 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn escapes_by_hand() {
-        assert_eq!(escape("a<b> & \"c\" 'd'\u{0}\n"), "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;\u{fffd}\n");
-    }
-
-    #[test]
-    fn base64_of_the_rfc() {
-        let cases =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
-        for (text, expected) in cases {
-            assert_eq!(base64(text.as_bytes()), expected);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
-    }
-
-    #[test]
     fn nothing_of_the_user_becomes_markup_and_nothing_is_fetched() {
         let page = page(&full()).unwrap();
-        for raw in ["<b>run", "<i>", "<u>", "<script", "<img src=x", "<x>", "<y>", "0.9 & more", "a&b", "http"] {
-            assert!(!page.contains(raw), "{raw} stands in the page as it is");
+        for raw in ["<b>run", "<i>", "<u>", "<script", "<img src=x", "<x>", "<y>", "0.9 & more", "a&b"] {
+            assert!(!page.contains(raw), "{raw} is in the page as it is");
         }
+        // Names of XML namespaces are all that looks like an address.
+        let fetched = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+        assert!(!fetched.contains("http") && !fetched.contains("url("));
         for expected in
             ["&lt;b&gt;run &amp; &quot;co&quot;&lt;/b&gt;", "road&lt;script&gt;", "name = &quot;&lt;x&gt;&quot;"]
         {
@@ -300,15 +260,18 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_balanced_and_has_its_pictures() {
+    fn the_page_is_balanced_and_has_its_plots_and_images() {
         let page = page(&full()).unwrap();
-        for tag in ["section", "table", "tr", "td", "th", "div", "figure", "main", "header", "dl", "pre", "html"] {
+        for tag in ["section", "table", "tr", "td", "th", "div", "figure", "main", "header", "dl", "pre", "html", "svg"]
+        {
             let open = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(open, page.matches(&format!("</{tag}>")).count(), "{tag}");
             assert!(open > 0, "no {tag}");
         }
-        // Two curves, the heat map, one panel.
-        assert_eq!(page.matches("src=\"data:image/png;base64,iVBORw0KGgo").count(), 4);
+        for plot in ["Loss", "IoU on validation images", "Confusion matrix"] {
+            assert_eq!(page.matches(&format!("aria-label=\"{plot}\"")).count(), 1, "{plot}");
+        }
+        assert_eq!(page.matches("src=\"data:image/png;base64,iVBORw0KGgo").count(), 1);
     }
 
     #[test]
@@ -334,8 +297,8 @@ mod tests {
 
     #[test]
     fn counts_that_do_not_fit_are_refused_and_a_file_is_written() {
-        let wrong = ReportData { counts: vec![1, 2], ..full() };
-        assert_eq!(page(&wrong).unwrap_err().to_string(), "confusion matrix of 3 classes has 2 counts, expected 9");
+        let wrong = ReportData { classes: vec![], ..full() };
+        assert_eq!(page(&wrong).unwrap_err().to_string(), "the confusion matrix has 3 classes, the report 0");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.html");
         write_report(&path, &full()).unwrap();

@@ -1,55 +1,46 @@
-//! Exports a run's network as f32 ONNX and holds the file against burn on real frames.
+//! Exports a run's network as f32 ONNX and verifies the file against burn on real frames.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use unet_data::Split;
 use unet_shared::digest::Digest;
 
 use super::open_run::{OpenRun, Weights, spread};
+use super::provenance::ExportNote;
 use crate::error::HostError;
 use crate::export::{float_onnx, fold, fold_upsample};
 use crate::float_engine::FloatEngine;
 use crate::segmenter::{BurnSegmenter, FloatOnnxSegmenter};
 
-/// Largest difference of a logit between burn and the exported file. Both add the same f32 products in another order:
-/// about sqrt(terms) roundings of 6e-8 on values of the order of 10, with room for the folded batch norm.
+/// Maximum difference of a logit between burn and the exported file. Both sum the same f32 products in different orders: about
+/// sqrt(terms) roundings of 6e-8 on values of the order of 10, with a margin for the folded batch norm.
 pub const TOLERANCE: f32 = 1e-4;
 
-/// Frames that an export is verified on.
+/// Number of frames to verify on.
 pub const VERIFIED_FRAMES: usize = 16;
 
 /// What to export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// Of which epoch.
+    /// The epoch to export.
     pub weights: Weights,
-    /// Whether each nearest upsampling becomes one with the 3x3 convolution behind it, see [`fold_upsample`].
+    /// Whether to fold each nearest upsampling into the 3x3 convolution after it, see [`fold_upsample`].
     pub fold_upsample: bool,
 }
 
-/// What an exported file was made from; lies beside it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ExportNote {
-    /// Digest of the weights' file.
-    pub weights: Digest,
-    /// Whether upsampling was folded. The file says so itself, and all that is made of it follows; this is for the reader.
-    #[serde(default)]
-    pub fold_upsample: bool,
-    /// Digest of the ONNX file.
-    pub onnx: Digest,
-}
-
-/// What an export came to.
+/// Result of an export.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportReport {
     /// The file.
     pub path: std::path::PathBuf,
     /// Its size in bytes.
     pub bytes: usize,
-    /// Multiply-accumulates of one frame.
-    pub multiplications: u64,
-    /// What they were before upsampling was folded; the same number where it was not.
-    pub multiplications_unfolded: u64,
-    /// Frames that burn and tract both computed.
+    /// Multiply-accumulates per frame.
+    #[serde(rename = "multiplications")]
+    pub macs: u64,
+    /// The same before upsampling was folded; equal if it was not.
+    #[serde(rename = "multiplications_unfolded")]
+    pub macs_unfolded: u64,
+    /// Number of frames computed by both burn and tract.
     pub frames: usize,
     /// Largest difference of a logit between the two.
     pub largest_difference: f32,
@@ -57,23 +48,23 @@ pub struct ExportReport {
     pub verified: bool,
 }
 
-/// Writes `export/model_f32.onnx` and compares it with burn on frames of the validation split.
+/// Writes `export/model_f32.onnx` and compares it with burn on frames of the validation split. A difference above the tolerance
+/// is not an error: the report has it.
 ///
 /// # Errors
-/// When the weights or the frames cannot be used, there is no upsampling to fold, or the file cannot be written. A
-/// difference beyond the tolerance is no error but a finding of the report.
+/// If the weights or the frames cannot be used, there is no upsampling to fold, or the file cannot be written.
 pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, HostError> {
     let &ExportOptions { weights, fold_upsample } = options;
     let device = run.config.backend.device()?;
     let model = run.model(weights, &device)?;
     let preprocess = run.config.preprocess;
     let mut graph = fold::graph_of(&model, preprocess.height as usize, preprocess.width as usize);
-    let multiplications_unfolded = graph.multiplications()?;
+    let macs_unfolded = graph.multiplications()?;
     if fold_upsample {
         let folded = fold_upsample::fold_upsampling(&graph)?;
         if folded == graph {
             return Err(HostError::Usage(format!(
-                "{}: expected nearest upsampling to fold, found up-convolutions; leave --fold-upsample out",
+                "{}: expected nearest upsampling to fold, found up-convolutions; omit --fold-upsample",
                 run.dir.root().display()
             )));
         }
@@ -88,12 +79,12 @@ pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, Ho
     let mut largest_difference = 0f32;
     for sample in &samples {
         let (_, planes) = run.planes(sample)?;
-        let (ours, theirs) = (trained.logits(&planes), exported.logits(&planes)?);
-        if ours.len() != theirs.len() {
+        let (by_burn, by_tract) = (trained.logits(&planes), exported.logits(&planes)?);
+        if by_burn.len() != by_tract.len() {
             largest_difference = f32::INFINITY;
         }
-        for (a, b) in ours.iter().zip(theirs) {
-            // A NaN on either side must not pass for no difference.
+        for (a, b) in by_burn.iter().zip(by_tract) {
+            // A NaN on either side must not count as equal.
             let difference = (a - b).abs();
             largest_difference = if difference.is_nan() { f32::INFINITY } else { largest_difference.max(difference) };
         }
@@ -105,8 +96,8 @@ pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, Ho
     Ok(ExportReport {
         path,
         bytes: bytes.len(),
-        multiplications: graph.multiplications()?,
-        multiplications_unfolded,
+        macs: graph.multiplications()?,
+        macs_unfolded,
         frames: samples.len(),
         largest_difference,
         verified: largest_difference <= TOLERANCE && !samples.is_empty(),

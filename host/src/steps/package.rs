@@ -1,4 +1,4 @@
-//! Puts a quantized run into the one file that ships to a board, and lets the edge's own reader accept it.
+//! Packs a quantized run into the one file that ships to a board, and loads it back with the edge's reader.
 
 use std::path::{Path, PathBuf};
 
@@ -14,47 +14,47 @@ use unet_shared::preprocess::{Fit, Preprocess, Preprocessor};
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, spread};
-use super::quantize::{MODEL_MEMBER, load_file};
+use super::provenance::{MODEL_MEMBER, QuantizationNote};
 use super::score::PROGRAM;
 use crate::dataset::synthetic::{SyntheticConfig, SyntheticSplit, frame};
 use crate::error::HostError;
 
-/// Golden vectors in a package.
+/// Number of golden vectors in a package.
 const GOLDEN_VECTORS: usize = 2;
 
-/// What a package's golden vectors are made from; their answers are those of the host's engine.
+/// What a package's golden vectors are made from; the expected masks are computed by the engine on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum GoldenSource {
-    /// Frames of the validation split: what the board will see. They travel in the package.
+    /// Frames of the validation split. The package contains them.
     Frames,
-    /// Synthetic frames, for packages that go where the data may not.
+    /// Synthetic frames, for data that must not be shipped.
     Pattern,
 }
 
-/// What packaging came to.
+/// Result of packaging.
 #[derive(Clone, Debug, Serialize)]
 pub struct PackageReport {
     /// The file.
     pub path: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
-    /// The digest at its end.
+    /// Its digest.
     pub digest: Digest,
-    /// Golden vectors that the engine passed on reading the file back.
+    /// Number of golden vectors that passed when the file was loaded back.
     pub golden: usize,
 }
 
 /// Writes the package to `output`, or to `NAME.unet` in the run's folder, and loads it back as a board would.
 ///
 /// # Errors
-/// When the run was not quantized, or the file cannot be written or is refused on reading it back.
+/// If the run was not quantized, or the file cannot be written or is refused when loaded back.
 pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Result<PackageReport, HostError> {
-    let quantization = load_file(run)?;
+    let quantization = QuantizationNote::load(run)?;
     let entry = quantization.model;
     let model = run.dir.read(run.dir.int8_onnx())?;
     if Digest::of(&model) != quantization.onnx {
         return Err(HostError::Usage(format!(
-            "{}: expected the file that was quantized, sha256 {}, found another; quantize the run again",
+            "{}: expected the quantized file with sha256 {}, found another; quantize the run again",
             run.dir.int8_onnx().display(),
             quantization.onnx
         )));
@@ -73,7 +73,7 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
         golden.push(GoldenEntry { input: input_name, mask: mask_name, logits });
         members.extend(names.into_iter().zip([input, mask]));
     }
-    // A score counts only where it is that of these very weights, of this very file.
+    // Only evaluations of these weights and of this file count.
     let mean_iou = |path: PathBuf, model: Digest| -> Option<f64> {
         let record = EvaluationRecord::from_json(&run.dir.read(path).ok()?).ok()?;
         (record.model == model).then(|| record.confusion.mean_iou()).flatten()
@@ -119,7 +119,7 @@ fn golden_planes(run: &OpenRun, source: GoldenSource) -> Result<Vec<Vec<u8>>, Ho
             samples.into_iter().map(|sample| Ok(run.planes(sample)?.1)).collect()
         }
         GoldenSource::Pattern => {
-            // Of the input's size, so that every fit takes them; the generator's smallest side is 32.
+            // Of the input's size, so that any fit accepts them; the generator's minimum side is 32.
             let (width, height) = (preprocess.width.max(32), preprocess.height.max(32));
             let config = SyntheticConfig { width, height, ..SyntheticConfig::default() };
             let spec = Preprocess { fit: Fit::Stretch, ..preprocess };

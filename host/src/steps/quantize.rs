@@ -1,13 +1,13 @@
-//! Quantizes a run's exported network on its training images and scores both forms on its validation split.
+//! Quantizes a run's exported network, calibrated on its training images, and evaluates f32 and int8 on its validation split.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use unet_data::Split;
 use unet_shared::digest::Digest;
 use unet_shared::manifest::{ModelEntry, TensorEntry};
 use unet_shared::record::EvaluationRecord;
 
-use super::export::ExportNote;
 use super::open_run::{OpenRun, Weights, spread};
+use super::provenance::{ExportNote, MODEL_MEMBER, QuantizationNote, read_output_of};
 use super::score::{EngineChoice, score_run};
 use crate::dataset::augment::Drawn;
 use crate::error::HostError;
@@ -17,81 +17,36 @@ use crate::progress::Progress;
 use crate::quantize::{Format, calibrate, rewrite};
 use crate::training::batch::Batcher;
 
-/// Name of the model within a package.
-pub const MODEL_MEMBER: &str = "model.onnx";
-
-/// What quantization wrote, beside the ONNX file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct QuantizationFile {
-    /// Ends of the int8 model.
-    pub model: ModelEntry,
-    /// Training images that were observed.
-    pub calibration_images: usize,
-    /// Digest of the weights that the f32 file was exported from.
-    pub weights: Digest,
-    /// Digest of the int8 file.
-    pub onnx: Digest,
-}
-
-/// What a quantization came to.
+/// Result of a quantization.
 #[derive(Clone, Debug, Serialize)]
 pub struct QuantizeReport {
     /// The file.
     pub path: std::path::PathBuf,
     /// Its size in bytes.
     pub bytes: usize,
-    /// Training images that were observed.
+    /// Number of training images in the calibration.
     pub calibration_images: usize,
-    /// Mean IoU of the f32 file on the validation split, by tract.
+    /// Mean IoU of the f32 file on the validation split, computed by tract.
     pub mean_iou_f32: Option<f64>,
-    /// Mean IoU of the int8 file, by the edge's engine; none for a form that the edge does not run.
+    /// Mean IoU of the int8 file, computed by the edge's engine; none for a form that the edge does not run.
     pub mean_iou_int8: Option<f64>,
     /// The first minus the second.
     pub drop: Option<f64>,
 }
 
-/// The ends of a run's int8 model, as its quantization wrote them down.
+/// Calibrates on `images` training images, writes the int8 file in `format`, and evaluates f32 and int8.
 ///
 /// # Errors
-/// When the run was not quantized yet.
-pub fn load_entry(run: &OpenRun) -> Result<ModelEntry, HostError> {
-    Ok(load_file(run)?.model)
-}
-
-/// What the run's quantization wrote down.
-///
-/// # Errors
-/// When the run was not quantized yet.
-pub fn load_file(run: &OpenRun) -> Result<QuantizationFile, HostError> {
-    if !run.dir.quantization().is_file() || !run.dir.int8_onnx().is_file() {
-        return Err(HostError::Usage(format!(
-            "{}: expected a quantized run; run `unet-host quantize {}` first",
-            run.dir.quantization().display(),
-            run.dir.root().display()
-        )));
-    }
-    Ok(run.dir.read_json(run.dir.quantization())?)
-}
-
-/// Observes `images` training images, writes the int8 file in `format`, and scores f32 and int8.
-///
-/// # Errors
-/// When the run was not exported, its images cannot be read, or something cannot be written.
+/// If the run was not exported, its images cannot be read, or a file cannot be written.
 pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<QuantizeReport, HostError> {
     let path = run.dir.float_onnx();
-    let bytes = std::fs::read(&path).map_err(|_| {
-        let run = run.dir.root().display();
-        HostError::Usage(format!(
-            "{}: expected the file that `unet-host export {run}` writes, found none",
-            path.display()
-        ))
-    })?;
-    let note: ExportNote = run.dir.read_json(run.dir.export_note())?;
-    if note.onnx != Digest::of(&bytes) {
+    let bytes = read_output_of("export", run, &path)?;
+    let exported: ExportNote = run.dir.read_json(run.dir.export_note())?;
+    if exported.onnx != Digest::of(&bytes) {
         return Err(HostError::Usage(format!(
-            "{}: expected the file that was exported, sha256 {}, found another; export the run again",
+            "{}: expected the exported file with sha256 {}, found another; export the run again",
             path.display(),
-            note.onnx
+            exported.onnx
         )));
     }
     let graph = float_onnx::read(&bytes)?;
@@ -99,7 +54,7 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
     let dataset = run.data(None)?;
     let samples = spread(dataset.split(Split::Train), images);
     let batcher = Batcher::new(preprocess);
-    let mut broken = None;
+    let mut failed = None;
     let normalized = samples.iter().map_while(|sample| match run.planes(sample) {
         Ok((_, planes)) => {
             let mut values = Vec::with_capacity(planes.len());
@@ -107,14 +62,14 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
             Some(values)
         }
         Err(error) => {
-            broken = Some(error);
+            failed = Some(error);
             None
         }
     });
-    let progress = Progress::new("calibrate", samples.len() as u64, "images");
+    let progress = Progress::new("calibrating", samples.len() as u64, "images");
     let calibration = calibrate(&graph, &preprocess, normalized, || progress.inc(1));
     progress.finish();
-    if let Some(error) = broken {
+    if let Some(error) = failed {
         return Err(error);
     }
     let calibration = calibration?;
@@ -125,14 +80,14 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
         shape: [1, c, h, w],
         quantization,
     };
-    let file = QuantizationFile {
+    let note = QuantizationNote {
         model: ModelEntry {
             file: MODEL_MEMBER.to_owned(),
             input: end(INPUT_NAME, shapes[0], quantized.input),
             output: end(OUTPUT_NAME, shapes[graph.nodes.len()], quantized.output),
         },
         calibration_images: calibration.images,
-        weights: note.weights,
+        weights: exported.weights,
         onnx: Digest::of(&quantized.bytes),
     };
     let path = match format {
@@ -141,9 +96,9 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
     };
     unet_engine::atomic_file::write(&path, &quantized.bytes)
         .map_err(|source| HostError::Write { path: path.clone(), source })?;
-    // Packages are made of the integer form, so the other must not speak for it.
+    // Packages are made from the integer form, which the note is about.
     if format == Format::Qlinear {
-        run.dir.write_json(run.dir.quantization(), &file)?;
+        run.dir.write_json(run.dir.quantization(), &note)?;
     }
     let float = score_run(run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
     let int8: Option<EvaluationRecord> = match format {

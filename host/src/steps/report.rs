@@ -1,4 +1,4 @@
-//! Shows a run: curves, confusion matrix, panels of the worst frames, and the page that holds them all.
+//! Writes the report of a run: curves, confusion matrix, panels of the worst frames, and the page with all of them.
 
 use unet_data::{Split, load_pair};
 use unet_engine::picture::rgb_image;
@@ -11,14 +11,15 @@ use super::predict::{frame_iou, mask_picture};
 use super::score::{EngineChoice, PROGRAM, segmenter};
 use crate::error::HostError;
 use crate::progress::Progress;
-use crate::report::confusion::confusion;
 use crate::report::html::write_report;
-use crate::report::panel::{Panel, panel};
-use crate::report::plots::{iou_curves, loss_curves};
-use crate::report::{EpochPoint, ReportClass, ReportData, ReportPicture, ReportTable, save_png};
+use crate::report::panel::{Panel, side_by_side};
+use crate::report::{
+    EpochPoint, ReportClass, ReportData, ReportPanel, ReportTable, save_png, write_confusion, write_iou_curves,
+    write_loss_curves,
+};
 use crate::training::checkpoint::{EpochRow, load_state};
 
-/// Panels in a report, the worst frames first.
+/// Number of panels in a report.
 const PANELS: usize = 8;
 
 fn points(rows: &[EpochRow]) -> Vec<EpochPoint> {
@@ -38,37 +39,27 @@ fn classes(run: &OpenRun) -> Vec<ReportClass> {
     entries.map(|class| ReportClass { name: class.name.clone(), color: class.color }).collect()
 }
 
-/// Draws the curves of the epochs done so far.
+/// Writes curves, confusion matrix, panels and report.html. `record` is the evaluation of the best weights; `tables` are
+/// further sections.
 ///
 /// # Errors
-/// When a picture cannot be written.
-pub fn draw_curves(run: &OpenRun, rows: &[EpochRow]) -> Result<(), HostError> {
-    let points = points(rows);
-    loss_curves(&run.dir.loss_curves(), &points)?;
-    iou_curves(&run.dir.iou_curves(), &points, &classes(run))?;
-    Ok(())
-}
-
-/// Draws curves, confusion matrix and panels, and writes report.html. `record` is the score of the best weights;
-/// `tables` are further sections.
-///
-/// # Errors
-/// When the run's data cannot be read or something cannot be written.
+/// If the run's data cannot be read or a file cannot be written.
 pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>) -> Result<(), HostError> {
     let state = load_state(&run.dir)?;
     let rows = state.as_ref().map_or(&[][..], |state| &state.rows);
-    let classes = classes(run);
-    draw_curves(run, rows)?;
-    confusion(&run.dir.confusion(), &classes, record.confusion.counts())?;
+    let (epochs, classes) = (points(rows), classes(run));
+    write_loss_curves(&run.dir.loss_curves(), &epochs)?;
+    write_iou_curves(&run.dir.iou_curves(), &epochs, &classes)?;
+    write_confusion(&run.dir.confusion(), &classes, &record.confusion)?;
     let panels = panels(run)?;
     for (k, shown) in panels.iter().enumerate() {
-        save_png(&run.dir.panels_folder().join(format!("{:02}.png", k + 1)), &shown.image)?;
+        save_png(&run.dir.panels_folder().join(format!("{:02}.png", k + 1)), &side_by_side(&shown.tiles))?;
     }
-    let percent = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"));
+    let ratio = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"));
     let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
     let mut key_figures = vec![
-        ("mean IoU".to_owned(), percent(record.confusion.mean_iou())),
-        ("pixel accuracy".to_owned(), percent(record.confusion.pixel_accuracy())),
+        ("mean IoU".to_owned(), ratio(record.confusion.mean_iou())),
+        ("pixel accuracy".to_owned(), ratio(record.confusion.pixel_accuracy())),
     ];
     if let Some(best) = state.as_ref().and_then(|state| state.best) {
         key_figures.push(("best epoch".to_owned(), format!("{} of {}", best.epoch, rows.len())));
@@ -89,9 +80,9 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
         title: run.config.name.clone(),
         subtitle: format!("{PROGRAM}, {}, {}", record.engine, record.machine),
         key_figures,
-        epochs: points(rows),
+        epochs,
         classes,
-        counts: record.confusion.counts().to_vec(),
+        confusion: Some(record.confusion.clone()),
         panels,
         tables,
         dataset,
@@ -111,18 +102,18 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// Panels of the validation frames with the lowest IoU.
-fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
+fn panels(run: &OpenRun) -> Result<Vec<ReportPanel>, HostError> {
     let dataset = run.data(None)?;
     let samples = dataset.split(Split::Val);
     let (network, _) = segmenter(run, EngineChoice::Burn, Weights::Best)?;
     let mut predictor = Predictor::new(network, run.config.preprocess)?;
-    let progress = Progress::new("panels", samples.len() as u64, "frames");
+    let progress = Progress::new("predicting panels", samples.len() as u64, "frames");
     let load = |k: usize| load_pair(&samples[k], &run.table);
     let mut scores: Vec<(f64, usize)> = vec![];
     for k in 0..samples.len() {
         let pair = load(k)?;
         let prediction = predictor.predict(&pair.image.view())?.to_vec();
-        // A frame without a counted pixel has nothing to be wrong about.
+        // A frame whose pixels are all ignored has no error.
         let iou = frame_iou(&pair.mask_at_image(), &prediction, predictor.segmenter().classes())?.unwrap_or(1.0);
         scores.push((iou, k));
         progress.inc(1);
@@ -137,15 +128,13 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPicture>, HostError> {
         let prediction = predictor.predict(&pair.image.view())?.to_vec();
         let (width, height) = (pair.image.width, pair.image.height);
         let name = &samples[k].name;
-        let image = panel(&Panel {
+        let panel = Panel {
             image: &rgb_image(&pair.image.view())?,
             truth: Some(&mask_picture(pair.mask_at_image().into_owned(), width, height)),
             prediction: &mask_picture(prediction, width, height),
             palette: &palette,
-            name,
-            score: &format!("IoU {iou:.3}"),
-        })?;
-        shown.push(ReportPicture { caption: format!("{name}, mean IoU {iou:.3}"), image });
+        };
+        shown.push(ReportPanel { caption: format!("{name}, mean IoU {iou:.3}"), tiles: panel.tiles()? });
     }
     Ok(shown)
 }

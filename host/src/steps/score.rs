@@ -1,4 +1,4 @@
-//! Scores a run or a package on a labelled split, by any of the engines, and makes the evaluation record.
+//! Evaluates a run or a package on a labelled split, with any of the engines, and returns the evaluation record.
 
 use std::path::Path;
 
@@ -13,45 +13,37 @@ use unet_shared::digest::Digest;
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights};
+use super::provenance::{QuantizationNote, read_output_of};
 use crate::error::HostError;
 use crate::export::float_onnx;
 use crate::float_engine::FloatEngine;
 use crate::progress::Progress;
 use crate::segmenter::{BurnSegmenter, FloatOnnxSegmenter};
 
-/// What records name as the program.
+/// The program's name and version in records.
 pub const PROGRAM: &str = concat!("unet-host ", env!("CARGO_PKG_VERSION"));
 
-/// What computes a run's predictions.
+/// Engine that computes a run's predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum EngineChoice {
-    /// burn, in f32, from the run's weights.
+    /// burn in f32, from the run's weights.
     Burn,
-    /// tract, in f32, from the exported ONNX file.
+    /// tract in f32, from the exported ONNX file.
     TractF32,
-    /// The edge's engine, in int8, from the quantized ONNX file.
+    /// The edge's engine in int8, from the quantized ONNX file.
     Int8,
 }
 
-/// The network of a run behind one of the engines, with the digest of the file that it came from.
+/// The network of a run in one of the engines, and the digest of its file.
 ///
 /// # Errors
-/// When the file that the engine needs is not there yet or is damaged.
+/// If that file does not exist yet or is damaged.
 pub fn segmenter(
     run: &OpenRun,
     engine: EngineChoice,
     weights: Weights,
 ) -> Result<(Box<dyn Segmenter>, Digest), HostError> {
     let preprocess = run.config.preprocess;
-    let needed = |path: &Path, verb: &str| {
-        std::fs::read(path).map_err(|_| {
-            let run = run.dir.root().display();
-            HostError::Usage(format!(
-                "{}: expected the file that `unet-host {verb} {run}` writes, found none",
-                path.display()
-            ))
-        })
-    };
     Ok(match engine {
         EngineChoice::Burn => {
             let device = run.config.backend.device()?;
@@ -60,25 +52,25 @@ pub fn segmenter(
             (Box::new(segmenter), run.weights_digest(weights)?)
         }
         EngineChoice::TractF32 => {
-            let bytes = needed(&run.dir.float_onnx(), "export")?;
+            let bytes = read_output_of("export", run, &run.dir.float_onnx())?;
             let graph = float_onnx::read(&bytes)?;
             let engine = FloatEngine::new(&bytes, graph.input, &[])?;
             let segmenter = FloatOnnxSegmenter::new(engine, run.config.model.classes, preprocess);
             (Box::new(segmenter), Digest::of(&bytes))
         }
         EngineChoice::Int8 => {
-            let bytes = needed(&run.dir.int8_onnx(), "quantize")?;
-            let entry = super::quantize::load_entry(run)?;
+            let bytes = read_output_of("quantize", run, &run.dir.int8_onnx())?;
+            let entry = QuantizationNote::load(run)?.model;
             let engine = unet_engine::inference::Engine::from_onnx(&bytes, &entry.input, &entry.output)?;
             (Box::new(Int8Segmenter::new(engine, &preprocess)), Digest::of(&bytes))
         }
     })
 }
 
-/// Scores a run's network on one split of its data, or of the data at `data`.
+/// Evaluates a run's network on one split of its dataset, or of the one at `data`.
 ///
 /// # Errors
-/// When the data or the network cannot be used.
+/// If the dataset or the network cannot be used.
 pub fn score_run(
     run: &OpenRun,
     engine: EngineChoice,
@@ -100,10 +92,10 @@ pub fn score_run(
     score(&dataset, split, &run.table, &mut Predictor::new(segmenter, run.config.preprocess)?, meta)
 }
 
-/// Scores a package with the edge's engine, as the edge does, on one split of the data at `data`, split as in training.
+/// Evaluates a package as the edge does, on one split of the dataset at `data`, split as in training.
 ///
 /// # Errors
-/// When the package is refused or the data cannot be used.
+/// If the package is refused or the dataset cannot be used.
 pub fn score_package(path: &Path, data: &Path, split: Split) -> Result<EvaluationRecord, HostError> {
     let package = Package::read(path)?;
     let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?;
@@ -131,7 +123,7 @@ fn score<S: Segmenter>(
     meta: RecordMeta,
 ) -> Result<EvaluationRecord, HostError> {
     let samples = dataset.split(split);
-    let progress = Progress::new(&format!("score {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
+    let progress = Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
     let record = evaluate(samples, table, predictor, meta, &mut |_, _| progress.inc(1))?;
     progress.finish();
     Ok(record)

@@ -14,7 +14,7 @@ fn train_export_quantize_package_val_predict_compare() {
     assert!(err.contains("epoch 2/2"), "{err}");
     let run = runs.join("small");
     for file in
-        ["config.toml", "results.csv", "loss.png", "iou.png", "confusion.png", "report.html", "weights/best.bpk"]
+        ["config.toml", "results.csv", "loss.svg", "iou.svg", "confusion.svg", "report.html", "weights/best.bpk"]
     {
         assert!(run.join(file).is_file(), "{file} is missing");
     }

@@ -12,7 +12,8 @@ use unet_data::Split;
 use unet_host::segmenter::BurnSegmenter;
 use unet_host::steps::export::VERIFIED_FRAMES;
 use unet_host::steps::open_run::spread;
-use unet_host::steps::{OpenRun, Weights, quantize};
+use unet_host::steps::provenance::QuantizationNote;
+use unet_host::steps::{OpenRun, Weights};
 use unet_tests::{Data, Tensor, npy};
 
 fn main() -> ExitCode {
@@ -43,7 +44,7 @@ fn run(arguments: &[String]) -> Result<usize, Box<dyn Error>> {
     let samples = spread(dataset.split(Split::Val), frames);
     let (width, height) = (preprocess.width as usize, preprocess.height as usize);
     let channels = preprocess.channels.count();
-    let quantization = quantize::load_entry(&run).ok().map(|model| model.input.quantization);
+    let quantization = QuantizationNote::load(&run).ok().map(|note| note.model.input.quantization);
     let (mut values, mut logits, mut bytes) = (vec![], vec![], vec![]);
     for sample in &samples {
         let (_, planes) = run.planes(sample)?;

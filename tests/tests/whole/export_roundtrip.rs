@@ -70,6 +70,6 @@ fn the_file_is_read_back_as_the_graph_that_was_written() {
     let (run, report) = train(folder.path(), &VARIANTS[1]);
     let bytes = std::fs::read(run.dir.float_onnx()).unwrap();
     let graph = float_onnx::read(&bytes).unwrap();
-    assert_eq!(graph.multiplications().unwrap(), report.multiplications);
+    assert_eq!(graph.multiplications().unwrap(), report.macs);
     assert_eq!(float_onnx::write(&graph).unwrap(), bytes);
 }

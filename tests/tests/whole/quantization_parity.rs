@@ -11,6 +11,7 @@ use unet_engine::predictor::Predictor;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::steps::package::GoldenSource;
+use unet_host::steps::provenance::QuantizationNote;
 use unet_host::steps::score::{EngineChoice, score_run};
 use unet_host::steps::{OpenRun, Weights, package, quantize};
 use unet_shared::digest::Digest;
@@ -22,7 +23,7 @@ use crate::tiny_run::{VARIANTS, train};
 
 /// The u8 model inputs of the run's first validation frames.
 pub fn inputs(run: &OpenRun, count: usize) -> Vec<BTreeMap<String, Tensor>> {
-    let entry = quantize::load_entry(run).unwrap().input;
+    let entry = QuantizationNote::load(run).unwrap().model.input;
     let tables: Vec<[u8; 256]> = (0..entry.shape[1])
         .map(|c| {
             let q = entry.quantization;
