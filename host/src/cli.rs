@@ -1,4 +1,4 @@
-//! The command line: one file a verb, and what they share.
+//! The command line: one file per verb, and what they share.
 
 mod bench_train;
 mod check;
@@ -18,23 +18,23 @@ use unet_host::run_dir::json;
 
 /// Trains U-Nets for semantic segmentation, and exports, quantizes and packs them for a board.
 ///
-/// Exit codes: 0 success; 1 a check or comparison found a fault or difference; 2 bad usage, file or data; 3 backend or
-/// device not available; 4 could not write; 70 internal error.
+/// Exit codes: 0 success; 1 a check or comparison found a fault or difference; 2 invalid usage, file or data; 3 backend or
+/// device not available; 4 write failed; 70 internal error.
 #[derive(Debug, clap::Parser)]
 #[command(name = "unet-host", version)]
 pub struct Arguments {
     #[command(subcommand)]
     verb: Verb,
-    /// Threads that compute (default: one a core)
+    /// Number of compute threads (default: one per core)
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Instruction set that a network on the CPU computes with, or stock for burn's own operators, which are slower
+    /// Instruction set of the compute kernels for networks on the CPU, or stock for burn's own operators, which are slower
     /// (default: the widest set that this CPU has)
     #[arg(long, global = true, value_name = "SET", value_parser = operators)]
     kernels: Option<Operators>,
 }
 
-/// The operators of that name.
+/// Parses the name of operators.
 fn operators(name: &str) -> Result<Operators, String> {
     Operators::ALL
         .into_iter()
@@ -42,13 +42,18 @@ fn operators(name: &str) -> Result<Operators, String> {
         .ok_or_else(|| format!("expected one of {}", Operators::ALL.map(Operators::name).join(", ")))
 }
 
+/// The ids of all arguments of `T`.
+fn ids<T: clap::Args>() -> Vec<clap::Id> {
+    T::augment_args(clap::Command::new("ids")).get_arguments().map(|argument| argument.get_id().clone()).collect()
+}
+
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The whole path on a synthetic data set, from training to proven parity
+    /// Run the whole path on a synthetic dataset, from training to parity with the board
     Demo(demo::Demo),
-    /// Say what a data set holds and what is wrong with it
+    /// Show what a dataset contains and what is wrong with it
     Check(check::Check),
-    /// Train a U-Net on a data set, or go on with a run that was interrupted
+    /// Train a U-Net on a dataset, or resume an interrupted run
     Train(Box<train::Train>),
     /// Score a run or a package on a labelled split, and write the evaluation record
     Val(val::Val),
@@ -58,11 +63,11 @@ enum Verb {
     Export(export::Export),
     /// Quantize an exported run to int8, calibrated on its training images
     Quantize(quantize::Quantize),
-    /// Pack a quantized run into the one file that ships to a board
+    /// Package a quantized run as one file for a board
     Package(package::Package),
-    /// Compare two evaluation records, to the last integer or within a drop of IoU
+    /// Compare two evaluation records, exactly or within a drop of IoU
     Compare(compare::Compare),
-    /// Time the steps of a training on random images
+    /// Time training steps on random images
     BenchTrain(bench_train::BenchTrain),
 }
 
@@ -70,7 +75,7 @@ impl Arguments {
     /// Runs the verb and returns the exit code.
     ///
     /// # Errors
-    /// Whatever stopped it.
+    /// If the verb fails.
     pub fn run(self) -> Result<u8, HostError> {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()
@@ -96,12 +101,12 @@ impl Arguments {
     }
 }
 
-/// Prints a report to standard output: as one JSON document, or as text for people.
+/// Prints a report to standard output, as one JSON document or as text.
 fn print<T: Serialize>(as_json: bool, report: &T, text: impl FnOnce() -> String) -> Result<(), HostError> {
     write(&if as_json { json(report) } else { text() })
 }
 
-/// Writes to standard output. A reader that has seen enough and closed the pipe is no failure.
+/// Writes to standard output. A reader that closed the pipe is not a failure.
 fn write(text: &str) -> Result<(), HostError> {
     use std::io::Write as _;
     let mut output = std::io::stdout().lock();
@@ -113,7 +118,7 @@ fn write(text: &str) -> Result<(), HostError> {
     }
 }
 
-/// An IoU, or `none` where a class does not occur.
+/// An IoU, or `none` if no class occurs.
 fn ratio(value: Option<f64>) -> String {
     value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"))
 }
