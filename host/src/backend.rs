@@ -1,4 +1,4 @@
-//! Which of burn's backends computes: those built in, and what to do about one that is missing.
+//! The backends of burn that the program can compute with.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -22,26 +22,34 @@ pub enum Backend {
 pub enum BackendError {
     /// The program was built without it.
     #[error(
-        "backend {name} is not built into this program (built in: {built_in}); build it with: cargo build --release -p unet-host --features {name}"
+        "backend {name} is not built in, found {built_in}; build the program with: cargo build --release -p unet-host --features \
+         {name}"
     )]
     NotBuiltIn {
-        /// The backend asked for.
+        /// The requested backend.
         name: &'static str,
-        /// Those that are there.
+        /// The backends that are built in.
         built_in: String,
     },
-    /// It is built in, but finds no device or driver.
-    #[error("backend {name} finds no device: {advice}")]
+    /// It is built in, but has no device or driver.
+    #[error("backend {name} found no device: {advice}")]
     NoDevice {
-        /// The backend asked for.
+        /// The requested backend.
         name: &'static str,
         /// What to do.
         advice: &'static str,
     },
 }
 
+impl Default for Backend {
+    /// The first one that is built in.
+    fn default() -> Self {
+        Self::built_in().first().copied().unwrap_or(Self::Flex)
+    }
+}
+
 impl Backend {
-    /// The name as `--backend` takes it.
+    /// The name, as `--backend` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
@@ -51,7 +59,7 @@ impl Backend {
         }
     }
 
-    /// The backends that this program was built with.
+    /// The backends that the program was built with.
     pub fn built_in() -> Vec<Self> {
         let all = [
             (Self::Flex, cfg!(feature = "flex")),
@@ -65,7 +73,7 @@ impl Backend {
     /// The device to compute on, without automatic differentiation.
     ///
     /// # Errors
-    /// When the backend is not built in, or its driver or device is missing.
+    /// If the backend is not built in, or its driver or device is missing.
     pub fn device(self) -> Result<Device, BackendError> {
         match self {
             #[cfg(feature = "flex")]
@@ -73,7 +81,7 @@ impl Backend {
             #[cfg(feature = "ndarray")]
             #[expect(
                 deprecated,
-                reason = "burn ends its ndarray backend; this project offers it as long as burn has it"
+                reason = "burn deprecates its ndarray backend; this project offers it as long as burn has it"
             )]
             Self::Ndarray => Ok(Device::ndarray()),
             #[cfg(feature = "cuda")]
@@ -88,7 +96,7 @@ impl Backend {
                 self.name(),
                 "install a Vulkan driver so that `vulkaninfo` lists a card, or train with --backend flex",
             ),
-            #[allow(unreachable_patterns, reason = "with every backend built in there is none left")]
+            #[allow(unreachable_patterns, reason = "unreachable if every backend is built in")]
             _ => Err(BackendError::NotBuiltIn {
                 name: self.name(),
                 built_in: Self::built_in().iter().map(|b| b.name()).collect::<Vec<_>>().join(", "),
@@ -97,8 +105,8 @@ impl Backend {
     }
 }
 
-/// The first device of a kind whose driver is loaded at run time. A missing driver may panic inside the driver's
-/// wrapper, which counts as no device.
+/// The first device of a kind whose driver is loaded at run time. The driver's wrapper may panic if the driver is missing,
+/// which counts as no device.
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 fn first_device(
     kind: burn::tensor::DeviceType,
@@ -112,7 +120,7 @@ fn first_device(
     found.ok().flatten().ok_or(BackendError::NoDevice { name, advice })
 }
 
-/// The device that unit tests compute on.
+/// The device for unit tests.
 #[cfg(test)]
 pub(crate) fn test_device() -> Device {
     Backend::built_in()[0].device().expect("the first backend is built in")

@@ -1,4 +1,4 @@
-//! The command line: one file a verb, and what they share.
+//! The command line: one file per verb, and what they share.
 
 mod bench_train;
 mod check;
@@ -18,8 +18,8 @@ use unet_host::run_dir::json;
 
 /// Trains U-Nets for semantic segmentation, and exports, quantizes and packs them for a board.
 ///
-/// Exit codes: 0 success; 1 a check or comparison found a fault or difference; 2 bad usage, file or data; 3 backend or
-/// device not available; 4 could not write; 70 internal error.
+/// Exit codes: 0 success; 1 a check or comparison found a fault or difference; 2 invalid usage, file or data; 3 backend or
+/// device not available; 4 write failed; 70 internal error.
 #[derive(Debug, clap::Parser)]
 #[command(name = "unet-host", version)]
 pub struct Arguments {
@@ -28,13 +28,13 @@ pub struct Arguments {
     /// Number of compute threads (default: one per core)
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Instruction set that a network on the CPU computes with, or stock for burn's own operators, which are slower
+    /// Instruction set of the compute kernels for networks on the CPU, or stock for burn's own operators, which are slower
     /// (default: the widest set that this CPU has)
     #[arg(long, global = true, value_name = "SET", value_parser = operators)]
     kernels: Option<Operators>,
 }
 
-/// The operators of that name.
+/// Parses the name of operators.
 fn operators(name: &str) -> Result<Operators, String> {
     Operators::ALL
         .into_iter()
@@ -42,11 +42,16 @@ fn operators(name: &str) -> Result<Operators, String> {
         .ok_or_else(|| format!("expected one of {}", Operators::ALL.map(Operators::name).join(", ")))
 }
 
+/// The ids of all arguments of `T`.
+fn ids<T: clap::Args>() -> Vec<clap::Id> {
+    T::augment_args(clap::Command::new("ids")).get_arguments().map(|argument| argument.get_id().clone()).collect()
+}
+
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Run everything on a synthetic dataset, from training to parity
+    /// Run the whole path on a synthetic dataset, from training to parity with the board
     Demo(demo::Demo),
-    /// Report what a dataset contains and what is wrong with it
+    /// Show what a dataset contains and what is wrong with it
     Check(check::Check),
     /// Train a U-Net on a dataset, or resume an interrupted run
     Train(Box<train::Train>),
@@ -58,7 +63,7 @@ enum Verb {
     Export(export::Export),
     /// Quantize an exported run to int8, calibrated on its training images
     Quantize(quantize::Quantize),
-    /// Pack a quantized run into the one file that ships to a board
+    /// Package a quantized run as one file for a board
     Package(package::Package),
     /// Compare two evaluation records, exactly or within a drop in IoU
     Compare(compare::Compare),
@@ -70,7 +75,7 @@ impl Arguments {
     /// Runs the verb and returns the exit code.
     ///
     /// # Errors
-    /// Whatever stopped it.
+    /// If the verb fails.
     pub fn run(self) -> Result<u8, HostError> {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()

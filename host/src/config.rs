@@ -1,74 +1,138 @@
-//! What a run is made from, resolved to the last value and saved beside everything that it produced.
+//! The hyperparameters of a run. Each is one field here or in the concept that it belongs to: the field's name is its key in
+//! `config.toml`, its attributes are its flag, and its doc comment is the flag's help text.
+//!
+//! Fields with `#[arg(skip)]` have no flag of their own: [`crate::steps::train::start`] resolves them from the dataset, and
+//! [`RunConfig::validate`] rejects a configuration in which they are still missing.
+
+mod input;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use unet_data::OpenOptions;
 use unet_shared::preprocess::Preprocess;
 
 use crate::backend::Backend;
-use crate::dataset::augment::Flips;
+use crate::dataset::augment::Augmentation;
+use crate::dataset::loader::LoaderConfig;
 use crate::model::UNetConfig;
+use crate::training::loss::LossConfig;
+use crate::training::optimizer::OptimizerConfig;
 use crate::training::schedule::ScheduleKind;
 
-/// More epochs than anyone waits for.
+pub use input::{InputOptions, parse_channels, parse_size};
+
+/// Upper bound of the epochs, to reject typing errors.
 const EPOCHS_MAX: usize = 1_000_000;
-/// More decoding threads than help.
+/// Upper bound of the loading threads.
 const WORKERS_MAX: usize = 256;
 /// Parameters of the largest network: 4 GiB of weights, and as much again for gradients and for each of Adam's moments.
 const PARAMETERS_MAX: u64 = 1 << 30;
-/// Numbers in the largest tensor of a step: 8 GiB.
+/// Elements of the largest tensor of a step: 8 GiB.
 const ELEMENTS_MAX: usize = 1 << 31;
 
-/// Everything that a training run depends on, beside the data and the code.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Everything that a training run depends on, besides the data and the code. Saved as `config.toml` in the run's folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct RunConfig {
     /// Name of the run.
+    #[arg(skip)]
     pub name: String,
     /// Version of the program that made it.
+    #[arg(skip)]
     pub code_version: String,
-    /// The data set's folder.
+    /// The dataset's folder.
+    #[arg(skip)]
     pub data: PathBuf,
-    /// Share of the samples that validate, where the folder has no split of its own.
+    /// Fraction of the pairs used for validation, if the dataset's folders define no split
+    #[arg(long, default_value_t = OpenOptions::default().val_ratio)]
     pub val_ratio: f64,
-    /// Seed of that split; its own, so that another training seed is scored on the same images.
+    /// Seed of that split
+    // A seed of its own, so that runs with different training seeds are scored on the same images.
+    #[arg(long, default_value_t = OpenOptions::default().seed)]
     pub split_seed: u64,
-    /// Seed of initial weights, shuffles and flips.
+    /// Seed of initial weights, shuffles and augmentation
+    #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// What computed it.
+    /// Backend to compute with
+    #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
-    /// From pixels to the network's input.
+    /// From pixels to the network's input; requested by [`InputOptions`].
+    #[arg(skip = Preprocess::CLASSIC)]
     pub preprocess: Preprocess,
     /// The network.
+    #[command(flatten)]
     pub model: UNetConfig,
-    /// How it is trained.
+    /// How the network is trained.
+    #[command(flatten)]
     pub training: TrainingConfig,
 }
 
 /// How a network is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct TrainingConfig {
-    /// Passes over the training images.
+    /// Passes over the training images
+    #[arg(long, default_value_t = 40)]
     pub epochs: usize,
-    /// Images a step.
+    /// Images per step.
+    #[arg(skip)]
     pub batch: usize,
-    /// The largest learning rate of Adam.
+    /// Maximum learning rate
+    #[arg(long, default_value_t = 2e-3, allow_negative_numbers = true)]
     pub learning_rate: f64,
-    /// How it changes.
+    /// Learning rate schedule
+    #[arg(long, value_enum, default_value_t = ScheduleKind::Cosine)]
     pub schedule: ScheduleKind,
-    /// Epochs without a better mean IoU after which training stops; none means never.
+    /// The optimizer.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimizer: OptimizerConfig,
+    /// Stop after this many epochs without a better mean IoU
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
-    /// One weight a class in the loss.
+    /// The loss.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub loss: LossConfig,
+    /// Weight of each class in the loss.
+    #[arg(skip)]
     pub class_weights: Vec<f32>,
-    /// Random flips of training images.
-    pub flips: Flips,
-    /// Decoding threads.
-    pub workers: usize,
-    /// Bytes of decoded samples to keep in memory.
-    pub cache_bytes: u64,
+    /// Random changes of training images.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub augmentation: Augmentation,
+    /// How images are loaded.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub loader: LoaderConfig,
+}
+
+/// `T` as the command line gives it without any argument: default values are written once, in the attributes of the fields.
+///
+/// # Panics
+/// If an argument of `T` is required.
+pub(crate) fn defaults<T: clap::Args>() -> T {
+    let command = T::augment_args(clap::Command::new("defaults").no_binary_name(true));
+    let parsed = command.try_get_matches_from([""; 0]).and_then(|matches| T::from_arg_matches(&matches));
+    parsed.expect("every argument has a default value")
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        defaults()
+    }
 }
 
 impl RunConfig {
-    /// Says what is wrong with it, if anything is.
+    /// How the dataset is split, if its folders define no split.
+    pub fn split(&self) -> OpenOptions {
+        OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed }
+    }
+
+    /// Checks every field, and that the fields fit each other.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range, what was expected and what was found.
     pub fn validate(&self) -> Result<(), String> {
         self.model.validate()?;
         self.preprocess.validate().map_err(|error| error.to_string())?;
@@ -76,7 +140,7 @@ impl RunConfig {
         let multiple = self.model.size_multiple();
         if width % multiple != 0 || height % multiple != 0 {
             return Err(format!(
-                "width and height must be multiples of {multiple} (2^depth), found {width}x{height}; the nearest are {}x{}",
+                "expected width and height to be multiples of {multiple} (2^depth), found {width}x{height}; nearest is {}x{}",
                 nearest_multiple(width, multiple),
                 nearest_multiple(height, multiple)
             ));
@@ -85,20 +149,20 @@ impl RunConfig {
         if !(1..=EPOCHS_MAX).contains(&training.epochs) || training.batch == 0 {
             let (epochs, batch) = (training.epochs, training.batch);
             return Err(format!(
-                "epochs must lie in 1..={EPOCHS_MAX} and batch be at least 1, found {epochs} and {batch}"
+                "expected 1 to {EPOCHS_MAX} epochs and a batch of at least 1, found {epochs} and {batch}"
             ));
         }
-        if !(1..=WORKERS_MAX).contains(&training.workers) {
-            return Err(format!("workers must lie in 1..={WORKERS_MAX}, found {}", training.workers));
+        if !(1..=WORKERS_MAX).contains(&training.loader.workers) {
+            return Err(format!("workers: expected 1 to {WORKERS_MAX}, found {}", training.loader.workers));
         }
         if self.model.channels != self.preprocess.channels.count() {
             let (model, input) = (self.model.channels, self.preprocess.channels.count());
-            return Err(format!("the network takes {model} channels, the preprocessing gives {input}"));
+            return Err(format!("network: expected {input} channels, as the preprocessing has, found {model}"));
         }
         let parameters = self.model.parameters();
         if parameters > PARAMETERS_MAX {
             return Err(format!(
-                "base {} and depth {} make {parameters} parameters, at most {PARAMETERS_MAX} can be trained",
+                "base {} and depth {}: expected at most {PARAMETERS_MAX} parameters, found {parameters}",
                 self.model.base, self.model.depth
             ));
         }
@@ -108,22 +172,25 @@ impl RunConfig {
             .filter(|&elements| elements <= ELEMENTS_MAX);
         if finest.is_none() {
             return Err(format!(
-                "a batch of {} at {width}x{height} with base {} makes tensors of more than {ELEMENTS_MAX} numbers; \
-                 lower --batch, --size or --base",
+                "batch {} of {width}x{height} with base {}: expected tensors of at most {ELEMENTS_MAX} elements, found larger \
+                 ones; lower --batch, --size or --base",
                 training.batch, self.model.base
             ));
         }
         if !(training.learning_rate > 0.0 && training.learning_rate.is_finite()) {
-            return Err(format!("the learning rate must be positive, found {}", training.learning_rate));
+            return Err(format!("learning rate: expected a positive number, found {}", training.learning_rate));
         }
+        training.optimizer.validate()?;
+        training.augmentation.validate()?;
         if training.class_weights.len() != self.model.classes {
             let found = training.class_weights.len();
-            return Err(format!("expected {} class weights, one a class, found {found}", self.model.classes));
+            return Err(format!("expected {} class weights, one per class, found {found}", self.model.classes));
         }
         if !training.class_weights.iter().all(|w| w.is_finite() && *w >= 0.0)
             || training.class_weights.iter().all(|w| *w == 0.0)
         {
-            return Err("class weights must be numbers of at least 0, and not all 0".to_owned());
+            let found = &training.class_weights;
+            return Err(format!("class weights: expected numbers of at least 0, not all 0, found {found:?}"));
         }
         Ok(())
     }
@@ -137,54 +204,117 @@ pub fn nearest_multiple(value: usize, multiple: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Upsampling;
+    use crate::dataset::augment::OperationKind;
+
+    /// What the first version wrote. New versions must read it, and write the same for a run without newer hyperparameters.
+    const FILE: &str = r#"name = "small"
+code_version = "0.1.0"
+data = "/data"
+val_ratio = 0.2
+split_seed = 0
+seed = 3
+backend = "flex"
+
+[preprocess]
+width = 32
+height = 16
+channels = "gray"
+fit = "stretch"
+filter = "area"
+normalize = "unit"
+fill = 0
+
+[model]
+base = 4
+depth = 3
+channels = 1
+classes = 2
+upsampling = "nearest"
+
+[training]
+epochs = 2
+batch = 8
+learning_rate = 0.002
+schedule = "cosine"
+class_weights = [1.0, 1.0]
+workers = 2
+cache_bytes = 536870912
+
+[training.flips]
+horizontal = true
+vertical = false
+"#;
 
     fn config() -> RunConfig {
-        RunConfig {
-            name: "a".to_owned(),
-            code_version: "0".to_owned(),
-            data: "data".into(),
-            val_ratio: 0.2,
-            split_seed: 0,
-            seed: 1,
-            backend: Backend::Flex,
-            preprocess: Preprocess { width: 32, height: 16, ..Preprocess::CLASSIC },
-            model: UNetConfig { base: 4, depth: 3, channels: 1, classes: 2, upsampling: Upsampling::Nearest },
-            training: TrainingConfig {
-                epochs: 1,
-                batch: 2,
-                learning_rate: 1e-3,
-                schedule: ScheduleKind::Cosine,
-                patience: None,
-                class_weights: vec![1.0, 0.1],
-                flips: Flips { horizontal: true, vertical: false },
-                workers: 1,
-                cache_bytes: 1 << 20,
-            },
+        toml::from_str(FILE).unwrap()
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_read_and_written_byte_for_byte() {
+        assert_eq!(toml::to_string(&config()).unwrap(), FILE);
+        let mut patient = config();
+        patient.training.patience = Some(5);
+        let expected = FILE.replace("\"cosine\"\n", "\"cosine\"\npatience = 5\n");
+        assert_eq!(toml::to_string(&patient).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_hyperparameter_survives_its_file() {
+        let mut changed = config();
+        let lines = [
+            "epochs = 3",
+            "batch = 9",
+            "learning_rate = 0.1",
+            "schedule = \"poly\"",
+            "optimizer = \"adamw\"",
+            "weight_decay = 0.05",
+            "patience = 4",
+            "loss = \"dice_cross_entropy\"",
+            "class_weights = [1.0, 0.5]",
+            "augment = [\"zoom\"]",
+            "workers = 3",
+            "cache_bytes = 7",
+        ];
+        let flips = "[flips]\nhorizontal = false\nvertical = true\n";
+        changed.training = toml::from_str(&format!("{}\n{flips}", lines.join("\n"))).unwrap();
+        assert_eq!(changed.validate(), Ok(()));
+        let written = toml::to_string(&changed).unwrap();
+        assert_eq!(toml::from_str::<RunConfig>(&written).unwrap(), changed);
+        for line in lines {
+            assert!(!FILE.contains(line) && written.contains(line), "{line}: {written}");
         }
     }
 
     #[test]
-    fn a_configuration_survives_its_file() {
-        let text = toml::to_string(&config()).unwrap();
-        assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config());
+    fn default_values_are_those_of_the_command_line() {
+        let config = RunConfig::default();
+        assert_eq!((config.model.base, config.model.depth), (16, 4));
+        assert_eq!((config.training.epochs, config.training.learning_rate), (40, 2e-3));
+        assert_eq!((config.training.loader.workers, config.training.loader.cache_bytes), (2, 512 << 20));
+        // Nothing is resolved yet.
+        assert!(config.validate().unwrap_err().contains("channels"));
     }
 
     #[test]
-    fn what_cannot_be_trained_is_said() {
+    fn what_cannot_be_trained_is_named() {
         assert_eq!(config().validate(), Ok(()));
-        let mut bad = config();
-        bad.preprocess.width = 30;
-        assert!(bad.validate().unwrap_err().contains("the nearest are 32x16"));
-        for change in [
-            |c: &mut RunConfig| c.training.epochs = 0,
-            |c: &mut RunConfig| c.training.learning_rate = f64::NAN,
-            |c: &mut RunConfig| c.training.class_weights = vec![1.0],
-            |c: &mut RunConfig| c.training.class_weights = vec![0.0, 0.0],
-        ] {
+        type Change = fn(&mut RunConfig);
+        let cases: [(Change, &str); 9] = [
+            (|c| c.preprocess.width = 30, "nearest is 32x16"),
+            (|c| c.training.epochs = 0, "epochs"),
+            (|c| c.training.batch = 0, "batch"),
+            (|c| c.training.learning_rate = f64::NAN, "learning rate"),
+            (|c| c.training.loader.workers = 0, "workers"),
+            (|c| c.training.optimizer.weight_decay = Some(0.1), "weight decay"),
+            (|c| c.training.augmentation.augment = vec![OperationKind::Zoom; 2], "zoom twice"),
+            (|c| c.training.class_weights = vec![1.0], "expected 2 class weights"),
+            (|c| c.training.class_weights = vec![0.0, 0.0], "not all 0"),
+        ];
+        for (change, expected) in cases {
             let mut bad = config();
             change(&mut bad);
-            assert!(bad.validate().is_err());
+            let error = bad.validate().unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
     }
 

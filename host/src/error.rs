@@ -32,8 +32,8 @@ use crate::quantize::CalibrationError;
 use crate::report::ReportError;
 use crate::run_dir::RunDirError;
 use crate::training::checkpoint::CheckpointError;
+use crate::training::error::TrainError;
 use crate::training::memory::DoesNotFit;
-use crate::training::trainer::TrainError;
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,6 @@ use unet_shared::mask::argmax_f32;
 use unet_shared::preprocess::Preprocess;
 
 use crate::backend::Backend;
-use crate::dataset::augment::Drawn;
 use crate::float_engine::FloatEngine;
 use crate::model::UNet;
 use crate::training::batch::Batcher;
@@ -35,7 +34,7 @@ impl BurnSegmenter {
     /// Logits `[K, H, W]` of one preprocessed image.
     pub fn logits(&self, planes: &[u8]) -> Vec<f32> {
         let mut values = Vec::with_capacity(planes.len());
-        self.batcher.normalize(planes, Drawn::NONE, &mut values);
+        self.batcher.normalize(planes, &mut values);
         let shape =
             [1, self.preprocess.channels.count(), self.preprocess.height as usize, self.preprocess.width as usize];
         let images = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device);
@@ -85,7 +84,7 @@ impl FloatOnnxSegmenter {
     /// If tract fails.
     pub fn logits(&mut self, planes: &[u8]) -> Result<Vec<f32>, SegmentError> {
         let mut values = Vec::with_capacity(planes.len());
-        self.batcher.normalize(planes, Drawn::NONE, &mut values);
+        self.batcher.normalize(planes, &mut values);
         let outputs = self.engine.run(&values).map_err(|error| SegmentError(Box::new(error)))?;
         Ok(outputs.into_iter().next().unwrap_or_default())
     }

@@ -1,11 +1,16 @@
-//! The training loop and its parts: loss, learning rate, checkpoints, and the epochs that hold them together.
+//! The training loop and its parts: loss, optimizer, learning rate, checkpoints, and the epochs.
 
-pub mod adam;
+mod adam;
+mod adamw;
 pub mod batch;
 pub mod checkpoint;
+mod dice;
 pub mod epoch;
+pub mod error;
 pub mod learner;
 pub mod loss;
 pub mod memory;
+pub mod optimizer;
 pub mod schedule;
+pub mod target;
 pub mod trainer;

@@ -13,7 +13,9 @@ use unet_host::operation::Operators;
 use unet_host::rng::Rng;
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
-use unet_host::training::loss::{Target, cross_entropy};
+use unet_host::training::loss::Loss;
+use unet_host::training::memory::MemoryOptions;
+use unet_host::training::target::Target;
 use unet_host::training::trainer::Observer;
 
 /// Largest relative difference: all add the same f32 products in another order.
@@ -49,7 +51,7 @@ fn loss_and_gradients(backend: Backend, model: &UNetConfig, (images, masks): &Ba
     let network: UNet = model.init(4, &device);
     let images = TensorData::new(images.clone(), [BATCH, model.channels, SIDE, SIDE]);
     let target = Target::new(masks, &[1.0; CLASSES.len()]);
-    let loss = cross_entropy(network.forward(Tensor::<4>::from_data(images, &device)), &target);
+    let loss = Loss::CrossEntropy.of(network.forward(Tensor::<4>::from_data(images, &device)), &target);
     let found = gradients(&network, &loss.backward());
     (f64::from(loss.into_scalar::<f32>()), found)
 }
@@ -155,18 +157,13 @@ fn trained_iou(folder: &Path, backend: Backend, seed: u64) -> f64 {
     if !data.exists() {
         generate(&data, &SyntheticConfig { seed: 6, train: 160, val: 32, width: 32, height: 32 }).unwrap();
     }
-    let options = TrainOptions {
-        runs: folder.join("runs"),
-        backend,
-        seed,
-        base: 4,
-        depth: 2,
-        epochs: 15,
-        batch: Some(8),
-        learning_rate: 1e-2,
-        ..TrainOptions::new(data)
-    };
-    let (_, record) = finish(&start(&options).unwrap(), options.memory, &mut Silent).unwrap();
+    let mut options = TrainOptions { runs: folder.join("runs"), batch: Some(8), ..TrainOptions::default() };
+    let config = &mut options.config;
+    (config.backend, config.seed) = (backend, seed);
+    (config.model.base, config.model.depth) = (4, 2);
+    (config.training.epochs, config.training.learning_rate) = (15, 1e-2);
+    let memory = MemoryOptions::default();
+    let (_, record) = finish(&start(&data, &options, memory).unwrap(), memory, &mut Silent).unwrap();
     record.confusion.mean_iou().unwrap()
 }
 

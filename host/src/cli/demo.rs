@@ -1,4 +1,4 @@
-//! `unet-host demo`: the whole path on a synthetic data set.
+//! `unet-host demo`: the whole path on a synthetic dataset.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,21 +16,22 @@ use unet_host::steps::report;
 use unet_host::steps::score::{EngineChoice, score_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::steps::{OpenRun, Weights, export, package, quantize};
+use unet_host::training::memory::MemoryOptions;
 use unet_shared::record::EvaluationRecord;
 
-/// How the demo is run.
+/// Options of the demo.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
-    /// Where data set, run and package go; made anew each time
+    /// Folder for dataset, run and package; replaced if it is that of an earlier demo
     #[arg(long, default_value = "demo")]
     output: PathBuf,
-    /// Seed of data set and training
+    /// Seed of dataset and training
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Passes over the training images
     #[arg(long, default_value_t = EPOCHS)]
     epochs: usize,
-    /// Images to train on; a quarter as many validate
+    /// Number of training images; a quarter as many are used for validation
     #[arg(long, default_value_t = IMAGES)]
     images: usize,
     /// Print one JSON document
@@ -38,7 +39,7 @@ pub struct Demo {
     json: bool,
 }
 
-/// What the demo came to.
+/// Results of the demo.
 #[derive(Debug, Serialize)]
 struct Report {
     mean_iou_f32_burn: Option<f64>,
@@ -52,20 +53,20 @@ struct Report {
     seconds: f64,
 }
 
-/// What the demo must reach as it is; a shortened one need not.
+/// Required mean IoU of a demo that is not shortened.
 const MEAN_IOU_MIN: f64 = 0.85;
-/// How much of it int8 may cost.
+/// Largest drop of mean IoU by quantization.
 const DROP_MAX: f64 = 0.01;
-/// Passes over the data.
+/// Passes over the training images.
 const EPOCHS: usize = 10;
-/// Images to train on.
+/// Number of training images.
 const IMAGES: usize = 160;
 
-/// Marks a folder that a demo made, so that no other folder is ever emptied.
+/// Marks a demo's folder, so that no other folder is ever deleted.
 const MARK: &str = ".unet-demo";
 
 impl Demo {
-    /// Whether it was asked for less than it needs to learn.
+    /// Whether it trains too little to reach the required mean IoU.
     fn is_shortened(&self) -> bool {
         self.epochs < EPOCHS || self.images < IMAGES
     }
@@ -81,20 +82,18 @@ impl Demo {
             ..SyntheticConfig::default()
         };
         generate(&data, &config)?;
-        let options = TrainOptions {
-            runs: self.output.join("runs"),
-            name: Some("demo".to_owned()),
-            seed: self.seed,
-            base: 8,
-            depth: 3,
-            epochs: self.epochs,
-            // Few steps: a higher rate than a first try on real data gets.
-            learning_rate: 5e-3,
-            flips: Flips { horizontal: true, vertical: true },
-            ..TrainOptions::new(data.clone())
-        };
-        let run = start(&options)?;
-        let (_, burn) = finish(&run, options.memory, &mut super::train::Watcher::new(self.epochs))?;
+        let mut options =
+            TrainOptions { runs: self.output.join("runs"), name: Some("demo".to_owned()), ..TrainOptions::default() };
+        options.config.seed = self.seed;
+        (options.config.model.base, options.config.model.depth) = (8, 3);
+        let training = &mut options.config.training;
+        training.epochs = self.epochs;
+        // Few steps: a higher rate than the default for real data.
+        training.learning_rate = 5e-3;
+        training.augmentation.flips = Flips::BOTH;
+        let memory = MemoryOptions::default();
+        let run = start(&data, &options, memory)?;
+        let (_, burn) = finish(&run, memory, &mut super::train::Watcher::new(self.epochs))?;
         let exported = export::export(&run, &ExportOptions::default())?;
         unet_engine::error::say(super::export::text(&exported).trim_end());
         let quantized = quantize::quantize(&run, Format::Qlinear, super::quantize::CALIBRATION_IMAGES)?;
@@ -139,7 +138,7 @@ impl Demo {
             let drop = report.mean_iou_f32_tract.zip(report.mean_iou_int8_host).map(|(a, b)| a - b);
             if lowest || drop.is_none_or(|drop| drop > DROP_MAX) {
                 unet_engine::error::say(format_args!(
-                    "the demo fell short: mean IoU of at least {MEAN_IOU_MIN} and an int8 drop of at most {DROP_MAX}"
+                    "demo failed: expected a mean IoU of at least {MEAN_IOU_MIN} and an int8 drop of at most {DROP_MAX}"
                 ));
                 found = true;
             }
@@ -148,14 +147,14 @@ impl Demo {
     }
 }
 
-/// Empties the folder of an earlier demo. A folder that is not one is left alone.
+/// Creates the demo's folder, after deleting that of an earlier demo. Any other folder must be empty.
 fn clear(output: &Path) -> Result<(), HostError> {
     let failed = |source| HostError::Write { path: output.to_owned(), source };
     if output.exists() {
         let is_empty = std::fs::read_dir(output).map_err(failed)?.next().is_none();
         if !is_empty && !output.join(MARK).is_file() {
             return Err(HostError::Usage(format!(
-                "{}: expected an empty folder or that of an earlier demo; choose another --output",
+                "{}: expected an empty folder or that of an earlier demo, found other files; choose another --output",
                 output.display()
             )));
         }
@@ -165,8 +164,7 @@ fn clear(output: &Path) -> Result<(), HostError> {
     std::fs::write(output.join(MARK), b"").map_err(failed)
 }
 
-/// The package scored as a board does: by the edge's library, in a process of its own that knows nothing but the package
-/// and the data.
+/// Scores the package as a board does: with the engine, in a process of its own that has only the package and the data.
 fn edge_record(output: &Path, package: &Path, data: &Path) -> Result<EvaluationRecord, HostError> {
     let program = std::env::current_exe().map_err(|source| HostError::Read { path: "this program".into(), source })?;
     let path = output.join("record_edge.json");
@@ -181,13 +179,13 @@ fn edge_record(output: &Path, package: &Path, data: &Path) -> Result<EvaluationR
         .status()
         .map_err(|source| HostError::Read { path: program.clone(), source })?;
     if !status.success() {
-        return Err(HostError::Usage(format!("the evaluation of {} ended with {status}", package.display())));
+        return Err(HostError::Usage(format!("{}: evaluation failed with {status}", package.display())));
     }
     let bytes = std::fs::read(&path).map_err(|source| HostError::Read { path: path.clone(), source })?;
     EvaluationRecord::from_json(&bytes).map_err(|source| HostError::Record { path, source })
 }
 
-/// Writes the report anew, with the engines side by side.
+/// Writes the report again, with a table of the engines.
 fn show(run: &OpenRun, records: &[(&str, &EvaluationRecord)], parity: &str) -> Result<(), HostError> {
     let rows = records
         .iter()

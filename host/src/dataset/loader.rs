@@ -1,10 +1,11 @@
-//! Decodes and preprocesses samples on threads of its own, ahead of the training step, and keeps what fits a bound.
+//! Loads samples on threads of its own, ahead of the training step, and caches decoded ones up to a limit.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use unet_data::dataset::Sample;
 use unet_data::labels::{PairError, load_pair};
 use unet_shared::label::LabelTable;
@@ -12,18 +13,18 @@ use unet_shared::mask::mask_to_input;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};
 
 /// A sample as training and validation read it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Item {
     /// The preprocessed image, `[C, H, W]` of u8.
     pub planes: Vec<u8>,
     /// The mask in the model's geometry, `[H, W]` class ids.
     pub mask: Vec<u8>,
-    /// The mask at the label's own size, for counting; only where it was asked for.
+    /// The mask at the label's own size, for counting; see [`LoaderOptions::with_truth`].
     pub truth: Option<Truth>,
 }
 
 /// A mask at the label's own size.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Truth {
     /// Class ids, row by row.
     pub mask: Vec<u8>,
@@ -41,38 +42,53 @@ impl Item {
     }
 }
 
-/// A sample that cannot be read.
+/// A sample that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Its files do not decode, do not fit each other, or hold an unknown label value.
+    /// Its files cannot be decoded, do not fit each other, or contain an unknown label value.
     #[error("sample {name} cannot be loaded")]
     Pair {
         /// The sample's name.
         name: String,
-        /// What is wrong with its files.
+        /// The cause.
         #[source]
         source: Box<PairError>,
     },
-    /// It cannot be brought to the model's input.
-    #[error("sample {name} cannot be brought to the model's input")]
+    /// It cannot be preprocessed.
+    #[error("sample {name} cannot be preprocessed")]
     Preprocess {
         /// The sample's name.
         name: String,
-        /// What is wrong.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Samples that may be ready beyond what the workers hold: a batch, so that a step never waits for the next one's first.
+/// Samples that may be ready besides those that the workers hold: a batch, so that the next step need not wait.
 const READY_MAX: usize = 16;
 
-/// How a [`Loader`] works.
+/// How images are loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+pub struct LoaderConfig {
+    /// Threads that decode and augment images ahead of the training step
+    #[arg(long, default_value_t = 2)]
+    pub workers: usize,
+    /// Memory for decoded images, in MiB
+    #[arg(long = "cache-mib", value_name = "CACHE_MIB", default_value = "512", value_parser = mebibytes)]
+    pub cache_bytes: u64,
+}
+
+fn mebibytes(text: &str) -> Result<u64, std::num::ParseIntError> {
+    text.parse().map(|mebibytes: u64| mebibytes.saturating_mul(1 << 20))
+}
+
+/// How the [`Loader`] of one split works.
 #[derive(Clone, Copy, Debug)]
 pub struct LoaderOptions {
-    /// Bytes of decoded samples to keep; the rest is decoded anew in each epoch.
+    /// Bytes of decoded samples to keep; the others are decoded again in each epoch.
     pub cache_bytes: u64,
-    /// Number of decoding threads.
+    /// Number of loading threads.
     pub workers: usize,
     /// Whether items carry the mask at the label's own size.
     pub with_truth: bool,
@@ -93,7 +109,7 @@ impl Loader {
     /// A loader over `samples`.
     ///
     /// # Errors
-    /// When the preprocessing is not sound.
+    /// If the preprocessing is invalid.
     pub fn new(
         samples: Vec<Sample>,
         table: LabelTable,
@@ -120,26 +136,37 @@ impl Loader {
         &self.samples
     }
 
-    /// Calls `consume` with each sample of `order` in that order, while the next are decoded on other threads. It stops
-    /// at the first error, the loader's or `consume`'s.
+    /// Calls `consume` with each sample of `order` in that order, while the next ones are loaded on other threads.
     ///
     /// # Errors
-    /// The first one.
+    /// The first error, of loading or of `consume`, which ends it.
     pub fn for_each<E: From<LoadError>>(
         &self,
         order: &[usize],
+        consume: impl FnMut(usize, Arc<Item>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.for_each_changed(order, |_, _| {}, consume)
+    }
+
+    /// The same, with `change` called on each loaded item by the thread that loaded it, in any order.
+    ///
+    /// # Errors
+    /// See [`Loader::for_each`].
+    pub fn for_each_changed<E: From<LoadError>>(
+        &self,
+        order: &[usize],
+        change: impl Fn(usize, &mut Arc<Item>) + Sync,
         mut consume: impl FnMut(usize, Arc<Item>) -> Result<(), E>,
     ) -> Result<(), E> {
         let workers = self.options.workers.clamp(1, order.len().max(1));
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        // How many were consumed: a worker starts on a sample only a little ahead of that, so that one slow file does not
-        // let all the others pile up.
+        // Number of consumed samples: a worker stays close to it, so that samples do not pile up behind one slow file.
         let consumed = (Mutex::new(0usize), Condvar::new());
         let ahead = 2 * workers + READY_MAX;
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(ahead);
             for _ in 0..workers {
-                let (sender, next, stop, consumed) = (sender.clone(), &next, &stop, &consumed);
+                let (sender, next, stop, consumed, change) = (sender.clone(), &next, &stop, &consumed, &change);
                 scope.spawn(move || {
                     let mut preprocessor = None;
                     while !stop.load(Ordering::Relaxed) {
@@ -150,7 +177,10 @@ impl Loader {
                             done = consumed.1.wait(done).unwrap_or_else(PoisonError::into_inner);
                         }
                         drop(done);
-                        let loaded = self.item(sample, &mut preprocessor);
+                        let loaded = self.item(sample, &mut preprocessor).map(|mut item| {
+                            change(sample, &mut item);
+                            item
+                        });
                         if sender.send((position, loaded)).is_err() {
                             break;
                         }
@@ -164,7 +194,7 @@ impl Loader {
                 consume(sample, item)
             });
             {
-                // Under the lock, so that no worker goes to sleep between its look at the flag and its wait.
+                // With the lock held, so that no worker checks the flag before this and waits after it.
                 let _done = consumed.0.lock().unwrap_or_else(PoisonError::into_inner);
                 stop.store(true, Ordering::Relaxed);
             }
@@ -181,7 +211,7 @@ impl Loader {
         let item = Arc::new(self.load(sample, preprocessor)?);
         let bytes = item.bytes();
         if self.cached_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.options.cache_bytes {
-            // Whoever was first is kept; both hold the same bytes.
+            // If another thread was first, its item has the same bytes.
             let _ = self.cached[sample].set(item.clone());
         } else {
             self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -213,7 +243,7 @@ impl Loader {
     }
 }
 
-/// Brings what the workers send, in whatever order, back into order.
+/// Receives the samples as the workers finish them, and passes them on in order.
 fn in_order<E: From<LoadError>>(
     receiver: &Receiver<(usize, Result<Arc<Item>, LoadError>)>,
     order: &[usize],
@@ -225,7 +255,7 @@ fn in_order<E: From<LoadError>>(
             if let Some(loaded) = early.remove(&position) {
                 break loaded;
             }
-            // The workers send every position before they end, unless one panics, which the scope passes on.
+            // The workers send every position before they end, unless one panics, which the scope propagates.
             let Ok((found, loaded)) = receiver.recv() else { return Ok(()) };
             early.insert(found, loaded);
         };

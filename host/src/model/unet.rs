@@ -20,17 +20,22 @@ pub enum Upsampling {
 }
 
 /// What a U-Net is built from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 pub struct UNetConfig {
-    /// Channels of the first level; each level below has twice as many.
+    /// Channels of the network's first level; each level below has twice as many
+    #[arg(long, default_value_t = 16)]
     pub base: usize,
-    /// Number of times that the encoder halves height and width.
+    /// Number of times that the network halves the image
+    #[arg(long, default_value_t = 4)]
     pub depth: usize,
     /// Channels of the image: 1 or 3.
+    #[arg(skip)]
     pub channels: usize,
-    /// Number of classes, which is the number of logits a pixel.
+    /// Number of classes, which is the number of logits per pixel.
+    #[arg(skip)]
     pub classes: usize,
-    /// How the decoder enlarges.
+    /// How the decoder doubles the image
+    #[arg(long, value_enum, default_value_t = Upsampling::Nearest)]
     pub upsampling: Upsampling,
 }
 

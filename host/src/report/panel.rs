@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(whole.tiles().unwrap_err().to_string(), "the truth is 4x3, its image 4x4");
         let error = Panel { truth: None, prediction: &small, ..whole }.tiles().unwrap_err();
         assert_eq!(error.to_string(), "the prediction is 4x3, its image 4x4");
-        assert_eq!(overlay(&image, &small, &PALETTE, 9).unwrap_err().to_string(), "the mask is 4x3, its image 4x4");
+        assert_eq!(overlay(&image, &small, &PALETTE).unwrap_err().to_string(), "the mask is 4x3, its image 4x4");
         let (image, mask) = (RgbImage::new(0, 4), GrayImage::new(0, 4));
         let empty = Panel { image: &image, truth: None, prediction: &mask, ..whole };
         assert_eq!(empty.tiles().unwrap_err().to_string(), "the image of a panel has no pixels");

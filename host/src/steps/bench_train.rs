@@ -1,6 +1,5 @@
-//! Times the steps of a training on random images: no data set, no run, nothing is written.
+//! Times training steps on random images: no dataset, no run, no file.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,131 +7,130 @@ use serde::Serialize;
 use unet_shared::preprocess::{Channels, Preprocess};
 
 use crate::backend::Backend;
-use crate::config::{RunConfig, TrainingConfig};
-use crate::dataset::augment::Flips;
+use crate::config::{RunConfig, parse_channels, parse_size};
 use crate::error::HostError;
 use crate::memory;
-use crate::model::{UNetConfig, Upsampling};
+use crate::model::UNetConfig;
 use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
 use crate::training::learner::{Learner, differentiating};
+use crate::training::loss::LossConfig;
 use crate::training::memory::{Checkpointing, MemoryOptions, MemoryPlan, StepShape};
-use crate::training::schedule::ScheduleKind;
+use crate::training::optimizer::OptimizerConfig;
 
-/// Weights and images are the same each time.
+/// Weights and images are the same in each call.
 const SEED: u64 = 1;
 /// Separates the draws of images from those of weights.
 const BATCH_STREAM: u64 = 0xbe9c_4ba7;
-/// Adam's usual rate; a step takes as long with any other.
+/// A common rate; the time of a step does not depend on it.
 const LEARNING_RATE: f64 = 1e-3;
 
-/// Which form of the network is timed.
+/// The form of the timed network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum BenchNetwork {
-    /// The textbook's form, as other frameworks are timed: biases, and no batch norm after an enlargement.
+    /// The textbook's form, for comparison with other frameworks: biases, and no batch norm after an enlargement
     Plain,
-    /// The form that `train` trains.
+    /// The form that `train` trains
     Ours,
 }
 
-/// What is timed.
-#[derive(Clone, Debug, PartialEq)]
+/// The step to time.
+#[derive(Clone, Debug, clap::Args)]
 pub struct BenchTrainOptions {
-    /// Channels of the first level.
-    pub base: usize,
-    /// Levels.
-    pub depth: usize,
-    /// Width and height of the images.
+    /// The network.
+    #[command(flatten)]
+    pub model: UNetConfig,
+    /// Input size as one side or as WIDTHxHEIGHT, multiples of 2^depth
+    #[arg(long, default_value = "256", value_parser = parse_side_or_size)]
     pub size: (u32, u32),
-    /// Images a step.
+    /// Images per step
+    #[arg(long, default_value_t = 4)]
     pub batch: usize,
-    /// Gray or RGB.
+    /// Colour channels of the input, 1 or 3
+    #[arg(long, default_value = "1", value_parser = parse_channels)]
     pub channels: Channels,
-    /// Classes of the random masks.
+    /// Classes of the masks
+    #[arg(long, default_value_t = 4)]
     pub classes: usize,
-    /// Steps to time.
-    pub steps: usize,
-    /// What computes.
-    pub backend: Backend,
-    /// The network's form.
+    /// Number of steps; the first one is reported separately, since it takes longer
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: u32,
+    /// Form of the network
+    #[arg(long, value_enum, default_value_t = BenchNetwork::Plain)]
     pub network: BenchNetwork,
-    /// How its decoder enlarges.
-    pub upsampling: Upsampling,
-    /// Whether cheap tensors are computed again in the backward pass instead of being kept.
+    /// The loss.
+    #[command(flatten)]
+    pub loss: LossConfig,
+    /// The optimizer.
+    #[command(flatten)]
+    pub optimizer: OptimizerConfig,
+    /// Recompute cheap tensors in the backward pass instead of keeping them
+    #[arg(long)]
     pub checkpointing: bool,
-    /// Whether the parts of a step are timed too.
+    /// Backend to compute with
+    #[arg(long, value_enum, default_value_t)]
+    pub backend: Backend,
+    /// Report the time of each part of a step
+    #[arg(long)]
     pub profile: bool,
 }
 
+fn parse_side_or_size(text: &str) -> Result<(u32, u32), String> {
+    match text.parse() {
+        Ok(side) => Ok((side, side)),
+        Err(_) => {
+            parse_size(text).map_err(|_| "expected one side, such as 256, or WIDTHxHEIGHT, such as 480x352".to_owned())
+        }
+    }
+}
+
 impl BenchTrainOptions {
-    /// The configuration of a run that would train this way, so that what it refuses is refused here.
+    /// The configuration of a run with this step, so that what a run refuses is refused here too.
     fn config(&self) -> Result<RunConfig, String> {
-        let model = UNetConfig {
-            base: self.base,
-            depth: self.depth,
-            channels: self.channels.count(),
-            classes: self.classes,
-            upsampling: self.upsampling,
-        };
+        let mut config =
+            RunConfig { seed: SEED, backend: self.backend, model: self.model.clone(), ..RunConfig::default() };
+        (config.model.channels, config.model.classes) = (self.channels.count(), self.classes);
         // Before a weight is made for each of its classes.
-        model.validate()?;
+        config.model.validate()?;
         let (width, height) = self.size;
-        let config = RunConfig {
-            name: String::new(),
-            code_version: env!("CARGO_PKG_VERSION").to_owned(),
-            data: PathBuf::new(),
-            val_ratio: 0.0,
-            split_seed: 0,
-            seed: SEED,
-            backend: self.backend,
-            preprocess: Preprocess { width, height, channels: self.channels, ..Preprocess::CLASSIC },
-            training: TrainingConfig {
-                epochs: 1,
-                batch: self.batch,
-                learning_rate: LEARNING_RATE,
-                schedule: ScheduleKind::Constant,
-                patience: None,
-                class_weights: vec![1.0; model.classes],
-                flips: Flips { horizontal: false, vertical: false },
-                workers: 1,
-                cache_bytes: 0,
-            },
-            model,
-        };
+        config.preprocess = Preprocess { width, height, channels: self.channels, ..Preprocess::CLASSIC };
+        config.training.batch = self.batch;
+        config.training.class_weights = vec![1.0; self.classes];
+        (config.training.loss, config.training.optimizer) = (self.loss, self.optimizer.clone());
         config.validate()?;
         Ok(config)
     }
 }
 
-/// What the steps took.
+/// Times and losses of the steps.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchTrainReport {
-    /// Wall seconds of each step: forward, loss, backward and optimizer. The first is not like those that follow.
+    /// Wall seconds of each step: forward, loss, backward and optimizer. The first one takes longer.
     pub step_s: Vec<f64>,
     /// Loss of each step.
     pub losses: Vec<f64>,
-    /// The largest resident size of the process, where the system tells it.
+    /// The peak resident size of the process, if the operating system reports it.
     pub peak_rss_kib: Option<u64>,
-    /// What `train` would predict for it; none for other operators than this project's and for the plain form.
+    /// The prediction of `train`; none for burn's own operators and for the plain form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_peak_kib: Option<u64>,
-    /// What computed.
+    /// The backend.
     pub backend: Backend,
-    /// Threads that a CPU backend computes with.
+    /// Compute threads of a CPU backend.
     pub threads: usize,
     /// The network's form.
     pub network: BenchNetwork,
-    /// Seconds of each part of each step; empty where they were not asked for.
+    /// Seconds of each part of each step; empty without `profile`.
     #[serde(skip_serializing_if = "Profile::is_empty")]
     pub parts: Profile,
-    /// Seconds of the project's own operations, which are within forward, backward and optimizer.
+    /// Seconds of the project's own operations, which are part of forward, backward and optimizer.
     #[serde(skip_serializing_if = "Profile::is_empty")]
     pub operations: Profile,
 }
 
-/// Wall time by part of a step. A part may be met several times in a step; what it takes adds up.
+/// Wall time by part of a step. The times of a part that occurs several times in a step are added.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct Profile {
@@ -157,7 +155,7 @@ impl Profile {
         self.parts.iter_mut().for_each(|part| part.step_s.push(0.0));
     }
 
-    /// Adds to what a part took in this step.
+    /// Adds to the time of a part in this step.
     fn add(&mut self, name: &str, time: Duration) {
         let index = self.parts.iter().position(|part| part.name == name).unwrap_or_else(|| {
             self.parts.push(PartTime { name: name.to_owned(), step_s: vec![0.0; self.steps] });
@@ -168,18 +166,18 @@ impl Profile {
         }
     }
 
-    /// The parts, in the order in which they were first met.
+    /// The parts, in order of first occurrence.
     pub fn parts(&self) -> &[PartTime] {
         &self.parts
     }
 
-    /// Whether nothing was timed.
+    /// Whether no part was timed.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 }
 
-/// A batch of noise, the same for the same step.
+/// A random batch, the same for the same step.
 fn noise(config: &RunConfig, step: usize, device: &Device) -> Batch {
     let rng = &mut Rng::from_parts(&[SEED, BATCH_STREAM, step as u64]);
     let (batch, channels) = (config.training.batch, config.model.channels);
@@ -191,25 +189,24 @@ fn noise(config: &RunConfig, step: usize, device: &Device) -> Batch {
     Batch { images, masks }
 }
 
-/// Refuses a step that the machine has no memory for. The plain form takes about as much as that which `train` trains.
+/// Refuses a step that does not fit into memory. The plain form needs about as much as the form that `train` trains.
 fn fits(shape: Option<&StepShape>, checkpointing: bool, available: Option<u64>) -> Result<(), HostError> {
     let checkpointing = if checkpointing { Checkpointing::On } else { Checkpointing::Off };
     let options = MemoryOptions { checkpointing, limit_bytes: None };
     MemoryPlan::new(shape, 0, options, available).map(drop).map_err(|refused| {
         HostError::Usage(format!(
-            "expected a step that fits into {} MiB with a tenth in reserve, found one that takes about {} MiB; lower --batch, \
-             --size or --base",
-            refused.available_bytes >> 20,
-            refused.step_bytes >> 20
+            "training step needs about {} MiB and a tenth in reserve, only {} MiB available; lower --batch, --size or --base",
+            refused.step_bytes >> 20,
+            refused.available_bytes >> 20
         ))
     })
 }
 
-/// Times steps; `progress` is told the seconds and the loss of each.
+/// Times steps; `progress` is called with the seconds and the loss of each.
 ///
 /// # Errors
-/// When the options do not fit each other, the step does not fit into memory, the backend is missing, its device fails, or a
-/// loss is not finite.
+/// If the options do not fit each other, the step does not fit into memory, the backend is missing, its device fails, or a loss
+/// is not finite.
 pub fn bench_train(
     options: &BenchTrainOptions,
     progress: &mut dyn FnMut(f64, f64),
@@ -218,17 +215,18 @@ pub fn bench_train(
     let shape = StepShape::of(&config, options.batch);
     fits(shape.as_ref(), options.checkpointing, memory::available_bytes())?;
     let device = differentiating(options.backend.device()?, options.checkpointing);
-    let mut learner = Learner::new(match options.network {
+    let model = match options.network {
         BenchNetwork::Plain => config.model.init_plain(SEED, &device),
         BenchNetwork::Ours => config.model.init(SEED, &device),
-    });
+    };
+    let mut learner = Learner::new(model, &config.training.optimizer, config.training.loss.function);
     let finished = |step: usize| device.sync().map_err(|source| HostError::Device { step, source });
     let (mut step_s, mut losses, mut profile, mut operations) =
         (vec![], vec![], Profile::default(), Profile::default());
     if options.profile {
         operation::profile::ask();
     }
-    for step in 1..=options.steps {
+    for step in 1..=options.steps as usize {
         let batch = noise(&config, step, &device);
         finished(step)?;
         profile.begin_step();
@@ -243,7 +241,7 @@ pub fn bench_train(
         };
         let loss = learner.learn(batch, &config.training.class_weights, LEARNING_RATE, &mut |part| {
             if options.profile {
-                // A device that failed here says so at the step's end.
+                // A failure is reported at the end of the step.
                 let _ = device.sync();
                 lap(part.name());
             }
@@ -254,7 +252,7 @@ pub fn bench_train(
         for (name, time) in operation::profile::take() {
             operations.add(name, time);
         }
-        // Random masks ignore no pixel.
+        // Random masks have no ignored pixels.
         let loss = loss.unwrap_or(f64::NAN);
         if !loss.is_finite() {
             return Err(HostError::BenchLoss { step, loss });
@@ -280,9 +278,10 @@ pub fn bench_train(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Upsampling;
 
     #[test]
-    fn a_step_that_the_machine_has_no_memory_for_is_refused() {
+    fn a_step_that_does_not_fit_into_memory_is_refused() {
         let model = UNetConfig { base: 16, depth: 4, channels: 1, classes: 4, upsampling: Upsampling::Nearest };
         let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2 };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_met_again_adds_up_and_one_that_is_new_took_nothing_before() {
+    fn times_of_a_repeated_part_are_added_and_a_new_part_starts_at_zero() {
         let mut profile = Profile::default();
         let time = Duration::from_millis;
         profile.begin_step();

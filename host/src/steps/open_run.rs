@@ -1,9 +1,9 @@
-//! A run's folder, opened: its configuration, its classes, its data and its trained network.
+//! An opened run: its configuration, classes, data and trained network.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use unet_data::{Dataset, DecodedImage, OpenOptions, Sample, decode_image};
+use unet_data::{Dataset, DecodedImage, Sample, decode_image};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::Preprocessor;
@@ -14,24 +14,24 @@ use crate::model::UNet;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::training::checkpoint::load_weights;
 
-/// Which of a run's weights.
+/// Which weights of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Weights {
-    /// Of the epoch with the best validation mean IoU.
+    /// Those of the epoch with the best validation mean IoU
     #[default]
     Best,
-    /// Of the last epoch.
+    /// Those of the last epoch
     Last,
 }
 
-/// A run with what its folder says.
+/// A run with the contents of its folder.
 #[derive(Clone, Debug)]
 pub struct OpenRun {
     /// The folder.
     pub dir: RunDir,
     /// How it was made.
     pub config: RunConfig,
-    /// What it saw of its data set.
+    /// Its dataset, as it was when the run was made.
     pub snapshot: DatasetSnapshot,
     /// From label values to class ids.
     pub table: LabelTable,
@@ -41,7 +41,7 @@ impl OpenRun {
     /// Opens a run's folder.
     ///
     /// # Errors
-    /// When it is none, or its files are damaged.
+    /// If the folder is not a run, or its files are damaged.
     pub fn open(root: &Path) -> Result<Self, HostError> {
         let dir = RunDir::open(root)?;
         let (config, snapshot) = (dir.config()?, dir.dataset()?);
@@ -50,30 +50,29 @@ impl OpenRun {
         if expected != found {
             let root = root.display();
             return Err(HostError::Usage(format!(
-                "{root}: the data set has {expected} classes, the configuration {found}"
+                "{root}: expected {expected} classes, as the run's dataset has, found {found} in its configuration"
             )));
         }
         let table = snapshot.labels.table()?;
         Ok(Self { dir, config, snapshot, table })
     }
 
-    /// Names of the classes by id.
+    /// Names of the classes, by id.
     pub fn class_names(&self) -> Vec<String> {
         self.snapshot.labels.names()
     }
 
-    /// Colours of the classes by id.
+    /// Colours of the classes, by id.
     pub fn palette(&self) -> Vec<[u8; 3]> {
         self.snapshot.labels.classes.iter().map(|class| class.color).collect()
     }
 
-    /// The data set that the run was trained on, or the one at `data`, split as the run was.
+    /// The dataset that the run was trained on, or the one in `data`, split in the same way.
     ///
     /// # Errors
-    /// When the folder is no data set.
+    /// If the folder is not a dataset.
     pub fn data(&self, data: Option<&Path>) -> Result<Dataset, HostError> {
-        let options = OpenOptions { val_ratio: self.config.val_ratio, seed: self.config.split_seed };
-        Ok(Dataset::open(data.unwrap_or(&self.config.data), &options)?)
+        Ok(Dataset::open(data.unwrap_or(&self.config.data), &self.config.split())?)
     }
 
     /// Path of the weights.
@@ -87,7 +86,7 @@ impl OpenRun {
     /// Digest of the weights' file.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn weights_digest(&self, weights: Weights) -> Result<Digest, HostError> {
         let path = self.weights_path(weights);
         let bytes = std::fs::read(&path).map_err(|source| HostError::Read { path, source })?;
@@ -97,23 +96,23 @@ impl OpenRun {
     /// The trained network.
     ///
     /// # Errors
-    /// When the run has no such weights yet, or they are damaged.
+    /// If the run does not have these weights yet, or they are damaged.
     pub fn model(&self, weights: Weights, device: &Device) -> Result<UNet, HostError> {
         let path = self.weights_path(weights);
         if !path.is_file() {
             return Err(HostError::Usage(format!(
-                "{}: expected trained weights, found none; train at least one epoch",
+                "{}: expected trained weights, found no file; train at least one epoch",
                 path.display()
             )));
         }
-        // Loading replaces every weight, so the seed of the fresh ones does not matter.
+        // Loading replaces every weight, so the seed does not matter.
         Ok(load_weights(self.config.model.init(self.config.seed, device), &path)?)
     }
 
-    /// Decodes an image and brings it to the network's input.
+    /// Decodes and preprocesses an image.
     ///
     /// # Errors
-    /// When it cannot be decoded or placed.
+    /// If it cannot be decoded or does not fit the input.
     pub fn planes(&self, sample: &Sample) -> Result<(DecodedImage, Vec<u8>), HostError> {
         let image = decode_image(&sample.image)?;
         let mut planes = vec![0; self.config.preprocess.input_len()];
@@ -122,7 +121,7 @@ impl OpenRun {
     }
 }
 
-/// `count` samples spread evenly over `samples`, fewer where there are fewer.
+/// `count` samples, spread evenly over `samples`, or all of them if there are fewer.
 pub fn spread(samples: &[Sample], count: usize) -> Vec<&Sample> {
     let count = count.min(samples.len());
     (0..count).map(|k| &samples[k * samples.len() / count]).collect()

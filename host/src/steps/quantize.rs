@@ -9,7 +9,6 @@ use unet_shared::record::EvaluationRecord;
 use super::open_run::{OpenRun, Weights, spread};
 use super::provenance::{ExportNote, MODEL_MEMBER, QuantizationNote, read_output_of};
 use super::score::{EngineChoice, score_run};
-use crate::dataset::augment::Drawn;
 use crate::error::HostError;
 use crate::export::float_onnx;
 use crate::export::graph::{INPUT_NAME, OUTPUT_NAME};
@@ -58,7 +57,7 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
     let normalized = samples.iter().map_while(|sample| match run.planes(sample) {
         Ok((_, planes)) => {
             let mut values = Vec::with_capacity(planes.len());
-            batcher.normalize(&planes, Drawn::NONE, &mut values);
+            batcher.normalize(&planes, &mut values);
             Some(values)
         }
         Err(error) => {

@@ -1,155 +1,105 @@
-//! Starts a run on a data set, or takes one up again, and trains it to its end and its report.
+//! Starts or resumes a run, and trains it to its end and its report.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use unet_data::workers::in_parallel;
-use unet_data::{Dataset, OpenOptions, Sample, Split, collect_labels, dataset_digest, decode_image, load_pair};
+use unet_data::{Dataset, Sample, Split, collect_labels, dataset_digest, decode_image, load_pair};
 use unet_shared::image::PixelFormat;
 use unet_shared::label::{LabelTable, LabelValue};
-use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
+use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, score_run};
-use crate::backend::Backend;
-use crate::config::{RunConfig, TrainingConfig, nearest_multiple};
-use crate::dataset::augment::Flips;
+use crate::config::{InputOptions, RunConfig, defaults, nearest_multiple};
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::error::HostError;
 use crate::memory;
-use crate::model::{UNetConfig, Upsampling};
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::training::memory::{MemoryOptions, MemoryPlan, StepShape};
-use crate::training::schedule::ScheduleKind;
 use crate::training::trainer::{Observer, Outcome, train};
 
-/// How the classes are weighted in the loss.
+/// Requested class weights.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClassWeights {
-    /// All alike.
+    /// 1 for each class.
     Equal,
-    /// By the inverse square root of their share of the training pixels, so that rare ones are not forgotten.
+    /// The inverse square root of the class's share of the training pixels, so that rare classes count more.
     Balanced,
-    /// One number a class.
+    /// One number per class.
     Given(Vec<f32>),
 }
 
-/// What a new run is asked to be; what is not said is found from the data.
-#[derive(Clone, Debug)]
-pub struct TrainOptions {
-    /// The data set's folder.
-    pub data: PathBuf,
-    /// Folder that run folders are made in.
-    pub runs: PathBuf,
-    /// Name of the run; found from the data set's when none is given.
-    pub name: Option<String>,
-    /// Label values that take no part, beside those that dataset.toml names.
-    pub ignore: Vec<LabelValue>,
-    /// See [`RunConfig`].
-    pub val_ratio: f64,
-    /// See [`RunConfig`].
-    pub split_seed: u64,
-    /// See [`RunConfig`].
-    pub seed: u64,
-    /// See [`RunConfig`].
-    pub backend: Backend,
-    /// Width and height of the network's input.
-    pub size: Option<(u32, u32)>,
-    /// Gray or RGB.
-    pub channels: Option<Channels>,
-    /// How images get into it.
-    pub fit: Fit,
-    /// How they are scaled.
-    pub filter: Filter,
-    /// From bytes to numbers.
-    pub normalize: Normalize,
-    /// Channels of the first level.
-    pub base: usize,
-    /// Levels.
-    pub depth: usize,
-    /// How the decoder enlarges.
-    pub upsampling: Upsampling,
-    /// Passes over the data.
-    pub epochs: usize,
-    /// Images a step; found from the input's size when not given.
-    pub batch: Option<usize>,
-    /// The largest learning rate.
-    pub learning_rate: f64,
-    /// How it changes.
-    pub schedule: ScheduleKind,
-    /// Epochs without a better one after which training stops.
-    pub patience: Option<usize>,
-    /// Weights in the loss.
-    pub class_weights: ClassWeights,
-    /// Random flips.
-    pub flips: Flips,
-    /// Decoding threads.
-    pub workers: usize,
-    /// Bytes of decoded samples to keep.
-    pub cache_bytes: u64,
-    /// What training may take; not part of the run, which may be taken up with another.
-    pub memory: MemoryOptions,
-}
+impl std::str::FromStr for ClassWeights {
+    type Err = String;
 
-impl TrainOptions {
-    /// The first of the backends that the program was built with.
-    pub fn default_backend() -> Backend {
-        Backend::built_in().first().copied().unwrap_or(Backend::Flex)
-    }
-
-    /// The options of a run on `data` where nothing else is said.
-    pub fn new(data: PathBuf) -> Self {
-        let split = OpenOptions::default();
-        Self {
-            data,
-            runs: PathBuf::from("runs/train"),
-            name: None,
-            ignore: vec![],
-            val_ratio: split.val_ratio,
-            split_seed: split.seed,
-            seed: 0,
-            backend: Self::default_backend(),
-            size: None,
-            channels: None,
-            fit: Fit::Stretch,
-            filter: Filter::Area,
-            normalize: Normalize::Unit,
-            base: 16,
-            depth: 4,
-            upsampling: Upsampling::Nearest,
-            epochs: 40,
-            batch: None,
-            learning_rate: 2e-3,
-            schedule: ScheduleKind::Cosine,
-            patience: None,
-            class_weights: ClassWeights::Equal,
-            flips: Flips { horizontal: true, vertical: false },
-            workers: 2,
-            cache_bytes: 512 << 20,
-            memory: MemoryOptions::default(),
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |n: &str| {
+            n.trim()
+                .parse()
+                .map_err(|_| format!("expected equal, balanced or numbers, separated by commas, found {n:?}"))
+        };
+        match text {
+            "equal" => Ok(Self::Equal),
+            "balanced" => Ok(Self::Balanced),
+            numbers => numbers.split(',').map(number).collect::<Result<_, _>>().map(Self::Given),
         }
     }
 }
 
-/// Longest side of an input size that is found from the data.
-const FOUND_SIDE_MAX: usize = 512;
-/// Pixels of a batch that is found from the input's size, in the network's finest level.
-const FOUND_BATCH_PIXELS: usize = 1 << 19;
-/// Images of a batch that is found.
-const FOUND_BATCH_MAX: usize = 8;
-/// Images that are looked at to find size and channels.
-const LOOKED_AT: usize = 16;
+/// The request for a new run: its configuration, and options that the dataset resolves to the rest of the configuration.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TrainOptions {
+    /// Name of the run (default: the dataset's)
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Folder for run folders
+    #[arg(long, default_value = "runs/train")]
+    pub runs: PathBuf,
+    /// Label values to ignore, gray values or "#rrggbb", separated by commas, in addition to those of dataset.toml
+    #[arg(long, value_delimiter = ',')]
+    pub ignore: Vec<LabelValue>,
+    /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255
+    #[arg(long, conflicts_with = "InputOptions")]
+    pub classic: bool,
+    /// Size and channels are found from the images if not given.
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Images per step (default: 8, fewer for large inputs)
+    #[arg(long)]
+    pub batch: Option<usize>,
+    /// Weights of the classes in the loss: equal, balanced, or one number per class, separated by commas
+    #[arg(long, default_value = "equal", value_parser = clap::value_parser!(ClassWeights))]
+    pub class_weights: ClassWeights,
+    /// Everything that does not depend on the dataset.
+    #[command(flatten)]
+    pub config: RunConfig,
+}
 
-/// Size and channels as the images suggest: the largest width and height among some of them, scaled to at most
-/// [`FOUND_SIDE_MAX`] and brought to the nearest multiple of `multiple` (for padding: to the next one, unscaled), and
-/// gray where all of them are.
-fn look_at(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32, u32), Channels), HostError> {
+impl Default for TrainOptions {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+/// Longest side of a default input size.
+const DEFAULT_SIDE_MAX: usize = 512;
+/// Pixels of a default batch.
+const DEFAULT_BATCH_PIXELS: usize = 1 << 19;
+/// Images of a default batch.
+const DEFAULT_BATCH_MAX: usize = 8;
+/// Number of images that determine the default size and channels.
+const INSPECTED_IMAGES: usize = 16;
+
+/// Default size and channels: the largest width and height of some of the images, scaled to at most [`DEFAULT_SIDE_MAX`] and
+/// rounded to the nearest multiple of `multiple` (for padding: not scaled, and rounded up), and gray if all of them are.
+fn default_input(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32, u32), Channels), HostError> {
     let (mut width, mut height, mut gray) = (1, 1, true);
-    // A padded image must fit whole, so every one is asked.
-    let count = if fit == Fit::Pad { samples.len() } else { LOOKED_AT };
+    // Every padded image must fit unscaled.
+    let count = if fit == Fit::Pad { samples.len() } else { INSPECTED_IMAGES };
     for sample in super::open_run::spread(samples, count) {
         let image = decode_image(&sample.image)?;
         (width, height) = (image.width.max(width), image.height.max(height));
@@ -160,14 +110,14 @@ fn look_at(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32, u32),
         if fit == Fit::Pad {
             return (side.div_ceil(multiple) * multiple) as u32;
         }
-        let scaled = if longest > FOUND_SIDE_MAX { side * FOUND_SIDE_MAX / longest } else { side };
+        let scaled = if longest > DEFAULT_SIDE_MAX { side * DEFAULT_SIDE_MAX / longest } else { side };
         nearest_multiple(scaled, multiple) as u32
     };
     Ok(((side(width), side(height)), if gray { Channels::Gray } else { Channels::Rgb }))
 }
 
-/// Pixels of each class in the training split. Every pair of both splits is decoded and encoded once, so that a broken one
-/// is told before an epoch was spent.
+/// Pixels of each class in the training split. Loads every pair of both splits once, so that a broken one is reported before
+/// the first epoch.
 fn count_pixels(dataset: &Dataset, table: &LabelTable, preprocess: &Preprocess) -> Result<Vec<u64>, HostError> {
     let samples: Vec<(&Sample, bool)> = dataset
         .train
@@ -177,13 +127,13 @@ fn count_pixels(dataset: &Dataset, table: &LabelTable, preprocess: &Preprocess) 
         .collect();
     let mut pixels = vec![0u64; table.class_count()];
     let mut failure: Option<(usize, HostError)> = None;
-    let look = |index: usize| -> Result<Vec<u8>, HostError> {
+    let load = |index: usize| -> Result<Vec<u8>, HostError> {
         let pair = load_pair(samples[index].0, table)?;
         preprocess.placement(pair.image.width, pair.image.height)?;
         Ok(pair.mask)
     };
-    let progress = Progress::new("look at", samples.len() as u64, "pairs");
-    in_parallel(samples.len(), look, |index, mask| {
+    let progress = Progress::new("validating", samples.len() as u64, "pairs");
+    in_parallel(samples.len(), load, |index, mask| {
         progress.inc(1);
         match mask {
             Ok(mask) if samples[index].1 => {
@@ -194,7 +144,7 @@ fn count_pixels(dataset: &Dataset, table: &LabelTable, preprocess: &Preprocess) 
                 }
             }
             Ok(_) => {}
-            // Of several, the first in order, whichever thread came to it first.
+            // Of several errors the first in order, whatever the threads' timing.
             Err(error) if failure.as_ref().is_none_or(|(first, _)| index < *first) => failure = Some((index, error)),
             Err(_) => {}
         }
@@ -215,7 +165,7 @@ fn class_weights(weights: &ClassWeights, pixels: &[u64]) -> Vec<f32> {
     }
 }
 
-/// `1 / sqrt(share)` a class, scaled to a mean of 1 over the classes that occur; 0 for one that does not.
+/// `1 / sqrt(share)` per class, scaled to a mean of 1 over the classes that occur; 0 for one that does not.
 fn balanced(pixels: &[u64]) -> Vec<f32> {
     let raw: Vec<f64> = pixels.iter().map(|&n| if n == 0 { 0.0 } else { 1.0 / (n as f64).sqrt() }).collect();
     let present = raw.iter().filter(|w| **w > 0.0).count().max(1) as f64;
@@ -223,134 +173,113 @@ fn balanced(pixels: &[u64]) -> Vec<f32> {
     raw.iter().map(|w| (w / mean) as f32).collect()
 }
 
-/// Makes the folder of a new run.
+/// Creates the folder of a new run on the dataset in `data`.
 ///
 /// # Errors
-/// When the data set cannot be used, an option does not fit it, or the folder cannot be written.
-pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
-    // Before anything is made: a backend that is missing is told at once.
-    options.backend.device()?;
-    // A run may be taken up from another folder.
-    let data = options.data.canonicalize().unwrap_or_else(|_| options.data.clone());
-    if data.to_str().is_none() || options.runs.to_str().is_none() {
-        let (data, runs) = (data.display(), options.runs.display());
-        return Err(HostError::Usage(format!("expected paths that are valid unicode, found {data} and {runs}")));
+/// If the dataset cannot be used, an option does not fit it, a step does not fit into memory, or the folder cannot be written.
+pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Result<OpenRun, HostError> {
+    let mut config = options.config.clone();
+    // Before anything is read or written.
+    config.backend.device()?;
+    // A run may be resumed from another working directory.
+    config.data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    if config.data.to_str().is_none() || options.runs.to_str().is_none() {
+        let (data, runs) = (config.data.display(), options.runs.display());
+        return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
     }
-    let split = OpenOptions { val_ratio: options.val_ratio, seed: options.split_seed };
-    let mut dataset = Dataset::open(&options.data, &split)?;
-    if dataset.train.is_empty() {
-        let data = options.data.display();
-        return Err(HostError::Usage(format!("{data}: expected pairs to train on, found none in that split")));
-    }
-    if !dataset.problems.is_empty() {
-        let (count, data) = (dataset.problems.len(), options.data.display());
-        unet_engine::error::say(format_args!(
-            "warning: {count} files of {data} take no part; `unet-host check` names them"
-        ));
-    }
-    if dataset.validates_on_training() {
-        unet_engine::error::say(format_args!(
-            "warning: nothing is left to validate on, so the scores are those of the training images"
-        ));
-    }
-    if !options.ignore.is_empty() {
-        dataset.file.get_or_insert_default().also_ignore.clone_from(&options.ignore);
-    }
+    let dataset = open_dataset(data, options)?;
     let all: Vec<Sample> = dataset.samples().cloned().collect();
     let labels = collect_labels(&all, dataset.file.as_ref())?;
     let names = |split| dataset.split(split).iter().map(|s| s.name.clone()).collect();
     let (train_names, val_names) = (names(Split::Train), names(Split::Val));
     let snapshot = DatasetSnapshot { digest: dataset_digest(&dataset)?, labels, train: train_names, val: val_names };
-    let multiple = 1usize << options.depth.min(16);
-    let (found_size, found_channels) = look_at(&dataset.train, multiple, options.fit)?;
-    let ((width, height), channels) = (options.size.unwrap_or(found_size), options.channels.unwrap_or(found_channels));
-    let batch = options
-        .batch
-        .unwrap_or_else(|| (FOUND_BATCH_PIXELS / (width as usize * height as usize).max(1)).clamp(1, FOUND_BATCH_MAX));
+
+    let multiple = 1usize << config.model.depth.min(16);
+    let (size, channels) = default_input(&dataset.train, multiple, options.input.fit)?;
+    config.preprocess = if options.classic {
+        Preprocess::CLASSIC
+    } else {
+        options.input.preprocess(size, channels).map_err(HostError::Usage)?
+    };
+    config.model.channels = config.preprocess.channels.count();
+    config.model.classes = snapshot.labels.classes.len();
+    config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
+    config.training.class_weights = class_weights(&options.class_weights, &vec![1; config.model.classes]);
+    config.training.optimizer.resolve();
     let root =
         run_folder(&options.runs, &options.name.clone().unwrap_or_else(|| dataset.name()), options.name.is_some())?;
-    let mut config = RunConfig {
-        name: root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-        code_version: env!("CARGO_PKG_VERSION").to_owned(),
-        data,
-        val_ratio: options.val_ratio,
-        split_seed: options.split_seed,
-        seed: options.seed,
-        backend: options.backend,
-        preprocess: Preprocess {
-            width,
-            height,
-            channels,
-            fit: options.fit,
-            filter: options.filter,
-            normalize: options.normalize,
-            fill: 0,
-        },
-        model: UNetConfig {
-            base: options.base,
-            depth: options.depth,
-            channels: channels.count(),
-            classes: snapshot.labels.classes.len(),
-            upsampling: options.upsampling,
-        },
-        training: TrainingConfig {
-            epochs: options.epochs,
-            batch,
-            learning_rate: options.learning_rate,
-            schedule: options.schedule,
-            patience: options.patience,
-            class_weights: class_weights(&options.class_weights, &vec![1; snapshot.labels.classes.len()]),
-            flips: options.flips,
-            workers: options.workers,
-            cache_bytes: options.cache_bytes,
-        },
-    };
+    config.name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    config.code_version = env!("CARGO_PKG_VERSION").to_owned();
     config.validate().map_err(HostError::Usage)?;
-    plan_memory(&config, &dataset, options.memory)?;
+    plan_memory(&config, &dataset, memory)?;
     let pixels = count_pixels(&dataset, &snapshot.labels.table()?, &config.preprocess)?;
     if pixels.iter().all(|&count| count == 0) {
-        let data = options.data.display();
-        return Err(HostError::Usage(format!("{data}: every pixel of the training labels is ignored")));
+        let data = data.display();
+        return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
     }
     config.training.class_weights = class_weights(&options.class_weights, &pixels);
     RunDir::create(&root, &config, &snapshot)?;
     OpenRun::open(&root)
 }
 
-/// The folder of a new run. A name that was asked for must be free; one that was found gets a number where it is not.
-fn run_folder(runs: &Path, name: &str, asked: bool) -> Result<PathBuf, HostError> {
+/// The dataset in `data` with the requested split and ignored label values, and warnings about what may surprise.
+fn open_dataset(data: &Path, options: &TrainOptions) -> Result<Dataset, HostError> {
+    let mut dataset = Dataset::open(data, &options.config.split())?;
+    if dataset.train.is_empty() {
+        return Err(HostError::Usage(format!("{}: expected pairs to train on, found none", data.display())));
+    }
+    if !dataset.problems.is_empty() {
+        let (count, data) = (dataset.problems.len(), data.display());
+        unet_engine::error::say(format_args!(
+            "warning: {count} files of {data} are not used; `unet-host check` lists them"
+        ));
+    }
+    if dataset.validates_on_training() {
+        unet_engine::error::say(format_args!(
+            "warning: no pairs are left for validation, so the scores are those of the training images"
+        ));
+    }
+    if !options.ignore.is_empty() {
+        dataset.file.get_or_insert_default().also_ignore.clone_from(&options.ignore);
+    }
+    Ok(dataset)
+}
+
+fn default_batch(preprocess: &Preprocess) -> usize {
+    let pixels = (preprocess.width as usize * preprocess.height as usize).max(1);
+    (DEFAULT_BATCH_PIXELS / pixels).clamp(1, DEFAULT_BATCH_MAX)
+}
+
+/// The folder of a new run. A requested name must be free; a default one gets a number if it is not.
+fn run_folder(runs: &Path, name: &str, requested: bool) -> Result<PathBuf, HostError> {
     if name.is_empty() || name.contains(['/', '\\']) || name == "." || name == ".." {
-        return Err(HostError::Usage(format!("--name: expected the name of a folder, found {name:?}")));
+        return Err(HostError::Usage(format!("--name: expected a folder name, found {name:?}")));
     }
     let root = runs.join(name);
     if !root.exists() {
         return Ok(root);
     }
-    if asked && !RunDir::is_run(&root) {
-        return Err(HostError::Usage(format!(
-            "{}: is there already and is no run; remove it, or choose another --name",
-            root.display()
-        )));
-    }
-    if asked {
-        return Err(HostError::Usage(format!(
-            "{}: is there already; take it up again with --resume {0}, or choose another --name",
-            root.display()
-        )));
+    if requested {
+        let root = root.display();
+        return Err(HostError::Usage(if RunDir::is_run(&runs.join(name)) {
+            format!("{root}: run already exists; resume it with --resume {root}, or choose another --name")
+        } else {
+            format!("{root}: already exists and is not a run directory; remove it, or choose another --name")
+        }));
     }
     Ok((2u64..).map(|k| runs.join(format!("{name}-{k}"))).find(|root| !root.exists()).unwrap_or(root))
 }
 
-/// Takes up a run that was interrupted, with the options that it was made with.
+/// Opens a run to continue it with the configuration that it was made with.
 ///
 /// # Errors
-/// When the folder is no run, or its data set is no longer what the run saw.
+/// If the folder is not a run, or its dataset has changed.
 pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
     let run = OpenRun::open(root)?;
     let found = dataset_digest(&run.data(None)?)?;
     if found != run.snapshot.digest {
         return Err(HostError::Usage(format!(
-            "{}: the data set has changed since the run began: expected digest {}, found {found}",
+            "{}: dataset has changed since the run was made: expected digest {}, found {found}",
             run.config.data.display(),
             run.snapshot.digest
         )));
@@ -358,18 +287,17 @@ pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
     Ok(run)
 }
 
-/// How much of the memory for decoded samples the training split gets, and the validation split. Both are read once an
-/// epoch, so each gets what it has of the samples.
+/// Cache sizes of the training and the validation split, in proportion to their samples: both are read once per epoch.
 fn cache_shares(config: &RunConfig, dataset: &Dataset) -> [u64; 2] {
     let samples = (dataset.train.len() + dataset.val.len()).max(1) as u128;
     [&dataset.train, &dataset.val]
-        .map(|split| (u128::from(config.training.cache_bytes) * split.len() as u128 / samples) as u64)
+        .map(|split| (u128::from(config.training.loader.cache_bytes) * split.len() as u128 / samples) as u64)
 }
 
-/// Decides how the run is trained within the memory that there is.
+/// Decides whether gradient checkpointing is needed to fit into memory.
 fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) -> Result<MemoryPlan, HostError> {
     let (width, height) = (config.preprocess.width as usize, config.preprocess.height as usize);
-    // Planes and mask; for validation the mask at the image's size too, taken to be the first one's.
+    // Planes and mask; for validation also the mask at the image's size, which is taken to be that of the first image.
     let sample = (config.preprocess.input_len() + width * height) as u64;
     let truth = match dataset.val.first() {
         Some(first) => decode_image(&first.image).map(|image| (image.width * image.height) as u64)?,
@@ -382,11 +310,11 @@ fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) ->
     Ok(MemoryPlan::new(shape.as_ref(), kept, options, memory::available_bytes())?)
 }
 
-/// Trains a run to its end, scores its best weights and writes its report. Gradient checkpointing changes no number, so it
-/// is decided anew each time.
+/// Trains a run to its end, scores its best weights and writes its report. `memory` may differ from that of an earlier call,
+/// since gradient checkpointing changes no number.
 ///
 /// # Errors
-/// Whatever stopped it.
+/// If anything fails.
 pub fn finish(
     run: &OpenRun,
     memory: MemoryOptions,
@@ -396,7 +324,7 @@ pub fn finish(
     let plan = plan_memory(&run.config, &dataset, memory)?;
     unet_engine::error::say(plan);
     let loader = |split, with_truth, cache_bytes| {
-        let options = LoaderOptions { cache_bytes, workers: run.config.training.workers, with_truth };
+        let options = LoaderOptions { cache_bytes, workers: run.config.training.loader.workers, with_truth };
         Loader::new(dataset.split(split).to_vec(), run.table.clone(), run.config.preprocess, options)
     };
     let [train_share, val_share] = cache_shares(&run.config, &dataset);
@@ -415,19 +343,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn balanced_weights_average_to_one_and_favour_the_rare() {
+    fn balanced_weights_have_a_mean_of_one_and_favour_rare_classes() {
         // Shares 16 : 1 give weights 1 : 4; their mean is 2.5.
         assert_eq!(balanced(&[1600, 100]), [0.4, 1.6]);
         assert_eq!(balanced(&[100, 0]), [1.0, 0.0]);
     }
 
     #[test]
-    fn a_name_that_is_taken_is_numbered_unless_it_was_asked_for() {
+    fn a_default_name_that_is_taken_gets_a_number_and_a_requested_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(run_folder(folder.path(), "a", false).unwrap(), folder.path().join("a"));
         std::fs::create_dir(folder.path().join("a")).unwrap();
         assert_eq!(run_folder(folder.path(), "a", false).unwrap(), folder.path().join("a-2"));
-        assert!(run_folder(folder.path(), "a", true).is_err());
-        assert!(run_folder(folder.path(), "../a", true).is_err());
+        let refused = |name| run_folder(folder.path(), name, true).unwrap_err().to_string();
+        assert!(refused("a").contains("not a run directory"), "{}", refused("a"));
+        assert!(refused("../a").contains("expected a folder name"), "{}", refused("../a"));
     }
 }

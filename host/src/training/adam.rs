@@ -1,6 +1,6 @@
 //! Adam as burn has it, in one pass over the weights where the project's kernels compute.
 
-use burn::optim::{AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, ModuleOptimizer, Optimizer};
+use burn::optim::{AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::tensor::{Device, Tensor};
 
 use crate::operation;
@@ -12,16 +12,14 @@ const EPSILON: f32 = 1e-8;
 
 /// Adam (Kingma and Ba 2015) with the paper's constants. Its state is burn's, and so are its files.
 #[derive(Clone)]
-pub struct Adam {
+pub(super) struct Adam {
     /// For other backends, and for the first step of a parameter, which makes its moments.
     stock: burn::optim::Adam,
 }
 
-impl Adam {
-    /// An optimizer for a whole network.
-    pub fn for_module() -> ModuleOptimizer {
-        let stock = AdamConfig::new().with_beta_1(BETA_1).with_beta_2(BETA_2).with_epsilon(EPSILON).build();
-        ModuleOptimizer::from(Self { stock })
+impl Default for Adam {
+    fn default() -> Self {
+        Self { stock: AdamConfig::new().with_beta_1(BETA_1).with_beta_2(BETA_2).with_epsilon(EPSILON).build() }
     }
 }
 
@@ -65,31 +63,33 @@ impl Optimizer for Adam {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::backend::test_device;
     use burn::tensor::TensorData;
 
-    #[test]
-    fn its_steps_are_those_of_burns_adam() {
+    /// Weights and state after five steps on gradients that change from step to step.
+    pub fn five_steps<O: Optimizer>(optimizer: &O) -> (Vec<f32>, O::State<2>) {
         let device = test_device();
         let tensor = |scale: f32| {
             let values: Vec<f32> = (0..1000).map(|i| scale * ((i * 37 % 101) as f32 - 50.0)).collect();
             Tensor::<2>::from_data(TensorData::new(values, [20, 50]), &device)
         };
-        let ours = Adam { stock: AdamConfig::new().with_epsilon(EPSILON).build() };
-        let (mut a, mut b, mut a_state, mut b_state) = (tensor(0.02), tensor(0.02), None, None);
+        let (mut weights, mut state) = (tensor(0.02), None);
         for step in 1..6 {
-            let gradient = tensor(0.01 * step as f32).sin();
-            (a, a_state) = ours.step(1e-2, a, gradient.clone(), a_state);
-            (b, b_state) = ours.stock.step(1e-2, b, gradient, b_state);
+            (weights, state) = optimizer.step(1e-2, weights, tensor(0.01 * step as f32).sin(), state);
         }
+        (weights.into_data().try_into_vec().unwrap(), state.unwrap())
+    }
+
+    #[test]
+    fn its_steps_are_those_of_burns_adam() {
+        let ((a, a_state), (b, b_state)) = (five_steps(&Adam::default()), five_steps(&Adam::default().stock));
         let values = |t: Tensor<2>| -> Vec<f32> { t.into_data().try_into_vec().unwrap() };
         let close = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs().max(1.0));
-        assert!(close(values(a), values(b)));
-        let (a, b): (AdamState<2>, AdamState<2>) = (a_state.unwrap(), b_state.unwrap());
-        assert_eq!(a.momentum.time, b.momentum.time);
-        assert!(close(values(a.momentum.moment_1), values(b.momentum.moment_1)));
-        assert!(close(values(a.momentum.moment_2), values(b.momentum.moment_2)));
+        assert!(close(a, b));
+        assert_eq!(a_state.momentum.time, b_state.momentum.time);
+        assert!(close(values(a_state.momentum.moment_1), values(b_state.momentum.moment_1)));
+        assert!(close(values(a_state.momentum.moment_2), values(b_state.momentum.moment_2)));
     }
 }

@@ -9,12 +9,11 @@ use unet_shared::mask::{argmax_f32, mask_to_image};
 use unet_shared::metrics::OwnedConfusion;
 
 use super::batch::Batcher;
+use super::error::TrainError;
 use super::learner::Learner;
-use super::loss::{Target, cross_entropy};
 use super::schedule::Schedule;
-use super::trainer::TrainError;
+use super::target::Target;
 use crate::config::RunConfig;
-use crate::dataset::augment::Drawn;
 use crate::dataset::loader::{Item, Loader};
 use crate::model::UNet;
 use crate::rng::Rng;
@@ -29,24 +28,24 @@ pub fn shuffled(seed: u64, epoch: usize, samples: usize) -> Vec<usize> {
     order
 }
 
-/// What training for an epoch came to.
+/// Result of training for an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trained {
-    /// Mean over the batches that had a counted pixel.
+    /// Mean over the batches with at least one pixel that counts.
     pub loss: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
     /// Wall time.
     pub elapsed: Duration,
-    /// How much of it passed between steps: until the batch's last sample was there, and to assemble its tensor. What the
-    /// loss makes of the masks is part of the step.
+    /// Time between steps: waiting for the last sample of a batch, and assembling its tensors. Preparing the target is part
+    /// of the step.
     pub waited: Duration,
 }
 
-/// Trains for epoch `epoch`, counted from 1; `progress` is called with the images and the loss of each step.
+/// Trains for epoch `epoch`, counted from 1; `progress` is called with the number of images and the loss of each step.
 ///
 /// # Errors
-/// When a sample cannot be loaded, or the loss is no longer finite.
+/// If a sample cannot be loaded, or the loss is not finite.
 pub fn train(
     learner: &mut Learner,
     config: &RunConfig,
@@ -59,12 +58,14 @@ pub fn train(
     let start = Instant::now();
     let batcher = Batcher::new(config.preprocess);
     let training = &config.training;
+    let augmenter = training.augmentation.augmenter(config.seed, config.preprocess.width as usize);
     let order = shuffled(config.seed, epoch, loader.len());
     let (mut items, mut losses, mut counted, mut learning_rate) = (vec![], 0.0, 0usize, 0.0);
     let (mut waited, mut waiting_since, mut left) = (Duration::ZERO, Instant::now(), order.len());
-    loader.for_each(&order, |sample, item| {
+    let augment = |sample: usize, item: &mut Arc<Item>| augmenter.apply(epoch, sample, item);
+    loader.for_each_changed(&order, augment, |_, item| {
         left -= 1;
-        items.push((item, training.flips.draw(config.seed, epoch, sample)));
+        items.push(item);
         if items.len() < training.batch && left > 0 {
             return Ok(());
         }
@@ -88,19 +89,19 @@ pub fn train(
     Ok(Trained { loss, learning_rate, elapsed: start.elapsed(), waited })
 }
 
-/// What validation came to.
+/// Result of validation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validated {
-    /// Mean over the counted pixels, weighted as in training.
+    /// Mean of the batches' losses, weighted by their pixels that count.
     pub loss: f64,
     /// Counts at the labels' own sizes.
     pub confusion: OwnedConfusion,
 }
 
-/// Scores the network on a loader whose items carry their truth; `progress` is called with the images of each batch.
+/// Scores the network on a loader whose items have their truth; `progress` is called with the number of images of each batch.
 ///
 /// # Errors
-/// When a sample cannot be loaded or counted.
+/// If a sample cannot be loaded or counted.
 pub fn validate(
     model: &UNet,
     config: &RunConfig,
@@ -117,9 +118,9 @@ pub fn validate(
     let pixels = (config.preprocess.width * config.preprocess.height) as usize;
     let (mut mask, mut prediction) = (vec![0; pixels], vec![]);
     let order: Vec<usize> = (0..loader.len()).collect();
-    let mut items: Vec<(Arc<Item>, Drawn)> = vec![];
+    let mut items: Vec<Arc<Item>> = vec![];
     loader.for_each(&order, |sample, item| -> Result<(), TrainError> {
-        items.push((item, Drawn::NONE));
+        items.push(item);
         if items.len() < config.training.batch && sample + 1 < loader.len() {
             return Ok(());
         }
@@ -127,12 +128,13 @@ pub fn validate(
         let target = Target::new(&batch.masks, &config.training.class_weights);
         let logits = model.forward(batch.images);
         if target.counts() {
-            let batch_loss = f64::from(cross_entropy(logits.clone(), &target).into_scalar::<f32>());
+            let batch_loss = config.training.loss.function.of(logits.clone(), &target).into_scalar::<f32>();
+            let batch_loss = f64::from(batch_loss);
             loss += batch_loss * target.total();
             total += target.total();
         }
         let logits: Vec<f32> = logits.into_data().convert::<f32>().try_into_vec().expect("logits convert to f32");
-        for ((item, _), logits) in items.iter().zip(logits.chunks_exact(classes * pixels)) {
+        for (item, logits) in items.iter().zip(logits.chunks_exact(classes * pixels)) {
             let Some(truth) = &item.truth else { continue };
             argmax_f32(logits, classes, &mut mask)?;
             prediction.resize(truth.mask.len(), 0);

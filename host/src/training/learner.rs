@@ -3,15 +3,16 @@
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
-use super::adam::Adam;
 use super::batch::Batch;
-use super::loss::{Target, cross_entropy};
+use super::loss::Loss;
+use super::optimizer::OptimizerConfig;
+use super::target::Target;
 use crate::model::UNet;
 
-/// A part of a step, in the order in which they are run.
+/// A part of a step, in execution order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepPart {
-    /// From masks to the weight of each class at each pixel.
+    /// Masks to the target of the loss.
     Target,
     /// Images to logits.
     Forward,
@@ -24,7 +25,7 @@ pub enum StepPart {
 }
 
 impl StepPart {
-    /// The name that profiles show.
+    /// The name in profiles.
     pub fn name(self) -> &'static str {
         match self {
             Self::Target => "target",
@@ -36,32 +37,34 @@ impl StepPart {
     }
 }
 
-/// The device to train on. With gradient checkpointing the cheap tensors of the forward pass are computed again in the
-/// backward pass, to the same bits, instead of being kept.
+/// The device to train on. With gradient checkpointing the backward pass recomputes cheap tensors of the forward pass, to the
+/// same bits, instead of keeping them.
 pub fn differentiating(device: Device, checkpointing: bool) -> Device {
     let device = device.autodiff();
     if checkpointing { device.gradient_checkpointing() } else { device }
 }
 
-/// The network in training, with what a step changes.
+/// The network in training, with everything that a step changes.
 #[derive(Clone)]
 pub struct Learner {
-    /// On a device that differentiates.
+    /// The network, on a device with automatic differentiation.
     pub model: UNet,
-    /// Adam with its moments.
+    /// The optimizer with its state.
     pub optimizer: ModuleOptimizer,
+    /// The loss to minimise.
+    pub loss: Loss,
     /// Steps done.
     pub step: usize,
 }
 
 impl Learner {
     /// Before the first step.
-    pub fn new(model: UNet) -> Self {
-        Self { model, optimizer: Adam::for_module(), step: 0 }
+    pub fn new(model: UNet, optimizer: &OptimizerConfig, loss: Loss) -> Self {
+        Self { model, optimizer: optimizer.build(), loss, step: 0 }
     }
 
-    /// One step of the optimizer on one batch; returns the loss, or none where every pixel is ignored. `ended` is called
-    /// after each part; a device that computes behind the program's back may not have finished it then.
+    /// One step of the optimizer on one batch; returns the loss, or none if every pixel is ignored. `ended` is called after
+    /// each part, which an asynchronous device may not have finished by then.
     pub fn learn(
         &mut self,
         batch: Batch,
@@ -76,7 +79,7 @@ impl Learner {
         }
         let logits = self.model.forward(batch.images);
         ended(StepPart::Forward);
-        let loss = cross_entropy(logits, &target);
+        let loss = self.loss.of(logits, &target);
         ended(StepPart::Loss);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
         ended(StepPart::Backward);

@@ -2,44 +2,53 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes.
+/// A learning rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
-    /// Rises over the first twentieth of the steps, then falls along half a cosine to nearly nothing.
+    /// Linear warmup over the first twentieth of the steps, then half a cosine down to a hundredth
     Cosine,
-    /// Stays, and is halved each time that the validation loss has not fallen for a few epochs.
+    /// Constant, and halved when the validation loss has not fallen for three epochs
     Plateau,
-    /// Stays.
+    /// Constant
     Constant,
+    /// Polynomial decay to 0, with power 0.9
+    Poly,
 }
 
-/// Epochs without a better validation loss after which a plateau schedule halves the rate.
-pub const PLATEAU_PATIENCE: usize = 3;
+/// Epochs without a better validation loss after which [`ScheduleKind::Plateau`] halves the rate.
+const PLATEAU_PATIENCE: usize = 3;
+/// Power of [`ScheduleKind::Poly`], as DeepLab (Chen et al. 2017) and nnU-Net have it.
+const POLY_POWER: f64 = 0.9;
 
-/// A schedule with what it has seen. It is saved in each checkpoint, so that a resumed run goes on alike.
+/// A schedule with its state, saved in each checkpoint. The rate is a function of step and state, which burn's schedulers
+/// are not: they count their own calls, cannot follow the validation loss, and have no polynomial decay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     kind: ScheduleKind,
     base: f64,
     steps: usize,
-    /// Plateau only: the present rate, the best loss, and the epochs since.
+    /// Plateau only: the current rate, the best loss, and the epochs since.
     rate: f64,
     best_loss: Option<f64>,
     epochs_since: usize,
 }
 
 impl Schedule {
-    /// A schedule of `steps` optimizer steps that starts from, or rises to, `base`.
+    /// A schedule over `steps` optimizer steps whose maximum rate is `base`.
     pub fn new(kind: ScheduleKind, base: f64, steps: usize) -> Self {
         Self { kind, base, steps: steps.max(1), rate: base, best_loss: None, epochs_since: 0 }
     }
 
-    /// The rate for optimizer step `step`, counted from 0 over the whole run.
+    /// The rate of optimizer step `step`, counted from 0 over the whole run.
     pub fn rate(&self, step: usize) -> f64 {
         match self.kind {
             ScheduleKind::Constant => self.base,
             ScheduleKind::Plateau => self.rate,
+            ScheduleKind::Poly => {
+                let left = 1.0 - step as f64 / self.steps as f64;
+                self.base * left.max(0.0).powf(POLY_POWER)
+            }
             ScheduleKind::Cosine => {
                 let warmup = (self.steps / 20).max(1);
                 if step < warmup {
@@ -51,7 +60,7 @@ impl Schedule {
         }
     }
 
-    /// Tells the schedule the validation loss at the end of an epoch.
+    /// Takes the validation loss at the end of an epoch.
     pub fn epoch_ended(&mut self, validation_loss: f64) {
         if self.best_loss.is_none_or(|best| validation_loss < best) {
             self.best_loss = Some(validation_loss);
@@ -80,6 +89,17 @@ mod tests {
         assert!((schedule.rate(105) - 0.505).abs() < 1e-12);
         assert!((schedule.rate(200) - 0.01).abs() < 1e-12);
         assert!((schedule.rate(500) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn poly_falls_to_nothing() {
+        let schedule = Schedule::new(ScheduleKind::Poly, 2.0, 100);
+        assert_eq!(schedule.rate(0), 2.0);
+        // Half of the steps are left: 2 * 0.5^0.9.
+        assert!((schedule.rate(50) - 1.071_773_462_536_293_2).abs() < 1e-12);
+        assert!(schedule.rate(99) > 0.0);
+        assert_eq!(schedule.rate(100), 0.0);
+        assert_eq!(schedule.rate(101), 0.0);
     }
 
     #[test]

@@ -2,79 +2,46 @@
 
 use std::time::Instant;
 
-use unet_shared::mask::MaskError;
-use unet_shared::metrics::{MetricsError, OwnedConfusion};
+use unet_shared::metrics::OwnedConfusion;
 
-use super::checkpoint::{self, Best, CHECKPOINT_VERSION, CheckpointError, EpochRow, State};
+use super::checkpoint::{self, Best, CHECKPOINT_VERSION, EpochRow, State};
 use super::epoch;
+use super::error::TrainError;
 use super::learner::{Learner, differentiating};
 use super::schedule::Schedule;
-use crate::backend::BackendError;
 use crate::config::RunConfig;
-use crate::dataset::loader::{LoadError, Loader};
+use crate::dataset::loader::Loader;
 use crate::run_dir::RunDir;
 
-/// Why a run stopped before its end.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The backend cannot be used.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// A sample cannot be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The checkpoint cannot be saved or read.
-    #[error("the checkpoint cannot be used")]
-    Checkpoint(#[from] CheckpointError),
-    /// The loss became infinite or not a number.
-    #[error(
-        "the loss is no longer finite at epoch {epoch}, step {step}, with learning rate {learning_rate}; train anew with a lower --learning-rate"
-    )]
-    Diverged {
-        /// Counted from 1.
-        epoch: usize,
-        /// Steps done.
-        step: usize,
-        /// The rate of that step.
-        learning_rate: f64,
-    },
-    /// A mask could not be made from logits.
-    #[error("the validation masks cannot be made")]
-    Mask(#[from] MaskError),
-    /// A mask could not be counted.
-    #[error("the validation masks cannot be counted")]
-    Metrics(#[from] MetricsError),
-}
-
-/// Is told how a run goes on.
+/// Watches a run's progress.
 pub trait Observer {
     /// An epoch of `images` training and `validation` images begins.
     fn epoch_begins(&mut self, epoch: usize, images: usize, validation: usize);
-    /// `images` were trained on with that loss.
+    /// A step on `images` images had this loss.
     fn trained(&mut self, images: usize, loss: f64);
-    /// `images` were validated.
+    /// `images` images were validated.
     fn validated(&mut self, images: usize);
-    /// The epoch's line is there; `best` says whether it is the best so far.
+    /// The epoch ended with this row; `best` is true if no epoch before was better.
     fn epoch_ended(&mut self, row: &EpochRow, best: bool);
 }
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// A line for each epoch.
+    /// One row per epoch.
     pub rows: Vec<EpochRow>,
     /// The best epoch.
     pub best: Option<Best>,
-    /// Whether it stopped early, for want of a better epoch.
+    /// Whether `patience` ended it before the last epoch.
     pub stopped_early: bool,
 }
 
-/// Trains until the last epoch, or until `patience` epochs brought no better mean IoU. Where the run's folder holds a
-/// checkpoint, training goes on from there, to the same numbers that it would have come to without the break, with gradient
-/// checkpointing (`checkpointing`) or without.
+/// Trains until the last epoch, or until `patience` epochs in a row had no better mean IoU. If the run's folder has a
+/// checkpoint, training continues from there to the same numbers as without the interruption. `checkpointing` switches
+/// gradient checkpointing on, which changes no number.
 ///
 /// # Errors
-/// See [`TrainError`]; the last checkpoint stays whole.
+/// See [`TrainError`]; the last checkpoint stays valid.
 pub fn train(
     run: &RunDir,
     config: &RunConfig,
@@ -87,7 +54,8 @@ pub fn train(
     let device = differentiating(config.backend.device()?, checkpointing);
     let settings = &config.training;
     let steps_an_epoch = training.len().div_ceil(settings.batch);
-    let mut learner = Learner::new(config.model.init(config.seed, &device));
+    let mut learner =
+        Learner::new(config.model.init(config.seed, &device), &settings.optimizer, settings.loss.function);
     let mut state = match checkpoint::load_state(run)? {
         Some(state) => {
             (learner.model, learner.optimizer) =
@@ -150,12 +118,12 @@ pub fn train(
     Ok(Outcome { rows: state.rows, best: state.best, stopped_early })
 }
 
-/// IoU of each class; none for one that occurs neither in the truth nor in the prediction.
+/// IoU of each class; none if it occurs neither in the truth nor in the prediction.
 pub fn class_iou(confusion: &OwnedConfusion) -> Vec<Option<f64>> {
     (0..confusion.classes()).map(|class| confusion.iou(class)).collect()
 }
 
-/// Whether as many epochs as the patience allows have passed since the best.
+/// Whether `patience` epochs have passed since the best one.
 fn is_exhausted(state: &State, patience: Option<usize>) -> bool {
     let since = state.rows.len() - state.best.map_or(0, |best| best.epoch);
     patience.is_some_and(|patience| since >= patience && !state.rows.is_empty())

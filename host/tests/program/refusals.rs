@@ -1,9 +1,9 @@
-//! Bad input: a clear error, a documented exit code, and nothing lost.
+//! Invalid input: a clear error, a documented exit code, and no file changed.
 
 use crate::{expect, synthetic, text};
 
 #[test]
-fn a_folder_that_is_no_data_set_names_the_layouts_that_are() {
+fn a_folder_that_is_not_a_dataset_names_the_accepted_layouts() {
     let folder = tempfile::tempdir().unwrap();
     let (_, err) = expect(2, &["train", text(folder.path())]);
     assert!(err.contains("{train,val[,test]}/{images,masks}"), "{err}");
@@ -14,13 +14,13 @@ fn a_folder_that_is_no_data_set_names_the_layouts_that_are() {
 }
 
 #[test]
-fn options_that_do_not_fit_are_said() {
+fn invalid_options_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 4, 2);
     let runs = folder.path().join("runs");
     let with = |extra: &[&str]| {
         let (_, err) = expect(2, &[&["train", text(&data), "--runs", text(&runs)], extra].concat());
-        assert!(!runs.exists(), "a refused run leaves no folder");
+        assert!(!runs.exists(), "a refused run must leave no folder");
         err
     };
     assert!(with(&["--size", "60x64"]).contains("multiples of 16"));
@@ -33,10 +33,34 @@ fn options_that_do_not_fit_are_said() {
     assert!(with(&["--mean", "0.5", "--std", "0"]).contains("standard deviation"));
     assert!(with(&["--val-ratio", "2"]).contains("ratio"));
     assert!(with(&["--name", "../up"]).contains("--name"));
+    assert!(with(&["--weight-decay", "0.1"]).contains("--optimizer adamw"));
+    assert!(with(&["--optimizer", "adamw", "--weight-decay", "-1"]).contains("weight decay"));
+    assert!(with(&["--augment", "zoom,zoom"]).contains("zoom twice"));
+    assert!(with(&["--augment", "shear"]).contains("zoom"));
+    assert!(with(&["--loss", "mse"]).contains("dice-cross-entropy"));
 }
 
 #[test]
-fn a_backend_that_is_not_built_in_ends_with_its_own_code() {
+fn a_folder_that_exists_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 4, 2);
+    let runs = folder.path().join("runs");
+    std::fs::create_dir_all(runs.join("mine")).unwrap();
+    let train =
+        |code| expect(code, &["train", text(&data), "--runs", text(&runs), "--name", "mine", "--epochs", "1"]).1;
+    let err = train(2);
+    assert!(err.contains("already exists and is not a run directory"), "{err}");
+    std::fs::remove_dir(runs.join("mine")).unwrap();
+    train(0);
+    let err = train(2);
+    assert!(err.contains("run already exists") && err.contains("--resume"), "{err}");
+    // A resumed run keeps its own configuration.
+    let (_, err) = expect(2, &["train", "--resume", text(&runs.join("mine")), "--epochs", "5"]);
+    assert!(err.contains("'--resume <RUN>' cannot be used with") && err.contains("--epochs"), "{err}");
+}
+
+#[test]
+fn a_backend_that_is_not_built_in_has_its_own_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 4, 2);
     let backend = if cfg!(feature = "wgpu") { "cuda" } else { "wgpu" };
@@ -49,7 +73,7 @@ fn a_backend_that_is_not_built_in_ends_with_its_own_code() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_ends_with_its_own_code() {
+fn a_failed_write_has_its_own_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 4, 2);
     let file = folder.path().join("file");
@@ -59,7 +83,7 @@ fn a_place_that_cannot_be_written_ends_with_its_own_code() {
 }
 
 #[test]
-fn other_files_in_place_of_runs_packages_and_records_are_refused() {
+fn other_files_than_runs_packages_and_records_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file.json");
     std::fs::write(&file, b"{\"version\": 99}").unwrap();

@@ -1,6 +1,6 @@
-//! A run that is killed and taken up again ends with the numbers of one that was not.
+//! A run that is killed and resumed ends with the same numbers as an uninterrupted one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{expect, host, synthetic, text};
 
 const EPOCHS: &str = "4";
 
-/// results.csv without the columns that hold times.
+/// results.csv without the columns of times.
 pub fn results(run: &Path) -> Vec<Vec<String>> {
     let csv = std::fs::read_to_string(run.join("results.csv")).unwrap();
     let rows: Vec<Vec<String>> = csv.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
@@ -19,25 +19,19 @@ pub fn results(run: &Path) -> Vec<Vec<String>> {
     rows.iter().map(|row| kept.iter().map(|&column| row[column].clone()).collect()).collect()
 }
 
-fn arguments<'a>(data: &'a Path, runs: &'a Path, name: &'a str) -> Vec<&'a str> {
-    let shape = ["--base", "4", "--depth", "2", "--epochs", EPOCHS, "--batch", "2", "--schedule", "plateau"];
-    [&["train", text(data), "--runs", text(runs), "--name", name, "--flips", "both"], &shape[..]].concat()
-}
-
-#[test]
-fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = synthetic(folder.path(), 40, 6);
-    let runs = folder.path().join("runs");
-    expect(0, &arguments(&data, &runs, "whole"));
-
-    let killed = runs.join("killed");
-    let mut child =
-        host().args(arguments(&data, &runs, "killed")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // Until the second epoch is done, then a little into the third.
+/// Trains one run without interruption and one that is killed in its third epoch and resumed, expects equal results, weights and
+/// logits, and returns the folder of both runs.
+fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
+    let arguments = |name| {
+        let shape = ["--base", "4", "--depth", "2", "--epochs", EPOCHS, "--batch", "2"];
+        [&["train", text(data), "--runs", text(runs), "--name", name], &shape[..], recipe].concat()
+    };
+    expect(0, &arguments("whole"));
+    let (whole, killed) = (runs.join("whole"), runs.join("killed"));
+    let mut child = host().args(arguments("killed")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Until the second epoch has ended, and a little longer.
     let begin = Instant::now();
-    let lines = || std::fs::read_to_string(killed.join("results.csv")).map_or(0, |csv| csv.lines().count());
-    while lines() < 3 {
+    while lines(&killed) < 3 {
         assert!(begin.elapsed() < Duration::from_secs(300), "no second epoch within five minutes");
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
         std::thread::sleep(Duration::from_millis(5));
@@ -45,23 +39,37 @@ fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
     std::thread::sleep(Duration::from_millis(30));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(lines() < 5, "the run ended before it was killed");
+    assert!(lines(&killed) < 5, "the run ended before it was killed");
     expect(0, &["train", "--resume", text(&killed)]);
 
-    assert_eq!(results(&killed), results(&runs.join("whole")));
-    let logits = |run: &Path| -> Vec<serde_json::Value> {
-        let record = std::fs::read_to_string(run.join("record_f32.json")).unwrap();
-        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
-        record["frames"].as_array().unwrap().iter().map(|frame| frame["logits"].clone()).collect()
-    };
-    assert_eq!(logits(&killed), logits(&runs.join("whole")));
-    assert_eq!(logits(&killed).len(), 6);
+    assert_eq!(results(&killed), results(&whole));
+    assert_eq!(logits(&killed), logits(&whole));
     for weights in ["weights/best.bpk", "weights/last.bpk"] {
         let bytes = |run: &Path| std::fs::read(run.join(weights)).unwrap();
-        assert!(bytes(&killed) == bytes(&runs.join("whole")), "{weights} differ");
+        assert!(bytes(&killed) == bytes(&whole), "{weights} differ");
     }
+    [whole, killed]
+}
 
-    // A run that has ended stays as it is; one that was killed before its last line was written gets it back.
+fn lines(run: &Path) -> usize {
+    std::fs::read_to_string(run.join("results.csv")).map_or(0, |csv| csv.lines().count())
+}
+
+/// Digests of the logits of each validation image.
+fn logits(run: &Path) -> Vec<serde_json::Value> {
+    let record = crate::parse(&std::fs::read_to_string(run.join("record_f32.json")).unwrap());
+    record["frames"].as_array().unwrap().iter().map(|frame| frame["logits"].clone()).collect()
+}
+
+#[test]
+fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 40, 6);
+    let [whole, killed] =
+        train_twice(&data, &folder.path().join("runs"), &["--flips", "both", "--schedule", "plateau"]);
+    assert_eq!(logits(&killed).len(), 6);
+
+    // Resuming a finished run changes nothing, and restores a row that was not written before a kill.
     let before = results(&killed);
     let csv = std::fs::read_to_string(killed.join("results.csv")).unwrap();
     let cut: String = csv.lines().take(4).map(|line| format!("{line}\n")).collect();
@@ -69,7 +77,7 @@ fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
     expect(0, &["train", "--resume", text(&killed)]);
     assert_eq!(results(&killed), before);
 
-    // A checkpoint whose bytes changed is refused.
+    // A damaged checkpoint is refused.
     let weights = killed.join(format!("weights/epoch-{EPOCHS}.bpk"));
     let mut bytes = std::fs::read(&weights).unwrap();
     let middle = bytes.len() / 2;
@@ -78,9 +86,38 @@ fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
     let (_, err) = expect(2, &["train", "--resume", text(&killed)]);
     assert!(err.contains("damaged"), "{err}");
 
-    // Changed data would not lead to the same numbers.
+    // Changed data would lead to other numbers.
     let image = data.join("train/images/0000.png");
     std::fs::copy(data.join("train/images/0001.png"), image).unwrap();
-    let (_, err) = expect(2, &["train", "--resume", text(&runs.join("whole"))]);
-    assert!(err.contains("data set has changed"), "{err}");
+    let (_, err) = expect(2, &["train", "--resume", text(&whole)]);
+    assert!(err.contains("dataset has changed"), "{err}");
+}
+
+#[test]
+fn every_other_recipe_is_resumed_to_the_same_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 40, 6);
+    let recipe =
+        ["--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "poly", "--loss", "dice-cross-entropy"];
+    let augment = ["--flips", "none", "--augment", "zoom", "--class-weights", "balanced"];
+    let runs = folder.path().join("runs");
+    let [whole, _] = train_twice(&data, &runs, &[&recipe[..], &augment].concat());
+    let config = std::fs::read_to_string(whole.join("config.toml")).unwrap();
+    for line in ["optimizer = \"adamw\"", "weight_decay = 0.1", "loss = \"dice_cross_entropy\"", "augment = [\"zoom\"]"]
+    {
+        assert!(config.contains(line), "{line} is missing: {config}");
+    }
+
+    // Each of them changes the numbers of the run.
+    let shape = ["--base", "4", "--depth", "2", "--epochs", "1", "--batch", "2", "--flips", "none"];
+    let first = |name, extra: &[&str]| {
+        expect(0, &[&["train", text(&data), "--runs", text(&runs), "--name", name], &shape[..], extra].concat());
+        results(&runs.join(name))[1].clone()
+    };
+    let plain = first("plain", &[]);
+    for (name, extra) in
+        [("decay", &recipe[..4]), ("poly", &recipe[4..6]), ("dice", &recipe[6..]), ("zoom", &augment[2..4])]
+    {
+        assert_ne!(first(name, extra), plain, "{extra:?} changed nothing");
+    }
 }

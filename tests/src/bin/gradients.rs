@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use serde_json::json;
 use unet_host::backend::Backend;
-use unet_host::dataset::augment::Drawn;
 use unet_host::dataset::loader::Item;
 use unet_host::dataset::synthetic::{CLASSES, SyntheticConfig, SyntheticSplit, frame};
 use unet_host::model::parameters::{Named, gradients, parameters};
@@ -22,7 +21,9 @@ use unet_host::model::{UNetConfig, Upsampling};
 use unet_host::operation::Operators;
 use unet_host::training::batch::Batcher;
 use unet_host::training::learner::Learner;
-use unet_host::training::loss::{Target, cross_entropy};
+use unet_host::training::loss::Loss;
+use unet_host::training::optimizer::OptimizerConfig;
+use unet_host::training::target::Target;
 use unet_shared::preprocess::{Channels, Preprocess};
 use unet_tests::random::Random;
 use unet_tests::{Data, Tensor, npy};
@@ -51,9 +52,6 @@ struct Case {
     steps: usize,
     seed: u64,
 }
-
-/// The samples of a batch, each with its flips.
-type Items = Vec<(Arc<Item>, Drawn)>;
 
 impl Case {
     fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
@@ -89,7 +87,7 @@ impl Case {
     }
 
     /// Frames of the synthetic data set, the channels told apart by noise.
-    fn items(&self, number: usize) -> Result<Items, Box<dyn Error>> {
+    fn items(&self, number: usize) -> Result<Vec<Arc<Item>>, Box<dyn Error>> {
         let frames = SyntheticConfig { seed: SEED, train: 1, val: 1, width: self.side, height: self.side };
         let mut random = Random::new(SEED + number as u64);
         let mut items = vec![];
@@ -102,7 +100,7 @@ impl Case {
                 .collect();
             let id = |value: &u8| CLASSES.iter().position(|class| class.value == *value).unwrap_or_default() as u8;
             let mask = label.as_raw().iter().map(id).collect();
-            items.push((Arc::new(Item { planes, mask, truth: None }), Drawn::NONE));
+            items.push(Arc::new(Item { planes, mask, truth: None }));
         }
         Ok(items)
     }
@@ -116,7 +114,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let device = Backend::Flex.device()?.autodiff();
     let batcher = Batcher::new(case.preprocess());
     let weights = [1.0; CLASSES.len()];
-    let mut learner = Learner::new(case.model.init(case.seed, &device));
+    let mut learner = Learner::new(case.model.init(case.seed, &device), &OptimizerConfig::default(), Loss::default());
     for step in 0..case.steps {
         let batch = batcher.batch(&case.items(step)?, &device);
         let loss = Operators::Stock.within(|| learner.learn(batch, &weights, LEARNING_RATE, &mut |_| {}));
@@ -132,7 +130,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         let mut found = serde_json::Map::new();
         for operators in Operators::available() {
             let (loss, gradients) = operators.within(|| {
-                let loss = cross_entropy(network.forward(batch.images.clone()), &target);
+                let loss = Loss::CrossEntropy.of(network.forward(batch.images.clone()), &target);
                 let gradients = gradients(&network, &loss.backward());
                 (f64::from(loss.into_scalar::<f32>()), gradients)
             });

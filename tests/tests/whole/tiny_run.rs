@@ -8,6 +8,7 @@ use unet_host::steps::OpenRun;
 use unet_host::steps::export::{self, ExportOptions};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
+use unet_host::training::memory::MemoryOptions;
 use unet_host::training::trainer::Observer;
 use unet_shared::preprocess::{Channels, Normalize};
 
@@ -59,19 +60,18 @@ pub const VARIANTS: [Variant; 3] = [
 pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport) {
     let data = folder.join("data");
     generate(&data, &SyntheticConfig { seed: 3, train: 24, val: 8, width: 64, height: 64 }).unwrap();
-    let options = TrainOptions {
-        runs: folder.join("runs"),
-        name: Some(variant.name.to_owned()),
-        base: 4,
-        depth: 2,
-        epochs: 2,
-        channels: Some(variant.channels),
-        normalize: variant.normalize,
-        upsampling: variant.upsampling,
-        ..TrainOptions::new(data)
-    };
-    let run = start(&options).unwrap();
-    finish(&run, options.memory, &mut Silent).unwrap();
+    let mut options =
+        TrainOptions { runs: folder.join("runs"), name: Some(variant.name.to_owned()), ..TrainOptions::default() };
+    options.input.channels = Some(variant.channels);
+    if let Normalize::MeanStd { mean, std } = variant.normalize {
+        (options.input.mean, options.input.std) = (mean.to_vec(), std.to_vec());
+    }
+    let config = &mut options.config;
+    (config.model.base, config.model.depth, config.model.upsampling) = (4, 2, variant.upsampling);
+    config.training.epochs = 2;
+    let memory = MemoryOptions::default();
+    let run = start(&data, &options, memory).unwrap();
+    finish(&run, memory, &mut Silent).unwrap();
     let report =
         export::export(&run, &ExportOptions { fold_upsample: variant.fold_upsample, ..ExportOptions::default() })
             .unwrap();
