@@ -95,7 +95,7 @@ impl RunConfig {
             let (model, input) = (self.model.channels, self.preprocess.channels.count());
             return Err(format!("the network takes {model} channels, the preprocessing gives {input}"));
         }
-        let parameters = self.model.parameters();
+        let parameters = self.model.layers().weights();
         if parameters > PARAMETERS_MAX {
             return Err(format!(
                 "base {} and depth {} make {parameters} parameters, at most {PARAMETERS_MAX} can be trained",

@@ -16,7 +16,7 @@ use super::trainer::TrainError;
 use crate::config::RunConfig;
 use crate::dataset::augment::Drawn;
 use crate::dataset::loader::{Item, Loader};
-use crate::model::UNet;
+use crate::model::Network;
 use crate::rng::Rng;
 
 /// Separates the draws of shuffles from the other uses of one seed.
@@ -102,7 +102,7 @@ pub struct Validated {
 /// # Errors
 /// When a sample cannot be loaded or counted.
 pub fn validate(
-    model: &UNet,
+    model: &Network,
     config: &RunConfig,
     loader: &Loader,
     device: &Device,

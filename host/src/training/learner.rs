@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use super::adam::Adam;
 use super::batch::Batch;
 use super::loss::{Target, cross_entropy};
-use crate::model::UNet;
+use crate::model::Network;
 
 /// A part of a step, in the order in which they are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn differentiating(device: Device, checkpointing: bool) -> Device {
 #[derive(Clone)]
 pub struct Learner {
     /// On a device that differentiates.
-    pub model: UNet,
+    pub model: Network,
     /// Adam with its moments.
     pub optimizer: ModuleOptimizer,
     /// Steps done.
@@ -56,7 +56,7 @@ pub struct Learner {
 
 impl Learner {
     /// Before the first step.
-    pub fn new(model: UNet) -> Self {
+    pub fn new(model: Network) -> Self {
         Self { model, optimizer: Adam::for_module(), step: 0 }
     }
 
