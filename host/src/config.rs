@@ -159,7 +159,7 @@ impl RunConfig {
             let (model, input) = (self.model.channels, self.preprocess.channels.count());
             return Err(format!("network: expected {input} channels, as the preprocessing has, found {model}"));
         }
-        let parameters = self.model.parameters();
+        let parameters = self.model.layers().weights();
         if parameters > PARAMETERS_MAX {
             return Err(format!(
                 "base {} and depth {}: expected at most {PARAMETERS_MAX} parameters, found {parameters}",

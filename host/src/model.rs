@@ -1,9 +1,12 @@
-//! The network: a U-Net, its configuration and its initial weights.
+//! The network: a list of layers, the U-Net that builds one, and the weights that belong to it.
 //!
-//! Knows tensors and devices of burn; knows nothing of files, data sets or losses.
+//! Knows tensors and devices of burn; knows nothing of files, datasets or losses.
 
-pub mod blocks;
+mod initial_weights;
+pub mod layers;
+pub mod network;
 pub mod parameters;
 pub mod unet;
 
-pub use unet::{UNet, UNetConfig, Upsampling};
+pub use network::Network;
+pub use unet::{UNetConfig, Upsampling};

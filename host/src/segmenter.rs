@@ -9,13 +9,13 @@ use unet_shared::preprocess::Preprocess;
 
 use crate::backend::Backend;
 use crate::float_engine::FloatEngine;
-use crate::model::UNet;
+use crate::model::Network;
 use crate::training::batch::Batcher;
 
 /// The f32 network, computed by burn.
 #[derive(Debug)]
 pub struct BurnSegmenter {
-    model: UNet,
+    model: Network,
     device: Device,
     backend: Backend,
     batcher: Batcher,
@@ -26,7 +26,7 @@ pub struct BurnSegmenter {
 
 impl BurnSegmenter {
     /// Uses the network in evaluation mode.
-    pub fn new(model: &UNet, backend: Backend, device: &Device, preprocess: Preprocess) -> Self {
+    pub fn new(model: &Network, backend: Backend, device: &Device, preprocess: Preprocess) -> Self {
         let device = device.clone().inner();
         Self { model: model.valid(), device, backend, batcher: Batcher::new(preprocess), preprocess, last: vec![] }
     }
@@ -49,7 +49,7 @@ impl Segmenter for BurnSegmenter {
     }
 
     fn classes(&self) -> usize {
-        self.model.head.weight.dims()[0]
+        self.model.layers().classes()
     }
 
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use unet_host::backend::Backend;
 use unet_host::dataset::synthetic::{CLASSES, SyntheticConfig, SyntheticSplit, frame, generate};
 use unet_host::model::parameters::{Named, gradients};
-use unet_host::model::{UNet, UNetConfig, Upsampling};
+use unet_host::model::{Network, UNetConfig, Upsampling};
 use unet_host::operation::Operators;
 use unet_host::rng::Rng;
 use unet_host::steps::train::{TrainOptions, finish, start};
@@ -48,7 +48,7 @@ fn batch(number: usize, channels: usize) -> Batch {
 /// Loss and gradients of a batch by a network of fixed weights.
 fn loss_and_gradients(backend: Backend, model: &UNetConfig, (images, masks): &Batch) -> Found {
     let device = backend.device().unwrap().autodiff();
-    let network: UNet = model.init(4, &device);
+    let network: Network = model.init(4, &device);
     let images = TensorData::new(images.clone(), [BATCH, model.channels, SIDE, SIDE]);
     let target = Target::new(masks, &[1.0; CLASSES.len()]);
     let loss = Loss::CrossEntropy.of(network.forward(Tensor::<4>::from_data(images, &device)), &target);

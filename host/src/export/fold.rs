@@ -1,12 +1,13 @@
-//! Walks a trained [`UNet`] and writes it down as a [`Graph`], each batch norm folded into the convolution before it.
+//! A trained [`Network`] as a [`Graph`], each batch norm folded into the convolution before it.
 
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 
-use super::graph::{Convolution, Graph, OUTPUT_NAME, Operator, TensorId};
-use crate::model::UNet;
-use crate::model::blocks::{ConvBlock, UpBlock};
+use super::graph::{self, Graph, OUTPUT_NAME, Operator, TensorId};
+use crate::model::Network;
+use crate::model::layers::{Convolution, ConvolutionKind, Layer};
+use crate::model::network::Parameters;
 
 /// Scale and shift a channel that a batch norm applies at inference: `y = scale x + shift`.
 struct Affine {
@@ -28,25 +29,28 @@ fn affine(norm: &BatchNorm) -> Affine {
     Affine { scale, shift }
 }
 
-/// The convolution with the affine map behind it folded in. `repeats` output channels of the convolution share one
-/// channel of the map: 4 before a depth-to-space, whose order puts channel `k C + c` to channel `c`.
-fn fold(conv: &Conv2d, affine: &Affine, repeats: usize) -> Convolution {
-    let mut folded = plain(conv);
-    let mapped = folded.channels_out / repeats;
-    let a_channel = folded.weight.len() / folded.channels_out;
-    for (out, weights) in folded.weight.chunks_exact_mut(a_channel).enumerate() {
-        let (scale, shift) = (affine.scale[out % mapped], affine.shift[out % mapped]);
+/// The convolution with the batch norm behind it folded in, followed by ReLU; without a batch norm, the convolution alone.
+/// `repeats` output channels of the convolution share one channel of the norm: 4 before a depth-to-space, whose order puts
+/// channel `k C + c` to channel `c`.
+fn folded(parameters: &Parameters, repeats: usize) -> graph::Convolution {
+    let mut convolution = plain(&parameters.conv);
+    let Some(norm) = &parameters.norm else { return convolution };
+    let affine = affine(norm);
+    let channels = convolution.channels_out / repeats;
+    let a_channel = convolution.weight.len() / convolution.channels_out;
+    for (out, weights) in convolution.weight.chunks_exact_mut(a_channel).enumerate() {
+        let (scale, shift) = (affine.scale[out % channels], affine.shift[out % channels]);
         weights.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
-        folded.bias[out] = (f64::from(folded.bias[out]) * scale + shift) as f32;
+        convolution.bias[out] = (f64::from(convolution.bias[out]) * scale + shift) as f32;
     }
-    folded.relu = true;
-    folded
+    convolution.relu = true;
+    convolution
 }
 
-/// The convolution as it stands, without ReLU.
-fn plain(conv: &Conv2d) -> Convolution {
+/// The convolution alone, without ReLU.
+fn plain(conv: &Conv2d) -> graph::Convolution {
     let [channels_out, channels_in, height, width] = conv.weight.dims();
-    Convolution {
+    graph::Convolution {
         weight: values(conv.weight.val()),
         bias: conv.bias.as_ref().map_or_else(|| vec![0.0; channels_out], |bias| values(bias.val())),
         channels_out,
@@ -58,46 +62,43 @@ fn plain(conv: &Conv2d) -> Convolution {
 }
 
 /// The network for images of `height` times `width` as a graph, with the running statistics of its batch norms.
-pub fn graph_of(model: &UNet, height: usize, width: usize) -> Graph {
-    let channels = model.encoder[0].first.conv.weight.dims()[1];
-    let mut graph = Graph { input: [channels, height, width], nodes: vec![] };
-    let block = |graph: &mut Graph, name: String, block: &ConvBlock, input: TensorId| {
-        graph.push(name, Operator::Conv(fold(&block.conv, &affine(&block.norm), 1)), vec![input])
-    };
-    let (mut x, mut skips) = (0, vec![]);
-    for (level, double) in model.encoder.iter().enumerate() {
-        x = block(&mut graph, format!("encoder.{level}.first"), &double.first, x);
-        x = block(&mut graph, format!("encoder.{level}.second"), &double.second, x);
-        skips.push(x);
-        x = graph.push(format!("encoder.{level}.pool"), Operator::MaxPool, vec![x]);
+pub fn graph_of(model: &Network, height: usize, width: usize) -> Graph {
+    let layers = model.layers();
+    let mut graph = Graph { input: [layers.image_channels(), height, width], nodes: vec![] };
+    // The tensor of the graph that each activation is.
+    let mut tensors: Vec<TensorId> = vec![0];
+    for (index, (node, parameters)) in model.nodes().enumerate() {
+        let is_last = index + 1 == layers.nodes().len();
+        let name = if is_last { OUTPUT_NAME } else { &node.name };
+        let mut inputs: Vec<TensorId> = node.inputs.iter().map(|&input| tensors[input]).collect();
+        let output = match (node.layer, parameters) {
+            (Layer::Convolution(Convolution { kind, .. }), Some(parameters)) => {
+                if inputs.len() > 1 {
+                    let block = name.rsplit_once('.').map_or(name, |(block, _)| block);
+                    inputs = vec![graph.push(format!("{block}.concat"), Operator::Concat, inputs)];
+                }
+                let convolution = Operator::Conv(folded(parameters, kind.channels_per_output()));
+                match kind {
+                    ConvolutionKind::Pointwise | ConvolutionKind::Same | ConvolutionKind::Strided => {
+                        graph.push(name, convolution, inputs)
+                    }
+                    ConvolutionKind::Upsampling => {
+                        let large = graph.push(format!("{name}.nearest"), Operator::UpsampleNearest, inputs);
+                        graph.push(name, convolution, vec![large])
+                    }
+                    ConvolutionKind::UpConvolution => {
+                        // ReLU acts on each value alone, so it may come before the depth-to-space.
+                        let small = graph.push(format!("{name}.conv"), convolution, inputs);
+                        graph.push(name, Operator::DepthToSpace, vec![small])
+                    }
+                }
+            }
+            (Layer::Convolution(_), None) => unreachable!("a convolution has parameters"),
+            (Layer::MaxPool, _) => graph.push(name, Operator::MaxPool, inputs),
+        };
+        tensors.push(output);
     }
-    x = block(&mut graph, "bottleneck.first".to_owned(), &model.bottleneck.first, x);
-    x = block(&mut graph, "bottleneck.second".to_owned(), &model.bottleneck.second, x);
-    for (k, (up, double)) in model.up.iter().zip(&model.decoder).enumerate() {
-        let level = model.encoder.len() - 1 - k;
-        x = enlarge(&mut graph, level, up, x);
-        x = graph.push(format!("decoder.{level}.concat"), Operator::Concat, vec![skips[level], x]);
-        x = block(&mut graph, format!("decoder.{level}.first"), &double.first, x);
-        x = block(&mut graph, format!("decoder.{level}.second"), &double.second, x);
-    }
-    graph.push(OUTPUT_NAME, Operator::Conv(plain(&model.head)), vec![x]);
     graph
-}
-
-fn enlarge(graph: &mut Graph, level: usize, up: &UpBlock, input: TensorId) -> TensorId {
-    // An up-convolution has four channels for each of the norm's.
-    let convolution = |repeats| match &up.norm {
-        Some(norm) => fold(&up.conv, &affine(norm), repeats),
-        None => plain(&up.conv),
-    };
-    if up.is_up_convolution() {
-        // ReLU acts on each value alone, so it may stand before the depth-to-space.
-        let conv = graph.push(format!("up.{level}.conv"), Operator::Conv(convolution(4)), vec![input]);
-        graph.push(format!("up.{level}"), Operator::DepthToSpace, vec![conv])
-    } else {
-        let large = graph.push(format!("up.{level}.nearest"), Operator::UpsampleNearest, vec![input]);
-        graph.push(format!("up.{level}"), Operator::Conv(convolution(1)), vec![large])
-    }
 }
 
 #[cfg(test)]

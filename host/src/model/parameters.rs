@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 
-use super::UNet;
+use super::Network;
 
 /// Values that belong to a parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,16 +17,16 @@ pub struct Named {
 }
 
 /// What is trained, in the network's order; running statistics are not.
-pub fn parameters(network: &UNet) -> Vec<Named> {
+pub fn parameters(network: &Network) -> Vec<Named> {
     collect(network, None)
 }
 
 /// The gradient of each parameter that has one, in the network's order.
-pub fn gradients(network: &UNet, gradients: &Gradients) -> Vec<Named> {
+pub fn gradients(network: &Network, gradients: &Gradients) -> Vec<Named> {
     collect(network, Some(gradients))
 }
 
-fn collect(network: &UNet, gradients: Option<&Gradients>) -> Vec<Named> {
+fn collect(network: &Network, gradients: Option<&Gradients>) -> Vec<Named> {
     let mut collector = Collector { gradients, path: vec![], found: vec![] };
     network.visit(&mut collector);
     collector.found

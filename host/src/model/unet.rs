@@ -1,21 +1,19 @@
-//! The U-Net itself (Ronneberger et al. 2015, with batch norm and padded convolutions) and its configuration.
+//! The U-Net (Ronneberger et al. 2015, with batch norm and padded convolutions): its configuration and its list of layers.
 
-use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{DoubleConv, Form, UpBlock, conv2d};
-use crate::operation::{convolve, max_pool_of_skip};
+use super::layers::{Convolution, ConvolutionKind, Layer, Layers, ValueId};
+use super::network::Network;
 use crate::rng::Rng;
 
 /// How the decoder doubles height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Upsampling {
-    /// Nearest neighbours, then a 3x3 convolution.
+    /// Nearest neighbors, then a 3x3 convolution.
     Nearest,
-    /// A 2x2 up-convolution of stride 2, as 1x1 convolution and depth-to-space: a ninth of the multiplications.
+    /// A 2x2 up-convolution of stride 2, as 1x1 convolution and depth-to-space: a ninth of the multiply-accumulates.
     UpConvolution,
 }
 
@@ -39,13 +37,25 @@ pub struct UNetConfig {
     pub upsampling: Upsampling,
 }
 
+/// Where biases and batch norms are. Either form draws the same weights from the same seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// The form that is trained: no bias before a batch norm, and batch norm with ReLU after each enlargement.
+    Trained,
+    /// The textbook's: every convolution has a bias, and nothing follows the convolution of an enlargement.
+    Plain,
+}
+
 impl UNetConfig {
     /// Height and width of the input must be multiples of this.
     pub fn size_multiple(&self) -> usize {
         1 << self.depth
     }
 
-    /// Says what is wrong with the configuration, if anything is.
+    /// Returns an error if no network can be built from the configuration.
+    ///
+    /// # Errors
+    /// The value that is out of range, with what was expected.
     pub fn validate(&self) -> Result<(), String> {
         if !(1..=1024).contains(&self.base) {
             return Err(format!("base channels must lie in 1..=1024, found {}", self.base));
@@ -62,95 +72,87 @@ impl UNetConfig {
         Ok(())
     }
 
-    /// Weights of its convolutions, which are nearly all of its parameters.
-    pub fn parameters(&self) -> u64 {
-        let width = |level: usize| (self.base as u64) << level;
-        let double = |from: u64, to: u64| 9 * (from * to + to * to);
-        let mut sum = width(0) * self.classes as u64 + double(width(self.depth - 1), width(self.depth));
-        for level in 0..self.depth {
-            let from = if level == 0 { self.channels as u64 } else { width(level - 1) };
-            let enlarge = match self.upsampling {
-                Upsampling::Nearest => 9,
-                Upsampling::UpConvolution => 4,
-            };
-            sum += double(from, width(level)) + enlarge * width(level + 1) * width(level);
-            sum += double(2 * width(level), width(level));
-        }
-        sum
+    /// The network's layers: encoder, bottleneck, decoder with skips, and a 1x1 convolution to logits.
+    pub fn layers(&self) -> Layers {
+        self.build(Form::Trained)
     }
 
     /// A network with fresh weights: the same `seed` gives the same weights on every backend.
-    pub fn init(&self, seed: u64, device: &Device) -> UNet {
-        self.build(Form::Ours, seed, device)
+    pub fn init(&self, seed: u64, device: &Device) -> Network {
+        Network::new(self.layers(), &mut initial_weights(seed), device)
     }
 
     /// The textbook's form, with the weights of [`UNetConfig::init`]: its 3x3 convolutions have biases, and its
     /// enlargements end in the bare convolution. Only for timing beside other frameworks, whose networks have this form:
     /// it is never trained to a run, and neither saved nor exported.
-    pub fn init_plain(&self, seed: u64, device: &Device) -> UNet {
-        self.build(Form::Plain, seed, device)
+    pub fn init_plain(&self, seed: u64, device: &Device) -> Network {
+        Network::new(self.build(Form::Plain), &mut initial_weights(seed), device)
     }
 
-    fn build(&self, form: Form, seed: u64, device: &Device) -> UNet {
-        let rng = &mut Rng::from_parts(&[seed, INITIAL_WEIGHTS_STREAM]);
+    fn build(&self, form: Form) -> Layers {
         let width = |level: usize| self.base << level;
-        let mut channels = self.channels;
-        let mut encoder = Vec::with_capacity(self.depth);
+        let mut layers = Layers::new(self.channels);
+        let (mut x, mut skips) = (0, vec![]);
         for level in 0..self.depth {
-            encoder.push(DoubleConv::new(channels, width(level), form, rng, device));
-            channels = width(level);
+            let name = format!("encoder.{level}");
+            let skip = double(&mut layers, [&name, &name], width(level), form, &[x]);
+            x = layers.push(format!("{name}.pool"), Layer::MaxPool, &[skip]);
+            skips.push(skip);
         }
-        let bottleneck = DoubleConv::new(channels, width(self.depth), form, rng, device);
-        let (mut up, mut decoder) = (Vec::with_capacity(self.depth), Vec::with_capacity(self.depth));
-        for level in (0..self.depth).rev() {
-            up.push(UpBlock::new(width(level + 1), width(level), self.upsampling, form, rng, device));
-            decoder.push(DoubleConv::new(2 * width(level), width(level), form, rng, device));
+        x = double(&mut layers, ["bottleneck"; 2], width(self.depth), form, &[x]);
+        // Weight files count the decoder's levels from the smallest one up, exported files as the encoder's.
+        for (stored, level) in (0..self.depth).rev().enumerate() {
+            let enlarge = Layer::Convolution(Convolution {
+                kind: match self.upsampling {
+                    Upsampling::Nearest => ConvolutionKind::Upsampling,
+                    Upsampling::UpConvolution => ConvolutionKind::UpConvolution,
+                },
+                outputs: width(level),
+                bias: form == Form::Plain,
+                norm_relu: form == Form::Trained,
+            });
+            x = layers.push_at(format!("up.{level}"), format!("up.{stored}"), enlarge, &[x]);
+            let names = [level, stored].map(|level| format!("decoder.{level}"));
+            x = double(&mut layers, [&names[0], &names[1]], width(level), form, &[skips[level], x]);
         }
-        let head = conv2d(self.base, self.classes, 1, true, rng, device);
-        UNet { encoder, bottleneck, up, decoder, head }
+        let head =
+            Convolution { kind: ConvolutionKind::Pointwise, outputs: self.classes, bias: true, norm_relu: false };
+        layers.push("head", Layer::Convolution(head), &[x]);
+        layers
     }
+}
+
+/// Two 3x3 convolutions with batch norm and ReLU: a level of the encoder or the decoder, or the bottleneck.
+fn double(layers: &mut Layers, names: [&str; 2], outputs: usize, form: Form, inputs: &[ValueId]) -> ValueId {
+    let layer = Layer::Convolution(Convolution {
+        kind: ConvolutionKind::Same,
+        outputs,
+        // Batch norm would undo a bias.
+        bias: form == Form::Plain,
+        norm_relu: true,
+    });
+    let [first, second] = ["first", "second"].map(|part| names.map(|name| format!("{name}.{part}")));
+    let [name, path] = first;
+    let x = layers.push_at(name, path, layer, inputs);
+    let [name, path] = second;
+    layers.push_at(name, path, layer, &[x])
 }
 
 /// Separates the draws of initial weights from the other uses of one seed.
 const INITIAL_WEIGHTS_STREAM: u64 = 0x57e1_6875;
 
-/// A U-Net: encoder, bottleneck, decoder with skips, and a 1x1 convolution to logits.
-#[derive(Module, Debug)]
-pub struct UNet {
-    /// One entry a level, from full size downwards; its output is the level's skip.
-    pub encoder: Vec<DoubleConv>,
-    /// The level of the smallest size.
-    pub bottleneck: DoubleConv,
-    /// One entry a level, from the smallest size upwards.
-    pub up: Vec<UpBlock>,
-    /// One entry a level, from the smallest size upwards; takes the skip and the enlarged tensor, in that order.
-    pub decoder: Vec<DoubleConv>,
-    /// 1x1 convolution to the logits.
-    pub head: Conv2d,
-}
-
-impl UNet {
-    /// Images `[N, channels, H, W]` to logits `[N, classes, H, W]`; H and W are multiples of `2^depth`.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let mut skips = Vec::with_capacity(self.encoder.len());
-        let mut x = images;
-        for level in &self.encoder {
-            let skip = level.forward(x);
-            x = max_pool_of_skip(skip.clone());
-            skips.push(skip);
-        }
-        x = self.bottleneck.forward(x);
-        for ((up, decoder), skip) in self.up.iter().zip(&self.decoder).zip(skips.into_iter().rev()) {
-            x = decoder.forward_joined(skip, Some(up.forward(x)));
-        }
-        convolve(&self.head, x, None)
-    }
+fn initial_weights(seed: u64) -> Rng {
+    Rng::from_parts(&[seed, INITIAL_WEIGHTS_STREAM])
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::module::Module;
+    use burn::tensor::Tensor;
+
     use super::*;
     use crate::backend::test_device;
+    use crate::model::parameters::parameters;
 
     fn config(upsampling: Upsampling) -> UNetConfig {
         UNetConfig { base: 4, depth: 2, channels: 3, classes: 5, upsampling }
@@ -175,7 +177,7 @@ mod tests {
         let running = norms;
         let model = config(Upsampling::Nearest).init(1, &test_device());
         assert_eq!(model.num_params(), convolutions + norms + head + running);
-        assert_eq!(config(Upsampling::Nearest).parameters(), (convolutions + 4 * 5) as u64);
+        assert_eq!(model.layers().weights(), (convolutions + 4 * 5) as u64);
     }
 
     #[test]
@@ -188,22 +190,25 @@ mod tests {
             let biases = 2 * (4 + 8 + 16 + 8 + 4) + repeats * (8 + 4);
             let norms = 4 * (8 + 4);
             assert_eq!(plain.num_params(), ours.num_params() + biases - norms);
-            let drawn = |model: &UNet| model.decoder[1].second.conv.weight.val().into_data();
-            drawn(&ours).assert_eq(&drawn(&plain), true);
+            let drawn = |model: &Network| {
+                let name = "decoder.1.second.conv.weight";
+                parameters(model).into_iter().find(|parameter| parameter.name == name).expect(name).values
+            };
+            assert_eq!(drawn(&ours), drawn(&plain));
         }
     }
 
     #[test]
-    fn a_configuration_that_cannot_be_built_is_said() {
+    fn an_invalid_configuration_is_refused_by_value() {
         let good = config(Upsampling::Nearest);
-        assert!(good.validate().is_ok());
-        for bad in [
-            UNetConfig { base: 0, ..good.clone() },
-            UNetConfig { depth: 8, ..good.clone() },
-            UNetConfig { channels: 2, ..good.clone() },
-            UNetConfig { classes: 1, ..good.clone() },
+        assert_eq!(good.validate(), Ok(()));
+        for (bad, problem) in [
+            (UNetConfig { base: 0, ..good.clone() }, "base channels must lie in 1..=1024, found 0"),
+            (UNetConfig { depth: 8, ..good.clone() }, "depth must lie in 1..=7, found 8"),
+            (UNetConfig { channels: 2, ..good.clone() }, "channels must be 1 or 3, found 2"),
+            (UNetConfig { classes: 1, ..good.clone() }, "a model needs 2 to 255 classes, found 1"),
         ] {
-            assert!(bad.validate().is_err(), "{bad:?}");
+            assert_eq!(bad.validate(), Err(problem.to_owned()));
         }
     }
 }

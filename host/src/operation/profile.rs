@@ -1,35 +1,32 @@
-//! Wall time by operation, where somebody asked for it.
+//! Wall time of each call of an operation on this thread, if it was asked for.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
-static TIMES: Mutex<Vec<(&str, Duration)>> = Mutex::new(Vec::new());
-
-/// From now on each operation's time is kept.
-pub fn ask() {
-    ASKED.store(true, Ordering::Relaxed);
+thread_local! {
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+    static CALLS: RefCell<Vec<(&'static str, Duration)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What the operations took since the last call, in the order in which they were first met.
+/// From now on, the calls of this thread are timed.
+pub fn ask() {
+    ASKED.set(true);
+}
+
+/// The calls since the last time, in order: names of operations and their wall times.
 pub fn take() -> Vec<(&'static str, Duration)> {
-    std::mem::take(&mut *TIMES.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    CALLS.take()
 }
 
 /// Computes, and keeps the time under a name.
 #[cfg(feature = "flex")]
 pub(super) fn timed<T>(name: &'static str, compute: impl FnOnce() -> T) -> T {
-    if !ASKED.load(Ordering::Relaxed) {
+    if !ASKED.get() {
         return compute();
     }
     let start = std::time::Instant::now();
     let result = compute();
     let time = start.elapsed();
-    let mut times = TIMES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    match times.iter_mut().find(|(known, _)| *known == name) {
-        Some((_, sum)) => *sum += time,
-        None => times.push((name, time)),
-    }
+    CALLS.with_borrow_mut(|calls| calls.push((name, time)));
     result
 }

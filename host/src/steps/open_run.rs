@@ -10,7 +10,7 @@ use unet_shared::preprocess::Preprocessor;
 
 use crate::config::RunConfig;
 use crate::error::HostError;
-use crate::model::UNet;
+use crate::model::Network;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::training::checkpoint::load_weights;
 
@@ -97,7 +97,7 @@ impl OpenRun {
     ///
     /// # Errors
     /// If the run does not have these weights yet, or they are damaged.
-    pub fn model(&self, weights: Weights, device: &Device) -> Result<UNet, HostError> {
+    pub fn model(&self, weights: Weights, device: &Device) -> Result<Network, HostError> {
         let path = self.weights_path(weights);
         if !path.is_file() {
             return Err(HostError::Usage(format!(

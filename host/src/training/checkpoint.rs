@@ -13,7 +13,7 @@ use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use unet_shared::digest::Digest;
 
-use crate::model::UNet;
+use crate::model::Network;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::training::schedule::Schedule;
 
@@ -131,7 +131,7 @@ fn record_error(file: impl Into<String>) -> impl FnOnce(RecordError) -> Checkpoi
 ///
 /// # Errors
 /// When burn cannot write them.
-pub fn weights_bytes(model: &UNet) -> Result<Bytes, CheckpointError> {
+pub fn weights_bytes(model: &Network) -> Result<Bytes, CheckpointError> {
     model.clone().into_record().into_bytes().map_err(record_error("weights"))
 }
 
@@ -139,12 +139,12 @@ pub fn weights_bytes(model: &UNet) -> Result<Bytes, CheckpointError> {
 ///
 /// # Errors
 /// When the file cannot be read, or is of another network.
-pub fn load_weights(model: UNet, path: &Path) -> Result<UNet, CheckpointError> {
+pub fn load_weights(model: Network, path: &Path) -> Result<Network, CheckpointError> {
     let bytes = std::fs::read(path).map_err(|source| RunDirError::Read { path: path.to_owned(), source })?;
     apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
 }
 
-fn apply_weights(model: UNet, bytes: Vec<u8>) -> Result<UNet, RecordError> {
+fn apply_weights(model: Network, bytes: Vec<u8>) -> Result<Network, RecordError> {
     ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).and_then(|record| model.try_load_record(record))
 }
 
@@ -155,7 +155,7 @@ fn apply_weights(model: UNet, bytes: Vec<u8>) -> Result<UNet, RecordError> {
 pub fn save(
     run: &RunDir,
     state: &mut State,
-    model: &UNet,
+    model: &Network,
     optimizer: &ModuleOptimizer,
     class_names: &[String],
 ) -> Result<(), CheckpointError> {
@@ -213,10 +213,10 @@ pub fn load_state(run: &RunDir) -> Result<Option<State>, CheckpointError> {
 pub fn restore(
     run: &RunDir,
     state: &State,
-    model: UNet,
+    model: Network,
     optimizer: ModuleOptimizer,
     class_names: &[String],
-) -> Result<(UNet, ModuleOptimizer), CheckpointError> {
+) -> Result<(Network, ModuleOptimizer), CheckpointError> {
     let epoch = state.rows.len();
     let read = |name: String, expected: Option<Digest>, file: &'static str| {
         let bytes = run.read(name)?;

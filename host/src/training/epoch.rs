@@ -15,7 +15,7 @@ use super::schedule::Schedule;
 use super::target::Target;
 use crate::config::RunConfig;
 use crate::dataset::loader::{Item, Loader};
-use crate::model::UNet;
+use crate::model::Network;
 use crate::rng::Rng;
 
 /// Separates the draws of shuffles from the other uses of one seed.
@@ -103,7 +103,7 @@ pub struct Validated {
 /// # Errors
 /// If a sample cannot be loaded or counted.
 pub fn validate(
-    model: &UNet,
+    model: &Network,
     config: &RunConfig,
     loader: &Loader,
     device: &Device,

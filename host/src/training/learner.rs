@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::loss::Loss;
 use super::optimizer::OptimizerConfig;
 use super::target::Target;
-use crate::model::UNet;
+use crate::model::Network;
 
 /// A part of a step, in execution order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn differentiating(device: Device, checkpointing: bool) -> Device {
 #[derive(Clone)]
 pub struct Learner {
     /// The network, on a device with automatic differentiation.
-    pub model: UNet,
+    pub model: Network,
     /// The optimizer with its state.
     pub optimizer: ModuleOptimizer,
     /// The loss to minimise.
@@ -59,7 +59,7 @@ pub struct Learner {
 
 impl Learner {
     /// Before the first step.
-    pub fn new(model: UNet, optimizer: &OptimizerConfig, loss: Loss) -> Self {
+    pub fn new(model: Network, optimizer: &OptimizerConfig, loss: Loss) -> Self {
         Self { model, optimizer: optimizer.build(), loss, step: 0 }
     }
 

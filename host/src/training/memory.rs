@@ -57,7 +57,7 @@ impl StepShape {
     /// The most bytes that a process holds which trains with Adam on burn's flex backend by this project's kernels,
     /// beside what it keeps of the data set.
     pub fn peak_bytes(&self, checkpointing: bool) -> u64 {
-        let graph = Graph::new(self, checkpointing);
+        let graph = Graph::new(&self.model.layers(), self, checkpointing);
         PROGRAM_BYTES + self.threads as u64 * graph.tiles + Walk::new(&graph).peak(STEPS)
     }
 }
@@ -66,6 +66,7 @@ impl StepShape {
 mod tests {
     use super::*;
     use crate::model::Upsampling;
+    use crate::model::layers::{Convolution, ConvolutionKind, Layer, Layers};
 
     /// The heap of a step in units of one channel at full size.
     fn channels(upsampling: Upsampling, checkpointing: bool) -> f64 {
@@ -92,11 +93,84 @@ mod tests {
     #[test]
     fn deep_layers_on_few_pixels_are_weights() {
         let model = UNetConfig { base: 64, depth: 3, channels: 1, classes: 2, upsampling: Upsampling::Nearest };
-        let weights = 4.0 * model.parameters() as f64;
+        let weights = 4.0 * model.layers().weights() as f64;
         let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0 };
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / weights;
         // Old and new weights and two moments, and the gradient of the largest layer, a quarter of all; gradients of 16 of 9
         // weights and packed ones are gone by then, but leave gaps.
         assert!((4.25..5.5).contains(&found), "{found}");
+    }
+
+    /// Two branches of equal depth with operations of their own, joined with a skip of both.
+    #[cfg(feature = "flex")]
+    fn branches() -> Layers {
+        let conv = |kind, outputs, norm_relu: bool| {
+            Layer::Convolution(Convolution { kind, outputs, bias: !norm_relu, norm_relu })
+        };
+        let mut layers = Layers::new(1);
+        let skip = layers.push("skip", conv(ConvolutionKind::Same, 4, true), &[0]);
+        let left = layers.push("left.0", Layer::MaxPool, &[skip]);
+        let left = layers.push("left.1", conv(ConvolutionKind::UpConvolution, 4, true), &[left]);
+        let right = layers.push("right.0", Layer::MaxPool, &[skip]);
+        let right = layers.push("right.1", conv(ConvolutionKind::Upsampling, 4, true), &[right]);
+        let x = layers.push("join.0", conv(ConvolutionKind::Same, 4, true), &[left, right]);
+        let x = layers.push("join.1", conv(ConvolutionKind::Same, 4, true), &[skip, x]);
+        layers.push("head", conv(ConvolutionKind::Pointwise, 2, false), &[x]);
+        layers
+    }
+
+    /// Names of the gradients of a step as burn calls them, and as [`Graph::backward_order`] says.
+    #[cfg(feature = "flex")]
+    fn gradients(layers: &Layers) -> [Vec<String>; 2] {
+        use crate::model::Network;
+        use crate::operation::profile;
+        use burn::tensor::{Device, Tensor};
+
+        let device = Device::flex().autodiff();
+        let network = Network::new(layers.clone(), &mut crate::rng::Rng::new(1), &device);
+        let images = Tensor::ones([1, layers.image_channels(), 8, 8], &device);
+        profile::ask();
+        let loss = network.forward(images).sum();
+        profile::take();
+        loss.backward();
+        let wanted = ["gradient of the weights", "batch norm with ReLU, gradient", "max-pooling, gradient"];
+        let called = profile::take().into_iter().map(|(name, _)| name.to_owned());
+        let called = called.filter(|name| wanted.iter().any(|wanted| name.ends_with(wanted))).collect();
+
+        let model = UNetConfig { base: 1, depth: 1, channels: 1, classes: 2, upsampling: Upsampling::Nearest };
+        let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0 };
+        let graph = Graph::new(layers, &shape, false);
+        let mut kinds = layers.nodes().iter().flat_map(|node| match node.layer {
+            Layer::Convolution(convolution) => {
+                let name = match convolution.kind {
+                    ConvolutionKind::Pointwise | ConvolutionKind::Same => "convolution",
+                    ConvolutionKind::Strided => "strided convolution",
+                    ConvolutionKind::Upsampling => "upsampling",
+                    ConvolutionKind::UpConvolution => "up-convolution",
+                };
+                let norm = convolution.norm_relu.then(|| wanted[1].to_owned());
+                [Some(format!("{name}, {}", wanted[0])), norm]
+            }
+            Layer::MaxPool => [Some(wanted[2].to_owned()), None],
+        });
+        let kinds: Vec<String> = kinds.by_ref().flatten().collect();
+        [called, graph.backward_order().into_iter().map(|step| kinds[step].clone()).collect()]
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn burn_computes_gradients_in_the_order_that_the_plan_follows() {
+        let model = |upsampling| UNetConfig { base: 4, depth: 2, channels: 1, classes: 2, upsampling };
+        for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
+            let layers = model(upsampling).layers();
+            let [called, planned] = gradients(&layers);
+            assert_eq!(called, planned, "{upsampling:?}");
+            // Without branches, that is the forward pass backward.
+            let shape = StepShape { model: model(upsampling), batch: 1, width: 8, height: 8, threads: 0 };
+            let graph = Graph::new(&layers, &shape, false);
+            assert!(graph.backward_order().into_iter().eq((0..graph.steps.len()).rev()));
+        }
+        let [called, planned] = gradients(&branches());
+        assert_eq!(called, planned, "with branches");
     }
 }

@@ -1,7 +1,7 @@
 //! The network as its memory sees it: operations in order, and the tensors that they read and make.
 
 use super::StepShape;
-use crate::model::Upsampling;
+use crate::model::layers::{Convolution, ConvolutionKind, Layer, Layers, Node};
 use unet_kernels::{partial_sums, tiles_bytes};
 
 /// Bytes of a number.
@@ -14,8 +14,6 @@ pub(super) enum Kind {
     Convolution { weights: u64 },
     /// A 3x3 convolution of that many weights behind nearest upsampling.
     Upsample { weights: u64 },
-    /// A 2x2 up-convolution of that many weights.
-    UpConvolution { weights: u64 },
     /// Batch norm with ReLU.
     NormRelu,
     /// 2x2 max-pooling.
@@ -31,9 +29,7 @@ impl Kind {
     /// Bytes of the weights, 0 where there are none worth counting.
     pub fn weights(self) -> u64 {
         match self {
-            Self::Convolution { weights } | Self::Upsample { weights } | Self::UpConvolution { weights } => {
-                weights * F32
-            }
+            Self::Convolution { weights } | Self::Upsample { weights } => weights * F32,
             _ => 0,
         }
     }
@@ -95,40 +91,58 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// As [`crate::model::UNet::forward`] goes.
-    pub fn new(shape: &StepShape, checkpointing: bool) -> Self {
-        let model = &shape.model;
-        let pixels = |level: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * level);
-        let width = |level: usize| (model.base as u64) << level;
+    /// The operations of a network's layers, one for each that burn differentiates.
+    pub fn new(layers: &Layers, shape: &StepShape, checkpointing: bool) -> Self {
+        let pixels =
+            |halvings: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * halvings);
         let mut graph = Self { values: vec![], steps: vec![], channel: pixels(0) * F32, tiles: 0, checkpointing };
-        let side = |level: usize| shape.width >> level;
-        let mut from = model.channels as u64;
-        let (mut x, mut skips) = (graph.value(pixels(0) * from, None), vec![]);
-        graph.values[x].planes = from > 1;
-        for level in 0..model.depth {
-            let skip = graph.double(vec![x], from, width(level), pixels(level), side(level));
-            x = graph.step(Kind::MaxPool, vec![skip], pixels(level + 1) * width(level));
-            skips.push(skip);
-            from = width(level);
+        let images = graph.value(pixels(0) * layers.image_channels() as u64, None);
+        graph.values[images].planes = layers.image_channels() > 1;
+        // The value of the graph that each activation is.
+        let mut values = vec![images];
+        for (node, output) in layers.nodes().iter().zip(&layers.values()[1..]) {
+            let inputs: Vec<usize> = node.inputs.iter().map(|&input| values[input]).collect();
+            let numbers = pixels(output.halvings) * output.channels as u64;
+            values.push(match node.layer {
+                Layer::Convolution(convolution) => {
+                    graph.tile(layers, node, convolution, shape.width);
+                    let weights = layers.weight_shape(node).map_or(0, |shape| shape.iter().product::<usize>() as u64);
+                    let kind = match convolution.kind {
+                        ConvolutionKind::Upsampling => Kind::Upsample { weights },
+                        _ => Kind::Convolution { weights },
+                    };
+                    let x = graph.step(kind, inputs, numbers);
+                    if convolution.norm_relu { graph.step(Kind::NormRelu, vec![x], numbers) } else { x }
+                }
+                Layer::MaxPool => graph.step(Kind::MaxPool, inputs, numbers),
+            });
         }
-        x = graph.double(vec![x], from, width(model.depth), pixels(model.depth), side(model.depth));
-        for (level, skip) in skips.into_iter().enumerate().rev() {
-            let (to, numbers) = (width(level), pixels(level) * width(level));
-            let pairs = 2 * to * to;
-            // All four pixels that come of one are outputs of it.
-            graph.tile(2 * to, 4 * to, side(level + 1));
-            x = match model.upsampling {
-                Upsampling::Nearest => graph.step(Kind::Upsample { weights: 9 * pairs }, vec![x], numbers),
-                Upsampling::UpConvolution => graph.step(Kind::UpConvolution { weights: 4 * pairs }, vec![x], numbers),
-            };
-            x = graph.step(Kind::NormRelu, vec![x], numbers);
-            x = graph.double(vec![skip, x], 2 * to, to, pixels(level), side(level));
-        }
-        let classes = model.classes as u64;
-        graph.tile(width(0), classes, side(0));
-        graph.step(Kind::Convolution { weights: width(0) * classes }, vec![x], pixels(0) * classes);
         graph.count_needed();
         graph
+    }
+
+    /// The operations in the order in which burn computes their gradients: by decreasing depth, which is the number of
+    /// operations on the longest way from the images; those of equal depth as a walk from the logits meets them that goes on
+    /// with the last input first. A gradient is so complete before it is passed on, and the reader of a skip that is furthest
+    /// from the images makes the skip's gradient, to which all others add.
+    ///
+    /// burn does not promise this order (`GraphTraversal` and `AutodiffServer` of burn-autodiff 0.22); a test in
+    /// [`super`] compares it with the order in which burn calls our gradients.
+    pub fn backward_order(&self) -> Vec<usize> {
+        let mut depths = vec![0; self.values.len()];
+        for Step { inputs, output, .. } in &self.steps {
+            depths[*output] = 1 + inputs.iter().map(|&input| depths[input]).max().unwrap_or(0);
+        }
+        let (mut order, mut met) = (vec![], vec![false; self.steps.len()]);
+        let mut next: Vec<usize> = self.steps.len().checked_sub(1).into_iter().collect();
+        while let Some(step) = next.pop() {
+            if !std::mem::replace(&mut met[step], true) {
+                order.push(step);
+                next.extend(self.steps[step].inputs.iter().filter_map(|&input| self.values[input].maker));
+            }
+        }
+        order.sort_by_key(|&step| std::cmp::Reverse(depths[self.steps[step].output]));
+        order
     }
 
     /// How a value is made that is not kept; none for one that is kept.
@@ -151,19 +165,17 @@ impl Graph {
         output
     }
 
-    /// Makes room for the tiles of a convolution on rows of `width` pixels.
-    fn tile(&mut self, inputs: u64, outputs: u64, width: usize) {
-        self.tiles = self.tiles.max(tiles_bytes(inputs as usize, outputs as usize, width) as u64);
-    }
-
-    /// Two times convolution with norm and ReLU.
-    fn double(&mut self, inputs: Vec<usize>, from: u64, to: u64, pixels: u64, width: usize) -> usize {
-        self.tile(from, to, width);
-        self.tile(to, to, width);
-        let x = self.step(Kind::Convolution { weights: 9 * from * to }, inputs, pixels * to);
-        let x = self.step(Kind::NormRelu, vec![x], pixels * to);
-        let x = self.step(Kind::Convolution { weights: 9 * to * to }, vec![x], pixels * to);
-        self.step(Kind::NormRelu, vec![x], pixels * to)
+    /// Makes room for the tiles of a convolution on images of `width` pixels a row.
+    fn tile(&mut self, layers: &Layers, node: &Node, convolution: Convolution, width: usize) {
+        let (inputs, outputs) = (layers.input_channels(node), convolution.outputs);
+        let halvings = layers.values()[node.inputs[0]].halvings;
+        let (inputs, outputs, halvings) = match convolution.kind {
+            ConvolutionKind::Pointwise | ConvolutionKind::Same => (inputs, outputs, halvings),
+            // All four pixels that one is made from or leads to are channels of it.
+            ConvolutionKind::Strided => (4 * inputs, outputs, halvings + 1),
+            ConvolutionKind::Upsampling | ConvolutionKind::UpConvolution => (inputs, 4 * outputs, halvings),
+        };
+        self.tiles = self.tiles.max(tiles_bytes(inputs, outputs, width >> halvings) as u64);
     }
 
     fn count_needed(&mut self) {

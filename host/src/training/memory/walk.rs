@@ -68,8 +68,8 @@ impl<'a> Walk<'a> {
             }
         }
         self.loss();
-        for (number, step) in graph.steps.iter().enumerate().rev() {
-            self.backward(number, step);
+        for number in graph.backward_order() {
+            self.backward(number, &graph.steps[number]);
         }
         self.optimize();
         for block in target {
@@ -164,15 +164,18 @@ impl<'a> Walk<'a> {
             Kind::NormRelu => {
                 self.beside(beside, |_| {});
                 self.used(first);
-                self.gradients[first] = Some(block);
+                self.add_gradient(first, block);
             }
-            // Added to the gradient that the skip has already.
             Kind::MaxPool => {
                 self.beside(beside, |_| {});
+                // A skip has a gradient already, to which this one is added in place.
+                if self.gradients[first].is_none() {
+                    self.gradients[first] = Some(self.heap.hold(self.bytes(first)));
+                }
                 self.used(first);
                 self.heap.release(block);
             }
-            Kind::Convolution { .. } | Kind::Upsample { .. } | Kind::UpConvolution { .. } => {
+            Kind::Convolution { .. } | Kind::Upsample { .. } => {
                 let summing = beside.into_iter().chain([step.kind.partial(), step.kind.folded()]);
                 self.beside(summing, |walk| {
                     let gradient = walk.heap.hold(step.kind.weights());
@@ -185,11 +188,20 @@ impl<'a> Walk<'a> {
                 if self.graph.values[first].maker.is_some() {
                     let found = self.found([step.kind.folded(), step.kind.packed()], &step.inputs);
                     for (&input, found) in step.inputs.iter().zip(found) {
-                        self.gradients[input] = Some(found);
+                        self.add_gradient(input, found);
                     }
                 }
                 self.heap.release(block);
             }
+        }
+    }
+
+    /// Keeps a gradient of a value, or adds it to the one that the value has.
+    fn add_gradient(&mut self, value: usize, found: Block) {
+        if self.gradients[value].is_some() {
+            self.heap.release(found);
+        } else {
+            self.gradients[value] = Some(found);
         }
     }
 

@@ -1,0 +1,299 @@
+//! A network as a list of layers: the one description that initialization, forward pass, counts, memory plan and export
+//! interpret. An architecture is a function that builds such a list, as [`super::unet`] does.
+//!
+//! Knows names, channels and sizes relative to the image; knows neither tensors nor weights.
+
+/// Index of an activation: 0 is the images, `i + 1` the output of layer `i`.
+pub type ValueId = usize;
+
+/// Where the weights of a convolution are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvolutionKind {
+    /// 1x1.
+    Pointwise,
+    /// 3x3, padded by 1.
+    Same,
+    /// 3x3 with stride 2, padded by 1: halves height and width.
+    Strided,
+    /// Nearest-neighbor upsampling by 2, then 3x3 padded by 1.
+    Upsampling,
+    /// 1x1 to four times the channels, then depth-to-space: exactly a 2x2 transposed convolution of stride 2.
+    UpConvolution,
+}
+
+impl ConvolutionKind {
+    /// Width and height of the weights.
+    pub fn kernel_size(self) -> usize {
+        match self {
+            Self::Pointwise | Self::UpConvolution => 1,
+            Self::Same | Self::Strided | Self::Upsampling => 3,
+        }
+    }
+
+    /// The stride between the windows of the convolution itself.
+    pub fn stride(self) -> usize {
+        if self == Self::Strided { 2 } else { 1 }
+    }
+
+    /// Output channels of the weights for each channel of the layer's output: more than one where depth-to-space follows.
+    pub fn channels_per_output(self) -> usize {
+        if self == Self::UpConvolution { 4 } else { 1 }
+    }
+
+    /// How often the output's height and width are half those of the input; negative where they are doubled.
+    fn halvings(self) -> isize {
+        match self {
+            Self::Pointwise | Self::Same => 0,
+            Self::Strided => 1,
+            Self::Upsampling | Self::UpConvolution => -1,
+        }
+    }
+}
+
+/// A convolution of the channels of all inputs, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Kernel size, stride and resampling.
+    pub kind: ConvolutionKind,
+    /// Channels of the output.
+    pub outputs: usize,
+    /// Whether the convolution adds a bias.
+    pub bias: bool,
+    /// Whether batch norm and ReLU follow.
+    pub norm_relu: bool,
+}
+
+/// What a layer computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Convolution, then batch norm with ReLU if it has them.
+    Convolution(Convolution),
+    /// 2x2 max-pooling of stride 2.
+    MaxPool,
+}
+
+/// A layer with its place in the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Name in exported files.
+    pub name: String,
+    /// Where its parameters are in weight files: `PATH.conv` and `PATH.norm`, or `PATH` itself for a convolution without
+    /// batch norm.
+    pub path: String,
+    /// What it computes.
+    pub layer: Layer,
+    /// What it reads.
+    pub inputs: Vec<ValueId>,
+}
+
+/// Shape of an activation, relative to the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Channels.
+    pub channels: usize,
+    /// How often the image's height and width are halved.
+    pub halvings: usize,
+    /// Differentiable operations on the longest way from the images; a convolution and its batch norm are two.
+    pub depth: usize,
+}
+
+/// The layers of a network in order of evaluation; the last one makes the logits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layers {
+    nodes: Vec<Node>,
+    values: Vec<Value>,
+}
+
+impl Layers {
+    /// No layers yet, on images of that many channels.
+    pub fn new(channels: usize) -> Self {
+        Self { nodes: vec![], values: vec![Value { channels, halvings: 0, depth: 0 }] }
+    }
+
+    /// Adds a layer whose parameters have its name in weight files, and returns its output.
+    pub fn push(&mut self, name: impl Into<String>, layer: Layer, inputs: &[ValueId]) -> ValueId {
+        let name = name.into();
+        self.push_at(name.clone(), name, layer, inputs)
+    }
+
+    /// Adds a layer and returns its output.
+    ///
+    /// # Panics
+    /// If the inputs do not exist, differ in size, or are enlarged beyond the image's size: an architecture that builds
+    /// such a list is wrong for every configuration.
+    pub fn push_at(
+        &mut self,
+        name: impl Into<String>,
+        path: impl Into<String>,
+        layer: Layer,
+        inputs: &[ValueId],
+    ) -> ValueId {
+        let (name, path) = (name.into(), path.into());
+        let read: Vec<Value> = inputs.iter().map(|&input| self.values[input]).collect();
+        let input = *read.first().unwrap_or_else(|| panic!("layer {name} reads nothing"));
+        assert!(read.iter().all(|value| value.halvings == input.halvings), "inputs of {name} differ in size: {read:?}");
+        let depth = self.reading_depth(inputs);
+        let value = match layer {
+            Layer::Convolution(convolution) => Value {
+                channels: convolution.outputs,
+                halvings: input
+                    .halvings
+                    .checked_add_signed(convolution.kind.halvings())
+                    .unwrap_or_else(|| panic!("layer {name} enlarges beyond the image's size")),
+                depth: depth + usize::from(convolution.norm_relu),
+            },
+            Layer::MaxPool => Value { channels: input.channels, halvings: input.halvings + 1, depth },
+        };
+        self.nodes.push(Node { name, path, layer, inputs: inputs.to_vec() });
+        self.values.push(value);
+        self.nodes.len()
+    }
+
+    /// The layers in order of evaluation.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The activations: the images, then each layer's output.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// Channels of the images.
+    pub fn image_channels(&self) -> usize {
+        self.values[0].channels
+    }
+
+    /// Channels of the logits.
+    pub fn classes(&self) -> usize {
+        self.values[self.nodes.len()].channels
+    }
+
+    /// The image's height and width must be multiples of this.
+    pub fn size_multiple(&self) -> usize {
+        1 << self.values.iter().map(|value| value.halvings).max().unwrap_or(0)
+    }
+
+    /// Channels that a layer reads.
+    pub fn input_channels(&self, node: &Node) -> usize {
+        node.inputs.iter().map(|&input| self.values[input].channels).sum()
+    }
+
+    /// Shape of a layer's weights, `[outputs, inputs, height, width]`; none for a layer without weights.
+    pub fn weight_shape(&self, node: &Node) -> Option<[usize; 4]> {
+        let Layer::Convolution(Convolution { kind, outputs, .. }) = node.layer else { return None };
+        let size = kind.kernel_size();
+        Some([outputs * kind.channels_per_output(), self.input_channels(node), size, size])
+    }
+
+    /// Weights of all convolutions, which are nearly all of a network's parameters.
+    pub fn weights(&self) -> u64 {
+        self.nodes.iter().map(|node| self.layer_weights(node)).sum()
+    }
+
+    fn layer_weights(&self, node: &Node) -> u64 {
+        self.weight_shape(node).map_or(0, |shape| shape.iter().map(|&side| side as u64).product())
+    }
+
+    /// Multiply-accumulates of one image.
+    pub fn multiply_accumulates(&self, height: usize, width: usize) -> u64 {
+        let pixels = |value: ValueId| {
+            let halvings = self.values[value].halvings;
+            ((height >> halvings) * (width >> halvings)) as u64
+        };
+        let layers = self.nodes.iter().enumerate().map(|(index, node)| {
+            // An up-convolution multiplies before it enlarges.
+            let at = match node.layer {
+                Layer::Convolution(Convolution { kind: ConvolutionKind::UpConvolution, .. }) => node.inputs[0],
+                _ => index + 1,
+            };
+            self.layer_weights(node) * pixels(at)
+        });
+        layers.sum()
+    }
+
+    /// How many layers read each activation.
+    pub fn readers(&self) -> Vec<usize> {
+        let mut readers = vec![0; self.values.len()];
+        for &input in self.nodes.iter().flat_map(|node| &node.inputs) {
+            readers[input] += 1;
+        }
+        readers
+    }
+
+    /// Whether another layer reads what layer `index` reads and is further from the images, so that its gradient is
+    /// computed before this layer's (see `training::memory`).
+    pub fn reads_skip(&self, index: usize) -> bool {
+        let depth = self.reading_depth(&self.nodes[index].inputs);
+        let others = self.nodes.iter().enumerate().filter(|&(other, _)| other != index);
+        let shares = |inputs: &[ValueId]| inputs.iter().any(|input| self.nodes[index].inputs.contains(input));
+        others.into_iter().any(|(_, other)| shares(&other.inputs) && self.reading_depth(&other.inputs) > depth)
+    }
+
+    /// Depth of an operation that reads these activations.
+    fn reading_depth(&self, inputs: &[ValueId]) -> usize {
+        1 + inputs.iter().map(|&input| self.values[input].depth).max().unwrap_or(0)
+    }
+
+    /// Indices of the layers in the order of weight files: grouped by the first part of their paths.
+    pub fn storage_order(&self) -> Vec<usize> {
+        let group = |node: &Node| node.path.split('.').next().unwrap_or_default().to_owned();
+        let mut groups: Vec<String> = vec![];
+        for node in &self.nodes {
+            if !groups.contains(&group(node)) {
+                groups.push(group(node));
+            }
+        }
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_key(|&index| groups.iter().position(|name| *name == group(&self.nodes[index])));
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conv(kind: ConvolutionKind, outputs: usize) -> Layer {
+        Layer::Convolution(Convolution { kind, outputs, bias: false, norm_relu: true })
+    }
+
+    /// Two branches at half and full size, joined at full size.
+    fn branches() -> Layers {
+        let mut layers = Layers::new(3);
+        let wide = layers.push("wide.0", conv(ConvolutionKind::Same, 4), &[0]);
+        let small = layers.push("small.0", conv(ConvolutionKind::Strided, 8), &[0]);
+        let small = layers.push("small.1", conv(ConvolutionKind::UpConvolution, 2), &[small]);
+        layers.push_at("logits", "wide.head", conv(ConvolutionKind::Pointwise, 5), &[wide, small]);
+        layers
+    }
+
+    #[test]
+    fn shapes_and_counts_are_those_computed_by_hand() {
+        let layers = branches();
+        let shapes: Vec<_> =
+            layers.values().iter().map(|value| (value.channels, value.halvings, value.depth)).collect();
+        assert_eq!(shapes, [(3, 0, 0), (4, 0, 2), (8, 1, 2), (2, 0, 4), (5, 0, 6)]);
+        assert_eq!((layers.size_multiple(), layers.classes(), layers.image_channels()), (2, 5, 3));
+        assert_eq!(layers.weights(), 9 * 3 * 4 + 9 * 3 * 8 + 8 * 8 + 6 * 5);
+        let expected = (9 * 3 * 4 + 6 * 5) * (4 * 6) + (9 * 3 * 8 + 8 * 8) * (2 * 3);
+        assert_eq!(layers.multiply_accumulates(4, 6), expected);
+        assert_eq!(layers.readers(), [2, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn weight_files_keep_the_parts_of_a_network_together() {
+        assert_eq!(branches().storage_order(), [0, 3, 1, 2]);
+    }
+
+    #[test]
+    fn an_input_is_a_skip_only_for_the_reader_nearer_to_the_images() {
+        let mut layers = Layers::new(1);
+        let skip = layers.push("a", conv(ConvolutionKind::Same, 2), &[0]);
+        let small = layers.push("pool", Layer::MaxPool, &[skip]);
+        let large = layers.push("up", conv(ConvolutionKind::Upsampling, 2), &[small]);
+        layers.push("join", conv(ConvolutionKind::Same, 2), &[skip, large]);
+        let found: Vec<bool> = (0..4).map(|index| layers.reads_skip(index)).collect();
+        assert_eq!(found, [false, true, false, false]);
+    }
+}
