@@ -1,67 +1,58 @@
-//! The one file that says what a board does: `unet-edge.toml`. Read and checked as a whole, so that one attempt shows every
-//! mistake with its line; `unet-edge.example.toml` beside the crate's manifest shows every key.
+//! The configuration file of a board, `unet-edge.toml`. It is read and checked as a whole, so that one attempt shows every error
+//! with its line; `unet-edge.example.toml` beside the crate's manifest shows every key.
 //!
-//! What the source is stays open here: its section is read by serde into whatever type the caller names. Relative paths are
-//! relative to where the program is started.
+//! The keys of each source and of each output are read beside that source and output. Relative paths are relative to the
+//! working directory of the program.
 
 mod board;
-mod errors;
-mod outputs;
+mod pin;
 mod rules;
-mod section;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use toml::de::DeTable;
+use unet_engine::inference::{EngineOptions, KernelChoice};
 
-pub use board::{BoardConfig, InputConfig, OutputConfig, TriggerWay};
-pub use errors::{ConfigError, ConfigErrors};
-pub use outputs::{FolderConfig, HardFramesConfig, OutputsConfig, RecorderConfig};
+pub use crate::section::{ConfigError, ConfigErrors};
+pub use board::BoardConfig;
+pub use pin::{InputConfig, OutputConfig, TriggerWay};
 pub use rules::{Resolved, RuleConfig};
 
+use crate::board::LineAddress;
+use crate::frame_source::{self, SourceSpec};
 use crate::postprocess::Connectivity;
-use errors::Errors;
-use section::{Lined, Section};
+use crate::section::{Errors, Lined, Section};
+use crate::sinks::{self, SinkSpec};
+use crate::telemetry::log::LogLevel;
 
-/// The largest file that is read.
+/// Size limit of the file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
-/// What a board does. `S` is what the section `[source]` is read into.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config<S> {
+/// What a board does.
+#[derive(Debug, Clone)]
+pub struct Config {
     /// The package.
     pub package: PathBuf,
-    /// How it is run.
-    pub engine: EngineConfig,
+    /// How the model is run.
+    pub engine: EngineOptions,
     /// Where frames come from.
-    pub source: S,
-    /// Which regions are looked for.
+    pub source: Arc<dyn SourceSpec>,
+    /// Which regions are reported.
     pub regions: RegionsConfig,
-    /// What is decided.
+    /// What is decided from a mask.
     pub rules: Vec<RuleConfig>,
-    /// The pins.
+    /// The board and its pins.
     pub board: BoardConfig,
     /// What is written.
-    pub outputs: OutputsConfig,
-    /// What tells that all is well.
+    pub outputs: Vec<Arc<dyn SinkSpec>>,
+    /// Supervision.
     pub watchdog: WatchdogConfig,
-    /// How much is said.
+    /// The log level.
     pub log: LogLevel,
-    // For messages of the second step.
+    // For errors found by `resolve`.
     file: String,
-}
-
-/// `[engine]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineConfig {
-    /// How many threads share a frame.
-    pub threads: u16,
-    /// What computes, by the name that `--kernel` takes.
-    pub kernel: String,
-    /// Where that name stands.
-    pub kernel_line: usize,
 }
 
 /// `[regions]`
@@ -69,74 +60,52 @@ pub struct EngineConfig {
 pub struct RegionsConfig {
     /// Which pixels are neighbours.
     pub connectivity: Connectivity,
-    /// How many are listed.
+    /// How many regions are listed.
     pub regions_max: usize,
-    /// The smallest that counts, in pixels of the mask.
+    /// The smallest region that counts, in pixels of the mask.
     pub area_min: u32,
-    /// Names of the classes whose regions are not looked for, with their lines.
+    /// Names of the classes without regions, with their lines.
     pub without: Vec<(String, usize)>,
 }
 
 /// `[watchdog]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchdogConfig {
-    /// Whether the service manager is told, where there is one.
+    /// Whether the service manager is notified, if there is one.
     pub notify: bool,
-    /// Without a frame for so long the camera counts as gone.
+    /// How long frames may be missing before the source counts as lost.
     pub stall: Duration,
 }
 
-/// `[log]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum LogLevel {
-    /// What ends the program or loses data.
-    Error,
-    /// What goes on but should not be.
-    Warning,
-    /// What happens now and then.
-    #[default]
-    Info,
-    /// What happens with each frame.
-    Debug,
-}
-
-impl LogLevel {
-    /// All of them, the quietest first.
-    pub const ALL: [LogLevel; 4] = [LogLevel::Error, LogLevel::Warning, LogLevel::Info, LogLevel::Debug];
-
-    /// As the configuration writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            LogLevel::Error => "error",
-            LogLevel::Warning => "warning",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-        }
+impl Default for WatchdogConfig {
+    fn default() -> Self {
+        WatchdogConfig { notify: true, stall: Duration::from_secs(5) }
     }
 }
 
-/// Reads the file `path`, as [`parse`] does its text.
+/// Reads the file `path`, see [`parse`].
 ///
 /// # Errors
 ///
-/// All that is wrong with it.
-pub fn read<S: DeserializeOwned>(path: &Path) -> Result<Config<S>, ConfigErrors> {
+/// Everything that is wrong with it.
+pub fn read(path: &Path) -> Result<Config, ConfigErrors> {
     let file = path.display().to_string();
     let unreadable = |problem: String| ConfigErrors::of_file(&file, problem);
-    let bytes = std::fs::metadata(path).map_err(|error| unreadable(format!("could not be read: {error}")))?.len();
+    let failed = |error: std::io::Error| unreadable(format!("could not be read: {error}"));
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
     if bytes > CONFIG_BYTES_MAX {
         return Err(unreadable(format!("expected at most {CONFIG_BYTES_MAX} bytes, found {bytes}")));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(format!("could not be read: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(failed)?;
     parse(&file, &text)
 }
 
-/// Reads a configuration; `file` is its name in messages.
+/// Parses a configuration; `file` names it in messages.
 ///
 /// # Errors
 ///
-/// All that is wrong with it, in the order of the lines. A text that is no TOML has only its mistakes of form shown.
-pub fn parse<S: DeserializeOwned>(file: &str, text: &str) -> Result<Config<S>, ConfigErrors> {
+/// Everything that is wrong with it, ordered by line. If the text is not valid TOML, only the syntax errors.
+pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
     let errors = Errors::new(file, text);
     let (table, malformed) = DeTable::parse_recoverable(text);
     for error in &malformed {
@@ -145,26 +114,22 @@ pub fn parse<S: DeserializeOwned>(file: &str, text: &str) -> Result<Config<S>, C
     if !malformed.is_empty() {
         return Err(errors.finish());
     }
-    let mut root = Section::new(String::new(), table.get_ref(), 0, &errors);
+    let mut root = Section::new(String::new(), Some(table.get_ref()), 0, &errors);
+    root.require("package", "the path of a package");
     let package = root.path("package");
-    if package.is_none() {
-        root.want("package", "the path of a package");
-    }
     let engine = engine(root.section("engine"));
-    let source = root.deserialize("source");
+    root.require("source", "a table of keys");
+    let source = root.section("source").and_then(frame_source::read);
     let regions = regions(root.section("regions"));
     let board = board::read(root.section("board"));
     let rules = rules::read(root.sections("rule"), board.name);
-    let outputs = outputs::read(root.section("outputs"));
+    let outputs = sinks::read(root.section_or_empty("outputs"));
     let watchdog = watchdog(root.section("watchdog"));
     let log = log(root.section("log"));
     root.finish();
-    board::check_pins(&board, &rules, &errors);
-    if !errors.is_empty() {
-        return Err(errors.finish());
-    }
+    check_pins(&board, &rules, &errors);
     match (package, source) {
-        (Some(package), Some(source)) => Ok(Config {
+        (Some(package), Some(source)) if errors.is_empty() => Ok(Config {
             package: package.value,
             engine,
             source,
@@ -176,19 +141,25 @@ pub fn parse<S: DeserializeOwned>(file: &str, text: &str) -> Result<Config<S>, C
             log,
             file: file.to_owned(),
         }),
-        // Each of them would have been an error.
+        // A missing package or source has been reported.
         _ => Err(errors.finish()),
     }
 }
 
-fn engine(section: Option<Section<'_, '_>>) -> EngineConfig {
-    let default = EngineConfig { threads: 1, kernel: "auto".to_owned(), kernel_line: 0 };
-    let Some(mut section) = section else { return default };
-    let threads = section.integer("threads", 1..=64, "1 to 64 threads");
-    let kernel = section.text("kernel");
+fn engine(section: Option<Section<'_, '_>>) -> EngineOptions {
+    let mut options = EngineOptions::default();
+    let Some(mut section) = section else { return options };
+    if let Some(threads) = section.integer("threads", 1..=EngineOptions::THREADS_MAX as u64, "1 to 64 threads") {
+        options.threads = threads as usize;
+    }
+    if let Some(Lined { value: name, .. }) = section.text("kernel") {
+        match name.parse::<KernelChoice>() {
+            Ok(kernel) => options.kernel = kernel,
+            Err(error) => section.refuse_with("kernel", &error.to_string()),
+        }
+    }
     section.finish();
-    let (kernel, kernel_line) = kernel.map_or((default.kernel, 0), |Lined { value, line }| (value, line));
-    EngineConfig { threads: threads.map_or(1, |threads| threads as u16), kernel, kernel_line }
+    options
 }
 
 fn regions(section: Option<Section<'_, '_>>) -> RegionsConfig {
@@ -208,15 +179,10 @@ fn regions(section: Option<Section<'_, '_>>) -> RegionsConfig {
     if let Some(area) = section.integer("area_min", 1..=u64::from(u32::MAX), "1 or more pixels") {
         config.area_min = area as u32;
     }
-    config.without = section.texts("without").into_iter().map(|Lined { value, line }| (value, line)).collect();
+    let without = section.texts("without", "[\"background\"]").unwrap_or_default();
+    config.without = without.into_iter().map(|Lined { value, line }| (value, line)).collect();
     section.finish();
     config
-}
-
-impl Default for WatchdogConfig {
-    fn default() -> Self {
-        WatchdogConfig { notify: true, stall: Duration::from_secs(5) }
-    }
 }
 
 fn watchdog(section: Option<Section<'_, '_>>) -> WatchdogConfig {
@@ -233,6 +199,23 @@ fn log(section: Option<Section<'_, '_>>) -> LogLevel {
     let level = section.choice("level", &LogLevel::ALL.map(|level| (level.name(), level)));
     section.finish();
     level.unwrap_or_default()
+}
+
+/// Reports pins that are used twice.
+fn check_pins(board: &BoardConfig, rules: &[RuleConfig], errors: &Errors<'_>) {
+    let led = board.status_led.as_ref().map(|led| ("board: status_led".to_owned(), &led.address, led.line));
+    let trigger = board.trigger.as_ref().map(|input| ("board: trigger".to_owned(), &input.address, input.line));
+    let outputs = rules.iter().filter_map(|rule| {
+        let output = rule.output.as_ref()?;
+        Some((format!("rule {:?}: output", rule.name), &output.address, output.line))
+    });
+    let mut seen: Vec<(String, &LineAddress, usize)> = Vec::new();
+    for (user, address, line) in led.into_iter().chain(trigger).chain(outputs) {
+        if let Some((other, _, other_line)) = seen.iter().find(|(_, used, _)| *used == address) {
+            errors.add_at_line(line, &user, &format!("the pin is already used by {other} in line {other_line}"));
+        }
+        seen.push((user, address, line));
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! What stands between a board and its work: looks at all that a configuration names, and at the machine itself, and says of each
 //! thing how it is, what was found, and what to do. Changes nothing: no pin is taken, no camera set, no file written.
 
-mod camera;
-#[cfg(target_os = "linux")]
-mod capability;
 mod disk;
 mod health;
 mod package;
 mod pins;
+mod source;
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -17,7 +15,6 @@ use serde::Serialize;
 
 use crate::board::{BoardError, ChipInfo};
 use crate::config::{Config, ConfigErrors};
-use crate::frame_source::SourceSpec;
 use unet_engine::machine::Roots;
 
 /// How a thing is.
@@ -92,17 +89,17 @@ pub struct Surroundings {
 pub fn examine(
     roots: &Roots,
     surroundings: &Surroundings,
-    config: Option<&Result<Config<SourceSpec>, ConfigErrors>>,
+    config: Option<&Result<Config, ConfigErrors>>,
 ) -> Vec<Finding> {
     let mut findings = vec![health::board(roots)];
     if let Some(config) = config {
         findings.extend(configuration(config));
     }
     let config = config.and_then(|config| config.as_ref().ok());
-    findings.extend(package::look(config));
-    findings.extend(camera::look(roots, &surroundings.programs, config.map(|config| &config.source)));
-    findings.extend(pins::look(roots, &surroundings.chips, &config.map(pins::of_config).unwrap_or_default()));
-    findings.extend(disk::look(&config.map(|config| disk::of_config(&config.outputs)).unwrap_or_default()));
+    findings.extend(package::examine(config));
+    findings.extend(source::examine(roots, &surroundings.programs, config.map(|config| config.source.requirement())));
+    findings.extend(pins::examine(roots, &surroundings.chips, &config.map(pins::of_config).unwrap_or_default()));
+    findings.extend(disk::examine(&config.map(|config| disk::of_outputs(&config.outputs)).unwrap_or_default()));
     findings.push(health::memory(roots));
     findings.push(health::temperature(roots));
     findings.push(health::throttling(roots));
@@ -111,7 +108,7 @@ pub fn examine(
     findings
 }
 
-fn configuration(config: &Result<Config<SourceSpec>, ConfigErrors>) -> Vec<Finding> {
+fn configuration(config: &Result<Config, ConfigErrors>) -> Vec<Finding> {
     const SUBJECT: &str = "configuration";
     match config {
         Ok(config) => {

@@ -1,8 +1,11 @@
-//! Where frames come from: one trait for cameras, processes, streams and files, and the slot that a frame is written to.
+//! Where frames come from: one trait for cameras, programs, streams and files, and the slot that a frame is written to.
 //!
-//! Owns what a frame is before any preprocessing. Knows nothing of models, threads or what is done with a frame.
+//! A frame here is what a source delivers, before any preprocessing. Knows nothing of models, threads or what is done with a
+//! frame. [`KINDS`] lists the kinds of source; each describes itself in its own file, see [`SourceKind`].
 
+mod clip;
 mod deadline_read;
+mod error;
 mod files;
 mod jpeg;
 mod pace;
@@ -11,42 +14,77 @@ pub mod recording;
 mod reopening;
 mod spec;
 pub mod stream;
-#[cfg(target_os = "linux")]
 pub mod v4l2;
-pub mod y4m;
+mod y4m;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
-use unet_engine::error::Kind;
+use crate::section::Section;
 
 pub use deadline_read::DeadlineRead;
-pub use files::Files;
-pub use jpeg::decode_jpeg;
-pub use process::Process;
+pub use error::{Kind, SourceError};
+pub use jpeg::{DecodedFrame, PixelsError, pixels};
 pub use reopening::{Change, Reopening};
-pub use spec::{CameraFormat, CameraSpec, ClipSpec, ProcessOutput, ProcessSpec, Rate, Side, SourceSpec};
+pub use spec::{Policy, Rate, Reopen, Requirement, Side, SourceKind, SourceSpec};
 
-/// The most bytes of a frame that any source takes: 4K in RGBA is half of it.
+/// Every kind of source. The last one takes the words of the command line that no other claims.
+pub const KINDS: [&SourceKind; 5] = [&v4l2::KIND, &process::KIND, &y4m::KIND, &recording::KIND, &files::KIND];
+
+/// Size limit of a frame: twice a 4K frame in RGBA.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
-/// How the bytes of a frame are to be read.
+/// Reads `[source]`.
+pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Arc<dyn SourceSpec>> {
+    let names = KINDS.map(|kind| (kind.name, kind));
+    section.require("kind", "the kind of source");
+    // The other keys depend on the kind.
+    let kind = section.choice("kind", &names)?;
+    let source = (kind.read)(&mut section);
+    section.finish();
+    source
+}
+
+/// A source in one word of the command line: `/dev/video0`, a folder, an image, `clip.y4m`, `recording.uerec`, `-` for a
+/// YUV4MPEG2 stream on standard input; or with its kind as a prefix, as in `v4l2:/dev/v4l/by-id/…`, `process:rpicam-vid`, and
+/// `process:PROGRAM ARGUMENTS` for a program that writes YUV4MPEG2.
+///
+/// # Errors
+///
+/// If the word names nothing.
+pub fn parse_word(word: &str) -> Result<Arc<dyn SourceSpec>, String> {
+    if let Some((prefix, rest)) = word.split_once(':')
+        && let Some(kind) = KINDS.iter().find(|kind| kind.name == prefix)
+    {
+        return match rest {
+            "" => Err(format!("source {word}: expected something after the colon, found nothing")),
+            rest => (kind.from_word)(rest).map_err(|problem| format!("source {word}: {problem}")),
+        };
+    }
+    match KINDS.iter().find(|kind| (kind.claims)(word)) {
+        Some(kind) if !word.is_empty() => (kind.from_word)(word),
+        _ => Err("source: expected a camera, a folder, a file or -, found nothing".to_owned()),
+    }
+}
+
+/// Encoding of a frame's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// Pixels as they lie in memory.
+    /// Uncompressed pixels.
     Pixels(PixelFormat),
-    /// A JPEG image, as MJPEG cameras send them; its own size counts.
+    /// A JPEG image, as sent by MJPEG cameras; the size in its header counts.
     Jpeg,
 }
 
-/// What a source gives, as negotiated; each frame carries it, since a camera that comes back may give something else.
+/// Format of a frame. Each frame carries it, since a camera that was reopened may deliver another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FrameFormat {
-    /// How the bytes are to be read.
+    /// Encoding of the bytes.
     pub encoding: Encoding,
-    /// Pixels a row.
+    /// Pixels per row.
     pub width: u32,
     /// Rows.
     pub height: u32,
@@ -64,21 +102,21 @@ impl fmt::Display for FrameFormat {
     }
 }
 
-/// A frame, in memory that the next one uses again.
+/// A frame, in memory that is reused for the next one.
 #[derive(Debug, Clone)]
 pub struct FrameSlot {
-    /// What the source gave, and no more.
+    /// Exactly the bytes that the source delivered.
     pub bytes: Vec<u8>,
-    /// How to read it.
+    /// Their format.
     pub format: FrameFormat,
-    /// Counted by the source from where it began; a gap is a frame that the source lost.
+    /// Frame number, counted by the source from its start; a gap is a frame that the source lost.
     pub sequence: u64,
-    /// When the first byte was captured, on the system's monotonic clock; the time of arrival where the source does not say.
+    /// When the first byte was captured, on the system's monotonic clock; the time of arrival if the source does not know.
     pub captured: Duration,
 }
 
 impl Default for FrameSlot {
-    /// An empty one, to be written to.
+    /// An empty slot, to be written to.
     fn default() -> Self {
         let encoding = Encoding::Pixels(PixelFormat::Gray8);
         let format = FrameFormat { encoding, width: 0, height: 0, stride: 0 };
@@ -87,11 +125,11 @@ impl Default for FrameSlot {
 }
 
 impl FrameSlot {
-    /// The pixels, where there are any without decoding.
+    /// The pixels; `None` for a frame that has to be decoded first.
     ///
     /// # Errors
     ///
-    /// When there are fewer bytes than the format takes, or it is no format of pixels that can be.
+    /// If there are fewer bytes than the format needs, or the format is invalid.
     pub fn view(&self) -> Option<Result<ImageView<'_>, ImageError>> {
         let FrameFormat { encoding, width, height, stride } = self.format;
         match encoding {
@@ -103,58 +141,30 @@ impl FrameSlot {
     }
 }
 
-/// What waiting for a frame came to.
+/// Result of waiting for a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
     /// The slot holds the next frame.
     Frame,
-    /// None came in time; the source is well, or does not know better.
+    /// No frame arrived in time.
     Nothing,
-    /// There will be no more: the last file, the end of a stream.
+    /// There are no more frames: the last file, the end of a stream.
     End,
 }
 
-/// Something that gives frames, one after the other.
+/// A source of frames.
 pub trait FrameSource: Send {
-    /// What it is and what was negotiated, for a person: `/dev/video0 (vivid): yuyv 640x480, 30 frames a second`.
+    /// What it is and what was negotiated, for the log: `/dev/video0 (vivid): yuyv 640x480, 30 frames per second`.
     fn describe(&self) -> String;
 
-    /// Waits for the next frame, not much longer than `patience`, and writes it to the slot, whose buffer is used again:
-    /// once it has grown to the size of a frame, nothing is allocated.
+    /// Waits for the next frame, not much longer than `patience`, and writes it to the slot. The slot's buffer is reused: once it
+    /// has grown to the size of a frame, nothing is allocated.
     ///
     /// # Errors
     ///
-    /// [`SourceError::kind`] says how to go on: the frame is lost, the source has to be opened again, or it is over.
+    /// [`SourceError::kind`] tells how to go on.
     fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError>;
 }
 
-/// Why there is no frame.
-#[derive(Debug, thiserror::Error)]
-#[error("{source_name}: {problem}")]
-pub struct SourceError {
-    /// Which source.
-    pub source_name: String,
-    /// What was expected, and what was found.
-    pub problem: String,
-    kind: Kind,
-    #[source]
-    cause: Option<std::io::Error>,
-}
-
-impl SourceError {
-    /// An error of a source, with what to do about it.
-    pub fn new(
-        source_name: impl Into<String>,
-        kind: Kind,
-        problem: impl Into<String>,
-        cause: Option<std::io::Error>,
-    ) -> Self {
-        SourceError { source_name: source_name.into(), problem: problem.into(), kind, cause }
-    }
-
-    /// [`Kind::SkipFrame`]: the next frame may be fine; [`Kind::Retry`]: the source has to be opened again;
-    /// [`Kind::Fatal`]: that would not help.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-}
+#[cfg(test)]
+mod tests;

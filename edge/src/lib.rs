@@ -1,7 +1,7 @@
 //! The program of the board: where frames come from, what is decided from a mask, and where results go.
 //!
-//! Owns frame sources, pins, rules, outputs and the pipeline that joins them. What a mask is and how it is computed is the
-//! engine's; nothing here knows how models are made.
+//! Frame sources, pins, rules, sinks and the pipeline that joins them. Masks are computed by `unet-engine`; nothing here knows
+//! how models are made.
 
 pub mod board;
 pub mod clock;
@@ -13,4 +13,6 @@ pub mod peripherals;
 pub mod pipeline;
 pub mod postprocess;
 pub mod rules;
+mod section;
+pub mod sinks;
 pub mod telemetry;

@@ -1,17 +1,17 @@
-//! From frames to pins and outputs, on three threads: one takes frames from the source, one sees them and sets the pins, one
-//! writes. Between them go slots that are made once ([`exchange`]); where frames come faster than they are seen, the newest
-//! wins and the others are counted, and where outcomes come faster than they are written, the pins do not wait.
+//! From frames to pins and outputs, on several threads: one captures frames, one processes them and sets the pins, and each sink
+//! writes on a thread of its own. Between them are slots that are allocated once ([`slots`]) and bounded queues. If frames of a
+//! live source arrive faster than they are processed, the newest wins and the others are counted; if outcomes arrive faster than
+//! a sink writes them, that sink misses some, and neither the pins nor the other sinks wait.
 //!
-//! [`Step`] is all that happens to one frame, without threads. Knows no configuration, no chips and no devices.
+//! [`Step`] is the processing of one frame, without threads. Knows no configuration and no devices.
 
 mod capture;
-mod exchange;
 mod infer;
 mod outcome;
-pub mod pixels;
 mod progress;
+mod queue;
 mod sink;
-pub mod sinks;
+mod slots;
 mod step;
 
 use std::io;
@@ -23,47 +23,50 @@ use std::time::{Duration, Instant};
 pub use infer::BoxedTrigger;
 pub use outcome::Outcome;
 pub use progress::{Latencies, Progress};
-pub use sink::Sink;
+pub use sink::{Needs, Sink};
 pub use step::{Pins, PinsError, Seen, Step, StepError};
 
 use crate::clock::Clock;
 use crate::frame_source::{FrameSlot, FrameSource, SourceError};
 use crate::telemetry::log::Log;
 use capture::Capture;
-use exchange::Exchange;
 use infer::{Infer, SharedPins};
+use queue::Queue;
+use sink::{Outlet, Outlets};
+use slots::Pool;
 use unet_engine::segmenter::Segmenter;
 
-/// One is filled, one is seen, one is the newest, and one is between the queues.
+/// One being captured, one being processed, and two in the queue.
 const FRAME_SLOTS: usize = 4;
-/// One is written, the others wait.
-const OUTCOME_SLOTS: usize = 4;
+/// How long a thread waits before it checks whether the program is ending.
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a pipeline is made of.
+/// What a pipeline consists of.
 pub struct Parts<S> {
     /// Where frames come from.
     pub source: Box<dyn FrameSource>,
-    /// Whether the source waits until its frames are seen, as files do; else the newest wins.
-    pub keep_all: bool,
-    /// What asks for frames; without it every frame is wanted.
+    /// Whether the newest frame wins if the pipeline falls behind; else the source waits, as files do.
+    pub live: bool,
+    /// What requests frames; without a trigger every frame is processed.
     pub trigger: Option<BoxedTrigger>,
-    /// What happens to a frame.
+    /// Processing of a frame.
     pub step: Step<S>,
-    /// What follows the rules.
+    /// Pins that follow the rules.
     pub pins: Box<dyn Pins>,
-    /// Where outcomes go, in this order.
+    /// Where outcomes are written.
     pub sinks: Vec<Box<dyn Sink>>,
-    /// Without a frame for so long all rules become inactive.
+    /// How long frames may be missing before all rules become inactive.
     pub stall: Duration,
-    /// What time it is.
+    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// How much is said.
+    /// The log.
     pub log: Log,
 }
 
-/// A pipeline at work.
+/// A running pipeline.
 pub struct Running {
     threads: Option<Threads>,
+    outlets: Vec<Arc<Outlet>>,
     stop: Arc<AtomicBool>,
     pins: SharedPins,
     progress: Arc<Progress>,
@@ -73,37 +76,39 @@ pub struct Running {
 struct Threads {
     capture: JoinHandle<Result<(), SourceError>>,
     infer: JoinHandle<()>,
-    deliver: JoinHandle<()>,
+    sinks: Vec<JoinHandle<()>>,
 }
 
 /// How a pipeline ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// The source has no more frames and all were seen, or it was asked to.
-    Well,
-    /// The source failed in a way that nothing helps against.
+    /// The source has ended and all its frames are processed, or the pipeline was stopped.
+    Regular,
+    /// The source failed for good.
     Source(SourceError),
     /// A thread panicked.
-    Fault(&'static str),
+    Panic(&'static str),
 }
 
 /// Starts the threads.
 ///
 /// # Errors
 ///
-/// When the system gives none.
+/// If the operating system refuses one.
 pub fn start<S: Segmenter + Send + 'static>(parts: Parts<S>) -> io::Result<Running> {
-    let Parts { source, keep_all, trigger, step, pins, sinks, stall, clock, log } = parts;
-    let frames = Arc::new(Exchange::new((0..FRAME_SLOTS).map(|_| FrameSlot::default())));
-    let outcomes = Arc::new(Exchange::new((0..OUTCOME_SLOTS).map(|_| Outcome::default())));
+    let Parts { source, live, trigger, step, pins, sinks, stall, clock, log } = parts;
+    let frames = Arc::new(Queue::new(FRAME_SLOTS));
+    let outlets = Outlets::new(&sinks);
+    let sinks: Vec<_> = outlets.outlets().iter().cloned().zip(sinks).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let (progress, latencies) = (Arc::new(Progress::default()), Arc::new(Mutex::new(Latencies::default())));
     let pins = SharedPins::new(pins);
     let capture = Capture {
         source,
+        slots: Pool::new((0..FRAME_SLOTS).map(|_| FrameSlot::default())),
         frames: frames.clone(),
-        keep_all,
-        counts_passed: trigger.is_none(),
+        live,
+        counts_replaced: trigger.is_none(),
         progress: progress.clone(),
         stop: stop.clone(),
         log,
@@ -113,8 +118,8 @@ pub fn start<S: Segmenter + Send + 'static>(parts: Parts<S>) -> io::Result<Runni
         pins: pins.clone(),
         trigger,
         frames,
-        outcomes: outcomes.clone(),
-        keep_all,
+        outlets,
+        live,
         stall,
         progress: progress.clone(),
         latencies: latencies.clone(),
@@ -123,66 +128,65 @@ pub fn start<S: Segmenter + Send + 'static>(parts: Parts<S>) -> io::Result<Runni
         log,
     };
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let outlets = sinks.iter().map(|(outlet, _)| outlet.clone()).collect();
+    let sinks = sinks.into_iter().map(|(outlet, sink)| thread(outlet.name).spawn(move || outlet.run(sink, log)));
     let threads = Threads {
-        deliver: thread("outputs").spawn(move || deliver(&outcomes, sinks, log))?,
+        sinks: sinks.collect::<io::Result<_>>()?,
         infer: thread("inference").spawn(move || infer.run())?,
         capture: thread("capture").spawn(move || capture.run())?,
     };
-    Ok(Running { threads: Some(threads), stop, pins, progress, latencies })
-}
-
-fn deliver(outcomes: &Exchange<Outcome>, mut sinks: Vec<Box<dyn Sink>>, log: Log) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    loop {
-        match outcomes.next(PATIENCE) {
-            Some(lent) => {
-                for sink in &mut sinks {
-                    sink.deliver(&mut outcomes.open(&lent), log);
-                }
-                outcomes.give_back(lent);
-            }
-            None if outcomes.is_over() => return,
-            None => {}
-        }
-    }
+    Ok(Running { threads: Some(threads), outlets, stop, pins, progress, latencies })
 }
 
 impl Running {
-    /// How far it has come.
+    /// Counters.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// How long its stages took so far.
+    /// The sinks that missed outcomes since their queue was full, by name, with how many.
+    pub fn missed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.outlets.iter().map(|outlet| (outlet.name, outlet.missed())).filter(|(_, missed)| *missed > 0)
+    }
+
+    /// Durations of the stages so far.
     pub fn latencies(&self) -> Latencies {
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether there is nothing left to do: all is written, or the thread that writes has fallen.
+    /// Whether nothing is left to do: everything is written, or a sink has panicked.
     pub fn is_finished(&self) -> bool {
-        self.threads.as_ref().is_none_or(|threads| threads.deliver.is_finished())
+        let done = |threads: &Threads| {
+            threads.infer.is_finished() && threads.sinks.iter().all(JoinHandle::is_finished)
+                || self.outlets.iter().any(|outlet| outlet.is_broken())
+        };
+        self.threads.as_ref().is_none_or(done)
     }
 
-    /// Ends it: the frame that is being seen and what is being written are finished, the pins are made safe. Threads that do
-    /// not end within `patience` are left to the end of the process. A second time nothing is left to end.
+    /// Stops it: the current frame and what is queued for the sinks are finished, and the pins are made safe. Threads that do not
+    /// end within `patience` are left to the end of the process. Does nothing the second time.
     pub fn stop(&mut self, patience: Duration) -> (Ended, Result<(), PinsError>) {
         let until = Instant::now() + patience;
         self.stop.store(true, Ordering::Relaxed);
-        let Some(Threads { capture, infer, deliver }) = self.threads.take() else { return (Ended::Well, Ok(())) };
+        let Some(Threads { capture, infer, sinks }) = self.threads.take() else { return (Ended::Regular, Ok(())) };
         // Half of the time is for the last frame, whose rules may still change a pin.
         wait(&infer, Instant::now() + patience / 2);
         let pins = self.pins.make_safe();
-        wait(&deliver, until);
+        for sink in &sinks {
+            wait(sink, until);
+        }
         wait(&capture, until);
-        // A source that does not come back is no fault of the program's, and the process is about to end.
+        // A source that blocks is not an error, and the process is about to end.
         let captured = if capture.is_finished() { capture.join() } else { Ok(Ok(())) };
-        let fell = |thread: JoinHandle<()>| thread.is_finished() && thread.join().is_err();
-        let ended = match (captured, fell(infer), fell(deliver)) {
-            (Err(_), ..) => Ended::Fault("the thread that takes frames panicked"),
-            (_, true, _) => Ended::Fault("the thread that sees frames panicked"),
-            (.., true) => Ended::Fault("the thread that writes outputs panicked"),
-            (Ok(Err(error)), ..) => Ended::Source(error),
-            (Ok(Ok(())), ..) => Ended::Well,
+        let panicked = |thread: JoinHandle<()>| thread.is_finished() && thread.join().is_err();
+        let infer_panicked = panicked(infer);
+        let sink_panicked = sinks.into_iter().any(panicked);
+        let ended = match captured {
+            Err(_) => Ended::Panic("the capture thread panicked"),
+            _ if infer_panicked => Ended::Panic("the inference thread panicked"),
+            _ if sink_panicked => Ended::Panic("the thread of an output panicked"),
+            Ok(Err(error)) => Ended::Source(error),
+            Ok(Ok(())) => Ended::Regular,
         };
         (ended, pins)
     }

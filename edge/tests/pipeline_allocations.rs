@@ -1,4 +1,4 @@
-//! What a frame allocates on its way from capture to mask, pins and a line of JSON, once a few have passed: nothing.
+//! A frame allocates nothing on its way from capture to mask, pins and a line of JSON, once a few have passed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::frame_source::{Arrival, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
-use unet_edge::pipeline::sinks::LineSink;
 use unet_edge::pipeline::{self, Parts, Step};
 use unet_edge::postprocess::RegionsSpec;
 use unet_edge::rules::Rule;
+use unet_edge::sinks::json_lines::LineSink;
 use unet_edge::telemetry::json_lines::JsonLines;
 use unet_edge::telemetry::log::Log;
 use unet_engine::package::Package;
@@ -27,7 +27,7 @@ const HEIGHT: u32 = 48;
 const WARM: u64 = 300;
 const FRAMES: u64 = 1000;
 
-/// Frames of noise, the same ones again and again, and how much was allocated between the [`WARM`]th and the last.
+/// A few frames of noise in a loop, and the allocations between the [`WARM`]th frame and the last.
 struct Noise {
     frames: Vec<Vec<u8>>,
     sequence: u64,
@@ -85,7 +85,7 @@ fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
     let frames = (0..16).map(|_| (0..WIDTH * HEIGHT * 2).map(|_| byte()).collect()).collect();
     let parts = Parts {
         source: Box::new(Noise { frames, sequence: 0, at_warm: at_warm.clone(), at_end: at_end.clone() }),
-        keep_all: true,
+        live: false,
         trigger: None,
         step: Step::new(spec, segmenter, &RegionsSpec::default(), vec![rule], true).unwrap(),
         pins: Box::new(()),
@@ -101,7 +101,7 @@ fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
     assert_eq!(running.progress().finished(), FRAMES);
     running.stop(Duration::from_secs(1)).1.unwrap();
     let (before, after) = (at_warm.load(Ordering::Relaxed), at_end.load(Ordering::Relaxed));
-    // The counter does count.
+    // The counter works.
     assert!(before > 0);
     assert_eq!(after - before, 0, "allocations in {} frames", FRAMES - WARM);
 }

@@ -12,16 +12,14 @@ mod train;
 mod val;
 
 use serde::Serialize;
+use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::operation::Operators;
 use unet_host::run_dir::json;
 
 /// Trains U-Nets for semantic segmentation, and exports, quantizes and packs them for a board.
-///
-/// Exit codes: 0 success; 1 a check or comparison found a fault or difference; 2 invalid usage, file or data; 3 backend or
-/// device not available; 4 write failed; 70 internal error.
 #[derive(Debug, clap::Parser)]
-#[command(name = "unet-host", version)]
+#[command(name = "unet-host", version, after_help = Exit::help())]
 pub struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -76,7 +74,7 @@ impl Arguments {
     ///
     /// # Errors
     /// If the verb fails.
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads.into())

@@ -5,7 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
-use unet_host::error::exit;
+use unet_engine::exit::Exit;
 
 fn main() -> ExitCode {
     unet_host::memory::keep_freed();
@@ -18,6 +18,6 @@ fn main() -> ExitCode {
             unet_engine::error::say(format_args!("error: {}", unet_engine::error::chain(&error)));
             error.exit_code()
         }
-        Err(_) => exit::INTERNAL,
+        Err(_) => Exit::Internal,
     })
 }

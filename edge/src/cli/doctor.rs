@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::doctor::{Surroundings, Verdict, count, examine, text};
-use unet_edge::frame_source::SourceSpec;
 use unet_edge::{board, config};
 use unet_engine::machine::Roots;
 
@@ -33,7 +32,7 @@ impl Doctor {
             programs: std::env::var_os("PATH").unwrap_or_default(),
             now: SystemClock.since_1970(),
         };
-        let config = self.config.as_deref().map(config::read::<SourceSpec>);
+        let config = self.config.as_deref().map(config::read);
         let findings = examine(&roots, &surroundings, config.as_ref());
         if self.json {
             print_json(&findings)?;

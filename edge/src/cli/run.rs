@@ -8,16 +8,17 @@ use std::time::Instant;
 use clap::Args;
 use unet_data::dataset::list_images;
 use unet_data::{DecodedImage, decode_image};
-use unet_edge::config::{self, BoardConfig, Config, EngineConfig, LogLevel, OutputsConfig, Resolved, WatchdogConfig};
-use unet_edge::frame_source::SourceSpec;
-use unet_engine::inference::EngineOptions;
+use unet_edge::config::{self, BoardConfig, Config, Resolved, WatchdogConfig};
+use unet_edge::frame_source::parse_word;
+use unet_edge::sinks;
+use unet_edge::telemetry::log::LogLevel;
 use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::Int8Segmenter;
 use unet_engine::{atomic_file, picture};
 use unet_shared::label::LabelTable;
 
-use super::device::{Device, output_folders};
+use super::device::Device;
 use super::{EngineArguments, Failure, chain, load};
 
 /// See frames: of a camera, a stream, or a folder of images
@@ -49,17 +50,10 @@ impl Run {
         let (Some(package), Some(word)) = (&self.package, &self.source) else {
             return Err(Failure::internal("neither configuration nor package"));
         };
-        let source = SourceSpec::parse(word).map_err(Failure::input)?;
-        if let (SourceSpec::Files(files), Some(output)) = (&source, &self.output) {
-            return paint_files(package, &self.engine, &files.path, output);
+        let source = parse_word(word).map_err(Failure::input)?;
+        if let (Some(images), Some(output)) = (source.images(), &self.output) {
+            return paint_files(package, &self.engine, images, output);
         }
-        let outputs = match &self.output {
-            None => OutputsConfig::default(),
-            Some(output) => {
-                let [masks, overlays] = output_folders(output);
-                OutputsConfig { masks: Some(masks), overlays: Some(overlays), ..OutputsConfig::default() }
-            }
-        };
         let device = Device {
             engine: self.engine.options()?,
             package: Package::read(package)?,
@@ -67,7 +61,7 @@ impl Run {
             resolved: Resolved::default(),
             rules: Vec::new(),
             board: BoardConfig::default(),
-            outputs,
+            outputs: sinks::without_configuration(self.output.as_deref()),
             watchdog: WatchdogConfig::default(),
             log: LogLevel::default(),
         };
@@ -77,16 +71,11 @@ impl Run {
 
 /// What a configuration says, checked as a whole.
 fn configured(path: &Path) -> Result<Device, Failure> {
-    let config: Config<SourceSpec> = config::read(path).map_err(Failure::input)?;
+    let config = config::read(path).map_err(Failure::input)?;
     let package = Package::read(&config.package)?;
     let classes: Vec<&str> = package.manifest.classes.iter().map(|class| class.name.as_str()).collect();
     let resolved = config.resolve(&classes).map_err(Failure::input)?;
-    let EngineConfig { threads, kernel, kernel_line } = &config.engine;
-    let kernel = kernel
-        .parse()
-        .map_err(|error| Failure::input(format!("{}:{kernel_line}: engine: kernel: {error}", path.display())))?;
-    let engine = EngineOptions { kernel, threads: usize::from(*threads) };
-    let Config { source, rules, board, outputs, watchdog, log, .. } = config;
+    let Config { engine, source, rules, board, outputs, watchdog, log, .. } = config;
     Ok(Device { package, engine, source, resolved, rules, board, outputs, watchdog, log })
 }
 

@@ -1,42 +1,41 @@
-//! `[[rule]]`, and the second step of checking: class names against those of a package.
+//! `[[rule]]`, and resolving class names against a package.
 
-use super::board::{self, OutputConfig};
-use super::errors::{ConfigErrors, Errors};
-use super::section::{Lined, Section, nearest};
+use super::pin::{self, OutputConfig};
 use super::{Config, RegionsConfig};
 use crate::board::BoardName;
 use crate::postprocess::RegionsSpec;
 use crate::rules::{Condition, Rule};
+use crate::section::{ConfigErrors, Errors, Lined, Section, nearest};
 
 const RULES_MAX: usize = 256;
 
-/// One rule as the configuration has it.
+/// One rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleConfig {
-    /// Its name, which no other has.
+    /// Unique name.
     pub name: String,
     /// Name of the class.
     pub class: String,
-    /// Where that name stands.
+    /// Line of the class name.
     pub class_line: usize,
-    /// What makes it active.
+    /// What activates it.
     pub condition: Condition,
-    /// For so many frames.
+    /// Consecutive frames that must meet the condition.
     pub for_frames: u32,
-    /// The threshold of the way back.
+    /// Threshold for deactivation.
     pub release: f64,
-    /// For so many frames.
+    /// Consecutive frames that must fail the release threshold.
     pub release_frames: u32,
-    /// The pin that follows it.
+    /// Pin driven by the rule.
     pub output: Option<OutputConfig>,
 }
 
-/// What needs the package's classes.
+/// Rules and regions with class ids in place of names.
 #[derive(Debug, Clone, Default)]
 pub struct Resolved {
-    /// The rules, in their order.
+    /// The rules, in the order of the configuration.
     pub rules: Vec<Rule>,
-    /// The regions that are looked for.
+    /// Which regions are reported.
     pub regions: RegionsSpec,
 }
 
@@ -49,21 +48,21 @@ pub(super) fn read(sections: Vec<Section<'_, '_>>, board: BoardName) -> Vec<Rule
             break;
         }
         let name = section.text("name");
-        // Without a name its number tells it from the others.
+        // A rule without a name is reported by its number.
         section.rename(
             name.as_ref().map_or_else(|| format!("rule {}", index + 1), |name| format!("rule {:?}", name.value)),
         );
         if name.as_ref().is_some_and(|name| rules.iter().any(|rule| rule.name == name.value)) {
             section.refuse("name", "a name that no other rule has");
         }
-        section.want("name", "a name of its own");
-        section.want("class", "the name of a class of the package");
-        section.want("condition", "such as \"area_percent > 0.5\"");
+        section.require("name", "a unique name");
+        section.require("class", "the name of a class of the package");
+        section.require("condition", "a condition such as \"area_percent > 0.5\"");
         let class = section.text("class");
         let condition = section.text("condition").and_then(|text| match text.value.parse::<Condition>() {
             Ok(condition) => Some(condition),
             Err(error) => {
-                section.refuse("condition", &error.to_string().replacen("expected ", "", 1));
+                section.refuse_with("condition", &error.to_string());
                 None
             }
         });
@@ -75,7 +74,7 @@ pub(super) fn read(sections: Vec<Section<'_, '_>>, board: BoardName) -> Vec<Rule
         if let (Some(condition), Some(release)) = (condition, release) {
             check_release(&section, condition, release);
         }
-        let output = board::output(&mut section, "output", board);
+        let output = pin::output(&mut section, "output", board);
         section.finish();
         if let (Some(name), Some(Lined { value: class, line: class_line }), Some(condition)) = (name, class, condition)
         {
@@ -87,7 +86,7 @@ pub(super) fn read(sections: Vec<Section<'_, '_>>, board: BoardName) -> Vec<Rule
     rules
 }
 
-/// The way back must not be reached before the way there.
+/// The release threshold must not be beyond the threshold of the condition.
 fn check_release(section: &Section<'_, '_>, condition: Condition, release: f64) {
     let threshold = condition.threshold;
     if condition.comparison.is_upward() && release > threshold {
@@ -97,12 +96,12 @@ fn check_release(section: &Section<'_, '_>, condition: Condition, release: f64) 
     }
 }
 
-impl<S> Config<S> {
-    /// Puts ids in the place of class names. `classes` are those of the package, by id.
+impl Config {
+    /// Replaces class names by ids. `classes` are the package's class names, ordered by id.
     ///
     /// # Errors
     ///
-    /// All names that are no class's, with their lines.
+    /// Every name that is not a class of the package, with its line.
     pub fn resolve(&self, classes: &[&str]) -> Result<Resolved, ConfigErrors> {
         let errors = Errors::new(&self.file, "");
         let id = |name: &str, line: usize, place: &str| -> Option<u8> {

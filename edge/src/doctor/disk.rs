@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Finding;
 use super::health::bytes_text;
-use crate::config::OutputsConfig;
+use crate::sinks::SinkSpec;
 
 /// A folder that is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,19 +18,12 @@ pub(super) struct Folder {
     pub bytes_max: u64,
 }
 
-pub(super) fn of_config(outputs: &OutputsConfig) -> Vec<Folder> {
-    let OutputsConfig { json_lines: _, masks, overlays, hard_frames, recorder } = outputs;
-    let places = [
-        ("masks", masks.as_ref().map(|folder| (&folder.folder, folder.bytes_max))),
-        ("overlays", overlays.as_ref().map(|folder| (&folder.folder, folder.bytes_max))),
-        ("hard frames", hard_frames.as_ref().map(|folder| (&folder.folder, folder.bytes_max))),
-        ("recording", recorder.as_ref().map(|folder| (&folder.folder, folder.bytes_max))),
-    ];
-    let folder = |(name, place): (&str, Option<(&PathBuf, u64)>)| {
-        let (path, bytes_max) = place?;
-        Some(Folder { subject: format!("disk, {name}"), path: path.clone(), bytes_max })
+pub(super) fn of_outputs(outputs: &[Arc<dyn SinkSpec>]) -> Vec<Folder> {
+    let folder = |output: &Arc<dyn SinkSpec>| {
+        let (path, bytes_max) = output.folder()?;
+        Some(Folder { subject: format!("disk, {}", output.name()), path: path.to_owned(), bytes_max })
     };
-    places.into_iter().filter_map(folder).collect()
+    outputs.iter().filter_map(folder).collect()
 }
 
 /// What a disk has left.
@@ -43,7 +37,7 @@ struct Space {
     device: u64,
 }
 
-pub(super) fn look(folders: &[Folder]) -> Vec<Finding> {
+pub(super) fn examine(folders: &[Folder]) -> Vec<Finding> {
     if folders.is_empty() {
         let here = Folder { subject: "disk".to_owned(), path: PathBuf::from("."), bytes_max: 0 };
         return vec![match space(&here.path) {
@@ -165,7 +159,7 @@ mod tests {
         assert!(space(Path::new("not/there")).unwrap().writable);
         std::fs::write(place.path().join("file"), [0; 10]).unwrap();
         assert_eq!(used(place.path()), 10);
-        let [finding] = look(&[folder(&place.path().join("file/masks"), 1)]).try_into().unwrap();
+        let [finding] = examine(&[folder(&place.path().join("file/masks"), 1)]).try_into().unwrap();
         assert!(finding.verdict == Verdict::Problem && finding.found.contains("expected a folder"), "{finding:?}");
     }
 
@@ -175,7 +169,7 @@ mod tests {
         let free = space(place.path()).unwrap().free;
         // Each alone has room, both together have not.
         let folders = ["a", "b"].map(|name| folder(&place.path().join(name), free / 3 * 2));
-        let verdicts: Vec<_> = look(&folders).iter().map(|finding| finding.verdict).collect();
+        let verdicts: Vec<_> = examine(&folders).iter().map(|finding| finding.verdict).collect();
         assert_eq!(verdicts, [Verdict::Ok, Verdict::Warning]);
     }
 }

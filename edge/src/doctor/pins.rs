@@ -16,7 +16,7 @@ pub(super) struct Pin {
     pub address: LineAddress,
 }
 
-pub(super) fn of_config<S>(config: &Config<S>) -> Vec<Pin> {
+pub(super) fn of_config(config: &Config) -> Vec<Pin> {
     let board = &config.board;
     let pin = |subject: &str, name: &str, address: &LineAddress| Pin {
         subject: subject.to_owned(),
@@ -32,7 +32,7 @@ pub(super) fn of_config<S>(config: &Config<S>) -> Vec<Pin> {
     led.into_iter().chain(trigger).chain(rules).collect()
 }
 
-pub(super) fn look(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, pins: &[Pin]) -> Vec<Finding> {
+pub(super) fn examine(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, pins: &[Pin]) -> Vec<Finding> {
     let chips = match chips {
         Ok(chips) => chips,
         Err(error) => return vec![Finding::problem("pins", error.to_string(), "`dmesg` tells what its driver says")],
@@ -103,7 +103,7 @@ mod tests {
     fn pins_are_free_or_somebodys() {
         let (_folder, roots) = tree(&[]);
         let pins = ["one/0", "one/1", "one/2", "one/3", "one/4", "two/0"].map(pin);
-        let found = look(&roots, &Ok(vec![chip()]), &pins);
+        let found = examine(&roots, &Ok(vec![chip()]), &pins);
         let found: Vec<_> = found.iter().map(|finding| (finding.verdict, finding.found.as_str())).collect();
         let expected = [
             (Verdict::Ok, "one/0 is line 0 of chip one, free"),
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn without_pins_the_chips_are_listed() {
         let one = |roots: &Roots, chips| {
-            let finding = look(roots, &Ok(chips), &[]).remove(0);
+            let finding = examine(roots, &Ok(chips), &[]).remove(0);
             (finding.verdict, finding.found)
         };
         let (_folder, roots) = tree(&[]);
@@ -128,7 +128,7 @@ mod tests {
         let (_folder, roots) = tree(&[("dev/gpiochip0", "")]);
         assert_eq!(one(&roots, Vec::new()).0, Verdict::Warning);
         // And with pins the same reason is what has to be put right.
-        let finding = look(&roots, &Ok(Vec::new()), &[pin("one/0")]).remove(0);
+        let finding = examine(&roots, &Ok(Vec::new()), &[pin("one/0")]).remove(0);
         assert!(finding.verdict == Verdict::Problem && finding.advice.unwrap().contains("gpio"));
     }
 }

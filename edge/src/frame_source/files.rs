@@ -1,25 +1,61 @@
-//! Images of a folder, or one image, as frames.
+//! The images of a folder, or one image, as frames.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use unet_data::dataset::list_images;
 use unet_data::{DecodedImage, decode_image};
 
+use super::clip::ClipSpec;
 use super::pace::Pace;
-use super::{Arrival, ClipSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
+use super::spec::{Policy, Rate, Requirement, SourceKind, SourceSpec};
+use super::{Arrival, Encoding, FrameFormat, FrameSlot, FrameSource, Kind, SourceError};
 use crate::clock::{Clock, SystemClock};
-use unet_engine::error::{Kind, chain};
+use unet_engine::error::chain;
 
-/// Images by name. A frame's sequence number counts them, over rounds too; [`Files::path`] gives the file of one.
+/// `kind = "files"`, with the keys of a [`ClipSpec`].
+pub const KIND: SourceKind = SourceKind {
+    name: "files",
+    read: |section| Some(Arc::new(FilesSpec(ClipSpec::read(section)?))),
+    from_word: |path| Ok(Arc::new(FilesSpec(ClipSpec::once(path)))),
+    claims: |_| true,
+};
+
 #[derive(Debug)]
-pub struct Files {
+struct FilesSpec(ClipSpec);
+
+impl SourceSpec for FilesSpec {
+    fn name(&self) -> String {
+        self.0.path.display().to_string()
+    }
+
+    fn policy(&self) -> Policy {
+        self.0.policy()
+    }
+
+    fn requirement(&self) -> Requirement<'_> {
+        Requirement::Path(&self.0.path)
+    }
+
+    fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
+        Ok(Box::new(Files::open(&self.0)?))
+    }
+
+    fn images(&self) -> Option<&Path> {
+        Some(&self.0.path)
+    }
+}
+
+/// Images in the order of their names. The frame number keeps counting when they start over.
+#[derive(Debug)]
+struct Files {
     name: String,
     images: Vec<PathBuf>,
     repeat: bool,
     pace: Pace,
     next: u64,
-    // How many of the last files in a row gave no frame.
+    // How many files in a row could not be read.
     unreadable: usize,
 }
 
@@ -28,25 +64,20 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// When there is no such file or folder, or no image in it.
-    pub fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
+    /// If the file or folder does not exist or contains no image.
+    fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
         let images = list_images(&spec.path)
             .map_err(|error| SourceError::new(&name, Kind::Fatal, chain(&error), None))?
             .into_iter()
             .map(|sample| sample.image)
             .collect();
-        let pace = Pace::new(spec.rate.map(super::Rate::interval));
+        let pace = Pace::new(spec.rate.map(Rate::interval));
         Ok(Files { name, images, repeat: spec.repeat, pace, next: 0, unreadable: 0 })
     }
 
-    /// The images in the order in which they come.
-    pub fn images(&self) -> &[PathBuf] {
-        &self.images
-    }
-
-    /// The file of the frame with this sequence number.
-    pub fn path(&self, sequence: u64) -> &Path {
+    /// The file of the frame with this number.
+    fn path(&self, sequence: u64) -> &Path {
         // There is at least one image.
         &self.images[(sequence % self.images.len() as u64) as usize]
     }
@@ -54,7 +85,7 @@ impl Files {
 
 impl FrameSource for Files {
     fn describe(&self) -> String {
-        let (count, again) = (self.images.len(), if self.repeat { ", again and again" } else { "" });
+        let (count, again) = (self.images.len(), if self.repeat { ", looped" } else { "" });
         format!("{}: {count} image{}{again}", self.name, if count == 1 { "" } else { "s" })
     }
 
@@ -64,7 +95,7 @@ impl FrameSource for Files {
             return Ok(Arrival::End);
         }
         if self.unreadable >= count {
-            let problem = format!("expected an image that can be read, found none among {count}");
+            let problem = format!("expected readable images, found none among {count}");
             return Err(SourceError::new(&self.name, Kind::Fatal, problem, None));
         }
         if !self.pace.wait(&SystemClock, patience) {
@@ -100,15 +131,14 @@ mod tests {
     use image::{GrayImage, RgbImage};
     use unet_shared::image::PixelFormat;
 
-    use super::super::Rate;
     use super::*;
 
     fn spec(path: &Path, repeat: bool) -> ClipSpec {
-        ClipSpec { path: path.to_owned(), repeat, rate: None }
+        ClipSpec { repeat, ..ClipSpec::once(path) }
     }
 
     #[test]
-    fn images_come_by_name_and_end() {
+    fn images_are_ordered_by_name_and_end() {
         let folder = tempfile::tempdir().unwrap();
         RgbImage::from_raw(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap().save(folder.path().join("b.png")).unwrap();
         GrayImage::from_raw(1, 2, vec![7, 9]).unwrap().save(folder.path().join("a.png")).unwrap();
@@ -125,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_image_costs_one_frame() {
+    fn an_unreadable_file_costs_one_frame() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.png"), b"text").unwrap();
         GrayImage::from_raw(1, 1, vec![7]).unwrap().save(folder.path().join("b.png")).unwrap();
@@ -141,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_without_any_image_ends() {
+    fn a_loop_without_readable_images_ends() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a.png", "b.png"] {
             std::fs::write(folder.path().join(name), b"text").unwrap();
@@ -152,18 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_holds_frames_back() {
+    fn frames_wait_for_their_rate() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         GrayImage::from_raw(1, 1, vec![7]).unwrap().save(&path).unwrap();
-        let rate = Rate::try_from(0.001).unwrap();
-        let mut source = Files::open(&ClipSpec { path, repeat: true, rate: Some(rate) }).unwrap();
+        let rate = Rate::new(0.001);
+        let mut source = Files::open(&ClipSpec { path, repeat: true, rate }).unwrap();
         let mut next = || source.next_frame(&mut FrameSlot::default(), Duration::from_millis(1)).unwrap();
         assert_eq!([next(), next(), next()], [Arrival::Frame, Arrival::Nothing, Arrival::Nothing]);
     }
 
     #[test]
-    fn what_is_not_there_is_fatal() {
+    fn a_missing_folder_is_fatal() {
         let error = Files::open(&spec(Path::new("/no/such/folder"), false)).unwrap_err();
         assert_eq!(error.kind(), Kind::Fatal);
         assert!(error.to_string().starts_with("/no/such/folder: "), "{error}");

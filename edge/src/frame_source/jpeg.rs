@@ -1,34 +1,85 @@
-//! Frames that are JPEG images to pixels, by the decoder that reads image files too, so that both give equal bytes.
+//! Decodes JPEG frames with the decoder that also reads image files, so that both produce equal bytes.
 
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegDecoder;
 use image::{ColorType, ImageDecoder, Limits};
 use unet_data::decode::jpeg_has_end;
-use unet_shared::image::{ImageView, PixelFormat};
+use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
-use super::{Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot, SourceError};
-use unet_engine::error::Kind;
+use super::{FRAME_BYTES_MAX, FrameSlot, Kind, SourceError};
 
-/// Decodes into a slot whose buffer is used again. The decoder itself takes memory while it works and gives it back: a few
-/// rows, and the frame's own bytes.
-///
-/// An image's own size counts, which need not be the one that was negotiated. Orientation is not looked at: cameras that know
-/// theirs turn the pixels.
+/// The pixels of a frame that had to be decoded, in memory that is reused.
+#[derive(Debug, Clone)]
+pub struct DecodedFrame {
+    bytes: Vec<u8>,
+    width: usize,
+    height: usize,
+    format: PixelFormat,
+}
+
+impl Default for DecodedFrame {
+    fn default() -> Self {
+        DecodedFrame { bytes: Vec::new(), width: 0, height: 0, format: PixelFormat::Gray8 }
+    }
+}
+
+impl DecodedFrame {
+    /// The pixels.
+    ///
+    /// # Errors
+    ///
+    /// Before the first frame was decoded, or if a side exceeds the limit.
+    pub fn view(&self) -> Result<ImageView<'_>, ImageError> {
+        ImageView::packed(&self.bytes, self.width, self.height, self.format)
+    }
+}
+
+/// Why a frame has no pixels.
+#[derive(Debug, thiserror::Error)]
+pub enum PixelsError {
+    /// The bytes do not match the format.
+    #[error("pixels: {0}")]
+    View(ImageError),
+    /// The frame cannot be decoded.
+    #[error(transparent)]
+    Jpeg(SourceError),
+}
+
+/// The pixels of a frame. A JPEG frame is decoded into `decoded`.
 ///
 /// # Errors
 ///
-/// [`Kind::SkipFrame`], as when the frame is cut off, is no JPEG, or has sides that are not taken.
-pub fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut FrameSlot) -> Result<(), SourceError> {
+/// If the bytes are not a frame of the slot's format.
+pub fn pixels<'a>(frame: &'a FrameSlot, decoded: &'a mut DecodedFrame) -> Result<ImageView<'a>, PixelsError> {
+    let view = match frame.view() {
+        Some(view) => view,
+        None => {
+            decode_jpeg("camera", frame, decoded).map_err(PixelsError::Jpeg)?;
+            decoded.view()
+        }
+    };
+    view.map_err(PixelsError::View)
+}
+
+/// Decodes into memory that is reused. While it works, the decoder allocates a few rows and a copy of the frame.
+///
+/// The size in the JPEG header counts, which may differ from the negotiated one. EXIF orientation is ignored: cameras that
+/// know theirs rotate the pixels.
+///
+/// # Errors
+///
+/// [`Kind::SkipFrame`] if the frame is cut off, is not a JPEG image, or exceeds a limit.
+fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut DecodedFrame) -> Result<(), SourceError> {
     let skip = |problem: String| {
         let problem = format!("frame {}: {problem}", frame.sequence);
         SourceError::new(source_name, Kind::SkipFrame, problem, None)
     };
-    let refused = |error: image::ImageError| skip(format!("JPEG cannot be decoded: {error}"));
+    let refused = |error: image::ImageError| skip(format!("failed to decode JPEG: {error}"));
     if !frame.bytes.starts_with(&[0xff, 0xd8]) {
         return Err(skip("expected a JPEG image, found other bytes".to_owned()));
     }
-    // The decoder fills what is missing with gray and says nothing.
+    // The decoder silently fills missing data with gray.
     if !jpeg_has_end(&frame.bytes) {
         return Err(skip(format!("JPEG is cut off after {} bytes", frame.bytes.len())));
     }
@@ -41,7 +92,7 @@ pub fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut FrameSlot)
         )));
     }
     let mut limits = Limits::no_limits();
-    // Coefficients of a progressive image take more than its pixels.
+    // The coefficients of a progressive image need more memory than its pixels.
     limits.max_alloc = Some(8 * FRAME_BYTES_MAX as u64);
     decoder.set_limits(limits).map_err(refused)?;
     let format = match decoder.color_type() {
@@ -49,15 +100,12 @@ pub fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut FrameSlot)
         ColorType::Rgb8 => PixelFormat::Rgb8,
         other => return Err(skip(format!("JPEG: expected gray or RGB, found {other:?}"))),
     };
-    // What the frame before left is written over.
+    // The previous frame is overwritten.
     pixels.bytes.resize(len, 0);
     decoder.read_image(&mut pixels.bytes).map_err(refused)?;
-    let stride = format.row_len(width as usize) as u32;
-    pixels.format = FrameFormat { encoding: Encoding::Pixels(format), width, height, stride };
-    (pixels.sequence, pixels.captured) = (frame.sequence, frame.captured);
-    // Sides that pixels cannot have are told here, not where they are read.
-    ImageView::packed(&pixels.bytes, width as usize, height as usize, format)
-        .map_err(|error| skip(error.to_string()))?;
+    (pixels.width, pixels.height, pixels.format) = (width as usize, height as usize, format);
+    // Reports sides above the limit here, not where the pixels are used.
+    pixels.view().map_err(|error| skip(error.to_string()))?;
     Ok(())
 }
 
@@ -68,6 +116,7 @@ mod tests {
     use image::codecs::jpeg::JpegEncoder;
     use image::{GrayImage, RgbImage};
 
+    use super::super::{Encoding, FrameFormat};
     use super::*;
 
     fn frame(bytes: Vec<u8>) -> FrameSlot {
@@ -83,23 +132,21 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_those_of_an_image_file() {
+    fn pixels_equal_those_of_an_image_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         let bytes = rgb(20, 12);
         std::fs::write(&path, &bytes).unwrap();
         let expected = unet_data::decode_image(&path).unwrap();
-        let mut pixels = FrameSlot::default();
-        // Cameras pad their frames.
+        let mut pixels = DecodedFrame::default();
+        // Some cameras pad their frames.
         for padding in [0, 100] {
             let padded = [bytes.clone(), vec![0; padding]].concat();
             decode_jpeg("x", &frame(padded), &mut pixels).unwrap();
             assert_eq!(pixels.bytes, expected.data);
-            let format =
-                FrameFormat { encoding: Encoding::Pixels(PixelFormat::Rgb8), width: 20, height: 12, stride: 60 };
-            assert_eq!((pixels.format, pixels.sequence, pixels.captured), (format, 7, Duration::from_secs(3)));
+            assert_eq!((pixels.format, pixels.width, pixels.height), (PixelFormat::Rgb8, 20, 12));
         }
-        // The same memory, for a smaller frame and again the first.
+        // The memory is reused for a smaller frame and for the first one again.
         let place = pixels.bytes.as_ptr();
         for bytes in [rgb(10, 10), bytes] {
             decode_jpeg("x", &frame(bytes), &mut pixels).unwrap();
@@ -112,14 +159,14 @@ mod tests {
     fn gray_stays_gray() {
         let mut bytes = Vec::new();
         JpegEncoder::new(&mut bytes).encode_image(&GrayImage::from_pixel(8, 8, image::Luma([77]))).unwrap();
-        let mut pixels = FrameSlot::default();
+        let mut pixels = DecodedFrame::default();
         decode_jpeg("x", &frame(bytes), &mut pixels).unwrap();
-        assert_eq!((pixels.format.encoding, pixels.bytes), (Encoding::Pixels(PixelFormat::Gray8), vec![77; 64]));
+        assert_eq!((pixels.format, pixels.bytes), (PixelFormat::Gray8, vec![77; 64]));
     }
 
     #[test]
-    fn tables_that_cameras_leave_out_are_known() {
-        // The encoder writes the standard Huffman tables, which motion JPEG may leave out.
+    fn omitted_huffman_tables_are_the_standard_ones() {
+        // The encoder writes the standard Huffman tables, which Motion JPEG may omit.
         let bytes = rgb(20, 12);
         let mut without = bytes[..2].to_vec();
         let mut at = 2;
@@ -131,19 +178,19 @@ mod tests {
             at = end;
         }
         without.extend(&bytes[at..]);
-        // What says that it is motion JPEG.
+        // Marks the frame as Motion JPEG.
         let marker = b"\xff\xe0\0\x10AVI1\0\0\0\0\0\0\0\0\0\0";
         let without = [&without[..2], marker, &without[2..]].concat();
-        let (mut expected, mut found) = (FrameSlot::default(), FrameSlot::default());
+        let (mut expected, mut found) = (DecodedFrame::default(), DecodedFrame::default());
         decode_jpeg("x", &frame(bytes), &mut expected).unwrap();
         decode_jpeg("x", &frame(without), &mut found).unwrap();
         assert_eq!(found.bytes, expected.bytes);
     }
 
     #[test]
-    fn frames_that_are_no_images_are_skipped() {
+    fn damaged_frames_are_skipped() {
         let problem = |bytes: Vec<u8>| {
-            let error = decode_jpeg("camera", &frame(bytes), &mut FrameSlot::default()).unwrap_err();
+            let error = decode_jpeg("camera", &frame(bytes), &mut DecodedFrame::default()).unwrap_err();
             assert_eq!(error.kind(), Kind::SkipFrame);
             error.to_string()
         };
@@ -156,7 +203,7 @@ mod tests {
         }
         assert_eq!(problem(b"GIF89a".to_vec()), "camera: frame 7: expected a JPEG image, found other bytes");
         assert_eq!(problem(Vec::new()), "camera: frame 7: expected a JPEG image, found other bytes");
-        // The sides stand five bytes after the frame's marker.
+        // The sides are stored five bytes after the frame marker.
         let at = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 5;
         let mut large = bytes.clone();
         large[at..at + 4].copy_from_slice(&[0xff; 4]);
@@ -167,6 +214,6 @@ mod tests {
         assert!(text.contains("16385"), "{text}");
         let mut nothing = bytes;
         nothing[at..at + 4].copy_from_slice(&[0; 4]);
-        assert!(problem(nothing).contains("JPEG cannot be decoded"));
+        assert!(problem(nothing).contains("failed to decode JPEG"));
     }
 }

@@ -1,7 +1,8 @@
-//! A program that writes frames to its standard output. It has a process group of its own, which ends with the source; what
-//! it last said on standard error stands in the error when it dies.
+//! A program that writes frames to its standard output. It runs in its own process group, which ends with the source; if it
+//! fails, the error contains the last lines of its standard error.
 
 mod child;
+mod spec;
 
 use std::process::ChildStdout;
 use std::time::Duration;
@@ -10,16 +11,16 @@ use unet_shared::image::ImageView;
 
 use super::deadline_read::Polled;
 use super::stream::{FrameStream, StreamError};
-use super::{
-    Arrival, Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot, FrameSource, ProcessOutput, ProcessSpec, SourceError,
-};
+use super::{Arrival, Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot, FrameSource, Kind, SourceError};
 use crate::clock::{Clock, SystemClock};
 use child::Running;
-use unet_engine::error::Kind;
+use spec::{ProcessOutput, ProcessSpec};
+
+pub use spec::KIND;
 
 /// Frames of a program.
 #[derive(Debug)]
-pub struct Process {
+struct Process {
     name: String,
     stream: FrameStream<Polled<ChildStdout>>,
     // Last, so that the pipe is closed before the program is ended.
@@ -27,12 +28,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the program. That it runs says nothing of its frames.
+    /// Starts the program. Its frames are read later.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, or its frames could never be read.
-    pub fn open(spec: &ProcessSpec) -> Result<Self, SourceError> {
+    /// If it cannot be started, or its raw frames are invalid.
+    fn open(spec: &ProcessSpec) -> Result<Self, SourceError> {
         let name = spec.command.first().cloned().unwrap_or_default();
         let raw = match spec.output {
             ProcessOutput::Y4m => None,
@@ -49,10 +50,10 @@ impl Process {
             use std::io::ErrorKind::{InvalidInput, NotFound, PermissionDenied};
             let kind = match cause.kind() {
                 NotFound | PermissionDenied | InvalidInput => Kind::Fatal,
-                // The system is short of something.
+                // Out of processes or memory.
                 _ => Kind::Retry,
             };
-            SourceError::new(&name, kind, "could not be started", Some(cause))
+            SourceError::new(&name, kind, "failed to start", Some(cause))
         })?;
         let stream = match raw {
             None => FrameStream::y4m(Polled(output)),
@@ -61,7 +62,7 @@ impl Process {
         Ok(Process { name, stream, running })
     }
 
-    /// What an end means depends on how the program ended.
+    /// The end of the output: a regular end or an error, depending on how the program exited.
     fn ended(&mut self, cut: Option<StreamError>) -> Result<Arrival, SourceError> {
         let status = self.running.finish();
         if status.success && cut.is_none() && self.stream.sequence() > 0 {
@@ -76,14 +77,14 @@ impl Process {
         if let Some(cut) = cut {
             problem = format!("{problem}; {cut}");
         }
-        if !status.last_words.is_empty() {
-            problem = format!("{problem}; it last said: {}", status.last_words);
+        if !status.last_output.is_empty() {
+            problem = format!("{problem}; last output: {}", status.last_output);
         }
         Err(SourceError::new(&self.name, Kind::Retry, problem, None))
     }
 }
 
-/// Bytes of a raw frame: what its planes take, the padding of its last row too.
+/// Bytes of a raw frame: all planes, including the padding of the last row.
 fn raw_frame_len(format: &FrameFormat) -> Result<usize, String> {
     let Encoding::Pixels(pixels) = format.encoding else { return Err("expected pixels".to_owned()) };
     let (rows, stride) = (format.height as usize, format.stride as usize);
@@ -94,12 +95,14 @@ fn raw_frame_len(format: &FrameFormat) -> Result<usize, String> {
     let bytes = rows.checked_mul(stride).and_then(|bytes| bytes.checked_mul(eighths)).map(|bytes| bytes / 8);
     match bytes {
         Some(bytes) if bytes <= FRAME_BYTES_MAX => {
-            // The very check that each frame has to pass.
+            // The check that each frame has to pass.
             let zeros = vec![0; bytes];
             ImageView::new(&zeros, format.width as usize, rows, stride, pixels).map_err(|error| error.to_string())?;
             Ok(bytes)
         }
-        _ => Err(format!("expected at most {FRAME_BYTES_MAX} bytes each, found {format} with rows of {stride} bytes")),
+        _ => Err(format!(
+            "expected at most {FRAME_BYTES_MAX} bytes per frame, found {format} with rows of {stride} bytes"
+        )),
     }
 }
 
@@ -120,7 +123,7 @@ impl FrameSource for Process {
                 Err(SourceError::new(&self.name, Kind::Retry, "could not be read", Some(cause)))
             }
             Err(StreamError::Header(error)) => Err(SourceError::new(&self.name, Kind::Fatal, error.to_string(), None)),
-            // Bytes were lost; a new start brings the two back into step.
+            // Bytes were lost; restarting the program restores the frame boundaries.
             Err(error @ StreamError::Mark { .. }) => {
                 Err(SourceError::new(&self.name, Kind::Retry, error.to_string(), None))
             }

@@ -1,6 +1,6 @@
-//! Recordings: the bytes of a camera as they came, each with format, stride, number and time, for replay on a workstation.
+//! Recordings: the original bytes of each frame with format, number and time, for replay on a workstation.
 //!
-//! A recording is a file of these parts, all numbers little endian:
+//! The file format, with all numbers in little endian:
 //!
 //! ```text
 //! 8 bytes       "UEREC001"
@@ -15,8 +15,8 @@
 //!    8 bytes    "END", 0, and the lowest 32 bits of the sequence number
 //! ```
 //!
-//! A frame is whole when all of it is there up to its last 8 bytes. What follows the last whole frame was cut off when the
-//! board lost its power, and is no frame.
+//! A frame is complete if all of it is present, including its last 8 bytes. Whatever follows the last complete frame was cut off
+//! when the board lost power, and is ignored.
 
 mod reader;
 mod recorder;
@@ -30,9 +30,9 @@ use super::{Encoding, FrameFormat};
 
 pub use reader::{Read, RecordingError, RecordingReader};
 pub use recorder::{Recorded, Recorder, RecorderBounds};
-pub use replay::Replay;
+pub use replay::KIND;
 
-/// The extension of recordings.
+/// File extension of recordings.
 pub const EXTENSION: &str = "uerec";
 
 const MAGIC: [u8; 8] = *b"UEREC001";
@@ -40,7 +40,7 @@ const MARK: [u8; 4] = *b"FRAM";
 const HEADER_LEN: usize = 40;
 const TRAILER_LEN: usize = 8;
 
-/// All encodings, each at its number.
+/// All encodings; the index is the number in the file.
 const ENCODINGS: [Encoding; 9] = [
     Encoding::Jpeg,
     Encoding::Pixels(PixelFormat::Gray8),
@@ -53,7 +53,7 @@ const ENCODINGS: [Encoding; 9] = [
     Encoding::Pixels(PixelFormat::I420),
 ];
 
-/// What stands before a frame's bytes.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Header {
     format: FrameFormat,
@@ -65,7 +65,7 @@ struct Header {
 impl Header {
     fn to_bytes(self) -> [u8; HEADER_LEN] {
         let FrameFormat { encoding, width, height, stride } = self.format;
-        // Every encoding is in the list.
+        // The list has every encoding.
         let number = ENCODINGS.iter().position(|&known| known == encoding).unwrap_or(0) as u32;
         // Five centuries of uptime fit.
         let nanoseconds = u64::try_from(self.captured.as_nanos()).unwrap_or(u64::MAX);
@@ -82,7 +82,7 @@ impl Header {
         bytes
     }
 
-    /// `None` where it is no header.
+    /// `None` if it is not a header.
     fn from_bytes(bytes: &[u8; HEADER_LEN]) -> Option<Self> {
         let (mark, rest) = bytes.split_first_chunk::<4>()?;
         if *mark != MARK {

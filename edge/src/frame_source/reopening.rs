@@ -1,54 +1,56 @@
-//! A source that comes back: what it is made of is opened again, with growing pauses, whenever it is lost.
+//! A source that is reopened whenever it is lost, with increasing pauses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Arrival, FrameSlot, FrameSource, SourceError, SourceSpec};
+use super::spec::{Reopen, SourceSpec};
+use super::{Arrival, FrameSlot, FrameSource, Kind, SourceError};
 use crate::clock::{Clock, SystemClock};
-use unet_engine::error::Kind;
 
-/// The first pause, which each failure doubles.
+/// The first pause; each failure doubles it.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest pause: a camera that is back gives frames within this and the time that opening takes.
+/// The longest pause: a camera that is plugged in again delivers frames within this time and the time to open it.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Told once each time that it happens, however many attempts lie between.
+/// Reported once per change, however many attempts it takes.
 #[derive(Debug)]
 pub enum Change {
-    /// There are no frames any more, for this reason; it is being opened again.
+    /// The source was lost for this reason, and is being reopened.
     Lost(SourceError),
-    /// There are frames again.
+    /// Frames arrive again.
     Back {
-        /// What it is now: a camera that comes back may give something else.
+        /// Its description, which may have changed.
         description: String,
-        /// How long there were none.
+        /// How long it was lost.
         away: Duration,
-        /// How often it was opened.
+        /// How often it was reopened.
         attempts: u32,
     },
 }
 
 type Open = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
-type Tell = Box<dyn FnMut(Change) + Send>;
+type Report = Box<dyn FnMut(Change) + Send>;
 
-/// Frames of whatever `open` opens. Errors that ask to try again never reach the caller, who sees [`Arrival::Nothing`]
-/// meanwhile; lost frames, fatal errors and the end do. Sequence numbers grow over all of it.
+/// The frames of a source that is opened again and again. While it is lost, the caller sees [`Arrival::Nothing`]; skipped frames
+/// and fatal errors are passed on. Frame numbers keep increasing.
 pub struct Reopening<C> {
     name: String,
     open: Open,
-    tell: Tell,
+    report: Report,
     clock: C,
     stall: Option<Duration>,
+    reopen: Reopen,
     source: Option<Box<dyn FrameSource>>,
-    // Added to the source's own numbers.
+    // Added to the frame numbers of the source.
     offset: u64,
     next_sequence: u64,
     fresh: bool,
-    // When the last frame came, or the source was opened.
-    heard: Duration,
+    // When the last frame arrived, or the source was opened.
+    last_frame: Duration,
     lost: Option<Lost>,
 }
 
-/// A time without frames.
+/// Since when, and when the next attempt is due.
 #[derive(Debug)]
 struct Lost {
     since: Duration,
@@ -64,67 +66,67 @@ impl<C> std::fmt::Debug for Reopening<C> {
 }
 
 impl Reopening<SystemClock> {
-    /// Of what a configuration says. It is opened at the first call for a frame; so one that is away at the start is
-    /// told as lost, like any other. Without a good frame for `stall` it counts as lost too.
-    pub fn new(spec: SourceSpec, stall: Option<Duration>, tell: impl FnMut(Change) + Send + 'static) -> Self {
-        let name = spec.name();
-        Reopening::with(name, move || spec.open(), stall, tell, SystemClock)
+    /// A configured source, which is opened by the first call for a frame. Without a good frame for `stall` it counts as lost.
+    pub fn new(
+        spec: Arc<dyn SourceSpec>,
+        stall: Option<Duration>,
+        report: impl FnMut(Change) + Send + 'static,
+    ) -> Self {
+        let (name, reopen) = (spec.name(), spec.policy().reopen);
+        Reopening::with(name, reopen, move || spec.open(), stall, report, SystemClock)
     }
 }
 
 impl<C: Clock> Reopening<C> {
-    /// Of anything that can be opened, and with any clock.
-    pub fn with(
+    /// Anything that can be opened, with any clock.
+    fn with(
         name: impl Into<String>,
+        reopen: Reopen,
         open: impl FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send + 'static,
         stall: Option<Duration>,
-        tell: impl FnMut(Change) + Send + 'static,
+        report: impl FnMut(Change) + Send + 'static,
         clock: C,
     ) -> Self {
         Reopening {
             name: name.into(),
             open: Box::new(open),
-            tell: Box::new(tell),
+            report: Box::new(report),
             clock,
             stall,
+            reopen,
             source: None,
             offset: 0,
             next_sequence: 0,
             fresh: true,
-            heard: Duration::ZERO,
+            last_frame: Duration::ZERO,
             lost: None,
         }
     }
 
-    /// Goes on with a source that is open already.
+    /// Starts with a source that is already open.
     #[must_use]
     pub fn with_open(mut self, source: Box<dyn FrameSource>) -> Self {
-        self.heard = self.clock.now();
+        self.last_frame = self.clock.now();
         self.source = Some(source);
         self
     }
 
-    /// Whether there is a source, or one is being waited for.
-    pub fn is_lost(&self) -> bool {
-        self.lost.is_some()
-    }
-
     /// Closes the source, if it is open, and sets the time of the next attempt.
     fn lose(&mut self, error: SourceError) {
-        // First, as its device may have to be free to be opened again.
+        // First, since its device may have to be closed before it can be reopened.
         self.source = None;
         let now = self.clock.now();
         let first = self.lost.is_none();
         let lost = self.lost.get_or_insert(Lost { since: now, pause: PAUSE_MIN, due: now + PAUSE_MIN, attempts: 0 });
         if first {
-            (self.tell)(Change::Lost(error));
+            (self.report)(Change::Lost(error));
         } else {
             lost.pause = (lost.pause * 2).min(PAUSE_MAX);
             lost.due = now + lost.pause;
         }
     }
 
-    /// Opens the source if its time has come before `deadline`; whether it is open.
+    /// Opens the source if that is due before `deadline`; returns whether it is open.
     fn ready(&mut self, deadline: Duration) -> Result<bool, SourceError> {
         if self.source.is_some() {
             return Ok(true);
@@ -141,7 +143,7 @@ impl<C: Clock> Reopening<C> {
         match (self.open)() {
             Ok(source) => {
                 self.source = Some(source);
-                self.heard = self.clock.now();
+                self.last_frame = self.clock.now();
                 self.fresh = true;
                 Ok(true)
             }
@@ -154,24 +156,24 @@ impl<C: Clock> Reopening<C> {
     }
 
     fn arrived(&mut self, slot: &mut FrameSlot) {
-        // The frames that were lost while it was away cannot be counted; one gap stands for them.
+        // The frames lost in between cannot be counted; numbers continue without a gap.
         if self.fresh {
             self.offset = self.next_sequence.saturating_sub(slot.sequence);
             self.fresh = false;
         }
         slot.sequence = slot.sequence.saturating_add(self.offset);
         self.next_sequence = slot.sequence.saturating_add(1);
-        self.heard = self.clock.now();
+        self.last_frame = self.clock.now();
         if let (Some(lost), Some(source)) = (self.lost.take(), &self.source) {
-            let away = self.heard.saturating_sub(lost.since);
-            (self.tell)(Change::Back { description: source.describe(), away, attempts: lost.attempts });
+            let away = self.last_frame.saturating_sub(lost.since);
+            (self.report)(Change::Back { description: source.describe(), away, attempts: lost.attempts });
         }
     }
 
-    /// Loses a source that has given nothing for too long.
+    /// Closes a source that has delivered nothing for too long.
     fn check_stall(&mut self) {
         let Some(stall) = self.stall else { return };
-        if self.clock.now().saturating_sub(self.heard) >= stall {
+        if self.clock.now().saturating_sub(self.last_frame) >= stall {
             let problem = format!("expected a frame within {} s, found none", stall.as_secs_f64());
             self.lose(SourceError::new(&self.name, Kind::Retry, problem, None));
         }
@@ -202,13 +204,17 @@ impl<C: Clock> FrameSource for Reopening<C> {
                 self.check_stall();
                 Ok(Arrival::Nothing)
             }
+            Ok(Arrival::End) if self.reopen == Reopen::AfterErrorOrEnd => {
+                self.lose(SourceError::new(&self.name, Kind::Retry, "expected another frame, found the end", None));
+                Ok(Arrival::Nothing)
+            }
             Ok(Arrival::End) => Ok(Arrival::End),
             Err(error) if error.kind() == Kind::Retry => {
                 self.lose(error);
                 Ok(Arrival::Nothing)
             }
             Err(error) => {
-                // A camera that sends nothing but broken frames is as good as one that sends none.
+                // A camera that only sends broken frames counts as lost.
                 if error.kind() == Kind::SkipFrame {
                     self.check_stall();
                 }

@@ -1,19 +1,23 @@
-//! Frames out of a stream of bytes that comes as it likes: a frame that has half arrived when patience ends is gone on with
-//! at the next call, whatever slot comes with it.
+//! Frames from a stream of bytes that arrives in arbitrary pieces. A frame that is incomplete at the deadline is continued at the
+//! next call, whatever slot comes with it.
+
+mod y4m_header;
 
 use std::io;
 use std::time::Duration;
 
 use super::deadline_read::DeadlineRead;
-use super::y4m::{HEADER_BYTES_MAX, Y4mError, Y4mHeader, excerpt};
 use super::{Arrival, FrameFormat, FrameSlot};
 use crate::clock::{Clock, SystemClock};
+use y4m_header::{HEADER_BYTES_MAX, excerpt};
 
-/// The longest line before a frame, in bytes; its parameters are not looked at.
+pub use y4m_header::{Y4mError, Y4mHeader};
+
+/// Size limit of the line before a frame, in bytes; its parameters are ignored.
 const MARK_BYTES_MAX: usize = 256;
 const MARK: &[u8] = b"FRAME";
 
-/// Why a stream gives no further frame.
+/// Why a stream has no further frame.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The header is refused.
@@ -22,15 +26,15 @@ pub enum StreamError {
     /// It ended within the header.
     #[error("stream is cut in its header, after {found} bytes")]
     CutHeader {
-        /// Bytes that were there.
+        /// Bytes found.
         found: usize,
     },
-    /// What stands before a frame is something else.
-    #[error("frame {frame}: expected the word FRAME before its pixels, found {found}")]
+    /// A frame does not begin with its mark.
+    #[error("frame {frame}: expected the word FRAME before the pixels, found {found}")]
     Mark {
         /// Counted from 0.
         frame: u64,
-        /// What stands there.
+        /// Bytes found in its place.
         found: String,
     },
     /// It ended within a frame.
@@ -40,7 +44,7 @@ pub enum StreamError {
         frame: u64,
         /// Bytes of a frame.
         expected: usize,
-        /// Bytes that were there.
+        /// Bytes found.
         found: usize,
     },
     /// It could not be read.
@@ -48,7 +52,7 @@ pub enum StreamError {
     Read(#[from] io::Error),
 }
 
-/// What comes next.
+/// What comes next in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Header,
@@ -57,23 +61,22 @@ enum Stage {
     Over,
 }
 
-/// Frames of a stream. Memory: one frame of at most [`super::FRAME_BYTES_MAX`] bytes and a few kilobytes, never more, whatever
-/// the stream says.
+/// Frames of a stream. Uses memory for one frame of at most [`super::FRAME_BYTES_MAX`] bytes and a few kilobytes, whatever the
+/// stream contains.
 #[derive(Debug)]
 pub struct FrameStream<R> {
     input: R,
     stage: Stage,
-    // Whether each frame has its mark.
+    // Whether each frame begins with a mark.
     marked: bool,
-    header: Option<Y4mHeader>,
     format: FrameFormat,
     frame_len: usize,
-    // What was read beyond a line.
+    // Bytes read beyond a line.
     ahead: Box<[u8]>,
     ahead_from: usize,
     ahead_to: usize,
     line: Vec<u8>,
-    // The frame that is arriving; changes places with the slot's buffer.
+    // The incomplete frame; swapped with the slot's buffer.
     pending: Vec<u8>,
     filled: usize,
     captured: Duration,
@@ -81,13 +84,12 @@ pub struct FrameStream<R> {
 }
 
 impl<R: DeadlineRead> FrameStream<R> {
-    /// A stream that says itself what it is.
+    /// A YUV4MPEG2 stream.
     pub fn y4m(input: R) -> Self {
         FrameStream {
             input,
             stage: Stage::Header,
             marked: true,
-            header: None,
             format: FrameSlot::default().format,
             frame_len: 0,
             ahead: vec![0; 4096].into(),
@@ -101,38 +103,33 @@ impl<R: DeadlineRead> FrameStream<R> {
         }
     }
 
-    /// Frames of `frame_len` bytes, at least one, with nothing between them.
+    /// Frames of `frame_len` bytes, at least 1, with nothing between them.
     pub fn raw(input: R, format: FrameFormat, frame_len: usize) -> Self {
         let frame_len = frame_len.clamp(1, super::FRAME_BYTES_MAX);
         FrameStream { stage: Stage::Pixels, marked: false, format, frame_len, ..FrameStream::y4m(input) }
     }
 
-    /// Where counting goes on.
+    /// Continues counting from `sequence`.
     pub fn with_sequence(mut self, sequence: u64) -> Self {
         self.sequence = sequence;
         self
     }
 
-    /// The next frame's number.
+    /// Number of the next frame.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// What the frames are, where it is known.
+    /// Format of the frames, once it is known.
     pub fn format(&self) -> Option<FrameFormat> {
         if self.stage == Stage::Header || self.frame_len == 0 { None } else { Some(self.format) }
     }
 
-    /// The header, once it has come.
-    pub fn header(&self) -> Option<&Y4mHeader> {
-        self.header.as_ref()
-    }
-
-    /// Reads the header, where there is one and it has not been read; whether it is there at `deadline`.
+    /// Reads the header if the stream has one; returns whether it is complete at `deadline`.
     ///
     /// # Errors
     ///
-    /// When it is refused or cut.
+    /// If it is refused or cut.
     pub fn begin(&mut self, deadline: Duration) -> Result<bool, StreamError> {
         if self.stage != Stage::Header {
             return Ok(true);
@@ -146,7 +143,7 @@ impl<R: DeadlineRead> FrameStream<R> {
             }
             Line::Long => {
                 self.stage = Stage::Over;
-                // What is no stream at all seldom has a line feed.
+                // Files of other kinds often have no line feed.
                 Y4mHeader::parse(&self.line)?;
                 return Err(Y4mError::Long.into());
             }
@@ -154,16 +151,15 @@ impl<R: DeadlineRead> FrameStream<R> {
         let header = Y4mHeader::parse(&self.line).inspect_err(|_| self.stage = Stage::Over)?;
         self.line.clear();
         (self.format, self.frame_len) = (header.frame_format(), header.frame_len());
-        self.header = Some(header);
         self.stage = Stage::Mark;
         Ok(true)
     }
 
-    /// The next frame, or nothing where `deadline` comes first. After an error there is nothing but the end.
+    /// The next frame, or nothing if `deadline` comes first. After an error there is only the end.
     ///
     /// # Errors
     ///
-    /// When the stream is cut or no stream.
+    /// If the stream is cut or malformed.
     pub fn next(&mut self, slot: &mut FrameSlot, deadline: Duration) -> Result<Arrival, StreamError> {
         if !self.begin(deadline)? {
             return Ok(Arrival::Nothing);
@@ -223,20 +219,20 @@ impl<R: DeadlineRead> FrameStream<R> {
         StreamError::Cut { frame: self.sequence, expected: self.frame_len, found: self.filled }
     }
 
-    /// Some pixels, into the frame that is arriving.
+    /// Reads some pixels into the incomplete frame.
     fn pixels(&mut self, deadline: Duration) -> io::Result<Option<usize>> {
         let ahead = &self.ahead[self.ahead_from..self.ahead_to];
-        let wanted = &mut self.pending[self.filled..];
+        let missing = &mut self.pending[self.filled..];
         if ahead.is_empty() {
-            return self.input.read_until(wanted, deadline);
+            return self.input.read_until(missing, deadline);
         }
-        let count = ahead.len().min(wanted.len());
-        wanted[..count].copy_from_slice(&ahead[..count]);
+        let count = ahead.len().min(missing.len());
+        missing[..count].copy_from_slice(&ahead[..count]);
         self.ahead_from += count;
         Ok(Some(count))
     }
 
-    /// The rest of a line, without its line feed, which the caller clears when it is done with it.
+    /// Reads the rest of a line into `self.line`, without its line feed. The caller clears the line after use.
     fn line(&mut self, bytes_max: usize, deadline: Duration) -> io::Result<Line> {
         loop {
             if self.ahead_from == self.ahead_to {
@@ -270,7 +266,7 @@ impl<R: DeadlineRead> FrameStream<R> {
     }
 }
 
-/// How far a line has come.
+/// State of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     Whole,

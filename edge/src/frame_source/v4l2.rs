@@ -1,222 +1,178 @@
-//! Cameras that the kernel drives, through V4L2 with memory-mapped streaming. Owns negotiation and what becomes of each
-//! buffer; knows no drivers, only what the interface promises.
+//! Cameras with a V4L2 driver. What the configuration says about one is read on every system; only Linux can open it.
 
+#[cfg(target_os = "linux")]
 mod abi;
+#[cfg(target_os = "linux")]
+mod camera;
+#[cfg(target_os = "linux")]
+mod capability;
+#[cfg(target_os = "linux")]
 mod device;
+#[cfg(target_os = "linux")]
 mod listing;
+#[cfg(target_os = "linux")]
 mod mapping;
+#[cfg(target_os = "linux")]
 mod negotiate;
 
-use std::os::fd::AsFd;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use rustix::event::PollFlags;
-use rustix::io::Errno;
+use unet_shared::image::PixelFormat;
 
-use super::deadline_read::wait_for;
-use super::{Arrival, CameraSpec, Encoding, FrameFormat, FrameSlot, FrameSource, SourceError};
-use crate::clock::{Clock, SystemClock};
-use abi::{Buffer, BufferRequest};
-use device::{Device, DeviceError};
-use mapping::Mapping;
-use negotiate::{Negotiated, negotiate};
-use unet_engine::error::{Kind, chain};
+use super::spec::{Policy, Rate, Reopen, Requirement, Side, SourceKind, SourceSpec};
+use super::{Encoding, FrameSource, SourceError};
+use crate::section::Section;
 
+#[cfg(target_os = "linux")]
+pub(crate) use capability::Capabilities;
+#[cfg(target_os = "linux")]
 pub use device::Sizes;
+#[cfg(target_os = "linux")]
 pub use listing::{CameraInfo, FormatInfo, list_cameras};
 
-/// Buffers that the driver fills in turn: one being copied, one that is finished, two to be filled.
-const BUFFERS: u32 = 4;
+/// `kind = "v4l2"`
+pub const KIND: SourceKind = SourceKind {
+    name: "v4l2",
+    read,
+    from_word: |device| Ok(Arc::new(CameraSpec::of(device))),
+    claims: |word| word.starts_with("/dev/video") || word.starts_with("/dev/v4l/"),
+};
 
-/// A camera that is streaming.
-#[derive(Debug)]
-pub struct Camera {
-    name: String,
-    // Before the device: buffers are unmapped first.
-    mappings: Vec<Mapping>,
-    device: Device,
-    negotiated: Negotiated,
-    sequence: Counter,
+/// A camera. What is not set is left to the driver, or chosen from what it offers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CameraSpec {
+    /// `device`, such as `/dev/video0`; the links below `/dev/v4l/by-id` keep pointing to a camera when others are added.
+    pub(crate) device: PathBuf,
+    /// `width` in pixels.
+    pub(crate) width: Option<Side>,
+    /// `height` in pixels.
+    pub(crate) height: Option<Side>,
+    /// `rate` in frames per second.
+    pub(crate) rate: Option<Rate>,
+    /// `format`
+    pub(crate) format: Option<CameraFormat>,
 }
 
-impl Camera {
-    /// Opens a camera, agrees with its driver on format, size and rate, and starts it.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Fatal`] where it is no camera or does not have the format that is asked for, [`Kind::Retry`] else: it may be
-    /// unplugged, in use, or just appearing.
-    pub fn open(spec: &CameraSpec) -> Result<Self, SourceError> {
-        let name = spec.device.display().to_string();
-        let device = Device::open(&spec.device).map_err(|error| device_error(&name, &error))?;
-        let negotiated = match negotiate(&device, spec) {
-            Ok(negotiated) => negotiated,
-            Err(negotiate::Refusal::Device(error)) => return Err(device_error(&name, &error)),
-            Err(negotiate::Refusal::Never(problem)) => return Err(SourceError::new(name, Kind::Fatal, problem, None)),
-        };
-        let mut camera = Camera { name, mappings: Vec::new(), device, negotiated, sequence: Counter::default() };
-        camera.start()?;
-        Ok(camera)
-    }
-
-    fn start(&mut self) -> Result<(), SourceError> {
-        let failed = |call: &'static str| {
-            let name = self.name.clone();
-            move |error: Errno| device_error(&name, &DeviceError::Call { call, error })
-        };
-        let memory = abi::MEMORY_MMAP;
-        let mut request = BufferRequest { count: BUFFERS, kind: abi::CAPTURE, memory, ..BufferRequest::default() };
-        abi::request_buffers(self.device.fd(), &mut request).map_err(failed("VIDIOC_REQBUFS"))?;
-        if request.count < 2 {
-            let problem = format!("expected at least 2 buffers of the driver, found {}", request.count);
-            return Err(SourceError::new(&self.name, Kind::Retry, problem, None));
-        }
-        for index in 0..request.count.min(32) {
-            let mut buffer = Buffer::of(index);
-            abi::query_buffer(self.device.fd(), &mut buffer).map_err(failed("VIDIOC_QUERYBUF"))?;
-            let mapping = Mapping::new(self.device.fd(), buffer.offset(), buffer.length as usize)
-                .map_err(|cause| SourceError::new(&self.name, Kind::Retry, "could not map its buffers", Some(cause)))?;
-            self.mappings.push(mapping);
-            abi::queue(self.device.fd(), &mut Buffer::of(index)).map_err(failed("VIDIOC_QBUF"))?;
-        }
-        abi::stream_on(self.device.fd()).map_err(failed("VIDIOC_STREAMON"))
-    }
-
-    /// What the driver gives.
-    pub fn format(&self) -> FrameFormat {
-        self.negotiated.format
-    }
-
-    /// Frames a second, where the driver says.
-    pub fn rate(&self) -> Option<f64> {
-        self.negotiated.rate
-    }
-
-    fn lost(&self, problem: &str, error: Option<Errno>) -> SourceError {
-        SourceError::new(&self.name, Kind::Retry, problem, error.map(Into::into))
-    }
-
-    /// What a buffer holds goes to the slot; an error says why it is no frame.
-    fn take(&mut self, buffer: &Buffer, slot: &mut FrameSlot) -> Result<(), String> {
-        let sequence = self.sequence.count(buffer.sequence);
-        if buffer.flags & abi::FLAG_ERROR != 0 {
-            return Err(format!("frame {sequence}: the driver says that it is damaged"));
-        }
-        let (len, format) = (buffer.bytes_used as usize, self.negotiated.format);
-        if len < self.negotiated.bytes_min {
-            let expected = self.negotiated.bytes_min;
-            return Err(format!("frame {sequence} is short: expected {expected} bytes for {format}, found {len}"));
-        }
-        let mapping = self.mappings.get(buffer.index as usize).ok_or("the driver gave a buffer that is not its own")?;
-        if len > mapping.len() {
-            return Err(format!("frame {sequence}: expected at most {} bytes, found {len}", mapping.len()));
-        }
-        slot.bytes.clear();
-        // Once for all frames, also where their number of bytes changes, as with JPEG.
-        slot.bytes.reserve_exact(mapping.len());
-        mapping.copy_to(&mut slot.bytes, len);
-        if format.encoding == Encoding::Jpeg && !slot.bytes.starts_with(&[0xff, 0xd8]) {
-            return Err(format!("frame {sequence}: expected a JPEG image, found other bytes"));
-        }
-        (slot.format, slot.sequence) = (format, sequence);
-        slot.captured = captured(buffer).unwrap_or_else(|| SystemClock.now());
-        Ok(())
+impl CameraSpec {
+    /// A camera with the driver's settings.
+    pub(crate) fn of(device: impl Into<PathBuf>) -> Self {
+        CameraSpec { device: device.into(), width: None, height: None, rate: None, format: None }
     }
 }
 
-/// When a buffer was captured, where its driver stamps with the clock that all of this is measured by.
-fn captured(buffer: &Buffer) -> Option<Duration> {
-    let [seconds, microseconds] = buffer.timestamp.map(|part| u64::try_from(part).ok());
-    let (seconds, microseconds) = (seconds?, u32::try_from(microseconds?).ok()?);
-    let monotonic = buffer.flags & abi::FLAG_TIMESTAMP_MASK == abi::FLAG_TIMESTAMP_MONOTONIC;
-    let sensible = microseconds < 1_000_000 && (seconds, microseconds) != (0, 0);
-    (monotonic && sensible).then(|| Duration::new(seconds, microseconds * 1000))
+fn read(section: &mut Section<'_, '_>) -> Option<Arc<dyn SourceSpec>> {
+    section.require("device", "the path of a camera, such as \"/dev/video0\"");
+    let device = section.path("device");
+    let [width, height] = ["width", "height"].map(|key| Side::read(section, key));
+    let rate = Rate::read(section);
+    let format = section.choice("format", &CameraFormat::ALL.map(|format| (format.name(), format)));
+    Some(Arc::new(CameraSpec { device: device?.value, width, height, rate, format }))
 }
 
-/// The driver's numbers, which have 32 bits, going on where they begin again.
-#[derive(Debug, Default)]
-struct Counter {
-    last: Option<(u32, u64)>,
-}
+impl SourceSpec for CameraSpec {
+    fn name(&self) -> String {
+        self.device.display().to_string()
+    }
 
-impl Counter {
-    fn count(&mut self, found: u32) -> u64 {
-        let number = match self.last {
-            None => u64::from(found),
-            Some((last, number)) => number + u64::from(found.wrapping_sub(last)),
-        };
-        self.last = Some((found, number));
-        number
+    fn policy(&self) -> Policy {
+        Policy { live: true, reopen: Reopen::AfterErrorOrEnd }
+    }
+
+    fn requirement(&self) -> Requirement<'_> {
+        Requirement::Camera(&self.device)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
+        Ok(Box::new(camera::Camera::open(self)?))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
+        let problem = "cameras are only supported on Linux";
+        Err(SourceError::new(self.name(), super::Kind::Fatal, problem, None))
     }
 }
 
-fn device_error(name: &str, error: &DeviceError) -> SourceError {
-    let kind = match error {
-        DeviceError::Kind { .. } => Kind::Fatal,
-        DeviceError::Open(_) | DeviceError::Call { .. } => Kind::Retry,
-    };
-    let hint = match error {
-        DeviceError::Call { error: Errno::BUSY, .. } => "; another program may be using it",
-        DeviceError::Open(cause) => match cause.kind() {
-            std::io::ErrorKind::NotFound => "; it is not plugged in, or has another name: see unet-edge cameras",
-            std::io::ErrorKind::PermissionDenied => "; the user has to be in the group video",
-            _ => "",
-        },
-        _ => "",
-    };
-    SourceError::new(name, kind, format!("{}{hint}", chain(error)), None)
+/// A format that cameras are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CameraFormat {
+    /// 4:2:2, Y0 U Y1 V.
+    Yuyv,
+    /// 4:2:2, U Y0 V Y1.
+    Uyvy,
+    /// One byte per pixel.
+    Grey,
+    /// 4:2:0 in two planes.
+    Nv12,
+    /// One JPEG image per frame.
+    Mjpeg,
 }
 
-impl FrameSource for Camera {
-    fn describe(&self) -> String {
-        let Negotiated { format, rate, asked, .. } = &self.negotiated;
-        let rate = rate.map_or_else(String::new, |rate| format!(", {} frames a second", round(rate)));
-        let asked = asked.as_ref().map_or_else(String::new, |asked| format!(" (asked for {asked})"));
-        let encoding = negotiate::name(format.encoding);
-        let FrameFormat { width, height, .. } = format;
-        format!("{} ({}): {encoding} {width}x{height}{rate}{asked}", self.name, self.device.driver)
+impl CameraFormat {
+    /// All formats in the order of preference: uncompressed colour, then JPEG, which has to be decoded, then gray, which colour
+    /// cameras offer as well.
+    pub const ALL: [CameraFormat; 5] =
+        [CameraFormat::Yuyv, CameraFormat::Uyvy, CameraFormat::Nv12, CameraFormat::Mjpeg, CameraFormat::Grey];
+
+    /// As the configuration spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            CameraFormat::Yuyv => "yuyv",
+            CameraFormat::Uyvy => "uyvy",
+            CameraFormat::Grey => "grey",
+            CameraFormat::Nv12 => "nv12",
+            CameraFormat::Mjpeg => "mjpeg",
+        }
     }
 
-    fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
-        let events = wait_for(self.device.file(), PollFlags::IN, SystemClock.now() + patience)
-            .map_err(|cause| SourceError::new(&self.name, Kind::Retry, "could not be waited for", Some(cause)))?;
-        if events.is_empty() {
-            return Ok(Arrival::Nothing);
-        }
-        if !events.contains(PollFlags::IN) {
-            return Err(self.lost("streaming has stopped; it may be unplugged", None));
-        }
-        let mut buffer = Buffer::of(0);
-        match abi::dequeue(self.device.fd(), &mut buffer) {
-            Ok(()) => {}
-            Err(Errno::AGAIN) if events.contains(PollFlags::ERR) => {
-                return Err(self.lost("streaming has stopped; it may be unplugged", None));
-            }
-            Err(Errno::AGAIN) => return Ok(Arrival::Nothing),
-            Err(error @ Errno::NODEV) => return Err(self.lost("it has been unplugged", Some(error))),
-            Err(error) => return Err(self.lost("gives no frames any more", Some(error))),
-        }
-        let taken = self.take(&buffer, slot);
-        abi::queue(self.device.fd(), &mut Buffer::of(buffer.index))
-            .map_err(|error| self.lost("takes its buffers no more", Some(error)))?;
-        match taken {
-            Ok(()) => Ok(Arrival::Frame),
-            Err(problem) => Err(SourceError::new(&self.name, Kind::SkipFrame, problem, None)),
+    /// Encoding of its frames.
+    pub fn encoding(self) -> Encoding {
+        match self {
+            CameraFormat::Yuyv => Encoding::Pixels(PixelFormat::Yuyv),
+            CameraFormat::Uyvy => Encoding::Pixels(PixelFormat::Uyvy),
+            CameraFormat::Grey => Encoding::Pixels(PixelFormat::Gray8),
+            CameraFormat::Nv12 => Encoding::Pixels(PixelFormat::Nv12),
+            CameraFormat::Mjpeg => Encoding::Jpeg,
         }
     }
-}
-
-impl Drop for Camera {
-    fn drop(&mut self) {
-        // One that is unplugged cannot be stopped, and need not be.
-        let _ = abi::stream_off(self.device.file().as_fd());
-    }
-}
-
-/// A rate for a person: two digits after the point at most.
-fn round(rate: f64) -> f64 {
-    (rate * 100.0).round() / 100.0
 }
 
 #[cfg(test)]
-mod tests;
+mod spec_tests {
+    use super::*;
+    use crate::section::tests::{problems, read_ok};
+
+    #[test]
+    fn a_camera_is_read_from_its_keys() {
+        let spec = read_ok("device = '/dev/video0'\nwidth = 640\nheight = 480\nrate = 30\nformat = 'mjpeg'", read);
+        let expected = CameraSpec {
+            device: "/dev/video0".into(),
+            width: Side::new(640),
+            height: Side::new(480),
+            rate: Rate::new(30.0),
+            format: Some(CameraFormat::Mjpeg),
+        };
+        assert_eq!(format!("{spec:?}"), format!("{expected:?}"));
+        assert_eq!(spec.policy(), Policy { live: true, reopen: Reopen::AfterErrorOrEnd });
+    }
+
+    #[test]
+    fn each_wrong_key_is_reported_at_its_line() {
+        let text = "device = ''\nwidth = '640'\nheight = 65535\nrate = '30/1'\nformat = 'MJPG'\nspeed = 3";
+        assert_eq!(
+            problems(text, read),
+            [
+                "1: section: device = '': expected a non-empty string in quotes",
+                "2: section: width = '640': expected 1 to 16384 pixels",
+                "3: section: height = 65535: expected 1 to 16384 pixels",
+                "4: section: rate = '30/1': expected 0.000001 to 1000 frames per second",
+                "5: section: format = 'MJPG': expected one of yuyv, uyvy, nv12, mjpeg, grey; did you mean \"mjpeg\"?",
+                "6: section: unknown key \"speed\"; known keys are device, width, height, rate, format",
+            ]
+        );
+        let missing = "1: section: device is missing: expected the path of a camera, such as \"/dev/video0\"";
+        assert_eq!(problems("", read), [missing]);
+    }
+}

@@ -1,167 +1,158 @@
-//! YUV4MPEG2, the text and pixels that programs hand each other through pipes: its header, and files and standard input as
-//! sources. 4:2:0 with 8 bits and gray are read; a mark before each frame is all else that it has.
+//! YUV4MPEG2 from a file or standard input.
 
-mod source;
-
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use unet_shared::image::{PixelFormat, SIDE_MAX};
+use super::clip::{ClipSpec, has_extension};
+use super::deadline_read::Polled;
+use super::pace::Pace;
+use super::spec::{Policy, Rate, Requirement, SourceKind, SourceSpec};
+use super::stream::{FrameStream, StreamError};
+use super::{Arrival, FrameSlot, FrameSource, Kind, SourceError};
+use crate::clock::{Clock, SystemClock};
 
-use super::{Encoding, FRAME_BYTES_MAX, FrameFormat, Rate};
+/// `kind = "y4m"`, with the keys of a [`ClipSpec`].
+pub const KIND: SourceKind = SourceKind {
+    name: "y4m",
+    read: |section| Some(Arc::new(Y4mSpec(ClipSpec::read(section)?))),
+    from_word: |path| Ok(Arc::new(Y4mSpec(ClipSpec::once(path)))),
+    claims: |word| word == "-" || has_extension(word, "y4m"),
+};
 
-pub use source::Y4m;
+#[derive(Debug)]
+struct Y4mSpec(ClipSpec);
 
-/// The longest header, in bytes.
-pub const HEADER_BYTES_MAX: usize = 1024;
-
-const MAGIC: &[u8] = b"YUV4MPEG2";
-
-/// What a header says.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Y4mHeader {
-    /// How the pixels of all frames lie.
-    pub format: PixelFormat,
-    /// Pixels a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// Frames a second, where it is said and can be.
-    pub rate: Option<Rate>,
+impl Y4mSpec {
+    fn is_standard_input(&self) -> bool {
+        self.0.path.as_os_str() == "-"
+    }
 }
 
-/// Why a header is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Y4mError {
-    /// Something else.
-    #[error("expected a stream that begins with YUV4MPEG2, found {found}")]
-    Magic {
-        /// How it begins.
-        found: String,
-    },
-    /// A header without end.
-    #[error("header: expected at most {HEADER_BYTES_MAX} bytes, found no end of it")]
-    Long,
-    /// No width or height.
-    #[error("header: expected W and H, {tag} is missing")]
-    Missing {
-        /// The one that is missing.
-        tag: char,
-    },
-    /// A width or height that cannot be.
-    #[error("header: expected {tag} with 1 to {SIDE_MAX} pixels, found {found}")]
-    Side {
-        /// W or H.
-        tag: char,
-        /// What stands there.
-        found: String,
-    },
-    /// 4:2:0 has one colour for two by two pixels.
-    #[error("header: expected even sides for 4:2:0, found {width}x{height}")]
-    Odd {
-        /// Pixels a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
-    /// Another layout.
-    #[error("header: expected C420, C420jpeg, C420mpeg2, C420paldv or Cmono, found {found}")]
-    Colour {
-        /// What stands there.
-        found: String,
-    },
-    /// More than is taken for a frame.
-    #[error("header: expected frames of at most {FRAME_BYTES_MAX} bytes, found {bytes} for {width}x{height}")]
-    Large {
-        /// Of a frame.
-        bytes: usize,
-        /// Pixels a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
+impl SourceSpec for Y4mSpec {
+    fn name(&self) -> String {
+        if self.is_standard_input() { "standard input".to_owned() } else { self.0.path.display().to_string() }
+    }
+
+    fn policy(&self) -> Policy {
+        self.0.policy()
+    }
+
+    fn requirement(&self) -> Requirement<'_> {
+        if self.is_standard_input() { Requirement::Nothing("standard input") } else { Requirement::Path(&self.0.path) }
+    }
+
+    fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
+        Ok(Box::new(Y4m::open(self)?))
+    }
 }
 
-impl Y4mHeader {
-    /// Reads a header, without the line feed at its end.
+/// Frames of a stream.
+#[derive(Debug)]
+struct Y4m {
+    name: String,
+    stream: FrameStream<Polled<File>>,
+    // The same file, for the next round.
+    again: Option<File>,
+    pace: Pace,
+}
+
+impl Y4m {
+    /// Opens the file. The header of a regular file is read at once.
     ///
     /// # Errors
     ///
-    /// When it is none, or one of frames that are not read.
-    pub fn parse(line: &[u8]) -> Result<Self, Y4mError> {
-        let mut words = line.split(|&byte| byte == b' ');
-        if words.next() != Some(MAGIC) {
-            return Err(Y4mError::Magic { found: excerpt(line) });
+    /// If it cannot be opened, or is not a YUV4MPEG2 stream.
+    fn open(spec: &Y4mSpec) -> Result<Self, SourceError> {
+        let (name, standard_input, spec) = (spec.name(), spec.is_standard_input(), &spec.0);
+        let fatal = |problem: &str, cause| SourceError::new(&name, Kind::Fatal, problem, cause);
+        if standard_input && spec.repeat {
+            return Err(fatal("expected a file with loop = true, standard input cannot start over", None));
         }
-        let (mut width, mut height, mut rate, mut format) = (None, None, None, PixelFormat::I420);
-        for word in words {
-            match word {
-                [b'W', digits @ ..] => width = Some(side('W', digits)?),
-                [b'H', digits @ ..] => height = Some(side('H', digits)?),
-                [b'F', fraction @ ..] => rate = frames_a_second(fraction),
-                b"C420" | b"C420jpeg" | b"C420mpeg2" | b"C420paldv" => format = PixelFormat::I420,
-                b"Cmono" => format = PixelFormat::Gray8,
-                [b'C', ..] => return Err(Y4mError::Colour { found: excerpt(word) }),
-                // Interlacing, the shape of pixels and comments change nothing of how the bytes lie.
-                _ => {}
+        let file = if standard_input { open_standard_input() } else { open_file(&spec.path) };
+        let file = file.map_err(|cause| fatal("could not be opened", Some(cause)))?;
+        let again = spec.repeat.then(|| file.try_clone()).transpose();
+        let again = again.map_err(|cause| fatal("could not be opened twice", Some(cause)))?;
+        let pace = Pace::new(spec.rate.map(Rate::interval));
+        let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let mut source = Y4m { name, stream: FrameStream::y4m(Polled(file)), again, pace };
+        // A pipe may be empty yet.
+        if regular {
+            source.stream.begin(SystemClock.now()).map_err(|error| source.error(error))?;
+        }
+        Ok(source)
+    }
+
+    fn error(&self, error: StreamError) -> SourceError {
+        match error {
+            StreamError::Read(cause) => SourceError::new(&self.name, Kind::Fatal, "could not be read", Some(cause)),
+            // The frames before it were complete, and the end comes next.
+            StreamError::Cut { .. } => SourceError::new(&self.name, Kind::SkipFrame, error.to_string(), None),
+            error => SourceError::new(&self.name, Kind::Fatal, error.to_string(), None),
+        }
+    }
+
+    /// Starts over; returns whether that is possible.
+    fn rewind(&mut self) -> Result<bool, SourceError> {
+        let sequence = self.stream.sequence();
+        let Some(file) = &mut self.again else { return Ok(false) };
+        let again = file.seek(SeekFrom::Start(0)).and_then(|_| file.try_clone());
+        let again =
+            again.map_err(|cause| SourceError::new(&self.name, Kind::Fatal, "failed to start over", Some(cause)))?;
+        self.stream = FrameStream::y4m(Polled(again)).with_sequence(sequence);
+        Ok(true)
+    }
+}
+
+/// The descriptor itself: `poll` does not see what the standard library has buffered.
+fn open_standard_input() -> std::io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        std::io::stdin().as_fd().try_clone_to_owned().map(File::from)
+    }
+    #[cfg(not(unix))]
+    {
+        let error = "expected a file on this system, found standard input";
+        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, error))
+    }
+}
+
+/// Does not wait for the other end of a pipe; reading does, until its deadline.
+fn open_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    }
+    options.open(path)
+}
+
+impl FrameSource for Y4m {
+    fn describe(&self) -> String {
+        match self.stream.format() {
+            Some(format) => format!("{}: y4m, {format}", self.name),
+            None => format!("{}: y4m", self.name),
+        }
+    }
+
+    fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
+        let deadline = SystemClock.now() + patience;
+        if !self.pace.wait(&SystemClock, patience) {
+            return Ok(Arrival::Nothing);
+        }
+        let before = self.stream.sequence();
+        match self.stream.next(slot, deadline).map_err(|error| self.error(error))? {
+            // A stream without frames is not repeated.
+            Arrival::End if before > 0 && self.rewind()? => {
+                self.stream.next(slot, deadline).map_err(|error| self.error(error))
             }
+            other => Ok(other),
         }
-        let width = width.ok_or(Y4mError::Missing { tag: 'W' })?;
-        let height = height.ok_or(Y4mError::Missing { tag: 'H' })?;
-        if format == PixelFormat::I420 && !(width.is_multiple_of(2) && height.is_multiple_of(2)) {
-            return Err(Y4mError::Odd { width, height });
-        }
-        let header = Y4mHeader { format, width, height, rate };
-        match header.frame_len() {
-            bytes if bytes > FRAME_BYTES_MAX => Err(Y4mError::Large { bytes, width, height }),
-            _ => Ok(header),
-        }
-    }
-
-    /// Bytes of a frame.
-    pub fn frame_len(&self) -> usize {
-        // Sides are at most SIDE_MAX, so that this fits 32 bits.
-        let pixels = self.width as usize * self.height as usize;
-        if self.format == PixelFormat::I420 { pixels / 2 * 3 } else { pixels }
-    }
-
-    /// As frames carry it.
-    pub fn frame_format(&self) -> FrameFormat {
-        let Y4mHeader { format, width, height, .. } = *self;
-        FrameFormat { encoding: Encoding::Pixels(format), width, height, stride: width }
-    }
-
-    /// From one frame to the next, where it is said.
-    pub fn interval(&self) -> Option<Duration> {
-        self.rate.map(Rate::interval)
-    }
-}
-
-fn side(tag: char, digits: &[u8]) -> Result<u32, Y4mError> {
-    match number(digits) {
-        Some(side) if (1..=SIDE_MAX as u32).contains(&side) => Ok(side),
-        _ => Err(Y4mError::Side { tag, found: excerpt(digits) }),
-    }
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    let plain = digits.iter().all(u8::is_ascii_digit);
-    if plain { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
-}
-
-/// `30:1`; programs write `0:0` where they do not know.
-fn frames_a_second(fraction: &[u8]) -> Option<Rate> {
-    let colon = fraction.iter().position(|&byte| byte == b':')?;
-    let (numerator, denominator) = (number(&fraction[..colon])?, number(&fraction[colon + 1..])?);
-    Rate::try_from(f64::from(numerator) / f64::from(denominator)).ok()
-}
-
-/// Bytes for a message: what is no letter is shown as a number.
-pub(super) fn excerpt(bytes: &[u8]) -> String {
-    const BYTES_MAX: usize = 32;
-    match bytes.get(..BYTES_MAX) {
-        _ if bytes.is_empty() => "nothing".to_owned(),
-        Some(first) if bytes.len() > BYTES_MAX => format!("{}…", first.escape_ascii()),
-        _ => bytes.escape_ascii().to_string(),
     }
 }
 
@@ -169,40 +160,97 @@ pub(super) fn excerpt(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn refused(line: &str) -> String {
-        Y4mHeader::parse(line.as_bytes()).unwrap_err().to_string()
+    fn spec(path: &Path, repeat: bool) -> Y4mSpec {
+        Y4mSpec(ClipSpec { repeat, ..ClipSpec::once(path) })
+    }
+
+    fn file(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.y4m");
+        std::fs::write(&path, bytes).unwrap();
+        (folder, path)
     }
 
     #[test]
-    fn headers_say_size_format_and_rate() {
-        let header = Y4mHeader::parse(b"YUV4MPEG2 W640 H480 F30000:1001 Ip A1:1 C420jpeg XYSCSS=420JPEG").unwrap();
-        assert_eq!((header.width, header.height, header.format), (640, 480, PixelFormat::I420));
-        assert_eq!(header.frame_len(), 460_800);
-        assert!((header.rate.unwrap().per_second() - 29.97).abs() < 0.001);
-        let gray = Y4mHeader::parse(b"YUV4MPEG2 H3 W5 Cmono F0:0").unwrap();
-        assert_eq!((gray.frame_len(), gray.rate, gray.format), (15, None, PixelFormat::Gray8));
-        assert_eq!(Y4mHeader::parse(b"YUV4MPEG2 W2 H2").unwrap().format, PixelFormat::I420);
-        for rate in ["F", "F1", "F1:0", "F:", "F99999999999:1", "F-1:1"] {
-            assert_eq!(Y4mHeader::parse(format!("YUV4MPEG2 W2 H2 {rate}").as_bytes()).unwrap().rate, None);
+    fn a_file_ends_or_starts_over() {
+        let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\ncd");
+        let mut slot = FrameSlot::default();
+        for repeat in [false, true] {
+            let mut source = Y4m::open(&spec(&path, repeat)).unwrap();
+            assert!(source.describe().ends_with("clip.y4m: y4m, gray8 2x1"), "{}", source.describe());
+            for (sequence, bytes) in [(0, b"ab"), (1, b"cd")] {
+                assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
+                assert_eq!((slot.sequence, slot.bytes.as_slice()), (sequence, bytes.as_slice()));
+            }
+            let third = source.next_frame(&mut slot, Duration::ZERO).unwrap();
+            assert_eq!(third, if repeat { Arrival::Frame } else { Arrival::End });
         }
+        assert_eq!((slot.sequence, slot.bytes.as_slice()), (2, b"ab".as_slice()));
     }
 
     #[test]
-    fn headers_that_cannot_be_are_told_apart() {
-        assert_eq!(refused(""), "expected a stream that begins with YUV4MPEG2, found nothing");
-        assert_eq!(refused("\u{1}PNG"), "expected a stream that begins with YUV4MPEG2, found \\x01PNG");
-        assert!(refused(&"x".repeat(999)).ends_with(&format!("found {}…", "x".repeat(32))));
-        assert_eq!(refused("YUV4MPEG2 W2"), "header: expected W and H, H is missing");
-        assert_eq!(refused("YUV4MPEG2 W0 H0"), "header: expected W with 1 to 16384 pixels, found 0");
-        assert_eq!(refused("YUV4MPEG2 W2 H65535"), "header: expected H with 1 to 16384 pixels, found 65535");
-        assert_eq!(refused("YUV4MPEG2 W2 H4294967298"), "header: expected H with 1 to 16384 pixels, found 4294967298");
-        assert_eq!(refused("YUV4MPEG2 W-2 H2"), "header: expected W with 1 to 16384 pixels, found -2");
-        assert_eq!(refused("YUV4MPEG2 W H2"), "header: expected W with 1 to 16384 pixels, found nothing");
-        assert_eq!(refused("YUV4MPEG2 W3 H2"), "header: expected even sides for 4:2:0, found 3x2");
-        let colours = "header: expected C420, C420jpeg, C420mpeg2, C420paldv or Cmono, found";
-        assert_eq!(refused("YUV4MPEG2 W2 H2 C444"), format!("{colours} C444"));
-        assert_eq!(refused("YUV4MPEG2 W2 H2 C420p10"), format!("{colours} C420p10"));
-        let large = "header: expected frames of at most 67108864 bytes, found 402653184 for 16384x16384";
-        assert_eq!(refused("YUV4MPEG2 W16384 H16384"), large);
+    fn a_cut_file_loses_its_last_frame() {
+        let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\nc");
+        let mut source = Y4m::open(&spec(&path, false)).unwrap();
+        let mut slot = FrameSlot::default();
+        assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
+        let error = source.next_frame(&mut slot, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), Kind::SkipFrame);
+        assert!(error.to_string().ends_with("stream is cut: frame 1 has 1 of 2 bytes"), "{error}");
+        assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::End);
+    }
+
+    #[test]
+    fn unreadable_files_are_fatal_at_once() {
+        for (bytes, expected) in [
+            (b"YUV4MPEG2 W0 H0\n".as_slice(), "found 0"),
+            (b"YUV4MPEG2 W65535 H65535\n", "found 65535"),
+            (b"", "stream is cut in its header, after 0 bytes"),
+            (b"\x89PNG\r\n", "found \\x89PNG"),
+        ] {
+            let (_folder, path) = file(bytes);
+            let error = Y4m::open(&spec(&path, true)).unwrap_err();
+            assert!(error.kind() == Kind::Fatal && error.to_string().contains(expected), "{error}");
+        }
+        let error = Y4m::open(&spec(Path::new("/no/such/clip.y4m"), false)).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Fatal, "/no/such/clip.y4m: could not be opened"));
+        let error = Y4m::open(&spec(Path::new("-"), true)).unwrap_err();
+        assert!(error.to_string().starts_with("standard input: expected a file"), "{error}");
+    }
+
+    #[test]
+    fn a_loop_without_frames_ends() {
+        let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\n");
+        let mut source = Y4m::open(&spec(&path, true)).unwrap();
+        assert_eq!(source.next_frame(&mut FrameSlot::default(), Duration::ZERO).unwrap(), Arrival::End);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_is_waited_for_no_longer_than_may_be() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let mut source = Y4m::open(&spec(&path, false)).unwrap();
+        let mut slot = FrameSlot::default();
+        let patience = Duration::from_millis(10);
+        // Nobody writes yet; then half a frame; then the rest.
+        assert_eq!(source.next_frame(&mut slot, patience).unwrap(), Arrival::Nothing);
+        let mut writer = File::options().write(true).open(&path).unwrap();
+        writer.write_all(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\na").unwrap();
+        assert_eq!(source.next_frame(&mut slot, patience).unwrap(), Arrival::Nothing);
+        writer.write_all(b"b").unwrap();
+        assert_eq!(source.next_frame(&mut slot, Duration::from_secs(5)).unwrap(), Arrival::Frame);
+        assert_eq!(slot.bytes, b"ab");
+        drop(writer);
+        assert_eq!(source.next_frame(&mut slot, Duration::from_secs(5)).unwrap(), Arrival::End);
     }
 }

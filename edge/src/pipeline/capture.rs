@@ -4,31 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::exchange::{Exchange, Lent};
+use super::PATIENCE;
 use super::progress::Progress;
-use crate::config::LogLevel;
-use crate::frame_source::{Arrival, FrameSlot, FrameSource, SourceError};
-use crate::telemetry::log::Log;
-use unet_engine::error::{Kind, chain};
+use super::queue::Queue;
+use super::slots::{Lent, Pool};
+use crate::frame_source::{Arrival, FrameSlot, FrameSource, Kind, SourceError};
+use crate::telemetry::log::{Log, LogLevel};
+use unet_engine::error::chain;
 
-/// How long is waited for a frame before it is looked whether the program is to end.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// What the thread needs.
+/// The capture thread.
 pub(super) struct Capture {
     pub(super) source: Box<dyn FrameSource>,
-    pub(super) frames: Arc<Exchange<FrameSlot>>,
-    /// Whether the source waits until its frames are seen, as files do; else the newest wins.
-    pub(super) keep_all: bool,
-    /// Whether a frame that nobody saw is a loss; where frames are asked for it is none.
-    pub(super) counts_passed: bool,
+    pub(super) slots: Pool<FrameSlot>,
+    pub(super) frames: Arc<Queue<Lent<FrameSlot>>>,
+    /// Whether frames that arrive while the pipeline is busy replace older ones; else the source waits.
+    pub(super) live: bool,
+    /// Whether a replaced frame counts as dropped; with a trigger it does not.
+    pub(super) counts_replaced: bool,
     pub(super) progress: Arc<Progress>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) log: Log,
 }
 
 impl Capture {
-    /// Until the source ends, or the program.
+    /// Runs until the source or the program ends.
     pub(super) fn run(mut self) -> Result<(), SourceError> {
         let result = self.capture();
         self.frames.close();
@@ -36,19 +35,20 @@ impl Capture {
     }
 
     fn capture(&mut self) -> Result<(), SourceError> {
-        let mut held: Option<Lent> = None;
+        let mut held: Option<Lent<FrameSlot>> = None;
         let mut last: Option<u64> = None;
         while !self.stop.load(Ordering::Relaxed) {
-            let Some(lent) = held.take().or_else(|| self.slot()) else { continue };
-            let arrived = self.source.next_frame(&mut self.frames.open(&lent), PATIENCE);
+            let Some(mut lent) = held.take().or_else(|| self.slot()) else { continue };
+            let arrived = self.source.next_frame(&mut lent.write(), PATIENCE);
             match arrived {
                 Ok(Arrival::Frame) => {
-                    let sequence = self.frames.open(&lent).sequence;
-                    // A source that was opened again counts anew.
+                    let sequence = lent.read().sequence;
+                    // A source that starts over counts from 0 again.
                     let lost = last.map_or(0, |last| sequence.saturating_sub(last.saturating_add(1)));
                     last = Some(sequence);
                     self.progress.count_captured(lost);
-                    self.frames.fill(lent);
+                    // There is room for every slot.
+                    let _ = self.frames.push(lent);
                 }
                 Ok(Arrival::Nothing) => held = Some(lent),
                 Ok(Arrival::End) => return Ok(()),
@@ -71,13 +71,13 @@ impl Capture {
         Ok(())
     }
 
-    fn slot(&self) -> Option<Lent> {
-        if self.keep_all {
-            return self.frames.wait_free(PATIENCE);
+    fn slot(&self) -> Option<Lent<FrameSlot>> {
+        if !self.live {
+            return self.slots.lend_within(PATIENCE);
         }
-        self.frames.free().or_else(|| {
-            let oldest = self.frames.oldest()?;
-            if self.counts_passed {
+        self.slots.lend().or_else(|| {
+            let oldest = self.frames.pop(Duration::ZERO)?;
+            if self.counts_replaced {
                 self.progress.count_busy(1);
             }
             Some(oldest)

@@ -1,26 +1,24 @@
-//! The thread that sees frames and sets the pins.
+//! The thread that processes frames and sets the pins.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::exchange::{Exchange, Lent};
-use super::outcome::Outcome;
+use super::PATIENCE;
 use super::progress::{Latencies, Progress};
+use super::queue::Queue;
+use super::sink::Outlets;
+use super::slots::Lent;
 use super::step::{Pins, PinsError, Step};
 use crate::clock::Clock;
-use crate::config::LogLevel;
 use crate::frame_source::FrameSlot;
 use crate::peripherals::Trigger;
 use crate::rules::Change;
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{Failing, Log, LogLevel};
 use unet_engine::error::chain;
 use unet_engine::segmenter::Segmenter;
 
-/// How long is waited for anything before it is looked whether the program is to end.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// Pins that the main thread can make safe while this one is busy. Once they are, nothing changes them again.
+/// Pins that the main thread can make safe while this thread is busy. Nothing changes them afterwards.
 #[derive(Clone)]
 pub(super) struct SharedPins(Arc<Mutex<(Box<dyn Pins>, bool)>>);
 
@@ -43,18 +41,18 @@ impl Pins for SharedPins {
     }
 }
 
-/// What asks for frames, with its error put in a box.
+/// A trigger with a boxed error.
 pub type BoxedTrigger = Box<dyn Trigger<Error = Box<dyn std::error::Error + Send + Sync>> + Send>;
 
-/// What the thread needs.
+/// The inference thread.
 pub(super) struct Infer<S> {
     pub(super) step: Step<S>,
     pub(super) pins: SharedPins,
     pub(super) trigger: Option<BoxedTrigger>,
-    pub(super) frames: Arc<Exchange<FrameSlot>>,
-    pub(super) outcomes: Arc<Exchange<Outcome>>,
-    pub(super) keep_all: bool,
-    /// Without a frame for so long the rules rest.
+    pub(super) frames: Arc<Queue<Lent<FrameSlot>>>,
+    pub(super) outlets: Outlets,
+    pub(super) live: bool,
+    /// How long frames may be missing before all rules become inactive.
     pub(super) stall: Duration,
     pub(super) progress: Arc<Progress>,
     pub(super) latencies: Arc<Mutex<Latencies>>,
@@ -64,28 +62,30 @@ pub(super) struct Infer<S> {
 }
 
 impl<S> Drop for Infer<S> {
-    /// On every way out, a panic too: who waits for outcomes is to know that there will be no more.
+    /// Ends the sinks, also on a panic.
     fn drop(&mut self) {
-        self.outcomes.close();
+        self.outlets.close();
     }
 }
 
 impl<S: Segmenter> Infer<S> {
-    /// Until the source has ended and all is seen, or the program ends.
+    /// Runs until the source has ended and all frames are processed, or the program ends.
     pub(super) fn run(mut self) {
         let mut quiet_since = self.clock.now();
         let mut resting = false;
         let mut triggered_at: Option<Duration> = None;
-        let mut failing = [false; 2];
+        let (mut trigger_failing, mut pins_failing) = (Failing::default(), Failing::default());
+        // Largest frame so far, for which memory is allocated.
+        let mut reserved = 0;
         while !self.stop.load(Ordering::Relaxed) {
             if triggered_at.is_none() {
-                match self.wait_trigger(&mut failing[0]) {
+                match self.wait_trigger(&mut trigger_failing) {
                     Some(at) => triggered_at = Some(at),
                     None if self.frames.is_over() => break,
                     None => continue,
                 }
             }
-            let Some(lent) = self.frame() else {
+            let Some(mut lent) = self.frame() else {
                 if self.frames.is_over() {
                     break;
                 }
@@ -95,57 +95,54 @@ impl<S: Segmenter> Infer<S> {
                     let seconds = quiet.as_secs_f64();
                     self.log
                         .say(LogLevel::Warning, format_args!("no frame for {seconds:.1} s; all rules are inactive"));
-                    let result = self.step.rest(&mut self.pins);
-                    self.tell(result, &mut failing[1]);
+                    pins_failing.check(self.step.rest(&mut self.pins), |error| self.log_pins(&error));
                 }
                 continue;
             };
             if resting {
-                self.log.say(LogLevel::Warning, format_args!("frames come again"));
+                self.log.say(LogLevel::Warning, format_args!("frames arrive again"));
             }
             (quiet_since, resting) = (self.clock.now(), false);
-            // With a trigger, a frame from before its edge is not the one that was asked for.
-            let asked = self.trigger.is_none() || triggered_at.is_some_and(|at| self.frames.open(&lent).captured >= at);
-            if asked {
+            // A frame from before the trigger's edge is not the requested one.
+            let requested = self.trigger.is_none() || triggered_at.is_some_and(|at| lent.read().captured >= at);
+            if requested {
                 triggered_at = None;
-                self.see(&lent, &mut failing[1]);
+                self.process(&mut lent.write(), &mut reserved, &mut pins_failing);
             }
-            self.frames.give_back(lent);
         }
     }
 
-    /// When frames were asked for; at once where nothing has to ask.
-    fn wait_trigger(&mut self, failing: &mut bool) -> Option<Duration> {
+    /// When a frame was requested; at once if there is no trigger.
+    fn wait_trigger(&mut self, failing: &mut Failing) -> Option<Duration> {
         let Some(trigger) = &mut self.trigger else { return Some(Duration::ZERO) };
         match trigger.wait(PATIENCE) {
             Ok(fired) => {
-                *failing = false;
+                failing.succeed();
                 fired.then(|| self.clock.now())
             }
             Err(error) => {
-                if !std::mem::replace(failing, true) {
+                failing.check(Err(error), |error| {
                     self.log.say(LogLevel::Error, format_args!("trigger: {}", chain(error.as_ref())));
-                }
+                });
                 std::thread::sleep(PATIENCE);
                 None
             }
         }
     }
 
-    fn frame(&self) -> Option<Lent> {
-        if self.keep_all {
-            return self.frames.next(PATIENCE);
+    fn frame(&self) -> Option<Lent<FrameSlot>> {
+        if !self.live {
+            return self.frames.pop(PATIENCE);
         }
-        let (lent, passed) = self.frames.newest(PATIENCE)?;
+        let (lent, older) = self.frames.pop_newest(PATIENCE)?;
         if self.trigger.is_none() {
-            self.progress.count_busy(passed);
+            self.progress.count_busy(older);
         }
         Some(lent)
     }
 
-    fn see(&mut self, lent: &Lent, failing: &mut bool) {
-        let mut frame = self.frames.open(lent);
-        let seen = match self.step.step(&frame, self.clock.as_ref(), &mut self.pins) {
+    fn process(&mut self, frame: &mut FrameSlot, reserved: &mut usize, pins_failing: &mut Failing) {
+        let mut seen = match self.step.step(frame, self.clock.as_ref(), &mut self.pins) {
             Ok(seen) => seen,
             Err(error) => {
                 self.progress.count_failed();
@@ -156,38 +153,22 @@ impl<S: Segmenter> Infer<S> {
         };
         self.progress.count_finished();
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(&seen.latency_us);
-        let outcome = if self.keep_all { wait_outcome(&self.outcomes, &self.stop) } else { self.outcomes.free() };
-        match outcome {
-            Some(place) => {
-                let drops = self.progress.drops();
-                self.outcomes.open(&place).take(&mut frame, &seen, drops, self.clock.since_1970());
-                self.outcomes.fill(place);
-            }
-            None => self.progress.count_unwritten(),
+        if frame.bytes.capacity() > *reserved {
+            *reserved = frame.bytes.capacity();
+            self.outlets.prepare_free(|outcome| outcome.reserve(*reserved, &seen));
         }
-        let pins = seen.pins;
-        drop(frame);
-        self.tell(pins, failing);
+        let pins = std::mem::replace(&mut seen.pins, Ok(()));
+        let (drops, since_1970) = (self.progress.drops(), self.clock.since_1970());
+        let with_pixels = self.outlets.needs().pixels;
+        let wait_unless = (!self.live).then_some(&*self.stop);
+        let fill = |outcome: &mut super::Outcome| outcome.take(frame, seen, with_pixels, drops, since_1970);
+        if !self.outlets.publish(fill, wait_unless) {
+            self.progress.count_unwritten();
+        }
+        pins_failing.check(pins, |error| self.log_pins(&error));
     }
 
-    /// Of errors that come again and again only the first is worth a word.
-    fn tell(&self, result: Result<(), PinsError>, failing: &mut bool) {
-        match result {
-            Ok(()) => *failing = false,
-            Err(error) => {
-                if !std::mem::replace(failing, true) {
-                    self.log.say(LogLevel::Error, format_args!("{}", chain(&error)));
-                }
-            }
-        }
+    fn log_pins(&self, error: &PinsError) {
+        self.log.say(LogLevel::Error, format_args!("{}", chain(error)));
     }
-}
-
-fn wait_outcome(outcomes: &Exchange<Outcome>, stop: &AtomicBool) -> Option<Lent> {
-    while !stop.load(Ordering::Relaxed) {
-        if let Some(place) = outcomes.wait_free(PATIENCE) {
-            return Some(place);
-        }
-    }
-    None
 }

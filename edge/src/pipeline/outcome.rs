@@ -1,50 +1,60 @@
-//! What is known of a frame once it is seen, in memory of its own, for outputs that take their time.
+//! What is known of a processed frame, in memory of its own.
 
 use std::time::Duration;
 
-use unet_shared::image::ImageView;
+use unet_shared::image::{ImageError, ImageView};
 use unet_shared::preprocess::Placement;
 
-use super::pixels::{self, PixelsError};
 use super::step::Seen;
-use crate::frame_source::FrameSlot;
+use crate::frame_source::{DecodedFrame, FrameSlot};
 use crate::postprocess::{Regions, Shares};
 use crate::rules::RuleState;
 use crate::telemetry::Stages;
 use crate::telemetry::json_lines::Drops;
 
-/// A frame and what was seen in it. Its memory serves the next frame.
+/// A frame and its results. The memory is reused for later frames.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// The frame, as the source gave it.
+    /// The frame as the source delivered it.
     pub frame: FrameSlot,
-    /// Width and height of its pixels.
+    /// Width and height of the frame in pixels.
     pub size: (u32, u32),
-    /// Where it lies in the model's input.
+    /// Rectangle that the frame fills in the model's input.
     pub placement: Placement,
     /// The class of each pixel of the model's input, `H*W`.
     pub mask: Vec<u8>,
     /// Pixels of each class.
     pub shares: Shares,
-    /// What hangs together.
+    /// Connected components.
     pub regions: Regions,
-    /// Where the rules stand.
+    /// State of each rule.
     pub rules: Vec<RuleState>,
-    /// The mean margin, where it was asked for.
+    /// The mean margin, if a sink needs it.
     pub margin: Option<f64>,
-    /// How long each stage took, in microseconds.
+    /// Duration of each stage in microseconds.
     pub latency_us: Stages<u64>,
-    /// What was lost before this frame.
+    /// Frames lost so far.
     pub drops: Drops,
-    /// When its mask was there, since 1970.
+    /// When the mask was computed, since 1970.
     pub since_1970: Duration,
-    decoded: FrameSlot,
+    // The pixels of a JPEG frame, if a sink needs them.
+    decoded: DecodedFrame,
 }
 
 impl Outcome {
-    /// Takes what was seen, and swaps `frame` for the one that it held.
-    pub(super) fn take(&mut self, frame: &mut FrameSlot, seen: &Seen<'_>, drops: Drops, since_1970: Duration) {
+    /// Takes over the results of a frame. Swaps `frame` and, if `with_pixels`, the decoded pixels for the ones that it held.
+    pub(super) fn take(
+        &mut self,
+        frame: &mut FrameSlot,
+        seen: Seen<'_>,
+        with_pixels: bool,
+        drops: Drops,
+        since_1970: Duration,
+    ) {
         std::mem::swap(&mut self.frame, frame);
+        if with_pixels {
+            std::mem::swap(&mut self.decoded, seen.decoded);
+        }
         self.mask.clear();
         self.mask.extend_from_slice(seen.mask);
         self.shares.clone_from(seen.shares);
@@ -55,12 +65,22 @@ impl Outcome {
         (self.latency_us, self.drops, self.since_1970) = (seen.latency_us, drops, since_1970);
     }
 
-    /// The frame's pixels.
+    /// Allocates memory for a frame of `frame_len` bytes with these results, so that [`Outcome::take`] allocates nothing.
+    pub(super) fn reserve(&mut self, frame_len: usize, seen: &Seen<'_>) {
+        let missing = |vec: &Vec<u8>, len: usize| len.saturating_sub(vec.len());
+        self.frame.bytes.reserve_exact(missing(&self.frame.bytes, frame_len));
+        self.mask.reserve_exact(missing(&self.mask, seen.mask.len()));
+        self.regions.reserve_as(seen.regions);
+        self.rules.clear();
+        self.rules.reserve_exact(seen.rules.len());
+    }
+
+    /// The frame's pixels, which were decoded once for all.
     ///
     /// # Errors
     ///
-    /// When its bytes do not make a frame, which they did before.
-    pub fn view(&mut self) -> Result<ImageView<'_>, PixelsError> {
-        pixels::view(&self.frame, &mut self.decoded)
+    /// If no sink needs pixels and the frame is JPEG.
+    pub fn view(&self) -> Result<ImageView<'_>, ImageError> {
+        self.frame.view().unwrap_or_else(|| self.decoded.view())
     }
 }

@@ -1,4 +1,4 @@
-//! How far the work has come, for whoever looks at it from another thread.
+//! Counters of the pipeline, readable from other threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,7 +6,7 @@ use crate::telemetry::histogram::Histogram;
 use crate::telemetry::json_lines::Drops;
 use crate::telemetry::{Stage, Stages};
 
-/// Counted since the start.
+/// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Progress {
     captured: AtomicU64,
@@ -18,12 +18,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Frames that the source gave.
+    /// Frames delivered by the source.
     pub fn captured(&self) -> u64 {
         self.captured.load(Ordering::Relaxed)
     }
 
-    /// Frames that have a mask, and whose rules were followed.
+    /// Frames with a mask, whose rules were evaluated.
     pub fn finished(&self) -> u64 {
         self.finished.load(Ordering::Relaxed)
     }
@@ -60,7 +60,7 @@ impl Progress {
     }
 }
 
-/// How long each stage took, over all frames.
+/// Durations of each stage over all frames.
 #[derive(Debug, Clone, Default)]
 pub struct Latencies(Stages<Histogram>);
 

@@ -1,6 +1,5 @@
-//! What happens to one frame: pixels, model's input, mask, shares, regions, rules, and what follows from these for the pins.
-//! No threads, no waiting: a frame goes in, and what was seen comes out. Allocates nothing once the first frame of a size
-//! has passed, JPEG frames apart.
+//! Processing of one frame: pixels, model input, mask, shares, regions, rules and pins. No threads and no waiting. Allocates
+//! nothing after the first frame of a size, except for JPEG frames.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,28 +7,26 @@ use std::time::Duration;
 use embedded_hal::digital::OutputPin;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError};
 
-use super::pixels::{self, PixelsError};
 use crate::clock::Clock;
-use crate::frame_source::FrameSlot;
+use crate::frame_source::{DecodedFrame, FrameSlot, PixelsError, pixels};
 use crate::outputs::{MarginError, mean_margin};
 use crate::peripherals::RuleOutputs;
 use crate::postprocess::{Postprocess, PostprocessError, Regions, RegionsSpec, Shares};
 use crate::rules::{Change, Rule, RuleState, Rules};
 use crate::telemetry::Stages;
-use unet_engine::error::Kind;
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{SegmentError, Segmenter};
 
-/// What follows the rules.
+/// Output pins that follow the rules.
 pub trait Pins: Send {
-    /// Sets what the changes ask for.
+    /// Sets the pins of the rules that changed.
     ///
     /// # Errors
     ///
-    /// When a pin cannot be written.
+    /// If a pin cannot be written.
     fn apply(&mut self, changes: &[Change]) -> Result<(), PinsError>;
 
-    /// Puts all of them into their safe states.
+    /// Puts all pins into their safe states.
     ///
     /// # Errors
     ///
@@ -37,12 +34,12 @@ pub trait Pins: Send {
     fn make_safe(&mut self) -> Result<(), PinsError>;
 }
 
-/// A pin that could not be written.
+/// A pin that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("a pin could not be set")]
+#[error("failed to set a pin")]
 pub struct PinsError(#[source] pub Box<dyn Error + Send + Sync>);
 
-/// Without pins.
+/// No pins.
 impl Pins for () {
     fn apply(&mut self, _: &[Change]) -> Result<(), PinsError> {
         Ok(())
@@ -73,66 +70,61 @@ pub enum StepError {
     /// No pixels.
     #[error(transparent)]
     Pixels(#[from] PixelsError),
-    /// They do not fit the model's input.
+    /// They cannot be preprocessed.
     #[error("frame: {0}")]
     Preprocess(PreprocessError),
-    /// The model refuses it.
+    /// The model fails.
     #[error(transparent)]
     Segment(#[from] SegmentError),
-    /// The mask is of another size.
+    /// The mask has a wrong size.
     #[error(transparent)]
     Postprocess(#[from] PostprocessError),
-    /// The logits are of another size.
+    /// The logits have a wrong size.
     #[error(transparent)]
     Margin(#[from] MarginError),
 }
 
-impl StepError {
-    /// How to go on: the next frame may be fine.
-    pub fn kind(&self) -> Kind {
-        Kind::SkipFrame
-    }
-}
-
-/// What was seen in a frame, until the next one.
+/// The results of a frame, valid until the next one.
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// Width and height of the frame, in pixels.
     pub size: (u32, u32),
-    /// Where it lies in the model's input.
+    /// Rectangle that the frame fills in the model's input.
     pub placement: Placement,
     /// The class of each pixel of the model's input, `H*W`.
     pub mask: &'a [u8],
     /// Pixels of each class.
     pub shares: &'a Shares,
-    /// What hangs together.
+    /// Connected components.
     pub regions: &'a Regions,
-    /// Where the rules stand.
+    /// State of each rule.
     pub rules: &'a [RuleState],
-    /// The mean margin, where it was asked for.
+    /// The mean margin, if requested.
     pub margin: Option<f64>,
-    /// How long each stage took, in microseconds.
+    /// Duration of each stage in microseconds.
     pub latency_us: Stages<u64>,
-    /// What the pins said.
+    /// Whether the pins were set.
     pub pins: Result<(), PinsError>,
+    /// The pixels of a JPEG frame; of other frames unused memory.
+    pub decoded: &'a mut DecodedFrame,
 }
 
-/// All that one frame after the other passes through.
+/// Processes one frame after the other.
 #[derive(Debug)]
 pub struct Step<S> {
     predictor: Predictor<S>,
     postprocess: Postprocess,
     rules: Rules,
     with_margin: bool,
-    decoded: FrameSlot,
+    decoded: DecodedFrame,
 }
 
 impl<S: Segmenter> Step<S> {
-    /// For a model that takes what `spec` describes. `with_margin` asks for the margin of each frame.
+    /// For a model with the preprocessing `spec`. `with_margin` requests the margin of each frame.
     ///
     /// # Errors
     ///
-    /// When `spec` is none that can be.
+    /// If `spec` is invalid.
     pub fn new(
         spec: Preprocess,
         segmenter: S,
@@ -145,18 +137,18 @@ impl<S: Segmenter> Step<S> {
             postprocess: Postprocess::new(spec.width, spec.height, regions),
             rules: Rules::new(rules),
             with_margin,
-            decoded: FrameSlot::default(),
+            decoded: DecodedFrame::default(),
         })
     }
 
-    /// Sees one frame, and sets the pins.
+    /// Processes one frame and sets the pins.
     ///
     /// # Errors
     ///
-    /// When the frame cannot be used; rules and pins then stay as they are.
+    /// If the frame cannot be used; rules and pins do not change then.
     pub fn step(&mut self, frame: &FrameSlot, clock: &dyn Clock, pins: &mut dyn Pins) -> Result<Seen<'_>, StepError> {
         let taken = clock.now();
-        let view = pixels::view(frame, &mut self.decoded)?;
+        let view = pixels(frame, &mut self.decoded)?;
         let size = (view.width() as u32, view.height() as u32);
         let placement = self.predictor.prepare(&view).map_err(StepError::Preprocess)?;
         let prepared = clock.now();
@@ -192,10 +184,11 @@ impl<S: Segmenter> Step<S> {
                 between(frame.captured, decided),
             ]),
             pins,
+            decoded: &mut self.decoded,
         })
     }
 
-    /// Makes all rules inactive, as when frames stop coming, and the pins with them.
+    /// Deactivates all rules and their pins, as when frames stop arriving.
     ///
     /// # Errors
     ///

@@ -4,13 +4,12 @@ use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 
 use super::*;
 use crate::clock::tests::ManualClock;
-use crate::config::LogLevel;
-use crate::frame_source::{Arrival, Encoding, FrameFormat};
+use crate::frame_source::{Arrival, Encoding, FrameFormat, Kind};
 use crate::peripherals::Trigger;
 use crate::postprocess::RegionsSpec;
 use crate::rules::{Change, Rule};
 use crate::telemetry::Stage;
-use unet_engine::error::Kind;
+use crate::telemetry::log::LogLevel;
 use unet_engine::segmenter::SegmentError;
 
 const SIDE: u32 = 4;
@@ -45,12 +44,12 @@ impl Segmenter for Threshold {
     }
 }
 
-/// Remembers what it was asked for.
+/// Remembers its calls.
 #[derive(Clone, Default)]
 struct SpyPins(Arc<Mutex<Vec<String>>>);
 
 impl SpyPins {
-    fn told(&self) -> Vec<String> {
+    fn calls(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -104,18 +103,18 @@ fn a_frame_step_by_step() {
     let seen = step.step(&frame, &clock, &mut pins).unwrap();
     assert_eq!(seen.mask[..5], [0, 1, 1, 1, 1]);
     assert_eq!((seen.size, seen.shares.count_of(1), seen.regions.count()), ((4, 4), 15, 2));
-    // Captured at 0, taken up at 0, and a millisecond each.
+    // Captured at 0, dequeued at 0, and a millisecond each.
     let latency = Stage::ALL.map(|stage| seen.latency_us[stage]);
     assert_eq!(latency, [0, 1000, 1000, 1000, 3000]);
-    assert!(pins.told().is_empty(), "the rule wants two frames");
+    assert!(pins.calls().is_empty(), "the rule needs two frames");
     step.step(&frame, &clock, &mut pins).unwrap();
-    assert_eq!(pins.told(), ["0 true"]);
+    assert_eq!(pins.calls(), ["0 true"]);
     step.step(&gray(0), &clock, &mut pins).unwrap();
-    assert_eq!(pins.told(), ["0 true", "0 false"]);
+    assert_eq!(pins.calls(), ["0 true", "0 false"]);
     step.step(&frame, &clock, &mut pins).unwrap();
     step.step(&frame, &clock, &mut pins).unwrap();
     step.rest(&mut pins).unwrap();
-    assert_eq!(pins.told(), ["0 true", "0 false", "0 true", "0 false"]);
+    assert_eq!(pins.calls(), ["0 true", "0 false", "0 true", "0 false"]);
 }
 
 #[test]
@@ -125,22 +124,21 @@ fn a_short_frame_costs_itself_alone() {
     let mut short = gray(200);
     short.bytes.pop();
     let error = step.step(&short, &clock, &mut pins).unwrap_err();
-    assert_eq!(error.kind(), Kind::SkipFrame);
     assert!(error.to_string().contains("16"), "{error}");
     short.format.encoding = Encoding::Jpeg;
     assert!(matches!(step.step(&short, &clock, &mut pins), Err(StepError::Pixels(_))));
-    // The rule has seen one frame before, and sees its second.
+    // The second frame for the rule.
     step.step(&gray(200), &clock, &mut pins).unwrap();
-    assert_eq!(pins.told(), ["0 true"]);
+    assert_eq!(pins.calls(), ["0 true"]);
 }
 
-/// Gives these frames, then what it is told to.
-struct Given {
+/// Delivers these frames, then the given result.
+struct Frames {
     frames: std::vec::IntoIter<FrameSlot>,
     at_end: fn() -> Result<Arrival, SourceError>,
 }
 
-impl FrameSource for Given {
+impl FrameSource for Frames {
     fn describe(&self) -> String {
         "frames of a test".to_owned()
     }
@@ -160,12 +158,22 @@ fn numbered(values: &[(u64, u8)]) -> Vec<FrameSlot> {
     values.iter().map(|&(sequence, value)| FrameSlot { sequence, ..gray(value) }).collect()
 }
 
-/// Keeps what it gets.
+/// Remembers frame numbers and the first class of each mask.
 #[derive(Clone, Default)]
 struct SpySink(Arc<Mutex<Vec<(u64, u8)>>>);
 
+impl SpySink {
+    fn numbers(&self) -> Vec<u64> {
+        self.0.lock().unwrap().iter().map(|seen| seen.0).collect()
+    }
+}
+
 impl Sink for SpySink {
-    fn deliver(&mut self, outcome: &mut Outcome, _: Log) {
+    fn name(&self) -> &'static str {
+        "spy"
+    }
+
+    fn write(&mut self, outcome: &Outcome, _: Log) {
         assert_eq!(outcome.view().unwrap().width(), SIDE as usize);
         self.0.lock().unwrap().push((outcome.frame.sequence, outcome.mask[0]));
     }
@@ -174,8 +182,8 @@ impl Sink for SpySink {
 fn parts(frames: Vec<FrameSlot>, at_end: fn() -> Result<Arrival, SourceError>) -> (Parts<Threshold>, SpyPins, SpySink) {
     let (pins, sink) = (SpyPins::default(), SpySink::default());
     let parts = Parts {
-        source: Box::new(Given { frames: frames.into_iter(), at_end }),
-        keep_all: true,
+        source: Box::new(Frames { frames: frames.into_iter(), at_end }),
+        live: false,
         trigger: None,
         step: step(),
         pins: Box::new(pins.clone()),
@@ -190,13 +198,13 @@ fn parts(frames: Vec<FrameSlot>, at_end: fn() -> Result<Arrival, SourceError>) -
 fn until(what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
-        assert!(start.elapsed() < Duration::from_secs(30), "nothing happened for half a minute");
+        assert!(start.elapsed() < Duration::from_secs(30), "nothing happened for 30 s");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 #[test]
-fn a_source_that_ends_is_seen_to_its_end_in_order() {
+fn all_frames_of_a_file_are_processed_in_order() {
     let frames: Vec<(u64, u8)> = (0..200).map(|index| (index, (index % 3 * 100) as u8)).collect();
     let (parts, pins, sink) = parts(numbered(&frames), || Ok(Arrival::End));
     let mut running = start(parts).unwrap();
@@ -206,14 +214,14 @@ fn a_source_that_ends_is_seen_to_its_end_in_order() {
     assert_eq!(progress.drops(), crate::telemetry::json_lines::Drops::default());
     assert_eq!(running.latencies().of(Stage::Inference).count(), 200);
     let (ended, result) = running.stop(Duration::from_secs(1));
-    assert!(matches!(ended, Ended::Well) && result.is_ok());
+    assert!(matches!(ended, Ended::Regular) && result.is_ok());
     let expected: Vec<_> = frames.iter().map(|&(sequence, value)| (sequence, u8::from(value > 128))).collect();
     assert_eq!(*sink.0.lock().unwrap(), expected);
-    assert_eq!(pins.told(), ["safe"]);
+    assert_eq!(pins.calls(), ["safe"]);
 }
 
 #[test]
-fn gaps_of_the_source_and_frames_that_cannot_be_read_are_counted() {
+fn gaps_and_unreadable_frames_are_counted() {
     let mut frames = numbered(&[(5, 0), (6, 0), (9, 0), (10, 0), (0, 0)]);
     frames[3].bytes.clear();
     let (parts, _, sink) = parts(frames, || Ok(Arrival::End));
@@ -222,47 +230,47 @@ fn gaps_of_the_source_and_frames_that_cannot_be_read_are_counted() {
     let drops = running.progress().drops();
     assert_eq!((drops.source, drops.failed, drops.busy, drops.unwritten), (2, 1, 0, 0));
     running.stop(Duration::from_secs(1)).1.unwrap();
-    assert_eq!(sink.0.lock().unwrap().iter().map(|seen| seen.0).collect::<Vec<_>>(), [5, 6, 9, 0]);
+    assert_eq!(sink.numbers(), [5, 6, 9, 0]);
 }
 
 #[test]
-fn a_source_that_fails_for_good_ends_the_work() {
-    let fatal = || Err(SourceError::new("camera", Kind::Fatal, "is no camera", None));
+fn a_fatal_error_of_the_source_ends_the_run() {
+    let fatal = || Err(SourceError::new("camera", Kind::Fatal, "is not a camera", None));
     let (parts, ..) = parts(numbered(&[(0, 0)]), fatal);
     let mut running = start(parts).unwrap();
     until(|| running.is_finished());
     let (ended, _) = running.stop(Duration::from_secs(1));
-    assert!(matches!(ended, Ended::Source(error) if error.to_string() == "camera: is no camera"));
+    assert!(matches!(ended, Ended::Source(error) if error.to_string() == "camera: is not a camera"));
 }
 
-/// A source that is quiet, as a camera that stalls.
-fn quiet() -> Result<Arrival, SourceError> {
+/// A camera that stalls.
+fn stalled() -> Result<Arrival, SourceError> {
     std::thread::sleep(Duration::from_millis(1));
     Ok(Arrival::Nothing)
 }
 
 #[test]
-fn the_end_comes_when_it_is_asked_for_and_pins_are_safe() {
-    let (parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), quiet);
+fn stopping_makes_the_pins_safe() {
+    let (parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), stalled);
     let mut running = start(parts).unwrap();
     until(|| running.progress().finished() == 2);
     let asked = Instant::now();
     let (ended, _) = running.stop(Duration::from_secs(1));
-    assert!(asked.elapsed() < Duration::from_secs(1) && matches!(ended, Ended::Well));
-    assert_eq!(pins.told(), ["0 true", "safe"]);
+    assert!(asked.elapsed() < Duration::from_secs(1) && matches!(ended, Ended::Regular));
+    assert_eq!(pins.calls(), ["0 true", "safe"]);
 }
 
 #[test]
-fn rules_rest_when_frames_stop_coming() {
-    let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), quiet);
+fn rules_become_inactive_when_frames_stop() {
+    let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), stalled);
     parts.stall = Duration::from_millis(5);
     let mut running = start(parts).unwrap();
-    until(|| pins.told().len() == 2);
-    assert_eq!(pins.told(), ["0 true", "0 false"]);
+    until(|| pins.calls().len() == 2);
+    assert_eq!(pins.calls(), ["0 true", "0 false"]);
     running.stop(Duration::from_secs(1)).1.unwrap();
 }
 
-/// Fires as often as it is told.
+/// Fires a number of times.
 struct Edges(u32);
 
 impl Trigger for Edges {
@@ -276,38 +284,138 @@ impl Trigger for Edges {
 }
 
 #[test]
-fn with_a_trigger_only_frames_that_were_asked_for_are_seen() {
+fn with_a_trigger_only_requested_frames_are_processed() {
     let mut frames = numbered(&[(0, 0), (1, 0), (2, 0), (3, 0)]);
     for frame in &mut frames[1..] {
         frame.captured = Duration::from_secs(1_000_000);
     }
-    let (mut parts, _, sink) = parts(frames, quiet);
+    let (mut parts, _, sink) = parts(frames, stalled);
     parts.trigger = Some(Box::new(Edges(3)));
     let mut running = start(parts).unwrap();
     until(|| running.progress().finished() == 2);
     std::thread::sleep(Duration::from_millis(20));
     running.stop(Duration::from_secs(1)).1.unwrap();
-    // The first was captured before the first edge; nothing asks for the last.
-    assert_eq!(sink.0.lock().unwrap().iter().map(|seen| seen.0).collect::<Vec<_>>(), [1, 2]);
+    // The first was captured before the first edge; nothing requests the last.
+    assert_eq!(sink.numbers(), [1, 2]);
 }
 
 /// Panics at its first frame.
 struct Broken;
 
 impl Sink for Broken {
-    fn deliver(&mut self, _: &mut Outcome, log: Log) {
-        log.say(LogLevel::Debug, format_args!("about to fall"));
-        panic!("an output has a defect");
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    fn write(&mut self, _: &Outcome, log: Log) {
+        log.say(LogLevel::Debug, format_args!("about to panic"));
+        panic!("a bug in an output");
     }
 }
 
 #[test]
-fn a_thread_that_falls_is_a_fault_and_leaves_the_pins_safe() {
+fn a_panic_of_a_sink_ends_the_run_with_safe_pins() {
     let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), || Ok(Arrival::End));
     parts.sinks.insert(0, Box::new(Broken));
     let mut running = start(parts).unwrap();
-    until(|| running.is_finished());
+    until(|| running.is_finished() && running.progress().finished() == 2);
     let (ended, _) = running.stop(Duration::from_secs(1));
-    assert!(matches!(ended, Ended::Fault(_)), "{ended:?}");
-    assert_eq!(pins.told(), ["0 true", "safe"]);
+    assert!(matches!(ended, Ended::Panic(_)), "{ended:?}");
+    assert_eq!(pins.calls(), ["0 true", "safe"]);
+}
+
+/// Blocks in its first frame until it is told to go on.
+struct Slow(Arc<Mutex<()>>);
+
+impl Sink for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn write(&mut self, _: &Outcome, _: Log) {
+        drop(self.0.lock());
+    }
+}
+
+/// As a camera: one frame every millisecond.
+struct Live(u64);
+
+impl FrameSource for Live {
+    fn describe(&self) -> String {
+        "a camera".to_owned()
+    }
+
+    fn next_frame(&mut self, slot: &mut FrameSlot, _: Duration) -> Result<Arrival, SourceError> {
+        std::thread::sleep(Duration::from_millis(1));
+        *slot = FrameSlot { sequence: self.0, ..gray(255) };
+        self.0 += 1;
+        Ok(Arrival::Frame)
+    }
+}
+
+#[test]
+fn a_slow_sink_delays_neither_pins_nor_other_sinks() {
+    let (mut parts, pins, sink) = parts(Vec::new(), stalled);
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    (parts.source, parts.live) = (Box::new(Live(0)), true);
+    parts.sinks.insert(0, Box::new(Slow(gate.clone())));
+    let mut running = start(parts).unwrap();
+    until(|| sink.numbers().len() > 50);
+    let missed =
+        |running: &Running, name| running.missed().find(|missed| missed.0 == name).map_or(0, |missed| missed.1);
+    // One is being written, two wait.
+    assert!(missed(&running, "slow") >= 50 - 3, "{}", missed(&running, "slow"));
+    assert_eq!(running.progress().drops().unwritten, missed(&running, "slow").max(missed(&running, "spy")));
+    assert_eq!(pins.calls(), ["0 true"]);
+    drop(held);
+    // It goes on where its queue stands.
+    let before = running.progress().finished();
+    until(|| running.progress().finished() > before + 20);
+    assert!(matches!(running.stop(Duration::from_secs(5)).0, Ended::Regular));
+}
+
+/// Keeps the original bytes and the pixels of each frame.
+#[derive(Clone, Default)]
+struct Both(Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>);
+
+impl Sink for Both {
+    fn name(&self) -> &'static str {
+        "both"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { pixels: true, ..Needs::default() }
+    }
+
+    fn write(&mut self, outcome: &Outcome, _: Log) {
+        let pixels = outcome.view().unwrap().data().to_vec();
+        self.0.lock().unwrap().push((outcome.frame.bytes.clone(), pixels));
+    }
+}
+
+#[test]
+fn sinks_share_the_decoded_pixels_and_the_original_bytes() {
+    let mut frames = numbered(&[(0, 0), (1, 0)]);
+    let images = [50, 200].map(|value| {
+        let mut jpeg = Vec::new();
+        let image = image::GrayImage::from_pixel(SIDE, SIDE, image::Luma([value]));
+        image::codecs::jpeg::JpegEncoder::new(&mut jpeg).encode_image(&image).unwrap();
+        jpeg
+    });
+    for (frame, jpeg) in frames.iter_mut().zip(&images) {
+        frame.format = FrameFormat { encoding: Encoding::Jpeg, stride: 0, ..frame.format };
+        frame.bytes.clone_from(jpeg);
+    }
+    let (mut parts, _, _) = parts(frames, || Ok(Arrival::End));
+    let sinks = [Both::default(), Both::default()];
+    parts.sinks = sinks.iter().map(|sink| Box::new(sink.clone()) as Box<dyn Sink>).collect();
+    let mut running = start(parts).unwrap();
+    until(|| running.is_finished());
+    running.stop(Duration::from_secs(1)).1.unwrap();
+    for sink in sinks {
+        let seen = sink.0.lock().unwrap();
+        let expected = images.iter().cloned().zip([vec![50; 16], vec![200; 16]]).collect::<Vec<_>>();
+        assert_eq!(*seen, expected);
+    }
 }

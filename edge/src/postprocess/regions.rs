@@ -192,6 +192,11 @@ impl Regions {
         &self.listed
     }
 
+    /// Allocates memory for as many listed regions as `other` has room for.
+    pub(crate) fn reserve_as(&mut self, other: &Self) {
+        self.listed.reserve_exact(other.listed.capacity().saturating_sub(self.listed.len()));
+    }
+
     /// What a class has.
     pub fn of_class(&self, class: u8) -> ClassRegions {
         self.classes[usize::from(class)]

@@ -117,7 +117,11 @@ fn every_mistake_of_a_configuration_is_told_with_its_line() {
     let fixture = Fixture::new();
     let config = configure(&fixture, "[source]\nkind = \"files\"\npath = \".\"\nspeed = 3\n[log]\nlevel = \"loud\"\n");
     let output = unet_edge(&["run", "--config", "@"], &[&config]);
-    check_failure(&output, 2, &["unet-edge.toml:2: source", "speed", "unet-edge.toml:7: log", "loud"]);
+    check_failure(
+        &output,
+        2,
+        &["unet-edge.toml:5: source: unknown key \"speed\"", "loop", "unet-edge.toml:7: log", "loud"],
+    );
     let config = configure(
         &fixture,
         "[source]\nkind = \"files\"\npath = \".\"\n[[rule]]\nname = \"r\"\nclass = \"brihgt\"\ncondition = \"regions > 1\"\n",

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use unet_host::error::{HostError, exit};
+use unet_engine::exit::Exit;
+use unet_host::error::HostError;
 use unet_host::progress::Progress;
 use unet_host::steps::bench_train::{BenchTrainOptions, BenchTrainReport, bench_train};
 use unet_host::steps::check_kernels::{KernelCheck, check_kernels};
@@ -24,7 +25,7 @@ pub struct BenchTrain {
 }
 
 impl BenchTrain {
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         if self.check {
             return check(self.json);
         }
@@ -36,12 +37,12 @@ impl BenchTrain {
         })?;
         progress.finish();
         super::write(&if self.json { json_line(&report) } else { text(&options, &report) })?;
-        Ok(exit::SUCCESS)
+        Ok(Exit::Success)
     }
 }
 
 /// Times the compute kernels and reports those that became slower.
-fn check(json: bool) -> Result<u8, HostError> {
+fn check(json: bool) -> Result<Exit, HostError> {
     let mut progress = None;
     let found = check_kernels(&mut |rounds| {
         progress.get_or_insert_with(|| Progress::new("bench-train --check", rounds as u64, "rounds")).inc(1);
@@ -50,7 +51,7 @@ fn check(json: bool) -> Result<u8, HostError> {
         progress.finish();
     }
     super::write(&if json { json_line(&found) } else { check_text(&found) })?;
-    Ok(if found.holds() { exit::SUCCESS } else { exit::FOUND })
+    Ok(if found.holds() { Exit::Success } else { Exit::Fault })
 }
 
 fn check_text(found: &KernelCheck) -> String {

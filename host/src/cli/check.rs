@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use unet_data::OpenOptions;
+use unet_engine::exit::Exit;
 use unet_host::check::check;
-use unet_host::error::{HostError, exit};
+use unet_host::error::HostError;
 use unet_host::progress::Progress;
 
 /// What to check.
@@ -24,7 +25,7 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
         let mut progress: Option<(Progress, usize)> = None;
         let report = check(&self.data, &options, &mut |done, all| {
@@ -36,6 +37,6 @@ impl Check {
             progress.finish();
         }
         super::print(self.json, &report, || report.text())?;
-        Ok(if report.has_errors() { exit::FOUND } else { exit::SUCCESS })
+        Ok(if report.has_errors() { Exit::Fault } else { Exit::Success })
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use unet_host::error::{HostError, exit};
+use unet_engine::exit::Exit;
+use unet_host::error::HostError;
 use unet_host::parity::{DropReport, Parity, compare, compare_within};
 use unet_shared::record::EvaluationRecord;
 
@@ -22,7 +23,7 @@ pub struct Compare {
 }
 
 impl Compare {
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let (first, second) = (read(&self.first)?, read(&self.second)?);
         let passed = match self.max_drop {
             None => {
@@ -39,7 +40,7 @@ impl Compare {
                 return Err(HostError::Usage(format!("--max-drop: expected a number of at least 0, found {found}")));
             }
         };
-        Ok(if passed { exit::SUCCESS } else { exit::FOUND })
+        Ok(if passed { Exit::Success } else { Exit::Fault })
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 use unet_data::Split;
+use unet_engine::exit::Exit;
 use unet_host::dataset::augment::Flips;
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
-use unet_host::error::{HostError, exit};
+use unet_host::error::HostError;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::report::ReportTable;
@@ -71,7 +72,7 @@ impl Demo {
         self.epochs < EPOCHS || self.images < IMAGES
     }
 
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let begin = Instant::now();
         clear(&self.output)?;
         let data = self.output.join("data");
@@ -143,7 +144,7 @@ impl Demo {
                 found = true;
             }
         }
-        Ok(if found { exit::FOUND } else { exit::SUCCESS })
+        Ok(if found { Exit::Fault } else { Exit::Success })
     }
 }
 

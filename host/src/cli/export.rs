@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use unet_host::error::{HostError, exit};
+use unet_engine::exit::Exit;
+use unet_host::error::HostError;
 use unet_host::steps::export::ExportOptions;
 use unet_host::steps::{OpenRun, Weights, export};
 
@@ -25,11 +26,11 @@ pub struct Export {
 }
 
 impl Export {
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let options = ExportOptions { weights: self.weights, fold_upsample: self.fold_upsample };
         let report = export::export(&OpenRun::open(&self.run)?, &options)?;
         super::print(self.json, &report, || text(&report))?;
-        Ok(if report.verified { exit::SUCCESS } else { exit::FOUND })
+        Ok(if report.verified { Exit::Success } else { Exit::Fault })
     }
 }
 

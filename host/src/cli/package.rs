@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use unet_host::error::{HostError, exit};
+use unet_engine::exit::Exit;
+use unet_host::error::HostError;
 use unet_host::steps::package::GoldenSource;
 use unet_host::steps::{OpenRun, package};
 
@@ -24,10 +25,10 @@ pub struct Package {
 }
 
 impl Package {
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let report = package::package(&OpenRun::open(&self.run)?, self.output.as_deref(), self.golden)?;
         super::print(self.json, &report, || text(&report))?;
-        Ok(exit::SUCCESS)
+        Ok(Exit::Success)
     }
 }
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use unet_data::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
+use unet_engine::exit::Exit;
 use unet_engine::package::Package;
 use unet_engine::picture::{label_png, rgb_image};
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
-use unet_host::error::{HostError, exit};
+use unet_host::error::HostError;
 use unet_host::progress::Progress;
 use unet_host::report::panel::{Panel, overlay, side_by_side};
 use unet_host::report::save_png;
@@ -87,7 +88,7 @@ impl Predict {
         })
     }
 
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let Subject { mut predictor, table, palette } = self.subject()?;
         let samples = list_images(&self.images)?;
         let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
@@ -116,16 +117,14 @@ impl Predict {
             match one(&sample, truth, &mut predictor, &table, &palette, &self.output) {
                 Ok(predicted) => report.images.push(predicted),
                 // A broken image does not stop the others; a full disk does.
-                Err(error) if error.exit_code() == exit::BAD_INPUT => {
-                    report.failed.push(unet_engine::error::chain(&error))
-                }
+                Err(error) if error.exit_code() == Exit::Input => report.failed.push(unet_engine::error::chain(&error)),
                 Err(error) => return Err(error),
             }
             progress.inc(1);
         }
         progress.finish();
         super::print(self.json, &report, || text(&report))?;
-        Ok(if report.failed.is_empty() { exit::SUCCESS } else { exit::FOUND })
+        Ok(if report.failed.is_empty() { Exit::Success } else { Exit::Fault })
     }
 }
 

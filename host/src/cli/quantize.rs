@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use unet_host::error::{HostError, exit};
+use unet_engine::exit::Exit;
+use unet_host::error::HostError;
 use unet_host::quantize::Format;
 use unet_host::steps::{OpenRun, quantize};
 
@@ -26,10 +27,10 @@ pub struct Quantize {
 pub const CALIBRATION_IMAGES: usize = 64;
 
 impl Quantize {
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let report = quantize::quantize(&OpenRun::open(&self.run)?, self.format, self.images)?;
         super::print(self.json, &report, || text(&report))?;
-        Ok(exit::SUCCESS)
+        Ok(Exit::Success)
     }
 }
 

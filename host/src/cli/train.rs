@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unet_host::error::{HostError, exit};
+use unet_engine::exit::Exit;
+use unet_host::error::HostError;
 use unet_host::progress::Progress;
 use unet_host::steps::train::{TrainOptions, finish, resume, start};
 use unet_host::training::checkpoint::EpochRow;
@@ -52,7 +53,7 @@ impl Train {
         MemoryOptions { checkpointing: self.checkpointing, limit_bytes }
     }
 
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let run = match (&self.resume, &self.data) {
             (Some(root), _) => resume(root)?,
             (None, Some(data)) => start(data, &self.options, self.memory())?,
@@ -95,7 +96,7 @@ impl Train {
                 report.report.display(),
             )
         })?;
-        Ok(exit::SUCCESS)
+        Ok(Exit::Success)
     }
 }
 

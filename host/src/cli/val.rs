@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use unet_data::Split;
-use unet_host::error::{HostError, exit};
+use unet_engine::exit::Exit;
+use unet_host::error::HostError;
 use unet_host::run_dir::{RunDir, json};
 use unet_host::steps::score::{EngineChoice, score_package, score_run};
 use unet_host::steps::{OpenRun, Weights};
@@ -35,7 +36,7 @@ pub struct Val {
 }
 
 impl Val {
-    pub fn run(self) -> Result<u8, HostError> {
+    pub fn run(self) -> Result<Exit, HostError> {
         let record = if RunDir::is_run(&self.subject) {
             let run = OpenRun::open(&self.subject)?;
             score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
@@ -53,7 +54,7 @@ impl Val {
                 .map_err(|source| HostError::Write { path: path.clone(), source })?;
         }
         super::print(self.json, &record, || text(&record))?;
-        Ok(exit::SUCCESS)
+        Ok(Exit::Success)
     }
 }
 

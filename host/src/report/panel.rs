@@ -10,7 +10,6 @@ use unet_engine::picture::{OVERLAY_ALPHA, paint_mask};
 
 use super::ReportError;
 
-
 /// Images narrower than this are enlarged by an integer factor.
 const WIDTH_MIN: u32 = 200;
 /// Images wider or higher than this are shrunk.
@@ -98,12 +97,7 @@ fn colored(mask: &GrayImage, palette: &[[u8; 3]]) -> Result<RgbImage, ReportErro
     painted(RgbImage::new(mask.width(), mask.height()), mask, palette, u8::MAX)
 }
 
-fn painted(
-    mut image: RgbImage,
-    mask: &GrayImage,
-    palette: &[[u8; 3]],
-    alpha: u8,
-) -> Result<RgbImage, ReportError> {
+fn painted(mut image: RgbImage, mask: &GrayImage, palette: &[[u8; 3]], alpha: u8) -> Result<RgbImage, ReportError> {
     paint_mask(&mut image, mask, palette, alpha).map_err(|error| ReportError::Fault(error.to_string()))?;
     Ok(image)
 }

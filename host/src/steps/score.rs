@@ -123,7 +123,8 @@ fn score<S: Segmenter>(
     meta: RecordMeta,
 ) -> Result<EvaluationRecord, HostError> {
     let samples = dataset.split(split);
-    let progress = Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
+    let progress =
+        Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
     let record = evaluate(samples, table, predictor, meta, &mut |_, _| progress.inc(1))?;
     progress.finish();
     Ok(record)

@@ -1,5 +1,5 @@
-//! Texts that claim to be a configuration: reading them ends in a configuration or in mistakes, each on one line that names a
-//! line of the text, never in a panic; what is read can be resolved against any classes.
+//! Arbitrary text as a configuration: parsing it gives a configuration or errors, each on one line with a line number of the
+//! text, and never panics; a configuration can be resolved against any classes.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use unet_edge::config::{self, ConfigErrors};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(data) else { return Corpus::Reject };
-    match config::parse::<serde_json::Value>("fuzz.toml", text) {
+    match config::parse("fuzz.toml", text) {
         Ok(config) => {
             let resolved = config.resolve(&["background", "crack", "grain"]);
             if let Err(errors) = resolved {
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
 
 fn check(errors: &ConfigErrors, text: &str) {
     assert!(!errors.errors.is_empty());
-    // A mistake at the end of a text stands in the line after its last line feed.
+    // An error at the end of the text is in the line after its last line feed.
     let lines = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
     for error in &errors.errors {
         assert!((1..=lines).contains(&error.line), "line {} of {lines}: {}", error.line, error.problem);

@@ -1,33 +1,33 @@
-//! The running program: started in a process group of its own, listened to, ended and reaped.
+//! The running program: started in its own process group, its standard error collected, terminated and reaped.
 
 use std::io::{self, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a program may take to end when it is told to; then it is killed.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(300);
-/// How long is waited for the rest of what a dead program said; a grandchild may hold the pipe open.
-const LAST_WORDS_WAIT: Duration = Duration::from_millis(100);
-const LAST_WORDS_BYTES: usize = 1024;
-const LAST_WORDS_LINES: usize = 4;
+/// How long to wait for the rest of a dead program's standard error; a grandchild may hold the pipe open.
+const LAST_OUTPUT_WAIT: Duration = Duration::from_millis(100);
+const LAST_OUTPUT_BYTES: usize = 1024;
+const LAST_OUTPUT_LINES: usize = 4;
 const STEP: Duration = Duration::from_millis(5);
 
-/// How it ended.
+/// How the program ended.
 #[derive(Debug, Clone)]
 pub(super) struct Status {
     pub(super) success: bool,
     /// Such as `ended with exit status: 3`.
     pub(super) text: String,
     /// The last lines of its standard error, joined.
-    pub(super) last_words: String,
+    pub(super) last_output: String,
 }
 
-/// Ended and reaped when it is dropped.
+/// A running program; terminated and reaped on drop.
 #[derive(Debug)]
 pub(super) struct Running {
     child: Child,
-    words: Arc<Words>,
+    stderr: Arc<LastOutput>,
     ended: Option<Status>,
 }
 
@@ -36,43 +36,43 @@ impl Running {
         let [program, arguments @ ..] = command else { return Err(io::ErrorKind::InvalidInput.into()) };
         let mut builder = Command::new(program);
         builder.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Its own children end with it; and it does not see the Ctrl-C that is meant for us.
+        // Its children end with it, and it does not receive our Ctrl-C.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut builder, 0);
         let mut child = builder.spawn()?;
-        let words = Arc::new(Words::default());
+        let stderr = Arc::new(LastOutput::default());
         let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
-            // Both were asked for.
+            // Both were requested.
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        // From here on the child is ended whatever happens.
-        let running = Running { child, words: Arc::clone(&words), ended: None };
-        // Nobody waits for this thread: it ends when the pipe is closed, and holds next to nothing.
-        std::thread::Builder::new().name("last words".to_owned()).spawn(move || words.listen(errors))?;
+        // From here on the child is terminated whatever happens.
+        let running = Running { child, stderr: Arc::clone(&stderr), ended: None };
+        // This thread is not joined: it ends when the pipe is closed.
+        std::thread::Builder::new().name("stderr".to_owned()).spawn(move || stderr.listen(errors))?;
         Ok((running, output))
     }
 
-    /// Called when its output has ended: waits a moment for the program to end too, else ends it.
+    /// Called when its output has ended: waits a moment for the program to exit, else terminates it.
     pub(super) fn finish(&mut self) -> Status {
         if let Some(status) = &self.ended {
             return status.clone();
         }
-        let by_itself = self.wait(GRACE);
-        let status = match by_itself {
+        let exited = self.wait(GRACE);
+        let status = match exited {
             Some(status) => Some(status),
             None => self.end(),
         };
-        let text = match (by_itself, status) {
+        let text = match (exited, status) {
             (Some(status), _) => format!("ended with {status}"),
-            (None, _) => "closed its output and was ended".to_owned(),
+            (None, _) => "closed its output and was terminated".to_owned(),
         };
-        let success = by_itself.is_some_and(|status| status.success());
-        let status = Status { success, text, last_words: self.words.last(LAST_WORDS_WAIT) };
+        let success = exited.is_some_and(|status| status.success());
+        let status = Status { success, text, last_output: self.stderr.last(LAST_OUTPUT_WAIT) };
         self.ended = Some(status.clone());
         status
     }
 
-    /// Its exit status, where it ends in time. Afterwards nothing of its group is left.
+    /// Its exit status, if it exits in time. Its whole group is gone then.
     fn wait(&mut self, time: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         while !self.has_ended() {
@@ -81,7 +81,7 @@ impl Running {
             }
             std::thread::sleep(STEP);
         }
-        // It is not reaped yet, so that the number of its group is still ours.
+        // It is not reaped yet, so its group id cannot have been reused.
         self.kill_group();
         self.child.try_wait().ok().flatten()
     }
@@ -92,7 +92,7 @@ impl Running {
             return Some(status);
         }
         self.kill_group();
-        // Only a kernel that is stuck keeps it longer.
+        // Only a process stuck in the operating system takes longer.
         self.wait(GRACE)
     }
 
@@ -100,7 +100,7 @@ impl Running {
     fn has_ended(&mut self) -> bool {
         use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        // An error says that there is no such child any more.
+        // An error means that the child no longer exists.
         !matches!(waitid(WaitId::Pid(Pid::from_child(&self.child)), options), Ok(None))
     }
 
@@ -116,7 +116,7 @@ impl Running {
 
     #[cfg(target_os = "linux")]
     fn signal(&mut self, signal: rustix::process::Signal) {
-        // A group without members is what is wanted.
+        // Fails if the group is already empty.
         let _ = rustix::process::kill_process_group(rustix::process::Pid::from_child(&self.child), signal);
     }
 
@@ -144,17 +144,17 @@ impl Drop for Running {
     }
 }
 
-/// The end of what a program says.
+/// The last bytes of a program's standard error.
 #[derive(Debug, Default)]
-struct Words {
-    // The last bytes, and whether there will be no more.
+struct LastOutput {
+    // The bytes, and whether the pipe is closed.
     heard: Mutex<(Vec<u8>, bool)>,
     changed: Condvar,
 }
 
-impl Words {
+impl LastOutput {
     fn listen(&self, mut errors: ChildStderr) {
-        let mut bytes = [0; LAST_WORDS_BYTES];
+        let mut bytes = [0; LAST_OUTPUT_BYTES];
         loop {
             match errors.read(&mut bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -162,7 +162,7 @@ impl Words {
                 Ok(count) => {
                     let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
                     heard.0.extend_from_slice(&bytes[..count]);
-                    let surplus = heard.0.len().saturating_sub(LAST_WORDS_BYTES);
+                    let surplus = heard.0.len().saturating_sub(LAST_OUTPUT_BYTES);
                     heard.0.drain(..surplus);
                 }
             }
@@ -177,6 +177,6 @@ impl Words {
             self.changed.wait_timeout_while(heard, patience, |heard| !heard.1).unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&heard.0);
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        lines[lines.len().saturating_sub(LAST_WORDS_LINES)..].join(" | ")
+        lines[lines.len().saturating_sub(LAST_OUTPUT_LINES)..].join(" | ")
     }
 }

@@ -1,6 +1,6 @@
 use unet_shared::image::PixelFormat;
 
-use super::super::Side;
+use super::super::spec::Side;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ fn next(source: &mut Process, slot: &mut FrameSlot) -> Result<Arrival, SourceErr
 }
 
 #[test]
-fn a_program_that_ends_well_ends_the_source() {
+fn a_successful_exit_ends_the_source() {
     let mut source = shell(TWO_FRAMES);
     let mut slot = FrameSlot::default();
     for bytes in [b"ab", b"cd"] {
@@ -31,12 +31,12 @@ fn a_program_that_ends_well_ends_the_source() {
 }
 
 #[test]
-fn a_program_that_dies_is_started_again_and_its_last_words_are_told() {
+fn a_failed_program_is_restarted_and_its_last_output_reported() {
     let mut slot = FrameSlot::default();
     for (script, expected) in [
         (
             "echo first >&2; echo no camera >&2; exit 3",
-            "sh: ended with exit status: 3 without a frame; it last said: first | no camera",
+            "sh: ended with exit status: 3 without a frame; last output: first | no camera",
         ),
         ("exit 0", "sh: ended with exit status: 0 without a frame; stream is cut in its header, after 0 bytes"),
         (
@@ -48,7 +48,7 @@ fn a_program_that_dies_is_started_again_and_its_last_words_are_told() {
         let error = next(&mut source, &mut slot).unwrap_err();
         assert_eq!(error.kind(), Kind::Retry);
         let text = error.to_string();
-        assert!(text.starts_with(expected.split("; it last").next().unwrap()), "{text}");
+        assert!(text.starts_with(expected.split("; last output").next().unwrap()), "{text}");
         assert!(text.ends_with(expected.rsplit("; ").next().unwrap()), "{text}");
     }
     let mut source = shell(&format!("{TWO_FRAMES}; printf 'FRAME\\ne'; echo gone >&2; exit 1"));
@@ -57,13 +57,13 @@ fn a_program_that_dies_is_started_again_and_its_last_words_are_told() {
     }
     let error = next(&mut source, &mut slot).unwrap_err();
     let expected =
-        "sh: ended with exit status: 1 after 2 frames; stream is cut: frame 2 has 1 of 2 bytes; it last said: gone";
+        "sh: ended with exit status: 1 after 2 frames; stream is cut: frame 2 has 1 of 2 bytes; last output: gone";
     assert_eq!((error.to_string().as_str(), error.kind()), (expected, Kind::Retry));
 }
 
 #[test]
-fn raw_frames_are_told_by_their_size() {
-    let [width, height] = [4, 2].map(|side| Side::try_from(side).unwrap());
+fn raw_frames_are_split_by_their_size() {
+    let [width, height] = [4, 2].map(|side| Side::new(side).unwrap());
     let output = ProcessOutput::Raw { format: PixelFormat::Nv12, width, height, stride: 6 };
     // Frames of 6 * 2 luma and 6 chroma bytes.
     let command = ["sh", "-c", "printf '%036d' 0; exit 2"].map(str::to_owned).to_vec();
@@ -79,8 +79,8 @@ fn raw_frames_are_told_by_their_size() {
 }
 
 #[test]
-fn frames_that_cannot_be_are_refused_before_anything_starts() {
-    let side = |side| Side::try_from(side).unwrap();
+fn invalid_raw_frames_are_refused_before_the_program_starts() {
+    let side = |side| Side::new(side).unwrap();
     let open = |width, height, stride| {
         let (width, height) = (side(width), side(height));
         let output = ProcessOutput::Raw { format: PixelFormat::I420, width, height, stride };
@@ -89,14 +89,14 @@ fn frames_that_cannot_be_are_refused_before_anything_starts() {
     let error = open(3, 2, 4);
     assert_eq!(error.to_string(), "/no/such/program: frames: i420 image needs an even width and height, found 3x2");
     assert!(open(4, 2, 2).to_string().contains("stride must be at least 4"));
-    assert!(open(16384, 16384, 16384).to_string().contains("expected at most 67108864 bytes each"));
-    assert!(open(4, 2, u32::MAX).to_string().contains("expected at most 67108864 bytes each"));
+    assert!(open(16384, 16384, 16384).to_string().contains("expected at most 67108864 bytes per frame"));
+    assert!(open(4, 2, u32::MAX).to_string().contains("expected at most 67108864 bytes per frame"));
     let error = open(4, 2, 4);
-    assert_eq!((error.to_string().as_str(), error.kind()), ("/no/such/program: could not be started", Kind::Fatal));
+    assert_eq!((error.to_string().as_str(), error.kind()), ("/no/such/program: failed to start", Kind::Fatal));
 }
 
 #[test]
-fn patience_ends_where_a_program_says_nothing() {
+fn a_silent_program_does_not_block() {
     let mut source = shell("printf 'YUV4MPEG2 W2 H1 Cmono\\nFRAME\\na'; sleep 100");
     let mut slot = FrameSlot::default();
     let start = std::time::Instant::now();
@@ -107,7 +107,7 @@ fn patience_ends_where_a_program_says_nothing() {
 }
 
 #[test]
-fn a_program_that_writes_something_else_is_fatal() {
+fn other_output_is_fatal() {
     let error = next(&mut shell("echo hello; sleep 100"), &mut FrameSlot::default()).unwrap_err();
     let expected = "sh: expected a stream that begins with YUV4MPEG2, found hello";
     assert_eq!((error.to_string().as_str(), error.kind()), (expected, Kind::Fatal));
@@ -124,10 +124,10 @@ fn a_program_that_writes_something_else_is_fatal() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn programs_and_their_children_are_gone_with_the_source() {
+fn programs_and_their_children_end_with_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
-    // The second ignores what it is told; both have a child.
+    // The second one ignores SIGTERM; both have a child.
     for trap in ["", "trap '' TERM;"] {
         let script = format!("{trap} sleep 100 & echo $$ $! > '{}'; {TWO_FRAMES}; wait", file.display());
         let mut source = shell(&script);
@@ -137,7 +137,7 @@ fn programs_and_their_children_are_gone_with_the_source() {
         drop(source);
         assert!(start.elapsed() < Duration::from_secs(2));
         for pid in std::fs::read_to_string(&file).unwrap().split_whitespace() {
-            // The kernel takes a moment, and the grandchild is reaped by whoever adopts it.
+            // This takes a moment, and the grandchild is reaped by the process that adopts it.
             let gone = || {
                 let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
                 status.is_empty() || status.contains("State:\tZ") || status.contains("State:\tX")
@@ -151,8 +151,8 @@ fn programs_and_their_children_are_gone_with_the_source() {
 }
 
 #[test]
-fn a_program_that_talks_a_lot_is_not_held_up() {
-    // 2 MB of complaints before the frame: more than any pipe holds.
+fn much_output_on_standard_error_does_not_block_a_program() {
+    // 2 MB before the first frame: more than a pipe holds.
     let script =
         format!("head -c 2000000 /dev/zero | tr '\\0' 'x' >&2; echo >&2; echo the end >&2; {TWO_FRAMES}; exit 1");
     let mut source = shell(&script);

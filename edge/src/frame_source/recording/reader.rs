@@ -5,46 +5,46 @@ use std::io;
 use super::super::{FRAME_BYTES_MAX, FrameSlot};
 use super::{HEADER_LEN, Header, MAGIC, TRAILER_LEN, trailer};
 
-/// Why bytes are no recording.
+/// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// They begin with something else.
+    /// Not a recording.
     #[error("expected a recording, which begins with UEREC001, found {found}")]
     Magic {
-        /// How they begin.
+        /// Its first bytes.
         found: String,
     },
-    /// Where a frame should begin stands something else.
-    #[error("frame {frame}: expected its header, found something else")]
+    /// A frame does not begin with a header.
+    #[error("frame {frame}: expected a frame header, found other bytes")]
     Header {
         /// Counted from 0.
         frame: u64,
     },
-    /// A frame says that it has more bytes than are taken.
+    /// A frame above the size limit.
     #[error("frame {frame}: expected at most {FRAME_BYTES_MAX} bytes, found {bytes}")]
     Large {
         /// Counted from 0.
         frame: u64,
-        /// What it says.
+        /// Size in its header.
         bytes: u32,
     },
-    /// They could not be read.
+    /// An I/O error.
     #[error("could not be read")]
     Read(#[from] io::Error),
 }
 
-/// What comes next.
+/// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read {
     /// The slot holds a frame.
     Frame,
-    /// The frame that was being written when the recording was cut off: it is no frame, and nothing follows.
+    /// An incomplete frame, at which the recording was cut off. Nothing follows.
     Cut,
-    /// Nothing follows.
+    /// The end.
     End,
 }
 
-/// The frames of a recording. Takes memory for one frame, as far as its bytes are there.
+/// Reads the frames of a recording. Uses memory for one frame, and never more than the bytes that exist.
 #[derive(Debug)]
 pub struct RecordingReader<R> {
     input: R,
@@ -53,11 +53,11 @@ pub struct RecordingReader<R> {
 }
 
 impl<R: io::Read> RecordingReader<R> {
-    /// Reads the first bytes.
+    /// Reads the head of the file.
     ///
     /// # Errors
     ///
-    /// When it is no recording.
+    /// If it is not a recording.
     pub fn new(mut input: R) -> Result<Self, RecordingError> {
         let mut magic = [0; MAGIC.len()];
         let found = fill(&mut input, &mut magic)?;
@@ -68,11 +68,11 @@ impl<R: io::Read> RecordingReader<R> {
         Ok(RecordingReader { input, frame: 0, over: false })
     }
 
-    /// Reads the next frame, its time as it was recorded. After anything but a frame there is only the end.
+    /// Reads the next frame with its recorded time. After anything but a frame there is only the end.
     ///
     /// # Errors
     ///
-    /// When it is no frame, and not one that was cut off either.
+    /// If the bytes are neither a frame nor a frame that was cut off.
     pub fn next(&mut self, slot: &mut FrameSlot) -> Result<Read, RecordingError> {
         if self.over {
             return Ok(Read::End);
@@ -94,7 +94,7 @@ impl<R: io::Read> RecordingReader<R> {
             _ => return Ok(Read::Cut),
         }
         let Some(Header { format, len, sequence, captured }) = Header::from_bytes(&bytes) else {
-            // A disk that lost its power may have made room for bytes that never came.
+            // After a power loss the file may end with zeros, which were allocated but never written.
             return if bytes == [0; HEADER_LEN] { Ok(Read::Cut) } else { Err(RecordingError::Header { frame }) };
         };
         if len as usize > FRAME_BYTES_MAX {
@@ -112,11 +112,11 @@ impl<R: io::Read> RecordingReader<R> {
     }
 }
 
-/// Makes `bytes` hold `len` bytes of the input; whether there were so many. Grows in steps, so that a length that lies takes
-/// no more memory than there are bytes.
+/// Reads `len` bytes of the input into `bytes`; returns whether there were so many. Grows in steps, so that a wrong length
+/// does not allocate more than there are bytes.
 fn read_exactly(input: &mut impl io::Read, bytes: &mut Vec<u8>, len: usize) -> io::Result<bool> {
     const STEP: usize = 1 << 20;
-    // The bytes of the frame before are written over, not cleared.
+    // The bytes of the previous frame are overwritten, not cleared.
     let mut filled = 0;
     bytes.truncate(len);
     while filled < len {
@@ -136,7 +136,7 @@ fn read_exactly(input: &mut impl io::Read, bytes: &mut Vec<u8>, len: usize) -> i
     Ok(true)
 }
 
-/// Reads until the buffer is full or nothing is left; how many bytes.
+/// Reads until the buffer is full or the input ends; returns the number of bytes.
 fn fill(input: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -7,45 +7,45 @@ use std::path::{Path, PathBuf};
 use super::super::{FRAME_BYTES_MAX, FrameSlot};
 use super::{EXTENSION, HEADER_LEN, Header, MAGIC, TRAILER_LEN, trailer};
 
-/// How much may be recorded.
+/// Limits of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecorderBounds {
-    /// Bytes of the file, or of all recordings of the folder together.
+    /// Bytes of the file, or of all recordings in the folder.
     pub bytes_max: u64,
     /// Frames of this recording.
     pub frames_max: u64,
 }
 
-/// What became of a frame.
+/// Result of recording a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is in the file.
+    /// Written.
     Written,
-    /// It would pass a bound; the recording is at its end.
+    /// It would exceed a limit; the recording is complete.
     Full,
 }
 
-/// A recording that is being written. Each frame goes to the system at once and whole, without allocation, so that all but
-/// the frame of that moment outlive a kill; nothing is forced to the disk.
+/// Writes a recording. Each frame is passed to the operating system at once and as a whole, without allocation, so that only
+/// the current frame is lost when the process is killed. Nothing is synced to disk.
 #[derive(Debug)]
 pub struct Recorder {
     file: File,
     path: PathBuf,
     bounds: RecorderBounds,
-    // Whole frames end here.
+    // Length of the complete frames.
     bytes: u64,
     frames: u64,
     full: bool,
-    // Where the file may have more than whole frames.
+    // Whether the file may end with an incomplete frame.
     torn: bool,
 }
 
 impl Recorder {
-    /// A new file; one of that name is an error.
+    /// Creates a file, which must not exist.
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
+    /// If it cannot be created.
     pub fn create(path: &Path, bounds: RecorderBounds) -> io::Result<Self> {
         let mut file = File::options().write(true).create_new(true).open(path)?;
         file.write_all(&MAGIC)?;
@@ -57,12 +57,12 @@ impl Recorder {
         Recorder { file, path: path.to_owned(), bounds, bytes, frames: 0, full: false, torn: false }
     }
 
-    /// A new file `STEM.uerec` of a folder, which is made where it is not there. What earlier recordings in it hold counts
-    /// against the bytes, so that a program that is started again and again does not fill the disk.
+    /// Creates the file `STEM.uerec` in a folder, which is created if necessary. Earlier recordings in the folder count towards
+    /// the limit of bytes, so that a program that restarts again and again does not fill the disk.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be made or listed, or the file cannot be made.
+    /// If the folder cannot be created or listed, or the file cannot be created.
     pub fn create_in(folder: &Path, stem: &str, bounds: RecorderBounds) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut earlier = 0;
@@ -76,25 +76,25 @@ impl Recorder {
         Recorder::create(&folder.join(format!("{stem}.{EXTENSION}")), RecorderBounds { bytes_max, ..bounds })
     }
 
-    /// Appends a frame. After an error the file ends with the last whole frame again, and the next frame is tried anew.
+    /// Appends a frame. After an error the file is cut back to its complete frames, and the next frame is tried again.
     ///
     /// # Errors
     ///
-    /// When it cannot be written, as on a disk that is full.
+    /// If it cannot be written, as on a full disk.
     pub fn record(&mut self, frame: &FrameSlot) -> io::Result<Recorded> {
-        let whole = (HEADER_LEN + frame.bytes.len() + TRAILER_LEN) as u64;
+        let size = (HEADER_LEN + frame.bytes.len() + TRAILER_LEN) as u64;
         let room = self.bounds.bytes_max.saturating_sub(self.bytes);
-        // One frame more and the bound would be passed; a smaller one is not waited for.
-        if self.full || self.frames >= self.bounds.frames_max || whole > room {
+        // The recording ends here, even if a smaller frame would still fit.
+        if self.full || self.frames >= self.bounds.frames_max || size > room {
             self.full = true;
             return Ok(Recorded::Full);
         }
         if frame.bytes.len() > FRAME_BYTES_MAX {
-            let problem = format!("expected at most {FRAME_BYTES_MAX} bytes a frame, found {}", frame.bytes.len());
+            let problem = format!("expected at most {FRAME_BYTES_MAX} bytes per frame, found {}", frame.bytes.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         if self.torn {
-            self.mend()?;
+            self.repair()?;
         }
         let len = frame.bytes.len() as u32;
         let header = Header { format: frame.format, len, sequence: frame.sequence, captured: frame.captured };
@@ -105,21 +105,21 @@ impl Recorder {
             .and_then(|()| self.file.write_all(&trailer(frame.sequence)));
         match written {
             Ok(()) => {
-                self.bytes += whole;
+                self.bytes += size;
                 self.frames += 1;
                 Ok(Recorded::Written)
             }
             Err(error) => {
                 self.torn = true;
-                // The first error is the one worth telling; the next frame mends what this could not.
-                let _ = self.mend();
+                // The first error is the one to report; if the repair fails, the next frame tries again.
+                let _ = self.repair();
                 Err(error)
             }
         }
     }
 
-    /// Cuts the file to its whole frames.
-    fn mend(&mut self) -> io::Result<()> {
+    /// Cuts the file back to its complete frames.
+    fn repair(&mut self) -> io::Result<()> {
         use std::io::Seek;
         self.file.set_len(self.bytes)?;
         self.file.seek(io::SeekFrom::Start(self.bytes))?;
@@ -132,12 +132,12 @@ impl Recorder {
         &self.path
     }
 
-    /// Frames that are in it.
+    /// Frames in the file.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Bytes that these take.
+    /// Bytes of the file.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -2,18 +2,50 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::clip::{ClipSpec, has_extension};
 use super::super::pace::Pace;
-use super::super::{Arrival, ClipSpec, FrameFormat, FrameSlot, FrameSource, Rate, SourceError};
-use super::{Read, RecordingError, RecordingReader};
+use super::super::spec::{Policy, Rate, Requirement, SourceKind, SourceSpec};
+use super::super::{Arrival, FrameFormat, FrameSlot, FrameSource, Kind, SourceError};
+use super::{EXTENSION, Read, RecordingError, RecordingReader};
 use crate::clock::{Clock, SystemClock};
-use unet_engine::error::{Kind, chain};
+use unet_engine::error::chain;
 
-/// Frames of a recording with the numbers that the camera gave them, which grow over rounds. Their time is that of the
-/// replay, as all that follows measures from it; [`RecordingReader`] tells the board's.
+/// `kind = "recording"`, with the keys of a [`ClipSpec`].
+pub const KIND: SourceKind = SourceKind {
+    name: "recording",
+    read: |section| Some(Arc::new(RecordingSpec(ClipSpec::read(section)?))),
+    from_word: |path| Ok(Arc::new(RecordingSpec(ClipSpec::once(path)))),
+    claims: |word| has_extension(word, EXTENSION),
+};
+
 #[derive(Debug)]
-pub struct Replay {
+struct RecordingSpec(ClipSpec);
+
+impl SourceSpec for RecordingSpec {
+    fn name(&self) -> String {
+        self.0.path.display().to_string()
+    }
+
+    fn policy(&self) -> Policy {
+        self.0.policy()
+    }
+
+    fn requirement(&self) -> Requirement<'_> {
+        Requirement::Path(&self.0.path)
+    }
+
+    fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
+        Ok(Box::new(Replay::open(&self.0)?))
+    }
+}
+
+/// Plays a recording. Frames keep the camera's numbers, which keep increasing when the recording starts over. Their time is the
+/// time of the replay, since latencies are measured from it; [`RecordingReader`] has the original time.
+#[derive(Debug)]
+pub(super) struct Replay {
     spec: ClipSpec,
     name: String,
     reader: RecordingReader<BufReader<File>>,
@@ -29,8 +61,8 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// When it cannot be opened or is no recording.
-    pub fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
+    /// If it cannot be opened or is not a recording.
+    pub(super) fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
         let reader = open(spec, &name)?;
         let pace = Pace::new(spec.rate.map(Rate::interval));
@@ -62,7 +94,7 @@ impl FrameSource for Replay {
             return Ok(Arrival::Nothing);
         }
         let mut read = self.reader.next(slot).map_err(|error| self.error(&error))?;
-        // A recording without frames has nothing to begin again with.
+        // A recording without frames is not repeated.
         if read == Read::End && self.spec.repeat && self.frames_of_round > 0 {
             self.reader = open(&self.spec, &self.name)?;
             (self.offset, self.frames_of_round) = (self.next_sequence, 0);
@@ -79,7 +111,7 @@ impl FrameSource for Replay {
             }
             Read::Cut => {
                 let frames = self.frames_of_round;
-                let problem = format!("recording is cut: {frames} frames are whole, the one after them is not");
+                let problem = format!("recording is cut after {frames} complete frames");
                 Err(SourceError::new(&self.name, Kind::SkipFrame, problem, None))
             }
             Read::End => Ok(Arrival::End),

@@ -47,7 +47,7 @@ fn the_layout_is_the_documented_one() {
 }
 
 #[test]
-fn frames_come_back_as_they_were() {
+fn frames_are_read_as_they_were_written() {
     let (_folder, path) = recording();
     let mut reader = RecordingReader::new(std::fs::File::open(path).unwrap()).unwrap();
     let mut read = FrameSlot::default();
@@ -60,7 +60,7 @@ fn frames_come_back_as_they_were() {
 }
 
 #[test]
-fn a_cut_recording_is_read_up_to_its_last_whole_frame() {
+fn a_cut_recording_is_read_up_to_its_last_complete_frame() {
     let (_folder, path) = recording();
     let bytes = std::fs::read(path).unwrap();
     for length in 8..bytes.len() {
@@ -77,7 +77,7 @@ fn a_cut_recording_is_read_up_to_its_last_whole_frame() {
         assert_eq!((frames, end), ((length - 8) / FRAME, if at_frame { Read::End } else { Read::Cut }), "{length}");
         assert_eq!(reader.next(&mut read).unwrap(), Read::End);
     }
-    // What a disk made room for but never got.
+    // Zeros that were allocated but never written.
     let zeros = [&bytes[..ONE], &[0; 200]].concat();
     let mut reader = RecordingReader::new(zeros.as_slice()).unwrap();
     let mut read = FrameSlot::default();
@@ -85,7 +85,7 @@ fn a_cut_recording_is_read_up_to_its_last_whole_frame() {
 }
 
 #[test]
-fn what_is_no_recording_is_refused() {
+fn other_files_are_refused() {
     let error = RecordingReader::new(b"YUV4MPEG2".as_slice()).unwrap_err();
     assert_eq!(error.to_string(), "expected a recording, which begins with UEREC001, found YUV4MPEG");
     let error = RecordingReader::new(b"".as_slice()).unwrap_err();
@@ -95,11 +95,11 @@ fn what_is_no_recording_is_refused() {
     let problem =
         |bytes: &[u8]| RecordingReader::new(bytes).unwrap().next(&mut FrameSlot::default()).unwrap_err().to_string();
     bytes[12] = 9;
-    assert_eq!(problem(&bytes), "frame 0: expected its header, found something else");
+    assert_eq!(problem(&bytes), "frame 0: expected a frame header, found other bytes");
     bytes[12] = 5;
     bytes[28..32].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(problem(&bytes), "frame 0: expected at most 67108864 bytes, found 4294967295");
-    // 64 MiB are said, 76 bytes are there: no more memory is taken than a step.
+    // The header says 64 MiB, 76 bytes exist: no more than a step is allocated.
     bytes[28..32].copy_from_slice(&(64u32 << 20).to_le_bytes());
     let mut read = FrameSlot::default();
     assert_eq!(RecordingReader::new(bytes.as_slice()).unwrap().next(&mut read).unwrap(), Read::Cut);
@@ -107,7 +107,7 @@ fn what_is_no_recording_is_refused() {
 }
 
 #[test]
-fn bounds_hold_over_a_folder() {
+fn limits_apply_to_the_whole_folder() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("recordings");
     let bounds = RecorderBounds { bytes_max: (2 * ONE + FRAME) as u64, frames_max: 1 };
@@ -125,8 +125,8 @@ fn bounds_hold_over_a_folder() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_is_full_costs_frames_and_no_more() {
-    // A file size limit is not to be had within a test; a device that takes nothing is.
+fn a_full_disk_costs_frames_only() {
+    // A device on which every write fails.
     let path = std::path::Path::new("/dev/full");
     let file = std::fs::File::options().write(true).open(path).unwrap();
     let mut recorder = Recorder::after_magic(file, path, NO_BOUNDS);
@@ -138,11 +138,12 @@ fn a_disk_that_is_full_costs_frames_and_no_more() {
 
 #[test]
 fn a_recording_is_a_source() {
-    use super::super::{Arrival, ClipSpec, FrameSource};
-    use unet_engine::error::Kind;
+    use super::super::clip::ClipSpec;
+    use super::super::{Arrival, FrameSource, Kind};
+    use super::replay::Replay;
 
     let (_folder, path) = recording();
-    let mut spec = ClipSpec { path: path.clone(), repeat: false, rate: None };
+    let mut spec = ClipSpec::once(&path);
     let mut source = Replay::open(&spec).unwrap();
     let mut read = FrameSlot::default();
     let next = |source: &mut Replay, read: &mut FrameSlot| source.next_frame(read, Duration::ZERO);
@@ -152,7 +153,7 @@ fn a_recording_is_a_source() {
     assert_eq!(next(&mut source, &mut read).unwrap(), Arrival::Frame);
     assert_eq!(next(&mut source, &mut read).unwrap(), Arrival::End);
     spec.repeat = true;
-    // Cut within the second frame: each round has one, and says so.
+    // Cut within the second frame: each round has one frame and one error.
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     let mut source = Replay::open(&spec).unwrap();
@@ -161,7 +162,7 @@ fn a_recording_is_a_source() {
         assert_eq!(read.sequence, sequence);
         let error = next(&mut source, &mut read).unwrap_err();
         assert_eq!(error.kind(), Kind::SkipFrame);
-        assert!(error.to_string().ends_with("recording is cut: 1 frames are whole, the one after them is not"));
+        assert!(error.to_string().ends_with("recording is cut after 1 complete frames"));
     }
     std::fs::write(&path, b"").unwrap();
     assert_eq!(Replay::open(&spec).unwrap_err().kind(), Kind::Fatal);

@@ -5,7 +5,7 @@ use super::*;
 
 const NOW: Duration = Duration::ZERO;
 
-/// Bytes that come in pieces, with nothing after each.
+/// Bytes in pieces, with a wait before each.
 struct Pieces(Vec<Vec<u8>>, bool);
 
 impl Pieces {
@@ -30,7 +30,7 @@ impl DeadlineRead for Pieces {
     }
 }
 
-/// Two frames of 2x2: their bytes count up from 10 and 20; the second's mark has a parameter.
+/// Two frames of 2x2: their bytes count up from 10 and 20; the second mark has a parameter.
 fn two_frames() -> Vec<u8> {
     let mut bytes = b"YUV4MPEG2 W2 H2 F25:1\nFRAME\n".to_vec();
     bytes.extend(10..16);
@@ -49,13 +49,13 @@ fn next(stream: &mut FrameStream<impl DeadlineRead>, slot: &mut FrameSlot) -> Re
 }
 
 #[test]
-fn frames_come_whole_however_their_bytes_come() {
+fn frames_do_not_depend_on_the_pieces() {
     let bytes = two_frames();
     for size in 1..=bytes.len() {
         let mut stream = FrameStream::y4m(Pieces::of(&bytes, size));
         let mut slot = FrameSlot::default();
         for (sequence, first) in [(0, 10), (1, 20)] {
-            // Another slot each time, as a pipeline has it.
+            // Another slot each time, as in a pipeline.
             let arrival = loop {
                 slot = FrameSlot::default();
                 match stream.next(&mut slot, NOW).unwrap() {
@@ -74,7 +74,7 @@ fn frames_come_whole_however_their_bytes_come() {
 }
 
 #[test]
-fn a_stream_that_is_cut_anywhere_says_where() {
+fn a_cut_stream_is_reported_with_its_place() {
     let bytes = two_frames();
     let header = 22;
     for length in 0..bytes.len() {
@@ -89,7 +89,7 @@ fn a_stream_that_is_cut_anywhere_says_where() {
         };
         let expected = match length {
             0..22 => format!("stream is cut in its header, after {length} bytes"),
-            // Right after the header and right after a frame: an end like any other.
+            // Right after the header or a frame: a regular end.
             22 | 34 => String::new(),
             23..28 => "stream is cut: frame 0 has 0 of 6 bytes".to_owned(),
             28..34 => format!("stream is cut: frame 0 has {} of 6 bytes", length - 28),
@@ -103,13 +103,13 @@ fn a_stream_that_is_cut_anywhere_says_where() {
 }
 
 #[test]
-fn what_is_no_stream_is_refused() {
+fn other_data_is_refused() {
     let problem = |bytes: &[u8]| next(&mut FrameStream::y4m(bytes), &mut FrameSlot::default()).unwrap_err();
     let long = [b"YUV4MPEG2 W2 H2 X".as_slice(), &[b'x'; HEADER_BYTES_MAX]].concat();
     assert_eq!(problem(&long), "header: expected at most 1024 bytes, found no end of it");
     assert!(problem(&[0; 5000]).starts_with("expected a stream that begins with YUV4MPEG2, found \\x00"));
     assert!(problem(b"YUV4MPEG2 W65535 H65535\n").contains("found 65535"));
-    let expected = "frame 0: expected the word FRAME before its pixels, found FRAMES";
+    let expected = "frame 0: expected the word FRAME before the pixels, found FRAMES";
     assert_eq!(problem(b"YUV4MPEG2 W2 H2\nFRAMES\n123456"), expected);
     let long_mark = [b"YUV4MPEG2 W2 H2\nFRAME ".as_slice(), &[b'x'; MARK_BYTES_MAX]].concat();
     assert!(problem(&long_mark).starts_with("frame 0: expected the word FRAME"));
@@ -130,7 +130,7 @@ fn raw_frames_follow_each_other() {
 }
 
 #[test]
-fn buffers_are_used_again() {
+fn buffers_are_reused() {
     let bytes: Vec<u8> = b"YUV4MPEG2 W2 H2 Cmono\n".iter().copied().chain(b"FRAME\n1234".repeat(20)).collect();
     let mut stream = FrameStream::y4m(bytes.as_slice());
     let mut slot = FrameSlot::default();

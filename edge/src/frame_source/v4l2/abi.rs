@@ -1,9 +1,8 @@
-//! The kernel's V4L2 interface, as far as capturing needs it: structures as `videodev2.h` lays them out, and the calls that
-//! take them. Written with `isize` and `usize` where the kernel says `long` and has pointers, so that one text fits 64 and 32
-//! bits; on 32 bits it is the interface with 32-bit times, which every kernel has, and whose seconds since the start last 68
-//! years.
+//! The part of Linux's V4L2 interface that capturing needs: structures as `videodev2.h` lays them out, and the ioctls that take
+//! them. `isize` and `usize` stand for C's `long` and pointers, so that the same source fits 64 and 32 bits; on 32 bits this is
+//! the interface with 32-bit timestamps, which every Linux has and which counts uptime for 68 years.
 
-#![allow(unsafe_code, reason = "the kernel's calls have no safe form")]
+#![allow(unsafe_code, reason = "ioctls have no safe form")]
 
 use std::os::fd::BorrowedFd;
 
@@ -12,11 +11,11 @@ use rustix::ioctl::{self, Setter, Updater, opcode};
 
 /// Single-planar capture, of `enum v4l2_buf_type`.
 pub(super) const CAPTURE: u32 = 1;
-/// Memory that the driver has and the program maps, of `enum v4l2_memory`.
+/// Buffers allocated by the driver and mapped by the program, of `enum v4l2_memory`.
 pub(super) const MEMORY_MMAP: u32 = 1;
-/// Whole frames, of `enum v4l2_field`.
+/// Progressive frames, of `enum v4l2_field`.
 pub(super) const FIELD_NONE: u32 = 1;
-/// One field a buffer: half of a frame's rows.
+/// One field per buffer: half of the rows of a frame.
 pub(super) const FIELD_ALTERNATE: u32 = 7;
 
 pub(super) const CAP_CAPTURE: u32 = 0x1;
@@ -79,7 +78,7 @@ pub(super) struct PixelLayout {
     pub(super) transfer: u32,
 }
 
-/// `struct v4l2_format` for capture; the kernel's union has pointers in other members, hence its alignment.
+/// `struct v4l2_format` for capture; the union has pointers in other members, hence its alignment.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Format {
@@ -145,7 +144,7 @@ pub(super) struct Buffer {
     pub(super) timecode: [u32; 4],
     pub(super) sequence: u32,
     pub(super) memory: u32,
-    /// A union of which `offset`, 32 bits, is used.
+    /// A union, of which the 32-bit `offset` is used.
     pub(super) place: usize,
     pub(super) length: u32,
     pub(super) reserved: [u32; 2],
@@ -156,9 +155,9 @@ impl Buffer {
         Buffer { index, kind: CAPTURE, memory: MEMORY_MMAP, ..Buffer::default() }
     }
 
-    /// Where the buffer is mapped from.
+    /// Offset that the buffer is mapped from.
     pub(super) fn offset(&self) -> u32 {
-        // The union's first four bytes, wherever the high ones are.
+        // The first four bytes of the union, on either byte order.
         let bytes = self.place.to_ne_bytes();
         u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
@@ -171,7 +170,7 @@ pub(super) struct FrameSize {
     pub(super) index: u32,
     pub(super) pixel_format: u32,
     pub(super) kind: u32,
-    /// Width and height; or least, greatest and step of the width, then of the height.
+    /// Width and height; or minimum, maximum and step of the width, then of the height.
     pub(super) sides: [u32; 6],
     pub(super) reserved: [u32; 2],
 }
@@ -185,12 +184,12 @@ pub(super) struct FrameInterval {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) kind: u32,
-    /// The interval; or the least, the greatest and the step.
+    /// The interval; or minimum, maximum and step.
     pub(super) intervals: [Fraction; 3],
     pub(super) reserved: [u32; 2],
 }
 
-// The kernel takes these sizes into the numbers of its calls.
+// The ioctl numbers contain these sizes.
 const _: () = {
     let wide = size_of::<usize>() == 8;
     assert!(size_of::<Capability>() == 104);
@@ -210,7 +209,7 @@ const _: () = {
     assert!(std::mem::offset_of!(Buffer, length) == if wide { 72 } else { 56 });
 };
 
-/// A call that a signal interrupted is made again.
+/// Repeats a call that was interrupted by a signal.
 fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
@@ -225,8 +224,8 @@ macro_rules! calls {
         $(
             $(#[$text])*
             pub(super) fn $name(device: BorrowedFd<'_>, value: &mut $type) -> Result<(), Errno> {
-                // SAFETY: the number is the kernel's for this structure, whose size it has in itself; the kernel reads and
-                // writes no further, and any bytes are a value of it. A device of another driver knows no such number.
+                // SAFETY: the number is Linux's for this structure and contains its size; Linux reads and writes no further,
+                // and any bytes are a valid value of it. A driver of another kind rejects the number.
                 again(|| unsafe { ioctl::ioctl(device, Updater::<{ $opcode }, $type>::new(value)) })
             }
         )*
@@ -263,15 +262,21 @@ calls! {
 /// `VIDIOC_STREAMON`
 pub(super) fn stream_on(device: BorrowedFd<'_>) -> Result<(), Errno> {
     const CODE: ioctl::Opcode = opcode::write::<i32>(b'V', 18);
-    // SAFETY: the kernel reads one int.
+    // SAFETY: Linux reads one int.
     again(|| unsafe { ioctl::ioctl(device, Setter::<CODE, i32>::new(CAPTURE as i32)) })
 }
 
 /// `VIDIOC_STREAMOFF`
 pub(super) fn stream_off(device: BorrowedFd<'_>) -> Result<(), Errno> {
     const CODE: ioctl::Opcode = opcode::write::<i32>(b'V', 19);
-    // SAFETY: the kernel reads one int.
+    // SAFETY: Linux reads one int.
     again(|| unsafe { ioctl::ioctl(device, Setter::<CODE, i32>::new(CAPTURE as i32)) })
+}
+
+/// A string that ends at the first zero byte. Control characters, which a terminal might interpret, are left out.
+pub(super) fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).chars().filter(|character| !character.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -280,8 +285,8 @@ mod tests {
 
     #[test]
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    fn numbers_are_those_of_the_header() {
-        // As a C compiler prints them on a 64-bit machine.
+    fn ioctl_numbers_match_the_header() {
+        // As printed by a C program on a 64-bit machine.
         assert_eq!(opcode::read::<Capability>(b'V', 0), 0x8068_5600);
         assert_eq!(opcode::read_write::<FormatDescription>(b'V', 2), 0xc040_5602);
         assert_eq!(opcode::read_write::<Format>(b'V', 5), 0xc0d0_5605);
@@ -294,7 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn the_offset_is_the_unions_first_half() {
+    fn strings_end_at_the_first_zero() {
+        assert_eq!(text(b"viv\x1bid\0rest"), "vivid");
+        assert_eq!(text(b"full"), "full");
+    }
+
+    #[test]
+    fn the_offset_is_the_first_half_of_the_union() {
         let mut bytes = [0xff; size_of::<usize>()];
         bytes[..4].copy_from_slice(&0x1234_5000_u32.to_ne_bytes());
         let buffer = Buffer { place: usize::from_ne_bytes(bytes), ..Buffer::of(3) };

@@ -1,4 +1,4 @@
-//! An open device: who it is, what it offers, and what it is set to.
+//! An open device: what it is, what it offers, and its settings.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,57 +6,57 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::io::Errno;
-use unet_shared::image::PixelFormat;
 
-use super::super::{CameraFormat, Encoding};
-use super::abi::{self, Capability, Format, FormatDescription, Fraction, FrameInterval, FrameSize, Parameters};
+use super::CameraFormat;
+use super::abi::{self, Format, FormatDescription, Fraction, FrameInterval, FrameSize, Parameters, text};
+use super::capability::{Capabilities, Unusable};
 
-/// Drivers that never end their lists are cut off.
+/// Limit for drivers that never end their lists.
 const LIST_MAX: u32 = 128;
 
 /// A device that captures video.
 #[derive(Debug)]
 pub(super) struct Device {
     file: File,
-    pub(super) driver: String,
-    pub(super) card: String,
-    pub(super) bus: String,
+    pub(super) capabilities: Capabilities,
 }
 
-/// Why a device is no camera of ours.
+/// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeviceError {
     #[error("could not be opened")]
     Open(#[source] std::io::Error),
-    #[error("{call}: refused by the driver")]
+    #[error("{call} failed")]
     Call {
         call: &'static str,
         #[source]
         error: Errno,
     },
-    #[error("expected a camera, found {found}")]
-    Kind { found: &'static str },
+    #[error("expected a camera, found a file that is not a video device")]
+    NotVideo,
+    #[error("expected a camera, found a device that {0}")]
+    Unusable(Unusable),
 }
 
-/// Sizes that a format has.
+/// Frame sizes of a format.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sizes {
-    /// One.
+    /// One size.
     Fixed {
-        /// Pixels a row.
+        /// Pixels per row.
         width: u32,
         /// Rows.
         height: u32,
-        /// Frames a second, the fastest first; empty where the driver does not say.
+        /// Frames per second, the fastest first; empty if the driver does not list them.
         rates: Vec<f64>,
     },
-    /// All between two, in steps.
+    /// All sizes between two, in steps.
     Range {
         /// Width and height of the smallest.
-        least: [u32; 2],
+        min: [u32; 2],
         /// Width and height of the largest.
-        greatest: [u32; 2],
-        /// What width and height are multiples of, above the least.
+        max: [u32; 2],
+        /// Step of width and height from the smallest.
         step: [u32; 2],
     },
 }
@@ -66,33 +66,13 @@ impl Device {
         let mut options = File::options();
         options.read(true).write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
         let file = options.open(path).map_err(DeviceError::Open)?;
-        let mut capability = Capability::default();
-        match abi::query_capability(file.as_fd(), &mut capability) {
-            Ok(()) => {}
-            Err(Errno::NOTTY | Errno::INVAL) => {
-                return Err(DeviceError::Kind { found: "something that is no video device" });
-            }
+        let capabilities = match Capabilities::query(file.as_fd()) {
+            Ok(capabilities) => capabilities,
+            Err(Errno::NOTTY | Errno::INVAL) => return Err(DeviceError::NotVideo),
             Err(error) => return Err(DeviceError::Call { call: "VIDIOC_QUERYCAP", error }),
-        }
-        let all = capability.capabilities;
-        let abilities = if all & abi::CAP_DEVICE_CAPS == 0 { all } else { capability.device_caps };
-        let found = if abilities & abi::CAP_CAPTURE == 0 {
-            let planes = abilities & abi::CAP_CAPTURE_MPLANE != 0;
-            Some(if planes {
-                "one with several planes a frame, which are not read"
-            } else {
-                "a device that captures no video"
-            })
-        } else if abilities & abi::CAP_STREAMING == 0 {
-            Some("one that has no memory to be mapped")
-        } else {
-            None
         };
-        if let Some(found) = found {
-            return Err(DeviceError::Kind { found });
-        }
-        let [driver, card, bus] = [&capability.driver[..], &capability.card[..], &capability.bus_info[..]].map(text);
-        Ok(Device { file, driver, card, bus })
+        capabilities.check().map_err(DeviceError::Unusable)?;
+        Ok(Device { file, capabilities })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -103,7 +83,7 @@ impl Device {
         &self.file
     }
 
-    /// The formats that it offers, each with what the driver calls it.
+    /// The formats that it offers, each with the driver's description.
     pub(super) fn formats(&self) -> Vec<(u32, String)> {
         let mut formats = Vec::new();
         for index in 0..LIST_MAX {
@@ -116,7 +96,7 @@ impl Device {
         formats
     }
 
-    /// The sizes of a format; none where the driver does not say.
+    /// The sizes of a format; empty if the driver does not list them.
     pub(super) fn sizes(&self, pixel_format: u32) -> Vec<Sizes> {
         let mut sizes = Vec::new();
         for index in 0..LIST_MAX {
@@ -128,14 +108,14 @@ impl Device {
             if size.kind == abi::SIZE_DISCRETE {
                 sizes.push(Sizes::Fixed { width: a, height: b, rates: self.rates(pixel_format, a, b) });
             } else {
-                sizes.push(Sizes::Range { least: [a, d], greatest: [b, e], step: [c, f] });
+                sizes.push(Sizes::Range { min: [a, d], max: [b, e], step: [c, f] });
                 break;
             }
         }
         sizes
     }
 
-    /// Frames a second that a size has, the fastest first; of a range its two ends. Empty where the driver does not say.
+    /// Frame rates of a size, the fastest first; of a range its two ends. Empty if the driver does not list them.
     pub(super) fn rates(&self, pixel_format: u32, width: u32, height: u32) -> Vec<f64> {
         let mut rates = Vec::new();
         for index in 0..LIST_MAX {
@@ -161,76 +141,43 @@ impl Device {
         Ok(format)
     }
 
-    /// Asks for a format; what comes back is what the driver has made of it.
+    /// Requests a format; returns what the driver chose.
     pub(super) fn set_format(&self, mut format: Format) -> Result<Format, DeviceError> {
         abi::set_format(self.fd(), &mut format).map_err(|error| DeviceError::Call { call: "VIDIOC_S_FMT", error })?;
         Ok(format)
     }
 
-    /// Asks for a rate where one is wanted; the rate that it has then, where the driver says.
-    pub(super) fn set_rate(&self, wanted: Option<f64>) -> Option<f64> {
+    /// Requests a rate if one is given; returns the rate in effect, if the driver reports it.
+    pub(super) fn set_rate(&self, requested: Option<f64>) -> Option<f64> {
         let mut parameters = Parameters::default();
         abi::get_parameters(self.fd(), &mut parameters).ok()?;
-        if let Some(wanted) = wanted
+        if let Some(requested) = requested
             && parameters.capability & abi::PARM_TIME_PER_FRAME != 0
         {
-            let mut asked = Parameters { time_per_frame: interval(wanted), ..Parameters::default() };
-            if abi::set_parameters(self.fd(), &mut asked).is_ok() {
-                parameters = asked;
+            let mut new = Parameters { time_per_frame: interval(requested), ..Parameters::default() };
+            if abi::set_parameters(self.fd(), &mut new).is_ok() {
+                parameters = new;
             }
         }
         rate(parameters.time_per_frame)
     }
 }
 
-/// Frames a second of an interval.
+/// Frames per second of an interval.
 pub(super) fn rate(interval: Fraction) -> Option<f64> {
     let Fraction { numerator, denominator } = interval;
     let known = numerator > 0 && denominator > 0;
     known.then(|| f64::from(denominator) / f64::from(numerator))
 }
 
-/// The interval of a rate, in thousandths of a frame.
+/// The interval of a rate, which is rounded to thousandths of a frame per second.
 fn interval(rate: f64) -> Fraction {
     // Rates are at most 1000.
     Fraction { numerator: 1000, denominator: (rate * 1000.0).round().max(1.0) as u32 }
 }
 
-/// A text that ends with the first zero.
-fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
 impl CameraFormat {
-    /// All of them, the one that is asked for soonest first: pixels in colour, then JPEG, which has to be decoded, then gray,
-    /// which a camera in colour offers too.
-    pub const ALL: [CameraFormat; 5] =
-        [CameraFormat::Yuyv, CameraFormat::Uyvy, CameraFormat::Nv12, CameraFormat::Mjpeg, CameraFormat::Grey];
-
-    /// As the configuration writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            CameraFormat::Yuyv => "yuyv",
-            CameraFormat::Uyvy => "uyvy",
-            CameraFormat::Grey => "grey",
-            CameraFormat::Nv12 => "nv12",
-            CameraFormat::Mjpeg => "mjpeg",
-        }
-    }
-
-    /// What its frames hold.
-    pub fn encoding(self) -> Encoding {
-        match self {
-            CameraFormat::Yuyv => Encoding::Pixels(PixelFormat::Yuyv),
-            CameraFormat::Uyvy => Encoding::Pixels(PixelFormat::Uyvy),
-            CameraFormat::Grey => Encoding::Pixels(PixelFormat::Gray8),
-            CameraFormat::Nv12 => Encoding::Pixels(PixelFormat::Nv12),
-            CameraFormat::Mjpeg => Encoding::Jpeg,
-        }
-    }
-
-    /// The kernel's four letters.
+    /// The four letters of V4L2.
     pub(super) fn code(self) -> u32 {
         u32::from_le_bytes(match self {
             CameraFormat::Yuyv => *b"YUYV",
@@ -246,7 +193,7 @@ impl CameraFormat {
     }
 }
 
-/// Four letters, for a person.
+/// The four letters as text.
 pub(super) fn letters(code: u32) -> String {
     code.to_le_bytes().escape_ascii().to_string()
 }
@@ -265,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_have_the_kernels_letters() {
+    fn formats_have_four_letters() {
         assert_eq!(CameraFormat::Yuyv.code(), 0x5659_5559);
         for format in CameraFormat::ALL {
             assert_eq!(CameraFormat::from_code(format.code()), Some(format));
@@ -275,9 +222,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_camera_is_told() {
+    fn other_files_are_refused() {
         let error = Device::open(Path::new("/dev/null")).unwrap_err();
-        assert_eq!(error.to_string(), "expected a camera, found something that is no video device");
+        assert_eq!(error.to_string(), "expected a camera, found a file that is not a video device");
         assert!(matches!(Device::open(Path::new("/no/such/device")), Err(DeviceError::Open(_))));
     }
 }

@@ -1,43 +1,44 @@
-//! All cameras of the machine, with what they offer.
+//! All cameras of the machine and what they offer.
 
 use std::path::{Path, PathBuf};
 
-use super::super::CameraFormat;
+use super::CameraFormat;
+use super::capability::Capabilities;
 use super::device::{Device, DeviceError, Sizes, letters};
 use unet_engine::error::chain;
 
-/// A camera, or a device that could not be asked.
+/// A camera, or a device that could not be queried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CameraInfo {
     /// Such as `/dev/video0`.
     pub device: PathBuf,
-    /// Its driver's name.
+    /// Name of the driver.
     pub driver: String,
-    /// Its own name.
+    /// Name of the camera.
     pub card: String,
-    /// Where it is plugged in.
+    /// Where it is connected.
     pub bus: String,
     /// What it offers.
     pub formats: Vec<FormatInfo>,
-    /// Why it could not be asked; then all but the device is empty.
+    /// Why it could not be queried; everything but the device is empty then.
     pub problem: Option<String>,
 }
 
 /// A format of a camera.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FormatInfo {
-    /// The kernel's four letters.
+    /// The four letters of V4L2.
     pub code: String,
-    /// What the driver calls it.
+    /// The driver's description.
     pub description: String,
-    /// The format, where frames of it are read.
+    /// The format, if it is supported.
     pub known: Option<CameraFormat>,
-    /// Its sizes; none where the driver does not say.
+    /// Its sizes; empty if the driver does not list them.
     pub sizes: Vec<Sizes>,
 }
 
-/// The cameras below `/dev`, in the order of their numbers. Devices that capture no video are left out: a camera has a second
-/// one for what it says about its pictures.
+/// The cameras below `/dev`, in the order of their numbers. Devices that do not capture video are left out: many cameras have
+/// a second device for metadata.
 pub fn list_cameras() -> Vec<CameraInfo> {
     let mut devices: Vec<(u32, PathBuf)> = std::fs::read_dir("/dev")
         .into_iter()
@@ -49,13 +50,13 @@ pub fn list_cameras() -> Vec<CameraInfo> {
         })
         .collect();
     devices.sort_unstable();
-    devices.iter().filter_map(|(_, path)| ask(path)).collect()
+    devices.iter().filter_map(|(_, path)| query(path)).collect()
 }
 
-fn ask(path: &Path) -> Option<CameraInfo> {
+fn query(path: &Path) -> Option<CameraInfo> {
     let device = match Device::open(path) {
         Ok(device) => device,
-        Err(DeviceError::Kind { .. }) => return None,
+        Err(DeviceError::NotVideo | DeviceError::Unusable(_)) => return None,
         Err(error) => {
             return Some(CameraInfo {
                 device: path.to_owned(),
@@ -77,6 +78,6 @@ fn ask(path: &Path) -> Option<CameraInfo> {
             sizes: device.sizes(code),
         })
         .collect();
-    let Device { driver, card, bus, .. } = device;
+    let Capabilities { driver, card, bus, .. } = device.capabilities;
     Some(CameraInfo { device: path.to_owned(), driver, card, bus, formats, problem: None })
 }

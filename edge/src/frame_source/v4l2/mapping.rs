@@ -1,6 +1,6 @@
-//! A buffer of a driver, mapped into this process.
+//! A driver's buffer, mapped into this process.
 
-#![allow(unsafe_code, reason = "memory that the kernel shares has no safe form")]
+#![allow(unsafe_code, reason = "memory shared with a driver has no safe form")]
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -21,7 +21,7 @@ unsafe impl Send for Mapping {}
 impl Mapping {
     /// Maps `len` bytes of the device for reading.
     pub(super) fn new(device: BorrowedFd<'_>, offset: u32, len: usize) -> io::Result<Self> {
-        // SAFETY: the kernel chooses a place where nothing else lies.
+        // SAFETY: Linux chooses an address that is not in use.
         let address =
             unsafe { mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, device, u64::from(offset)) }?;
         let address = NonNull::new(address.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -32,13 +32,12 @@ impl Mapping {
         self.len
     }
 
-    /// Copies the first `len` bytes, or as many as there are, to the end of `bytes`. The buffer has to be out of the driver's
-    /// queue.
+    /// Appends the first `len` bytes, or all if there are fewer, to `bytes`. The buffer must not be in the driver's queue.
     pub(super) fn copy_to(&self, bytes: &mut Vec<u8>, len: usize) {
         let len = len.min(self.len);
         bytes.reserve(len);
-        // SAFETY: the mapping has at least `len` bytes and lies apart from the vector, which has room for them. No reference
-        // to the mapping is made: should a driver write to it against the rules, the bytes are wrong and no more.
+        // SAFETY: the mapping has at least `len` bytes and does not overlap the vector, which has room for them. No reference
+        // to the mapping is created: if a driver writes to it against the rules, the bytes are wrong and nothing else.
         unsafe {
             ptr::copy_nonoverlapping(self.address.as_ptr(), bytes.as_mut_ptr().add(bytes.len()), len);
             bytes.set_len(bytes.len() + len);
@@ -48,8 +47,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this length, and nobody holds a reference to it. That it fails is not to be expected,
-        // and nothing would follow from it.
+        // SAFETY: mapped by `new` with this length, and there are no references to it. A failure would have no consequence.
         let _ = unsafe { munmap(self.address.as_ptr().cast(), self.len) };
     }
 }
@@ -62,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_of_a_mapping_are_copied_and_no_more() {
+    fn only_bytes_of_the_mapping_are_copied() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[7; 4096]).unwrap();
         file.write_all(b"abcd").unwrap();

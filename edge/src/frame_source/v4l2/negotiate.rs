@@ -1,28 +1,30 @@
-//! What a camera is set to: of what is asked for and what it offers.
+//! Choosing the settings of a camera from what is configured and what it offers.
 
-use unet_shared::image::{ImageError, ImageView};
+use unet_shared::image::{ImageError, ImageView, SIDE_MAX};
 
-use super::super::{CameraFormat, CameraSpec, Encoding, FRAME_BYTES_MAX, FrameFormat, Rate, Side};
+use super::super::spec::{Rate, Side};
+use super::super::{Encoding, FRAME_BYTES_MAX, FrameFormat};
 use super::abi::{self, PixelLayout};
 use super::device::{Device, DeviceError, Sizes, letters};
+use super::{CameraFormat, CameraSpec};
 
-/// What was agreed on.
+/// The settings in effect.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Negotiated {
     pub(super) format: FrameFormat,
-    /// The least number of bytes of a whole frame.
+    /// Minimum number of bytes of a complete frame.
     pub(super) bytes_min: usize,
     pub(super) rate: Option<f64>,
-    /// What was asked for, where it is something else.
-    pub(super) asked: Option<String>,
+    /// What was requested but not granted.
+    pub(super) requested: Option<String>,
 }
 
-/// Why nothing was agreed on.
+/// Why there are no settings.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The device does not answer as it should.
+    /// A call failed.
     Device(DeviceError),
-    /// It does not have what is asked for.
+    /// The device does not offer what is configured.
     Never(String),
 }
 
@@ -41,38 +43,38 @@ pub(super) fn negotiate(device: &Device, spec: &CameraSpec) -> Result<Negotiated
     if let Some(height) = spec.height {
         format.pixels.height = height.get();
     }
-    let wanted = spec.rate.map(Rate::per_second);
+    let rate = spec.rate.map(Rate::per_second);
     let (width, height) = (format.pixels.width, format.pixels.height);
-    let chosen = choose(&offered, spec.format, wanted, |format| fastest(device, format, width, height))
-        .map_err(Refusal::Never)?;
+    let chosen =
+        choose(&offered, spec.format, rate, |format| fastest(device, format, width, height)).map_err(Refusal::Never)?;
     format.pixels.pixel_format = chosen.code();
-    // What the driver had before belongs to another format.
+    // The previous values belong to another format.
     (format.pixels.bytes_per_line, format.pixels.size_image, format.pixels.field) = (0, 0, abi::FIELD_NONE);
     let got = device.set_format(format)?.pixels;
-    // The rates depend on format and size, so that it comes after them.
-    let rate = device.set_rate(wanted);
+    // The available rates depend on format and size.
+    let rate = device.set_rate(rate);
     let (format, bytes_min) = read_layout(chosen, &got).map_err(Refusal::Never)?;
-    Ok(Negotiated { format, bytes_min, rate, asked: asked(spec, &format, rate) })
+    Ok(Negotiated { format, bytes_min, rate, requested: requested(spec, &format, rate) })
 }
 
-/// The fastest rate of a format at a size, where the driver says.
+/// The fastest rate of a format at a size, if the driver lists it.
 fn fastest(device: &Device, format: CameraFormat, width: u32, height: u32) -> Option<f64> {
     let sizes = device.sizes(format.code());
     let lists_sizes = sizes.iter().any(|size| matches!(size, Sizes::Fixed { .. }));
     let listed = |size: &Sizes| matches!(size, Sizes::Fixed { width: w, height: h, .. } if (*w, *h) == (width, height));
     match sizes.iter().find(|size| listed(size)) {
         Some(Sizes::Fixed { rates, .. }) => rates.first().copied(),
-        // A size that the format does not have at all.
+        // The format does not have this size.
         _ if lists_sizes => Some(0.0),
         _ => device.rates(format.code(), width, height).first().copied(),
     }
 }
 
-/// The format: the one that is asked for, else the first of [`CameraFormat::ALL`] that reaches the rate, else the fastest. USB
-/// cameras give large frames quickly as JPEG only.
+/// The configured format, else the first of [`CameraFormat::ALL`] that reaches the rate, else the fastest. USB cameras deliver
+/// large frames at full rate only as JPEG.
 fn choose(
     offered: &[(u32, String)],
-    asked: Option<CameraFormat>,
+    configured: Option<CameraFormat>,
     rate: Option<f64>,
     fastest: impl Fn(CameraFormat) -> Option<f64>,
 ) -> Result<CameraFormat, String> {
@@ -81,11 +83,11 @@ fn choose(
         let names: Vec<String> = offered.iter().map(|(code, _)| letters(*code)).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
-    if let Some(asked) = asked {
-        return if has(&asked) {
-            Ok(asked)
+    if let Some(configured) = configured {
+        return if has(&configured) {
+            Ok(configured)
         } else {
-            Err(format!("expected the format {}, found {}", letters(asked.code()), list()))
+            Err(format!("expected the format {}, found {}", letters(configured.code()), list()))
         };
     }
     let candidates: Vec<CameraFormat> = CameraFormat::ALL.into_iter().filter(has).collect();
@@ -97,7 +99,7 @@ fn choose(
     let mut best = (first, 0.0);
     for format in candidates {
         match fastest(format) {
-            // 30000/1001 is as good as 30.
+            // 30000/1001 counts as 30.
             Some(fastest) if fastest < rate * 0.99 => {
                 if fastest > best.1 {
                     best = (format, fastest);
@@ -109,31 +111,31 @@ fn choose(
     Ok(best.0)
 }
 
-/// How frames of a layout are to be read, and how many bytes they have at least.
+/// Format and minimum number of bytes of frames with this layout.
 fn read_layout(chosen: CameraFormat, got: &PixelLayout) -> Result<(FrameFormat, usize), String> {
     let PixelLayout { width, height, .. } = *got;
     if got.pixel_format != chosen.code() {
         return Err(format!("expected the format {}, found {}", letters(chosen.code()), letters(got.pixel_format)));
     }
     if got.field == abi::FIELD_ALTERNATE {
-        return Err("expected whole frames, found one of two fields a buffer".to_owned());
+        return Err("expected progressive frames, found one field per buffer".to_owned());
     }
     for side in [width, height] {
-        Side::try_from(u64::from(side))?;
+        Side::new(side).ok_or_else(|| format!("expected sides of 1 to {SIDE_MAX} pixels, found {side}"))?;
     }
     let size = got.size_image as usize;
     if size > FRAME_BYTES_MAX {
-        return Err(format!("expected at most {FRAME_BYTES_MAX} bytes a frame, found {size}"));
+        return Err(format!("expected at most {FRAME_BYTES_MAX} bytes per frame, found {size}"));
     }
     let encoding = chosen.encoding();
     let Encoding::Pixels(pixels) = encoding else {
-        // The two markers at its ends.
+        // Its first and last marker.
         return Ok((FrameFormat { encoding, width, height, stride: 0 }, 4));
     };
-    // Some drivers leave the stride out where rows are packed.
+    // Some drivers report no stride for packed rows.
     let packed = pixels.row_len(width as usize) as u32;
     let stride = if got.bytes_per_line == 0 { packed } else { got.bytes_per_line };
-    // What a frame needs is asked of the very check that it has to pass: no bytes are too few of them.
+    // The check that each frame has to pass knows how many bytes it needs.
     let bytes_min = match ImageView::new(&[], width as usize, height as usize, stride as usize, pixels) {
         Err(ImageError::Data { expected, .. }) => expected,
         Err(error) => return Err(error.to_string()),
@@ -145,22 +147,22 @@ fn read_layout(chosen: CameraFormat, got: &PixelLayout) -> Result<(FrameFormat, 
     Ok((FrameFormat { encoding, width, height, stride }, bytes_min))
 }
 
-/// What was asked for where it was not got, for a person.
-fn asked(spec: &CameraSpec, got: &FrameFormat, rate: Option<f64>) -> Option<String> {
+/// What was requested but not granted, for the log.
+fn requested(spec: &CameraSpec, got: &FrameFormat, rate: Option<f64>) -> Option<String> {
     let mut parts = Vec::new();
     let (width, height) = (spec.width.map_or(got.width, Side::get), spec.height.map_or(got.height, Side::get));
     if (width, height) != (got.width, got.height) {
         parts.push(format!("{width}x{height}"));
     }
-    if let (Some(wanted), Some(rate)) = (spec.rate.map(Rate::per_second), rate)
-        && (wanted - rate).abs() > wanted * 0.01
+    if let (Some(requested), Some(rate)) = (spec.rate.map(Rate::per_second), rate)
+        && (requested - rate).abs() > requested * 0.01
     {
-        parts.push(format!("{wanted} frames a second"));
+        parts.push(format!("{requested} frames per second"));
     }
     if parts.is_empty() { None } else { Some(parts.join(", ")) }
 }
 
-/// As the configuration writes it.
+/// As the configuration spells it.
 pub(super) fn name(encoding: Encoding) -> &'static str {
     CameraFormat::ALL.into_iter().find(|format| format.encoding() == encoding).map_or("", CameraFormat::name)
 }
@@ -189,7 +191,7 @@ mod tests {
         };
         let pick = |rate| choose(&offered, None, rate, rates).unwrap();
         assert_eq!([pick(None), pick(Some(10.0)), pick(Some(30.0)), pick(Some(60.0))], [Yuyv, Yuyv, Mjpeg, Mjpeg]);
-        // A driver that does not say is believed to be fast enough.
+        // A driver that lists no rates is assumed to be fast enough.
         assert_eq!(choose(&offered, None, Some(60.0), |_| None).unwrap(), Yuyv);
         assert_eq!(choose(&offered, Some(Grey), Some(60.0), rates).unwrap(), Grey);
         let error = choose(&offered, Some(Nv12), None, rates).unwrap_err();
@@ -200,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn layouts_say_how_frames_are_read() {
+    fn layouts_define_format_and_size() {
         let (format, bytes) =
             read_layout(CameraFormat::Yuyv, &layout(CameraFormat::Yuyv, 640, 480, 1280, 614_400)).unwrap();
         assert_eq!((format.stride, bytes), (1280, 614_400));
-        // Padded rows; the padding of the very last one may be missing.
+        // Padded rows; the padding of the last one may be missing.
         let (format, bytes) = read_layout(CameraFormat::Grey, &layout(CameraFormat::Grey, 5, 2, 8, 16)).unwrap();
         assert_eq!((format.stride, bytes), (8, 13));
         let (format, bytes) = read_layout(CameraFormat::Nv12, &layout(CameraFormat::Nv12, 4, 2, 0, 12)).unwrap();
@@ -214,35 +216,34 @@ mod tests {
     }
 
     #[test]
-    fn layouts_that_cannot_be_are_refused() {
+    fn invalid_layouts_are_refused() {
         let yuyv = |width, height, stride, size| {
             read_layout(CameraFormat::Yuyv, &layout(CameraFormat::Yuyv, width, height, stride, size)).unwrap_err()
         };
-        assert!(yuyv(0, 0, 0, 0).contains("expected 1 to 16384 pixels, found 0"));
+        assert!(yuyv(0, 0, 0, 0).contains("expected sides of 1 to 16384 pixels, found 0"));
         assert!(yuyv(65535, 65535, 0, 0).contains("found 65535"));
         assert!(yuyv(3, 2, 8, 16).contains("even width"));
         assert!(yuyv(4, 2, 4, 16).contains("stride must be at least 8"));
         assert!(yuyv(4, 2, 8, 15).contains("expected at least 16 bytes for yuyv 4x2, found 15"));
-        assert!(yuyv(4, 2, 8, u32::MAX).contains("expected at most 67108864 bytes a frame"));
+        assert!(yuyv(4, 2, 8, u32::MAX).contains("expected at most 67108864 bytes per frame"));
         let other = layout(CameraFormat::Grey, 4, 2, 4, 8);
         assert_eq!(read_layout(CameraFormat::Yuyv, &other).unwrap_err(), "expected the format YUYV, found GREY");
         let fields = PixelLayout { field: abi::FIELD_ALTERNATE, ..layout(CameraFormat::Grey, 4, 2, 4, 8) };
-        assert!(read_layout(CameraFormat::Grey, &fields).unwrap_err().contains("whole frames"));
+        assert!(read_layout(CameraFormat::Grey, &fields).unwrap_err().contains("progressive frames"));
     }
 
     #[test]
-    fn what_was_asked_for_is_told_where_it_was_not_got() {
-        let side = |side: u64| Side::try_from(side).ok();
+    fn requests_that_were_not_granted_are_listed() {
         let spec = CameraSpec {
             device: "x".into(),
-            width: side(640),
-            height: side(480),
-            rate: Rate::try_from(30.0).ok(),
+            width: Side::new(640),
+            height: Side::new(480),
+            rate: Rate::new(30.0),
             format: None,
         };
         let format = |width| FrameFormat { encoding: Encoding::Jpeg, width, height: 480, stride: 0 };
-        assert_eq!(asked(&spec, &format(640), Some(29.97)), None);
-        assert_eq!(asked(&spec, &format(640), None), None);
-        assert_eq!(asked(&spec, &format(320), Some(15.0)).unwrap(), "640x480, 30 frames a second");
+        assert_eq!(requested(&spec, &format(640), Some(29.97)), None);
+        assert_eq!(requested(&spec, &format(640), None), None);
+        assert_eq!(requested(&spec, &format(320), Some(15.0)).unwrap(), "640x480, 30 frames per second");
     }
 }

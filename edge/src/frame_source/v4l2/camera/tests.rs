@@ -1,14 +1,15 @@
+use super::super::list_cameras;
 use super::*;
 
 #[test]
-fn numbers_go_on_where_32_bits_end() {
+fn frame_numbers_continue_after_32_bits() {
     let mut counter = Counter::default();
     let numbers = [u32::MAX - 1, u32::MAX, 0, 3].map(|found| counter.count(found));
     assert_eq!(numbers, [0xffff_fffe, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0003]);
 }
 
 #[test]
-fn only_the_monotonic_clock_is_believed() {
+fn only_monotonic_timestamps_are_used() {
     let at = |flags, timestamp| captured(&Buffer { flags, timestamp, ..Buffer::of(0) });
     let monotonic = abi::FLAG_TIMESTAMP_MONOTONIC;
     assert_eq!(at(monotonic | 1, [7, 250_000]), Some(Duration::from_millis(7250)));
@@ -22,30 +23,27 @@ fn only_the_monotonic_clock_is_believed() {
 
 #[test]
 fn errors_say_what_to_do() {
-    let open = |device: &str| {
-        let device = device.into();
-        Camera::open(&CameraSpec { device, width: None, height: None, rate: None, format: None }).unwrap_err()
-    };
+    let open = |device: &str| Camera::open(&CameraSpec::of(device)).unwrap_err();
     let error = open("/dev/no-such-camera");
     assert_eq!(error.kind(), Kind::Retry);
     assert!(error.to_string().starts_with("/dev/no-such-camera: could not be opened: "), "{error}");
-    assert!(error.to_string().ends_with("see unet-edge cameras"), "{error}");
+    assert!(error.to_string().ends_with("with unet-edge cameras"), "{error}");
     let error = open("/dev/null");
-    let expected = "/dev/null: expected a camera, found something that is no video device";
+    let expected = "/dev/null: expected a camera, found a file that is not a video device";
     assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Fatal, expected));
     let busy = device_error("x", &DeviceError::Call { call: "VIDIOC_S_FMT", error: Errno::BUSY });
     assert!(busy.kind() == Kind::Retry && busy.to_string().ends_with("; another program may be using it"), "{busy}");
 }
 
-/// A frame of a real camera, where `UNET_EDGE_TEST_CAMERA` names one: the emulated board's test does.
+/// A frame of a real camera, if `UNET_EDGE_TEST_CAMERA` names one, as it does on the emulated board.
 #[test]
-fn a_real_camera_gives_frames() {
+fn a_real_camera_delivers_frames() {
     let Some(device) = std::env::var_os("UNET_EDGE_TEST_CAMERA") else { return };
     let device = std::path::PathBuf::from(device);
     let found = list_cameras().into_iter().find(|camera| camera.device == device).expect("the camera is listed");
     let mut slot = FrameSlot::default();
     for format in found.formats.iter().filter_map(|format| format.known) {
-        let spec = CameraSpec { device: device.clone(), width: None, height: None, rate: None, format: Some(format) };
+        let spec = CameraSpec { format: Some(format), ..CameraSpec::of(&device) };
         let mut camera = Camera::open(&spec).unwrap();
         println!("{}", camera.describe());
         let mut last: Option<(u64, Duration)> = None;
@@ -59,7 +57,7 @@ fn a_real_camera_gives_frames() {
             assert!(last.is_none_or(|(sequence, captured)| slot.sequence > sequence && slot.captured > captured));
             assert!(SystemClock.now().saturating_sub(slot.captured) < Duration::from_secs(5));
             last = Some((slot.sequence, slot.captured));
-            // The buffer is used again.
+            // The buffer is reused.
             assert!(number == 0 || slot.bytes.capacity() == capacity);
             capacity = slot.bytes.capacity();
         }

@@ -1,28 +1,28 @@
-//! What is wrong with a configuration, each with its line.
+//! The errors of a configuration, each with its line.
 
 use std::cell::RefCell;
 use std::fmt;
 
-/// One mistake.
+/// One error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The line, counted from 1; 0 where it is the file as a whole.
+    /// The line, counted from 1; 0 for the file as a whole.
     pub line: usize,
-    /// The section and the field, what was expected and what was found.
+    /// The section and the key, what was expected and what was found.
     pub problem: String,
 }
 
-/// All mistakes of a configuration, in the order of their lines. Shown one a line.
+/// All errors of a configuration, ordered by line. Displayed one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
-    /// The configuration's name.
+    /// Name of the configuration file.
     pub file: String,
     /// At least one.
     pub errors: Vec<ConfigError>,
 }
 
 impl ConfigErrors {
-    pub(super) fn of_file(file: &str, problem: String) -> Self {
+    pub(crate) fn of_file(file: &str, problem: String) -> Self {
         ConfigErrors { file: file.to_owned(), errors: vec![ConfigError { line: 0, problem }] }
     }
 }
@@ -45,29 +45,29 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Where mistakes are gathered while a configuration is read.
+/// Collects errors while a configuration is read.
 #[derive(Debug)]
-pub(super) struct Errors<'t> {
+pub(crate) struct Errors<'t> {
     file: &'t str,
     text: &'t str,
-    // Where each line feed is.
+    // Offset of each line feed.
     ends: Vec<usize>,
     found: RefCell<Vec<ConfigError>>,
 }
 
 impl<'t> Errors<'t> {
-    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+    pub(crate) fn new(file: &'t str, text: &'t str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
         Errors { file, text, ends, found: RefCell::default() }
     }
 
-    /// The line of a byte of the text, counted from 1.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    /// The line of a byte offset, counted from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
         1 + self.ends.partition_point(|&end| end < offset)
     }
 
-    /// What stands there, cut to what fits a message.
-    pub(super) fn excerpt(&self, span: std::ops::Range<usize>) -> String {
+    /// The text of a span, cut to fit a message.
+    pub(crate) fn excerpt(&self, span: std::ops::Range<usize>) -> String {
         const CHARACTERS_MAX: usize = 40;
         let text = self.text.get(span).unwrap_or_default();
         let first = text.lines().next().unwrap_or_default();
@@ -78,23 +78,23 @@ impl<'t> Errors<'t> {
         shown
     }
 
-    /// A mistake at a byte of the text.
-    pub(super) fn add(&self, offset: usize, section: &str, problem: &str) {
+    /// Adds an error at a byte offset.
+    pub(crate) fn add(&self, offset: usize, section: &str, problem: &str) {
         self.add_at_line(self.line(offset), section, problem);
     }
 
-    pub(super) fn add_at_line(&self, line: usize, section: &str, problem: &str) {
+    pub(crate) fn add_at_line(&self, line: usize, section: &str, problem: &str) {
         let colon = if section.is_empty() { "" } else { ": " };
-        // A message is a line, whatever a parser says.
+        // A message is one line, whatever the parser returned.
         let problem = format!("{section}{colon}{}", problem.replace('\n', "; "));
         self.found.borrow_mut().push(ConfigError { line, problem });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.found.borrow().is_empty()
     }
 
-    pub(super) fn finish(self) -> ConfigErrors {
+    pub(crate) fn finish(self) -> ConfigErrors {
         let mut errors = self.found.into_inner();
         errors.sort_by_key(|error| error.line);
         ConfigErrors { file: self.file.to_owned(), errors }

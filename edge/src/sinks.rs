@@ -1,0 +1,131 @@
+//! The outputs of a board: lines of JSON, pictures, hard frames, recordings. Each describes its keys in `[outputs]`, and writes
+//! what the pipeline hands it, in its own file; [`KINDS`] lists all of them.
+
+mod hard_frames;
+pub mod json_lines;
+mod pictures;
+mod recorder;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use unet_shared::image::ImageError;
+use unet_shared::manifest::Manifest;
+use unet_shared::mask::MaskError;
+
+use crate::clock::Clock;
+use crate::outputs::Stored;
+use crate::pipeline::Sink;
+use crate::rules::Rule;
+use crate::section::Section;
+use crate::telemetry::log::{Log, LogLevel};
+use unet_engine::picture::PictureError;
+
+type Read = fn(&mut Section<'_, '_>) -> Option<Arc<dyn SinkSpec>>;
+
+/// Every kind of output: reads its keys from `[outputs]`, if they are present.
+const KINDS: [Read; 5] =
+    [json_lines::read, pictures::read_masks, pictures::read_overlays, hard_frames::read, recorder::read];
+
+/// A configured output that is not open yet.
+pub trait SinkSpec: fmt::Debug + Send + Sync {
+    /// Its name in messages.
+    fn name(&self) -> &'static str;
+
+    /// The folder that it writes to, and the most bytes that it stores there.
+    fn folder(&self) -> Option<(&Path, u64)> {
+        None
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// If its folder cannot be used, or the package cannot be shown.
+    fn open(&self, context: &Context<'_>) -> Result<Box<dyn Sink>, OpenError>;
+}
+
+/// What an output may depend on.
+pub struct Context<'a> {
+    /// The package's classes, colours and preprocessing.
+    pub manifest: &'a Manifest,
+    /// The rules, in the order of their states.
+    pub rules: &'a [Rule],
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Why an output cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its folder cannot be used.
+    #[error("{}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The package cannot be shown.
+    #[error("{output}: {problem}")]
+    Package {
+        /// Name of the output.
+        output: &'static str,
+        /// What is wrong with the package.
+        problem: String,
+    },
+}
+
+impl OpenError {
+    fn folder(folder: &Path) -> impl FnOnce(io::Error) -> Self {
+        |source| OpenError::Folder { folder: folder.to_owned(), source }
+    }
+}
+
+/// Reads `[outputs]`.
+pub(crate) fn read(mut section: Section<'_, '_>) -> Vec<Arc<dyn SinkSpec>> {
+    let sinks = KINDS.iter().filter_map(|read| read(&mut section)).collect();
+    section.finish();
+    sinks
+}
+
+/// The outputs without a configuration: lines of JSON, and masks and overlays in two folders below `output`, if there is one.
+pub fn without_configuration(output: Option<&Path>) -> Vec<Arc<dyn SinkSpec>> {
+    let mut sinks: Vec<Arc<dyn SinkSpec>> = vec![Arc::new(json_lines::JsonLinesSpec)];
+    sinks.extend(output.into_iter().flat_map(pictures::below));
+    sinks
+}
+
+/// The key `folder`.
+fn folder(section: &mut Section<'_, '_>) -> Option<PathBuf> {
+    section.require("folder", "the path of a folder");
+    section.path("folder").map(|path| path.value)
+}
+
+/// Why there is no picture of a frame.
+#[derive(Debug, thiserror::Error)]
+enum PaintError {
+    #[error("mask: {0}")]
+    Mask(MaskError),
+    #[error("pixels: {0}")]
+    Pixels(ImageError),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+}
+
+/// Logs the result of storing a file, if it is worth a line.
+fn log_stored(stored: Stored, name: &str, log: Log) {
+    match stored {
+        Stored::Failed(error) => {
+            log.say(LogLevel::Error, format_args!("{name}: write failed, will retry: {error}"));
+        }
+        Stored::Resumed => log.say(LogLevel::Warning, format_args!("{name}: writing again")),
+        Stored::Written | Stored::Skipped | Stored::StillFailing => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
