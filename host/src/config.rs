@@ -75,8 +75,9 @@ impl RunConfig {
         let (width, height) = (self.preprocess.width as usize, self.preprocess.height as usize);
         let multiple = self.model.size_multiple();
         if width % multiple != 0 || height % multiple != 0 {
+            let rule = if self.model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
             return Err(format!(
-                "width and height must be multiples of {multiple} (2^depth), found {width}x{height}; the nearest are {}x{}",
+                "width and height must be multiples of {multiple} ({rule}), found {width}x{height}; the nearest are {}x{}",
                 nearest_multiple(width, multiple),
                 nearest_multiple(height, multiple)
             ));
@@ -102,7 +103,8 @@ impl RunConfig {
                 self.model.base, self.model.depth
             ));
         }
-        let finest = [training.batch, self.model.base.max(self.model.classes), width, height]
+        let base = self.model.base.div_ceil(1 << (2 * self.model.stem.halvings()));
+        let finest = [training.batch, base.max(self.model.classes), width, height]
             .iter()
             .try_fold(1usize, |product, &side| product.checked_mul(side))
             .filter(|&elements| elements <= ELEMENTS_MAX);
@@ -137,7 +139,7 @@ pub fn nearest_multiple(value: usize, multiple: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Upsampling;
+    use crate::model::{Stem, Upsampling};
 
     fn config() -> RunConfig {
         RunConfig {
@@ -149,7 +151,14 @@ mod tests {
             seed: 1,
             backend: Backend::Flex,
             preprocess: Preprocess { width: 32, height: 16, ..Preprocess::CLASSIC },
-            model: UNetConfig { base: 4, depth: 3, channels: 1, classes: 2, upsampling: Upsampling::Nearest },
+            model: UNetConfig {
+                base: 4,
+                depth: 3,
+                channels: 1,
+                classes: 2,
+                upsampling: Upsampling::Nearest,
+                stem: Stem::Full,
+            },
             training: TrainingConfig {
                 epochs: 1,
                 batch: 2,

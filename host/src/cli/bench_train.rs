@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use unet_host::backend::Backend;
 use unet_host::error::{HostError, exit};
-use unet_host::model::Upsampling;
+use unet_host::model::{Stem, Upsampling};
 use unet_host::progress::Progress;
 use unet_host::steps::bench_train::{BenchNetwork, BenchTrainOptions, BenchTrainReport, bench_train};
 use unet_host::steps::check_kernels::{KernelCheck, check_kernels};
@@ -43,6 +43,9 @@ pub struct BenchTrain {
     /// How the decoder doubles the image
     #[arg(long, value_enum, default_value_t = Upsampling::Nearest)]
     upsampling: Upsampling,
+    /// Shrink the image by this factor before the first level, and enlarge the logits again
+    #[arg(long, value_enum, default_value_t = Stem::Full)]
+    stem: Stem,
     /// Compute cheap tensors again in the backward pass instead of keeping them
     #[arg(long)]
     checkpointing: bool,
@@ -53,7 +56,7 @@ pub struct BenchTrain {
     #[arg(long)]
     profile: bool,
     /// Say instead whether each kernel is as fast as recorded, as a ratio to a matrix product; exit code 1 where one is not
-    #[arg(long, conflicts_with_all = ["base", "depth", "size", "batch", "channels", "classes", "steps", "network", "upsampling", "checkpointing", "backend", "profile"])]
+    #[arg(long, conflicts_with_all = ["base", "depth", "size", "batch", "channels", "classes", "steps", "network", "upsampling", "stem", "checkpointing", "backend", "profile"])]
     check: bool,
     /// Print one JSON document, in one line
     #[arg(long)]
@@ -84,6 +87,7 @@ impl BenchTrain {
             backend: self.backend,
             network: self.network,
             upsampling: self.upsampling,
+            stem: self.stem,
             checkpointing: self.checkpointing,
             profile: self.profile,
         };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use unet_host::backend::Backend;
 use unet_host::dataset::augment::Flips;
 use unet_host::error::{HostError, exit};
-use unet_host::model::Upsampling;
+use unet_host::model::{Stem, Upsampling};
 use unet_host::progress::Progress;
 use unet_host::steps::train::{ClassWeights, TrainOptions, finish, resume, start};
 use unet_host::training::checkpoint::EpochRow;
@@ -24,7 +24,7 @@ pub struct Train {
     #[arg(required_unless_present = "resume")]
     data: Option<PathBuf>,
     /// Go on with the run in this folder, to the numbers that it would have come to without the break
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "name", "runs", "ignore", "epochs", "size", "channels", "classic", "fit", "filter", "mean", "std", "base", "depth", "upsampling", "batch", "learning_rate", "schedule", "patience", "class_weights", "flips", "seed", "val_ratio", "split_seed", "backend", "workers", "cache_mib"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "name", "runs", "ignore", "epochs", "size", "channels", "classic", "fit", "filter", "mean", "std", "base", "depth", "upsampling", "stem", "batch", "learning_rate", "schedule", "patience", "class_weights", "flips", "seed", "val_ratio", "split_seed", "backend", "workers", "cache_mib"])]
     resume: Option<PathBuf>,
     /// Name of the run (default: the data set's)
     #[arg(long)]
@@ -38,7 +38,7 @@ pub struct Train {
     /// Passes over the training images
     #[arg(long, default_value_t = 40)]
     epochs: usize,
-    /// Input size as WIDTHxHEIGHT, multiples of 2^depth (default: the images', at most 512 a side)
+    /// Input size as WIDTHxHEIGHT, multiples of 2^depth times the stem (default: the images', at most 512 a side)
     #[arg(long, value_parser = parse_size)]
     size: Option<(u32, u32)>,
     /// Colour channels of the input, 1 or 3 (default: as the images have)
@@ -68,6 +68,9 @@ pub struct Train {
     /// How the decoder doubles the image
     #[arg(long, value_enum, default_value_t = Upsampling::Nearest)]
     upsampling: Upsampling,
+    /// Shrink the image by this factor before the first level, and enlarge the logits again
+    #[arg(long, value_enum, default_value_t = Stem::Full)]
+    stem: Stem,
     /// Images a step (default: 8, fewer for large inputs)
     #[arg(long)]
     batch: Option<usize>,
@@ -214,6 +217,7 @@ impl Train {
             base: self.base,
             depth: self.depth,
             upsampling: self.upsampling,
+            stem: self.stem,
             epochs: self.epochs,
             batch: self.batch,
             learning_rate: self.learning_rate,

@@ -12,7 +12,7 @@ use crate::config::{RunConfig, TrainingConfig};
 use crate::dataset::augment::Flips;
 use crate::error::HostError;
 use crate::memory;
-use crate::model::{UNetConfig, Upsampling};
+use crate::model::{Stem, UNetConfig, Upsampling};
 use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
@@ -60,6 +60,8 @@ pub struct BenchTrainOptions {
     pub network: BenchNetwork,
     /// How its decoder enlarges.
     pub upsampling: Upsampling,
+    /// By how much the image is shrunk before the first level.
+    pub stem: Stem,
     /// Whether cheap tensors are computed again in the backward pass instead of being kept.
     pub checkpointing: bool,
     /// Whether the parts of a step are timed too.
@@ -75,6 +77,7 @@ impl BenchTrainOptions {
             channels: self.channels.count(),
             classes: self.classes,
             upsampling: self.upsampling,
+            stem: self.stem,
         };
         // Before a weight is made for each of its classes.
         model.validate()?;
@@ -283,7 +286,14 @@ mod tests {
 
     #[test]
     fn a_step_that_the_machine_has_no_memory_for_is_refused() {
-        let model = UNetConfig { base: 16, depth: 4, channels: 1, classes: 4, upsampling: Upsampling::Nearest };
+        let model = UNetConfig {
+            base: 16,
+            depth: 4,
+            channels: 1,
+            classes: 4,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2 };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");

@@ -19,7 +19,7 @@ use crate::dataset::augment::Flips;
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::error::HostError;
 use crate::memory;
-use crate::model::{UNetConfig, Upsampling};
+use crate::model::{Stem, UNetConfig, Upsampling};
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::training::memory::{MemoryOptions, MemoryPlan, StepShape};
@@ -72,6 +72,8 @@ pub struct TrainOptions {
     pub depth: usize,
     /// How the decoder enlarges.
     pub upsampling: Upsampling,
+    /// By how much the image is shrunk before the first level.
+    pub stem: Stem,
     /// Passes over the data.
     pub epochs: usize,
     /// Images a step; found from the input's size when not given.
@@ -120,6 +122,7 @@ impl TrainOptions {
             base: 16,
             depth: 4,
             upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
             epochs: 40,
             batch: None,
             learning_rate: 2e-3,
@@ -292,6 +295,7 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
             channels: channels.count(),
             classes: snapshot.labels.classes.len(),
             upsampling: options.upsampling,
+            stem: options.stem,
         },
         training: TrainingConfig {
             epochs: options.epochs,
