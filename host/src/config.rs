@@ -139,8 +139,9 @@ impl RunConfig {
         let (width, height) = (self.preprocess.width as usize, self.preprocess.height as usize);
         let multiple = self.model.size_multiple();
         if width % multiple != 0 || height % multiple != 0 {
+            let rule = if self.model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
             return Err(format!(
-                "expected width and height to be multiples of {multiple} (2^depth), found {width}x{height}; nearest is {}x{}",
+                "expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; nearest is {}x{}",
                 nearest_multiple(width, multiple),
                 nearest_multiple(height, multiple)
             ));
@@ -166,7 +167,8 @@ impl RunConfig {
                 self.model.base, self.model.depth
             ));
         }
-        let finest = [training.batch, self.model.base.max(self.model.classes), width, height]
+        let base = self.model.base.div_ceil(1 << (2 * self.model.stem.halvings()));
+        let finest = [training.batch, base.max(self.model.classes), width, height]
             .iter()
             .try_fold(1usize, |product, &side| product.checked_mul(side))
             .filter(|&elements| elements <= ELEMENTS_MAX);

@@ -6,7 +6,9 @@ mod initial_weights;
 pub mod layers;
 pub mod network;
 pub mod parameters;
+mod stem;
 pub mod unet;
 
 pub use network::Network;
+pub use stem::Stem;
 pub use unet::{UNetConfig, Upsampling};

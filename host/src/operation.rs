@@ -38,9 +38,21 @@ fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
         && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
-/// The size of a convolution's kernel where the project's kernels cover it: 3x3 padded by 1 or 1x1, of stride 1.
+/// Whether the project's kernels compute this convolution with stride 1: 3x3 padded by 1, or 1x1.
 #[cfg(feature = "flex")]
 fn covered(conv: &Conv2d) -> bool {
+    is_padded(conv) && conv.stride == [1, 1]
+}
+
+/// Whether they compute it with stride 2: 3x3 padded by 1, on images of even height and width.
+#[cfg(feature = "flex")]
+fn covered_strided(conv: &Conv2d, input: &Tensor<4>) -> bool {
+    is_padded(conv) && conv.kernel_size == [3, 3] && conv.stride == [2, 2] && has_even_sides(input)
+}
+
+/// Whether a convolution is 3x3 padded by 1 or 1x1, and neither dilated nor grouped.
+#[cfg(feature = "flex")]
+fn is_padded(conv: &Conv2d) -> bool {
     use burn::nn::PaddingConfig2d;
     let border = match conv.kernel_size {
         [3, 3] => 1,
@@ -49,17 +61,31 @@ fn covered(conv: &Conv2d) -> bool {
     };
     let padded = match conv.padding {
         PaddingConfig2d::Explicit(a, b, c, d) => [a, b, c, d] == [border; 4],
-        PaddingConfig2d::Same => true,
+        PaddingConfig2d::Same => conv.stride == [1, 1],
         PaddingConfig2d::Valid => border == 0,
     };
-    padded && conv.stride == [1, 1] && conv.dilation == [1, 1] && conv.groups == 1
+    padded && conv.dilation == [1, 1] && conv.groups == 1
 }
 
-/// The convolution of `[N, C, H, W]` to `[N, outputs, H, W]`; the channels of a second input follow those of the first.
+#[cfg(feature = "flex")]
+fn has_even_sides(images: &Tensor<4>) -> bool {
+    images.dims()[2..].iter().all(|side| side % 2 == 0)
+}
+
+/// The convolution of `[N, C, H, W]` to `[N, outputs, H, W]`, or `[N, outputs, H / 2, W / 2]` with stride 2; the channels of a
+/// second input follow those of the first.
 pub fn convolve(conv: &Conv2d, first: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if has_kernels(&first) && second.as_ref().is_none_or(has_kernels) && covered(conv) {
-        return backend::convolve(first, second, conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()));
+    if has_kernels(&first) && second.as_ref().is_none_or(has_kernels) {
+        let parameters = || (conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()));
+        if covered(conv) {
+            let (weight, bias) = parameters();
+            return backend::convolve(first, second, weight, bias);
+        }
+        if second.is_none() && covered_strided(conv, &first) {
+            let (weight, bias) = parameters();
+            return backend::convolve_strided(first, weight, bias);
+        }
     }
     conv.forward(match second {
         None => first,
@@ -124,7 +150,7 @@ pub fn max_pool_of_skip(input: Tensor<4>) -> Tensor<4> {
 
 fn pool(input: Tensor<4>, is_skip: bool) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if has_kernels(&input) && input.dims()[2..].iter().all(|side| side % 2 == 0) {
+    if has_kernels(&input) && has_even_sides(&input) {
         return backend::max_pool(input, is_skip);
     }
     let _ = is_skip;

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use unet_host::backend::Backend;
 use unet_host::dataset::synthetic::{CLASSES, SyntheticConfig, SyntheticSplit, frame, generate};
 use unet_host::model::parameters::{Named, gradients};
-use unet_host::model::{Network, UNetConfig, Upsampling};
+use unet_host::model::{Network, Stem, UNetConfig, Upsampling};
 use unet_host::operation::Operators;
 use unet_host::rng::Rng;
 use unet_host::steps::train::{TrainOptions, finish, start};
@@ -123,7 +123,7 @@ fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
         // Widths that fill registers, and such as fill none; thin inputs of 1 and 3 channels.
         for (base, depth, channels) in [(8, 3, 1), (5, 3, 3)] {
-            let model = UNetConfig { base, depth, channels, classes: CLASSES.len(), upsampling };
+            let model = UNetConfig { base, depth, channels, classes: CLASSES.len(), upsampling, stem: Stem::Full };
             compare_five_batches(&model, |batch| {
                 let ours = Operators::available().into_iter().filter(|o| *o != Operators::Stock);
                 ours.map(|o| (o.name(), o.within(|| loss_and_gradients(Backend::Flex, &model, batch)))).collect()
@@ -137,7 +137,7 @@ fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
 #[test]
 fn loss_and_gradients_of_five_batches_are_those_of_ndarray() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
-        let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: CLASSES.len(), upsampling };
+        let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: CLASSES.len(), upsampling, stem: Stem::Full };
         compare_five_batches(&model, |batch| vec![("ndarray", loss_and_gradients(Backend::Ndarray, &model, batch))]);
     }
 }

@@ -41,9 +41,9 @@ PEERS = {CONTIGUOUS: "contiguous_format", "pytorch channels_last": "channels_las
 
 
 class Block(nn.Module):
-    def __init__(self, inputs, outputs):
+    def __init__(self, inputs, outputs, stride=1):
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(outputs, eps=EPSILON)
 
     def forward(self, x):
@@ -59,6 +59,12 @@ class Double(nn.Module):
         return self.second(self.first(x))
 
 
+def depth_to_space(x):
+    """In the order DCR: channel (2 y + x) C + c to place (y, x) of channel c."""
+    batch, _, height, width = x.shape
+    return x.reshape(batch, 2, 2, -1, height, width).permute(0, 3, 4, 1, 5, 2).reshape(batch, -1, 2 * height, 2 * width)
+
+
 class Up(nn.Module):
     def __init__(self, inputs, outputs, nearest):
         super().__init__()
@@ -70,29 +76,47 @@ class Up(nn.Module):
         if self.nearest:
             x = self.conv(functional.interpolate(x, scale_factor=2))
         else:
-            # Depth to space in the order DCR: channel (2 y + x) C + c to place (y, x) of channel c.
-            batch, _, height, width = x.shape
-            x = self.conv(x).reshape(batch, 2, 2, -1, height, width).permute(0, 3, 4, 1, 5, 2)
-            x = x.reshape(batch, -1, 2 * height, 2 * width)
+            x = depth_to_space(self.conv(x))
         return functional.relu(self.norm(x))
+
+
+class Head(nn.Conv2d):
+    """To logits of the image's size."""
+
+    def __init__(self, base, classes, stem):
+        between = (base + 1) // 2
+        super().__init__(between if stem == 4 else base, classes if stem == 1 else 4 * classes, 1)
+        self.stem = stem
+        self.up = nn.ModuleList([Up(base, between, False)] if stem == 4 else [])
+
+    def forward(self, x):
+        for up in self.up:
+            x = up(x)
+        x = super().forward(x)
+        return x if self.stem == 1 else depth_to_space(x)
 
 
 class UNet(nn.Module):
     """The network of host/src/model, by its names."""
 
-    def __init__(self, base, depth, channels, classes, upsampling):
+    def __init__(self, base, depth, channels, classes, upsampling, stem=1):
         super().__init__()
         widths = [base << level for level in range(depth + 1)]
-        above = [channels, *widths]
+        between = (base + 1) // 2
+        stems = {1: [channels], 2: [channels, base], 4: [channels, between, base]}[stem]
+        self.stem = nn.ModuleList(Block(inputs, outputs, 2) for inputs, outputs in zip(stems, stems[1:]))
+        above = [stems[-1], *widths]
         self.encoder = nn.ModuleList(Double(above[level], widths[level]) for level in range(depth))
         self.bottleneck = Double(widths[depth - 1], widths[depth])
         upwards = list(reversed(range(depth)))
         self.up = nn.ModuleList(Up(widths[level + 1], widths[level], upsampling == "nearest") for level in upwards)
         self.decoder = nn.ModuleList(Double(2 * widths[level], widths[level]) for level in upwards)
-        self.head = nn.Conv2d(base, classes, 1)
+        self.head = Head(base, classes, stem)
 
     def forward(self, x):
         skips = []
+        for block in self.stem:
+            x = block(x)
         for level in self.encoder:
             x = level(x)
             skips.append(x)

@@ -99,10 +99,9 @@ impl Convolution {
         let inputs: usize = input.iter().map(|tensor| tensor.1).sum();
         // Vectors run over the input's channels, unless these are so few that the gradient's serve.
         let table = self.set.table(if inputs <= THIN { self.outputs } else { inputs });
-        let starts = (0..self.kernel).map(|row| (row, 0)).collect();
-        let windows = [Window { starts, columns: self.kernel }];
+        let windows = [Window::new((0..self.kernel).map(|row| (row, 0)), self.kernel)];
         let planes = self.planes(&[(gradient, self.outputs)]);
-        sum_products(table, self.size, self.border(), &self.planes(input), &[&planes], &windows)
+        sum_products(table, self.size, self.border(), &[&self.planes(input)], &[&planes], &windows)
     }
 
     /// The gradient of the bias: the sum over all pixels.

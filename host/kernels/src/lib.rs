@@ -29,6 +29,7 @@ mod portable;
 #[cfg(test)]
 mod reference;
 mod shared;
+pub mod strided;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -47,4 +48,10 @@ pub fn tiles_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
     let [inputs, outputs] = [inputs, outputs].map(|channels| channels.next_multiple_of(table::MOST_LANES));
     tile::most_bytes(convolve::TILE_BYTES, inputs.max(outputs), width)
         + tile::most_bytes(weight_gradient::TILE_BYTES, inputs + outputs, width)
+}
+
+/// The same for a strided convolution to rows of `width` pixels.
+pub fn strided_tiles_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
+    // The four parities of the input each begin with a block of channels of their own.
+    tiles_bytes(4 * inputs.next_multiple_of(table::MOST_LANES), outputs, width)
 }

@@ -83,6 +83,32 @@ pub fn convolution_gradients(
     (dx, dw, bias)
 }
 
+/// Every second pixel in both directions, from the first on: what a stride of 2 leaves of a convolution.
+pub fn every_second(x: &Images) -> Images {
+    let size = Size { images: x.size.images, height: x.size.height / 2, width: x.size.width / 2 };
+    let mut out = Images::zeros(size, x.channels);
+    for (n, row, column) in out.pixels() {
+        for c in 0..x.channels {
+            let index = out.index(n, row, column, c);
+            out.values[index] = x.at(n, 2 * row, 2 * column, c);
+        }
+    }
+    out
+}
+
+/// Its gradient: the pixels in their places, with zeros between them.
+pub fn every_second_gradient(gradient: &Images) -> Images {
+    let size = Size { images: gradient.size.images, height: 2 * gradient.size.height, width: 2 * gradient.size.width };
+    let mut out = Images::zeros(size, gradient.channels);
+    for (n, row, column) in gradient.pixels() {
+        for c in 0..gradient.channels {
+            let index = out.index(n, 2 * row, 2 * column, c);
+            out.values[index] = gradient.at(n, row, column, c);
+        }
+    }
+    out
+}
+
 /// Every pixel twice in both directions.
 pub fn upsample(x: &Images) -> Images {
     let size = Size { images: x.size.images, height: 2 * x.size.height, width: 2 * x.size.width };

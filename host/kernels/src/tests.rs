@@ -4,6 +4,7 @@ use super::convolution::Convolution;
 use super::norm::{Norm, channel_sums, statistics};
 use super::planes::Size;
 use super::reference::{self, Images};
+use super::strided::StridedConvolution;
 use super::up_convolution::UpConvolution;
 use super::upsample::UpsampleConvolution;
 use super::{InstructionSet, adam, convolve, cross_entropy, norm, pool, tile, weight_gradient};
@@ -161,6 +162,28 @@ fn upsampling_with_convolution_is_that_of_the_two_operations() {
         for set in InstructionSet::available() {
             let what = format!("{} {size:?} {inputs} to {outputs}", set.name());
             let operation = UpsampleConvolution { size, inputs, outputs, set };
+            assert_close(&what, &operation.forward(&x, &weights, Some(&bias)), &expected.values);
+            assert_close(&what, &operation.input_gradient(&weights, &gradient), &dx.values);
+            assert_close(&what, &operation.weight_gradient(&x, &gradient), &dw);
+        }
+    }
+}
+
+#[test]
+fn strided_convolution_is_every_second_pixel_of_the_convolution() {
+    let mut numbers = Numbers(14);
+    for (size, inputs, outputs) in cases() {
+        let large = Size { images: size.images, height: 2 * size.height, width: 2 * size.width };
+        let (x, images) = numbers.images(large, inputs);
+        let (gradient, gradient_images) = numbers.images(size, outputs);
+        let (weights, bias) = (numbers.vector(outputs * inputs * 9), numbers.vector(outputs));
+        let whole = reference::convolution(&images, &double(&weights), &double(&bias), 3);
+        let expected = reference::every_second(&whole);
+        let spread = reference::every_second_gradient(&gradient_images);
+        let (dx, dw, _) = reference::convolution_gradients(&images, &double(&weights), &spread, 3);
+        for set in InstructionSet::available() {
+            let what = format!("{} {size:?} {inputs} to {outputs}", set.name());
+            let operation = StridedConvolution { size, inputs, outputs, set };
             assert_close(&what, &operation.forward(&x, &weights, Some(&bias)), &expected.values);
             assert_close(&what, &operation.input_gradient(&weights, &gradient), &dx.values);
             assert_close(&what, &operation.weight_gradient(&x, &gradient), &dw);

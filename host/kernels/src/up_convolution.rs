@@ -89,8 +89,8 @@ impl UpConvolution {
         let planes = [Planes::dense(input, self.inputs, self.size.height, self.size.width)];
         let phases = phases(gradient, self.outputs, self.size);
         let groups: Vec<&[Planes]> = phases.iter().map(|phase| &phase[..]).collect();
-        let windows = [(); 4].map(|()| Window { starts: vec![(0, 0)], columns: 1 });
-        sum_products(table, self.size, 0, &planes, &groups, &windows)
+        let windows = [(); 4].map(|()| Window::new([(0, 0)], 1));
+        sum_products(table, self.size, 0, &[&planes], &groups, &windows)
     }
 
     /// The gradient of the bias, `[4 * outputs]`: a sum over each phase.

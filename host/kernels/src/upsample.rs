@@ -104,8 +104,8 @@ impl UpsampleConvolution {
         let planes = [Planes::dense(input, self.inputs, self.size.height, self.size.width)];
         let phases = phases(gradient, self.outputs, self.size);
         let groups: Vec<&[Planes]> = phases.iter().map(|phase| &phase[..]).collect();
-        let windows = PHASES.map(|(py, px)| Window { starts: vec![(py, px), (py + 1, px)], columns: 2 });
-        let folded = sum_products(table, self.size, 1, &planes, &groups, &windows);
+        let windows = PHASES.map(|(py, px)| Window::new([(py, px), (py + 1, px)], 2));
+        let folded = sum_products(table, self.size, 1, &[&planes], &groups, &windows);
         let pairs = self.outputs * self.inputs;
         let mut out = vec![0f32; pairs * 9];
         for (pair, out) in out.chunks_exact_mut(9).enumerate() {

@@ -30,32 +30,50 @@ pub fn partial_sums(weights: usize) -> usize {
     (PARTIAL_VALUES / weights.max(1)).clamp(1, TASKS) * weights
 }
 
-/// Taps in a row, as a gradient sees its input: `(first row, first column)` counted from the border's corner.
+/// The first of some taps in a row: a group of the input, and a row and column counted from the border's corner.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TapRow {
+    /// Index of the group.
+    pub group: usize,
+    /// Rows below the border's first.
+    pub y: usize,
+    /// Columns right of the border's first.
+    pub x: usize,
+}
+
+/// The taps of a gradient's pixel, as it sees the input.
 pub(super) struct Window {
-    /// Rows and first columns.
-    pub starts: Vec<(usize, usize)>,
-    /// Taps from each of them to the right: 1, 2 or 3.
+    /// The first tap of each row of taps.
+    pub rows: Vec<TapRow>,
+    /// Taps in each of them, to the right: 1, 2 or 3.
     pub columns: usize,
 }
 
+impl Window {
+    /// Rows of `columns` taps of the only group of the input, from `(y, x)`.
+    pub fn new(starts: impl IntoIterator<Item = (usize, usize)>, columns: usize) -> Self {
+        Self { rows: starts.into_iter().map(|(y, x)| TapRow { group: 0, y, x }).collect(), columns }
+    }
+}
+
 /// `sums[g][o][i][t] = sum over pixels p of gradients[g][p][o] * input[p + tap t][i]`, the taps of gradient group `g` being
-/// those of `windows[g]`. All windows have as many taps.
+/// those of `windows[g]`. All windows have as many taps, and all groups of the input as many channels.
 ///
 /// Returns `[gradient groups][outputs][inputs][taps]`.
 pub(super) fn weight_gradient(
     table: &'static Table,
     size: Size,
     border: usize,
-    input: &[Planes],
+    input: &[&[Planes]],
     gradients: &[&[Planes]],
     windows: &[Window],
 ) -> Vec<f32> {
-    for planes in input.iter().chain(gradients.iter().flat_map(|group| group.iter())) {
+    for planes in input.iter().chain(gradients).flat_map(|group| group.iter()) {
         assert!(planes.values.len() >= planes.place.needed(size.images, size.height, size.width));
     }
     let lanes = table.lanes;
-    let (inputs, outputs) = (tile::channels(input), tile::channels(gradients[0]));
-    let taps = windows[0].starts.len() * windows[0].columns;
+    let (inputs, outputs) = (tile::channels(input[0]), tile::channels(gradients[0]));
+    let taps = windows[0].rows.len() * windows[0].columns;
     let layout = Layout {
         thin: inputs <= THIN && gradients.len() == 1 && (taps == 1 || taps == 9),
         groups: gradients.len(),
@@ -65,7 +83,7 @@ pub(super) fn weight_gradient(
         true_inputs: inputs,
         taps,
     };
-    let (_, input_blocks) = tile::first_blocks(&[input], lanes);
+    let (_, input_blocks) = tile::first_blocks(input, lanes);
     let (_, gradient_blocks) = tile::first_blocks(gradients, lanes);
     let rows = tile::rows(TILE_BYTES, (input_blocks + gradient_blocks) * lanes, size, border);
     let tiles = size.height.div_ceil(rows);
@@ -86,7 +104,7 @@ pub(super) fn weight_gradient(
                 let x_shape = tile::Shape { lanes, rows: rows + 2 * border, columns: size.width + 2 * border };
                 let g_shape = tile::Shape { lanes, rows, columns: size.width };
                 let part_rows = tile::Rows { size, image, first: first_row, border };
-                let x = tile::fill(table, input_buffer, x_shape, &[input], part_rows);
+                let x = tile::fill(table, input_buffer, x_shape, input, part_rows);
                 let g = tile::fill(table, gradient_buffer, g_shape, gradients, tile::Rows { border: 0, ..part_rows });
                 let tiles = Tiles { x, x_shape, g, g_shape };
                 let base = part * layout.values();
@@ -182,8 +200,9 @@ fn add_tile(
     for (row, rows, column, columns) in runs(*g_shape) {
         for input in 0..layout.inputs / lanes {
             for (group, window) in windows.iter().enumerate() {
-                for (number, &(y, left)) in window.starts.iter().enumerate() {
-                    let from = input * x_shape.block() + (row + y) * x_shape.row() + (column + left) * lanes;
+                for (number, taps) in window.rows.iter().enumerate() {
+                    let first = taps.group * (layout.inputs / lanes) + input;
+                    let from = first * x_shape.block() + (row + taps.y) * x_shape.row() + (column + taps.x) * lanes;
                     let end = from + (rows - 1) * x_shape.row() + (columns - 1 + taps_a_row) * lanes;
                     assert!(end <= x.len());
                     for channel in (blocks.start * lanes..layout.true_outputs.min(blocks.end * lanes)).step_by(at_once)
@@ -224,11 +243,12 @@ fn add_thin(table: &Table, tiles: &Tiles, layout: &Layout, window: &Window, sums
     let lanes = table.lanes;
     for (row, rows, column, columns) in runs(*g_shape) {
         for channel in 0..layout.true_inputs {
+            let group = layout.inputs / lanes * x_shape.block();
             let offsets: Vec<usize> = window
-                .starts
+                .rows
                 .iter()
-                .flat_map(|&(y, left)| (0..window.columns).map(move |k| (y, left + k)))
-                .map(|(y, left)| y * x_shape.row() + left * lanes)
+                .flat_map(|taps| (0..window.columns).map(move |k| (taps.group, taps.y, taps.x + k)))
+                .map(|(input, y, x)| input * group + y * x_shape.row() + x * lanes)
                 .collect();
             let from = channel / lanes * x_shape.block() + row * x_shape.row() + column * lanes + channel % lanes;
             let furthest = offsets.iter().max().unwrap_or(&0) + (rows - 1) * x_shape.row() + (columns - 1) * lanes;

@@ -46,7 +46,7 @@ pub(crate) fn conv_attributes(conv: &Convolution) -> Vec<AttributeProto> {
     vec![
         ints("kernel_shape", &conv.kernel),
         ints("pads", &conv.pads),
-        ints("strides", &[1, 1]),
+        ints("strides", &[conv.stride; 2]),
         ints("dilations", &[1, 1]),
         int("group", 1),
     ]
@@ -75,7 +75,7 @@ pub(crate) fn push_moving(onnx: &mut OnnxBuilder, operator: &Operator, inputs: &
     }
 }
 
-/// Reads a file that [`write`] made, or one of the same operators: convolutions of stride 1 with an optional ReLU
+/// Reads a file that [`write`] made, or one of the same operators: convolutions of stride 1 or 2 with an optional ReLU
 /// behind them, 2x2 max-pooling, nearest upsampling by 2, depth-to-space by 2 and concatenation of two or more.
 ///
 /// # Errors
@@ -142,7 +142,6 @@ impl Reader<'_> {
         };
         let (operator, inputs) = match node.op_type.as_str() {
             "Conv" => {
-                expect_ints("strides", &[1, 1], &[1, 1])?;
                 expect_ints("dilations", &[1, 1], &[1, 1])?;
                 if attribute(node, "group").is_some_and(|a| a.i != 1) {
                     return Err(fail("expected one group"));
@@ -209,9 +208,23 @@ impl Reader<'_> {
                 <[usize; 4]>::try_from(pads).map_err(|found| format!("expected 4 pads, found {}", found.len()))?
             }
         };
+        let stride = match attribute(node, "strides").map_or(&[1, 1][..], |a| &a.ints) {
+            [1, 1] => 1,
+            [2, 2] => 2,
+            found => return Err(format!("expected strides [1, 1] or [2, 2], found {found:?}")),
+        };
         let bias = if node.input.len() > 2 { floats(constant(2)?)? } else { vec![0.0; channels_out] };
         let weight = floats(constant(1)?)?;
-        Ok(Convolution { weight, bias, channels_out, channels_in: side(channels_in)?, kernel, pads, relu: false })
+        Ok(Convolution {
+            weight,
+            bias,
+            channels_out,
+            channels_in: side(channels_in)?,
+            kernel,
+            stride,
+            pads,
+            relu: false,
+        })
     }
 
     /// Folds a ReLU into the convolution that nobody else reads.
@@ -278,17 +291,21 @@ mod tests {
     use super::*;
     use crate::backend::test_device;
     use crate::export::fold::graph_of;
-    use crate::model::{UNetConfig, Upsampling};
+    use crate::model::{Stem, UNetConfig, Upsampling};
 
-    fn example(upsampling: Upsampling) -> Graph {
-        let config = UNetConfig { base: 3, depth: 2, channels: 1, classes: 3, upsampling };
-        graph_of(&config.init(5, &test_device()), 8, 12)
+    fn example(upsampling: Upsampling, stem: Stem) -> Graph {
+        let config = UNetConfig { base: 3, depth: 2, channels: 1, classes: 3, upsampling, stem };
+        graph_of(&config.init(5, &test_device()), 16, 32)
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
-            let graph = example(upsampling);
+        for (upsampling, stem) in [
+            (Upsampling::Nearest, Stem::Full),
+            (Upsampling::UpConvolution, Stem::Full),
+            (Upsampling::Nearest, Stem::Quarter),
+        ] {
+            let graph = example(upsampling, stem);
             assert_eq!(read(&write(&graph).unwrap()).unwrap(), graph);
         }
     }

@@ -56,6 +56,7 @@ fn plain(conv: &Conv2d) -> graph::Convolution {
         channels_out,
         channels_in,
         kernel: [height, width],
+        stride: conv.stride[0],
         pads: [height / 2, width / 2, height / 2, width / 2],
         relu: false,
     }
@@ -109,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::backend::test_device;
-    use crate::model::{UNetConfig, Upsampling};
+    use crate::model::{Stem, UNetConfig, Upsampling};
 
     #[test]
     fn a_batch_norm_folds_as_by_hand() {
@@ -125,11 +126,19 @@ mod tests {
     }
 
     #[test]
-    fn the_graph_of_either_upsampling_fits_together() {
-        for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
-            let config = UNetConfig { base: 4, depth: 3, channels: 1, classes: 4, upsampling };
+    fn the_graph_of_every_form_fits_together_and_multiplies_as_the_list_says() {
+        let forms = [
+            (Upsampling::Nearest, Stem::Full),
+            (Upsampling::UpConvolution, Stem::Full),
+            (Upsampling::Nearest, Stem::Half),
+            (Upsampling::UpConvolution, Stem::Quarter),
+        ];
+        for (upsampling, stem) in forms {
+            let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 4, upsampling, stem };
             for model in [config.init(3, &test_device()), config.init_plain(3, &test_device())] {
-                assert_eq!(*graph_of(&model, 16, 24).shapes().unwrap().last().unwrap(), [4, 16, 24]);
+                let graph = graph_of(&model, 16, 48);
+                assert_eq!(*graph.shapes().unwrap().last().unwrap(), [4, 16, 48]);
+                assert_eq!(graph.multiplications().unwrap(), model.layers().multiply_accumulates(16, 48));
             }
         }
     }

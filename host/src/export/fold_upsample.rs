@@ -42,7 +42,7 @@ fn folds(graph: &Graph, tensor: TensorId) -> bool {
     let is_enlarged = tensor > 0 && graph.nodes[tensor - 1].operator == Operator::UpsampleNearest;
     let mut readers = graph.nodes.iter().filter(|node| node.inputs.contains(&tensor));
     let Some(Operator::Conv(conv)) = readers.next().map(|node| &node.operator) else { return false };
-    is_enlarged && conv.kernel == [3; 2] && conv.pads == [1; 4] && readers.next().is_none()
+    is_enlarged && conv.kernel == [3; 2] && conv.stride == 1 && conv.pads == [1; 4] && readers.next().is_none()
 }
 
 /// Which of a phase's two rows or columns meets row or column `tap` of the 3x3 window: around an even centre (phase 0) the
@@ -73,11 +73,11 @@ mod tests {
     use crate::export::fold::graph_of;
     use crate::export::graph::OUTPUT_NAME;
     use crate::float_engine::FloatEngine;
-    use crate::model::{UNetConfig, Upsampling};
+    use crate::model::{Stem, UNetConfig, Upsampling};
 
     fn conv(weight: Vec<f32>, bias: Vec<f32>, relu: bool) -> Convolution {
         let (channels_out, channels_in) = (bias.len(), weight.len() / 9 / bias.len());
-        Convolution { weight, bias, channels_out, channels_in, kernel: [3; 2], pads: [1; 4], relu }
+        Convolution { weight, bias, channels_out, channels_in, kernel: [3; 2], stride: 1, pads: [1; 4], relu }
     }
 
     /// An image of `input`, enlarged, through the convolution.
@@ -151,7 +151,14 @@ mod tests {
 
     #[test]
     fn a_network_keeps_its_shapes_and_names_and_reads_back() {
-        let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 3, upsampling: Upsampling::Nearest };
+        let config = UNetConfig {
+            base: 4,
+            depth: 2,
+            channels: 1,
+            classes: 3,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let graph = graph_of(&config.init(7, &test_device()), 8, 12);
         let folded = fold_upsampling(&graph).unwrap();
         let (before, after) = (graph.shapes().unwrap(), folded.shapes().unwrap());

@@ -10,7 +10,7 @@ pub const INPUT_NAME: &str = "image";
 /// Name of the network's output, in ONNX files too.
 pub const OUTPUT_NAME: &str = "logits";
 
-/// A convolution of stride 1, with bias, ReLU folded in.
+/// A convolution with bias, ReLU folded in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     /// `[channels_out, channels_in, kernel[0], kernel[1]]`, row-major.
@@ -23,6 +23,8 @@ pub struct Convolution {
     pub channels_in: usize,
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
+    /// Pixels between a window and the next, in both directions.
+    pub stride: usize,
     /// Padding with zeros: top, left, bottom, right (ONNX's order).
     pub pads: [usize; 4],
     /// Whether negative results become zero.
@@ -134,9 +136,9 @@ impl Graph {
                         )));
                     }
                     let size = |size: usize, pads: usize, kernel: usize| {
-                        (size + pads + 1)
+                        (size + pads)
                             .checked_sub(kernel)
-                            .filter(|&out| out > 0)
+                            .map(|last| last / conv.stride + 1)
                             .ok_or_else(|| fail(format!("a kernel of {kernel} does not fit a side of {size}")))
                     };
                     [
@@ -194,6 +196,7 @@ mod tests {
             channels_out,
             channels_in,
             kernel: [kernel; 2],
+            stride: 1,
             pads: [kernel / 2; 4],
             relu: true,
         })

@@ -70,12 +70,19 @@ impl ModuleVisitor for Collector<'_> {
 mod tests {
     use super::*;
     use crate::backend::test_device;
-    use crate::model::{UNetConfig, Upsampling};
+    use crate::model::{Stem, UNetConfig, Upsampling};
 
     #[test]
     fn every_parameter_has_its_name_and_its_gradient() {
         let device = test_device().autodiff();
-        let config = UNetConfig { base: 2, depth: 1, channels: 1, classes: 3, upsampling: Upsampling::Nearest };
+        let config = UNetConfig {
+            base: 2,
+            depth: 1,
+            channels: 1,
+            classes: 3,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let network = config.init(1, &device);
         let found = parameters(&network);
         let loss = network.forward(Tensor::ones([1, 1, 4, 4], &device)).sum();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{Convolution, ConvolutionKind, Layer, Layers, ValueId};
 use super::network::Network;
+use super::stem::Stem;
 use crate::rng::Rng;
 
 /// How the decoder doubles height and width.
@@ -35,6 +36,11 @@ pub struct UNetConfig {
     /// How the decoder doubles the image
     #[arg(long, value_enum, default_value_t = Upsampling::Nearest)]
     pub upsampling: Upsampling,
+    /// Shrink the image by this factor before the first level, and enlarge the logits again
+    // Files of networks without a stem do not name it.
+    #[arg(long, value_enum, default_value_t = Stem::Full)]
+    #[serde(default, skip_serializing_if = "Stem::is_full")]
+    pub stem: Stem,
 }
 
 /// Where biases and batch norms are. Either form draws the same weights from the same seed.
@@ -49,7 +55,7 @@ enum Form {
 impl UNetConfig {
     /// Height and width of the input must be multiples of this.
     pub fn size_multiple(&self) -> usize {
-        1 << self.depth
+        1 << (self.depth + self.stem.halvings())
     }
 
     /// Returns an error if no network can be built from the configuration.
@@ -72,7 +78,7 @@ impl UNetConfig {
         Ok(())
     }
 
-    /// The network's layers: encoder, bottleneck, decoder with skips, and a 1x1 convolution to logits.
+    /// The network's layers: stem, encoder, bottleneck, decoder with skips, and a head to logits of the image's size.
     pub fn layers(&self) -> Layers {
         self.build(Form::Trained)
     }
@@ -93,6 +99,12 @@ impl UNetConfig {
         let width = |level: usize| self.base << level;
         let mut layers = Layers::new(self.channels);
         let (mut x, mut skips) = (0, vec![]);
+        // Channels between the image's size and that of the first level, on either side of the network.
+        let between = self.base.div_ceil(2);
+        for number in 0..self.stem.halvings() {
+            let outputs = if number + 1 == self.stem.halvings() { self.base } else { between };
+            x = layers.push(format!("stem.{number}"), block(ConvolutionKind::Strided, outputs, form), &[x]);
+        }
         for level in 0..self.depth {
             let name = format!("encoder.{level}");
             let skip = double(&mut layers, [&name, &name], width(level), form, &[x]);
@@ -102,35 +114,41 @@ impl UNetConfig {
         x = double(&mut layers, ["bottleneck"; 2], width(self.depth), form, &[x]);
         // Weight files count the decoder's levels from the smallest one up, exported files as the encoder's.
         for (stored, level) in (0..self.depth).rev().enumerate() {
-            let enlarge = Layer::Convolution(Convolution {
-                kind: match self.upsampling {
-                    Upsampling::Nearest => ConvolutionKind::Upsampling,
-                    Upsampling::UpConvolution => ConvolutionKind::UpConvolution,
-                },
-                outputs: width(level),
-                bias: form == Form::Plain,
-                norm_relu: form == Form::Trained,
-            });
+            let kind = match self.upsampling {
+                Upsampling::Nearest => ConvolutionKind::Upsampling,
+                Upsampling::UpConvolution => ConvolutionKind::UpConvolution,
+            };
+            let enlarge = enlargement(kind, width(level), form);
             x = layers.push_at(format!("up.{level}"), format!("up.{stored}"), enlarge, &[x]);
             let names = [level, stored].map(|level| format!("decoder.{level}"));
             x = double(&mut layers, [&names[0], &names[1]], width(level), form, &[skips[level], x]);
         }
-        let head =
-            Convolution { kind: ConvolutionKind::Pointwise, outputs: self.classes, bias: true, norm_relu: false };
+        // At the image's size, only up-convolutions are cheap enough beside a network that works on a smaller one.
+        for number in 1..self.stem.halvings() {
+            let enlarge = enlargement(ConvolutionKind::UpConvolution, between, form);
+            x = layers.push(format!("head.up.{}", number - 1), enlarge, &[x]);
+        }
+        let kind = if self.stem.is_full() { ConvolutionKind::Pointwise } else { ConvolutionKind::UpConvolution };
+        let head = Convolution { kind, outputs: self.classes, bias: true, norm_relu: false };
         layers.push("head", Layer::Convolution(head), &[x]);
         layers
     }
 }
 
+/// A 3x3 convolution with batch norm, which would undo a bias, and ReLU.
+fn block(kind: ConvolutionKind, outputs: usize, form: Form) -> Layer {
+    Layer::Convolution(Convolution { kind, outputs, bias: form == Form::Plain, norm_relu: true })
+}
+
+/// A convolution that doubles the image.
+fn enlargement(kind: ConvolutionKind, outputs: usize, form: Form) -> Layer {
+    let (bias, norm_relu) = (form == Form::Plain, form == Form::Trained);
+    Layer::Convolution(Convolution { kind, outputs, bias, norm_relu })
+}
+
 /// Two 3x3 convolutions with batch norm and ReLU: a level of the encoder or the decoder, or the bottleneck.
 fn double(layers: &mut Layers, names: [&str; 2], outputs: usize, form: Form, inputs: &[ValueId]) -> ValueId {
-    let layer = Layer::Convolution(Convolution {
-        kind: ConvolutionKind::Same,
-        outputs,
-        // Batch norm would undo a bias.
-        bias: form == Form::Plain,
-        norm_relu: true,
-    });
+    let layer = block(ConvolutionKind::Same, outputs, form);
     let [first, second] = ["first", "second"].map(|part| names.map(|name| format!("{name}.{part}")));
     let [name, path] = first;
     let x = layers.push_at(name, path, layer, inputs);
@@ -155,7 +173,7 @@ mod tests {
     use crate::model::parameters::parameters;
 
     fn config(upsampling: Upsampling) -> UNetConfig {
-        UNetConfig { base: 4, depth: 2, channels: 3, classes: 5, upsampling }
+        UNetConfig { base: 4, depth: 2, channels: 3, classes: 5, upsampling, stem: Stem::Full }
     }
 
     #[test]
@@ -165,6 +183,46 @@ mod tests {
             let logits = model.forward(Tensor::zeros([2, 3, 12, 8], &test_device()));
             assert_eq!(logits.dims(), [2, 5, 12, 8]);
         }
+    }
+
+    #[test]
+    fn a_stem_shrinks_the_levels_and_the_head_enlarges_the_logits() {
+        // Only there do parameters have names: elsewhere nothing is trained.
+        let device = test_device().autodiff();
+        for (stem, strided, head) in [
+            // stem 3-4; head 4 to 4 * 5 by 1x1.
+            (Stem::Half, 9 * 3 * 4, 4 * 20),
+            // stem 3-2-4; head 4 to 4 * 2 by 1x1, then 2 to 4 * 5.
+            (Stem::Quarter, 9 * (3 * 2 + 2 * 4), 4 * 8 + 2 * 20),
+        ] {
+            let config = UNetConfig { stem, ..config(Upsampling::Nearest) };
+            let layers = config.layers();
+            let plain = UNetConfig { stem: Stem::Full, channels: 4, ..config.clone() };
+            let levels = plain.layers().weights() - 4 * 5;
+            assert_eq!(layers.weights(), levels + strided + head);
+            assert_eq!(layers.size_multiple(), config.size_multiple());
+            assert_eq!((config.size_multiple(), layers.classes()), (4 << stem.halvings(), 5));
+            for model in [config.init(1, &device), config.init_plain(1, &device)] {
+                assert_eq!(model.forward(Tensor::zeros([2, 3, 32, 16], &device)).dims(), [2, 5, 32, 16]);
+            }
+            let names: Vec<String> = parameters(&config.init(1, &device)).into_iter().map(|p| p.name).collect();
+            assert_eq!(names[0], "stem.0.conv.weight");
+            assert_eq!(names[names.len() - 2..], ["head.weight", "head.bias"]);
+        }
+    }
+
+    #[test]
+    fn a_configuration_names_a_stem_only_if_it_has_one() {
+        let full = config(Upsampling::Nearest);
+        let text = toml::to_string(&full).unwrap();
+        assert!(!text.contains("stem"), "{text}");
+        assert_eq!(toml::from_str::<UNetConfig>(&text).unwrap(), full);
+        let quarter = UNetConfig { stem: Stem::Quarter, ..full };
+        let text = toml::to_string(&quarter).unwrap();
+        assert!(text.contains("stem = 4"), "{text}");
+        assert_eq!(toml::from_str::<UNetConfig>(&text).unwrap(), quarter);
+        let refused = toml::from_str::<UNetConfig>(&text.replace("stem = 4", "stem = 3")).unwrap_err().to_string();
+        assert!(refused.contains("expected a stem of 1, 2 or 4, found 3"), "{refused}");
     }
 
     #[test]
@@ -182,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_plain_form_differs_in_biases_and_in_the_enlargements_norms() {
-        let device = test_device();
+        let device = test_device().autodiff();
         for (upsampling, repeats) in [(Upsampling::Nearest, 1), (Upsampling::UpConvolution, 4)] {
             let (ours, plain) = (config(upsampling).init(1, &device), config(upsampling).init_plain(1, &device));
             assert_eq!(plain.forward(Tensor::zeros([2, 3, 12, 8], &device)).dims(), [2, 5, 12, 8]);

@@ -20,8 +20,10 @@ use super::backend::{Kernels, NetworkOps, NormTensors, PixelTarget};
 /// The kinds of convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// By a kernel of this width and height.
+    /// Weights of this width and height.
     Plain(usize),
+    /// 3x3 with stride 2.
+    Strided,
     /// 3x3 behind upsampling.
     Upsample,
     /// 1x1 whose outputs go to the places of a 2x2 grid.
@@ -53,7 +55,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
         let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
         if let Some(Some(node)) = rest.get(1) {
             let found = match kind {
-                Kind::Plain(_) | Kind::Upsample => B::bias_gradient(&gradient),
+                Kind::Plain(_) | Kind::Strided | Kind::Upsample => B::bias_gradient(&gradient),
                 Kind::Up => B::up_convolution_bias_gradient(&gradient),
             };
             grads.register::<B>(node.id, found);
@@ -61,6 +63,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
         if let Some(node) = &rest[0] {
             let found = match kind {
                 Kind::Plain(kernel) => B::convolution_weight_gradient(&inputs, &gradient, kernel),
+                Kind::Strided => B::strided_convolution_weight_gradient(&inputs[0], &gradient),
                 Kind::Upsample => B::upsample_convolution_weight_gradient(&inputs[0], &gradient),
                 Kind::Up => B::up_convolution_weight_gradient(&inputs[0], &gradient),
             };
@@ -70,6 +73,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
         if input_nodes.iter().any(Option::is_some) {
             let found = match kind {
                 Kind::Plain(_) => B::convolution_input_gradient(&weight, &gradient, &channels),
+                Kind::Strided => vec![B::strided_convolution_input_gradient(&weight, &gradient)],
                 Kind::Upsample => vec![B::upsample_convolution_input_gradient(&weight, &gradient)],
                 Kind::Up => vec![B::up_convolution_input_gradient(&weight, &gradient)],
             };
@@ -98,6 +102,7 @@ fn convolution<B: Kernels, C: CheckpointStrategy, const N: usize>(
         let (weight, bias) = (weight.into_primitive(), bias.map(|bias| bias.into_primitive()));
         match kind {
             Kind::Plain(_) => B::convolution(&inputs, &weight, bias.as_ref()),
+            Kind::Strided => B::strided_convolution(&inputs[0], &weight, bias.as_ref()),
             Kind::Upsample => B::upsample_convolution(&inputs[0], &weight, bias.as_ref()),
             Kind::Up => B::up_convolution(&inputs[0], &weight, bias.as_ref()),
         }
@@ -250,6 +255,18 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         convolution::<B, C, 4>(Kind::Plain(weight.shape()[2]), vec![first, second], weight, Some(bias))
+    }
+
+    fn network_strided_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        convolution::<B, C, 2>(Kind::Strided, vec![input], weight, None)
+    }
+
+    fn network_strided_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        convolution::<B, C, 3>(Kind::Strided, vec![input], weight, Some(bias))
     }
 
     fn network_upsample_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {

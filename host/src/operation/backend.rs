@@ -32,6 +32,25 @@ pub trait Kernels: Backend {
         kernel: usize,
     ) -> FloatTensor<Self>;
 
+    /// A 3x3 convolution of stride 2, padded by 1, on images of even height and width.
+    fn strided_convolution(
+        input: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        bias: Option<&FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for the input.
+    fn strided_convolution_input_gradient(
+        weight: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for the weights.
+    fn strided_convolution_weight_gradient(
+        input: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     /// The gradient for a bias: the sum over images and pixels.
     fn bias_gradient(gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -159,6 +178,16 @@ pub trait NetworkOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// See [`Kernels::strided_convolution`].
+    fn network_strided_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// With a bias.
+    fn network_strided_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     /// See [`Kernels::upsample_convolution`].
     fn network_upsample_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -217,6 +246,15 @@ pub(super) fn convolve(
         (Some(second), Some(bias)) => {
             <Dispatch as NetworkOps>::network_convolution_joined_biased(first, second, weight, bias)
         }
+    })
+}
+
+/// See [`super::convolve`]; with stride 2.
+pub(super) fn convolve_strided(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.map(Tensor::into_dispatch));
+    Tensor::from_dispatch(match bias {
+        None => <Dispatch as NetworkOps>::network_strided_convolution(input, weight),
+        Some(bias) => <Dispatch as NetworkOps>::network_strided_convolution_biased(input, weight, bias),
     })
 }
 

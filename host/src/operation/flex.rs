@@ -12,6 +12,7 @@ use unet_kernels::convolution::{Convolution, Size};
 use unet_kernels::cross_entropy::{Target, cross_entropy};
 use unet_kernels::norm::{self, Norm};
 use unet_kernels::pool;
+use unet_kernels::strided::StridedConvolution;
 use unet_kernels::up_convolution::UpConvolution;
 use unet_kernels::upsample::UpsampleConvolution;
 
@@ -48,6 +49,34 @@ impl Kernels for Flex {
             let tensors: Vec<_> = inputs.iter().map(|input| (input.values(), input.channels)).collect();
             let channels = inputs.iter().map(|input| input.channels).sum();
             dense_tensor(convolution.weight_gradient(&tensors, gradient.values()), &[outputs, channels, kernel, kernel])
+        })
+    }
+
+    fn strided_convolution(input: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
+        timed("strided convolution", || {
+            let (input, weight, bias) = (ChannelsLast::new(input), Dense::new(weight), bias.map(Dense::new));
+            let operation = strided(&weight, halved(input.size));
+            let output = operation.forward(input.values(), weight.values(), bias.as_ref().map(Dense::values));
+            image_tensor(output, operation.size, operation.outputs)
+        })
+    }
+
+    fn strided_convolution_input_gradient(weight: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+        timed("strided convolution, gradient of the input", || {
+            let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
+            let operation = strided(&weight, gradient.size);
+            let values = operation.input_gradient(weight.values(), gradient.values());
+            image_tensor(values, doubled(gradient.size), operation.inputs)
+        })
+    }
+
+    fn strided_convolution_weight_gradient(input: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+        timed("strided convolution, gradient of the weights", || {
+            let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
+            let (inputs, outputs) = (input.channels, gradient.channels);
+            let operation =
+                StridedConvolution { size: gradient.size, inputs, outputs, set: Operators::instruction_set() };
+            dense_tensor(operation.weight_gradient(input.values(), gradient.values()), &[outputs, inputs, 3, 3])
         })
     }
 
@@ -211,6 +240,11 @@ fn up_convolution(weight: &Dense, size: Size) -> UpConvolution {
     UpConvolution { size, inputs, outputs: channels / 4, set: Operators::instruction_set() }
 }
 
+fn strided(weight: &Dense, size: Size) -> StridedConvolution {
+    let [outputs, inputs, ..] = weight.dims();
+    StridedConvolution { size, inputs, outputs, set: Operators::instruction_set() }
+}
+
 fn upsample(weight: &Dense, size: Size) -> UpsampleConvolution {
     let [outputs, inputs, ..] = weight.dims();
     UpsampleConvolution { size, inputs, outputs, set: Operators::instruction_set() }
@@ -248,6 +282,14 @@ impl NetworkOps for Flex {
         bias: FlexTensor,
     ) -> FlexTensor {
         Self::convolution(&[first, second], &weight, Some(&bias))
+    }
+
+    fn network_strided_convolution(input: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        Self::strided_convolution(&input, &weight, None)
+    }
+
+    fn network_strided_convolution_biased(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        Self::strided_convolution(&input, &weight, Some(&bias))
     }
 
     fn network_upsample_convolution(input: FlexTensor, weight: FlexTensor) -> FlexTensor {

@@ -80,6 +80,27 @@ fn convolutions_equal_burns_own() {
 }
 
 #[test]
+fn strided_convolutions_equal_burns_own() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[12]);
+    for (inputs, outputs, bias, is_covered, size) in
+        [(3, 8, true, true, [6, 10]), (16, 12, false, true, [4, 2]), (5, 20, true, false, [7, 10])]
+    {
+        let tensors = [random(rng, [2, inputs, size[0], size[1]], &device)];
+        let mut conv = conv2d(rng, inputs, outputs, 3, bias, &device);
+        conv.stride = [2, 2];
+        let ours = run(&tensors, &conv, |conv, mut tensors| {
+            assert_eq!(covered_strided(conv, &tensors[0]), is_covered);
+            convolve(conv, tensors.remove(0), None)
+        });
+        let burns = run(&tensors, &conv, |conv, mut tensors| conv.forward(tensors.remove(0)));
+        for (ours, burns) in ours.iter().zip(&burns) {
+            assert_close(ours, burns);
+        }
+    }
+}
+
+#[test]
 fn upsampling_with_convolution_equals_burns_own() {
     let device = Device::flex().autodiff();
     let rng = &mut Rng::from_parts(&[2]);

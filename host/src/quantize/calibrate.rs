@@ -115,12 +115,12 @@ mod tests {
     use crate::backend::test_device;
     use crate::export::fold::graph_of;
     use crate::export::fold_upsample::fold_upsampling;
-    use crate::model::{UNetConfig, Upsampling};
+    use crate::model::{Stem, UNetConfig, Upsampling};
 
     #[test]
     fn a_skip_and_what_it_is_joined_with_share_one_quantization() {
         for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
-            let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 3, upsampling };
+            let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 3, upsampling, stem: Stem::Full };
             let graph = graph_of(&config.init(5, &test_device()), 8, 8);
             let image: Vec<f32> = (0..64).map(|k| k as f32 / 63.0).collect();
             let preprocess = Preprocess { width: 8, height: 8, ..Preprocess::CLASSIC };
@@ -138,7 +138,14 @@ mod tests {
 
     #[test]
     fn folded_phases_and_the_tensors_made_from_them_share_one_quantization() {
-        let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 3, upsampling: Upsampling::Nearest };
+        let config = UNetConfig {
+            base: 4,
+            depth: 2,
+            channels: 1,
+            classes: 3,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let graph = graph_of(&config.init(5, &test_device()), 8, 8);
         let folded = fold_upsampling(&graph).unwrap();
         let image: Vec<f32> = (0..64).map(|k| k as f32 / 63.0).collect();
@@ -161,7 +168,14 @@ mod tests {
 
     #[test]
     fn no_image_is_an_error() {
-        let config = UNetConfig { base: 4, depth: 1, channels: 1, classes: 3, upsampling: Upsampling::Nearest };
+        let config = UNetConfig {
+            base: 4,
+            depth: 1,
+            channels: 1,
+            classes: 3,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let graph = graph_of(&config.init(5, &test_device()), 8, 8);
         let preprocess = Preprocess { width: 8, height: 8, ..Preprocess::CLASSIC };
         assert!(matches!(calibrate(&graph, &preprocess, std::iter::empty(), || ()), Err(CalibrationError::NoImages)));

@@ -208,6 +208,7 @@ mod tests {
             channels_out: 2,
             channels_in: 2,
             kernel: [1, 1],
+            stride: 1,
             pads: [0; 4],
             relu: false,
         };

@@ -278,11 +278,18 @@ pub fn bench_train(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Upsampling;
+    use crate::model::{Stem, Upsampling};
 
     #[test]
     fn a_step_that_does_not_fit_into_memory_is_refused() {
-        let model = UNetConfig { base: 16, depth: 4, channels: 1, classes: 4, upsampling: Upsampling::Nearest };
+        let model = UNetConfig {
+            base: 16,
+            depth: 4,
+            channels: 1,
+            classes: 4,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2 };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");

@@ -1,8 +1,8 @@
-//! How much memory a step of training takes, known before it starts.
+//! Predicts the memory of a training step before training starts.
 //!
-//! Steps are walked through without computing: every tensor is held and released in the order in which the network's
-//! operations, burn's automatic differentiation and the loss do it, forward and backward, with gradient checkpointing or
-//! without. Only the program itself is a measured number.
+//! Steps are simulated without computing: every tensor is allocated and freed in the order in which the network's layers,
+//! burn's automatic differentiation and the loss do it, forward and backward, with or without gradient checkpointing. Only
+//! the size of the program itself is measured.
 
 mod graph;
 mod heap;
@@ -18,14 +18,14 @@ use walk::Walk;
 
 pub use plan::{Checkpointing, DoesNotFit, MemoryOptions, MemoryPlan};
 
-/// What the process holds beside the walk's heap, measured on Linux: 17 MiB of code, tables and threads, as the peak of a
-/// network whose step takes a few kilobytes, and 3 MiB by which the C library's heap grows beyond one without small pieces
-/// between the tensors, as the mean over networks of 75 to 700 MiB.
+/// What the process holds beside the simulated heap, measured on Linux: 17 MiB of code, tables and threads (the peak of a
+/// network whose step takes a few kilobytes), and 3 MiB of small allocations between the tensors (the mean over networks of
+/// 75 to 700 MiB).
 const PROGRAM_BYTES: u64 = 20 << 20;
-/// Steps until the heap grows no more: the first one makes Adam's moments, the second one finds its gaps.
+/// Steps until the heap stops growing: the first one allocates Adam's moments, the second one fills the gaps.
 const STEPS: usize = 3;
 
-/// What decides the memory of a step.
+/// What the memory of a step depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepShape {
     /// The network.
@@ -41,8 +41,8 @@ pub struct StepShape {
 }
 
 impl StepShape {
-    /// The step of a run on that many images, of which a batch takes no more than there are. None where this project's kernels
-    /// do not compute it: other backends, and burn's own operators, keep and copy differently.
+    /// The step of a run on a dataset of `images` images, which limits the batch. `None` unless this project's compute kernels
+    /// are used: other backends and burn's own operators allocate differently.
     pub fn of(config: &RunConfig, images: usize) -> Option<Self> {
         let by_kernels = config.backend == Backend::Flex && Operators::in_use() != Operators::Stock;
         by_kernels.then(|| Self {
@@ -54,8 +54,8 @@ impl StepShape {
         })
     }
 
-    /// The most bytes that a process holds which trains with Adam on burn's flex backend by this project's kernels,
-    /// beside what it keeps of the data set.
+    /// Peak memory in bytes of a process that trains with Adam on burn's flex backend with this project's compute kernels,
+    /// without the cached part of the dataset.
     pub fn peak_bytes(&self, checkpointing: bool) -> u64 {
         let graph = Graph::new(&self.model.layers(), self, checkpointing);
         PROGRAM_BYTES + self.threads as u64 * graph.tiles + Walk::new(&graph).peak(STEPS)
@@ -65,34 +65,53 @@ impl StepShape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Upsampling;
     use crate::model::layers::{Convolution, ConvolutionKind, Layer, Layers};
+    use crate::model::{Stem, Upsampling};
 
-    /// The heap of a step in units of one channel at full size.
+    /// Heap of a step in units of one channel at full size.
     fn channels(upsampling: Upsampling, checkpointing: bool) -> f64 {
-        let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling };
+        let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Full };
         let shape = StepShape { model, batch: 1, width: 512, height: 512, threads: 0 };
         (shape.peak_bytes(checkpointing) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4)
     }
 
     #[test]
-    fn a_small_networks_step_is_that_which_is_counted_by_hand() {
+    fn a_small_networks_step_takes_what_is_counted_by_hand() {
         // Kept: image 1, class ids twice 1/4; encoder 4 times 2 and its pool 1/2; bottleneck 4 times 1 (twice the channels at a
-        // quarter of the size); enlargement 2 times 2, decoder 4 times 2. That is 26. The loss is on top of it: the logits 2
-        // and their gradient 2. Weights of all convolutions are less than 0.02.
+        // quarter of the size); enlargement 2 times 2, decoder 4 times 2. That is 26. The loss adds the logits 2 and
+        // their gradient 2. Weights of all convolutions are less than 0.02.
         for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
             let found = channels(upsampling, false);
             assert!((30.0..30.02).contains(&found), "{upsampling:?}: {found}");
-            // Only outputs of convolutions are kept: 13.5. On top of them come the gradient of the logits 2, the last norm's
-            // output, which is computed again, 2, and its gradient 2.
+            // Only outputs of convolutions are kept: 13.5. To these add the gradient of the logits 2, the recomputed output
+            // of the last norm 2, and its gradient 2.
             let found = channels(upsampling, true);
             assert!((19.5..19.52).contains(&found), "{upsampling:?}: {found}");
         }
     }
 
     #[test]
-    fn deep_layers_on_few_pixels_are_weights() {
-        let model = UNetConfig { base: 64, depth: 3, channels: 1, classes: 2, upsampling: Upsampling::Nearest };
+    fn a_stem_takes_what_is_counted_by_hand() {
+        let upsampling = Upsampling::Nearest;
+        let model = UNetConfig { base: 4, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Half };
+        let shape = StepShape { model, batch: 1, width: 512, height: 512, threads: 0 };
+        let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4);
+        // Kept: image 1, class ids twice 1/4; stem 2 times 1 (4 channels at a quarter of the size); encoder 4 times 1 and its
+        // pool 1/4; bottleneck 4 times 1/2; enlargement 2 times 1, decoder 4 times 1. That is 15.75. On top of it come the
+        // logits 2 and their gradient 2.
+        assert!((19.75..19.8).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn the_memory_of_deep_layers_on_few_pixels_is_weights() {
+        let model = UNetConfig {
+            base: 64,
+            depth: 3,
+            channels: 1,
+            classes: 2,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let weights = 4.0 * model.layers().weights() as f64;
         let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0 };
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / weights;
@@ -128,7 +147,7 @@ mod tests {
 
         let device = Device::flex().autodiff();
         let network = Network::new(layers.clone(), &mut crate::rng::Rng::new(1), &device);
-        let images = Tensor::ones([1, layers.image_channels(), 8, 8], &device);
+        let images = Tensor::ones([1, layers.image_channels(), 16, 16], &device);
         profile::ask();
         let loss = network.forward(images).sum();
         profile::take();
@@ -137,7 +156,14 @@ mod tests {
         let called = profile::take().into_iter().map(|(name, _)| name.to_owned());
         let called = called.filter(|name| wanted.iter().any(|wanted| name.ends_with(wanted))).collect();
 
-        let model = UNetConfig { base: 1, depth: 1, channels: 1, classes: 2, upsampling: Upsampling::Nearest };
+        let model = UNetConfig {
+            base: 1,
+            depth: 1,
+            channels: 1,
+            classes: 2,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0 };
         let graph = Graph::new(layers, &shape, false);
         let mut kinds = layers.nodes().iter().flat_map(|node| match node.layer {
@@ -160,13 +186,17 @@ mod tests {
     #[cfg(feature = "flex")]
     #[test]
     fn burn_computes_gradients_in_the_order_that_the_plan_follows() {
-        let model = |upsampling| UNetConfig { base: 4, depth: 2, channels: 1, classes: 2, upsampling };
-        for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
-            let layers = model(upsampling).layers();
+        for (upsampling, stem) in [
+            (Upsampling::Nearest, Stem::Full),
+            (Upsampling::UpConvolution, Stem::Full),
+            (Upsampling::Nearest, Stem::Quarter),
+        ] {
+            let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: 2, upsampling, stem };
+            let layers = model.layers();
             let [called, planned] = gradients(&layers);
             assert_eq!(called, planned, "{upsampling:?}");
             // Without branches, that is the forward pass backward.
-            let shape = StepShape { model: model(upsampling), batch: 1, width: 8, height: 8, threads: 0 };
+            let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0 };
             let graph = Graph::new(&layers, &shape, false);
             assert!(graph.backward_order().into_iter().eq((0..graph.steps.len()).rev()));
         }

@@ -1,7 +1,7 @@
 //! Writes loss and gradients of fixed batches, by our kernels and by burn's own operators, for `peers/compare_gradients.py`.
 //!
 //! `gradients DIRECTORY [NAME=VALUE ...]`, the names being `base` (8), `depth` (4), `size` (128), `batch` (4), `channels` (1),
-//! `upsampling` (`nearest` or `up_convolution`), `batches` (10), `seed` (1) of the weights and `steps` (0): so many steps of Adam
+//! `upsampling` (`nearest` or `up_convolution`), `stem` (1, 2 or 4; 1), `batches` (10), `seed` (1) of the weights and `steps` (0): so many steps of Adam
 //! are done before, by burn's own operators. Writes `case.json` (the network, and for each batch the loss by each set of operators),
 //! `weights/NAME.npy` by the parameter's name, and for each batch a folder `batch_00` with `images.npy` (f32, N, C, H, W),
 //! `masks.npy` (u8, N, H, W) and, for each set of operators that this CPU can run, `OPERATORS/NAME.npy`. All batches are of
@@ -17,7 +17,7 @@ use unet_host::backend::Backend;
 use unet_host::dataset::loader::Item;
 use unet_host::dataset::synthetic::{CLASSES, SyntheticConfig, SyntheticSplit, frame};
 use unet_host::model::parameters::{Named, gradients, parameters};
-use unet_host::model::{UNetConfig, Upsampling};
+use unet_host::model::{Stem, UNetConfig, Upsampling};
 use unet_host::operation::Operators;
 use unet_host::training::batch::Batcher;
 use unet_host::training::learner::Learner;
@@ -55,8 +55,14 @@ struct Case {
 
 impl Case {
     fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let model =
-            UNetConfig { base: 8, depth: 4, channels: 1, classes: CLASSES.len(), upsampling: Upsampling::Nearest };
+        let model = UNetConfig {
+            base: 8,
+            depth: 4,
+            channels: 1,
+            classes: CLASSES.len(),
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         let mut case = Self { model, side: 128, batch: 4, batches: 10, steps: 0, seed: SEED };
         for argument in arguments {
             let (name, value) = argument.split_once('=').ok_or(format!("expected NAME=VALUE, found {argument}"))?;
@@ -65,6 +71,7 @@ impl Case {
                 "depth" => case.model.depth = value.parse()?,
                 "channels" => case.model.channels = value.parse()?,
                 "upsampling" => case.model.upsampling = serde_json::from_value(value.into())?,
+                "stem" => case.model.stem = value.parse::<u8>()?.try_into()?,
                 "size" => case.side = value.parse()?,
                 "batch" => case.batch = value.parse()?,
                 "batches" => case.batches = value.parse()?,

@@ -30,6 +30,7 @@ fn whole_numbers_come_out_the_same_at_every_place_and_size() {
             channels_out: out,
             channels_in: channels,
             kernel: [3; 2],
+            stride: 1,
             pads: [1; 4],
             relu: true,
         };

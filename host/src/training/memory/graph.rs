@@ -1,18 +1,18 @@
-//! The network as its memory sees it: operations in order, and the tensors that they read and make.
+//! The network as a list of operations with the memory of the tensors that they read and write.
 
 use super::StepShape;
 use crate::model::layers::{Convolution, ConvolutionKind, Layer, Layers, Node};
-use unet_kernels::{partial_sums, tiles_bytes};
+use unet_kernels::{partial_sums, strided_tiles_bytes, tiles_bytes};
 
 /// Bytes of a number.
 pub(super) const F32: u64 = 4;
 
-/// What an operation does, as far as memory goes.
+/// The operation, as far as its memory depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A convolution of that many weights.
+    /// A convolution with `weights` weights, at any stride, or an up-convolution.
     Convolution { weights: u64 },
-    /// A 3x3 convolution of that many weights behind nearest upsampling.
+    /// Nearest-neighbor upsampling and a 3x3 convolution with `weights` weights.
     Upsample { weights: u64 },
     /// Batch norm with ReLU.
     NormRelu,
@@ -21,12 +21,12 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether gradient checkpointing computes the output again where it is needed, instead of keeping it.
+    /// Whether gradient checkpointing recomputes the output instead of keeping it.
     fn is_cheap(self) -> bool {
         matches!(self, Self::NormRelu | Self::MaxPool)
     }
 
-    /// Bytes of the weights, 0 where there are none worth counting.
+    /// Bytes of the weights; 0 for a norm, whose parameters are negligible.
     pub fn weights(self) -> u64 {
         match self {
             Self::Convolution { weights } | Self::Upsample { weights } => weights * F32,
@@ -34,49 +34,49 @@ impl Kind {
         }
     }
 
-    /// Bytes of what is made of the weights first: for upsampling, sums for each parity, 16 of 9.
+    /// Bytes of weights that are derived first: for upsampling, sums for each parity, 16 of 9.
     pub fn folded(self) -> u64 {
         if let Self::Upsample { weights } = self { weights * 16 / 9 * F32 } else { 0 }
     }
 
-    /// Bytes of the weights in the order in which a kernel reads them.
+    /// Bytes of the weights packed for the compute kernel.
     pub fn packed(self) -> u64 {
         self.folded().max(self.weights())
     }
 
-    /// Bytes of the partial sums of the weights' gradient.
+    /// Bytes of partial sums of the weight gradient.
     pub fn partial(self) -> u64 {
         partial_sums((self.packed() / F32) as usize) as u64 * F32
     }
 }
 
-/// An image tensor of the network.
+/// An activation.
 #[derive(Clone, Debug)]
 pub(super) struct Value {
-    /// Bytes of it, and of its gradient.
+    /// Bytes of the activation, and of its gradient.
     pub bytes: u64,
-    /// Whether channels come before pixels in memory, so that each kernel that reads it makes a copy in its own order.
+    /// Whether it is stored channels first, so that each compute kernel that reads it makes a copy, channels last.
     pub planes: bool,
-    /// The operation that makes it; none for the images.
+    /// The operation that computes it; none for the images.
     pub maker: Option<usize>,
     /// How often the forward pass reads it.
     pub readers: usize,
-    /// How often the backward pass needs it: for gradients, and to compute other values again.
+    /// How often the backward pass needs it: for gradients, and to recompute other values.
     pub needed: usize,
 }
 
-/// An operation of the network, with the values that it reads and makes.
+/// An operation of the network, with the values that it reads and writes.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    /// What it does.
+    /// What it computes.
     pub kind: Kind,
     /// Values that it reads.
     pub inputs: Vec<usize>,
-    /// The value that it makes.
+    /// The value that it computes.
     pub output: usize,
 }
 
-/// The operations of the network in order; the first value are the images, the last the logits.
+/// The operations of the network in order; the first value is the images, the last one the logits.
 #[derive(Debug)]
 pub(super) struct Graph {
     /// All image tensors.
@@ -85,7 +85,7 @@ pub(super) struct Graph {
     pub steps: Vec<Step>,
     /// Bytes of one channel of the logits.
     pub channel: u64,
-    /// Bytes of the tiles that a thread keeps.
+    /// Bytes of the tiles of each thread.
     pub tiles: u64,
     checkpointing: bool,
 }
@@ -145,8 +145,8 @@ impl Graph {
         order
     }
 
-    /// How a value is made that is not kept; none for one that is kept.
-    pub fn again(&self, value: usize) -> Option<usize> {
+    /// The operation that recomputes a value; `None` if the value is kept.
+    pub fn recomputed_by(&self, value: usize) -> Option<usize> {
         self.values[value].maker.filter(|&maker| self.checkpointing && self.steps[maker].kind.is_cheap())
     }
 
@@ -155,7 +155,7 @@ impl Graph {
         self.values.len() - 1
     }
 
-    /// Adds an operation with an output of that many numbers.
+    /// Adds an operation with an output of `numbers` values.
     fn step(&mut self, kind: Kind, inputs: Vec<usize>, numbers: u64) -> usize {
         for &input in &inputs {
             self.values[input].readers += 1;
@@ -169,23 +169,25 @@ impl Graph {
     fn tile(&mut self, layers: &Layers, node: &Node, convolution: Convolution, width: usize) {
         let (inputs, outputs) = (layers.input_channels(node), convolution.outputs);
         let halvings = layers.values()[node.inputs[0]].halvings;
-        let (inputs, outputs, halvings) = match convolution.kind {
-            ConvolutionKind::Pointwise | ConvolutionKind::Same => (inputs, outputs, halvings),
-            // All four pixels that one is made from or leads to are channels of it.
-            ConvolutionKind::Strided => (4 * inputs, outputs, halvings + 1),
-            ConvolutionKind::Upsampling | ConvolutionKind::UpConvolution => (inputs, 4 * outputs, halvings),
+        let bytes = match convolution.kind {
+            ConvolutionKind::Pointwise | ConvolutionKind::Same => tiles_bytes(inputs, outputs, width >> halvings),
+            ConvolutionKind::Strided => strided_tiles_bytes(inputs, outputs, width >> (halvings + 1)),
+            // All four pixels that one leads to are channels of it.
+            ConvolutionKind::Upsampling | ConvolutionKind::UpConvolution => {
+                tiles_bytes(inputs, 4 * outputs, width >> halvings)
+            }
         };
-        self.tiles = self.tiles.max(tiles_bytes(inputs, outputs, width >> halvings) as u64);
+        self.tiles = self.tiles.max(bytes as u64);
     }
 
     fn count_needed(&mut self) {
-        // From the last operation to the first, so that whether an output is needed is known before its inputs.
+        // From the last operation to the first, since an input is needed only if the output is.
         for step in (0..self.steps.len()).rev() {
             let Step { inputs, output, .. } = self.steps[step].clone();
-            let by_output = usize::from(self.again(output).is_some() && self.values[output].needed > 0);
+            let by_recomputing = usize::from(self.recomputed_by(output).is_some() && self.values[output].needed > 0);
             for input in inputs {
-                // Once by the gradient.
-                self.values[input].needed += 1 + by_output;
+                // Once for the gradient.
+                self.values[input].needed += 1 + by_recomputing;
             }
         }
     }

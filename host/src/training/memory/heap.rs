@@ -1,35 +1,35 @@
-//! A heap that hands out addresses and no memory: how large a process grows for a given order of requests.
+//! A simulated heap, which hands out addresses without memory: how far a process grows for a given order of allocations.
 
 use std::collections::BTreeMap;
 
-/// What an allocator adds to a request, and what it rounds to.
+/// Bytes that an allocator adds to a request, and rounds to.
 const HEADER_BYTES: u64 = 16;
 
-/// A piece of the heap.
+/// An allocated block.
 #[derive(Debug)]
-#[must_use = "a block that is dropped is never released"]
+#[must_use = "a block that is dropped is never freed"]
 pub(super) struct Block {
     at: u64,
     bytes: u64,
 }
 
-/// Gives each request the smallest gap that it fits into, or else grows, as the C library of GNU does with the settings of
-/// [`crate::memory::keep_freed`]; neighbouring gaps are one.
+/// Best fit: a request gets the smallest gap that is large enough, else the heap grows. glibc works like this with the
+/// settings of [`crate::memory::keep_freed`]. Adjacent gaps are merged.
 #[derive(Debug, Default)]
 pub(super) struct Heap {
-    /// Sizes of gaps by their addresses; none touches another one or the end.
+    /// Sizes of gaps by address; none is adjacent to another one or to the end.
     gaps: BTreeMap<u64, u64>,
     end: u64,
-    most: u64,
+    peak: u64,
 }
 
 impl Heap {
     /// The largest size so far.
-    pub fn most(&self) -> u64 {
-        self.most
+    pub fn peak(&self) -> u64 {
+        self.peak
     }
 
-    /// Takes a block of at least `bytes`.
+    /// Allocates a block of at least `bytes`.
     pub fn hold(&mut self, bytes: u64) -> Block {
         let bytes = (bytes + HEADER_BYTES).next_multiple_of(HEADER_BYTES);
         let gap = self.gaps.iter().filter(|(_, size)| **size >= bytes).min_by_key(|(_, size)| **size);
@@ -43,14 +43,14 @@ impl Heap {
             }
             None => {
                 self.end += bytes;
-                self.most = self.most.max(self.end);
+                self.peak = self.peak.max(self.end);
                 self.end - bytes
             }
         };
         Block { at, bytes }
     }
 
-    /// Gives a block back.
+    /// Frees a block.
     pub fn release(&mut self, block: Block) {
         let (mut at, mut bytes) = (block.at, block.bytes);
         if let Some((&before, &size)) = self.gaps.range(..at).next_back()
@@ -69,7 +69,7 @@ impl Heap {
         }
     }
 
-    /// Holds a block and gives it back.
+    /// Allocates a block and frees it.
     pub fn pass(&mut self, bytes: u64) {
         let block = self.hold(bytes);
         self.release(block);
@@ -81,24 +81,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_gets_the_smallest_gap_and_neighbours_join() {
+    fn a_request_gets_the_smallest_gap_and_adjacent_gaps_merge() {
         let mut heap = Heap::default();
         // With header and rounding: 112, 48, 64, 32 and 32 bytes.
         let [a, b, c, d, e] = [96, 32, 48, 16, 16].map(|bytes| heap.hold(bytes));
-        assert_eq!(heap.most(), 288);
+        assert_eq!(heap.peak(), 288);
         heap.release(a);
         heap.release(c);
-        // 64 bytes: the gap of c, though that of a comes first.
+        // 64 bytes fit the gap of c exactly, though that of a comes first.
         let c = heap.hold(40);
-        assert_eq!((c.at, heap.most()), (160, 288));
+        assert_eq!((c.at, heap.peak()), (160, 288));
         heap.release(b);
         // The gaps of a and b are one of 160.
         let ab = heap.hold(144);
-        assert_eq!((ab.at, heap.most()), (0, 288));
-        // A gap at the end is no gap; the largest size stays.
+        assert_eq!((ab.at, heap.peak()), (0, 288));
+        // A gap at the end shrinks the heap; the peak stays.
         heap.release(e);
         let e = heap.hold(48);
-        assert_eq!((e.at, heap.most()), (256, 320));
+        assert_eq!((e.at, heap.peak()), (256, 320));
         for block in [ab, c, d, e] {
             heap.release(block);
         }

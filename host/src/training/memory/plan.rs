@@ -4,14 +4,14 @@ use std::fmt;
 
 use super::StepShape;
 
-/// The reserve beside a predicted step, as a part of it: what measured steps differ from predictions, at most.
+/// The reserve is the predicted step divided by this: the largest difference of a measured step from its prediction.
 const RESERVE: u64 = 10;
 
-/// When gradient checkpointing is on: the cheap tensors of the forward pass are computed again in the backward pass instead
-/// of being kept. It changes no bit of the results.
+/// When gradient checkpointing is on: cheap activations are recomputed in the backward pass instead of being kept. Results
+/// are equal to the bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Checkpointing {
-    /// Where a step would not fit into memory without it.
+    /// If a step would not fit into memory without it.
     #[default]
     Auto,
     /// Always.
@@ -20,54 +20,55 @@ pub enum Checkpointing {
     Off,
 }
 
-/// What training may take.
+/// Memory options of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryOptions {
     /// When gradient checkpointing is on.
     pub checkpointing: Checkpointing,
-    /// Bytes that training may take; what the machine has available when not given.
+    /// Memory limit in bytes; default is what the machine has available.
     pub limit_bytes: Option<u64>,
 }
 
-/// How a run is trained within the memory that there is.
+/// How a run is trained within the available memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// Whether gradient checkpointing is on.
     pub checkpointing: bool,
-    /// Bytes of a step without it and with it; none where there is no prediction.
+    /// Bytes of a step without it and with it; `None` if they cannot be predicted.
     pub step_bytes: Option<[u64; 2]>,
-    /// Bytes of decoded images that are kept from epoch to epoch, at most.
+    /// Largest size in bytes of the cache of decoded images.
     pub kept_bytes: u64,
-    /// Bytes that training may take, where they are known.
+    /// Bytes available to training, if known.
     pub available_bytes: Option<u64>,
 }
 
-/// A step that does not fit.
+/// A step that does not fit into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a step that fits into {}, found one that takes about {} {} gradient checkpointing, beside a tenth \
-     in reserve and up to {} of decoded images; lower --batch, --size, --base or --cache-mib, or allow more with --memory-mib",
-    mebibytes(*available_bytes),
+    "training step needs about {} {} gradient checkpointing, plus a reserve of a tenth and up to {} of decoded images; \
+     only {} available; lower --batch, --size, --base or --cache-mib, or raise --memory-mib",
     mebibytes(*step_bytes),
     if *checkpointing { "even with" } else { "without" },
-    mebibytes(*kept_bytes)
+    mebibytes(*kept_bytes),
+    mebibytes(*available_bytes)
 )]
 pub struct DoesNotFit {
     /// Bytes of the step.
     pub step_bytes: u64,
     /// Bytes of decoded images.
     pub kept_bytes: u64,
-    /// Bytes that training may take.
+    /// Bytes available to training.
     pub available_bytes: u64,
     /// Whether checkpointing is on.
     pub checkpointing: bool,
 }
 
 impl MemoryPlan {
-    /// Decides for a step of that shape, none where it cannot be predicted. `available_bytes` is what the machine has.
+    /// Plans a step of the given shape; without a shape, nothing is predicted and nothing refused. `available_bytes` is what the
+    /// machine has.
     ///
     /// # Errors
-    /// When the step does not fit, with gradient checkpointing if that may be switched on.
+    /// If the step does not fit, even with gradient checkpointing unless that is switched off.
     pub fn new(
         shape: Option<&StepShape>,
         kept_bytes: u64,
@@ -110,13 +111,14 @@ impl fmt::Display for MemoryPlan {
                 if self.checkpointing { "off" } else { "on" },
                 mebibytes(self.kept_bytes)
             )?,
-            None => {
-                write!(f, "memory: gradient checkpointing is {state}, a step by these operators is not predicted; ")?
-            }
+            None => write!(
+                f,
+                "memory: gradient checkpointing is {state}, the memory of a step is not predicted for these operators; "
+            )?,
         }
         match self.available_bytes {
             Some(available) => write!(f, "{} available", mebibytes(available)),
-            None => write!(f, "the system does not say what is available"),
+            None => write!(f, "available memory is unknown"),
         }
     }
 }
@@ -128,10 +130,17 @@ fn mebibytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{UNetConfig, Upsampling};
+    use crate::model::{Stem, UNetConfig, Upsampling};
 
     fn shape() -> StepShape {
-        let model = UNetConfig { base: 8, depth: 3, channels: 1, classes: 4, upsampling: Upsampling::Nearest };
+        let model = UNetConfig {
+            base: 8,
+            depth: 3,
+            channels: 1,
+            classes: 4,
+            upsampling: Upsampling::Nearest,
+            stem: Stem::Full,
+        };
         StepShape { model, batch: 4, width: 128, height: 96, threads: 2 }
     }
 
@@ -141,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn checkpointing_is_on_where_the_step_would_not_fit_without_it() {
+    fn checkpointing_is_on_if_the_step_would_not_fit_without_it() {
         // A tenth in reserve, and 1000 bytes of images.
         let [plain, again] = [false, true].map(|checkpointing| {
             let step = shape().peak_bytes(checkpointing);
@@ -159,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_refuses_nothing() {
+    fn unknown_sizes_refuse_nothing() {
         let auto = MemoryOptions::default();
         assert!(!MemoryPlan::new(None, 0, auto, Some(1)).unwrap().checkpointing);
         assert!(!MemoryPlan::new(Some(&shape()), 0, auto, None).unwrap().checkpointing);
-        // A limit stands before what the machine has.
+        // A limit overrides what the machine has.
         let limited = MemoryOptions { limit_bytes: Some(1), ..auto };
         assert!(MemoryPlan::new(Some(&shape()), 0, limited, Some(u64::MAX)).is_err());
     }

@@ -1,32 +1,32 @@
-//! Steps of training on a heap that holds nothing: what lies where, and how far the heap grows.
+//! Simulates training steps on a heap without memory: what is allocated where, and how far the heap grows.
 
 use super::graph::{F32, Graph, Kind, Step};
 use super::heap::{Block, Heap};
 
-/// A parameter with its weights and what Adam keeps of it.
+/// The weights of an operation with their gradient and the state of Adam.
 struct Parameter {
     weights: Block,
     moments: Option<[Block; 2]>,
     gradient: Option<Block>,
 }
 
-/// Where everything lies.
+/// State of the simulation.
 pub(super) struct Walk<'a> {
     graph: &'a Graph,
     heap: Heap,
-    /// Where a value lies while it is there.
+    /// Memory of each value while it is allocated.
     blocks: Vec<Option<Block>>,
-    /// The gradient of a value while it is there.
+    /// Memory of the gradient of each value while it is allocated.
     gradients: Vec<Option<Block>>,
-    /// Reads that are left in the forward pass, and uses that are left in the backward pass.
+    /// Remaining reads in the forward pass, and remaining uses in the backward pass.
     readers: Vec<usize>,
     needed: Vec<usize>,
-    /// One an operation, for those that have weights.
+    /// For each operation its parameter, if it has weights.
     parameters: Vec<Option<Parameter>>,
 }
 
 impl<'a> Walk<'a> {
-    /// Before the first step: the weights are there.
+    /// Before the first step, with only the weights allocated.
     pub fn new(graph: &'a Graph) -> Self {
         let mut heap = Heap::default();
         let parameters = graph.steps.iter().map(|step| {
@@ -46,12 +46,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The largest size of the heap in that many steps.
+    /// Peak size of the heap over that many steps.
     pub fn peak(mut self, steps: usize) -> u64 {
         for _ in 0..steps {
             self.step();
         }
-        self.heap.most()
+        self.heap.peak()
     }
 
     fn step(&mut self) {
@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
         self.readers = graph.values.iter().map(|value| value.readers).collect();
         self.needed = graph.values.iter().map(|value| value.needed).collect();
         self.hold(0);
-        // Class ids stay until the step ends, those of the batch and those of the target.
+        // Class ids of the batch and of the target are kept until the end of the step.
         let target = [graph.channel / F32; 2].map(|bytes| self.heap.hold(bytes));
         for step in &graph.steps {
             self.compute(step);
@@ -91,8 +91,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Holds what an operation needs beside its tensors while `then` is run.
-    fn beside(&mut self, bytes: impl IntoIterator<Item = u64>, then: impl FnOnce(&mut Self)) {
+    /// Allocates temporary memory of an operation while `then` runs.
+    fn with_temporary(&mut self, bytes: impl IntoIterator<Item = u64>, then: impl FnOnce(&mut Self)) {
         let blocks: Vec<Block> =
             bytes.into_iter().filter(|bytes| *bytes > 0).map(|bytes| self.heap.hold(bytes)).collect();
         then(self);
@@ -101,39 +101,39 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Bytes of the copies that a kernel makes to read these values.
+    /// Bytes of the copies that a compute kernel makes to read these values.
     fn copies(&self, values: &[usize]) -> Vec<u64> {
         values.iter().map(|&v| &self.graph.values[v]).map(|v| if v.planes { v.bytes } else { 0 }).collect()
     }
 
-    /// Makes the output of an operation whose inputs are there.
+    /// Allocates the output of an operation whose inputs are allocated.
     fn compute(&mut self, step: &Step) {
-        let mut beside = self.copies(&step.inputs);
-        beside.extend([step.kind.folded(), step.kind.packed()]);
-        self.beside(beside, |walk| walk.hold(step.output));
+        let mut temporary = self.copies(&step.inputs);
+        temporary.extend([step.kind.folded(), step.kind.packed()]);
+        self.with_temporary(temporary, |walk| walk.hold(step.output));
     }
 
-    /// In the forward pass, a value that nobody reads again and no gradient needs is released.
+    /// Counts a read in the forward pass; the last one frees a value that no gradient needs.
     fn read(&mut self, value: usize) {
         self.readers[value] -= 1;
-        if self.readers[value] == 0 && (self.needed[value] == 0 || self.graph.again(value).is_some()) {
+        if self.readers[value] == 0 && (self.needed[value] == 0 || self.graph.recomputed_by(value).is_some()) {
             self.release(value);
         }
     }
 
-    /// The loss makes the gradient of the logits, which are needed no more.
+    /// The loss computes the gradient of the logits, after which the logits are freed.
     fn loss(&mut self) {
         let last = self.graph.values.len() - 1;
         self.gradients[last] = Some(self.heap.hold(self.bytes(last)));
         self.release(last);
     }
 
-    /// Computes a value again that was not kept, and before it what it is made from.
+    /// Recomputes a value that was not kept, and first its inputs.
     fn fetch(&mut self, value: usize) {
         if self.blocks[value].is_some() {
             return;
         }
-        let Some(maker) = self.graph.again(value) else { return };
+        let Some(maker) = self.graph.recomputed_by(value) else { return };
         let step = &self.graph.steps[maker];
         for &input in &step.inputs {
             self.fetch(input);
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Counts a use in the backward pass; the last one releases.
+    /// Counts a use in the backward pass; the last one frees the value.
     fn used(&mut self, value: usize) {
         self.needed[value] -= 1;
         if self.needed[value] == 0 {
@@ -158,16 +158,16 @@ impl<'a> Walk<'a> {
         for &input in &step.inputs {
             self.fetch(input);
         }
-        let beside = self.copies(&step.inputs);
+        let temporary = self.copies(&step.inputs);
         match step.kind {
-            // In the place of the gradient that it comes from.
+            // Computed in place of the output's gradient.
             Kind::NormRelu => {
-                self.beside(beside, |_| {});
+                self.with_temporary(temporary, |_| {});
                 self.used(first);
                 self.add_gradient(first, block);
             }
             Kind::MaxPool => {
-                self.beside(beside, |_| {});
+                self.with_temporary(temporary, |_| {});
                 // A skip has a gradient already, to which this one is added in place.
                 if self.gradients[first].is_none() {
                     self.gradients[first] = Some(self.heap.hold(self.bytes(first)));
@@ -176,15 +176,15 @@ impl<'a> Walk<'a> {
                 self.heap.release(block);
             }
             Kind::Convolution { .. } | Kind::Upsample { .. } => {
-                let summing = beside.into_iter().chain([step.kind.partial(), step.kind.folded()]);
-                self.beside(summing, |walk| {
+                let summing = temporary.into_iter().chain([step.kind.partial(), step.kind.folded()]);
+                self.with_temporary(summing, |walk| {
                     let gradient = walk.heap.hold(step.kind.weights());
                     if let Some(parameter) = &mut walk.parameters[number] {
                         parameter.gradient = Some(gradient);
                     }
                 });
                 step.inputs.iter().for_each(|&input| self.used(input));
-                // Images have no gradient.
+                // No gradient is computed for the images.
                 if self.graph.values[first].maker.is_some() {
                     let found = self.found([step.kind.folded(), step.kind.packed()], &step.inputs);
                     for (&input, found) in step.inputs.iter().zip(found) {
@@ -205,16 +205,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The gradients of these values, and what it takes to compute them.
-    fn found(&mut self, beside: impl IntoIterator<Item = u64>, inputs: &[usize]) -> Vec<Block> {
+    /// Allocates the gradients of these values, with temporary memory meanwhile.
+    fn found(&mut self, temporary: impl IntoIterator<Item = u64>, inputs: &[usize]) -> Vec<Block> {
         let mut found = vec![];
-        self.beside(beside, |walk| {
+        self.with_temporary(temporary, |walk| {
             found = inputs.iter().map(|&input| walk.heap.hold(walk.bytes(input))).collect();
         });
         found
     }
 
-    /// Adam: the old weights stay until all new ones are there, and gradients go one by one.
+    /// Adam: old weights are freed after all new ones are computed, gradients one by one.
     fn optimize(&mut self) {
         let mut old = vec![];
         for (parameter, step) in self.parameters.iter_mut().zip(&self.graph.steps) {
