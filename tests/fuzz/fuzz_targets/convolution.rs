@@ -125,7 +125,10 @@ impl Case {
             let found = self.run(&conv, self.split);
             if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
                 let (found, expected) = (found[at], expected[at]);
-                panic!("{kernel}: expected {expected} at byte {at}, found {found}, {:?} {:?}", self.convolution.shape, self.output);
+                panic!(
+                    "{kernel}: expected {expected} at byte {at}, found {found}, {:?} {:?}",
+                    self.convolution.shape, self.output
+                );
             }
         }
     }

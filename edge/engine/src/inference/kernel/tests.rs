@@ -431,12 +431,3 @@ fn views_lie_within_their_buffers() {
     let expected = ConvError::Bounds { what: "end of the channels", bounds: [2, 2], found: 3 };
     assert_eq!(error(1..3, grid.bytes()), Some(expected));
 }
-
-#[test]
-fn names_come_back() {
-    for kernel in Kernel::ALL {
-        assert_eq!(kernel.name().parse(), Ok(kernel));
-    }
-    assert_eq!("mmx".parse::<Kernel>(), Err(UnknownKernel { found: "mmx".to_owned() }));
-    assert!(Kernel::best().is_available());
-}

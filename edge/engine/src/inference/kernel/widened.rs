@@ -5,12 +5,8 @@ use std::ops::Range;
 
 use super::convolution::ConvShape;
 use super::grid::{Grid, SLACK};
+use super::instruction_set::Widen;
 use super::view::InputView;
-
-/// Writes each byte as a 16-bit number, two in each i32, in the order of memory.
-///
-/// Safety: the core has the instructions.
-pub(super) type Widen = unsafe fn(bytes: &[u8], to: &mut [i32]);
 
 /// Most bytes of the input that are widened at once, but for a single output row that needs more.
 const BYTES: usize = 96 << 10;

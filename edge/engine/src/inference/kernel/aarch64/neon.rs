@@ -13,18 +13,21 @@ use std::arch::aarch64::*;
 use std::array::from_fn;
 
 use super::four_lanes::{self, LANES, Requantize};
-use super::packed::{Instructions, Strip};
+use super::rounds::rounds;
 use super::windows::{self, WINDOW};
+use crate::inference::kernel::groups::{Bytes, Groups};
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::Strip;
 
-/// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions = Instructions {
+pub(crate) static SET: InstructionSet = InstructionSet {
+    is_available,
+    multiply,
     lanes: LANES,
     blocks: 1,
     tiles: &[&[4, 2, 1]],
-    take,
     subtracts: 128,
     widen: None,
-    pack: windows::pack::<HALF, WINDOW>,
+    pack,
     strip,
     combine: Some(four_lanes::combine),
 };
@@ -32,9 +35,14 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
 /// Bytes of a narrow group.
 const HALF: usize = 8;
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     cfg!(target_endian = "little")
+}
+
+rounds!("smull v24.8h, v30.8b, v31.8b\nsmlal2 v24.8h, v30.16b, v31.16b\nsadalp v\\sum\\().4s, v24.8h");
+
+fn pack(channels: usize, bytes: &Bytes, input_step: usize) -> Groups {
+    windows::pack::<HALF, WINDOW>(take, channels, bytes, input_step)
 }
 
 /// All but -128, so that any two products fit into 16 bits.

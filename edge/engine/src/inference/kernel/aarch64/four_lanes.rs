@@ -4,14 +4,14 @@
 
 use std::arch::aarch64::*;
 
-use super::packed::{Answer, OutputRange, Strip};
-use super::upsampled::combine;
+use crate::inference::kernel::combine::combine;
+use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
 /// Output channels in a vector.
-pub(super) const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
 /// What is done with the sums of V vectors of a pixel's channels.
-pub(super) struct Requantize<const V: usize> {
+pub(crate) struct Requantize<const V: usize> {
     multipliers: [float32x4_t; V],
     bytes: ToBytes,
 }
@@ -52,7 +52,7 @@ impl ToBytes {
 
 impl<const V: usize> Requantize<V> {
     /// After a check of the strip, with V blocks of [`LANES`].
-    pub(super) fn of_strip(strip: &Strip<'_>) -> Self {
+    pub(crate) fn of_strip(strip: &Strip<'_>) -> Self {
         let multipliers = strip.chunk.multipliers.as_ptr();
         // SAFETY: every aarch64 core has these instructions, and `Strip::check` has found LANES multipliers for each of
         // V vectors.
@@ -62,11 +62,11 @@ impl<const V: usize> Requantize<V> {
 
     /// Stores the channels of the strip's pixels from `first` on, as bytes or as sums.
     #[inline(always)]
-    pub(super) fn answer<const P: usize>(&self, strip: &mut Strip<'_>, first: usize, sums: &[[int32x4_t; V]; P]) {
+    pub(crate) fn answer<const P: usize>(&self, strip: &mut Strip<'_>, first: usize, sums: &[[int32x4_t; V]; P]) {
         let (step, channels) = (strip.output_step, strip.chunk.channels);
         let output = match &mut strip.output {
-            Answer::Bytes(output) => output.as_mut_ptr(),
-            Answer::Sums(output) => {
+            StripOutput::Bytes(output) => output.as_mut_ptr(),
+            StripOutput::Sums(output) => {
                 for (pixel, sums) in sums.iter().enumerate() {
                     for (block, &sums) in sums.iter().enumerate() {
                         // SAFETY: `Strip::check` has found the strip's pixels with whole vectors to be inside the output.

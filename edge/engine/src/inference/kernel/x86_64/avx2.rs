@@ -8,12 +8,16 @@
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::groups::{Bytes, Groups};
-use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
-use super::upsampled::combine;
+use super::quads::quads;
+use super::rounds::rounds;
+use crate::inference::kernel::combine::combine;
+use crate::inference::kernel::groups::{Bytes, Groups};
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
-/// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions = Instructions {
+pub(crate) static SET: InstructionSet = InstructionSet {
+    is_available,
+    multiply,
     lanes: LANES,
     blocks: 2,
     tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
@@ -24,10 +28,11 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
     combine: Some(combine),
 };
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
 }
+
+rounds!(16, "vpmaddwd ymm12, ymm14, ymm15\nvpaddd ymm\\sum, ymm\\sum, ymm12");
 
 eight_lanes!("avx2", dot, [(8, 1), (4, 1), (2, 1), (1, 1), (6, 2), (4, 2), (2, 2), (1, 2)]);
 
@@ -38,7 +43,7 @@ fn dot(sums: __m256i, pairs: __m256i, weights: __m256i) -> __m256i {
     _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, weights))
 }
 
-/// A [`super::widened::Widen`].
+/// An `InstructionSet::widen`.
 #[target_feature(enable = "avx2")]
 fn widen(bytes: &[u8], to: &mut [i32]) {
     const STEP: usize = 16;
@@ -57,8 +62,8 @@ fn widen(bytes: &[u8], to: &mut [i32]) {
 }
 
 /// Groups of two bytes, which are four when widened: for each channel two weights of 16 bits.
-fn pack(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -> Groups {
-    let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
+fn pack(channels: usize, bytes: &Bytes, _: usize) -> Groups {
+    let lanes = channels.next_multiple_of(LANES);
     let mut offsets = Vec::new();
     let mut weights = Vec::new();
     let mut end = 0;
@@ -78,7 +83,7 @@ fn pack(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -
             }
         }
     }
-    Groups::of_one_kind(offsets, &weights, 2 * end)
+    Groups::new([offsets.len(), 0, 0, 0], false, offsets, &weights, 2 * end)
 }
 
 #[cfg(test)]
@@ -88,7 +93,7 @@ mod tests {
     #[test]
     fn weights_are_pairs_of_sixteen_bits_and_are_split_beyond_them() {
         let bytes = Bytes::from([(8, vec![1, -2]), (9, vec![40_000, 3]), (12, vec![5, -300])]);
-        let groups = pack(&INSTRUCTIONS, 2, &bytes, 1);
+        let groups = pack(2, &bytes, 1);
         assert_eq!(groups.offsets(), [16, 16, 24]);
         let weights = groups.weights().iter().flat_map(|line| line.0.as_chunks::<2>().0);
         let weights: Vec<i16> = weights.map(|pair| i16::from_le_bytes(pair.map(|byte| byte as u8))).collect();

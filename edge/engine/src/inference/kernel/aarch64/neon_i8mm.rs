@@ -8,14 +8,17 @@ use std::arch::is_aarch64_feature_detected;
 
 use super::by_element::{by_element, quad, runs_of, vector, window};
 use super::four_lanes::{self, LANES, Requantize};
-use super::groups::{Groups, take_bytes};
-use super::packed::{Instructions, Strip};
+use super::rounds::rounds;
 use super::windows::{self, WINDOW};
+use crate::inference::kernel::groups::{Bytes, Groups, take_bytes};
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::Strip;
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     cfg!(target_endian = "little") && is_aarch64_feature_detected!("i8mm")
 }
+
+rounds!("sudot v\\sum\\().4s, v30.16b, v31.4b[0]");
 
 macro_rules! as_they_all_are {
     ($($n:literal)*) => {

@@ -5,28 +5,32 @@
 //! all pixels of a tile: 6 pixels by 16 channels leave 8 of 32 registers to both. The loops of that tile, where nearly all
 //! time goes, are in assembly, since no compiler is sure to hand out 32 registers of 32 without moving them about.
 
-/// Defines `INSTRUCTIONS` and what they need.
+/// Defines `SET` and what they need.
 ///
 /// `$features` are the target features. `$instruction` adds, in each lane of its first vector, four products of weights
 /// and of a byte less `$subtracts`, as which `$prepare` leaves the bytes of a vector. `$prepare_n` is a macro that
 /// gives the assembly to do so in the registers v`n` of the numbers that it is called with; it may use v31.
 macro_rules! by_element {
     ($features:literal, $instruction:literal, $subtracts:literal, $prepare:ident, $prepare_n:ident) => {
-        /// How a convolution is packed and run for this instruction set.
-        pub(super) static INSTRUCTIONS: Instructions = Instructions {
+                pub(crate) static SET: InstructionSet = InstructionSet {
+            is_available,
+            multiply,
             lanes: LANES,
             blocks: 4,
             tiles: &[&[8, 4, 2, 1], &[8, 4, 2, 1], &[6, 4, 2, 1], &[6, 4, 2, 1]],
-            take: take_bytes,
             subtracts: $subtracts,
             widen: None,
-            pack: windows::pack::<QUAD, QUAD>,
+            pack,
             strip,
             combine: Some(four_lanes::combine),
         };
 
         /// Bytes of a narrow group.
         const QUAD: usize = 4;
+
+        fn pack(channels: usize, bytes: &Bytes, input_step: usize) -> Groups {
+            windows::pack::<QUAD, QUAD>(take_bytes, channels, bytes, input_step)
+        }
 
         #[target_feature(enable = $features)]
         fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
@@ -324,4 +328,4 @@ macro_rules! vector {
     };
 }
 
-pub(super) use {by_element, quad, runs_of, vector, window};
+pub(crate) use {by_element, quad, runs_of, vector, window};

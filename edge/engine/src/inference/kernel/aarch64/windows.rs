@@ -7,11 +7,12 @@
 //!
 //! Weights that leave eight bits are split as in `packed.rs`: what is left of them becomes another window or narrow group.
 
-use super::groups::{Bytes, Groups, KINDS};
-use super::packed::{Instructions, Strip};
+use super::four_lanes::LANES;
+use crate::inference::kernel::groups::{Bytes, Groups, KINDS};
+use crate::inference::kernel::strip::Strip;
 
 /// Bytes of a window.
-pub(super) const WINDOW: usize = 16;
+pub(crate) const WINDOW: usize = 16;
 
 /// Most windows of a run.
 const RUN: usize = 3;
@@ -22,16 +23,19 @@ const NARROW: usize = KINDS - 1;
 /// How many windows a run of each kind has; 0 for narrow groups.
 const WINDOWS: [usize; KINDS] = [3, 2, 1, 0];
 
-/// An [`Instructions::pack`] with narrow groups of N bytes. In a window, U neighbouring bytes of the first output channel
+/// As much of these four weights as one multiplication takes exactly, toward zero; all of it where possible.
+pub(crate) type Take = fn([i32; 4]) -> [i8; 4];
+
+/// An `InstructionSet::pack` with narrow groups of N bytes. In a window, U neighbouring bytes of the first output channel
 /// are followed by the same U of the next channel, and after the last channel come the next U.
-pub(super) fn pack<const N: usize, const U: usize>(
-    instructions: &Instructions,
+pub(crate) fn pack<const N: usize, const U: usize>(
+    take: Take,
     channels: usize,
     bytes: &Bytes,
     input_step: usize,
 ) -> Groups {
-    let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
-    let mut packer = Packer { instructions, lanes, unit: U, rest: bytes.clone(), reach: 0 };
+    let lanes = channels.next_multiple_of(LANES);
+    let mut packer = Packer { take, lanes, unit: U, rest: bytes.clone(), reach: 0 };
     let mut offsets: [Vec<u32>; KINDS] = Default::default();
     let mut weights: [Vec<i8>; KINDS] = Default::default();
     while let Some((&start, _)) = packer.rest.first_key_value() {
@@ -49,12 +53,12 @@ pub(super) fn pack<const N: usize, const U: usize>(
         weights[kind].extend(run);
     }
     let kinds = std::array::from_fn(|kind| offsets[kind].len());
-    Groups::of_kinds(kinds, offsets.concat(), &weights.concat(), packer.reach)
+    Groups::new(kinds, false, offsets.concat(), &weights.concat(), packer.reach)
 }
 
 /// What is still to be packed.
-struct Packer<'a> {
-    instructions: &'a Instructions,
+struct Packer {
+    take: Take,
     lanes: usize,
     unit: usize,
     /// Without the bytes whose weights are all 0.
@@ -63,7 +67,7 @@ struct Packer<'a> {
     reach: usize,
 }
 
-impl Packer<'_> {
+impl Packer {
     /// Whether a window here costs no more than narrow groups of N bytes.
     fn fills<const N: usize>(&self, start: usize) -> bool {
         let parts = (start..start + WINDOW).step_by(N);
@@ -81,7 +85,7 @@ impl Packer<'_> {
             let channels = self.rest.range(start + first..start + first + 4).next().map_or(0, |(_, sums)| sums.len());
             for channel in 0..channels {
                 let weights = quad.map(|at| self.rest.get(&at).map_or(0, |sums| sums[channel]));
-                let part = (self.instructions.take)(weights);
+                let part = (self.take)(weights);
                 let index = first / unit * unit * self.lanes + channel * unit + first % unit;
                 taken[index..index + 4].copy_from_slice(&part);
                 for (at, part) in quad.into_iter().zip(part) {
@@ -105,13 +109,12 @@ impl Strip<'_> {
     ///
     /// # Panics
     ///
-    /// As `check_weights`.
-    pub(super) fn check_windows<const N: usize>(&self, pixels: usize, blocks: usize, lanes: usize) {
+    /// As `check`.
+    pub(crate) fn check_windows<const N: usize>(&self, pixels: usize, blocks: usize, lanes: usize) {
         let kinds = self.groups.kinds();
         let windows: usize = kinds.iter().zip(WINDOWS).map(|(kind, windows)| kind * windows).sum();
         let bytes = (windows * WINDOW + kinds[NARROW] * N) * lanes * blocks;
-        self.check_weights(pixels, blocks, lanes, bytes);
-        assert_eq!(kinds.iter().sum::<usize>(), self.groups.offsets().len());
+        self.check(pixels, blocks, lanes, bytes);
     }
 }
 
@@ -119,20 +122,8 @@ impl Strip<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::groups::take_bytes;
     use super::*;
-
-    const INSTRUCTIONS: Instructions = Instructions {
-        lanes: 4,
-        blocks: 1,
-        tiles: &[&[1]],
-        take: take_bytes,
-        subtracts: 0,
-        pack: pack::<4, 4>,
-        widen: None,
-        strip: |_, _, _| unreachable!("nothing is computed here"),
-        combine: None,
-    };
+    use crate::inference::kernel::groups::take_bytes;
 
     /// Of one output channel: the weights at each of these bytes.
     fn bytes(at: impl Iterator<Item = usize>, weight: impl Fn(usize) -> i32) -> Bytes {
@@ -140,7 +131,7 @@ mod tests {
     }
 
     fn packed<const N: usize, const U: usize>(bytes: &Bytes, input_step: usize) -> ([usize; KINDS], Vec<u32>, Vec<i8>) {
-        let groups = pack::<N, U>(&INSTRUCTIONS, 1, bytes, input_step);
+        let groups = pack::<N, U>(take_bytes, 1, bytes, input_step);
         let weights = groups.weights().iter().flat_map(|line| line.0).collect();
         (groups.kinds(), groups.offsets().to_vec(), weights)
     }

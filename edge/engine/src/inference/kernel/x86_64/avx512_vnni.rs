@@ -8,20 +8,24 @@
 
 use std::arch::x86_64::*;
 
-use super::groups::Groups;
-use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
-use super::upsampled::combine;
+use super::pack::pack_wide;
+use super::quads::quads;
+use super::rounds::rounds;
+use crate::inference::kernel::combine::combine;
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
 const LANES: usize = 16;
 
-/// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions = Instructions {
+pub(crate) static SET: InstructionSet = InstructionSet {
+    is_available,
+    multiply,
     lanes: LANES,
     blocks: 2,
     tiles: TILES,
     subtracts: 0,
     widen: None,
-    pack: Groups::pack_wide,
+    pack: pack_wide::<LANES>,
     strip,
     combine: Some(combine),
 };
@@ -29,13 +33,14 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
 /// As many sums as registers hold beside the weights.
 static TILES: &[&[usize]] = &[&[16, 8, 4, 2, 1], &[12, 8, 4, 2, 1]];
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
 }
+
+rounds!(64, "vpdpbusd zmm\\sum, zmm14, zmm15");
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
@@ -62,8 +67,8 @@ fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn tiles<const P: usize, const V: usize, const WIDE: bool>(strip: &mut Strip<'_>) {
     let blocks = if WIDE { 1 } else { V };
-    strip.check(P, blocks, LANES, V);
     let offsets = strip.groups.offsets();
+    strip.check(P, blocks, LANES, offsets.len() * V * LANES * 4);
     let weights = strip.groups.weights().as_ptr().cast::<i8>();
     let bytes = ToBytes::new(strip.range);
     for tile in 0..strip.tiles {
@@ -117,14 +122,14 @@ fn tiles<const P: usize, const V: usize, const WIDE: bool>(strip: &mut Strip<'_>
             // inside the output, and LANES multipliers for each block.
             unsafe {
                 match &mut strip.output {
-                    Answer::Bytes(output) => {
+                    StripOutput::Bytes(output) => {
                         let channels = (strip.chunk.channels - block * LANES).min(LANES);
                         let multipliers = _mm512_loadu_ps(strip.chunk.multipliers.as_ptr().add(block * LANES));
                         let requantize = Requantize { multipliers, bytes };
                         let to = output.as_mut_ptr().add(tile * P * step + block * LANES);
                         quads!(sums, |quad, N, at| requantize.store::<N>(to.add(at * step), step, channels, quad));
                     }
-                    Answer::Sums(output) => {
+                    StripOutput::Sums(output) => {
                         let to = output.as_mut_ptr().add(tile * P * step + block * LANES);
                         for (p, &sums) in sums.iter().enumerate() {
                             _mm512_storeu_si512(to.add(p * step).cast(), sums);

@@ -17,8 +17,8 @@ macro_rules! eight_lanes {
 
         #[target_feature(enable = $features)]
         fn tiles<const P: usize, const B: usize>(strip: &mut Strip<'_>) {
-            strip.check(P, B, LANES, B);
             let offsets = strip.groups.offsets();
+            strip.check(P, B, LANES, offsets.len() * B * LANES * 4);
             let weights = strip.groups.weights().as_ptr().cast::<i8>();
             for tile in 0..strip.tiles {
                 let mut sums = [[_mm256_setzero_si256(); P]; B];
@@ -59,7 +59,7 @@ macro_rules! eight_lanes {
             let step = strip.output_step;
             let channels = (strip.chunk.channels - block * LANES).min(LANES);
             match &mut strip.output {
-                Answer::Bytes(bytes) => {
+                StripOutput::Bytes(bytes) => {
                     let multipliers = &strip.chunk.multipliers[block * LANES..][..LANES];
                     let requantize = Requantize::new(multipliers, strip.range);
                     // SAFETY: `check` has found the pixels of the strip, with the chunk's channels, to be inside the
@@ -69,7 +69,7 @@ macro_rules! eight_lanes {
                         quads!(sums, |quad, N, at| requantize.store::<N>(to.add(at * step), step, channels, quad));
                     }
                 }
-                Answer::Sums(all) => {
+                StripOutput::Sums(all) => {
                     for (p, &sums) in sums.iter().enumerate() {
                         // SAFETY: as above, of whole vectors.
                         unsafe {
@@ -145,4 +145,4 @@ macro_rules! eight_lanes {
     };
 }
 
-pub(super) use eight_lanes;
+pub(crate) use eight_lanes;
