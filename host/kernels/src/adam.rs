@@ -2,27 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::InstructionSet;
+pub use super::elementwise::Factors;
+use super::instruction_set::InstructionSet;
 
-/// Values that a thread takes at once.
+/// Values of a part, which one thread computes.
 const PART: usize = 1 << 14;
 
-/// What a step of Adam (Kingma and Ba 2015, algorithm 1) multiplies by, in the rearranged form that its section 2 gives.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Factors {
-    /// Decay of the first moment.
-    pub beta_1: f32,
-    /// Decay of the second moment.
-    pub beta_2: f32,
-    /// Added to the root of the second moment: epsilon by `sqrt(1 - beta_2^t)`.
-    pub epsilon: f32,
-    /// `sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
-    pub correction: f32,
-    /// Learning rate.
-    pub rate: f32,
-}
-
-/// Changes weights and both moments by a gradient.
+/// Updates weights and both moments.
 pub fn step(
     set: InstructionSet,
     factors: &Factors,

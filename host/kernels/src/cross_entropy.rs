@@ -1,27 +1,27 @@
-//! Weighted cross entropy of pixels with its gradient, in one pass over the logits.
+//! Weighted cross-entropy over pixels with its gradient, in one pass over the logits.
 
 use rayon::prelude::*;
 
-use super::InstructionSet;
 use super::elementwise::PIXELS;
+use super::instruction_set::InstructionSet;
 use super::shared::SharedMut;
 
 /// Pixels of a part, whose losses are added in f64; the parts are added in order.
 const PART_PIXELS: usize = 4096;
 
-/// What the pixels should be.
+/// The true classes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// A class id a pixel; ids past the last class are ignored.
     pub classes: &'a [u8],
-    /// A weight a class.
+    /// One weight a class.
     pub weights: &'a [f32],
-    /// What the sum over pixels is multiplied by.
+    /// Factor of the sum over pixels.
     pub scale: f64,
 }
 
-/// `scale * sum over pixels of weight[class] * -log softmax(logits)[class]`, logits being `[pixels, classes]`. Where
-/// `gradient` is given, as long as the logits, it is set to the gradient of the logits:
+/// `scale * sum over pixels of weight[class] * -log softmax(logits)[class]`, with logits `[pixels, classes]`. Sets
+/// `gradient`, if given and as long as the logits, to the gradient of the logits:
 /// `scale * weight[class] * (softmax(logits) - 1 at the class)`.
 pub fn cross_entropy(set: InstructionSet, logits: &[f32], target: &Target, gradient: Option<&mut [f32]>) -> f32 {
     let classes = target.weights.len();
@@ -42,7 +42,7 @@ pub fn cross_entropy(set: InstructionSet, logits: &[f32], target: &Target, gradi
     (losses.into_iter().sum::<f64>() * target.scale) as f32
 }
 
-/// The loss of some pixels before it is scaled.
+/// The loss of some pixels, not scaled.
 fn part_loss(set: InstructionSet, logits: &[f32], target: &Target, mut gradient: Option<&mut [f32]>) -> f64 {
     let (table, classes) = (set.table(16), target.weights.len());
     let mut values = vec![0f32; classes * PIXELS];
@@ -50,7 +50,7 @@ fn part_loss(set: InstructionSet, logits: &[f32], target: &Target, mut gradient:
     let mut loss = 0f64;
     for (block, ids) in target.classes.chunks(PIXELS).enumerate() {
         let logits = &logits[block * PIXELS * classes..][..ids.len() * classes];
-        // Class by class, so that vectors run over pixels; what is past the last pixel is left over and not looked at.
+        // Class by class, so that vectors run over pixels; values past the last pixel are stale and not read.
         for (pixel, logits) in logits.chunks_exact(classes).enumerate() {
             for (class, logit) in logits.iter().enumerate() {
                 values[class * PIXELS + pixel] = *logit;
@@ -76,7 +76,7 @@ fn part_loss(set: InstructionSet, logits: &[f32], target: &Target, mut gradient:
             if weight > 0.0 {
                 gradient[id] -= factor;
             } else {
-                // Also where a logit is not a number.
+                // Also if a logit is NaN.
                 gradient.fill(0.0);
             }
         }

@@ -1,17 +1,14 @@
-//! Loops over values that the compiler turns into vectors by itself, compiled by each file of an instruction set.
+//! Loops that the compiler vectorizes by itself, compiled by the file of each instruction set.
 //!
-//! Values lie channel by channel within a pixel. What belongs to a channel (a mean, a scale) is repeated to a *pattern* of
-//! some hundred values, so that the innermost loop is long whatever the number of channels; blocks of values begin with a
-//! pixel and end with one.
+//! Values are stored channel by channel within a pixel. Values of a channel (a mean, a scale) are repeated to a *pattern* of
+//! some hundred values, so that the innermost loop is long for any number of channels; blocks of values are whole pixels.
 
 use std::mem::MaybeUninit;
 
-use super::adam::Factors;
-
-/// Adds `x` to `sums` and its square to `squares`, each slot of the pattern by itself.
+/// Adds `x` to `sums` and its square to `squares`, separately for each slot of the pattern.
 ///
-/// In f64, in which the square of an f32 is exact. In f32, where an image is flat, each pixel would be rounded the same way, and
-/// a variance be wrong by many times the rounding of one sum.
+/// In f64, in which the square of an f32 is exact. In f32, all pixels of a flat image would be rounded the same way, and the
+/// error of the variance be many times the rounding error of one sum.
 #[inline(always)]
 pub(super) fn moments(x: &[f32], sums: &mut [f64], squares: &mut [f64]) {
     for x in x.chunks(sums.len()) {
@@ -23,10 +20,10 @@ pub(super) fn moments(x: &[f32], sums: &mut [f64], squares: &mut [f64]) {
     }
 }
 
-/// What batch norm with ReLU reads, each a pattern: what belongs to `(x - mean) * scale + shift`.
+/// The parameters of batch norm, `(x - mean) * scale + shift`, each a pattern.
 ///
-/// The mean is subtracted first: multiplied out, `x * scale + (shift - mean * scale)` rounds a sum that may be many times
-/// larger, by the same amount at each pixel of a channel, and what sums over pixels adds that up.
+/// The mean is subtracted first: expanded, `x * scale + (shift - mean * scale)` rounds a sum that may be many times larger, by
+/// the same amount at each pixel of a channel, and sums over pixels accumulate that.
 #[derive(Clone, Copy)]
 pub(super) struct Affine<'a> {
     /// Means.
@@ -37,21 +34,21 @@ pub(super) struct Affine<'a> {
     pub shift: &'a [f32],
 }
 
-/// `y = max((x - mean) * scale + shift, 0)`; what is not a number stays none.
+/// `y = max((x - mean) * scale + shift, 0)`; NaN stays NaN.
 #[inline(always)]
 pub(super) fn norm_relu(x: &[f32], affine: Affine, y: &mut [MaybeUninit<f32>]) {
     let Affine { mean, scale, shift } = affine;
     for (x, y) in x.chunks(scale.len()).zip(y.chunks_mut(scale.len())) {
         for (((x, y), mean), (scale, shift)) in x.iter().zip(y).zip(mean).zip(scale.iter().zip(shift)) {
             let v = (x - mean) * scale + shift;
-            // `max` would make 0 of what is not a number, and hide that training diverged.
+            // `max` would turn NaN into 0, and hide that training diverged.
             y.write(if v < 0.0 { 0.0 } else { v });
         }
     }
 }
 
 /// With `d = x - mean` and `g` the gradient where `d * scale + shift > 0` and 0 elsewhere: adds `g` to `sums` and `g * d` to
-/// `products`, each slot of the pattern by itself, in f64 as [`moments`].
+/// `products`, separately for each slot of the pattern, in f64 as in [`moments`].
 #[inline(always)]
 pub(super) fn norm_relu_sums(x: &[f32], gradient: &[f32], affine: Affine, sums: &mut [f64], products: &mut [f64]) {
     let Affine { mean, scale, shift } = affine;
@@ -67,7 +64,7 @@ pub(super) fn norm_relu_sums(x: &[f32], gradient: &[f32], affine: Affine, sums: 
     }
 }
 
-/// With `d` and `g` as in [`norm_relu_sums`]: `gradient = g * scale + (d * slope + offset)`, in its own place.
+/// With `d` and `g` as in [`norm_relu_sums`]: `gradient = g * scale + (d * slope + offset)`, in place.
 #[inline(always)]
 pub(super) fn norm_relu_gradient(x: &[f32], affine: Affine, slope: &[f32], offset: &[f32], gradient: &mut [f32]) {
     let Affine { mean, scale, shift } = affine;
@@ -94,13 +91,13 @@ pub(super) fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [Maybe
     }
 }
 
-/// The larger number; none where either is none.
+/// The larger number; NaN if either is NaN.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }
 
-/// Adds the gradient of [`pool`]: to the first of the largest values of a window, row by row; nothing to the others.
+/// Adds the gradient of [`pool`] to the first of the largest values of each window, row by row.
 #[inline(always)]
 pub(super) fn pool_gradient(
     upper: &[f32],
@@ -130,10 +127,10 @@ pub(super) fn pool_gradient(
     }
 }
 
-/// Pixels that [`exponentials`] takes at once.
+/// Pixels of a call of [`exponentials`].
 pub(super) const PIXELS: usize = 64;
 
-/// Of values `[classes][PIXELS]` the largest a pixel, and in place `exp(value - largest)` with its sum a pixel.
+/// For values `[classes][PIXELS]`: the largest of each pixel, `exp(value - largest)` in place, and its sum for each pixel.
 #[inline(always)]
 pub(super) fn exponentials(values: &mut [f32], largest: &mut [f32; PIXELS], sums: &mut [f32; PIXELS]) {
     largest.fill(f32::NEG_INFINITY);
@@ -151,14 +148,14 @@ pub(super) fn exponentials(values: &mut [f32], largest: &mut [f32; PIXELS], sums
     }
 }
 
-/// `e^x` for x up to 0, within 2 units in the last place; below -87 what it is at -87, and not a number where x is none.
+/// `e^x` for x up to 0, within 2 units in the last place; `e^-87` below -87; NaN for NaN.
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`; `e^r` by its Taylor polynomial, times `2^n` by the exponent's bits.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    // Adding 1.5 * 2^23 rounds to an integer, which then is in the low bits.
+    // Adding 1.5 * 2^23 rounds to an integer, in the low bits.
     const MAGIC: f32 = 12_582_912.0;
-    // ln 2 in two parts, of which the first has few bits: n times it is exact.
+    // ln 2 in two parts; the first has so few bits that n times it is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     let clamped = if x < -87.0 { -87.0 } else { x };
@@ -175,7 +172,22 @@ fn exp(x: f32) -> f32 {
     if x.is_nan() { x } else { f32::from_bits(power.to_bits().wrapping_add(exponent)) }
 }
 
-/// A step of Adam (Kingma and Ba 2015, algorithm 1); the moments are updated in place, as are the weights.
+/// The factors of a step of Adam (Kingma and Ba 2015, algorithm 1), in the rearranged form of its section 2.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factors {
+    /// Decay of the first moment.
+    pub beta_1: f32,
+    /// Decay of the second moment.
+    pub beta_2: f32,
+    /// Added to the root of the second moment: epsilon times `sqrt(1 - beta_2^t)`.
+    pub epsilon: f32,
+    /// `sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
+    pub correction: f32,
+    /// Learning rate.
+    pub rate: f32,
+}
+
+/// A step of Adam (Kingma and Ba 2015, algorithm 1); weights and moments are updated in place.
 #[inline(always)]
 pub(super) fn adam(
     factors: &Factors,

@@ -1,59 +1,54 @@
-//! The instruction sets that there are kernels for.
+//! The list of instruction sets, and the choice among them.
 
-#[cfg(target_arch = "aarch64")]
-use super::neon;
-use super::portable;
-use super::table::Table;
-#[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512, avx512_half};
+use super::table::{Implementation, Table};
 
-/// An instruction set that there are kernels for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InstructionSet {
+/// Declares [`InstructionSet`] from a list: variant, name as a flag takes it, the module whose `SET` it is, and where that is
+/// compiled.
+macro_rules! instruction_sets {
+    ($($(#[$doc:meta])+ $variant:ident = $name:literal in $($module:ident)::+ if $cfg:meta,)+) => {
+        /// An instruction set that there are compute kernels for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum InstructionSet {
+            $($(#[$doc])+ $variant,)+
+        }
+
+        impl InstructionSet {
+            /// All of them, the widest first.
+            pub const ALL: [Self; 0 $(+ [Self::$variant].len())+] = [$(Self::$variant),+];
+
+            /// The name, as a flag takes it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// The kernels in this build, whether or not the CPU can run them.
+            fn compiled(self) -> Option<&'static Implementation> {
+                match self {
+                    $(#[cfg($cfg)] Self::$variant => Some(&super::$($module)::+::SET),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+instruction_sets! {
     /// Registers of 16 values, on x86-64.
-    Avx512,
+    Avx512 = "avx512" in x86_64::avx512 if target_arch = "x86_64",
     /// Registers of 8 values with fused multiply-add, on x86-64.
-    Avx2,
+    Avx2 = "avx2" in x86_64::avx2 if target_arch = "x86_64",
     /// Registers of 4 values, on 64-bit ARM.
-    Neon,
+    Neon = "neon" in neon if target_arch = "aarch64",
     /// Plain Rust.
-    Portable,
+    Portable = "portable" in portable if all(),
 }
 
 impl InstructionSet {
-    /// All of them, the widest first.
-    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
-
-    /// The name, as a flag takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Avx512 => "avx512",
-            Self::Avx2 => "avx2",
-            Self::Neon => "neon",
-            Self::Portable => "portable",
-        }
-    }
-
-    /// Whether this CPU has it.
+    /// Whether this CPU and this build have it.
     pub fn is_available(self) -> bool {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                // What one of these CPUs has, all of them have but the first of them, of 2013, which computed apart.
-                is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && Self::Avx2.is_available()
-            }
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
-            Self::Portable => true,
-            #[allow(unreachable_patterns, reason = "those of other architectures")]
-            _ => false,
-        }
+        self.implementation().is_some()
     }
 
     /// Those that this CPU has, the widest first.
@@ -63,21 +58,15 @@ impl InstructionSet {
 
     /// Its kernels for a tensor whose vectors run over `channels` channels.
     pub(super) fn table(self, channels: usize) -> &'static Table {
-        assert!(self.is_available(), "no kernel may run without its instructions");
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 if channels <= 8 => &avx512_half::TABLE,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => &avx512::TABLE,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => &avx2::TABLE,
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon => &neon::TABLE,
-            _ => {
-                let _ = channels;
-                &portable::TABLE
-            }
+        let Some(set) = self.implementation() else { panic!("no kernel may run without its instructions") };
+        match set.narrow {
+            Some(narrow) if channels <= narrow.lanes => narrow,
+            _ => set.table,
         }
+    }
+
+    fn implementation(self) -> Option<&'static Implementation> {
+        self.compiled().filter(|set| (set.is_available)())
     }
 }
 
@@ -85,7 +74,8 @@ impl InstructionSet {
 mod tests {
     use super::InstructionSet;
 
-    /// Names of the instruction sets that the CPU is expected to have, the widest first, parted by commas.
+    /// Environment variable: names of the instruction sets that the CPU is expected to have, the widest first, separated by
+    /// commas.
     const EXPECTED: &str = "TRAINING_KERNELS_EXPECTED";
 
     #[test]
@@ -93,7 +83,7 @@ mod tests {
         let found: Vec<_> = InstructionSet::available().into_iter().map(InstructionSet::name).collect();
         let found = found.join(",");
         println!("instruction sets: {found}");
-        // What an x86 core has, only who chose the core can say.
+        // The instruction sets of an x86 core are known only to whoever chose it.
         let known = cfg!(target_arch = "aarch64").then(|| "neon,portable".to_owned());
         if let Some(expected) = std::env::var(EXPECTED).ok().or(known) {
             assert_eq!(found, expected, "{EXPECTED}");

@@ -1,18 +1,15 @@
 //! The training step's arithmetic in f32 on the CPU: convolutions with their gradients, batch norm with ReLU, pooling, Adam.
 //!
-//! Tensors lie in memory as `[N, H, W, C]`, channels last. Nothing here knows of burn. Each kernel is written once
-//! ([`micro`], [`elementwise`]) and compiled for each instruction set in a file of its own; which of them runs is chosen
-//! at run time. Sums are cut into parts by the tensors' shapes alone, never by the number of threads, and the parts are
-//! added in order: one thread and many give equal bits.
+//! Tensors are `[N, H, W, C]` in memory, channels last. Nothing here knows of burn. Each compute kernel is written once
+//! ([`micro`], [`elementwise`]) and compiled for each instruction set in a file of its own; the instruction set is chosen
+//! at run time. Sums are split by the tensors' shapes alone, never by the number of threads, and the parts are added in
+//! order: one thread and many produce equal bits.
+//!
+//! A new instruction set is one file that calls `table!` and has a `static SET`, with its module declaration, and one line in
+//! `instruction_set.rs`; it inherits the tests in `tests.rs`.
 #![allow(unsafe_code, reason = "vector instructions, and threads that write to disjoint parts of one tensor")]
 
 pub mod adam;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
-#[cfg(target_arch = "x86_64")]
-mod avx512_half;
 pub mod convolution;
 mod convolve;
 pub mod cross_entropy;
@@ -38,14 +35,16 @@ pub mod up_convolution;
 pub mod upsample;
 mod vector;
 mod weight_gradient;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 pub use instruction_set::InstructionSet;
 pub use weight_gradient::partial_sums;
 
-/// Bytes that a thread keeps, at most, for the tiles of a convolution and its gradients: of `inputs` channels to `outputs`, on
-/// rows of `width` pixels.
+/// Maximum bytes that a thread keeps for the tiles of a convolution and its gradients: `inputs` channels to `outputs`, rows of
+/// `width` pixels.
 pub fn tiles_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
-    let [inputs, outputs] = [inputs, outputs].map(|channels| channels.next_multiple_of(table::MOST_LANES));
+    let [inputs, outputs] = [inputs, outputs].map(|channels| channels.next_multiple_of(table::LANES_MAX));
     tile::most_bytes(convolve::TILE_BYTES, inputs.max(outputs), width)
         + tile::most_bytes(weight_gradient::TILE_BYTES, inputs + outputs, width)
 }

@@ -1,6 +1,6 @@
-//! The innermost loops, written once over [`Vector`] and compiled by each file of an instruction set.
+//! The innermost loops, written once over [`Vector`] and compiled by the file of each instruction set.
 //!
-//! A tile holds channels in blocks of `LANES`: value `(block, row, column, lane)` lies at
+//! A tile holds channels in blocks of `LANES`: value `(block, row, column, lane)` is at
 //! `((block * rows + row) * columns + column) * LANES + lane`.
 
 use std::mem::MaybeUninit;
@@ -9,9 +9,9 @@ use super::vector::Vector;
 
 /// One run of pixels of a convolution's output, for one block of output channels.
 pub(super) struct Taps {
-    /// The tile, at the place of the run's first pixel.
+    /// The tile, at the run's first pixel.
     pub tile: *const f32,
-    /// Where each tap reads, in values from `tile`.
+    /// Offset of each tap, in values from `tile`.
     pub offsets: *const usize,
     /// Number of taps.
     pub taps: usize,
@@ -21,7 +21,7 @@ pub(super) struct Taps {
     pub block_stride: usize,
     /// `[taps][channels][N * LANES]`.
     pub weights: *const f32,
-    /// `[N * LANES]`, what the sums start from; null for 0.
+    /// `[N * LANES]`, the initial sums; null for 0.
     pub bias: *const f32,
     /// The run's first output value.
     pub output: *mut f32,
@@ -31,15 +31,15 @@ pub(super) struct Taps {
     pub valid: usize,
 }
 
-/// Products that are added up before their sum joins that of those before. In one run the sum of a deep layer's thousands of
-/// products would be several times less exact; shorter runs would cost time.
+/// Products that are summed before their sum is added to the total. A single run over a deep layer's thousands of products
+/// would be several times less accurate; shorter runs would cost time.
 const RUN_PRODUCTS: usize = 256;
 
 /// `output[p][o] = bias[o] + sum over taps t and channels c of tile[t, p, c] * weights[t, c, o]`, in that order and in runs,
 /// for `P` pixels and `N` registers of output channels.
 ///
 /// # Safety
-/// The CPU has the instruction set, and all that [`Taps`] names lies in its arrays.
+/// The CPU has the instruction set, and everything that [`Taps`] points to is within its arrays.
 #[inline(always)]
 pub(super) unsafe fn taps<V: Vector, const P: usize, const N: usize>(job: &Taps) {
     // SAFETY: the caller's promise.
@@ -49,7 +49,7 @@ pub(super) unsafe fn taps<V: Vector, const P: usize, const N: usize>(job: &Taps)
             let bias: [V; N] = std::array::from_fn(|n| V::load(job.bias.add(n * V::LANES)));
             sums = [bias; P];
         }
-        // The sums of the runs before, in memory: the registers are full.
+        // The sums of the previous runs, in memory: the registers are full.
         let mut totals = MaybeUninit::<[[V; N]; P]>::uninit();
         let totals: *mut [V; N] = std::hint::black_box(totals.as_mut_ptr()).cast();
         let (mut run, mut has_totals) = (0, false);
@@ -116,7 +116,7 @@ pub(super) struct Outer {
     pub gradient: *const f32,
     /// Values between a row of it and the next.
     pub gradient_row: usize,
-    /// Tile of the input, at the first pixel as the first tap sees it.
+    /// Tile of the input, at the first tap of the first pixel.
     pub input: *const f32,
     /// Values between a row of it and the next.
     pub input_row: usize,
@@ -136,14 +136,14 @@ pub(super) struct Outer {
 /// row and one register of the input's channels.
 ///
 /// # Safety
-/// The CPU has the instruction set, and all that [`Outer`] names lies in its arrays.
+/// The CPU has the instruction set, and everything that [`Outer`] points to is within its arrays.
 #[inline(always)]
 pub(super) unsafe fn outer<V: Vector, const M: usize, const K: usize>(job: &Outer) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); K]; M];
-        // Hides that the taps of neighbouring pixels overlap. Where the compiler sees it, it keeps the registers of one
-        // pixel for the next and moves all of them at each, which takes 1.7 times as long.
+        // Hides from the compiler that the taps of neighbouring pixels overlap. It would keep the registers of one pixel for
+        // the next and move all of them at each pixel, which takes 1.7 times as long.
         let step = std::hint::black_box(V::LANES);
         for row in 0..job.rows {
             let mut gradient = job.gradient.add(row * job.gradient_row);
@@ -179,7 +179,7 @@ pub(super) unsafe fn outer_three_whole<V: Vector, const M: usize>(job: &Outer) {
     unsafe { outer::<V, M, 3>(job) }
 }
 
-/// [`outer`] for three taps and 8 channels where there are 16 registers: at once the compiler runs out of them.
+/// [`outer`] for three taps and 8 channels on 16 registers, in parts: in one piece the compiler runs out of them.
 ///
 /// # Safety
 /// As there.
@@ -197,11 +197,11 @@ pub(super) unsafe fn outer_three_parts<V: Vector, const M: usize>(job: &Outer) {
     }
 }
 
-/// The same for an input of few channels, one of them: `sums[t][o] += sum over pixels p of input[p, t] * gradient[p][o]` for
-/// `T` taps that `offsets` names, and one register of the gradient's channels. `channel_stride` has no meaning.
+/// The same for one channel of an input of few: `sums[t][o] += sum over pixels p of input[p, t] * gradient[p][o]` for the `T`
+/// taps at `offsets`, and one register of the gradient's channels. `channel_stride` is not used.
 ///
 /// # Safety
-/// The CPU has the instruction set, and all that [`Outer`] and `offsets` name lies in its arrays.
+/// The CPU has the instruction set, and everything that [`Outer`] and `offsets` point to is within its arrays.
 #[inline(always)]
 pub(super) unsafe fn outer_thin<V: Vector, const T: usize>(job: &Outer, offsets: &[usize; T]) {
     // SAFETY: the caller's promise.
@@ -226,10 +226,10 @@ pub(super) unsafe fn outer_thin<V: Vector, const T: usize>(job: &Outer, offsets:
     }
 }
 
-/// Copies `pixels` pixels of `channels` values, which lie `pixel_stride` apart, to places `LANES` apart.
+/// Copies `pixels` pixels of `channels` values from a stride of `pixel_stride` to a stride of `LANES`.
 ///
 /// # Safety
-/// The CPU has the instruction set, and what is read and written lies in its arrays.
+/// The CPU has the instruction set, and all reads and writes are within their arrays.
 #[inline(always)]
 pub(super) unsafe fn spread<V: Vector>(
     mut from: *const f32,

@@ -1,9 +1,15 @@
-//! Registers of 4 values by NEON, which every 64-bit ARM has.
+//! Registers of 4 values: NEON, which every 64-bit ARM core has.
 
 use std::arch::aarch64::{float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_dup_f32, vld1q_f32, vst1q_f32};
 
-use super::table::table;
+use super::table::{Implementation, table};
 use super::vector::Vector;
+
+pub(crate) static SET: Implementation = Implementation { is_available, table: &TABLE, narrow: None };
+
+fn is_available() -> bool {
+    std::arch::is_aarch64_feature_detected!("neon")
+}
 
 impl Vector for float32x4_t {
     const LANES: usize = 4;
@@ -45,7 +51,7 @@ impl Vector for float32x4_t {
     }
 }
 
-// 32 registers: 2 x 13 sums, 2 of weights, some of the input. With 14 pixels a loop loads what it had to drop.
+// 32 registers: 2 x 13 sums, 2 of weights, some of the input. With 14 pixels, a loop reloads what was spilled.
 table! {
     features: ["neon"], vector: float32x4_t,
     one: [1 2 3 4 5 6 7 8 9 10 11 12 13], two: [1 2 3 4 5 6 7 8 9 10 11 12 13],

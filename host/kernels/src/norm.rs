@@ -1,14 +1,14 @@
-//! Batch norm (Ioffe and Szegedy 2015, algorithm 1) with the ReLU behind it, over tensors `[pixels, channels]`.
+//! Batch norm (Ioffe and Szegedy 2015, algorithm 1) followed by ReLU, on tensors `[pixels, channels]`.
 
 use rayon::prelude::*;
 
-use super::InstructionSet;
 use super::elementwise::Affine;
+use super::instruction_set::InstructionSet;
 use super::shared::written;
 
 /// Pixels of a part. Sums over parts are added in order.
 pub(super) const PART_PIXELS: usize = 4096;
-/// Values of a pattern, about.
+/// Approximate number of values of a pattern.
 const PATTERN: usize = 256;
 
 /// Pixels of a pattern.
@@ -16,7 +16,7 @@ fn repeats(channels: usize) -> usize {
     (PATTERN / channels.max(1)).max(1)
 }
 
-/// Values that belong to channels, repeated over some pixels: what the inner loops read.
+/// The values of channels, repeated over some pixels for the inner loops.
 fn pattern(channels: usize, value: impl Fn(usize) -> f32) -> Vec<f32> {
     (0..repeats(channels) * channels).map(|i| value(i % channels)).collect()
 }
@@ -26,7 +26,7 @@ fn slots(channels: usize) -> Vec<f64> {
     vec![0.0; repeats(channels) * channels]
 }
 
-/// Adds up a pattern's slots, a channel.
+/// The sum of a pattern's slots for each channel.
 fn fold(slots: &[f64], channels: usize) -> Vec<f64> {
     let mut sums = vec![0.0; channels];
     for slots in slots.chunks_exact(channels) {
@@ -72,14 +72,14 @@ fn moments(set: InstructionSet, x: &[f32], channels: usize) -> (Vec<f64>, Vec<f6
     (sums, squares)
 }
 
-/// Mean and variance of each of `channels` over all pixels of `x`. The variance is the mean of squares less the square of the
-/// mean, in f64: where a deviation is but the ten-thousandth of the mean, that costs a variance 1e-8 of itself.
+/// Mean and variance of each of `channels` over all pixels of `x`. The variance is the mean of squares minus the square of the
+/// mean, in f64: for a standard deviation of one ten-thousandth of the mean, its relative error is 1e-8.
 pub fn statistics(set: InstructionSet, x: &[f32], channels: usize) -> Statistics {
     let pixels = (x.len() / channels).max(1) as f64;
     let (sums, squares) = moments(set, x, channels);
     let variance = sums.iter().zip(&squares).map(|(sum, square)| {
         let variance = (square - sum * sum / pixels) / pixels;
-        // `max` would make 0 of what is not a number.
+        // `max` would turn NaN into 0.
         if variance < 0.0 { 0.0 } else { variance }
     });
     let variance = single(variance.collect());
@@ -98,9 +98,9 @@ pub struct Norm<'a> {
     pub gamma: &'a [f32],
     /// Shift.
     pub beta: &'a [f32],
-    /// Mean that is subtracted.
+    /// Mean, which is subtracted.
     pub mean: &'a [f32],
-    /// Variance that is divided by.
+    /// Variance, by whose root the difference is divided.
     pub variance: &'a [f32],
     /// Added to the variance.
     pub epsilon: f32,
@@ -148,7 +148,7 @@ impl Norm<'_> {
         let table = set.table(channels.max(16));
         let patterns = self.patterns();
         let part = PART_PIXELS * channels;
-        // SAFETY: the parts cover the output, each is written whole, by one thread.
+        // SAFETY: the parts cover the output; one thread writes all of each.
         unsafe {
             written(x.len(), |y| {
                 x.par_chunks(part).enumerate().for_each(|(number, x)| {
@@ -158,7 +158,8 @@ impl Norm<'_> {
         }
     }
 
-    /// Turns the gradient of the output into that of `x`, and returns those of `gamma` and `beta`; mean and variance are those of `x` itself, whose gradients are included.
+    /// Turns the gradient of the output into that of `x`, and returns the gradients of `gamma` and `beta`. Mean and variance are
+    /// the statistics of `x` itself; the gradient goes through them too.
     ///
     /// With `g` the gradient where the output is positive, `h = (x - mean) / sqrt(variance + epsilon)` and `n` pixels:
     /// `dbeta = sum g`, `dgamma = sum g h`, `dx = gamma / sqrt(variance + epsilon) (g - dbeta / n - h dgamma / n)`.

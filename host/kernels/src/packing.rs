@@ -23,13 +23,13 @@ pub(super) struct Block {
 pub(super) struct Packed {
     /// All blocks one after another.
     pub values: Vec<f32>,
-    /// What they hold.
+    /// Their channels.
     pub blocks: Vec<Block>,
-    /// One a channel, padded to a whole number of blocks; empty where there is none.
+    /// One a channel, padded to a whole number of blocks; empty without a bias.
     pub bias: Vec<f32>,
 }
 
-/// Weights as burn keeps them, `[outputs][inputs][taps]`, or what was made of them.
+/// Weights in burn's order, `[outputs][inputs][taps]`, or derived from these.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weights<'a> {
     /// The values.
@@ -43,13 +43,13 @@ pub(super) struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    /// In forward direction: `taps` names those that are read, in order.
+    /// For the forward direction, with these taps in this order.
     pub fn pack(&self, table: &Table, taps: &[usize], bias: Option<&[f32]>) -> Packed {
         let at = |output: usize, input: usize| (output * self.inputs + input) * self.taps;
         self.pack_by(table, taps, 0..self.outputs, self.inputs, bias, at)
     }
 
-    /// In backward direction, for the gradient of input channels `range`: sums run over the output's channels.
+    /// For the gradient of input channels `range`: sums run over the output's channels.
     pub fn pack_transposed(&self, table: &Table, taps: &[usize], range: std::ops::Range<usize>) -> Packed {
         let at = |input: usize, output: usize| (output * self.inputs + input) * self.taps;
         self.pack_by(table, taps, range, self.outputs, None, at)
@@ -91,7 +91,7 @@ impl Weights<'_> {
     }
 }
 
-/// As many blocks of two registers as there are, then one of one register for the rest.
+/// As many blocks of two registers as possible, then one of one register for the rest.
 fn blocks(lanes: usize, channels: usize, weights_a_channel: usize) -> Vec<Block> {
     let (mut found, mut first, mut weights) = (vec![], 0, 0);
     while first < channels {

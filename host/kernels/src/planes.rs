@@ -1,4 +1,4 @@
-//! Where the channels of an image lie in a slice.
+//! The layout of an image's channels in a slice.
 
 /// Images of some channels as a view of a slice: channel `c` of pixel `(x, y)` of image `n` is the value
 /// `offset + n * image + y * row + x * pixel + c`.
@@ -17,13 +17,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Images that lie densely in `[N, height, width, channels]`.
+    /// Dense images `[N, height, width, channels]`.
     pub fn dense(channels: usize, height: usize, width: usize) -> Self {
         Self { channels, offset: 0, pixel: channels, row: width * channels, image: height * width * channels }
     }
 
-    /// Every second row and column, from `(phase_x, phase_y)`, of images that lie densely in
-    /// `[N, 2 * height, 2 * width, channels]`.
+    /// Every second row and column, from `(phase_x, phase_y)`, of dense images `[N, 2 * height, 2 * width, channels]`.
     pub fn phase(channels: usize, height: usize, width: usize, phase_y: usize, phase_x: usize) -> Self {
         let row = 2 * width * channels;
         Self {
@@ -40,7 +39,7 @@ impl Place {
         self.offset + image * self.image + y * self.row + x * self.pixel
     }
 
-    /// Values that a slice must hold for `images` images of that size.
+    /// Minimum length of a slice with `images` images of that size.
     pub fn needed(&self, images: usize, height: usize, width: usize) -> usize {
         if images * height * width == 0 { 0 } else { self.index(images - 1, height - 1, width - 1) + self.channels }
     }
@@ -51,12 +50,12 @@ impl Place {
 pub(super) struct Planes<'a> {
     /// The slice.
     pub values: &'a [f32],
-    /// Where the values lie.
+    /// Their layout.
     pub place: Place,
 }
 
 impl<'a> Planes<'a> {
-    /// Images that lie densely.
+    /// Dense images.
     pub fn dense(values: &'a [f32], channels: usize, height: usize, width: usize) -> Self {
         Self { values, place: Place::dense(channels, height, width) }
     }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::InstructionSet;
+use super::instruction_set::InstructionSet;
 use super::planes::Size;
 use super::shared::written;
 
@@ -10,7 +10,7 @@ use super::shared::written;
 pub fn forward(set: InstructionSet, x: &[f32], size: Size, channels: usize) -> Vec<f32> {
     let (table, row) = (set.table(channels.max(16)), size.width * channels);
     check(x, size, channels);
-    // SAFETY: each pair of rows gives a row of the output, which is written whole, by one thread.
+    // SAFETY: each pair of rows makes one row of the output; one thread writes all of it.
     unsafe {
         written(x.len() / 4, |y| {
             x.par_chunks_exact(2 * row).enumerate().for_each(|(number, x)| {
@@ -21,7 +21,7 @@ pub fn forward(set: InstructionSet, x: &[f32], size: Size, channels: usize) -> V
     }
 }
 
-/// Adds the gradient of the input to `sum`: of each window, that of the output goes to the first largest value.
+/// Adds the gradient of the input to `sum`: the gradient of each output goes to the first largest value of its window.
 pub fn add_gradient(set: InstructionSet, x: &[f32], gradient: &[f32], size: Size, channels: usize, sum: &mut [f32]) {
     let (table, row) = (set.table(channels.max(16)), size.width * channels);
     check(x, size, channels);

@@ -1,7 +1,13 @@
-//! Arrays of 8 values, for CPUs of which nothing is known; the compiler makes of them what its target has.
+//! Arrays of 8 values, for any CPU; the compiler maps them to the registers of its target.
 
-use super::table::table;
+use super::table::{Implementation, table};
 use super::vector::Vector;
+
+pub(crate) static SET: Implementation = Implementation { is_available, table: &TABLE, narrow: None };
+
+fn is_available() -> bool {
+    true
+}
 
 /// Eight values.
 #[derive(Clone, Copy)]
@@ -44,7 +50,7 @@ impl Vector for Eight {
     }
 }
 
-// What has no vectors at all has some 16 registers of one or four values.
+// Targets without wider vectors have about 16 registers of one or four values.
 table! {
     features: [], vector: Eight,
     one: [1 2 3 4], two: [1 2],

@@ -1,4 +1,4 @@
-//! The same operations, written plainly in f64: what the kernels are held to.
+//! The same operations in plain f64: the reference for the tests.
 
 use super::planes::Size;
 
@@ -122,7 +122,7 @@ pub fn upsample(x: &Images) -> Images {
     out
 }
 
-/// Its gradient: the sum of the four.
+/// The gradient of [`upsample`]: the sum of the four.
 pub fn upsample_gradient(gradient: &Images) -> Images {
     let size = Size { images: gradient.size.images, height: gradient.size.height / 2, width: gradient.size.width / 2 };
     let mut out = Images::zeros(size, gradient.channels);
@@ -135,7 +135,7 @@ pub fn upsample_gradient(gradient: &Images) -> Images {
     out
 }
 
-/// Largest value of each 2x2 window, and where it lies: the first of equal ones, row by row.
+/// Largest value of each 2x2 window, and its index: the first of equal ones, row by row.
 pub fn pool(x: &Images) -> (Images, Vec<usize>) {
     let size = Size { images: x.size.images, height: x.size.height / 2, width: x.size.width / 2 };
     let mut out = Images::zeros(size, x.channels);
@@ -167,8 +167,8 @@ pub fn statistics(x: &Images) -> (Vec<f64>, Vec<f64>) {
     (mean, variance)
 }
 
-/// Gradients of input, gamma and beta of [`norm_relu`], by the chain rule through the variance and the mean, as Ioffe and
-/// Szegedy (2015) write it down in section 3.
+/// Gradients of input, gamma and beta of [`norm_relu`], by the chain rule through the variance and the mean, as in
+/// section 3 of Ioffe and Szegedy (2015).
 pub fn norm_relu_gradients(
     x: &Images,
     gamma: &[f64],

@@ -1,9 +1,9 @@
-//! A tensor that several threads write to, each to places of its own.
+//! A tensor that several threads write to, at disjoint indices.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// A mutable slice that is handed to threads; who writes says why nobody else writes to the same place.
+/// A mutable slice that threads share; each writer states why no other writes to the same indices.
 #[derive(Clone, Copy)]
 pub(super) struct SharedMut<'a> {
     pointer: *mut f32,
@@ -22,16 +22,16 @@ impl<'a> SharedMut<'a> {
         Self { pointer: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
     }
 
-    /// Memory of `length` values behind an empty vector that has the capacity.
+    /// The spare capacity of an empty vector, `length` values.
     pub fn spare(vector: &'a mut Vec<f32>, length: usize) -> Self {
         assert!(vector.is_empty() && vector.capacity() >= length, "no memory to write to");
         Self { pointer: vector.as_mut_ptr(), length, slice: PhantomData }
     }
 
-    /// A pointer to value `index`, from which the caller writes `values` values that lie in the slice.
+    /// A pointer to value `index`, from which the caller writes `values` values.
     ///
     /// # Panics
-    /// When they do not.
+    /// If they exceed the slice.
     pub fn at(&self, index: usize, values: usize) -> *mut f32 {
         assert!(index.checked_add(values).is_some_and(|end| end <= self.length), "a kernel writes outside its tensor");
         self.pointer.wrapping_add(index)
@@ -43,28 +43,28 @@ impl<'a> SharedMut<'a> {
     /// No other thread touches it while the part is in use, and its values were written before.
     ///
     /// # Panics
-    /// When it does not lie in the slice.
+    /// If it exceeds the slice.
     pub unsafe fn part(&self, index: usize, values: usize) -> &'a mut [f32] {
-        // SAFETY: the part lies in the slice, as `at` makes sure; nobody else touches it and it holds values, as the caller
-        // promises.
+        // SAFETY: `at` checks that the part is within the slice; the caller promises that nobody else touches it and that it is
+        // initialized.
         unsafe { std::slice::from_raw_parts_mut(self.at(index, values), values) }
     }
 
-    /// A part of the slice, which need not hold values yet.
+    /// A part of the slice that may be uninitialized.
     ///
     /// # Safety
     /// No other thread touches it while the part is in use.
     ///
     /// # Panics
-    /// When it does not lie in the slice.
+    /// If it exceeds the slice.
     pub unsafe fn unwritten_part(&self, index: usize, values: usize) -> &'a mut [MaybeUninit<f32>] {
-        // SAFETY: the part lies in the slice, as `at` makes sure, and nobody else touches it, as the caller promises. What may
-        // hold no value has the layout of what does.
+        // SAFETY: `at` checks that the part is within the slice; the caller promises that nobody else touches it. MaybeUninit<f32>
+        // has the layout of f32.
         unsafe { std::slice::from_raw_parts_mut(self.at(index, values).cast(), values) }
     }
 }
 
-/// A new vector that `write` fills; its memory is not set to 0 first.
+/// A new vector that `write` fills; its memory is not zeroed first.
 ///
 /// # Safety
 /// `write` writes every value, and reads none before.
@@ -82,7 +82,7 @@ pub(super) unsafe fn written_each(lengths: &[usize], write: impl FnOnce(Vec<Shar
     let mut vectors: Vec<Vec<f32>> = lengths.iter().map(|&length| Vec::with_capacity(length)).collect();
     write(vectors.iter_mut().zip(lengths).map(|(vector, &length)| SharedMut::spare(vector, length)).collect());
     for (vector, &length) in vectors.iter_mut().zip(lengths) {
-        // SAFETY: the capacity is there, and all was written, as the caller promises.
+        // SAFETY: the capacity suffices, and the caller promises that all was written.
         unsafe { vector.set_len(length) };
     }
     vectors

@@ -1,8 +1,8 @@
-//! The kernels of one instruction set as a table of functions, and the choice among those that the CPU has.
+//! What an instruction set provides: its detection, and its compute kernels as a table of functions.
 
 use std::mem::MaybeUninit;
 
-use super::elementwise::{Affine, PIXELS};
+use super::elementwise::{Affine, Factors, PIXELS};
 use super::micro::{Outer, Taps};
 
 type TapsFn = unsafe fn(&Taps);
@@ -10,18 +10,28 @@ type OuterFn = unsafe fn(&Outer);
 type SpreadFn = unsafe fn(*const f32, usize, usize, usize, *mut f32);
 
 /// Values in the widest register of all instruction sets.
-pub(super) const MOST_LANES: usize = 16;
+pub(super) const LANES_MAX: usize = 16;
 
-/// What one instruction set offers. A value of this type is only handed out where the CPU has the set.
-#[expect(clippy::type_complexity, reason = "the types of functions whose arguments their documentation names")]
-pub(super) struct Table {
+/// An instruction set in this build: one static a file.
+pub(crate) struct Implementation {
+    /// Whether this CPU has the instructions.
+    pub is_available: fn() -> bool,
+    /// Its kernels.
+    pub table: &'static Table,
+    /// Kernels with fewer lanes, for tensors of at most as many channels, which would leave half of a register idle.
+    pub narrow: Option<&'static Table>,
+}
+
+/// The compute kernels of an instruction set. They may only be called if the CPU has its instructions.
+#[expect(clippy::type_complexity, reason = "types of functions, whose documentation explains the arguments")]
+pub(crate) struct Table {
     /// Values in a register.
     pub lanes: usize,
     /// [`taps`](super::micro::taps) for 1 and for 2 registers of output channels; entry `p - 1` computes `p` pixels.
     pub taps: [&'static [TapsFn]; 2],
     /// [`outer`](super::micro::outer) for 1, 2 and 3 taps in a row.
     pub outer: [OuterFn; 3],
-    /// Channels of the gradient that each of them sums at once; they divide `lanes`.
+    /// Channels of the gradient that each of them sums at once; divisors of `lanes`.
     pub outer_channels: [usize; 3],
     /// [`outer_thin`](super::micro::outer_thin) for one tap.
     pub thin_1: unsafe fn(&Outer, &[usize; 1]),
@@ -44,7 +54,7 @@ pub(super) struct Table {
     /// [`exponentials`](super::elementwise::exponentials).
     pub exponentials: unsafe fn(&mut [f32], &mut [f32; PIXELS], &mut [f32; PIXELS]),
     /// [`adam`](super::elementwise::adam).
-    pub adam: unsafe fn(&super::adam::Factors, &mut [f32], &[f32], &mut [f32], &mut [f32]),
+    pub adam: unsafe fn(&Factors, &mut [f32], &[f32], &mut [f32], &mut [f32]),
 }
 
 /// Compiles the kernels for one instruction set. `$feature` names what the CPU must have, `$vector` the register.
@@ -54,9 +64,9 @@ macro_rules! table {
         one: [$($one:literal)*], two: [$($two:literal)*],
         outer: [$m1:literal $m2:literal $m3:literal], three_taps: $three:ident,
     ) => {
-        use super::micro::{self, Outer, Taps};
-        use super::table::Table;
-        use super::{adam, elementwise};
+        use $crate::elementwise;
+        use $crate::micro::{self, Outer, Taps};
+        use $crate::table::Table;
 
         $(#[target_feature(enable = $feature)])?
         unsafe fn taps<const P: usize, const N: usize>(job: &Taps) {
@@ -148,7 +158,7 @@ macro_rules! table {
 
         $(#[target_feature(enable = $feature)])?
         unsafe fn adam(
-            factors: &adam::Factors,
+            factors: &elementwise::Factors,
             weights: &mut [f32],
             gradient: &[f32],
             moment_1: &mut [f32],
@@ -157,8 +167,8 @@ macro_rules! table {
             elementwise::adam(factors, weights, gradient, moment_1, moment_2);
         }
 
-        pub(super) static TABLE: Table = Table {
-            lanes: <$vector as super::vector::Vector>::LANES,
+        pub(crate) static TABLE: Table = Table {
+            lanes: <$vector as $crate::vector::Vector>::LANES,
             taps: [&[$(taps::<$one, 1>),*], &[$(taps::<$two, 2>),*]],
             outer: [outer::<$m1, 1>, outer::<$m2, 2>, outer_three::<$m3>],
             outer_channels: [$m1, $m2, $m3],
@@ -176,4 +186,4 @@ macro_rules! table {
         };
     };
 }
-pub(super) use table;
+pub(crate) use table;

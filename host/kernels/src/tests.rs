@@ -9,7 +9,7 @@ use super::up_convolution::UpConvolution;
 use super::upsample::UpsampleConvolution;
 use super::{InstructionSet, adam, convolve, cross_entropy, norm, pool, tile, weight_gradient};
 
-/// What f32 sums of some thousand terms may be off, relative to the largest value: 16 times the rounding of one.
+/// Tolerance of f32 sums of some thousand terms, relative to the largest value: 16 times the rounding error of one.
 const TOLERANCE: f64 = 16.0 * f32::EPSILON as f64;
 
 /// Numbers between -1 and 1, the same in every run (Knuth's MMIX generator).
@@ -46,13 +46,14 @@ fn assert_close(what: &str, found: &[f32], expected: &[f64]) {
     }
 }
 
-/// Batch 1 to 9, sizes that no register divides, narrower and wider than a run of pixels, and channels around the widths
-/// of all registers.
+/// Batch 1 to 9, sizes that are no multiple of a register, narrower and wider than a run of pixels, and channels around the
+/// widths of all registers.
 const SIZES: [(usize, usize, usize); 9] =
     [(1, 1, 1), (2, 3, 5), (3, 8, 16), (4, 16, 8), (5, 7, 30), (6, 2, 13), (7, 5, 3), (8, 1, 40), (9, 6, 17)];
 const CHANNELS: [(usize, usize); 9] = [(1, 8), (3, 16), (8, 8), (16, 16), (5, 4), (24, 17), (16, 32), (33, 9), (4, 48)];
 
-/// What is cut into several tiles and parts, by every width of registers; the second has a thin input, and rows of two runs.
+/// Sizes that are split into several tiles and parts for every width of registers; the second has a thin input, and rows of two
+/// runs.
 const LARGE: [(Size, usize, usize); 2] =
     [(Size { images: 1, height: 111, width: 40 }, 16, 17), (Size { images: 1, height: 20, width: 300 }, 3, 16)];
 
@@ -238,7 +239,7 @@ fn batch_norm_with_relu_is_that_of_the_reference() {
     let mut numbers = Numbers(4);
     for (size, channels, _) in cases().filter(|(size, ..)| size.pixels() > 1) {
         let (mut x, _) = numbers.images(size, channels);
-        // Far from 0, as sums of squares would not forgive.
+        // Far from 0, where sums of squares lose accuracy.
         x.iter_mut().for_each(|v| *v += 30.0);
         let images = Images { size, channels, values: double(&x) };
         let (gamma, beta) = (numbers.vector(channels), numbers.vector(channels));
@@ -264,7 +265,7 @@ fn batch_norm_with_relu_is_that_of_the_reference() {
 #[test]
 fn gradients_of_batch_norm_are_those_of_the_reference() {
     const EPSILON: f32 = 1e-3;
-    // Nearer to the kink of the ReLU rounding decides.
+    // Closer to the kink of the ReLU, rounding decides.
     const KINK: f64 = 1e-4;
     let mut numbers = Numbers(12);
     for (size, channels, _) in cases().filter(|(size, ..)| size.pixels() > 1) {
@@ -303,7 +304,7 @@ fn gradients_of_batch_norm_are_those_of_the_reference() {
 
 #[test]
 fn statistics_are_exact_where_the_first_pixel_is_unlike_the_others() {
-    // As a corner is, where a convolution saw the border. Differences from it would be squared and cancel.
+    // Like a corner, where a convolution read the border. Differences from it would be squared and cancel.
     let mut numbers = Numbers(9);
     let channels = 8;
     let size = Size { images: 2, height: 32, width: 32 };
@@ -319,7 +320,7 @@ fn statistics_are_exact_where_the_first_pixel_is_unlike_the_others() {
 
 #[test]
 fn statistics_of_flat_images_are_exact() {
-    // Of equal pixels each is rounded the same way: in f32 their sum drifts, and the gradients of the first norms with it.
+    // Equal pixels are rounded the same way: in f32 their sum drifts, and the gradients of the first norms with it.
     let mut numbers = Numbers(13);
     let (size, channels) = (Size { images: 4, height: 32, width: 32 }, 8);
     let levels = [numbers.vector(channels), numbers.vector(channels)];
@@ -458,7 +459,7 @@ fn cross_entropy_and_its_gradient_are_those_of_the_formula() {
     for (pixels, classes) in [(1, 2), (63, 3), (64, 4), (5000, 11), (9001, 2)] {
         let logits: Vec<f32> = numbers.vector(pixels * classes).iter().map(|v| 12.0 * v).collect();
         let ids: Vec<u8> = (0..pixels).map(|i| if i % 7 == 0 { 255 } else { (i * 5 % classes) as u8 }).collect();
-        // A class of weight 0 has no say.
+        // A class of weight 0 does not count.
         let weights: Vec<f32> = (0..classes).map(|c| if c == 1 { 0.0 } else { 0.5 + c as f32 }).collect();
         let scale = 1.0 / pixels as f64;
         let (mut loss, mut gradient) = (0.0, vec![0.0; logits.len()]);
@@ -481,7 +482,7 @@ fn cross_entropy_and_its_gradient_are_those_of_the_formula() {
             for (found, expected) in found.iter().zip(&gradient) {
                 assert!((f64::from(*found) - expected).abs() <= 1e-6 * largest, "{} {found} {expected}", set.name());
             }
-            // A loss that is no number stays none, whichever logit it is.
+            // NaN in any logit makes the loss NaN.
             let mut broken = logits.clone();
             broken[pixels * classes - 1] = f32::NAN;
             let last = [ids[pixels - 1]];
@@ -506,7 +507,7 @@ fn one_thread_and_many_give_equal_bits() {
                 let convolution = Convolution { size, outputs, kernel: 3, set };
                 let up = UpsampleConvolution { size, inputs, outputs, set };
                 let input = [(&x[..], inputs)];
-                // Of these there are several parts.
+                // Large enough for several parts.
                 let found = statistics(set, &large, outputs);
                 let ones = vec![1.0; outputs];
                 let norm =

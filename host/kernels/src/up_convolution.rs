@@ -1,14 +1,14 @@
 //! The 2x2 up-convolution of stride 2, as one operation: a 1x1 convolution to four times the channels whose outputs go to
-//! the four places of a 2x2 grid (ONNX's depth-to-space in order DCR: channel `(2 y + x) C + c` to place `(y, x)`).
+//! the four pixels of a 2x2 grid (ONNX's depth-to-space in order DCR: channel `(2 y + x) C + c` to pixel `(y, x)`).
 
-use super::InstructionSet;
 use super::convolve::{Output, Tap, convolve};
+use super::instruction_set::InstructionSet;
 use super::packing::Weights;
 use super::planes::{PHASES, Place, Planes, Size, phases};
 use super::shared::written;
 use super::weight_gradient::{Window, weight_gradient as sum_products};
 
-/// What the operation's input and output look like. Weights are `[4 * outputs, inputs]`.
+/// The shape of the operation's input and output. Weights are `[4 * outputs, inputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpConvolution {
     /// Number and size of the small images.
@@ -37,7 +37,7 @@ impl UpConvolution {
     pub fn forward(&self, input: &[f32], weights: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let table = self.set.table(self.outputs);
         let planes = [Planes::dense(input, self.inputs, self.size.height, self.size.width)];
-        // SAFETY: the four phases together are every pixel of the output.
+        // SAFETY: the four phases together cover the output.
         unsafe {
             written(4 * self.size.pixels() * self.outputs, |values| {
                 let outputs: Vec<Output> = PHASES
@@ -59,7 +59,7 @@ impl UpConvolution {
         }
     }
 
-    /// The gradient of the input: each phase's gradient by its weights, all in one sum.
+    /// The gradient of the input: the sum over the phases of each gradient times its weights.
     pub fn input_gradient(&self, weights: &[f32], gradient: &[f32]) -> Vec<f32> {
         let table = self.set.table(self.inputs);
         // As taps of one convolution: [outputs, inputs, phase].

@@ -1,23 +1,22 @@
-//! Nearest-neighbour upsampling by 2 with a 3x3 convolution behind it, as one operation on the small image.
+//! Nearest-neighbour upsampling by 2 followed by a 3x3 convolution, as one operation on the small image.
 //!
-//! Of a 3x3 window on the enlarged image several taps see the same small pixel. By the parity of its row and column an
-//! output pixel sees 2x2 small pixels, with sums of the nine weights: 4 products where the two operations take 9, and no
-//! enlarged tensor. With parity `p` and tap `d` in `{0, 1}`, the small row is `i + p - 1 + d` and its weights are those of
+//! Several taps of a 3x3 window on the enlarged image read the same small pixel. Depending on the parity of its row and column,
+//! an output pixel reads 2x2 small pixels, with sums of the nine weights: 4 products instead of 9, and no enlarged tensor. With parity `p` and tap `d` in `{0, 1}`, the small row is `i + p - 1 + d` and its weights are those of
 //! the rows `{0}, {1, 2}` (`p = 0`) or `{0, 1}, {2}` (`p = 1`) of the kernel; columns alike.
 
-use super::InstructionSet;
 use super::convolve::{Output, Tap, convolve};
+use super::instruction_set::InstructionSet;
 use super::packing::Weights;
 use super::planes::{PHASES, Place, Planes, Size, phases};
 use super::shared::written;
 use super::weight_gradient::{Window, weight_gradient as sum_products};
 
-/// Which of the two small rows a row of the kernel sees at a parity.
+/// Which of the two small rows a row of taps reads at a parity.
 const fn seen(parity: usize, kernel_row: usize) -> usize {
     (kernel_row + parity).div_ceil(2) - parity
 }
 
-/// What the operation's input and output look like.
+/// The shape of the operation's input and output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpsampleConvolution {
     /// Number and size of the small images.
@@ -55,7 +54,7 @@ impl UpsampleConvolution {
         let folded = self.fold(weights);
         let folded = Weights { values: &folded, outputs: self.outputs, inputs: self.inputs, taps: 16 };
         let planes = [Planes::dense(input, self.inputs, self.size.height, self.size.width)];
-        // SAFETY: the four phases together are every pixel of the output.
+        // SAFETY: the four phases together cover the output.
         unsafe {
             written(4 * self.size.pixels() * self.outputs, |values| {
                 let outputs: Vec<Output> = PHASES
@@ -73,14 +72,14 @@ impl UpsampleConvolution {
         }
     }
 
-    /// The gradient of the input: each phase's gradient by its own taps turned by half a turn, all in one sum.
+    /// The gradient of the input: the sum over the phases of each gradient convolved with its taps rotated by 180 degrees.
     pub fn input_gradient(&self, weights: &[f32], gradient: &[f32]) -> Vec<f32> {
         let table = self.set.table(self.inputs);
         let folded = self.fold(weights);
         let folded = Weights { values: &folded, outputs: self.outputs, inputs: self.inputs, taps: 16 };
         let phases = phases(gradient, self.outputs, self.size);
         let order: Vec<usize> = (0..16).collect();
-        // Tap (dy, dx) of a phase reads the small row i + py - 1 + dy, so row i gives to row i - (py - 1 + dy).
+        // Tap (dy, dx) of a phase reads the small row i + py - 1 + dy, so row i contributes to row i - (py - 1 + dy).
         let taps = PHASES
             .into_iter()
             .enumerate()
@@ -98,7 +97,7 @@ impl UpsampleConvolution {
         }
     }
 
-    /// The gradient of the 3x3 weights: of each tap the sum over the phases of that which it was folded into.
+    /// The gradient of the 3x3 weights: for each tap the sum, over the phases, of the gradient of the weight it was folded into.
     pub fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
         let table = self.set.table(self.inputs);
         let planes = [Planes::dense(input, self.inputs, self.size.height, self.size.width)];

@@ -1,4 +1,4 @@
-//! A register of f32 values: what the micro-kernels are written in, once for all instruction sets.
+//! A register of f32 values: the trait that the innermost loops are generic over.
 
 /// As many f32 values as a register of the instruction set holds.
 ///

@@ -1,20 +1,29 @@
-//! AVX2: sixteen pixels of 16 bits at a time, and `vpmaddwd` where products need 32.
+//! AVX2: sixteen pixels of 16 bits at a time, and `vpmaddwd` for products of 32 bits.
 //!
-//! Colour of YUV fits 16 bits although its products do not: of a factor, what is a multiple of 256 is added after the shift
-//! by 8, which is the same number. 298 = 256 + 42, 409 = 256 + 153, -208 = -256 + 48, 516 = 512 + 4.
+//! The colours of YUV fit into 16 bits although the products do not: the part of a factor that is a multiple of 256 is added
+//! after the shift by 8, with the same result. 298 = 256 + 42, 409 = 256 + 153, -208 = -256 + 48, 516 = 512 + 4.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that are stated at each")]
 
 use core::arch::x86_64::*;
 
-use super::{Layout, Operations, assert_fits};
+use super::operations::{Layout, Operations, assert_fits};
 use crate::image::{PixelFormat, Row};
 use crate::preprocess::windows::{STEP, Windows};
 
-/// What AVX2 does with rows.
-pub(super) static OPERATIONS: Operations = Operations { convert, horizontal, accumulate, finish };
+pub(super) static OPERATIONS: Operations = Operations { is_available, convert, horizontal, accumulate, finish };
 
-/// Pixels a step of [`convert`].
+#[cfg(any(feature = "std", test))]
+fn is_available() -> bool {
+    std::is_x86_feature_detected!("avx2")
+}
+
+#[cfg(not(any(feature = "std", test)))]
+fn is_available() -> bool {
+    cfg!(target_feature = "avx2")
+}
+
+/// Pixels of a step of [`convert`].
 const PIXELS: usize = 16;
 
 /// Red, green and blue of sixteen pixels.
@@ -28,8 +37,8 @@ fn convert(row: &Row<'_>, width: usize, layout: Layout, out: &mut [u8]) -> usize
     assert_fits(row, width, layout, out.len());
     let out = Out { start: out.as_mut_ptr(), width, layout };
     let [first, second, third] = row.planes.map(<[u8]>::as_ptr);
-    // SAFETY: in each arm `x` is such that sixteen pixels from there are within the row, of which the assertion has found
-    // all bytes to be there, in the row and in `out`.
+    // SAFETY: in each arm sixteen pixels from `x` on are within the row, and `assert_fits` has found all of its bytes in the row
+    // and in `out`.
     unsafe {
         match row.format {
             PixelFormat::Gray8 => rgb(&out, |x| [_mm_loadu_si128(first.add(x).cast()); 3]),
@@ -74,7 +83,7 @@ impl Out {
         unsafe { _mm_storeu_si128(self.start.add(x).cast(), gray) }
     }
 
-    /// Writes sixteen pixels, a channel behind the other.
+    /// Writes sixteen pixels, one channel after the other.
     ///
     /// # Safety
     /// As [`gray`](Self::gray).
@@ -116,7 +125,7 @@ const fn interleaving() -> [[[u8; 16]; 3]; 3] {
     masks
 }
 
-/// Converts whole steps of pixels that come as RGB.
+/// Converts whole steps of RGB pixels.
 ///
 /// # Safety
 /// All of `out` can be written.
@@ -136,7 +145,7 @@ unsafe fn rgb(out: &Out, load: impl Fn(usize) -> Rgb) {
     }
 }
 
-/// Converts whole steps of pixels that come as YUV.
+/// Converts whole steps of YUV pixels.
 ///
 /// # Safety
 /// All of `out` can be written.
@@ -165,7 +174,7 @@ fn luma(y: __m256i) -> (__m256i, __m256i) {
     (luma, _mm256_add_epi16(_mm256_mullo_epi16(luma, _mm256_set1_epi16(42)), _mm256_set1_epi16(128)))
 }
 
-/// The sums before the shift lie between -20128 and 29597, so that none leaves 16 bits.
+/// The sums before the shift lie between -20128 and 29597, so that none exceeds 16 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rgb_of_yuv([y, u, v]: Yuv) -> Rgb {
@@ -209,7 +218,7 @@ fn gray_of_rgb([r, g, b]: Rgb) -> __m128i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn of_mask(mask: [u8; 16]) -> __m128i {
-    // SAFETY: sixteen bytes are there.
+    // SAFETY: the array has sixteen bytes.
     unsafe { _mm_loadu_si128(mask.as_ptr().cast()) }
 }
 
@@ -268,7 +277,7 @@ unsafe fn of_pairs<const Y: u8, const U: u8, const V: u8>(from: *const u8) -> Yu
 unsafe fn of_three_bytes(from: *const u8, order: [usize; 3]) -> Rgb {
     const LAST: __m128i = by_channel(3, 4);
     const OTHERS: __m128i = by_channel(3, 0);
-    // SAFETY: the last sixteen of 48 bytes begin at 32; before them are four of the pixel triples' bytes too many.
+    // SAFETY: the last sixteen of 48 bytes begin at 32; their first four belong to the previous pixels.
     let fours = unsafe {
         [(0, OTHERS), (12, OTHERS), (24, OTHERS), (32, LAST)]
             .map(|(at, mask)| _mm_shuffle_epi8(_mm_loadu_si128(from.add(at).cast()), mask))
@@ -277,7 +286,7 @@ unsafe fn of_three_bytes(from: *const u8, order: [usize; 3]) -> Rgb {
     order.map(|channel| channels[channel])
 }
 
-/// Sixteen pixels of four bytes, of which the last is left out.
+/// Sixteen pixels of four bytes, without the last.
 ///
 /// # Safety
 /// 64 bytes can be read.
@@ -312,15 +321,15 @@ fn transposed([first, second, third, fourth]: [__m128i; 4]) -> Rgb {
 
 #[target_feature(enable = "avx2")]
 fn horizontal(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
-    // Where the width is known, and small, nothing counts up to it.
+    // With a small constant width the loop is unrolled.
     match windows.width() {
         STEP => horizontal_of::<STEP>(row, windows, out),
         _ => horizontal_of::<0>(row, windows, out),
     }
 }
 
-/// Windows of `WIDTH` values, of any number where that is 0. Eight targets at a time; the last eight overlap those before,
-/// and give the same once more.
+/// Windows of `WIDTH` values, or of any number if that is 0. Eight targets at a time; the last eight overlap the ones before
+/// and repeat their result.
 #[target_feature(enable = "avx2")]
 fn horizontal_of<const WIDTH: usize>(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
     let starts = windows.starts();

@@ -1,20 +1,24 @@
 //! NEON: sixteen pixels at a time as two halves, even and odd pixels, that share their chroma.
 //!
-//! Colour of YUV fits 16 bits although its products do not: of a factor, what is a multiple of 256 is added after the shift
-//! by 8, which is the same number. 298 = 256 + 42, 409 = 256 + 153, -208 = -256 + 48, 516 = 512 + 4.
+//! The colours of YUV fit into 16 bits although the products do not: the part of a factor that is a multiple of 256 is added
+//! after the shift by 8, with the same result. 298 = 256 + 42, 409 = 256 + 153, -208 = -256 + 48, 516 = 512 + 4.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that are stated at each")]
 
 use core::arch::aarch64::*;
 
-use super::{Layout, Operations, assert_fits};
+use super::operations::{Layout, Operations, assert_fits};
 use crate::image::{PixelFormat, Row};
 use crate::preprocess::windows::{STEP, Windows};
 
-/// What NEON does with rows.
-pub(super) static OPERATIONS: Operations = Operations { convert, horizontal, accumulate, finish };
+pub(super) static OPERATIONS: Operations = Operations { is_available, convert, horizontal, accumulate, finish };
 
-/// Pixels a step of [`convert`].
+/// Part of the target.
+fn is_available() -> bool {
+    true
+}
+
+/// Pixels of a step of [`convert`].
 const PIXELS: usize = 16;
 
 /// Red, green and blue of sixteen pixels.
@@ -28,8 +32,8 @@ fn convert(row: &Row<'_>, width: usize, layout: Layout, out: &mut [u8]) -> usize
     assert_fits(row, width, layout, out.len());
     let out = Out { start: out.as_mut_ptr(), width, layout };
     let [first, second, third] = row.planes.map(<[u8]>::as_ptr);
-    // SAFETY: in each arm `x` is such that sixteen pixels from there are within the row, of which the assertion has found
-    // all bytes to be there, in the row and in `out`.
+    // SAFETY: in each arm sixteen pixels from `x` on are within the row, and `assert_fits` has found all of its bytes in the row
+    // and in `out`.
     unsafe {
         match row.format {
             PixelFormat::Gray8 => rgb(&out, |x| {
@@ -74,7 +78,7 @@ struct Out {
 }
 
 impl Out {
-    /// Writes sixteen pixels, a channel behind the other.
+    /// Writes sixteen pixels, one channel after the other.
     ///
     /// # Safety
     /// Pixels `x` to `x + 16` are within the row.
@@ -88,7 +92,7 @@ impl Out {
     }
 }
 
-/// Converts whole steps of pixels that come as RGB.
+/// Converts whole steps of RGB pixels.
 ///
 /// # Safety
 /// All of `out` can be written.
@@ -108,7 +112,7 @@ unsafe fn rgb(out: &Out, load: impl Fn(usize) -> Rgb) {
     }
 }
 
-/// Converts whole steps of pixels that come as YUV.
+/// Converts whole steps of YUV pixels.
 ///
 /// # Safety
 /// All of `out` can be written.
@@ -129,7 +133,7 @@ unsafe fn yuv(out: &Out, load: impl Fn(usize) -> Yuv) {
     }
 }
 
-/// Bytes less a constant.
+/// Bytes minus a constant.
 #[inline]
 #[target_feature(enable = "neon")]
 fn less(values: uint8x8_t, constant: u8) -> int16x8_t {
@@ -143,7 +147,7 @@ fn gray_of_y(y: uint8x8_t) -> uint8x8_t {
     vqmovun_s16(vaddq_s16(luma, vrshrq_n_s16::<8>(vmulq_n_s16(luma, 42))))
 }
 
-/// The sums before the shift lie between -20256 and 29469, and the half is added within it, so that none leaves 16 bits.
+/// The sums before the shift lie between -20256 and 29469, and the half is added within the shift, so that none exceeds 16 bits.
 #[inline]
 #[target_feature(enable = "neon")]
 fn rgb_of_yuv([even, odd, u, v]: Yuv) -> Rgb {
@@ -182,15 +186,15 @@ fn gray_of_rgb(uint8x16x3_t(r, g, b): Rgb) -> uint8x16_t {
 
 #[target_feature(enable = "neon")]
 fn horizontal(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
-    // Where the width is known, and small, nothing counts up to it.
+    // With a small constant width the loop is unrolled.
     match windows.width() {
         STEP => horizontal_of::<STEP>(row, windows, out),
         _ => horizontal_of::<0>(row, windows, out),
     }
 }
 
-/// Windows of `WIDTH` values, of any number where that is 0. Four targets at a time; the last four overlap those before,
-/// and give the same once more.
+/// Windows of `WIDTH` values, or of any number if that is 0. Four targets at a time; the last four overlap the ones before
+/// and repeat their result.
 #[target_feature(enable = "neon")]
 fn horizontal_of<const WIDTH: usize>(row: &[u8], windows: &Windows<'_>, out: &mut [u16]) {
     let starts = windows.starts();

@@ -1,4 +1,4 @@
-//! What every instruction set has to give: the bytes of plain Rust. Run where a core has it; the others pass by.
+//! Every instruction set that the core has against plain Rust: equal bytes.
 
 use std::vec;
 use std::vec::Vec;
@@ -62,7 +62,7 @@ fn is_whole(format: PixelFormat, side: usize) -> bool {
         || matches!(format, PixelFormat::Gray8 | PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::Rgba8)
 }
 
-/// The bytes end where the last row ends, so that what reads beyond is found by a sanitizer.
+/// The bytes end where the last row ends, so that a sanitizer finds reads beyond.
 fn view_of(bytes: &[u8], (width, height): (usize, usize), padding: usize, format: PixelFormat) -> ImageView<'_> {
     let stride = format.row_len(width) + padding;
     let view = |len: usize| ImageView::new(&bytes[..len], width, height, stride, format);
@@ -101,7 +101,7 @@ fn every_chroma() {
     }
 }
 
-/// Every pair of red and blue with some greens, among them those where the sum is a half.
+/// Every pair of red and blue with some greens, including sums that end in a half.
 #[test]
 fn every_red_and_blue() {
     for r in 0..=255 {
@@ -140,7 +140,7 @@ fn extreme_sides() {
     }
 }
 
-/// Any letterbox within the scratch that its target asks for.
+/// Any letterbox fits into the scratch that its target needs.
 #[test]
 fn narrow_letterboxes_fit_their_scratch() {
     let bytes = pseudo_random(120 * 130);

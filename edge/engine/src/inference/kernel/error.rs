@@ -1,6 +1,6 @@
 //! Why a tensor, a view or a convolution cannot be made.
 
-use super::Kernel;
+use super::registry::Kernel;
 
 /// Why a tensor, a view or a convolution cannot be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,6 +1,7 @@
-//! A convolution as vector kernels compute it: its weights in [`super::groups`], and the walk over an image by strips of pixels.
+//! A convolution as vector instruction sets compute it: its weights in [`super::groups`], and the walk over an image by strips
+//! of pixels.
 //!
-//! A **chunk** is as many output channels as a kernel computes at once.
+//! A **chunk** is as many output channels as an instruction set computes at once.
 //!
 //! A convolution on an upsampled input is four on the input itself, one for each parity of the output's row and column
 //! (a **phase**): taps that fall on the same pixel are summed at load. A 3x3 kernel becomes 2x2.
@@ -9,111 +10,17 @@ use std::ops::Range;
 
 use super::convolution::{ConvShape, Convolution};
 use super::grid::Grid;
-use super::groups::{Bytes, Groups, LINE};
-use super::upsampled::Combine;
+use super::groups::{Bytes, Groups};
+use super::instruction_set::InstructionSet;
+use super::strip::{Chunk, OutputRange, Strip, StripOutput};
 use super::view::{InputView, OutputView};
-use super::widened::{Taps, Widen, Window};
+use super::widened::{Taps, Window};
 
-/// What an instruction set can do, and how.
-pub(super) struct Instructions {
-    /// Output channels in a vector.
-    pub(super) lanes: usize,
-    /// Most vectors of a chunk.
-    pub(super) blocks: usize,
-    /// For each number of vectors of sums less 1: how many pixels are computed at once, descending to 1.
-    pub(super) tiles: &'static [&'static [usize]],
-    /// As much of these four weights as one multiplication takes exactly, toward zero; all of it where possible.
-    #[cfg(target_arch = "aarch64")]
-    pub(super) take: fn([i32; 4]) -> [i8; 4],
-    /// What the kernel subtracts from each byte of the input before it multiplies: 128 where instructions want it signed.
-    pub(super) subtracts: u8,
-    /// From these instructions, the number of output channels, the weights, and the bytes from an output's first tap to
-    /// that of its right neighbour: the weights in the order of the kernel.
-    pub(super) pack: fn(&Instructions, usize, &Bytes, usize) -> Groups,
-    /// Widens the input's bytes to 16 bits before they are multiplied, where the instructions want that; offsets, steps and
-    /// reach of strips and groups are then those of widened bytes, twice as many.
-    pub(super) widen: Option<Widen>,
-    /// Computes a strip by tiles of `pixels`, on chunks of `blocks` vectors.
-    ///
-    /// Safety: the core has the instructions.
-    pub(super) strip: unsafe fn(pixels: usize, blocks: usize, strip: &mut Strip<'_>),
-    /// Combines the sums of taps on an upsampled input, where there is such a function.
-    pub(super) combine: Option<Combine>,
-}
-
-/// A run of pixels of one output row, and what to compute them from.
-pub(super) struct Strip<'a> {
-    /// From the first pixel's first tap on.
-    pub(super) input: &'a [u8],
-    /// Bytes from the first tap of a pixel to that of the next.
-    pub(super) input_step: usize,
-    /// Where the answer goes, from the first pixel's first channel on.
-    pub(super) output: Answer<'a>,
-    /// From a pixel's first channel to that of the next.
-    pub(super) output_step: usize,
-    /// How many tiles of pixels.
-    pub(super) tiles: usize,
-    pub(super) groups: &'a Groups,
-    pub(super) chunk: &'a Chunk,
-    pub(super) range: OutputRange,
-}
-
-/// What is made of the sums.
-pub(super) enum Answer<'a> {
-    /// They are requantized.
-    Bytes(&'a mut [u8]),
-    /// They are stored, whole vectors of them.
-    Sums(&'a mut [i32]),
-}
-
-/// How a rounded sum becomes a byte.
-#[derive(Clone, Copy)]
-pub(super) struct OutputRange {
-    pub(super) zero_point: u8,
-    pub(super) low: u8,
-    pub(super) high: u8,
-}
-
-impl OutputRange {
-    pub(super) fn new(convolution: &Convolution) -> Self {
-        let [low, high] = convolution.clamp;
-        OutputRange { zero_point: convolution.y_zero_point, low, high }
-    }
-}
-
-impl Strip<'_> {
-    /// What a kernel relies on for its pointers.
-    ///
-    /// # Panics
-    ///
-    /// When tiles of `pixels` would leave the slices: a defect of the walk below.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn check(&self, pixels: usize, blocks: usize, lanes: usize, vectors: usize) {
-        self.check_weights(pixels, blocks, lanes, self.groups.offsets.len() * vectors * lanes * 4);
-    }
-
-    /// As `check`, for groups whose weights have so many bytes.
-    pub(super) fn check_weights(&self, pixels: usize, blocks: usize, lanes: usize, bytes: usize) {
-        let last = self.tiles * pixels - 1;
-        assert!(last * self.input_step + self.groups.reach <= self.input.len());
-        match &self.output {
-            Answer::Bytes(bytes) => assert!(last * self.output_step + self.chunk.channels <= bytes.len()),
-            Answer::Sums(sums) => assert!(last * self.output_step + blocks * lanes <= sums.len()),
-        }
-        assert!(self.chunk.bias.len() == blocks * lanes && self.chunk.multipliers.len() == blocks * lanes);
-        assert!(self.chunk.channels > (blocks - 1) * lanes && self.chunk.channels <= blocks * lanes);
-        assert!(self.groups.weights.len() * LINE >= bytes);
-    }
-}
-
-/// Output channels that are computed together.
-pub(super) struct Chunk {
+/// A chunk and where it is in the output.
+struct PackedChunk {
     first_channel: usize,
-    pub(super) channels: usize,
     blocks: usize,
-    /// With the input's zero point folded in; one for each lane.
-    pub(super) bias: Vec<i32>,
-    pub(super) multipliers: Vec<f32>,
+    chunk: Chunk,
     phases: Vec<Phase>,
 }
 
@@ -126,38 +33,37 @@ struct Phase {
     groups: Groups,
 }
 
-/// A convolution as a vector kernel wants it.
+/// A convolution, packed for an instruction set.
 pub(super) struct Packed {
-    instructions: &'static Instructions,
-    chunks: Vec<Chunk>,
+    set: &'static InstructionSet,
+    chunks: Vec<PackedChunk>,
     range: OutputRange,
-    /// How the input is widened, where it is.
+    /// If the input is widened.
     window: Option<Window>,
 }
 
 impl Packed {
-    /// `None` when numbers could leave i32.
-    pub(super) fn new(instructions: &'static Instructions, convolution: &Convolution, input: &Grid) -> Option<Packed> {
-        let per_chunk = instructions.lanes * instructions.blocks;
+    /// `None` if numbers could overflow i32.
+    pub(super) fn new(set: &'static InstructionSet, convolution: &Convolution, input: &Grid) -> Option<Packed> {
+        let per_chunk = set.lanes * set.blocks;
         let mut chunks = Vec::new();
         for first_channel in (0..convolution.shape.channels_out).step_by(per_chunk) {
             let channels = per_chunk.min(convolution.shape.channels_out - first_channel);
-            chunks.push(Chunk::new(instructions, convolution, input, first_channel, channels)?);
+            chunks.push(PackedChunk::new(set, convolution, input, first_channel, channels)?);
         }
-        let window = instructions.widen.map(|widen| Window::new(widen, &convolution.shape, input));
-        Some(Packed { instructions, chunks, range: OutputRange::new(convolution), window })
+        let window = set.widen.map(|widen| Window::new(widen, &convolution.shape, input));
+        Some(Packed { set, chunks, range: output_range(convolution), window })
     }
 
-    /// How many i32 a run wants room for beside the tensors.
+    /// Scratch space of a run, in i32.
     pub(super) fn scratch(&self) -> usize {
         self.window.as_ref().map_or(0, Window::scratch)
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let chunk = |chunk: &Chunk| {
-            let groups = chunk.phases.iter().map(|phase| &phase.groups);
-            let groups = groups.map(|groups| 4 * groups.offsets.len() + LINE * groups.weights.len());
-            4 * (chunk.bias.len() + chunk.multipliers.len()) + groups.sum::<usize>()
+        let chunk = |packed: &PackedChunk| {
+            let groups = packed.phases.iter().map(|phase| phase.groups.bytes());
+            4 * (packed.chunk.bias.len() + packed.chunk.multipliers.len()) + groups.sum::<usize>()
         };
         self.chunks.iter().map(chunk).sum()
     }
@@ -172,7 +78,7 @@ impl Packed {
     ) {
         let rows = output.rows();
         let Some(window) = &self.window else {
-            return self.run_rows(shape, input, &Taps::as_they_are(input.bytes), output, rows);
+            return self.run_rows(shape, input, &Taps::unwidened(input.bytes), output, rows);
         };
         let mut start = rows.start;
         while start < rows.end {
@@ -183,7 +89,7 @@ impl Packed {
         }
     }
 
-    /// Which of the input's bytes these rows of the output are computed from.
+    /// The input bytes that these rows of the output are computed from.
     fn bytes_read(&self, shape: &ConvShape, input: &InputView<'_>, width: usize, rows: Range<usize>) -> Range<usize> {
         let factor = if shape.upsample { 2 } else { 1 };
         let phases = self.chunks.iter().flat_map(|chunk| &chunk.phases);
@@ -193,7 +99,7 @@ impl Packed {
             let Some(steps) = (width - phase.first[1]).div_ceil(factor).checked_sub(1) else { continue };
             for row in rows.clone().filter(|row| row % factor == phase.first[0]) {
                 let first = phase.first_tap(shape, input, row);
-                let end = first + steps * shape.strides[1] * input.grid.pixel_stride + phase.groups.reach.div_ceil(2);
+                let end = first + steps * shape.strides[1] * input.grid.pixel_stride + phase.groups.reach().div_ceil(2);
                 (read_from, read_to) = (read_from.min(first), read_to.max(end));
             }
         }
@@ -201,7 +107,10 @@ impl Packed {
     }
 
     /// Computes some rows from the bytes that they read.
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    #[allow(
+        unsafe_code,
+        reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+    )]
     fn run_rows(
         &self,
         shape: &ConvShape,
@@ -219,30 +128,33 @@ impl Packed {
                     let width = (output.grid.width - phase.first[1]).div_ceil(factor);
                     let input = taps.from(phase.first_tap(shape, input, row));
                     let first_byte = output.index(row, phase.first[1]) + chunk.first_channel;
-                    let vectors = if phase.groups.wide { 2 } else { chunk.blocks };
-                    let tiles = self.instructions.tiles[vectors - 1];
+                    let vectors = if phase.groups.is_wide() { 2 } else { chunk.blocks };
+                    let tiles = self.set.tiles[vectors - 1];
                     for_each_tile(width, tiles, |start, pixels, tiles| {
                         let mut strip = Strip {
                             input: &input[start * input_step..],
                             input_step,
-                            output: Answer::Bytes(&mut output.bytes[first_byte + start * output_step..]),
+                            output: StripOutput::Bytes(&mut output.bytes[first_byte + start * output_step..]),
                             output_step,
                             tiles,
                             groups: &phase.groups,
-                            chunk,
+                            chunk: &chunk.chunk,
                             range: self.range,
                         };
-                        // SAFETY: `PackedConv::new` packs only for instructions that this core was found to have.
-                        unsafe { (self.instructions.strip)(pixels, chunk.blocks, &mut strip) };
+                        // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
+                        unsafe { (self.set.strip)(pixels, chunk.blocks, &mut strip) };
                     });
                 }
             }
         }
     }
 
-    /// The sums of at least these output channels for each pixel of an input's row: `[pixel][channel]`. Of a 1x1
-    /// convolution without strides whose channels fill whole vectors. `scratch` is as for [`Packed::run`].
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    /// The sums of at least these output channels for each pixel of an input row: `[pixel][channel]`. Only for a 1x1
+    /// convolution with strides of 1 whose channels fill whole vectors. `scratch` as in [`Packed::run`].
+    #[allow(
+        unsafe_code,
+        reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+    )]
     pub(super) fn sums(
         &self,
         input: &InputView<'_>,
@@ -253,7 +165,7 @@ impl Packed {
     ) {
         let first_tap = input.grid.index(row as isize, 0) + input.first_channel;
         let taps = match &self.window {
-            None => Taps::as_they_are(input.bytes),
+            None => Taps::unwidened(input.bytes),
             Some(window) => {
                 let end = first_tap + (input.grid.width - 1) * input.grid.pixel_stride + input.channels;
                 window.widen(input, first_tap..end + 1, scratch)
@@ -261,34 +173,34 @@ impl Packed {
         };
         let input_step = input.grid.pixel_stride * taps.scale;
         let bytes = taps.from(first_tap);
-        let output_step = self.chunks.iter().map(|chunk| chunk.channels).sum();
+        let output_step = self.chunks.iter().map(|chunk| chunk.chunk.channels).sum();
         for chunk in &self.chunks {
-            let end = chunk.first_channel + chunk.channels;
+            let end = chunk.first_channel + chunk.chunk.channels;
             let [phase] = chunk.phases.as_slice() else { unreachable!("a convolution without upsampling") };
             if end <= channels.start || channels.end <= chunk.first_channel {
                 continue;
             }
-            let tiles = self.instructions.tiles[if phase.groups.wide { 1 } else { chunk.blocks - 1 }];
+            let tiles = self.set.tiles[if phase.groups.is_wide() { 1 } else { chunk.blocks - 1 }];
             for_each_tile(input.grid.width, tiles, |start, pixels, tiles| {
                 let mut strip = Strip {
                     input: &bytes[start * input_step..],
                     input_step,
-                    output: Answer::Sums(&mut sums[chunk.first_channel + start * output_step..]),
+                    output: StripOutput::Sums(&mut sums[chunk.first_channel + start * output_step..]),
                     output_step,
                     tiles,
                     groups: &phase.groups,
-                    chunk,
+                    chunk: &chunk.chunk,
                     range: self.range,
                 };
-                // SAFETY: `PackedConv::new` packs only for instructions that this core was found to have.
-                unsafe { (self.instructions.strip)(pixels, chunk.blocks, &mut strip) };
+                // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
+                unsafe { (self.set.strip)(pixels, chunk.blocks, &mut strip) };
             });
         }
     }
 }
 
 impl Phase {
-    /// Where the first tap of the first output of a row lies among the input's bytes.
+    /// Index in the input's bytes of the first tap of the first output of a row.
     fn first_tap(&self, shape: &ConvShape, input: &InputView<'_>, row: usize) -> usize {
         let factor = if shape.upsample { 2 } else { 1 };
         let row = (row / factor * shape.strides[0]) as isize + self.origin[0];
@@ -296,8 +208,8 @@ impl Phase {
     }
 }
 
-/// Covers `width` pixels by tiles of the given sizes (descending to 1), calling with the first pixel, the size and how
-/// many. The last tile overlaps the one before rather than being narrow, since computing a pixel twice is harmless.
+/// Covers `width` pixels by tiles of the given sizes (descending to 1): calls `call` with first pixel, size and count. The last
+/// tile overlaps the one before instead of being narrow, since computing a pixel twice is harmless.
 fn for_each_tile(width: usize, sizes: &[usize], mut call: impl FnMut(usize, usize, usize)) {
     let mut start = 0;
     while start < width {
@@ -317,25 +229,25 @@ fn for_each_tile(width: usize, sizes: &[usize], mut call: impl FnMut(usize, usiz
     }
 }
 
-impl Chunk {
+impl PackedChunk {
     fn new(
-        instructions: &Instructions,
+        set: &InstructionSet,
         convolution: &Convolution,
         input: &Grid,
         first_channel: usize,
         channels: usize,
-    ) -> Option<Chunk> {
-        let blocks = channels.div_ceil(instructions.lanes);
-        let lanes = blocks * instructions.lanes;
+    ) -> Option<PackedChunk> {
+        let blocks = channels.div_ceil(set.lanes);
+        let lanes = blocks * set.lanes;
         let mut bias = vec![0; lanes];
         let mut multipliers = vec![0.0; lanes];
         for lane in 0..channels {
             let channel = first_channel + lane;
             let (folded, multiplier) = folded(convolution, channel)?;
             let sum: i64 = convolution.channel_weights(channel).map(i64::from).sum();
-            // What the kernel takes from each byte is put back here. This may wrap, as its sums then may, and they end at
-            // the true one.
-            bias[lane] = (i64::from(folded) + i64::from(instructions.subtracts) * sum) as i32;
+            // Compensates for what the kernel subtracts from each byte. This may wrap; then its sums wrap too, and end at the
+            // right value.
+            bias[lane] = (i64::from(folded) + i64::from(set.subtracts) * sum) as i32;
             multipliers[lane] = multiplier;
         }
         let factor = if convolution.shape.upsample { 2 } else { 1 };
@@ -343,7 +255,7 @@ impl Chunk {
         for row in 0..factor {
             for column in 0..factor {
                 phases.push(Phase::new(
-                    instructions,
+                    set,
                     convolution,
                     input,
                     first_channel..first_channel + channels,
@@ -351,22 +263,28 @@ impl Chunk {
                 ));
             }
         }
-        Some(Chunk { first_channel, channels, blocks, bias, multipliers, phases })
+        Some(PackedChunk { first_channel, blocks, chunk: Chunk { channels, bias, multipliers }, phases })
     }
 }
 
-/// The bias of an output channel with the input's zero point folded in, and its multiplier; `None` when a sum, or one
-/// multiplied, could leave i32.
+/// How sums of this convolution become bytes.
+pub(super) fn output_range(convolution: &Convolution) -> OutputRange {
+    let [low, high] = convolution.clamp;
+    OutputRange { zero_point: convolution.y_zero_point, low, high }
+}
+
+/// The bias of an output channel with the input's zero point folded in, and its multiplier; `None` if a sum, or its product
+/// with the multiplier, could overflow i32.
 pub(super) fn folded(convolution: &Convolution, channel: usize) -> Option<(i32, f32)> {
     let (sum, magnitude) = convolution
         .channel_weights(channel)
         .fold((0, 0), |(sum, magnitude), weight| (sum + i64::from(weight), magnitude + i64::from(weight.abs())));
     let folded = i64::from(convolution.bias[channel]) - i64::from(convolution.x_zero_point) * sum;
-    // Holds for each partial sum too: parts of a split weight have its sign.
-    let greatest = folded.abs() + 255 * magnitude;
+    // Also bounds each partial sum: the parts of a split weight have its sign.
+    let max = folded.abs() + 255 * magnitude;
     let multiplier = convolution.multipliers[channel];
-    // f32 rounds by less than one in 2^23 each time; a hundredth is room enough.
-    if greatest > i64::from(i32::MAX) || greatest as f64 * f64::from(multiplier.abs()) > 2.1e9 {
+    // Each f32 operation rounds by less than one part in 2^23; 2.1e9 leaves a margin of 2 %.
+    if max > i64::from(i32::MAX) || max as f64 * f64::from(multiplier.abs()) > 2.1e9 {
         return None;
     }
     Some((i32::try_from(folded).ok()?, multiplier))
@@ -374,14 +292,14 @@ pub(super) fn folded(convolution: &Convolution, channel: usize) -> Option<(i32, 
 
 impl Phase {
     fn new(
-        instructions: &Instructions,
+        set: &InstructionSet,
         convolution: &Convolution,
         input: &Grid,
-        channels: std::ops::Range<usize>,
+        channels: Range<usize>,
         first: [usize; 2],
     ) -> Phase {
         let shape = &convolution.shape;
-        // Which pixel of the input a tap falls on, from the one at the phase's first output.
+        // The pixel of the input that a tap of the phase's first output reads.
         let place = |axis: usize, tap: usize| {
             let place = (first[axis] + tap) as isize - shape.pads[axis] as isize;
             if shape.upsample { place >> 1 } else { place }
@@ -404,41 +322,9 @@ impl Phase {
         }
         bytes.retain(|_, sums| sums.iter().any(|&sum| sum != 0));
         let input_step = shape.strides[1] * input.pixel_stride();
-        Phase { first, origin, groups: (instructions.pack)(instructions, channels.len(), &bytes, input_step) }
+        Phase { first, origin, groups: (set.pack)(channels.len(), &bytes, input_step) }
     }
 }
-
-/// Calls `$body` with each four of the sums of P pixels, how many of them there are, and the first one's place. With a loop
-/// in its stead the compiler may index sums, for which they would have to lie in memory.
-#[cfg(target_arch = "x86_64")]
-macro_rules! quads {
-    ($sums:ident, |$quad:ident, $N:ident, $at:ident| $body:expr) => {
-        quads!(@ $sums, $quad, $N, $at, $body, 0 4 8 12)
-    };
-    (@ $sums:ident, $quad:ident, $N:ident, $at:ident, $body:expr, $($first:literal)*) => {
-        $(
-            if P >= $first + 4 {
-                const $N: usize = 4;
-                let ($quad, $at) = ([0, 1, 2, 3].map(|index| $sums[($first + index).min(P - 1)]), $first);
-                $body;
-            }
-        )*
-        if P % 4 == 2 {
-            const $N: usize = 2;
-            let (last, $at) = ($sums[P - 1], P - 2);
-            let $quad = [$sums[$at], last, last, last];
-            $body;
-        }
-        if P % 4 == 1 {
-            const $N: usize = 1;
-            let ($quad, $at) = ([$sums[P - 1]; 4], P - 1);
-            $body;
-        }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-pub(super) use quads;
 
 #[cfg(test)]
 mod tests {

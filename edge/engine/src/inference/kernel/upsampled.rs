@@ -1,9 +1,9 @@
-//! A 3x3 convolution on an input of which each pixel is read as four, without the upsampled tensor and without summed
-//! weights, which would leave eight bits.
+//! A 3x3 convolution on an input upsampled by 2, without the upsampled tensor and without summed weights, which would exceed
+//! eight bits.
 //!
 //! On the upsampled grid the nine taps of an output fall on at most four pixels of the input, and along each axis in one of
 //! two ways. With `a[ky][kx]` the sums over channels of one tap at one input pixel (a 1x1 convolution to nine times the
-//! channels), the left and the right of the two outputs that lie over pixel `p` have
+//! channels), the left and the right one of the two outputs over pixel `p` are
 //!
 //! ```text
 //! left[ky](p)  = a[ky][0](p - 1) + a[ky][1](p) + a[ky][2](p)
@@ -17,32 +17,26 @@
 //! lower(s) = r[0](s)     + r[1](s) + r[2](s + 1)
 //! ```
 //!
-//! Nine multiplications for four outputs where the upsampled tensor takes 36; all sums are of i32, so the result is the same
-//! one. Each output has each tap once, so the bias is put into the tap in the middle. A pixel of the border is the input's
-//! zero point; its sums are constants.
+//! Nine multiplications for four outputs instead of 36 on the upsampled tensor; all sums are i32, so the result is the same.
+//! Each output has each tap once, so the bias is added to the middle tap. A pixel of the border is the input's zero point; its
+//! sums are constants.
 
 use std::ops::Range;
 
+use super::combine::{CARRIED, Combine, SummedRow, TAPS};
 use super::convolution::{ConvShape, Convolution};
 use super::grid::Grid;
-use super::packed::{Instructions, OutputRange, Packed, folded};
+use super::instruction_set::InstructionSet;
+use super::packed::{Packed, folded, output_range};
+use super::strip::OutputRange;
 use super::view::{InputView, OutputView};
 
-const TAPS: usize = 9;
-/// Sums that a pixel hands down to the row below: left and right of `r[0]`, and of `r[0] + r[1]`.
-const CARRIED: usize = 4;
-
-/// A convolution of this kind as a vector kernel wants it.
+/// Such a convolution, packed for an instruction set.
 pub(super) struct Upsampled {
     bands: Vec<Band>,
     range: OutputRange,
     combine: Combine,
 }
-
-/// Combines the sums of one row.
-///
-/// Safety: the core has the instructions.
-pub(super) type Combine = unsafe fn(row: &mut SummedRow<'_>);
 
 /// Output channels that are computed together.
 struct Band {
@@ -52,81 +46,34 @@ struct Band {
     lanes: usize,
     /// One a lane.
     multipliers: Vec<f32>,
-    /// To `[ky][kx][lane]`.
+    /// The 1x1 convolution to `[ky][kx][lane]`.
     taps: Packed,
-    /// What `taps` gives for a pixel of the border.
+    /// The sums of `taps` for a pixel of the border.
     edge: Vec<i32>,
 }
 
-/// The sums of one row of the input, and what becomes of them.
-pub(super) struct SummedRow<'a> {
-    /// Pixels of the input's row.
-    pub(super) width: usize,
-    /// Vectors' lanes of one tap.
-    pub(super) lanes: usize,
-    /// How many of them are channels.
-    pub(super) channels: usize,
-    /// `[pixel][ky][kx][lane]`.
-    pub(super) sums: &'a [i32],
-    /// `[ky][kx][lane]` of a pixel of the border.
-    pub(super) edge: &'a [i32],
-    /// `[pixel][left and right of r[0], left and right of r[0] + r[1]][lane]` of the row above; then of this one.
-    pub(super) carry: &'a mut [i32],
-    /// One a lane.
-    pub(super) multipliers: &'a [f32],
-    pub(super) range: OutputRange,
-    /// The lower output row over the row above, from its first pixel's first channel on, where it is wanted.
-    pub(super) above: Option<&'a mut [u8]>,
-    /// The upper output row over this row.
-    pub(super) below: Option<&'a mut [u8]>,
-    /// Bytes from an output pixel to the next.
-    pub(super) output_step: usize,
-}
-
-impl SummedRow<'_> {
-    /// What a kernel relies on for its pointers.
-    ///
-    /// # Panics
-    ///
-    /// When a slice is too short: a defect of the walk below.
-    pub(super) fn check(&self, lanes: usize) {
-        assert!(self.width > 0 && self.lanes.is_multiple_of(lanes));
-        assert!(self.channels <= self.lanes && self.channels > self.lanes - lanes);
-        assert!(self.sums.len() >= self.width * TAPS * self.lanes && self.edge.len() == TAPS * self.lanes);
-        assert!(self.carry.len() >= self.width * CARRIED * self.lanes && self.multipliers.len() == self.lanes);
-        let bytes = (2 * self.width - 1) * self.output_step + self.channels;
-        for output in [&self.above, &self.below].into_iter().flatten() {
-            assert!(output.len() >= bytes);
-        }
-    }
-}
-
-/// Most channels of a band: more make the sums of a row leave the nearest caches.
+/// Maximum channels of a band: with more, the sums of a row do not fit into the L2 cache.
 const BAND: usize = 32;
 
 impl Upsampled {
-    /// `None` when numbers could leave i32, or where this is not the way for the convolution or the instructions.
-    pub(super) fn new(
-        instructions: &'static Instructions,
-        convolution: &Convolution,
-        input: &Grid,
-    ) -> Option<Upsampled> {
-        let combine = instructions.combine?;
-        // With few channels the sums' way through memory costs more than the multiplications that it saves.
+    /// `None` if numbers could overflow i32, or the convolution or the instruction set is not of this kind.
+    pub(super) fn new(set: &'static InstructionSet, convolution: &Convolution, input: &Grid) -> Option<Upsampled> {
+        let combine = set.combine?;
+        // With few channels, storing and loading the sums costs more than the multiplications that are saved.
         let shape = &convolution.shape;
         let pays = shape.channels_in >= 12;
         if !shape.upsample || shape.kernel_size != [3, 3] || shape.pads != [1; 4] || !pays {
             return None;
         }
-        let per_band = BAND.next_multiple_of(instructions.lanes);
+        let per_band = BAND.next_multiple_of(set.lanes);
         let bands = (0..shape.channels_out)
             .step_by(per_band)
             .map(|first| {
                 let channels = per_band.min(shape.channels_out - first);
-                Band::new(instructions, convolution, input, first..first + channels)
+                Band::new(set, convolution, input, first..first + channels)
             })
             .collect::<Option<_>>()?;
-        Some(Upsampled { bands, range: OutputRange::new(convolution), combine })
+        Some(Upsampled { bands, range: output_range(convolution), combine })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -134,7 +81,7 @@ impl Upsampled {
         self.bands.iter().map(band).sum()
     }
 
-    /// How many sums one run needs room for, for rows of this many input pixels.
+    /// Scratch space of a run, in i32, for rows of this many input pixels.
     pub(super) fn scratch(&self, width: usize) -> usize {
         let lanes = self.bands.iter().map(|band| band.lanes).max().unwrap_or(0);
         let taps = self.bands.iter().map(|band| band.taps.scratch()).max().unwrap_or(0);
@@ -142,7 +89,10 @@ impl Upsampled {
     }
 
     /// The caller has checked that the views fit the convolution and that `scratch` is large enough.
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    #[allow(
+        unsafe_code,
+        reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+    )]
     pub(super) fn run(&self, input: &InputView<'_>, output: &mut OutputView<'_>, scratch: &mut [i32]) {
         let rows = output.rows();
         if rows.is_empty() {
@@ -153,11 +103,11 @@ impl Upsampled {
         for band in &self.bands {
             let (sums, rest) = scratch.split_at_mut(TAPS * width * band.lanes);
             let (carry, rest) = rest.split_at_mut(CARRIED * width * band.lanes);
-            // Output row r needs input rows (r - 1) >> 1 and (r + 1) >> 1, which begin at -1 and end behind the last.
+            // Output row r needs input rows (r - 1) >> 1 and (r + 1) >> 1: from -1 to one after the last.
             for row in (rows.start as isize - 1) >> 1..=(rows.end as isize) >> 1 {
                 let (above, below) = (wanted(2 * row - 1), wanted(2 * row));
                 let (lower, next) = (wanted(2 * row + 1), wanted(2 * row + 2));
-                // The row above takes r[2], this one's upper r[1] and r[2], its lower r[0] and r[1], the next one r[0].
+                // The row above needs r[2], this one's upper row r[1] and r[2], its lower r[0] and r[1], the next one r[0].
                 let first = if lower || next { 0 } else { 2 - usize::from(below) };
                 let end = if above || below { 3 } else { 1 + usize::from(lower) };
                 band.sum(input, row, first..end, sums, rest);
@@ -186,7 +136,7 @@ impl Upsampled {
                         if above.is_some() { summed.above = bytes } else { summed.below = bytes }
                     }
                 }
-                // SAFETY: `PackedConv::new` packs only for instructions that this core was found to have.
+                // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
                 unsafe { (self.combine)(&mut summed) };
             }
         }
@@ -195,12 +145,12 @@ impl Upsampled {
 
 impl Band {
     fn new(
-        instructions: &'static Instructions,
+        set: &'static InstructionSet,
         convolution: &Convolution,
         input: &Grid,
         channels: Range<usize>,
     ) -> Option<Band> {
-        let lanes = channels.len().next_multiple_of(instructions.lanes);
+        let lanes = channels.len().next_multiple_of(set.lanes);
         let depth = convolution.shape.channels_in;
         let mut weights = vec![0; TAPS * lanes * depth];
         let mut zero_points = vec![0; TAPS * lanes];
@@ -228,7 +178,7 @@ impl Band {
             .map(|to| {
                 let weights = weights[to * depth..][..depth].iter();
                 let sum: i32 = weights.map(|&weight| i32::from(weight) - zero_points[to]).sum();
-                // `folded` has found all sums over taps to stay within i32; this is one of them.
+                // One of the sums over taps that `folded` has found to fit into i32.
                 bias[to] + i32::from(convolution.x_zero_point) * sum
             })
             .collect();
@@ -237,17 +187,17 @@ impl Band {
             weights,
             weight_zero_points: zero_points,
             bias,
-            // Sums are taken as they are.
+            // The sums are not requantized.
             multipliers: vec![0.0; TAPS * lanes],
             x_zero_point: 0,
             y_zero_point: 0,
             clamp: [0, 255],
         };
-        let taps = Packed::new(instructions, &pointwise, input)?;
+        let taps = Packed::new(set, &pointwise, input)?;
         Some(Band { first_channel: channels.start, channels: channels.len(), lanes, multipliers, taps, edge })
     }
 
-    /// The sums of at least these `ky` for each pixel of a row of the input, which may be one of its border.
+    /// The sums of at least these `ky` for each pixel of an input row, which may be in the border.
     fn sum(&self, input: &InputView<'_>, row: isize, ky: Range<usize>, sums: &mut [i32], scratch: &mut [i32]) {
         match usize::try_from(row).ok().filter(|&row| row < input.grid.height) {
             Some(row) => self.taps.sums(input, row, ky.start * 3 * self.lanes..ky.end * 3 * self.lanes, sums, scratch),
@@ -259,92 +209,3 @@ impl Band {
         }
     }
 }
-
-/// Defines `combine` for an instruction set.
-///
-/// `$vector` holds `$lanes` i32; `$load`, `$store` and `$add` are of it. `$requantize` is a type with
-/// `new(&[f32], OutputRange) -> Self` for the multipliers of one vector and
-/// `unsafe store::<N>(&self, *mut u8, step, channels, [$vector; 4])`, which writes the first N of four neighbouring pixels.
-macro_rules! combine {
-    ($features:literal, $vector:ty, $lanes:expr, $zero:expr, $load:path, $store:path, $add:path, $requantize:ty) => {
-        #[target_feature(enable = $features)]
-        pub(super) fn combine(row: &mut $crate::inference::kernel::upsampled::SummedRow<'_>) {
-            row.check($lanes);
-            for block in 0..row.lanes / $lanes {
-                let requantize = <$requantize>::new(&row.multipliers[block * $lanes..][..$lanes], row.range);
-                // The sums of `a[ky][0]` of the pixel to the left.
-                let mut left = [$zero; 3];
-                for (ky, left) in left.iter_mut().enumerate() {
-                    // SAFETY: `check` has found nine times `lanes` in `edge`.
-                    *left = unsafe { $load(row.edge.as_ptr().add(ky * 3 * row.lanes + block * $lanes).cast()) };
-                }
-                let mut pixel = 0;
-                while pixel + 2 <= row.width {
-                    combine_pixels::<2>(row, block, pixel, &mut left, &requantize);
-                    pixel += 2;
-                }
-                if pixel < row.width {
-                    combine_pixels::<1>(row, block, pixel, &mut left, &requantize);
-                }
-            }
-        }
-
-        /// The outputs over N neighbouring pixels, one vector of channels.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn combine_pixels<const N: usize>(
-            row: &mut $crate::inference::kernel::upsampled::SummedRow<'_>,
-            block: usize,
-            first: usize,
-            left: &mut [$vector; 3],
-            requantize: &$requantize,
-        ) {
-            let lanes = row.lanes;
-            let mut above = [$zero; 4];
-            let mut below = [$zero; 4];
-            for index in 0..N {
-                let pixel = first + index;
-                // SAFETY: `check` has found nine times `lanes` for each pixel in `sums` and as many in `edge`, four times
-                // `lanes` for each pixel in `carry`; the caller gives pixels of the row and vectors of the lanes.
-                unsafe {
-                    let sums = row.sums.as_ptr().add(pixel * 9 * lanes + block * $lanes);
-                    let right =
-                        if pixel + 1 < row.width { sums.add(9 * lanes) } else { row.edge.as_ptr().add(block * $lanes) };
-                    let (mut l, mut r) = ([$zero; 3], [$zero; 3]);
-                    for ky in 0..3 {
-                        let tap = |from: *const i32, kx: usize| $load(from.add((ky * 3 + kx) * lanes).cast());
-                        let [a, b, c] = [tap(sums, 0), tap(sums, 1), tap(sums, 2)];
-                        l[ky] = $add(left[ky], $add(b, c));
-                        r[ky] = $add($add(a, b), tap(right, 2));
-                        left[ky] = a;
-                    }
-                    let carry = row.carry.as_mut_ptr().add(pixel * 4 * lanes + block * $lanes);
-                    let carried = |index: usize| $load(carry.add(index * lanes).cast_const().cast());
-                    above[2 * index] = $add(carried(2), l[2]);
-                    above[2 * index + 1] = $add(carried(3), r[2]);
-                    below[2 * index] = $add(carried(0), $add(l[1], l[2]));
-                    below[2 * index + 1] = $add(carried(1), $add(r[1], r[2]));
-                    $store(carry.cast(), l[0]);
-                    $store(carry.add(lanes).cast(), r[0]);
-                    $store(carry.add(2 * lanes).cast(), $add(l[0], l[1]));
-                    $store(carry.add(3 * lanes).cast(), $add(r[0], r[1]));
-                }
-            }
-            let channels = (row.channels - block * $lanes).min($lanes);
-            for (output, sums) in [(&mut row.above, &above), (&mut row.below, &below)] {
-                if let Some(output) = output {
-                    // SAFETY: `check` has found room for twice the pixels of the row, and for the channels of the last.
-                    unsafe {
-                        let to = output.as_mut_ptr().add(2 * first * row.output_step + block * $lanes);
-                        match N {
-                            1 => requantize.store::<2>(to, row.output_step, channels, *sums),
-                            _ => requantize.store::<4>(to, row.output_step, channels, *sums),
-                        }
-                    }
-                }
-            }
-        }
-    };
-}
-
-pub(super) use combine;

@@ -1,41 +1,46 @@
 //! AVX-512 VNNI: `vpdpbusd` on 16 output channels, 16 pixels by one vector of sums or 12 by two.
 //!
-//! Every multiplication needs a broadcast of input bytes; two vectors share one. Where there is but one vector of
-//! channels, groups are wide: eight bytes are broadcast, and neighbouring lanes sum the first and the last four of them
-//! for one channel. They are added at the end.
+//! Every multiplication needs a broadcast of input bytes; two vectors share one. With a single vector of channels, groups are
+//! wide: eight bytes are broadcast, and neighbouring lanes sum the first and the last four of them for one channel. They
+//! are added at the end.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::x86_64::*;
 
-use super::groups::Groups;
-use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
-use super::upsampled::combine;
+use super::pack::pack_wide;
+use super::quads::quads;
+use super::rounds::rounds;
+use crate::inference::kernel::combine::combine;
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
 const LANES: usize = 16;
 
-/// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions = Instructions {
+pub(crate) static SET: InstructionSet = InstructionSet {
+    is_available,
+    multiply,
     lanes: LANES,
     blocks: 2,
     tiles: TILES,
     subtracts: 0,
     widen: None,
-    pack: Groups::pack_wide,
+    pack: pack_wide::<LANES>,
     strip,
     combine: Some(combine),
 };
 
-/// As many sums as registers hold beside the weights.
+/// As many sums as fit into registers beside the weights.
 static TILES: &[&[usize]] = &[&[16, 8, 4, 2, 1], &[12, 8, 4, 2, 1]];
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
 }
+
+rounds!(64, "vpdpbusd zmm\\sum, zmm14, zmm15");
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
@@ -62,8 +67,8 @@ fn strip(pixels: usize, blocks: usize, strip: &mut Strip<'_>) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn tiles<const P: usize, const V: usize, const WIDE: bool>(strip: &mut Strip<'_>) {
     let blocks = if WIDE { 1 } else { V };
-    strip.check(P, blocks, LANES, V);
     let offsets = strip.groups.offsets();
+    strip.check(P, blocks, LANES, offsets.len() * V * LANES * 4);
     let weights = strip.groups.weights().as_ptr().cast::<i8>();
     let bytes = ToBytes::new(strip.range);
     for tile in 0..strip.tiles {
@@ -117,14 +122,14 @@ fn tiles<const P: usize, const V: usize, const WIDE: bool>(strip: &mut Strip<'_>
             // inside the output, and LANES multipliers for each block.
             unsafe {
                 match &mut strip.output {
-                    Answer::Bytes(output) => {
+                    StripOutput::Bytes(output) => {
                         let channels = (strip.chunk.channels - block * LANES).min(LANES);
                         let multipliers = _mm512_loadu_ps(strip.chunk.multipliers.as_ptr().add(block * LANES));
                         let requantize = Requantize { multipliers, bytes };
                         let to = output.as_mut_ptr().add(tile * P * step + block * LANES);
                         quads!(sums, |quad, N, at| requantize.store::<N>(to.add(at * step), step, channels, quad));
                     }
-                    Answer::Sums(output) => {
+                    StripOutput::Sums(output) => {
                         let to = output.as_mut_ptr().add(tile * P * step + block * LANES);
                         for (p, &sums) in sums.iter().enumerate() {
                             _mm512_storeu_si512(to.add(p * step).cast(), sums);
@@ -147,7 +152,7 @@ combine!(
     Requantize
 );
 
-/// What is done with the sums of one vector of channels, in registers.
+/// Requantization of one vector of channels, in registers.
 #[derive(Clone, Copy)]
 struct Requantize {
     multipliers: __m512,
@@ -182,13 +187,15 @@ impl Requantize {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     fn new(multipliers: &[f32], range: OutputRange) -> Self {
         assert!(multipliers.len() == LANES);
-        // SAFETY: there are as many.
+        // SAFETY: the assertion.
         Requantize { multipliers: unsafe { _mm512_loadu_ps(multipliers.as_ptr()) }, bytes: ToBytes::new(range) }
     }
 
     /// Writes the first N of four neighbouring pixels. The saturating packs give what a clamp of i32 would.
     ///
-    /// Safety: from `to` on, `step` bytes apart, there is room for `channels` bytes, at most LANES, of each pixel.
+    /// # Safety
+    ///
+    /// `channels` bytes, at most LANES, can be written for each pixel, `step` bytes apart from `to` on.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [__m512i; 4]) {
@@ -206,7 +213,7 @@ impl Requantize {
             _mm512_extracti32x4_epi32::<3>(bytes),
         ];
         for (index, &vector) in vectors.iter().enumerate().take(N) {
-            // SAFETY: the caller's; no more than its channels are written.
+            // SAFETY: the caller's promise; only the channels are written.
             unsafe {
                 let to = to.add(index * step);
                 if channels == LANES {

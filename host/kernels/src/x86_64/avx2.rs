@@ -1,11 +1,17 @@
-//! Registers of 8 values by AVX2 with FMA.
+//! Registers of 8 values: AVX2 with FMA.
 
 use std::arch::x86_64::{
     __m256, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
-use super::table::table;
-use super::vector::Vector;
+use crate::table::{Implementation, table};
+use crate::vector::Vector;
+
+pub(crate) static SET: Implementation = Implementation { is_available, table: &TABLE, narrow: None };
+
+pub(super) fn is_available() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
 
 impl Vector for __m256 {
     const LANES: usize = 8;

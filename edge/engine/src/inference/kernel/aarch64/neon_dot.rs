@@ -1,8 +1,8 @@
 //! `sdot` on four output channels: Cortex-A76 (Raspberry Pi 5), Cortex-A78AE (Jetson Orin) and later.
 //!
-//! It wants signed bytes, so each byte of the input is taken less 128, by turning its highest bit as it is loaded.
+//! It takes signed bytes, so 128 is subtracted from each byte of the input by flipping its highest bit as it is loaded.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -10,25 +10,28 @@ use std::arch::is_aarch64_feature_detected;
 
 use super::by_element::{by_element, quad, runs_of, vector, window};
 use super::four_lanes::{self, LANES, Requantize};
-use super::groups::{Groups, take_bytes};
-use super::packed::{Instructions, Strip};
+use super::rounds::rounds;
 use super::windows::{self, WINDOW};
+use crate::inference::kernel::groups::{Bytes, Groups, take_bytes};
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::Strip;
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     cfg!(target_endian = "little") && is_aarch64_feature_detected!("dotprod")
 }
 
-macro_rules! turn_highest_bits {
+rounds!("sdot v\\sum\\().4s, v30.16b, v31.4b[0]");
+
+macro_rules! flip_highest_bits {
     ($($n:literal)*) => {
         concat!("movi v31.16b, #128\n", $("eor v", $n, ".16b, v", $n, ".16b, v31.16b\n"),*)
     };
 }
 
-by_element!("neon,dotprod", "sdot", 128, turn_highest_bit, turn_highest_bits);
+by_element!("neon,dotprod", "sdot", 128, flip_highest_bit, flip_highest_bits);
 
 #[inline(always)]
-fn turn_highest_bit(bytes: uint8x16_t) -> uint8x16_t {
+fn flip_highest_bit(bytes: uint8x16_t) -> uint8x16_t {
     // SAFETY: every aarch64 core has these instructions.
     unsafe { veorq_u8(bytes, vdupq_n_u8(0x80)) }
 }

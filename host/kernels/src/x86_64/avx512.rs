@@ -1,11 +1,24 @@
-//! Registers of 16 values by AVX-512.
+//! Registers of 16 values: AVX-512.
 
 use std::arch::x86_64::{
     __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
-use super::table::table;
-use super::vector::Vector;
+use super::{avx2, avx512_half};
+use crate::table::{Implementation, table};
+use crate::vector::Vector;
+
+pub(crate) static SET: Implementation =
+    Implementation { is_available, table: &TABLE, narrow: Some(&avx512_half::TABLE) };
+
+fn is_available() -> bool {
+    // Every CPU with one of these has them all, except the first, of 2013, which was a coprocessor.
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && avx2::is_available()
+}
 
 impl Vector for __m512 {
     const LANES: usize = 16;

@@ -1,19 +1,23 @@
-//! AVX2: `vpmaddwd` on bytes and weights that are widened to 16 bits, of which no sum can saturate.
+//! AVX2: `vpmaddwd` on bytes and weights widened to 16 bits, whose sums cannot saturate.
 //!
-//! `vpmaddubsw` would take bytes as they are, but saturates where two neighbouring weights of one sign go beyond 128. In
-//! trained networks nearly each vector of weights has such a pair, and splitting them costs more than widening does.
+//! `vpmaddubsw` would take the bytes directly, but saturates if two neighbouring weights of one sign sum to more than 128. In
+//! trained networks nearly every vector of weights has such a pair, and splitting them costs more than widening.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::groups::{Bytes, Groups};
-use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
-use super::upsampled::combine;
+use super::quads::quads;
+use super::rounds::rounds;
+use crate::inference::kernel::combine::combine;
+use crate::inference::kernel::groups::{Bytes, Groups};
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
-/// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions = Instructions {
+pub(crate) static SET: InstructionSet = InstructionSet {
+    is_available,
+    multiply,
     lanes: LANES,
     blocks: 2,
     tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
@@ -24,10 +28,11 @@ pub(super) static INSTRUCTIONS: Instructions = Instructions {
     combine: Some(combine),
 };
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
 }
+
+rounds!(16, "vpmaddwd ymm12, ymm14, ymm15\nvpaddd ymm\\sum, ymm\\sum, ymm12");
 
 eight_lanes!("avx2", dot, [(8, 1), (4, 1), (2, 1), (1, 1), (6, 2), (4, 2), (2, 2), (1, 2)]);
 
@@ -38,14 +43,14 @@ fn dot(sums: __m256i, pairs: __m256i, weights: __m256i) -> __m256i {
     _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, weights))
 }
 
-/// A [`super::widened::Widen`].
+/// An `InstructionSet::widen`.
 #[target_feature(enable = "avx2")]
 fn widen(bytes: &[u8], to: &mut [i32]) {
     const STEP: usize = 16;
     assert!(to.len() * 2 >= bytes.len());
     let whole = bytes.len() / STEP * STEP;
     for start in (0..whole).step_by(STEP) {
-        // SAFETY: `start + STEP` bytes are there, and half as many i32.
+        // SAFETY: `bytes` has `start + STEP` bytes, and `to` half as many i32.
         unsafe {
             let from = _mm_loadu_si128(bytes.as_ptr().add(start).cast());
             _mm256_storeu_si256(to.as_mut_ptr().add(start / 2).cast(), _mm256_cvtepu8_epi16(from));
@@ -57,8 +62,8 @@ fn widen(bytes: &[u8], to: &mut [i32]) {
 }
 
 /// Groups of two bytes, which are four when widened: for each channel two weights of 16 bits.
-fn pack(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -> Groups {
-    let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
+fn pack(channels: usize, bytes: &Bytes, _: usize) -> Groups {
+    let lanes = channels.next_multiple_of(LANES);
     let mut offsets = Vec::new();
     let mut weights = Vec::new();
     let mut end = 0;
@@ -68,7 +73,7 @@ fn pack(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -
             |at: usize, channel: usize| bytes.get(&at).and_then(|sums| sums.get(channel)).map_or(0, |&sum| sum);
         let mut rest: Vec<[i32; 2]> =
             (0..lanes).map(|channel| [weight(start, channel), weight(start + 1, channel)]).collect();
-        // Sums of very many taps at one byte could leave 16 bits, and then are split.
+        // The sum of very many taps at one byte could exceed 16 bits, and is then split.
         while rest.iter().any(|rest| *rest != [0; 2]) {
             offsets.push(2 * start as u32); // a Grid has at most 2^30 bytes
             for rest in rest.as_flattened_mut() {
@@ -78,7 +83,7 @@ fn pack(instructions: &Instructions, channels: usize, bytes: &Bytes, _: usize) -
             }
         }
     }
-    Groups::of_one_kind(offsets, &weights, 2 * end)
+    Groups::new([offsets.len(), 0, 0, 0], false, offsets, &weights, 2 * end)
 }
 
 #[cfg(test)]
@@ -88,7 +93,7 @@ mod tests {
     #[test]
     fn weights_are_pairs_of_sixteen_bits_and_are_split_beyond_them() {
         let bytes = Bytes::from([(8, vec![1, -2]), (9, vec![40_000, 3]), (12, vec![5, -300])]);
-        let groups = pack(&INSTRUCTIONS, 2, &bytes, 1);
+        let groups = pack(2, &bytes, 1);
         assert_eq!(groups.offsets(), [16, 16, 24]);
         let weights = groups.weights().iter().flat_map(|line| line.0.as_chunks::<2>().0);
         let weights: Vec<i16> = weights.map(|pair| i16::from_le_bytes(pair.map(|byte| byte as u8))).collect();
@@ -110,7 +115,7 @@ mod tests {
         for length in 0..70 {
             let bytes: Vec<u8> = (0..length).map(|index| 255 - index).collect();
             let mut to = vec![-1; bytes.len().div_ceil(2) + 1];
-            // SAFETY: the instructions are there.
+            // SAFETY: the instructions are available.
             unsafe { widen(&bytes, &mut to) };
             let pairs: Vec<i32> =
                 bytes.chunks(2).map(|pair| i32::from(pair[0]) | i32::from(*pair.get(1).unwrap_or(&0)) << 16).collect();

@@ -1,30 +1,35 @@
 //! AVX-VNNI: `vpdpbusd` on 8 output channels, for cores without AVX-512.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::x86_64::*;
 
 use super::eight_lanes::eight_lanes;
-use super::groups::Groups;
-use super::packed::{Answer, Instructions, OutputRange, Strip, quads};
-use super::upsampled::combine;
+use super::pack::pack;
+use super::quads::quads;
+use super::rounds::rounds;
+use crate::inference::kernel::combine::combine;
+use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
-/// How a convolution is packed and run for this instruction set.
-pub(super) static INSTRUCTIONS: Instructions = Instructions {
+pub(crate) static SET: InstructionSet = InstructionSet {
+    is_available,
+    multiply,
     lanes: LANES,
     blocks: 2,
     tiles: &[&[8, 4, 2, 1], &[6, 4, 2, 1]],
     subtracts: 0,
     widen: None,
-    pack: Groups::pack,
+    pack: pack::<LANES>,
     strip,
     combine: Some(combine),
 };
 
-/// Whether this core has what [`strip`] needs.
-pub(super) fn is_available() -> bool {
+fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni")
 }
+
+rounds!(32, "{{vex}} vpdpbusd ymm\\sum, ymm14, ymm15");
 
 eight_lanes!("avx2,avxvnni", dot, [(8, 1), (4, 1), (2, 1), (1, 1), (6, 2), (4, 2), (2, 2), (1, 2)]);
 

@@ -5,15 +5,16 @@
 //! then also the next window of the pixel to its left, a kernel loads two more windows than it computes pixels, not
 //! three for each. Bytes that fill no window come in **narrow** groups.
 //!
-//! Weights that leave eight bits are split as in `packed.rs`: what is left of them becomes another window or narrow group.
+//! Weights that exceed eight bits are split as in `groups.rs`: the rest becomes another window or narrow group.
 
-use super::groups::{Bytes, Groups, KINDS};
-use super::packed::{Instructions, Strip};
+use super::four_lanes::LANES;
+use crate::inference::kernel::groups::{Bytes, Groups, KINDS};
+use crate::inference::kernel::strip::Strip;
 
 /// Bytes of a window.
-pub(super) const WINDOW: usize = 16;
+pub(crate) const WINDOW: usize = 16;
 
-/// Most windows of a run.
+/// Maximum windows of a run.
 const RUN: usize = 3;
 
 /// Which of the [`Groups::kinds`] are narrow groups; before them come runs of three, two and one windows.
@@ -22,16 +23,19 @@ const NARROW: usize = KINDS - 1;
 /// How many windows a run of each kind has; 0 for narrow groups.
 const WINDOWS: [usize; KINDS] = [3, 2, 1, 0];
 
-/// An [`Instructions::pack`] with narrow groups of N bytes. In a window, U neighbouring bytes of the first output channel
+/// As much of these four weights as one multiplication takes exactly, toward zero; all of it where possible.
+pub(crate) type Take = fn([i32; 4]) -> [i8; 4];
+
+/// An `InstructionSet::pack` with narrow groups of N bytes. In a window, U neighbouring bytes of the first output channel
 /// are followed by the same U of the next channel, and after the last channel come the next U.
-pub(super) fn pack<const N: usize, const U: usize>(
-    instructions: &Instructions,
+pub(crate) fn pack<const N: usize, const U: usize>(
+    take: Take,
     channels: usize,
     bytes: &Bytes,
     input_step: usize,
 ) -> Groups {
-    let lanes = channels.div_ceil(instructions.lanes) * instructions.lanes;
-    let mut packer = Packer { instructions, lanes, unit: U, rest: bytes.clone(), reach: 0 };
+    let lanes = channels.next_multiple_of(LANES);
+    let mut packer = Packer { take, lanes, unit: U, rest: bytes.clone(), reach: 0 };
     let mut offsets: [Vec<u32>; KINDS] = Default::default();
     let mut weights: [Vec<i8>; KINDS] = Default::default();
     while let Some((&start, _)) = packer.rest.first_key_value() {
@@ -49,22 +53,22 @@ pub(super) fn pack<const N: usize, const U: usize>(
         weights[kind].extend(run);
     }
     let kinds = std::array::from_fn(|kind| offsets[kind].len());
-    Groups::of_kinds(kinds, offsets.concat(), &weights.concat(), packer.reach)
+    Groups::new(kinds, false, offsets.concat(), &weights.concat(), packer.reach)
 }
 
-/// What is still to be packed.
-struct Packer<'a> {
-    instructions: &'a Instructions,
+/// The weights that are not packed yet.
+struct Packer {
+    take: Take,
     lanes: usize,
     unit: usize,
-    /// Without the bytes whose weights are all 0.
+    /// Without bytes whose weights are all 0.
     rest: Bytes,
-    /// End of the bytes that are read.
+    /// Bytes that are read from the first tap on.
     reach: usize,
 }
 
-impl Packer<'_> {
-    /// Whether a window here costs no more than narrow groups of N bytes.
+impl Packer {
+    /// Whether a window here costs at most as much as narrow groups of N bytes.
     fn fills<const N: usize>(&self, start: usize) -> bool {
         let parts = (start..start + WINDOW).step_by(N);
         let filled = parts.filter(|&part| self.rest.range(part..part + N).next().is_some()).count();
@@ -81,7 +85,7 @@ impl Packer<'_> {
             let channels = self.rest.range(start + first..start + first + 4).next().map_or(0, |(_, sums)| sums.len());
             for channel in 0..channels {
                 let weights = quad.map(|at| self.rest.get(&at).map_or(0, |sums| sums[channel]));
-                let part = (self.instructions.take)(weights);
+                let part = (self.take)(weights);
                 let index = first / unit * unit * self.lanes + channel * unit + first % unit;
                 taken[index..index + 4].copy_from_slice(&part);
                 for (at, part) in quad.into_iter().zip(part) {
@@ -101,17 +105,16 @@ impl Packer<'_> {
 }
 
 impl Strip<'_> {
-    /// What a kernel relies on for its pointers, with narrow groups of N bytes.
+    /// What the instruction sets rely on for their pointers, with narrow groups of N bytes.
     ///
     /// # Panics
     ///
-    /// As `check_weights`.
-    pub(super) fn check_windows<const N: usize>(&self, pixels: usize, blocks: usize, lanes: usize) {
+    /// As `check`.
+    pub(crate) fn check_windows<const N: usize>(&self, pixels: usize, blocks: usize, lanes: usize) {
         let kinds = self.groups.kinds();
         let windows: usize = kinds.iter().zip(WINDOWS).map(|(kind, windows)| kind * windows).sum();
         let bytes = (windows * WINDOW + kinds[NARROW] * N) * lanes * blocks;
-        self.check_weights(pixels, blocks, lanes, bytes);
-        assert_eq!(kinds.iter().sum::<usize>(), self.groups.offsets().len());
+        self.check(pixels, blocks, lanes, bytes);
     }
 }
 
@@ -119,20 +122,8 @@ impl Strip<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::groups::take_bytes;
     use super::*;
-
-    const INSTRUCTIONS: Instructions = Instructions {
-        lanes: 4,
-        blocks: 1,
-        tiles: &[&[1]],
-        take: take_bytes,
-        subtracts: 0,
-        pack: pack::<4, 4>,
-        widen: None,
-        strip: |_, _, _| unreachable!("nothing is computed here"),
-        combine: None,
-    };
+    use crate::inference::kernel::groups::take_bytes;
 
     /// Of one output channel: the weights at each of these bytes.
     fn bytes(at: impl Iterator<Item = usize>, weight: impl Fn(usize) -> i32) -> Bytes {
@@ -140,7 +131,7 @@ mod tests {
     }
 
     fn packed<const N: usize, const U: usize>(bytes: &Bytes, input_step: usize) -> ([usize; KINDS], Vec<u32>, Vec<i8>) {
-        let groups = pack::<N, U>(&INSTRUCTIONS, 1, bytes, input_step);
+        let groups = pack::<N, U>(take_bytes, 1, bytes, input_step);
         let weights = groups.weights().iter().flat_map(|line| line.0).collect();
         (groups.kinds(), groups.offsets().to_vec(), weights)
     }
@@ -156,7 +147,7 @@ mod tests {
         assert_eq!((kinds, offsets), ([1, 0, 0, 6], vec![0, 16, 20, 40, 44, 64, 68]));
         let (kinds, offsets, _) = packed::<8, 16>(&bytes(0..72, |_| 1), 24);
         assert_eq!((kinds, offsets), ([1, 0, 0, 3], vec![0, 16, 40, 64]));
-        // A grey picture: three bytes in each of three rows.
+        // A gray image: three bytes in each of three rows.
         let at = (0..3).chain(100..103).chain(200..203);
         let (kinds, offsets, _) = packed::<4, 4>(&bytes(at, |_| 1), 1);
         assert_eq!((kinds, offsets), ([0, 0, 0, 3], vec![0, 100, 200]));

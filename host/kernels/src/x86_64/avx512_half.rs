@@ -1,9 +1,8 @@
-//! Registers of 8 values, 32 of them, by AVX-512: for tensors of so few channels that half of a whole register would be
-//! idle.
+//! 32 registers of 8 values: AVX-512, for tensors of so few channels that half of a whole register would be idle.
 
 use std::arch::x86_64::__m256;
 
-use super::table::table;
+use crate::table::table;
 
 // 32 registers: 1 x 14 or 2 x 14 sums.
 table! {

@@ -1,0 +1,9 @@
+//! The instruction sets of 64-bit ARM, and what they share.
+
+mod by_element;
+mod four_lanes;
+pub(crate) mod neon;
+pub(crate) mod neon_dot;
+pub(crate) mod neon_i8mm;
+mod rounds;
+mod windows;
