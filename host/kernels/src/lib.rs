@@ -52,5 +52,5 @@ pub fn tiles_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
 /// The same for a strided convolution to rows of `width` pixels.
 pub fn strided_tiles_bytes(inputs: usize, outputs: usize, width: usize) -> usize {
     // The four parities of the input each begin with a block of channels of their own.
-    tiles_bytes(4 * inputs.next_multiple_of(table::MOST_LANES), outputs, width)
+    tiles_bytes(4 * inputs.next_multiple_of(table::LANES_MAX), outputs, width)
 }
