@@ -22,7 +22,7 @@ pub(crate) struct Strip<'a> {
 pub(crate) enum StripOutput<'a> {
     /// They are requantized.
     Bytes(&'a mut [u8]),
-    /// They are stored as they are, whole vectors of them.
+    /// They are stored unchanged, whole vectors of them.
     Sums(&'a mut [i32]),
 }
 

@@ -9,10 +9,10 @@
 ///
 /// `$features` are the target features. `$instruction` adds, in each lane of its first vector, four products of weights
 /// and of a byte less `$subtracts`, as which `$prepare` leaves the bytes of a vector. `$prepare_n` is a macro that
-/// gives the assembly to do so in the registers v`n` of the numbers that it is called with; it may use v31.
+/// expands to the assembly for this in the registers v`n` of the numbers that it is called with; it may use v31.
 macro_rules! by_element {
     ($features:literal, $instruction:literal, $subtracts:literal, $prepare:ident, $prepare_n:ident) => {
-                pub(crate) static SET: InstructionSet = InstructionSet {
+        pub(crate) static SET: InstructionSet = InstructionSet {
             is_available,
             multiply,
             lanes: LANES,
@@ -159,7 +159,7 @@ macro_rules! by_element {
             let window = WINDOW * LANES * V;
             // SAFETY: the caller's promise.
             unsafe {
-                // Pixel p's window of tap t is p + t windows on, and lies in `bytes` at that, modulo P.
+                // Pixel p's window of tap t is p + t windows further, at that index, modulo P, in `bytes`.
                 let mut bytes: [_; P] = std::array::from_fn(|p| load(taps.add(p * step)));
                 window_of::<P, V>(sums, &bytes, 0, weights);
                 if R > 1 {

@@ -35,7 +35,7 @@ impl ToBytes {
         }
     }
 
-    /// Four vectors of sums, each by its multipliers. The saturating narrowing gives what a clamp of i32 would.
+    /// Four vectors of sums, each by its multipliers. The saturating narrowing equals a clamp of i32.
     #[inline(always)]
     fn of(&self, sums: [int32x4_t; 4], multipliers: [float32x4_t; 4]) -> uint8x16_t {
         // SAFETY: every aarch64 core has these instructions.

@@ -191,7 +191,7 @@ impl Requantize {
         Requantize { multipliers: unsafe { _mm512_loadu_ps(multipliers.as_ptr()) }, bytes: ToBytes::new(range) }
     }
 
-    /// Writes the first N of four neighbouring pixels. The saturating packs give what a clamp of i32 would.
+    /// Writes the first N of four neighbouring pixels. The saturating packs equal a clamp of i32.
     ///
     /// # Safety
     ///

@@ -107,7 +107,7 @@ macro_rules! eight_lanes {
                 Requantize { multipliers: unsafe { _mm256_loadu_ps(multipliers.as_ptr()) }, range }
             }
 
-            /// Writes the first N of four neighbouring pixels. The saturating packs give what a clamp of i32 would.
+            /// Writes the first N of four neighbouring pixels. The saturating packs equal a clamp of i32.
             ///
             /// # Safety
             ///
