@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
-use unet_data::dataset::Sample;
-use unet_data::labels::{PairError, load_pair};
+use unet_data::{PairError, Sample, load_pair};
 use unet_shared::label::LabelTable;
 use unet_shared::mask::mask_to_input;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};
