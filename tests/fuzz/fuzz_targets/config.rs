@@ -1,5 +1,5 @@
-//! Texts that claim to be a configuration: reading them ends in a configuration or in mistakes, each on one line that names a
-//! line of the text, never in a panic; what is read can be resolved against any classes.
+//! Arbitrary text as a configuration: parsing gives a configuration, or mistakes of one line each that name a line of
+//! the text, and never panics. What is parsed can be resolved against any classes.
 
 #![no_main]
 
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
 
 fn check(errors: &ConfigErrors, text: &str) {
     assert!(!errors.errors.is_empty());
-    // A mistake at the end of a text stands in the line after its last line feed.
+    // A mistake at the end of a text is in the line after its last line feed.
     let lines = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
     for error in &errors.errors {
         assert!((1..=lines).contains(&error.line), "line {} of {lines}: {}", error.line, error.problem);
