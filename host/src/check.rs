@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use unet_data::histogram::{LabelHistogram, as_colour};
-use unet_data::layout::{Listing, show_below};
+use unet_data::listing::{Listing, show_below};
 use unet_data::workers::in_parallel;
 use unet_data::{FileError, LabelMap, OpenOptions, Split};
 use unet_shared::label::LabelValue;

@@ -1,6 +1,6 @@
-//! SHA-256 as a value: the one fingerprint that manifests, records and packages use.
+//! SHA-256, the digest in manifests, records and packages.
 //!
-//! Knows bytes only; what is hashed, and in which order, is the business of whoever asks.
+//! Knows bytes only; the caller decides what is hashed, and in which order.
 
 use alloc::string::String;
 use core::fmt;
@@ -9,7 +9,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
-/// A SHA-256 digest; shown, parsed and serialised as 64 lower-case hexadecimal digits.
+/// A SHA-256 digest; displayed, parsed and serialised as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
 
@@ -29,22 +29,22 @@ impl Digest {
     }
 }
 
-/// Builds a [`Digest`] from bytes that come piece by piece.
+/// Builds a [`Digest`] incrementally.
 #[derive(Clone, Default)]
 pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
-    /// A hasher that has seen no byte.
+    /// A hasher of no bytes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in `bytes` after everything that came before.
+    /// Appends `bytes`.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of everything taken in.
+    /// The digest of all bytes.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }
@@ -62,7 +62,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A text that is not 64 hexadecimal digits; holds the length that was found, in bytes.
+/// A text that is not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseDigestError {
     /// Length of the text in bytes.
@@ -71,7 +71,7 @@ pub struct ParseDigestError {
 
 impl fmt::Display for ParseDigestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a digest is 64 hexadecimal digits, found a text of {} bytes that is not", self.len)
+        write!(f, "expected a digest of 64 hexadecimal digits, found other text of {} bytes", self.len)
     }
 }
 

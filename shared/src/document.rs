@@ -1,27 +1,27 @@
-//! How a versioned JSON document is read: the version first, then the rest.
+//! Reads versioned JSON documents: the version first, then the rest.
 //!
-//! So a document of a newer format is told apart from a broken one. Knows neither the manifest's nor the record's content.
+//! So a document of a newer format is not mistaken for a broken one. Knows neither manifests nor records.
 
 use alloc::string::String;
 use core::fmt;
 
-/// Why a text is not a document that this code can read.
+/// Why a document cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentError {
-    /// The document is of another version of its format.
+    /// The document has another version of its format.
     Version {
-        /// What the document is: `manifest` or `evaluation record`.
+        /// The kind of document: `manifest` or `evaluation record`.
         document: &'static str,
         /// The version that this code reads.
         expected: u32,
         /// The version that the text states.
         found: u32,
     },
-    /// The text is no JSON document of the format.
+    /// The text is not a JSON document of the format.
     Format {
-        /// What the document is.
+        /// The kind of document.
         document: &'static str,
-        /// The parser's own words.
+        /// The parser's message.
         message: String,
     },
 }
@@ -30,9 +30,9 @@ impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version { document, expected, found } => {
-                write!(f, "{document} is of version {found}, this program reads version {expected}")
+                write!(f, "{document} version: expected {expected}, found {found}")
             }
-            Self::Format { document, message } => write!(f, "{document} cannot be read: {message}"),
+            Self::Format { document, message } => write!(f, "cannot read {document}: {message}"),
         }
     }
 }

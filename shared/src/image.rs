@@ -12,20 +12,21 @@ use crate::vector::InstructionSet;
 
 pub(crate) use colour::Row;
 
-/// The largest width or height of an image or a target, in pixels. Every product in the resize fits `u32` because of it.
+/// The largest width or height of an image or a target, in pixels. Every product in the resize fits `u32` because of
+/// it.
 pub const SIDE_MAX: usize = 16384;
 
-/// How pixels lie in memory.
+/// The layout of pixels in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum PixelFormat {
-    /// One byte a pixel.
+    /// One byte per pixel.
     Gray8,
-    /// Three bytes a pixel: red, green, blue.
+    /// Three bytes per pixel: red, green, blue.
     Rgb8,
-    /// Three bytes a pixel: blue, green, red.
+    /// Three bytes per pixel: blue, green, red.
     Bgr8,
-    /// Four bytes a pixel: red, green, blue, alpha. Alpha is not looked at.
+    /// Four bytes per pixel: red, green, blue, alpha. Alpha is ignored.
     Rgba8,
     /// 4:2:2, four bytes for two pixels: Y0 U Y1 V. The width is even.
     Yuyv,
@@ -38,11 +39,11 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 8] =
         [Self::Gray8, Self::Rgb8, Self::Bgr8, Self::Rgba8, Self::Yuyv, Self::Uyvy, Self::Nv12, Self::I420];
 
-    /// Bytes that a row of `width` pixels takes in the first (or only) plane; also the stride of a packed image.
+    /// Bytes of a row of `width` pixels in the first (or only) plane; also the stride of a packed image.
     #[must_use]
     pub const fn row_len(self, width: usize) -> usize {
         match self {
@@ -53,7 +54,7 @@ impl PixelFormat {
         }
     }
 
-    /// The name that the serialized form uses too.
+    /// The name, as in the serialized form.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,8 +77,8 @@ impl PixelFormat {
         matches!(self, Self::Nv12 | Self::I420)
     }
 
-    /// Bytes from the first to the last that is read: padding after the very last row is not asked for, since drivers
-    /// leave it out. `None` when that does not fit `usize`.
+    /// Bytes from the first to the last that is read. Padding after the very last row is not required, since drivers
+    /// leave it out. `None` if that does not fit `usize`.
     fn data_len(self, width: usize, height: usize, stride: usize) -> Option<usize> {
         let last = |rows: usize, stride: usize, row: usize| rows.checked_sub(1)?.checked_mul(stride)?.checked_add(row);
         match self {
@@ -98,7 +99,7 @@ impl fmt::Display for PixelFormat {
     }
 }
 
-/// Why bytes are not the image that they are said to be, or why a row cannot be read.
+/// Why bytes are not an image of the given format and size, or why a row cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -120,30 +121,30 @@ pub enum ImageError {
     },
     /// A row does not fit its stride.
     Stride {
-        /// The least stride that holds a row, in bytes.
+        /// The smallest stride for a row, in bytes.
         expected: usize,
         /// Stride found, in bytes.
         found: usize,
     },
-    /// The stride of an I420 image is odd, so that its chroma planes have none.
+    /// The stride of an I420 image is odd, so its chroma planes have none.
     OddStride {
         /// Stride found, in bytes.
         found: usize,
     },
-    /// The stride and the height are such that the image does not fit the address space.
+    /// With this stride and height the image does not fit the address space.
     TooLarge,
-    /// Fewer bytes than the image takes.
+    /// Fewer bytes than the image needs.
     Data {
-        /// The least number of bytes.
+        /// The smallest number of bytes.
         expected: usize,
         /// Bytes found.
         found: usize,
     },
     /// A row below the last one.
     Row {
-        /// The row asked for.
+        /// The row requested.
         y: usize,
-        /// Rows that there are.
+        /// Rows of the image.
         height: usize,
     },
     /// The buffer for a row has the wrong length.
@@ -159,21 +160,23 @@ impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Size { width, height } => {
-                write!(f, "image sides must be 1 to {SIDE_MAX} pixels, found {width}x{height}")
+                write!(f, "image size: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")
             }
             Self::OddSide { format, width, height } => {
                 let sides = if format.needs_even_height() { "width and height" } else { "width" };
-                write!(f, "{format} image needs an even {sides}, found {width}x{height}")
+                write!(f, "{format} image: expected an even {sides}, found {width}x{height}")
             }
             Self::Stride { expected, found } => {
-                write!(f, "image stride must be at least {expected} bytes, found {found}")
+                write!(f, "image stride: expected at least {expected} bytes, found {found}")
             }
-            Self::OddStride { found } => write!(f, "i420 image needs an even stride, found {found} bytes"),
+            Self::OddStride { found } => write!(f, "i420 image: expected an even stride, found {found} bytes"),
             Self::TooLarge => f.write_str("image does not fit the address space"),
-            Self::Data { expected, found } => write!(f, "image takes at least {expected} bytes, found {found}"),
-            Self::Row { y, height } => write!(f, "image has {height} rows, row {y} was asked for"),
+            Self::Data { expected, found } => {
+                write!(f, "image data: expected at least {expected} bytes, found {found}")
+            }
+            Self::Row { y, height } => write!(f, "image row: expected a row below {height}, found {y}"),
             Self::Output { expected, found } => {
-                write!(f, "buffer for an image row must hold {expected} bytes, holds {found}")
+                write!(f, "buffer for an image row: expected {expected} bytes, found {found}")
             }
         }
     }
@@ -181,7 +184,7 @@ impl fmt::Display for ImageError {
 
 impl core::error::Error for ImageError {}
 
-/// Pixels that lie in somebody else's memory, in a layout that has been checked once and for all.
+/// A view of pixels in borrowed memory, whose layout is checked when it is made.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageView<'a> {
     data: &'a [u8],
@@ -192,11 +195,11 @@ pub struct ImageView<'a> {
 }
 
 impl<'a> ImageView<'a> {
-    /// A view of `width` x `height` pixels whose rows (of the Y plane, where there are planes) start `stride` bytes
-    /// apart. More bytes than needed are allowed.
+    /// A view of `width` x `height` pixels whose rows (of the Y plane, in planar formats) start `stride` bytes apart.
+    /// More bytes than needed are allowed.
     ///
     /// # Errors
-    /// When a side, the stride or the number of bytes does not fit the format.
+    /// If a side, the stride or the number of bytes does not fit the format.
     pub fn new(
         data: &'a [u8],
         width: usize,
@@ -234,7 +237,7 @@ impl<'a> ImageView<'a> {
         Self::new(data, width, height, format.row_len(width), format)
     }
 
-    /// Pixels a row.
+    /// Pixels per row.
     #[must_use]
     pub const fn width(&self) -> usize {
         self.width
@@ -258,7 +261,7 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
-    /// The bytes that the view was made from.
+    /// The viewed bytes.
     #[must_use]
     pub const fn data(&self) -> &'a [u8] {
         self.data
@@ -267,15 +270,15 @@ impl<'a> ImageView<'a> {
     /// Row `y` as interleaved gray or RGB: `width * channels` bytes.
     ///
     /// # Errors
-    /// When there is no such row or `out` has another length.
+    /// If there is no such row, or `out` has another length.
     pub fn read_row(&self, y: usize, channels: Channels, out: &mut [u8]) -> Result<(), ImageError> {
         self.read_row_on(InstructionSet::best(), y, channels, out)
     }
 
-    /// [`read_row`](Self::read_row) with a given instruction set; plain Rust where this core lacks it.
+    /// [`read_row`](Self::read_row) with a given instruction set; plain Rust if this core lacks it.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`read_row`](Self::read_row).
     pub fn read_row_on(
         &self,
         instructions: InstructionSet,
@@ -291,7 +294,7 @@ impl<'a> ImageView<'a> {
         Ok(())
     }
 
-    /// Row `y`, once it and the length of `out` are known to be right.
+    /// Row `y`; the row and the length of `out` are checked.
     pub(crate) fn row(&self, y: usize, channels: Channels, out: &[u8]) -> Result<Row<'a>, ImageError> {
         if y >= self.height {
             return Err(ImageError::Row { y, height: self.height });

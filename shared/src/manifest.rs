@@ -1,7 +1,7 @@
-//! The manifest of a package: what the model wants, what its classes mean, and what else the package holds.
+//! The manifest of a package: the model's input and output, its classes, and the package's other members.
 //!
-//! Knows no files and no archive: only the words that stand in `manifest.json`. Whether they are true (sizes, digests, the graph's own
-//! shapes) is checked by whoever holds the bytes.
+//! Knows neither files nor archives, only the content of `manifest.json`. Sizes, digests and the graph's own shapes are
+//! checked by the code that reads the package.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,10 +14,10 @@ use crate::label::{LabelError, LabelTable, LabelValue};
 use crate::preprocess::Preprocess;
 use crate::quantization::Quantization;
 
-/// The version of the manifest's format that this code writes and reads.
+/// The version of the manifest's format that this crate writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
 
-/// What `manifest.json` of a package says.
+/// The content of `manifest.json` in a package.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`MANIFEST_VERSION`] at the time of writing.
@@ -26,28 +26,28 @@ pub struct Manifest {
     pub name: String,
     /// Program and version that wrote the package.
     pub created_by: String,
-    /// From pixels to the model's input.
+    /// Preprocessing from pixels to the model's input.
     pub preprocess: Preprocess,
     /// The classes, by id.
     pub classes: Vec<ClassEntry>,
-    /// Label values that take no part in training and scoring.
+    /// Label values that are ignored in training and scoring.
     pub ignore: Vec<LabelValue>,
     /// The graph, its input and its output.
     pub model: ModelEntry,
-    /// Inputs with the outputs that the engine must give on the device.
+    /// Inputs with the outputs that the engine must compute on the device.
     pub golden: Vec<GoldenEntry>,
     /// Every other member of the package.
     pub members: Vec<MemberEntry>,
-    /// Where the model comes from.
+    /// Provenance of the model.
     pub provenance: Provenance,
 }
 
-/// One class: its name, the label values that mean it, and the colour it is shown in.
+/// One class: its name, its label values, and its display colour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassEntry {
-    /// Name for people.
+    /// Display name.
     pub name: String,
-    /// Label values that mean this class; the first is the one that masks are written with.
+    /// Label values of this class; masks are written with the first.
     pub values: Vec<LabelValue>,
     /// Colour of overlays, RGB.
     pub color: [u8; 3],
@@ -71,11 +71,11 @@ pub struct TensorEntry {
     pub name: String,
     /// Shape as N, C, H, W.
     pub shape: [usize; 4],
-    /// What the u8 values mean.
+    /// Quantization of the u8 values.
     pub quantization: Quantization,
 }
 
-/// One golden vector: an input and what the engine must answer.
+/// One golden vector: an input and the expected output of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoldenEntry {
     /// Member with the model's input, u8, NCHW.
@@ -97,40 +97,40 @@ pub struct MemberEntry {
     pub sha256: Digest,
 }
 
-/// Where a model comes from.
+/// Provenance of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Name of the training run.
     pub run: String,
     /// Seed of the run.
     pub seed: u64,
-    /// Digest of the data set that it was trained on.
+    /// Digest of the training dataset.
     pub dataset: Digest,
     /// Digest of the trained weights.
     pub weights: Digest,
     /// Version of the code that trained it.
     pub code_version: String,
-    /// Share of the pairs that validated, where the data set's folders did not say.
+    /// Share of the pairs for validation, if the layout of the dataset states no split.
     pub val_ratio: f64,
     /// Seed of that split.
     pub split_seed: u64,
-    /// Mean IoU of the f32 model on the validation split, where it was scored.
+    /// Mean IoU of the f32 model on the validation split, if it was scored.
     pub mean_iou_f32: Option<f64>,
-    /// Mean IoU of the int8 model on the validation split, where it was scored.
+    /// Mean IoU of the int8 model on the validation split, if it was scored.
     pub mean_iou_int8: Option<f64>,
 }
 
-/// A class list that is no label table, and where it stopped being one.
+/// Why a class list cannot be made a label table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClassListError {
-    /// The values of class `id` cannot be put into the table.
+    /// The values of class `id` cannot be added to the table.
     Class {
         /// Id of the class.
         id: usize,
-        /// What the table says.
+        /// The table's error.
         source: LabelError,
     },
-    /// A value that is to be ignored cannot be put into the table.
+    /// An ignored value cannot be added to the table.
     Ignore(LabelError),
 }
 
@@ -151,7 +151,7 @@ impl core::error::Error for ClassListError {
     }
 }
 
-/// The table from label values to ids that a class list and a list of ignored values describe.
+/// The table from label values to ids for a list of classes and a list of ignored values.
 pub fn label_table(classes: &[ClassEntry], ignore: &[LabelValue]) -> Result<LabelTable, ClassListError> {
     let mut table = LabelTable::new();
     for (id, class) in classes.iter().enumerate() {
@@ -169,7 +169,7 @@ impl Manifest {
         label_table(&self.classes, &self.ignore)
     }
 
-    /// Reads a manifest from JSON, its version before all else.
+    /// Reads a manifest from JSON, its version first.
     #[cfg(feature = "std")]
     pub fn from_json(bytes: &[u8]) -> Result<Self, crate::document::DocumentError> {
         crate::document::parse_versioned("manifest", MANIFEST_VERSION, bytes)

@@ -1,6 +1,6 @@
-//! Masks of class ids: into the model's geometry, back to the image's, and from logits.
+//! Masks of class ids: resized to the model's size and back to the image's, and computed from logits.
 //!
-//! Owns [`IGNORE_INDEX`], the nearest-neighbour maps that go with [`Preprocess::placement`], and the argmax. Knows
+//! Owns [`IGNORE_INDEX`], the nearest-neighbour maps that match [`Preprocess::placement`], and the argmax. Knows
 //! nothing of label values, class names or quantization.
 
 use core::fmt;
@@ -10,30 +10,30 @@ use crate::label::CLASSES_MAX;
 use crate::preprocess::resize::nearest_indices;
 use crate::preprocess::{Placement, Preprocess, PreprocessError};
 
-/// The id of pixels that count for no class.
+/// The id of ignored pixels.
 pub const IGNORE_INDEX: u8 = 255;
 
-/// Why a mask cannot be mapped or made.
+/// Why a mask cannot be resized or computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum MaskError {
-    /// The sizes of mask and target do not go together.
+    /// The mask cannot be placed in the target.
     Geometry(PreprocessError),
-    /// A side of the image's mask is 0 or longer than [`SIDE_MAX`].
+    /// A side of the mask at the image's size is 0 or longer than [`SIDE_MAX`].
     Size {
         /// Width found, in pixels.
         width: usize,
         /// Height found, in pixels.
         height: usize,
     },
-    /// The mask that is read has the wrong length.
+    /// The input mask has the wrong length.
     Mask {
         /// Pixels expected.
         expected: usize,
         /// Pixels found.
         found: usize,
     },
-    /// The mask that is written has the wrong length.
+    /// The output mask has the wrong length.
     Output {
         /// Pixels expected.
         expected: usize,
@@ -52,9 +52,9 @@ pub enum MaskError {
         /// Classes found.
         found: usize,
     },
-    /// There is not one logit a class and pixel.
+    /// There is not one logit per class and pixel.
     Logits {
-        /// Classes asked for.
+        /// Number of classes.
         classes: usize,
         /// Pixels of the mask.
         pixels: usize,
@@ -68,18 +68,18 @@ impl fmt::Display for MaskError {
         match *self {
             Self::Geometry(error) => error.fmt(f),
             Self::Size { width, height } => {
-                write!(f, "mask sides must be 1 to {SIDE_MAX} pixels, found {width}x{height}")
+                write!(f, "mask size: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")
             }
-            Self::Mask { expected, found } => write!(f, "mask must have {expected} pixels, has {found}"),
+            Self::Mask { expected, found } => write!(f, "mask: expected {expected} pixels, found {found}"),
             Self::Output { expected, found } => {
-                write!(f, "buffer for a mask must hold {expected} pixels, holds {found}")
+                write!(f, "buffer for a mask: expected {expected} pixels, found {found}")
             }
             Self::Placement { target: (width, height), found } => write!(
                 f,
-                "placement must lie within {width}x{height} pixels, found {}x{} at column {}, row {}",
+                "placement: expected one within {width}x{height} pixels, found {}x{} at column {}, row {}",
                 found.width, found.height, found.x, found.y
             ),
-            Self::Classes { found } => write!(f, "logits must have 1 to {CLASSES_MAX} classes, found {found}"),
+            Self::Classes { found } => write!(f, "logits: expected 1 to {CLASSES_MAX} classes, found {found}"),
             Self::Logits { classes, pixels, found } => {
                 write!(f, "expected logits of {classes} classes for {pixels} pixels, found {found} logits")
             }
@@ -95,11 +95,11 @@ impl From<PreprocessError> for MaskError {
     }
 }
 
-/// Brings a mask of `width` x `height` into the target geometry by nearest neighbour; what is outside the placement
-/// becomes [`IGNORE_INDEX`]. `out` is `spec.width * spec.height` bytes.
+/// Resizes a mask of `width` x `height` to the model's size by nearest neighbour; pixels outside the placement become
+/// [`IGNORE_INDEX`]. `out` is `spec.width * spec.height` bytes.
 ///
 /// # Errors
-/// When a length does not fit its size, or the sizes do not go together.
+/// If a length does not match its size, or the mask cannot be placed in the target.
 pub fn mask_to_input(
     mask: &[u8],
     width: usize,
@@ -127,11 +127,11 @@ pub fn mask_to_input(
     Ok(placement)
 }
 
-/// Brings a mask of the target geometry back to an image of `width` x `height` by nearest neighbour:
+/// Resizes a mask of the model's size back to an image of `width` x `height` by nearest neighbour:
 /// `target_x = placement.x + (2 x + 1) placement.width / (2 width)`, rows alike. `out` is `width * height` bytes.
 ///
 /// # Errors
-/// When a length does not fit its size, a side is out of range, or the placement is not within the target.
+/// If a length does not match its size, a side is out of range, or the placement is not within the target.
 pub fn mask_to_image(
     mask: &[u8],
     spec: &Preprocess,
@@ -165,25 +165,26 @@ pub fn mask_to_image(
     Ok(())
 }
 
-/// The class with the largest logit of each pixel. `logits` are K x H x W, `out` is H x W. Ties go to the lowest id; NaN
-/// never wins over a number, and pixels of nothing but NaN are class 0.
+/// The class with the largest logit of each pixel. `logits` are K x H x W, `out` is H x W. Ties go to the lowest id;
+/// NaN never wins over a number, and pixels of nothing but NaN are class 0.
 ///
 /// # Errors
-/// When there is no class or more than [`CLASSES_MAX`], or not one logit a class and pixel.
+/// If there is no class or more than [`CLASSES_MAX`], or not one logit per class and pixel.
 pub fn argmax_f32(logits: &[f32], classes: usize, out: &mut [u8]) -> Result<(), MaskError> {
     argmax(logits, classes, out, |logit, best| logit > best || (best.is_nan() && !logit.is_nan()))
 }
 
-/// [`argmax_f32`] of quantized logits: they share scale and zero point, so the bytes compare as the numbers do.
+/// [`argmax_f32`] of quantized logits, which share scale and zero point, so that the bytes compare as the real values
+/// do.
 ///
 /// # Errors
-/// As [`argmax_f32`].
+/// As for [`argmax_f32`].
 pub fn argmax_u8(logits: &[u8], classes: usize, out: &mut [u8]) -> Result<(), MaskError> {
     argmax(logits, classes, out, |logit, best| logit > best)
 }
 
 fn argmax<T: Copy>(logits: &[T], classes: usize, out: &mut [u8], wins: impl Fn(T, T) -> bool) -> Result<(), MaskError> {
-    /// Pixels at a time: class by class over a piece that stays in the nearest cache.
+    /// Pixels per block: class by class over a block that stays in the L1 cache.
     const PIECE: usize = 512;
     if !(1..=CLASSES_MAX).contains(&classes) {
         return Err(MaskError::Classes { found: classes });
@@ -198,7 +199,7 @@ fn argmax<T: Copy>(logits: &[T], classes: usize, out: &mut [u8], wins: impl Fn(T
         let mut best = [first[start]; PIECE];
         best[..out.len()].copy_from_slice(&first[start..start + out.len()]);
         out.fill(0);
-        // In this order the ids are not asked for one more than there are planes, which would overflow at 255 classes.
+        // Zipped in this order, the ids stop at the number of planes; one more would overflow at 255 classes.
         for (plane, class) in others.chunks_exact(pixels).zip(1..) {
             for ((to, best), &logit) in out.iter_mut().zip(&mut best).zip(&plane[start..]) {
                 if wins(logit, *best) {

@@ -1,7 +1,7 @@
-//! Metrics as counts: a confusion matrix, and what is derived from it at the very end.
+//! Metrics as counts: a confusion matrix, and the scores derived from it.
 //!
-//! Owns the counting and the formulas of IoU, Dice and accuracy. Knows nothing of files, class names or sizes: truth and
-//! prediction are masks of one length.
+//! Owns the counting and the formulas of IoU, Dice and accuracy. Knows nothing of files, class names or sizes: truth
+//! and prediction are masks of the same length.
 
 use core::fmt;
 
@@ -17,7 +17,7 @@ pub enum MetricsError {
         /// Classes found.
         found: usize,
     },
-    /// The storage is not a square of the classes.
+    /// The storage does not have the number of classes squared.
     Storage {
         /// Classes squared.
         expected: usize,
@@ -31,23 +31,23 @@ pub enum MetricsError {
         /// Pixels of the prediction.
         prediction: usize,
     },
-    /// An id that is no class (and, in the truth, not [`IGNORE_INDEX`]).
+    /// An id is not a class (and, in the truth, not [`IGNORE_INDEX`]).
     Id {
         /// The id.
         id: u8,
-        /// Classes that there are.
+        /// Number of classes.
         classes: usize,
-        /// Where in the mask.
+        /// Index of the pixel.
         index: usize,
     },
     /// Matrices of different numbers of classes cannot be merged.
     Merge {
-        /// Classes of the one.
+        /// Classes of this matrix.
         expected: usize,
-        /// Classes of the other.
+        /// Classes of the other matrix.
         found: usize,
     },
-    /// The pixels together do not fit 64 bits.
+    /// The sum of the counts exceeds 64 bits.
     Overflow,
 }
 
@@ -55,31 +55,31 @@ impl fmt::Display for MetricsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Classes { found } => {
-                write!(f, "confusion matrix must have 1 to {CLASSES_MAX} classes, found {found}")
+                write!(f, "confusion matrix: expected 1 to {CLASSES_MAX} classes, found {found}")
             }
             Self::Storage { expected, found } => {
-                write!(f, "confusion matrix must hold {expected} counts, found {found}")
+                write!(f, "confusion matrix: expected {expected} counts, found {found}")
             }
             Self::Length { truth, prediction } => {
-                write!(f, "truth has {truth} pixels, prediction has {prediction}")
+                write!(f, "prediction: expected {truth} pixels as in the truth, found {prediction}")
             }
             Self::Id { id, classes, index } => {
-                write!(f, "mask holds class id {id} at pixel {index}, expected ids below {classes}")
+                write!(f, "mask: expected class ids below {classes}, found {id} at pixel {index}")
             }
             Self::Merge { expected, found } => {
-                write!(f, "confusion matrix of {expected} classes cannot take one of {found}")
+                write!(f, "confusion matrix to add: expected {expected} classes, found {found}")
             }
-            Self::Overflow => f.write_str("confusion matrix counts more pixels than fit 64 bits"),
+            Self::Overflow => f.write_str("confusion matrix: the sum of the counts exceeds 64 bits"),
         }
     }
 }
 
 impl core::error::Error for MetricsError {}
 
-/// Counts of pixels by class: rows are the truth, columns the prediction. Pixels whose truth is [`IGNORE_INDEX`] are not
-/// counted at all.
+/// Counts of pixels by class: rows are the truth, columns the prediction. Pixels whose truth is [`IGNORE_INDEX`] are
+/// not counted.
 ///
-/// The sum of all counts fits `u64` at any time, so no sum of some of them can overflow.
+/// The sum of all counts always fits `u64`, so no partial sum overflows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix<S> {
     counts: S,
@@ -92,10 +92,10 @@ pub struct ConfusionMatrix<S> {
 pub type OwnedConfusion = ConfusionMatrix<alloc::vec::Vec<u64>>;
 
 impl<S: AsRef<[u64]>> ConfusionMatrix<S> {
-    /// A matrix of counts that were taken before: `classes * classes`, row by row.
+    /// A matrix of existing counts: `classes * classes`, row by row.
     ///
     /// # Errors
-    /// When the classes or the length of the storage are wrong, or the sum does not fit.
+    /// If the number of classes or the length of the storage is wrong, or the sum does not fit.
     pub fn from_counts(counts: S, classes: usize) -> Result<Self, MetricsError> {
         check_storage(counts.as_ref().len(), classes)?;
         let sum = counts.as_ref().iter().try_fold(0u64, |sum, &count| sum.checked_add(count));
@@ -108,7 +108,7 @@ impl<S: AsRef<[u64]>> ConfusionMatrix<S> {
         self.counts.as_ref()
     }
 
-    /// Classes.
+    /// Number of classes.
     #[must_use]
     pub const fn classes(&self) -> usize {
         self.classes
@@ -120,25 +120,25 @@ impl<S: AsRef<[u64]>> ConfusionMatrix<S> {
         self.total
     }
 
-    /// Pixels of `class` in the truth; 0 for a class that there is not.
+    /// Pixels of `class` in the truth; 0 for an id that is not a class.
     #[must_use]
     pub fn truth_pixels(&self, class: usize) -> u64 {
         self.counts().chunks_exact(self.classes).nth(class).map_or(0, |row| row.iter().sum())
     }
 
-    /// Pixels predicted as `class`, where there is a truth; 0 for a class that there is not.
+    /// Pixels predicted as `class` that are not ignored; 0 for an id that is not a class.
     #[must_use]
     pub fn predicted_pixels(&self, class: usize) -> u64 {
         self.counts().chunks_exact(self.classes).filter_map(|row| row.get(class)).sum()
     }
 
-    /// Pixels of `class` predicted as such; 0 for a class that there is not.
+    /// Pixels of `class` predicted as such; 0 for an id that is not a class.
     #[must_use]
     pub fn correct_pixels(&self, class: usize) -> u64 {
         self.counts().chunks_exact(self.classes).nth(class).and_then(|row| row.get(class)).copied().unwrap_or(0)
     }
 
-    /// Intersection over union (the Jaccard index): `tp / (tp + fp + fn)`. None where the class is in neither truth nor
+    /// Intersection over union (the Jaccard index): `tp / (tp + fp + fn)`. None if the class is in neither truth nor
     /// prediction.
     #[must_use]
     pub fn iou(&self, class: usize) -> Option<f64> {
@@ -146,7 +146,7 @@ impl<S: AsRef<[u64]>> ConfusionMatrix<S> {
         ratio(both, sum - both)
     }
 
-    /// Dice coefficient (the F1 score): `2 tp / (2 tp + fp + fn)`. None where the class is in neither truth nor
+    /// Dice coefficient (the F1 score): `2 tp / (2 tp + fp + fn)`. None if the class is in neither truth nor
     /// prediction.
     #[must_use]
     pub fn dice(&self, class: usize) -> Option<f64> {
@@ -154,7 +154,7 @@ impl<S: AsRef<[u64]>> ConfusionMatrix<S> {
         ratio(2 * both, sum)
     }
 
-    /// The mean of [`iou`](Self::iou) over the classes that have one. None when no class has.
+    /// The mean of [`iou`](Self::iou) over the classes that have one. None if no class has.
     #[must_use]
     pub fn mean_iou(&self) -> Option<f64> {
         let (sum, count) = (0..self.classes)
@@ -163,7 +163,7 @@ impl<S: AsRef<[u64]>> ConfusionMatrix<S> {
         (count > 0).then(|| sum / f64::from(count))
     }
 
-    /// The share of counted pixels that are right. None when no pixel was counted.
+    /// The share of counted pixels that are correct. None if no pixel is counted.
     #[must_use]
     pub fn pixel_accuracy(&self) -> Option<f64> {
         let correct: u64 = (0..self.classes).map(|class| self.correct_pixels(class)).sum();
@@ -178,21 +178,21 @@ impl<S: AsRef<[u64]>> ConfusionMatrix<S> {
 }
 
 impl<S: AsRef<[u64]> + AsMut<[u64]>> ConfusionMatrix<S> {
-    /// A matrix without counts in the given storage of `classes * classes`, which is cleared.
+    /// An empty matrix in the given storage of `classes * classes`, which is cleared.
     ///
     /// # Errors
-    /// When the classes or the length of the storage are wrong.
+    /// If the number of classes or the length of the storage is wrong.
     pub fn new(mut storage: S, classes: usize) -> Result<Self, MetricsError> {
         check_storage(storage.as_ref().len(), classes)?;
         storage.as_mut().fill(0);
         Ok(Self { counts: storage, classes, total: 0 })
     }
 
-    /// Counts the pixels of a frame. After an error nothing has been counted.
+    /// Counts the pixels of a frame. An error leaves the counts unchanged.
     ///
     /// # Errors
-    /// When the lengths differ, an id is no class (a prediction is checked even where the truth is ignored), or the sum
-    /// no longer fits.
+    /// If the lengths differ, an id is not a class (predictions are checked even where the truth is ignored), or the
+    /// sum no longer fits.
     pub fn add(&mut self, truth: &[u8], prediction: &[u8]) -> Result<(), MetricsError> {
         if truth.len() != prediction.len() {
             return Err(MetricsError::Length { truth: truth.len(), prediction: prediction.len() });
@@ -216,10 +216,10 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> ConfusionMatrix<S> {
         Ok(())
     }
 
-    /// Adds the counts of another matrix. After an error nothing has been added.
+    /// Adds the counts of another matrix. An error leaves the counts unchanged.
     ///
     /// # Errors
-    /// When the classes differ or the sum no longer fits.
+    /// If the numbers of classes differ, or the sum no longer fits.
     pub fn merge<T: AsRef<[u64]>>(&mut self, other: &ConfusionMatrix<T>) -> Result<(), MetricsError> {
         if self.classes != other.classes {
             return Err(MetricsError::Merge { expected: self.classes, found: other.classes });
@@ -246,7 +246,7 @@ fn ratio(part: u128, whole: u128) -> Option<f64> {
 
 #[cfg(feature = "alloc")]
 mod owned {
-    //! The matrix that owns its counts, and its serialized form.
+    //! The owned matrix and its serialized form.
 
     use alloc::vec::Vec;
 
@@ -255,10 +255,10 @@ mod owned {
     use super::{CLASSES_MAX, ConfusionMatrix, MetricsError, OwnedConfusion};
 
     impl OwnedConfusion {
-        /// A matrix of `classes` without counts.
+        /// An empty matrix of `classes`.
         ///
         /// # Errors
-        /// When there is no class or there are too many.
+        /// If there is no class, or too many.
         pub fn zeros(classes: usize) -> Result<Self, MetricsError> {
             if !(1..=CLASSES_MAX).contains(&classes) {
                 return Err(MetricsError::Classes { found: classes });

@@ -1,8 +1,8 @@
-//! The fixed colours that classes are shown in where the data set itself has none.
+//! Display colours of classes for datasets that have none.
 //!
-//! Knows class ids only; which class is which is the label map's business.
+//! Knows class ids only.
 
-/// Colours of the first classes, RGB: dark for class 0, which is most often the background, then hues far from each other.
+/// RGB colours of the first classes: dark for class 0, usually the background, then distinct hues.
 pub const PALETTE: [[u8; 3]; 20] = [
     [64, 64, 64],
     [230, 25, 75],
@@ -26,7 +26,7 @@ pub const PALETTE: [[u8; 3]; 20] = [
     [0, 0, 128],
 ];
 
-/// The colour of class `id`; past the end of [`PALETTE`] the colours come again, darker at each turn.
+/// The colour of class `id`; beyond [`PALETTE`] its colours repeat, darker each time.
 pub fn class_color(id: u8) -> [u8; 3] {
     let turn = u32::from(id) / PALETTE.len() as u32;
     PALETTE[usize::from(id) % PALETTE.len()].map(|channel| (u32::from(channel) * 4 / (4 + turn)) as u8)

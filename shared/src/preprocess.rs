@@ -1,8 +1,9 @@
-//! The one preprocessing: pixels of any supported format to the planar bytes that a model's input is looked up from.
+//! Preprocessing: pixels of any supported format to u8 planes, and per-channel tables from these to a model's input.
+//! There is no other.
 //!
-//! Owns the specification, the geometry of fitting an image into the target, and the order of the steps: colour, resize,
-//! then a table a channel. Integer up to the table, so that every machine and instruction set gives the same bytes. Knows
-//! nothing of files and models; masks go through the same geometry in [`crate::mask`].
+//! Owns the specification, the geometry of fitting an image into the target, and the order of the steps: colour,
+//! resize, table. Integer up to the table, so that every machine and instruction set gives the same bytes. Knows
+//! nothing of files and models; [`crate::mask`] applies the same geometry to masks.
 
 mod geometry;
 mod normalize;
@@ -18,7 +19,7 @@ use crate::vector::InstructionSet;
 pub use geometry::Placement;
 pub use normalize::Normalize;
 
-/// What a model's input is made of.
+/// The channels of a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Channels {
@@ -39,31 +40,31 @@ impl Channels {
     }
 }
 
-/// How an image of another shape gets into the target.
+/// How an image is fitted into the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Fit {
-    /// Each axis scaled on its own to fill the target.
+    /// Each axis is scaled independently to fill the target.
     Stretch,
-    /// Scaled with its shape kept, centred; the rest is filled.
+    /// Scaled with its aspect ratio kept, and centred; the rest is filled.
     Letterbox,
     /// Not scaled, placed at the top left; the rest is filled. A larger image is an error.
     Pad,
 }
 
-/// How pixels are weighed when the size changes.
+/// The resize filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Filter {
     /// The source pixel under the centre of the target pixel.
     Nearest,
-    /// Between the two source pixels around the centre; those at the border are repeated.
+    /// Interpolated between the two source pixels around the centre; border pixels are repeated.
     Bilinear,
-    /// The mean over the target pixel's area on an axis that shrinks, bilinear on one that grows.
+    /// The mean over the target pixel's area on an axis that shrinks; bilinear on one that grows.
     Area,
 }
 
-/// What is done to an image before a model sees it.
+/// The specification of a model's preprocessing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
 pub struct Preprocess {
@@ -73,17 +74,17 @@ pub struct Preprocess {
     pub height: u32,
     /// Gray or RGB.
     pub channels: Channels,
-    /// How the image gets into the target.
+    /// How the image is fitted into the target.
     pub fit: Fit,
-    /// How it is scaled.
+    /// The resize filter.
     pub filter: Filter,
-    /// From bytes to the numbers that the float model takes.
+    /// From bytes to the input of the float model.
     pub normalize: Normalize,
-    /// The byte that every channel has outside the placed image.
+    /// The value of every channel outside the placed image.
     pub fill: u8,
 }
 
-/// Why a specification is wrong, or an image cannot go through it.
+/// Why a specification is invalid, or an image cannot be preprocessed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PreprocessError {
@@ -139,24 +140,24 @@ impl fmt::Display for PreprocessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Target { width, height } => {
-                write!(f, "preprocessing target sides must be 1 to {SIDE_MAX} pixels, found {width}x{height}")
+                write!(f, "preprocessing target size: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")
             }
             Self::MeanStd { channel, mean, std } => write!(
                 f,
-                "normalization of channel {channel} must give finite numbers with a positive standard deviation, \
+                "normalization of channel {channel}: expected finite results and a positive standard deviation, \
                  found mean {mean:e}, standard deviation {std:e}"
             ),
             Self::Size { width, height } => {
-                write!(f, "image sides must be 1 to {SIDE_MAX} pixels, found {width}x{height}")
+                write!(f, "image size: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")
             }
             Self::Pad { target: (width, height), image } => {
-                write!(f, "image to be padded must be at most {width}x{height} pixels, found {}x{}", image.0, image.1)
+                write!(f, "image to pad: expected at most {width}x{height} pixels, found {}x{}", image.0, image.1)
             }
             Self::Output { expected, found } => {
-                write!(f, "preprocessing output must hold {expected} bytes, holds {found}")
+                write!(f, "preprocessing output: expected {expected} bytes, found {found}")
             }
             Self::Scratch { expected, found } => {
-                write!(f, "preprocessing scratch must hold {expected} elements, holds {found}")
+                write!(f, "preprocessing scratch: expected at least {expected} elements, found {found}")
             }
             Self::Image(error) => error.fmt(f),
         }
@@ -171,7 +172,7 @@ impl From<ImageError> for PreprocessError {
     }
 }
 
-/// How many elements the buffers of a [`Scratch`] need at least.
+/// The minimal lengths of the buffers of a [`Scratch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScratchLen {
     /// One source row, in bytes.
@@ -184,7 +185,7 @@ pub struct ScratchLen {
     pub taps: usize,
 }
 
-/// Working memory of [`Preprocess::run`]; what is in it before does not matter.
+/// Working memory of [`Preprocess::run`], of any content.
 #[derive(Debug)]
 pub struct Scratch<'a> {
     /// One source row, interleaved.
@@ -198,7 +199,7 @@ pub struct Scratch<'a> {
 }
 
 impl Preprocess {
-    /// What the classic U-Net takes when nothing else is said: 1024x1024 gray, stretched, by area, 0 to 1.
+    /// The default: 1024x1024 gray, stretched, area filter, 0 to 1.
     pub const CLASSIC: Self = Self {
         width: 1024,
         height: 1024,
@@ -212,7 +213,7 @@ impl Preprocess {
     /// Checks the target's sides and the normalization.
     ///
     /// # Errors
-    /// Names what is out of range.
+    /// If a side or the normalization is out of range.
     pub fn validate(&self) -> Result<(), PreprocessError> {
         self.target()?;
         self.normalize.validate()
@@ -224,17 +225,17 @@ impl Preprocess {
         self.channels.count().saturating_mul(self.height as usize).saturating_mul(self.width as usize)
     }
 
-    /// Where an image of this size lies within the target.
+    /// The placement of an image of this size within the target.
     ///
     /// # Errors
-    /// When a side of image or target is out of range, or an image to be padded is too large.
+    /// If a side of image or target is out of range, or an image to pad is too large.
     pub fn placement(&self, image_width: usize, image_height: usize) -> Result<Placement, PreprocessError> {
         let (width, height) = self.target()?;
         let sides = 1..=SIDE_MAX;
         if !sides.contains(&image_width) || !sides.contains(&image_height) {
             return Err(PreprocessError::Size { width: image_width, height: image_height });
         }
-        // Within SIDE_MAX, hence the casts keep the value.
+        // At most SIDE_MAX, so the casts keep the value.
         let image = (image_width as u32, image_height as u32);
         match self.fit {
             Fit::Stretch => Ok(Placement { x: 0, y: 0, width, height }),
@@ -246,7 +247,7 @@ impl Preprocess {
         }
     }
 
-    /// The scratch that images of this width need, whatever their height.
+    /// The scratch for images of this width and any height.
     #[must_use]
     pub const fn scratch_len(&self, image_width: usize) -> ScratchLen {
         let (width, channels) = (self.width as usize, self.channels.count());
@@ -262,7 +263,7 @@ impl Preprocess {
     /// Converts, resizes and places an image: `out` is C x H x W bytes, planar.
     ///
     /// # Errors
-    /// When the sizes do not go together, or `out` or the scratch has the wrong length.
+    /// If the image cannot be placed in the target, or `out` or the scratch has the wrong length.
     pub fn run(
         &self,
         view: &ImageView<'_>,
@@ -272,10 +273,10 @@ impl Preprocess {
         self.run_on(InstructionSet::best(), view, out, scratch)
     }
 
-    /// [`run`](Self::run) with a given instruction set, for measuring and comparing; plain Rust where this core lacks it.
+    /// [`run`](Self::run) with a given instruction set, for benchmarks and tests; plain Rust if this core lacks it.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`run`](Self::run).
     pub fn run_on(
         &self,
         instructions: InstructionSet,
@@ -302,8 +303,8 @@ impl Preprocess {
         let columns = resize::Axis::new(view.width() as u32, placement.width, self.filter);
         let lines = resize::Axis::new(view.height() as u32, placement.height, self.filter);
         let rows = rows::Rows::new(instructions, &columns, self.channels, taps);
-        // Neighbouring target rows share source rows, two at most, and the taps of one are consecutive: a slot each for
-        // even and odd source rows means that no row that is still wanted is converted and resized a second time.
+        // Neighbouring target rows share at most two source rows, and the taps of a row are consecutive: with one slot
+        // for even and one for odd source rows, no row is converted and resized twice.
         let mut cached = [None; 2];
         for target_y in 0..placement.height {
             sums.fill(resize::SUM_START);
@@ -324,14 +325,14 @@ impl Preprocess {
         Ok(placement)
     }
 
-    /// What the float model takes for each byte of a channel: [`Normalize`] in f32, in the order written there. A channel
-    /// past the third is taken as the third.
+    /// The input of the float model for each byte of a channel: [`Normalize`] in f32, in the order stated there. A
+    /// channel beyond the third is treated as the third.
     #[must_use]
     pub fn float_table(&self, channel: usize) -> [f32; 256] {
         core::array::from_fn(|value| self.normalize.apply(value as u8, channel))
     }
 
-    /// What the quantized model takes for each byte of a channel: [`float_table`](Self::float_table) through
+    /// The input of the quantized model for each byte of a channel: [`float_table`](Self::float_table) through
     /// [`Quantization::quantize_u8`](crate::quantization::Quantization::quantize_u8). With [`Normalize::Unit`], a scale
     /// of 1/255 and zero point 0 it is the identity.
     #[must_use]
@@ -355,7 +356,7 @@ fn take<T>(buffer: &mut [T], len: usize) -> Result<&mut [T], PreprocessError> {
     buffer.get_mut(..len).ok_or(PreprocessError::Scratch { expected: len, found })
 }
 
-/// A valid [`Preprocess`] with scratch of its own, which grows with the widest image so far.
+/// A valid [`Preprocess`] with its own scratch, which grows to the widest image so far.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Debug)]
 pub struct Preprocessor {
@@ -371,7 +372,7 @@ impl Preprocessor {
     /// Checks the specification.
     ///
     /// # Errors
-    /// As [`Preprocess::validate`].
+    /// As for [`Preprocess::validate`].
     pub fn new(spec: Preprocess) -> Result<Self, PreprocessError> {
         use alloc::vec::Vec;
         spec.validate()?;
@@ -387,7 +388,7 @@ impl Preprocessor {
     /// [`Preprocess::run`].
     ///
     /// # Errors
-    /// As there, scratch aside.
+    /// As for [`Preprocess::run`], except for the scratch.
     pub fn run(&mut self, view: &ImageView<'_>, out: &mut [u8]) -> Result<Placement, PreprocessError> {
         let needed = self.spec.scratch_len(view.width());
         grow(&mut self.row, needed.row);

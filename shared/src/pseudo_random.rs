@@ -1,4 +1,4 @@
-//! Bytes for tests and benches, the same ones each time.
+//! Reproducible bytes for tests.
 
 use std::vec::Vec;
 

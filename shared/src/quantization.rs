@@ -1,17 +1,17 @@
 //! Affine quantization to eight bits: scale, zero point, and the one rounding rule.
 //!
-//! Owns the formulas that every integer kernel has to agree with, in f32 and in this order, each step rounded by IEEE
-//! rules. Knows nothing of tensors, layers or how a scale is found.
+//! Owns the formulas that every integer compute kernel must implement, in f32 and in this order, each step rounded by
+//! IEEE rules. Knows nothing of tensors, layers or how a scale is chosen.
 
 use core::fmt;
 
-/// A real value is `(q - zero_point) * scale` for the stored byte `q`.
+/// Maps a stored byte `q` to the real value `(q - zero_point) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
 pub struct Quantization {
-    /// Real value of one step; finite, normal and positive.
+    /// Real value of one step: finite, normal and positive.
     pub scale: f32,
-    /// The byte that stands for 0.0; 0 to 255.
+    /// The byte of the real value 0.0: 0 to 255.
     pub zero_point: i32,
 }
 
@@ -35,9 +35,9 @@ impl fmt::Display for QuantizationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Scale { found } => {
-                write!(f, "quantization scale must be a positive normal number, found {found:e}")
+                write!(f, "quantization scale: expected a positive normal number, found {found:e}")
             }
-            Self::ZeroPoint { found } => write!(f, "quantization zero point must be 0 to 255, found {found}"),
+            Self::ZeroPoint { found } => write!(f, "quantization zero point: expected 0 to 255, found {found}"),
         }
     }
 }
@@ -48,7 +48,7 @@ impl Quantization {
     /// Checks that the scale is positive and normal and the zero point is a byte.
     ///
     /// # Errors
-    /// Names the first of the two that is not.
+    /// For the first of the two that is not.
     pub fn validate(&self) -> Result<(), QuantizationError> {
         if !(self.scale.is_normal() && self.scale > 0.0) {
             return Err(QuantizationError::Scale { found: self.scale });
@@ -74,9 +74,9 @@ impl Quantization {
 
 /// The nearest integer, ties to the even one.
 ///
-/// Without `std` there is no such function, so 2^23 is added and taken away again: from 2^23 on an f32 has no fraction
-/// bits, hence the addition itself rounds, half to even by IEEE's default. Defined for every value: what is 2^23 or more
-/// in magnitude is an integer already (or infinite, or NaN) and comes back as it is; the sign of zero is kept.
+/// Without `std` there is no such function, so 2^23 is added and subtracted: from 2^23 on an f32 has no fraction bits,
+/// so the addition itself rounds, half to even by IEEE's default. Defined for every value: a magnitude of 2^23 or more
+/// is already an integer (or infinite, or NaN) and is returned unchanged; the sign of zero is kept.
 #[must_use]
 pub fn round_half_even(value: f32) -> f32 {
     const MAGIC: f32 = 8_388_608.0; // 2^23
@@ -84,7 +84,7 @@ pub fn round_half_even(value: f32) -> f32 {
     if magnitude < MAGIC { ((magnitude + MAGIC) - MAGIC).copysign(value) } else { value }
 }
 
-/// What an accumulator is multiplied with to become an output step: `(x_scale * w_scale) / y_scale`, in that order.
+/// The factor from accumulator to output steps: `(x_scale * w_scale) / y_scale`, in that order.
 #[must_use]
 pub fn multiplier(x_scale: f32, w_scale: f32, y_scale: f32) -> f32 {
     (x_scale * w_scale) / y_scale
@@ -96,8 +96,8 @@ pub fn requantize(acc: i32, multiplier: f32, zero_point: i32) -> u8 {
     saturate_u8(acc as f32 * multiplier, zero_point)
 }
 
-/// Rounds first and adds the zero point after, as integers. The cast saturates and takes NaN to 0; the addition
-/// saturates too, so no value overflows.
+/// Rounds first, then adds the zero point as integers. The cast saturates and maps NaN to 0; the addition saturates
+/// too, so nothing overflows.
 fn saturate_u8(value: f32, zero_point: i32) -> u8 {
     (round_half_even(value) as i32).saturating_add(zero_point).clamp(0, 255) as u8
 }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn quantize_rounds_before_the_zero_point() {
         let q = Quantization { scale: 0.5, zero_point: 3 };
-        // 0.25 / 0.5 = 0.5 rounds to 0, and 3 is added after; the other order would round 3.5 to 4.
+        // 0.25 / 0.5 = 0.5 rounds to 0, then 3 is added; the other order would round 3.5 to 4.
         assert_eq!(q.quantize_u8(0.25), 3);
         assert_eq!(q.quantize_u8(0.75), 5);
         assert_eq!(q.quantize_u8(-1.5), 0);

@@ -1,7 +1,7 @@
-//! The evaluation record: what host and edge both write when they score a data set.
+//! The evaluation record, which host and edge both write when they score a dataset.
 //!
-//! Two records of the same model and data are compared stage by stage; so a record holds the digest of every stage of every
-//! frame and the counts, never a rounded metric. Times are in it for reading, and take no part in any comparison.
+//! Two records of the same model and data are compared stage by stage, so a record has the digest of every stage of
+//! every frame and the counts, never a rounded metric. Times are for information, and are not compared.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,31 +11,31 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::metrics::OwnedConfusion;
 
-/// The version of the record's format that this code writes and reads.
+/// The version of the record's format that this crate writes and reads.
 pub const RECORD_VERSION: u32 = 1;
 
-/// One program's evaluation of one model on one split of one data set.
+/// One program's evaluation of one model on one split of one dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationRecord {
     /// [`RECORD_VERSION`] at the time of writing.
     pub version: u32,
     /// The program and its version, such as `unet-edge 0.1.0`.
     pub program: String,
-    /// What computed the logits, such as `tract int8`.
+    /// The engine that computed the logits, such as `tract int8`.
     pub engine: String,
     /// Architecture and operating system.
     pub machine: String,
     /// Digest of the model file's bytes.
     pub model: Digest,
-    /// Digest at the end of the package, where the model came in one.
+    /// Digest at the end of the package, if the model came in one.
     pub package: Option<Digest>,
-    /// Name of the data set.
+    /// Name of the dataset.
     pub dataset: String,
     /// The split that was scored.
     pub split: String,
     /// Names of the classes, by id.
     pub classes: Vec<String>,
-    /// One entry a frame, in the order of scoring (by name).
+    /// One entry per frame, in the order of scoring (by name).
     pub frames: Vec<FrameRecord>,
     /// Counts over all frames, at the size of each label.
     pub confusion: OwnedConfusion,
@@ -54,37 +54,37 @@ pub struct FrameRecord {
     pub height: u32,
     /// The decoded pixels, before preprocessing.
     pub pixels: Digest,
-    /// The encoded label, at its own size.
+    /// The encoded label, at its size.
     pub label: Digest,
     /// The preprocessed u8 planes, before the table to the model's input.
     pub input: Digest,
-    /// The logits as the engine gave them.
+    /// The logits from the engine.
     pub logits: Digest,
     /// The mask at the model's size.
     pub mask: Digest,
-    /// The mask brought back to the label's size: what is counted.
+    /// The mask resized to the label's size, which is scored.
     pub prediction: Digest,
     /// Time from preprocessed bytes to mask, in milliseconds.
     pub milliseconds: f64,
 }
 
-/// A summary of the frames' times, in milliseconds.
+/// A summary of the times per frame, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Timing {
-    /// How many frames were timed.
+    /// Number of frames.
     pub frames: usize,
     /// Arithmetic mean.
     pub mean_ms: f64,
     /// Shortest.
     pub min_ms: f64,
-    /// Middle value; of an even number of frames, the mean of the two in the middle.
+    /// Median; of an even number of frames, the mean of the two middle values.
     pub median_ms: f64,
     /// Longest.
     pub max_ms: f64,
 }
 
 impl Timing {
-    /// Summarises times in milliseconds; all zero when there is none.
+    /// Summarises times in milliseconds; all zero if there are none.
     pub fn of(milliseconds: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = milliseconds.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -100,7 +100,7 @@ impl Timing {
 
 #[cfg(feature = "std")]
 impl EvaluationRecord {
-    /// Reads a record from JSON, its version before all else.
+    /// Reads a record from JSON, its version first.
     pub fn from_json(bytes: &[u8]) -> Result<Self, crate::document::DocumentError> {
         crate::document::parse_versioned("evaluation record", RECORD_VERSION, bytes)
     }

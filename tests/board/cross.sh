@@ -2,15 +2,15 @@
 #
 # cross_environment TARGET EMULATOR COMPILER LIBRARIES, for instance
 #     cross_environment aarch64-unknown-linux-gnu qemu-aarch64 aarch64-linux-gnu-gcc /usr/aarch64-linux-gnu
-# sets what cargo needs, and the array `runner`: the emulator with its arguments. Takes the toolchain of the project where it
-# can build for the target and the emulator is there; else the one that .ci/arm-toolchain set up.
+# sets the environment of cargo, and the array `runner`: the emulator with its arguments. Uses the toolchain of the
+# project if it can build for the target and the emulator is installed, otherwise the one of .ci/arm-toolchain.
 # shellcheck shell=bash
 
 cross_environment() {
     local target=$1 emulator=$2 compiler=$3 root=$4 environment name
     name=${target^^}
     name=CARGO_TARGET_${name//-/_}
-    # env.sh has a rustc and emulators of its own; what it knows the target by is that rustc.
+    # env.sh provides its own rustc, which has the target, and emulators.
     if ! cross_has "$target" || ! command -v "$emulator" >/dev/null; then
         environment=${UNET_EDGE_ARM:-$HOME/.cache/unet-edge-arm}/env.sh
         if [[ -f "$environment" ]]; then
@@ -25,11 +25,12 @@ cross_environment() {
         fail "${runner[0]}: not found (Debian: the package qemu-user, or .ci/arm-toolchain)"
 }
 
-# cross_has TARGET: whether rustc has its standard library.
+# cross_has TARGET: whether rustc has the standard library of the target.
 cross_has() {
     local libraries
     libraries=$("${RUSTC:-rustc}" --print target-libdir --target "$1" 2>/dev/null) && [[ -d "$libraries" ]]
 }
 
-# What `cargo build` and `cargo test` take besides --release: tract-core as the board profile has it, which saves a minute.
+# Arguments of `cargo build` and `cargo test` besides --release: tract-core as in the board profile, which saves a
+# minute.
 cross_profile=(--config 'profile.release.package.tract-core.opt-level="z"')

@@ -1,7 +1,7 @@
-//! What the checks inside an emulated board need and busybox lacks. Built by `tests/board/run` with rustc alone.
+//! Tools for the checks inside an emulated board that busybox lacks. Built by `tests/board/run` with rustc alone.
 //!
-//! `guest_tool control DEVICE NAME VALUE` sets a control of a V4L2 device by the driver's name of it.
-//! `guest_tool listen SOCKET` is a service manager: a line for each datagram, with the seconds since the start of the system.
+//! `guest_tool control DEVICE NAME VALUE` sets a control of a V4L2 device by the driver's name for it.
+//! `guest_tool listen SOCKET` acts as the service manager: it prints a line per datagram, with the seconds since boot.
 
 use std::ffi::{c_int, c_ulong};
 use std::fs::{self, File};
@@ -33,16 +33,16 @@ struct Control {
 
 const QUERY: c_ulong = 0xc044_5624;
 const SET: c_ulong = 0xc008_561c;
-/// Asks for the control after this one.
+/// Queries the control after this one.
 const NEXT: u32 = 0x8000_0000;
 
 unsafe extern "C" {
     fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
 }
 
-/// `object` has to be what the request wants.
+/// `object` must be of the type of the request.
 fn call<T>(device: &File, request: c_ulong, object: &mut T) -> std::io::Result<()> {
-    // SAFETY: the descriptor is open, and the kernel reads and writes the object alone, whose layout is the request's.
+    // SAFETY: the descriptor is open, and Linux reads and writes only the object, whose layout is that of the request.
     match unsafe { ioctl(device.as_raw_fd(), request, std::ptr::from_mut(object)) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),

@@ -1,4 +1,4 @@
-//! Leaves out of the link all that could lend the program a standard library.
+//! Links without anything that could supply a standard library.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

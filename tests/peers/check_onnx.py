@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds our ONNX files and their outputs against onnxruntime, which shares no code with us.
+"""Compares our ONNX files and their outputs with onnxruntime, which shares no code with us.
 
     python3 -m venv V && V/bin/pip install -r tests/peers/requirements.txt
     cargo run --release -p unet-tests --bin export-witness -- RUN WITNESS
@@ -9,11 +9,11 @@
 
 `f32` runs the model on every frame of frames.npy (N, C, H, W) and prints the largest absolute difference from
 logits.npy (N, K, H, W).
-`nodes` takes what node-outputs wrote. Each node of the model is cut out, fed the very inputs that it had with us, and
-its output compared: the share of values that differ, and by how many steps at most. Then the whole model runs on the
-same frames, and the share of pixels whose class agrees is printed, ties going to the lowest class on both sides.
+`nodes` reads the files of node-outputs. Each node of the model runs alone, on the inputs that it had in our run, and its outputs are compared:
+the share of values that differ, and the largest difference in steps. Then the whole model runs on the same frames, and the share of
+pixels with equal classes is printed; ties go to the lowest class on both sides.
 
-Exit code 0: within the limits; 1: beyond them; 2: a file or an argument is wrong.
+Exit code 0: within the limits; 1: beyond them; 2: bad file or argument.
 """
 import argparse
 import json
@@ -61,7 +61,7 @@ def check_f32(arguments):
 
 
 def tensors(folder):
-    """The arrays of one folder of node-outputs, loaded when asked for."""
+    """The arrays of one directory of node-outputs, loaded lazily."""
     files = json.loads((folder / "tensors.json").read_text())
     return {name: folder / file for name, file in files.items()}
 
@@ -126,14 +126,14 @@ def check_nodes(arguments):
 
 
 def check_classes(model, folders):
-    """The whole model: our outputs, run at once, beside onnxruntime's."""
+    """Compares our outputs of the whole model with those of onnxruntime."""
     running = session(model)
     name = only_input(running)
     outputs = [o.name for o in running.get_outputs()]
     agreeing, pixels = 0, 0
     for folder in folders:
         frame, whole = np.load(tensors(folder)[name]), tensors(folder / "whole")
-        # A class map where the model gives one, logits otherwise.
+        # A class map if the model has one, else logits.
         theirs = dict(zip(outputs, running.run(None, {name: frame})))
         chosen = next((o for o in outputs if theirs[o].shape[1] == 1 or theirs[o].ndim == 3), outputs[0])
         theirs, ours = theirs[chosen], np.load(whole[chosen])

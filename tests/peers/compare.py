@@ -1,21 +1,19 @@
 #!/usr/bin/env python3
-"""Times unet-edge beside onnxruntime and OpenVINO on the same networks, in turns, in one run.
+"""Times unet-edge, onnxruntime and OpenVINO on the same networks, alternating in one run.
 
     python3 -m venv V && V/bin/pip install -r tests/peers/requirements.txt
     UNET_HOST=target/release/unet-host tests/peers/make_nets.sh NETS
     V/bin/python tests/peers/compare.py NETS --unet-edge target/release/unet-edge [--net base16 ...] [--threads 1 2]
 
-NETS holds NAME_int8.onnx (QLinearConv, for onnxruntime and us) and NAME_qdq.onnx (the same numbers in the form that OpenVINO
-reads); where NAME_folded_int8.onnx is there, we run it too. Each runtime keeps a process for each network and number of
-threads, and is asked for a few frames a round, so that a noisy machine disturbs all alike. What counts is a runtime's least
-time of a frame; the median is printed beside it. One line for each: milliseconds, peak memory, and our least time over
-theirs.
+NETS contains NAME_int8.onnx (QLinearConv, for onnxruntime and us) and NAME_qdq.onnx (the same numbers in the form that OpenVINO reads); if
+NAME_folded_int8.onnx exists, we run it too. Each runtime has one process per network and number of threads, which runs a few frames per round, so
+that noise on the machine affects all equally. A runtime is judged by its minimum time per frame; the median is printed too. One line for
+each: milliseconds, peak memory, and the ratio of our minimum time to theirs.
 
---isa avx2 holds us and OpenVINO to AVX2 (onnxruntime has no such switch, and is left out), and says first whether OpenVINO's
-sums are right there: 16-bit sums of two products saturate where two neighbouring weights are large.
+--isa avx2 limits us and OpenVINO to AVX2 (onnxruntime has no such option, and is left out), and first reports whether OpenVINO's sums are
+correct there: 16-bit sums of two products saturate if two neighbouring weights are large.
 
-Exit code 0: done; 1: with --most R, one of our ratios to the fastest peer whose sums are right is above R; 2: a file, a program
-or an argument is wrong.
+Exit code 0: done; 1: with --most R, one of our ratios to the fastest peer with correct sums is above R; 2: bad file, program or argument.
 """
 import argparse
 import json
@@ -51,7 +49,7 @@ def runner(runtime, model, threads):
 
 
 def serve(runtime, model, threads):
-    """What a child process does: frames on request, a line of JSON a round."""
+    """The child process: runs frames on request, and prints a line of JSON per round."""
     import numpy
 
     run, shape, kind = runner(runtime, model, threads)
@@ -102,7 +100,7 @@ class Ours:
 
 
 def saturates(runtime, folder):
-    """Whether sums of the largest weights and inputs come out too small: 144 products of 1 and 1."""
+    """Whether sums of the largest weights and inputs saturate: 144 products of 1 and 1."""
     import numpy
     from onnx import TensorProto, helper, numpy_helper, save
 

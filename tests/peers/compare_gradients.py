@@ -1,25 +1,24 @@
 #!/usr/bin/env python3
-"""Compares a training step's loss and gradients with those of the same network by PyTorch in f64, and with PyTorch's own f32.
+"""Compares loss and gradients of a training step with PyTorch in f64 on the same network, and with PyTorch in f32.
 
     python3 -m venv V && V/bin/pip install torch
     cargo build --release -p unet-tests --bin gradients
     target/release/gradients CASE base=8 depth=3 size=32 batches=24
     V/bin/python tests/peers/compare_gradients.py CASE [CASE...] [--most 1.5] [--parameters]
 
-CASE is a folder that `gradients` wrote: some batches of the same weights; several are of one network with other weights, and
-what follows is over the batches of all. By which weights a network is judged matters: where an image is flat, all its pixels are
-rounded alike, and by chance up or down. For each set of operators in it (our kernels by each
-instruction set, and `stock`, burn's own) and for PyTorch in f32 (tensors contiguous and channels_last): the relative error of
-the loss, and of the gradients `|found - f64| / |f64|` by 2-norms, one a parameter, the mean over the parameters and the largest
-ratio to either order of PyTorch, with the parameter. An error is the median over the batches.
+CASE is a directory of `gradients`: batches of the same weights. Several are of one network with different weights, and statistics are over the
+batches of all. The weights matter: where an image is flat, all its pixels are rounded in the same direction, by chance. For each set of
+operators (our kernels by instruction set, and `stock`, burn's own) and for PyTorch in f32 (contiguous and channels_last tensors) it prints the
+relative error of the loss, and of the gradients `|found - f64| / |f64|` in 2-norms per parameter: the mean over the parameters, and the
+largest ratio to either order of PyTorch, with the parameter. Errors are medians over the batches.
 
-A value that a ReLU or a pool decides by may lie so near to the point of decision that rounding decides. One such pixel
-changes a gradient by a thousandth, a thousand times what rounding changes elsewhere, and by chance hits one program and spares
-the other. The median leaves such batches out as long as they are fewer than half; the column `otherwise` counts those with an
-error above 1e-4. Small images have few of them, and with 128x128 every batch has some: there errors are of 1e-3, by any program.
+The input of a ReLU or max pool may be so close to its threshold that rounding decides. One such pixel changes a gradient by a thousandth, a
+thousand times the usual rounding error, and by chance affects one program and not the other. The median excludes such batches as long as they
+are fewer than half; the column `otherwise` counts batches with an error above 1e-4. Small images have few of them; with 128x128 every batch
+has some, and errors are about 1e-3 for any program.
 
 --parameters prints every parameter. Exit code 0: done; 1: with --most R, a ratio of one of our sets of kernels to PyTorch's
-contiguous is above R; 2: a file or an argument is wrong.
+contiguous is above R; 2: bad file or argument.
 """
 import argparse
 import json
@@ -31,10 +30,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-# burn's default, as PyTorch's.
+# The default of burn and PyTorch.
 EPSILON = 1e-5
 STOCK = "stock"
-# Above it a pixel was decided otherwise than in f64.
+# Above it, a ReLU or pool decided differently than in f64.
 OTHERWISE = 1e-4
 CONTIGUOUS = "pytorch"
 PEERS = {CONTIGUOUS: "contiguous_format", "pytorch channels_last": "channels_last"}
@@ -97,7 +96,7 @@ class Head(nn.Conv2d):
 
 
 class UNet(nn.Module):
-    """The network of host/src/model, by its names."""
+    """The network of host/src/model, with its names."""
 
     def __init__(self, base, depth, channels, classes, upsampling, stem=1):
         super().__init__()
@@ -128,7 +127,7 @@ class UNet(nn.Module):
 
 
 def our_name(name):
-    """PyTorch's name of a parameter as burn has it."""
+    """PyTorch's name of a parameter of burn."""
     return name.replace("norm.weight", "norm.gamma").replace("norm.bias", "norm.beta")
 
 
@@ -140,7 +139,7 @@ def load(folder, names):
 
 
 def pytorch(case, weights, images, masks, kind, order):
-    """Loss and gradients by PyTorch, in f64 numbers."""
+    """Loss and gradients by PyTorch, as f64."""
     model = UNet(**case["model"]).to(kind)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

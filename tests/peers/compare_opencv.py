@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Times the preprocessing beside OpenCV's cvtColor and resize(INTER_AREA) on one camera frame, in turns, in one run.
+"""Times the preprocessing and OpenCV's cvtColor and resize(INTER_AREA) on one camera frame, alternating in one run.
 
     python3 -m venv V && V/bin/pip install numpy opencv-python-headless
     cargo build --release -p unet-shared --features std --example preprocess_bench
     V/bin/python tests/peers/compare_opencv.py target/release/examples/preprocess_bench [--size 1280x720] [--format yuyv ...]
 
-One thread each. Both are asked for a few frames a round, so that a noisy machine disturbs both alike; what counts is the
-least time of a frame, and the median is printed beside it. OpenCV writes into arrays that are there already, so that it
-allocates no more than we do. It leaves RGB interleaved and takes luma as it is for gray, where we write planes and stretch
-luma to the full range; how far its pixels are from ours is printed, gray after the same stretch.
+One thread each. Both run a few frames per round, so that noise on the machine affects both equally; the minimum time per frame counts, and the
+median is printed too. OpenCV writes into existing arrays, so that it allocates no more than we do. It keeps RGB interleaved and uses luma
+unchanged as gray, where we write planes and stretch luma to the full range; the difference of the pixels is printed, for gray after the same
+stretch.
 
-Exit code 0: done; 1: with --most R, one of our ratios is above R, or a picture is another one; 2: a file, a program or an
-argument is wrong.
+Exit code 0: done; 1: with --most R, one of our ratios is above R, or the pixels differ too much; 2: bad file, program or
+argument.
 """
 import argparse
 import pathlib
@@ -39,7 +39,7 @@ def sides(text):
 
 
 def frame(width, height, form):
-    """Smooth colours with noise, as cameras give them."""
+    """Smooth colours with noise, like a camera image."""
     import numpy
 
     random = numpy.random.default_rng(1)
@@ -103,7 +103,7 @@ class Ours:
 
 
 def differences(ours, theirs, stretched):
-    """Greatest and mean difference in gray levels; ours are planes."""
+    """Largest and mean difference in gray levels; ours are planes."""
     import numpy
 
     ours = ours.astype(numpy.float64)

@@ -1,21 +1,20 @@
 #!/usr/bin/env python3
-"""Times a training step of unet-host beside PyTorch's on the same network, in turns, in one run.
+"""Times a training step of unet-host and of PyTorch on the same network, alternating in one run.
 
     python3 -m venv V && V/bin/pip install torch
     cargo build --release -p unet-host
     V/bin/python tests/peers/compare_training.py --unet-host target/release/unet-host [--shape 16:256:4:1 ...] [--threads 2]
 
-A shape is BASE:SIZE:BATCH:CHANNELS, SIZE being a side or WIDTHxHEIGHT. The network is the textbook's U-Net: 3x3 convolutions
-with biases, batch norm and ReLU, nearest neighbours and a bare 3x3 convolution on the way up. A step is forward, cross
-entropy, backward and Adam on random images and masks that were made before the clock starts. Each turn is a process of its own,
-so that its peak memory is its own too, and its first step does not count; PyTorch takes a turn with its tensors in order NCHW
-and one in order channels_last. One line for each: least and median seconds of a step, peak memory, what of it importing
-PyTorch took, and the ratios of time and memory to channels_last, by the least time and the larger of the peaks.
+A shape is BASE:SIZE:BATCH:CHANNELS; SIZE is a side or WIDTHxHEIGHT. The network is the textbook U-Net: 3x3 convolutions with biases, batch norm and
+ReLU, and nearest upsampling followed by a plain 3x3 convolution. A step is forward, cross-entropy, backward and Adam on random images and masks made
+before the clock starts. Each turn is a separate process with its own peak memory, and its first step does not count; PyTorch has one turn with
+NCHW tensors and one with channels_last. One line for each: minimum and median seconds per step, peak memory, how much of it importing PyTorch
+takes, and the ratios of time and memory to channels_last, by the minimum time and the larger peak.
 
---isa avx2 holds PyTorch and us to AVX2.
+--isa avx2 limits PyTorch and us to AVX2.
 
-Exit code 0: done; 1: with --most R, one of our ratios of time is above R, or with --most-memory R one of memory; 2: a file, a
-program or an argument is wrong.
+Exit code 0: done; 1: with --most R, one of our ratios of time is above R, or with --most-memory R one of memory; 2: bad file,
+program or argument.
 """
 import argparse
 import json
@@ -28,10 +27,10 @@ import time
 
 PEERS = {"pytorch": "contiguous_format", "pytorch channels_last": "channels_last"}
 REFERENCE = "pytorch channels_last"
-# The four that the project measures itself by.
+# The project's four reference shapes.
 SHAPES = ["16:256:4:1", "8:128:8:1", "32:256:2:1", "16:480x352:2:3"]
 
-# Cores that others may keep busy without disturbing the times.
+# Busy cores of other programs that do not disturb the times.
 BUSY_MOST = 0.2
 
 
@@ -85,7 +84,7 @@ def network(shape, depth, classes):
 
 
 def pytorch_turn(arguments):
-    """What a child process does: steps, and a line of JSON like that of `unet-host bench-train`."""
+    """The child process: runs steps, and prints a line of JSON like `unet-host bench-train`."""
     import torch
     from torch.nn import functional
 
@@ -119,7 +118,7 @@ def turn(command, environment):
 
 
 def busy_cores():
-    """How many cores other programs keep busy, by half a second."""
+    """Cores that other programs keep busy, measured for half a second."""
     def read():
         fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
         return fields[3] + fields[4], sum(fields)
@@ -145,7 +144,7 @@ def measure(arguments, shape, environment):
     """Our ratios of time and of memory."""
     found = {}
     for number in range(1, arguments.rounds + 1):
-        # Threads that wait for each other at every layer lose far more than the share that another program takes.
+        # Threads that synchronise at every layer lose far more than the share of another program.
         busy = busy_cores()
         if busy > BUSY_MOST:
             print(f"warning: {shape.text}, round {number}: others keep {busy:.1f} cores busy; these times mean little", file=sys.stderr)

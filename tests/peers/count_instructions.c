@@ -3,9 +3,8 @@
  *     cc -O2 -shared -fPIC -o count_instructions.so count_instructions.c
  *     qemu-aarch64 -plugin ./count_instructions.so,out=FILE PROGRAM ...
  *
- * When the program ends, FILE holds the number. It is exact for a program with one thread; threads that run at once may lose
- * counts. The declarations are those of version 1 of QEMU's plugin interface, which QEMU 6 to 8.1 speak; Debian has no
- * package with the header.
+ * When the program exits, FILE contains the number. It is exact for a program with one thread; concurrent threads may lose counts. The
+ * declarations are those of version 1 of QEMU's plugin interface (QEMU 6 to 8.1); Debian has no package with the header.
  */
 #include <inttypes.h>
 #include <stddef.h>

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes the networks of the comparison with other runtimes, by unet-host alone, on data that the program makes itself.
+# Makes the networks for the comparison with other runtimes, with unet-host alone and on its synthetic data.
 #
 #     UNET_HOST=target/release/unet-host tests/peers/make_nets.sh OUT
 #
-# OUT is a new or empty folder. For each network NAME of the list below it gets NAME_f32.onnx, NAME_int8.onnx
-# (QLinearConv) and NAME_qdq.onnx (the same numbers as QuantizeLinear and DequantizeLinear pairs); all take 1x1x256x256
-# and give 4 classes, at depth 4. The runs stay in OUT/runs, for export-witness and `unet-host val`. They are trained for
-# a few steps only: speed and agreement do not depend on what a network has learnt.
+# OUT is a new or empty directory. For each network NAME of the list below it receives NAME_f32.onnx, NAME_int8.onnx
+# (QLinearConv) and NAME_qdq.onnx (the same numbers as QuantizeLinear and DequantizeLinear pairs), all with input
+# 1x1x256x256, 4 classes and depth 4. The runs stay in OUT/runs, for export-witness and `unet-host val`. They are
+# trained for a few steps only: speed and agreement do not depend on training.
 set -Eeuo pipefail
 
 if [[ $# -ne 1 || $1 == -* ]]; then
@@ -24,7 +24,7 @@ fi
 
 trap 'echo "make_nets.sh: failed; the end of $out/log:" >&2; tail -n 5 "$out/log" >&2' ERR
 
-# The demo writes labelled images, and its own small run. Of the five classes one is left out.
+# The demo writes labelled images, and its own small run. One of the five classes is ignored.
 "$host" demo --output "$out/demo" --images 16 --epochs 1 >"$out/log" 2>&1
 mv "$out/demo/data" "$out/data"
 rm -r "$out/demo"
@@ -51,7 +51,7 @@ net() {
 for base in 16 8 32; do
     train "base$base" "$base" nearest
     net "base${base}_folded" "base$base" --fold-upsample
-    # The plain form comes last, so that it is what the run's folder holds.
+    # The plain form comes last, so that it is the one in the run directory.
     net "base$base" "base$base"
 done
 train base16_upconv 16 up-convolution

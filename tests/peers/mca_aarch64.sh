@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# How near the inner loops of the ARM kernels come to what a core can multiply, by llvm-mca, without the core:
+# How close the inner loops of the ARM compute kernels come to the peak multiply rate of a core, by llvm-mca:
 #
 #     tests/peers/mca_aarch64.sh PROGRAM [LOOPS]
 #
-# PROGRAM is anything built for aarch64 with the kernels in it: `unet-edge`, stripped or not, or the bench `kernels`.
-# From its disassembly the innermost loop of the kernel's largest tile is taken (a run of three taps by 6 pixels and 16
-# channels for neon-dot; a tap by 4 pixels and 4 channels for neon), and llvm-mca says in how many cycles a core goes
-# round. The peak is what it says of the multiplications alone. Exits with 1 when a loop falls short of its least share. The
-# loops stay in the folder LOOPS when one is given, to be looked at.
+# PROGRAM is any aarch64 binary with the compute kernels: `unet-edge`, stripped or not, or the bench `kernels`. The
+# innermost loop of the kernel's largest tile is taken from its disassembly (three taps by 6 pixels and 16 channels for
+# neon-dot; one tap by 4 pixels and 4 channels for neon), and llvm-mca computes the cycles per iteration. The peak is
+# that of the multiplications alone. Exits with 1 if a loop is below its minimum share of the peak. The loops are
+# written to the directory LOOPS if it is given.
 #
 # Needs llvm-mca and llvm-objdump (Debian: the package llvm; LLVM 14 was tried, and 19). LLVM_MCA and LLVM_OBJDUMP name
-# others; DOT_CORE and NEON_CORE name other cores. llvm-mca times cortex-a72 and cortex-a76 by its model of the Cortex-A57,
-# which starts three operations a cycle; a Cortex-A76 starts four, and neoverse-n1 is its sibling with a model of its own
-# from LLVM 16 on. A model knows no cache: all loads hit.
+# others; DOT_CORE and NEON_CORE name other cores. llvm-mca uses its model of the Cortex-A57 for cortex-a72 and
+# cortex-a76; it issues three operations per cycle, a Cortex-A76 four. Its sibling neoverse-n1 has its own model from
+# LLVM 16 on. The models have no cache: all loads hit.
 set -Eeuo pipefail
 
 if [[ $# -lt 1 || $# -gt 2 || $1 == -* ]]; then
@@ -31,8 +31,8 @@ loops=${2:-$scratch}
 mkdir -p "$loops"
 "$objdump" -d --no-show-raw-insn --mattr=+dotprod,+i8mm "$program" >"$scratch/program.s"
 
-# loop PATTERN SUM: the innermost loop that has instructions of both patterns and keeps the most sums, which are the first
-# register of SUM; of several the one with the most of PATTERN. It loads vectors: the loops that measure the peak do not.
+# loop PATTERN SUM: the innermost loop with instructions of both patterns and the most sums, the first register of SUM;
+# of several the one with the most of PATTERN. It loads vectors: the loops that measure the peak do not.
 loop() {
     awk -v pattern="$1" -v sum="$2" '
         /^ *[0-9a-f]+:/ {
@@ -76,14 +76,14 @@ loop() {
     ' "$scratch/program.s"
 }
 
-# cycles CORE FILE: cycles of a thousand rounds.
+# cycles CORE FILE: cycles of a thousand iterations.
 cycles() {
     "$mca" -mtriple=aarch64 "-mcpu=$1" -mattr=+dotprod -iterations=1000 "$2" | awk '/^Total Cycles:/ { print $3 }'
 }
 
 status=0
 printf '%-9s %-11s %8s %12s %8s %11s %11s %7s\n' kernel core multiply instructions cycles 'a cycle' 'at most' share
-# report KERNEL CORE PATTERN SUM LEAST INSTRUCTION: the last is one multiplication by register NUMBER.
+# report KERNEL CORE PATTERN SUM LEAST INSTRUCTION: the last is one multiplication with register NUMBER.
 report() {
     local file=$loops/$1.s number
     loop "$3" "$4" >"$file" || { echo "mca_aarch64.sh: $program has no loop of the kernel $1" >&2; exit 2; }

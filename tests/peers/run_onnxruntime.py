@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs a model by onnxruntime on random frames, with one thread: run_onnxruntime.py MODEL.onnx FRAMES
+"""Runs a model in onnxruntime on random frames, with one thread: run_onnxruntime.py MODEL.onnx FRAMES
 
-What count_aarch64 counts; needs nothing but numpy and onnxruntime. Prints a digest of the last output.
+For count_aarch64; needs only numpy and onnxruntime. Prints a digest of the last output.
 """
 import hashlib
 import sys
@@ -21,7 +21,7 @@ def main():
     running = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     (described,) = running.get_inputs()
     drawn = np.random.default_rng(1).integers(0, 256, size=described.shape)
-    # A float model gets the values of an image that was divided by 255.
+    # A float model gets image values divided by 255.
     scale = 1 if described.type == "tensor(uint8)" else 255
     frame = (drawn / scale).astype(TYPES[described.type])
     for _ in range(frames):

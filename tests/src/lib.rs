@@ -1,7 +1,8 @@
-//! References of the tests: a plain scalar interpreter of ONNX graphs, and what it takes to feed the same inputs to it,
-//! to stock tract and (through files) to onnxruntime.
+//! References for tests: a plain scalar interpreter of ONNX graphs, and tools to give the same inputs to it, to stock
+//! tract and (through files) to onnxruntime.
 //!
-//! Nothing here knows the project's own crates but the encoding of ONNX, `unet-onnx`: what is checked must not check itself.
+//! Nothing here knows the project's own crates but the encoding of ONNX, `unet-onnx`: what is checked must not check
+//! itself.
 
 pub mod interpreter;
 pub mod node_models;

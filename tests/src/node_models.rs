@@ -1,5 +1,5 @@
-//! Cuts the quantized nodes of a graph into models of their own, so that one node can be fed the same inputs in several
-//! runtimes: a difference then shows at the node where it arises, and not wherever it happens to spread to.
+//! Makes a model of each quantized node of a graph, so that several runtimes can run one node on the same inputs: a
+//! difference then shows at the node that causes it.
 
 use crate::interpreter::{Fault, Graph};
 use crate::tensor::Tensor;
@@ -12,11 +12,11 @@ use unet_onnx::value_info;
 /// One node as a model.
 #[derive(Clone, Debug)]
 pub struct NodeModel {
-    /// The node's name; its output's where it has none.
+    /// The node's name; that of its output if it has none.
     pub name: String,
     /// The operator.
     pub op_type: String,
-    /// The computed tensors that the node reads, which are the model's inputs.
+    /// The computed tensors that the node reads: the model's inputs.
     pub inputs: Vec<String>,
     /// The model's output.
     pub output: String,
@@ -26,11 +26,11 @@ pub struct NodeModel {
 
 /// Every node of the encoded model that reads or writes computed 8-bit tensors, in the graph's order.
 ///
-/// `values` holds each computed tensor by name, as [`Graph::run`] gives them; they set the types and shapes of the
-/// models' inputs.
+/// `values` are the computed tensors by name, from [`Graph::run`]; they define the types and shapes of the models'
+/// inputs.
 ///
 /// # Errors
-/// When the bytes are no model, or a tensor is missing in `values`.
+/// If the bytes are not a model, or a tensor is missing in `values`.
 pub fn node_models(bytes: &[u8], values: &BTreeMap<String, Tensor>) -> Result<Vec<NodeModel>, Fault> {
     let model = decode(bytes)?;
     let graph = Graph::from_model(&model)?;
@@ -41,15 +41,15 @@ pub fn node_models(bytes: &[u8], values: &BTreeMap<String, Tensor>) -> Result<Ve
 /// Decodes a model.
 ///
 /// # Errors
-/// When the bytes are no model.
+/// If the bytes are not a model.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, Fault> {
     ModelProto::decode(bytes).map_err(|e| Fault::new(format!("not an ONNX model: {e}")))
 }
 
-/// The model with this u8 tensor as its only output; what does not lead there stays in the file.
+/// The model with this u8 tensor as its only output; nodes that do not contribute to it stay in the file.
 ///
 /// # Errors
-/// When the bytes are no model.
+/// If the bytes are not a model.
 pub fn with_output(bytes: &[u8], output: &str) -> Result<Vec<u8>, Fault> {
     let mut model = decode(bytes)?;
     let graph = model.graph.get_or_insert_default();
@@ -57,11 +57,10 @@ pub fn with_output(bytes: &[u8], output: &str) -> Result<Vec<u8>, Fault> {
     Ok(model.encode_to_vec())
 }
 
-/// Node `index` of the graph as a model; `None` where no 8-bit tensor is computed or read, or the operands are all
-/// constant.
+/// Node `index` of the graph as a model; `None` if no 8-bit tensor is computed or read, or all operands are constant.
 ///
 /// # Errors
-/// When a tensor is missing in `values`.
+/// If a tensor is missing in `values`.
 pub fn cut_node(
     model: &ModelProto,
     graph: &Graph,
@@ -70,7 +69,7 @@ pub fn cut_node(
 ) -> Result<Option<NodeModel>, Fault> {
     let node = graph.nodes().get(index).ok_or_else(|| Fault::new(format!("the graph has no node {index}")))?;
     let find = |name: &String| {
-        values.get(name).ok_or_else(|| Fault::new(format!("node {}: tensor {name} is not given", node.name)))
+        values.get(name).ok_or_else(|| Fault::new(format!("node {}: tensor {name} is missing", node.name)))
     };
     let constants = graph.initializers();
     let mut inputs: Vec<String> = Vec::new();
@@ -107,7 +106,7 @@ mod tests {
     use crate::tiny_unet::TinyUnet;
 
     #[test]
-    fn a_cut_node_gives_what_it_gave_in_the_graph() {
+    fn a_node_alone_computes_the_same_as_in_the_graph() {
         let tiny = TinyUnet::new(1, 16);
         let values = Graph::from_bytes(&tiny.model).unwrap().run(&tiny.frame(2)).unwrap();
         let nodes = node_models(&tiny.model, &values).unwrap();
@@ -124,6 +123,6 @@ mod tests {
     fn a_missing_tensor_is_named() {
         let tiny = TinyUnet::new(1, 16);
         let said = node_models(&tiny.model, &BTreeMap::new()).unwrap_err().to_string();
-        assert_eq!(said, "node down0a: tensor frame is not given");
+        assert_eq!(said, "node down0a: tensor frame is missing");
     }
 }

@@ -1,11 +1,12 @@
-//! Seeded numbers for the graphs and frames of the tests: SplitMix64 (Steele, Lea and Flood 2014), the same on every machine.
+//! Seeded random numbers for the graphs and frames of tests: SplitMix64 (Steele, Lea and Flood 2014), the same on every
+//! machine.
 
 /// A generator that yields the same sequence for the same seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A generator of `seed`.
+    /// A generator seeded with `seed`.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
@@ -19,7 +20,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// An integer of `low..=high`; the bias of the remainder is of no matter here.
+    /// An integer in `low..=high`; the modulo bias does not matter here.
     pub fn integer(&mut self, low: i64, high: i64) -> i64 {
         low + (self.bits() % (high - low + 1) as u64) as i64
     }
@@ -29,7 +30,7 @@ impl Random {
         (0..count).map(|_| self.bits() as u8).collect()
     }
 
-    /// A number of 0.0..1.0 with 24 random bits.
+    /// A number in 0.0..1.0 with 24 random bits.
     pub fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1u32 << 24) as f32
     }
@@ -41,7 +42,7 @@ mod tests {
 
     #[test]
     fn the_sequence_is_the_published_one() {
-        // The first two numbers of SplitMix64 with seed 0, as its authors' C code prints them.
+        // The first two numbers of the authors' C code with seed 0.
         let mut random = Random::new(0);
         assert_eq!([random.bits(), random.bits()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
     }

@@ -1,4 +1,4 @@
-//! Runs ONNX models in tract as it comes, with its own optimisation and none of the project's operators.
+//! Runs ONNX models in stock tract, with its own optimisation and none of the project's operators.
 
 use crate::interpreter::{Fault, Graph};
 use crate::tensor::{Data, Tensor};
@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use tract_onnx::prelude::{DatumType, Framework, InferenceModelExt, IntoTValue, TValue, TVec, Tensor as TractTensor};
 use tract_onnx::tract_core::internal::IntoRunnable;
 
-/// Runs the encoded model once, and gives its outputs by name.
+/// Runs the encoded model once, and returns its outputs by name.
 ///
 /// # Errors
-/// When the bytes are no model, tract refuses it, or an input is missing.
+/// If the bytes are not a model, tract rejects it, or an input is missing.
 pub fn run(bytes: &[u8], inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, Fault> {
     let graph = Graph::from_bytes(bytes)?;
     let tract = |e| Fault::new(format!("tract: {e:#}"));
     let operands = graph.inputs().into_iter().map(|name| {
-        let tensor = inputs.get(name).ok_or_else(|| Fault::new(format!("input {name} is not given")))?;
+        let tensor = inputs.get(name).ok_or_else(|| Fault::new(format!("input {name} is missing")))?;
         Ok(to_tract(tensor)?.into_tvalue())
     });
     let operands = operands.collect::<Result<TVec<TValue>, Fault>>()?;
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8], inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<S
 /// The shapes of tensors of the encoded model, in the order of `names`.
 ///
 /// # Errors
-/// When the bytes are no model, tract refuses it or does not find a tensor, or a shape is not four fixed sizes.
+/// If the bytes are not a model, tract rejects it or does not find a tensor, or a shape is not four fixed sizes.
 pub fn shapes(bytes: &[u8], names: &[&str]) -> Result<Vec<[usize; 4]>, Fault> {
     let tract = |e| Fault::new(format!("tract: {e:#}"));
     let mut model = tract_onnx::onnx().model_for_read(&mut &*bytes).map_err(tract)?;
@@ -42,7 +42,7 @@ pub fn shapes(bytes: &[u8], names: &[&str]) -> Result<Vec<[usize; 4]>, Fault> {
     names.iter().enumerate().map(shape).collect()
 }
 
-/// `tensor` as tract's.
+/// Converts to a tensor of tract.
 fn to_tract(tensor: &Tensor) -> Result<TractTensor, Fault> {
     let shape = tensor.shape();
     let converted = match tensor.data() {
@@ -55,7 +55,7 @@ fn to_tract(tensor: &Tensor) -> Result<TractTensor, Fault> {
     converted.map_err(|e| Fault::new(format!("tract: {e:#}")))
 }
 
-/// A tensor of tract's, with the stored integers of a quantized one.
+/// Converts from a tensor of tract; a quantized one becomes its stored integers.
 fn from_tract(tensor: &TractTensor) -> Result<Tensor, Fault> {
     let view = tensor.try_as_plain_ram();
     let data = view.and_then(|v| {
@@ -69,7 +69,7 @@ fn from_tract(tensor: &TractTensor) -> Result<Tensor, Fault> {
         })
     });
     let data = data.map_err(|e| Fault::new(format!("tract: {e:#}")))?;
-    let data = data.ok_or_else(|| Fault::new(format!("tract gave elements of {:?}", tensor.datum_type())))?;
+    let data = data.ok_or_else(|| Fault::new(format!("tract returned elements of {:?}", tensor.datum_type())))?;
     Tensor::new(tensor.shape(), data)
 }
 

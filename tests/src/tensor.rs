@@ -1,6 +1,6 @@
-//! The tensor that references exchange: a shape and its elements in row-major order, in the five types that our graphs use.
+//! The tensor of the references: a shape and its elements in row-major order, in the five types of our graphs.
 //!
-//! It knows the ONNX encoding of a tensor, and no arithmetic.
+//! Knows the ONNX encoding of a tensor, and no arithmetic.
 
 use crate::interpreter::Fault;
 use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
@@ -48,7 +48,7 @@ impl Data {
         }
     }
 
-    /// The elements at `indices`, in that order, in the same type. The indices must lie within.
+    /// The elements at `indices`, in that order, in the same type. The indices must be in range.
     pub(crate) fn gather(&self, indices: &[usize]) -> Data {
         match self {
             Data::F32(v) => Data::F32(indices.iter().map(|&i| v[i]).collect()),
@@ -71,16 +71,16 @@ impl Tensor {
     /// A tensor of `shape`.
     ///
     /// # Errors
-    /// When the shape does not hold as many elements as `data`.
+    /// If the shape does not match the number of elements in `data`.
     pub fn new(shape: &[usize], data: Data) -> Result<Tensor, Fault> {
         let expected = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         if expected != Some(data.len()) {
-            return Err(Fault::new(format!("shape {shape:?} does not hold {} elements", data.len())));
+            return Err(Fault::new(format!("expected as many elements as shape {shape:?} has, found {}", data.len())));
         }
         Ok(Tensor { shape: shape.to_vec(), data })
     }
 
-    /// The tensor that `proto` encodes, raw or typed.
+    /// Decodes `proto`, with raw or typed data.
     ///
     /// # Errors
     /// For another element type, data in an external file, or data that does not fill the shape.
@@ -91,7 +91,7 @@ impl Tensor {
         let raw = &proto.raw_data;
         let whole = |bytes: usize| match raw.len() % bytes {
             0 => Ok(()),
-            _ => Err(fault(format!("{} raw bytes are no multiple of {bytes}", raw.len()))),
+            _ => Err(fault(format!("expected a multiple of {bytes} raw bytes, found {}", raw.len()))),
         };
         let data = match (DataType::try_from(proto.data_type), raw.is_empty()) {
             (Ok(DataType::Float), true) => Data::F32(proto.float_data.clone()),
@@ -114,7 +114,7 @@ impl Tensor {
                 let word = |b: &[u8]| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
                 Data::I64(raw.chunks_exact(8).map(word).collect())
             }
-            (other, _) => return Err(fault(format!("element type {other:?} is not known here"))),
+            (other, _) => return Err(fault(format!("unsupported element type {other:?}"))),
         };
         Tensor::new(&shape, data).map_err(|e| fault(e.to_string()))
     }
@@ -196,7 +196,7 @@ impl Tensor {
     }
 }
 
-/// Where two tensors of 8-bit integers differ.
+/// The differences between two tensors of 8-bit integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The number of values.
@@ -211,7 +211,7 @@ impl Difference {
     /// Compares `left` and `right` value by value.
     ///
     /// # Errors
-    /// When shapes or element types differ, or the elements are not 8-bit integers.
+    /// If shapes or element types differ, or the elements are not 8-bit integers.
     pub fn between(left: &Tensor, right: &Tensor) -> Result<Difference, Fault> {
         if left.shape != right.shape || left.data.data_type() != right.data.data_type() || !left.is_quantized() {
             return Err(Fault::new(format!(
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tensor_survives_its_onnx_encoding() {
+    fn the_onnx_encoding_round_trips() {
         for data in [
             Data::F32(vec![0.5, -1.0]),
             Data::U8(vec![0, 255]),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn typed_data_is_read_as_well_as_raw_data() {
+    fn typed_data_is_read_like_raw_data() {
         let proto = TensorProto {
             dims: vec![2],
             data_type: DataType::Int8 as i32,
@@ -267,9 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fill_its_shape_is_refused() {
-        assert!(Tensor::new(&[2, 2], Data::U8(vec![1, 2, 3])).is_err());
-        assert!(Tensor::new(&[usize::MAX, 2], Data::U8(vec![])).is_err());
+    fn data_that_does_not_match_its_shape_is_refused() {
+        let said = |shape: &[usize], data| Tensor::new(shape, data).unwrap_err().to_string();
+        let expected = "expected as many elements as shape [2, 2] has, found 3";
+        assert_eq!(said(&[2, 2], Data::U8(vec![1, 2, 3])), expected);
+        assert!(said(&[usize::MAX, 2], Data::U8(vec![])).ends_with("has, found 0"));
         let proto = TensorProto {
             name: "w".into(),
             dims: vec![1],
@@ -278,7 +280,7 @@ mod tests {
             ..TensorProto::default()
         };
         let said = Tensor::from_proto(&proto).unwrap_err().to_string();
-        assert_eq!(said, "initializer w: 5 raw bytes are no multiple of 4");
+        assert_eq!(said, "initializer w: expected a multiple of 4 raw bytes, found 5");
     }
 
     #[test]
@@ -289,6 +291,7 @@ mod tests {
         assert_eq!(difference, Difference { values: 4, differing: 2, step_max: 255 });
         assert_eq!(difference.share(), 0.5);
         let signed = Tensor::new(&[4], Data::I8(vec![0, 11, 0, 7])).unwrap();
-        assert!(Difference::between(&left, &signed).is_err());
+        let error = Difference::between(&left, &signed).unwrap_err().to_string();
+        assert!(error.starts_with("cannot compare"), "{error}");
     }
 }

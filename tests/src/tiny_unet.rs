@@ -1,8 +1,8 @@
-//! A seeded U-Net of a few channels, quantized as the host's exporter quantizes: u8 activations, s8 weights with a scale for
-//! each channel and scalar zero points, one quantization for a skip and what it is joined with. Both ways to upsample are
-//! in it: nearest + 3x3 convolution, and 1x1 convolution + depth-to-space.
+//! A seeded U-Net of a few channels, quantized like the host's exports: u8 activations, s8 weights with a scale per
+//! channel and scalar zero points, and one quantization for a skip and the tensor it is concatenated with. It upsamples
+//! in both ways: nearest + 3x3 convolution, and 1x1 convolution + depth-to-space.
 //!
-//! Its weights are random and its scales fit one frame: it serves agreement between runtimes, and segments nothing.
+//! Its weights are random and its scales fit one frame: it is for comparing runtimes, and segments nothing.
 
 use crate::onnx_graph::{GraphBuilder, integer, integers, run_one, text};
 use crate::random::Random;
@@ -13,10 +13,10 @@ use tract_onnx::pb::{AttributeProto, tensor_proto::DataType};
 const CLASSES: usize = 3;
 /// The scale of every activation but the frame.
 const ACTIVATION_SCALE: f32 = 0.03;
-/// Steps of output for one standard deviation of a channel's sums, so that outputs spread over most of the range.
+/// Output steps per standard deviation of a channel's sums, so that outputs cover most of the range.
 const STEPS_PER_DEVIATION: f64 = 60.0;
 
-/// The model and what is needed to feed it.
+/// The model and its input size.
 #[derive(Clone, Debug)]
 pub struct TinyUnet {
     /// The encoded model: input `frame` u8 1x1xSxS, outputs `logits` u8 1x3xSxS and `mask` i64 1x1xSxS.
@@ -44,7 +44,7 @@ struct Activation {
 }
 
 impl TinyUnet {
-    /// A net of `side` x `side` frames, which must be a multiple of 4.
+    /// A network for frames of `side` x `side`; `side` must be a multiple of 4.
     pub fn new(seed: u64, side: usize) -> TinyUnet {
         let values = blobs(seed ^ 0x5eed, side);
         let mut b = Builder { graph: GraphBuilder::new(), random: Random::new(seed), node_count: 0, values };
@@ -74,13 +74,13 @@ impl TinyUnet {
         TinyUnet { model: b.graph.finish(13), node_count: b.node_count, side }
     }
 
-    /// A frame of random blobs under the input's name.
+    /// A frame of random blobs, by the name of the input.
     pub fn frame(&self, seed: u64) -> BTreeMap<String, Tensor> {
         blobs(seed, self.side)
     }
 }
 
-/// Noise over a few bright squares under the name `frame`: smooth parts saturate a net elsewhere than rough ones.
+/// Noise over a few bright squares, by the name `frame`: smooth and rough parts saturate a network in different places.
 fn blobs(seed: u64, side: usize) -> BTreeMap<String, Tensor> {
     let mut random = Random::new(seed);
     let squares: Vec<[i64; 3]> = (0..4).map(|_| std::array::from_fn(|_| random.integer(0, side as i64))).collect();
@@ -90,7 +90,7 @@ fn blobs(seed: u64, side: usize) -> BTreeMap<String, Tensor> {
         let hits = squares.iter().filter(|s| (y - s[0]).abs() * 3 < s[2] && (x - s[1]).abs() * 3 < s[2]).count();
         *pixel = (hits as i64 * 60 + random.integer(0, 70)).min(255) as u8;
     }
-    let frame = Tensor::new(&[1, 1, side, side], Data::U8(pixels)).expect("the shape is the data's");
+    let frame = Tensor::new(&[1, 1, side, side], Data::U8(pixels)).expect("the shape matches the data");
     BTreeMap::from([("frame".to_owned(), frame)])
 }
 
@@ -99,19 +99,20 @@ impl Builder {
         self.node_count += 1;
         let left_out = Tensor::new(&[0], Data::F32(vec![])).expect("no elements");
         let tensors: Vec<&Tensor> = operands.iter().map(|&o| self.values.get(o).unwrap_or(&left_out)).collect();
-        let value = run_one(op, &tensors, attributes.clone()).expect("the net holds only what the interpreter knows");
+        let value =
+            run_one(op, &tensors, attributes.clone()).expect("the interpreter has all operators of the network");
         self.values.insert(name.to_owned(), value);
         self.graph.node(name, op, operands, attributes)
     }
 
     fn constant(&mut self, name: String, shape: &[usize], data: Data) -> String {
-        let value = Tensor::new(shape, data).expect("the shape is the data's");
+        let value = Tensor::new(shape, data).expect("the shape matches the data");
         self.values.insert(name.clone(), value.clone());
         self.graph.constant(&name, value)
     }
 
-    /// A convolution that keeps the size, with a ReLU where the zero point is 0. Its bias and scales bring the sums of
-    /// each channel on the fitting frame to a mean of zero and a common deviation.
+    /// A convolution that keeps the size, with a ReLU if the zero point is 0. Its bias and scales give the sums of each
+    /// channel on the fitted frame a mean of zero and the same standard deviation.
     fn convolution(&mut self, name: &str, x: &Activation, channels: usize, side: usize, zero_point: u8) -> Activation {
         let shape = [channels, x.channels, side, side];
         let weights: Vec<i8> = (0..shape.iter().product()).map(|_| self.random.integer(-127, 127) as i8).collect();
@@ -120,9 +121,9 @@ impl Builder {
 
         let centred = self.values[&x.name].to_i32().expect("activations are u8");
         let centred = Data::F32(centred.iter().map(|v| (v - i32::from(x.zero_point)) as f32).collect());
-        let centred = Tensor::new(self.values[&x.name].shape(), centred).expect("the shape is the data's");
+        let centred = Tensor::new(self.values[&x.name].shape(), centred).expect("the shape matches the data");
         let floats = Data::F32(weights.iter().map(|&w| f32::from(w)).collect());
-        let floats = Tensor::new(&shape, floats).expect("the shape is the data's");
+        let floats = Tensor::new(&shape, floats).expect("the shape matches the data");
         let sums = run_one("Conv", &[&centred, &floats], attributes.clone()).expect("a plain convolution");
         let sums = sums.as_f32().expect("a convolution of f32");
         let (mut bias, mut scales) = (Vec::new(), Vec::new());
@@ -187,7 +188,7 @@ mod tests {
     use crate::interpreter::Graph;
 
     #[test]
-    fn activations_spread_over_the_range() {
+    fn activations_cover_the_range() {
         let tiny = TinyUnet::new(7, 32);
         let values = Graph::from_bytes(&tiny.model).unwrap().run(&tiny.frame(8)).unwrap();
         assert_eq!(values["mask"].shape(), [1, 1, 32, 32]);
@@ -195,7 +196,7 @@ mod tests {
             let mut distinct = tensor.to_i32().unwrap();
             distinct.sort_unstable();
             distinct.dedup();
-            assert!(distinct.len() > 50, "{name} holds only {} distinct values", distinct.len());
+            assert!(distinct.len() > 50, "{name} has only {} distinct values", distinct.len());
         }
     }
 }

@@ -45,7 +45,8 @@ fn names_of_no_pin_are_errors() {
         (BoardName::Generic, "chip/"),
         (BoardName::Generic, "/3"),
     ] {
-        assert!(board.resolve(pin).is_err(), "{} {pin}", board.name());
+        let error = board.resolve(pin).unwrap_err();
+        assert_eq!((error.board, error.found.as_str()), (board, pin), "{error}");
     }
     let error = BoardName::Pi5.resolve("GPIO28").unwrap_err();
     let expected =

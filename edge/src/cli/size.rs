@@ -32,7 +32,8 @@ mod tests {
     fn width_comes_first() {
         assert_eq!("240x176".parse(), Ok(Size { width: 240, height: 176 }));
         for wrong in ["", "240", "x", "240x", "0x5", "240x176x3", "99999x1", "-1x1"] {
-            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+            let error = wrong.parse::<Size>().unwrap_err();
+            assert!(error.starts_with("expected WxH of 1 to "), "{wrong}: {error}");
         }
     }
 }

@@ -164,7 +164,7 @@ mod tests {
         for round in 0..3 {
             let error = source.next_frame(&mut slot, Duration::ZERO).unwrap_err();
             assert_eq!(error.kind(), Kind::SkipFrame);
-            assert!(error.to_string().contains("a.png is not a PNG"), "{error}");
+            assert!(error.to_string().contains("a.png: expected a PNG"), "{error}");
             assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
             assert_eq!(slot.sequence, 2 * round + 1);
         }

@@ -52,7 +52,7 @@ fn safe_states_are_kept_on_the_way_of_a_panic_too() {
             pin.set(true).unwrap();
             std::panic::resume_unwind(Box::new("a defect"));
         }));
-        assert!(unwound.is_err());
+        assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"a defect"));
         mock.done();
     }
     // A pin that was never written is made safe as well.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use unet_data::dataset::Layout;
-use unet_data::layout::{Folder, Kind as FolderKind, Listing, split_of, words};
+use unet_data::layout::Layout;
+use unet_data::listing::{Folder, Kind as FolderKind, Listing, split_of, words};
 use unet_data::pairing::{PairingProblem, part, stem};
 use unet_data::{Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
 

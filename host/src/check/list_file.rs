@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use unet_data::Split;
-use unet_data::layout::{split_of, words};
+use unet_data::listing::{split_of, words};
 use unet_data::pairing::stem;
 
 use super::finding::{Finding, Kind, Severity};

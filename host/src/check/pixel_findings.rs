@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use unet_data::labels::same_shape;
+use unet_data::loaded_pair::same_shape;
 use unet_shared::image::PixelFormat;
 
 use super::examine::{Examined, ImageFacts, Unit};

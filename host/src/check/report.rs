@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use unet_data::Split;
-use unet_data::dataset::Layout;
+use unet_data::layout::Layout;
 use unet_shared::label::LabelValue;
 
 use super::finding::{Finding, Severity};

@@ -66,7 +66,7 @@ fn a_valid_dataset_has_no_finding() {
     assert_eq!(report.findings, []);
     assert!(!report.has_errors());
     assert_eq!(steps, [(1, 4), (2, 4), (3, 4), (4, 4)]);
-    assert_eq!(report.layout, Some(Layout::TwoFolders));
+    assert_eq!(report.layout.map(Layout::name), Some("two_folders"));
     assert_eq!(report.splits.iter().map(|s| s.pairs).collect::<Vec<_>>(), [3, 1, 0]);
     assert_eq!(report.sizes, [SizeSummary { width: 64, height: 48, images: 4 }]);
     let values: Vec<_> = report.values.iter().map(|v| (v.value.to_string(), v.masks, v.class)).collect();

@@ -6,8 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use unet_data::dataset::Sample;
-use unet_data::labels::{PairError, load_pair};
+use unet_data::{PairError, Sample, load_pair};
 use unet_shared::label::LabelTable;
 use unet_shared::mask::mask_to_input;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};

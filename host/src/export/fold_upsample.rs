@@ -193,6 +193,7 @@ mod tests {
         }
         let mut unsound = base;
         unsound.nodes[1].inputs = vec![9];
-        assert!(fold_upsampling(&unsound).is_err());
+        let error = fold_upsampling(&unsound).unwrap_err();
+        assert_eq!(error.node, unsound.nodes[1].name, "{error}");
     }
 }

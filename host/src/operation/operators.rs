@@ -110,7 +110,7 @@ mod tests {
             });
         }
         let unwound = std::panic::catch_unwind(|| Operators::Stock.within(|| panic!("as work may")));
-        assert!(unwound.is_err());
+        assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"as work may"));
         assert_eq!(Operators::in_use(), before);
     }
 

@@ -1,8 +1,8 @@
-//! One sha256 over the decoded pixels of many images, to compare machines: equal digests mean equal decoders.
+//! One SHA-256 over the decoded pixels of many images: equal on two machines if their decoders agree.
 //!
-//! `cargo run --release -p unet-shared --features files --example image_digests -- [--each] FILE...`
+//! `cargo run --release -p unet-data --example image_digests -- [--each] FILE...`
 //!
-//! `--each` prints a line for each file first. A file that cannot be decoded is an error.
+//! `--each` also prints a line per file. A file that cannot be decoded is an error.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,42 +1,40 @@
-//! `dataset.toml`: names, values and colours of the classes, and the values to ignore, where a person has written them down.
+//! `dataset.toml`: names, values and colours of the classes, and the values to ignore, written by a person.
 //!
 //! ```toml
 //! ignore = 11                     # or a list; values are numbers or "#rrggbb"
-//! join_between = true             # values that are listed nowhere belong to the nearest class
+//! join_between = true             # values that are not listed belong to the nearest class
 //!
 //! [[class]]
 //! name = "road"
 //! value = 3                       # or values = [3, 4]
-//! color = "#804080"               # how it is shown; without value, what the label holds
+//! color = "#804080"               # for display; without a value, also the value in the label
 //! ```
 //!
-//! Knows nothing of what the labels really hold; that meets in [`super::labels`].
+//! Knows nothing of what the labels contain; [`super::labels`] brings the two together.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::prelude::rust_2024::*;
-use std::vec;
 
 use serde::{Deserialize, Serialize};
 
 use unet_shared::label::LabelValue;
 
-/// The file's name within a data set's folder.
+/// The file's name in the directory of a dataset.
 pub const DATASET_FILE: &str = "dataset.toml";
 
-/// What a `dataset.toml` says.
+/// The content of a `dataset.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetFile {
-    /// Values that take no part; none where the file does not say, and then 255 may be ignored by default.
+    /// Values to ignore; if absent, 255 may be ignored by default.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Option::is_none")]
     pub ignore: Option<Vec<LabelValue>>,
-    /// Whether values that are listed nowhere belong to the class with the nearest value, as at the edges of anti-aliased masks;
-    /// where the file does not say, only where no class is listed and the labels look like that.
+    /// Whether values that are not listed belong to the class with the nearest value, as at the edges of anti-aliased
+    /// masks; if absent, only if no class is listed and the labels look anti-aliased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_between: Option<bool>,
-    /// Values to ignore beside these and beside what is ignored by default: what a command line adds.
+    /// Further values to ignore, from the command line.
     #[serde(skip)]
     pub also_ignore: Vec<LabelValue>,
     /// The classes, by id.
@@ -48,7 +46,7 @@ pub struct DatasetFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassSpec {
-    /// Name for people.
+    /// Display name.
     pub name: String,
     /// The label value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,13 +54,13 @@ pub struct ClassSpec {
     /// Several label values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<LabelValue>,
-    /// How the class is shown; also the label value, where neither of the above is given.
+    /// Display colour; also the label value, if neither `value` nor `values` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<LabelValue>,
 }
 
 impl ClassSpec {
-    /// The label values of the class; empty where only a name is given.
+    /// The label values of the class; empty if only a name is given.
     pub fn label_values(&self) -> Vec<LabelValue> {
         let mut values: Vec<LabelValue> = self.value.into_iter().chain(self.values.iter().copied()).collect();
         if values.is_empty() {
@@ -75,38 +73,38 @@ impl ClassSpec {
 /// Why a `dataset.toml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetFileError {
-    /// It is there and cannot be read.
+    /// It exists but cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It is not of the format.
-    #[error("cannot understand {}", path.display())]
+    /// It is not a valid `dataset.toml`.
+    #[error("cannot parse {}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What the parser says, with the line.
+        /// The parser's error, with the line.
         #[source]
         source: toml::de::Error,
     },
-    /// A class's colour is a number.
-    #[error("{}: color of class {class:?} must be \"#rrggbb\", found {found}", path.display())]
+    /// The colour of a class is a number.
+    #[error("{}: color of class {class:?}: expected \"#rrggbb\", found {found}", path.display())]
     Color {
         /// The file.
         path: PathBuf,
         /// The class.
         class: String,
-        /// What stands there.
+        /// The value found.
         found: LabelValue,
     },
 }
 
 impl DatasetFile {
-    /// Reads `dataset.toml` of the folder `root`; none where there is no such file.
+    /// Reads `dataset.toml` in the directory `root`; none if there is no such file.
     pub fn read(root: &Path) -> Result<Option<Self>, DatasetFileError> {
         let path = root.join(DATASET_FILE);
         match fs::read_to_string(&path) {
@@ -116,7 +114,7 @@ impl DatasetFile {
         }
     }
 
-    /// Parses the text of a `dataset.toml`; `path` is for the errors.
+    /// Parses the text of a `dataset.toml`; `path` is for error messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, DatasetFileError> {
         let file: Self =
             toml::from_str(text).map_err(|source| DatasetFileError::Format { path: path.into(), source })?;
@@ -171,12 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_an_error() {
-        for text in
-            ["ignore = -1", "ignore = 'red'", "classes = []", "[[class]]\nvalue = 3", "[[class]]\nname='a'\ncolor=3"]
-        {
-            assert!(parse(text).is_err(), "{text}");
+    fn invalid_files_are_refused() {
+        for text in ["ignore = -1", "ignore = 'red'", "classes = []", "[[class]]\nvalue = 3"] {
+            let error = parse(text).unwrap_err();
+            assert!(matches!(error, DatasetFileError::Format { .. }), "{text}: {error}");
         }
+        let error = parse("[[class]]\nname='a'\ncolor=3").unwrap_err().to_string();
+        assert_eq!(error, "dataset.toml: color of class \"a\": expected \"#rrggbb\", found 3");
     }
 
     #[test]

@@ -1,14 +1,13 @@
-//! How often each value occurs in labels, and which values look like the traces of anti-aliasing or compression.
+//! How often each value occurs in labels, and which values look like artefacts of anti-aliasing or compression.
 //!
-//! Knows no classes: it says what is there, [`super::labels`] decides what it means.
+//! Knows no classes; [`super::labels`] interprets the values.
 
 use std::collections::{BTreeMap, HashMap};
-use std::prelude::rust_2024::*;
 
 use super::decode::{DecodedLabel, OwnedSamples};
 use unet_shared::label::LabelValue;
 
-/// Distinct values that are counted; a label with more is a photograph.
+/// Distinct values to count at most; a label with more is a photograph.
 const DISTINCT_MAX: usize = 1 << 16;
 
 /// How often a value occurs.
@@ -16,11 +15,11 @@ const DISTINCT_MAX: usize = 1 << 16;
 pub struct ValueCount {
     /// Pixels with the value.
     pub pixels: u64,
-    /// Of these, pixels whose four neighbours have it too (those there are, at the border).
+    /// Of these, pixels whose four neighbours inside the label all have it too.
     pub interior: u64,
-    /// Labels that hold the value.
+    /// Labels that contain the value.
     pub labels: u64,
-    /// Index of the first label that holds it.
+    /// Index of the first label that contains it.
     pub first: usize,
 }
 
@@ -29,27 +28,27 @@ pub struct ValueCount {
 pub struct LabelHistogram {
     /// The values and their counts.
     pub values: BTreeMap<LabelValue, ValueCount>,
-    /// Pixels in all.
+    /// Pixels in total.
     pub pixels: u64,
-    /// Whether a label was JPEG, which does not keep values.
+    /// Whether a label is a JPEG, which does not preserve values.
     pub lossy: bool,
-    /// Whether there were more distinct values than are counted.
+    /// Whether there are more distinct values than were counted.
     pub overflow: bool,
 }
 
-/// Values that stand for areas, and values that only occur between them.
+/// Values of areas, and values that occur only between areas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Between {
     /// Values of areas.
     pub solid: Vec<LabelValue>,
-    /// Values in between.
+    /// Values between areas.
     pub between: Vec<LabelValue>,
-    /// Pixels with a value in between.
+    /// Pixels with a value between areas.
     pub pixels: u64,
 }
 
 impl LabelHistogram {
-    /// The counts of one label, the one with this index.
+    /// The counts of the label with this index.
     pub fn of(label: &DecodedLabel, index: usize) -> Self {
         let (width, height) = (label.width, label.height);
         let mut histogram = Self { pixels: (width * height) as u64, lossy: label.source.lossy, ..Self::default() };
@@ -113,16 +112,16 @@ impl LabelHistogram {
         colours
     }
 
-    /// Tells areas from what lies between them, where the labels look anti-aliased or compressed: at least eight values, and more
-    /// than twice as many as there are areas, that have hardly a pixel amid its like and together a fifth of the pixels at
-    /// most. Classes drawn as thin lines are rare values too, but there are few of them.
+    /// Separates areas from what is between them, if the labels look anti-aliased or compressed: at least eight values,
+    /// and more than twice as many as areas, that have few interior pixels and together at most a fifth of all pixels.
+    /// Classes drawn as thin lines are rare values too, but there are few of them.
     pub fn between(&self) -> Option<Between> {
         const BETWEEN_MIN: usize = 8;
         let solid = |count: &ValueCount| {
             let share = count.pixels as f64 / self.pixels as f64;
-            let amid = count.interior as f64 / count.pixels as f64;
-            // The blocks of a JPEG leave small areas of wrong values.
-            share >= 0.02 || !self.lossy && amid >= 0.25
+            let interior = count.interior as f64 / count.pixels as f64;
+            // JPEG blocks leave small areas of wrong values.
+            share >= 0.02 || !self.lossy && interior >= 0.25
         };
         let (areas, rest): (Vec<_>, Vec<_>) = self.values.iter().partition(|(_, count)| solid(count));
         let pixels = rest.iter().map(|(_, count)| count.pixels).sum::<u64>();
@@ -137,7 +136,7 @@ impl LabelHistogram {
         self.values.extend(counts.into_iter().map(|(value, counts)| (value, count(counts))));
     }
 
-    /// Counts samples of many possible values; those past the bound are only marked.
+    /// Counts samples of many possible values; values beyond the bound only set `overflow`.
     fn count<T: Copy + Eq + std::hash::Hash>(&mut self, samples: &[T], width: usize) -> HashMap<T, (u64, u64)> {
         let mut counts: HashMap<T, (u64, u64)> = HashMap::new();
         for_each_pixel(samples, width, |value, interior| {
@@ -169,7 +168,7 @@ pub fn as_gray(value: LabelValue) -> LabelValue {
     }
 }
 
-/// Visits each pixel with its value and whether its neighbours above, below, left and right have it too.
+/// Visits each pixel with its value, and whether its neighbours above, below, left and right have the same value.
 fn for_each_pixel<T: Copy + Eq>(samples: &[T], width: usize, mut visit: impl FnMut(T, bool)) {
     let row = |y: usize| samples.get(y * width..(y + 1) * width);
     let mut y = 0;
@@ -190,7 +189,6 @@ fn for_each_pixel<T: Copy + Eq>(samples: &[T], width: usize, mut visit: impl FnM
 mod tests {
     use super::*;
     use crate::decode::LabelSource;
-    use std::vec;
 
     fn label(width: usize, samples: OwnedSamples, lossy: bool) -> DecodedLabel {
         let count = match &samples {
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_pixels_and_those_amid_their_like() {
+    fn counts_pixels_and_interior_pixels() {
         #[rustfmt::skip]
         let samples = vec![
             7, 7, 7, 0,
@@ -216,7 +214,7 @@ mod tests {
             (LabelValue::Gray(7), ValueCount { pixels: 9, interior: 6, labels: 1, first: 5 }),
         ];
         assert_eq!(histogram.values, BTreeMap::from(expected));
-        // The other kinds of samples are counted alike.
+        // The other sample types are counted the same way.
         let deep = OwnedSamples::Gray16(samples.iter().map(|&v| v.into()).collect());
         assert_eq!(LabelHistogram::of(&label(4, deep, false), 5), histogram);
         let colour = OwnedSamples::Rgb8(samples.iter().flat_map(|&v| [v; 3]).collect());
@@ -232,7 +230,7 @@ mod tests {
         let samples = row.repeat(20);
         let width = row.len();
         let between = LabelHistogram::of(&label(width, OwnedSamples::Gray8(samples), false), 0).between();
-        // Columns of one value have no pixel amid its like.
+        // A column of one value has no interior pixel.
         let between = between.unwrap();
         assert_eq!(between.solid, [LabelValue::Gray(0), LabelValue::Gray(255)]);
         assert_eq!((between.between.len(), between.pixels), (9, 180));

@@ -1,301 +1,161 @@
-//! What lies in a folder, and what its folders' names say: which split, images or masks.
+//! The layouts that a dataset may have on disk, and the list of their readers.
 //!
-//! Reads names only, never a file's content, and pairs nothing.
+//! Each reader recognises its layout and pairs images with masks; all return the same [`Contents`]. A new one is a file
+//! below this one, with its [`Format`], and a line in [`FORMATS`].
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::prelude::rust_2024::*;
+use std::fmt;
 
-use super::dataset::Split;
-use super::decode::FileError;
+use serde::{Serialize, Serializer};
 
-/// How deep below the root folders are looked at.
-const DEPTH_MAX: usize = 3;
+use super::dataset_file::DatasetFile;
+use super::listing::{Folder, Listing};
+use super::pairing::Pairing;
+use super::sample::Split;
 
-/// The layouts that are accepted, for the reader of an error.
-pub const ACCEPTED_LAYOUTS: &str = "accepted layouts:
-  DATA/{train,val[,test]}/{images,masks}/*
-  DATA/images/{train,val[,test]}/* with DATA/masks/{train,val[,test]}/*
-  DATA/images/* with DATA/masks/* (split by a seeded ratio)
-  DATA/{train,val[,test]}/* or DATA/* with image and mask in one folder, as NAME.jpg with NAME_mask.png or NAME.jpg with NAME.png
-folders may also be called img, imgs, photos, frames; labels, annotations, ground_truth, gt, segmentation; training, validation, testing;
-image and mask share their stem, apart from endings such as _image, _mask, _label, _annotation, _gt; files are PNG, JPEG, TIFF or BMP";
+mod nnunet;
+mod one_folder;
+mod splits;
+mod two_folders;
 
-/// What a folder's name says that it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// Images.
-    Images,
-    /// Masks.
-    Masks,
+/// All readers, in the order in which they are asked: formats that are known by a file of their own before those that
+/// are told by the names of folders.
+static FORMATS: [&Format; 4] = [&nnunet::FORMAT, &splits::FORMAT, &two_folders::FORMAT, &one_folder::FORMAT];
+
+/// A reader of one layout.
+struct Format {
+    /// Name in reports.
+    name: &'static str,
+    /// Description for people.
+    description: &'static str,
+    /// Patterns of paths, for the error that lists what is accepted.
+    patterns: &'static [&'static str],
+    /// Reads a folder: `Ok(None)` if it has another layout, and an error if it has this one but cannot be read.
+    read: fn(&Listing) -> Result<Option<Contents>, String>,
 }
 
-/// One folder and the files that lie directly in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
-    /// Its path.
-    pub path: PathBuf,
-    /// The split that its name, or that of a folder around it, states.
-    pub split: Option<Split>,
-    /// What its name, or that of a folder around it, says that it holds.
-    pub kind: Option<Kind>,
-    /// Whether each name between the root and this folder states a split or a kind; others take no part in a layout.
-    pub known: bool,
-    /// How many folders lie between the root and this one, itself counted; 0 for the root.
-    pub depth: usize,
-    /// Files with the extension of a format that is read, sorted.
-    pub images: Vec<PathBuf>,
-    /// All other files, sorted.
-    pub others: Vec<PathBuf>,
-}
+/// The layout of a dataset.
+#[derive(Clone, Copy)]
+pub struct Layout(&'static Format);
 
-/// The folders of a data set, the root first, then by path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// The data set's root.
-    pub root: PathBuf,
-    /// The root and the folders below it.
-    pub folders: Vec<Folder>,
-}
-
-impl Listing {
-    /// Lists the files of `root` and of the folders below it, three deep. Hidden files and folders, and the `__MACOSX`
-    /// folders of archives, are left out.
-    pub fn of(root: &Path) -> Result<Self, FileError> {
-        let mut listing = Self { root: root.into(), folders: Vec::new() };
-        listing.walk(root, FolderName { split: None, kind: None, known: true }, 0)?;
-        Ok(listing)
-    }
-
-    fn walk(&mut self, path: &Path, name: FolderName, depth: usize) -> Result<(), FileError> {
-        let failed = |source| FileError::Read { path: path.into(), source };
-        let FolderName { split, kind, known } = name;
-        let (mut images, mut others, mut below) = (Vec::new(), Vec::new(), Vec::new());
-        for entry in fs::read_dir(path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let file_name = entry.file_name();
-            let file_name = file_name.to_string_lossy();
-            if file_name.starts_with('.') || file_name == "__MACOSX" || file_name == "Thumbs.db" {
-                continue;
-            }
-            let path = entry.path();
-            if path.is_dir() {
-                below.push((path, FolderName::of(&file_name)));
-            } else if has_image_extension(&path) {
-                images.push(path);
-            } else {
-                others.push(path);
-            }
-        }
-        images.sort();
-        others.sort();
-        below.sort_by(|a, b| a.0.cmp(&b.0));
-        self.folders.push(Folder { path: path.into(), split, kind, known, depth, images, others });
-        if depth < DEPTH_MAX {
-            for (path, name) in below {
-                // `colour_masks/images` says one thing and then another: it is the name of a data set, and no part of a layout.
-                let agree = name.split.is_none_or(|inner| split.is_none_or(|outer| inner == outer))
-                    && name.kind.is_none_or(|inner| kind.is_none_or(|outer| inner == outer));
-                let known = known && name.known && agree;
-                let name = FolderName { split: name.split.or(split), kind: name.kind.or(kind), known };
-                self.walk(&path, name, depth + 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A path as it is shown: relative to the root, with forward slashes.
-    pub fn show(&self, path: &Path) -> String {
-        show_below(&self.root, path)
+impl Layout {
+    /// The name in reports, such as `two_folders`.
+    pub fn name(self) -> &'static str {
+        self.0.name
     }
 }
 
-/// A path relative to `root`, with forward slashes; `.` for the root itself.
-pub fn show_below(root: &Path, path: &Path) -> String {
-    let below = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
-    if below.is_empty() { ".".into() } else { below }
-}
-
-/// Whether the extension is one of a format that is read.
-pub fn has_image_extension(path: &Path) -> bool {
-    extension(path).is_some_and(|e| matches!(e.as_str(), "png" | "jpg" | "jpeg" | "jpe" | "tif" | "tiff" | "bmp"))
-}
-
-/// Whether the extension is that of JPEG.
-pub fn has_jpeg_extension(path: &Path) -> bool {
-    extension(path).is_some_and(|e| matches!(e.as_str(), "jpg" | "jpeg" | "jpe"))
-}
-
-fn extension(path: &Path) -> Option<String> {
-    path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase())
-}
-
-/// What one folder's name says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FolderName {
-    split: Option<Split>,
-    kind: Option<Kind>,
-    known: bool,
-}
-
-impl FolderName {
-    fn of(name: &str) -> Self {
-        let words = words(name);
-        let mut found = Self { split: None, kind: None, known: false };
-        // A folder of images and masks side by side says nothing about its files' kinds.
-        let both = words.iter().any(|word| word == "and");
-        for word in &words {
-            if is_result_word(word) {
-                return Self { split: None, kind: None, known: false };
-            }
-            // SegNet calls its folders `trainannot`, `valannot`.
-            let (split, rest) = match split_of(word) {
-                Some(split) => (Some(split), ""),
-                None => SPLIT_WORDS
-                    .iter()
-                    .find_map(|(split, prefix)| Some((Some(*split), word.strip_prefix(prefix)?)))
-                    .filter(|(_, rest)| kind_of(rest).is_some())
-                    .unwrap_or((None, word)),
-            };
-            found.split = found.split.or(split);
-            // `mask_images` holds masks.
-            found.kind = found.kind.max(kind_of(rest));
-        }
-        found.known = found.split.is_some() || found.kind.is_some();
-        if both {
-            found.kind = None;
-        }
-        found
+impl PartialEq for Layout {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
     }
 }
 
-const SPLIT_WORDS: [(Split, &str); 11] = [
-    (Split::Train, "training"),
-    (Split::Train, "train"),
-    (Split::Train, "trn"),
-    (Split::Val, "validation"),
-    (Split::Val, "valid"),
-    (Split::Val, "val"),
-    (Split::Val, "dev"),
-    (Split::Val, "eval"),
-    (Split::Test, "testing"),
-    (Split::Test, "test"),
-    (Split::Test, "tst"),
-];
+impl Eq for Layout {}
 
-/// The split that a word of a folder's or file's name states.
-pub fn split_of(word: &str) -> Option<Split> {
-    SPLIT_WORDS.iter().find(|(_, name)| *name == word).map(|(split, _)| *split)
-}
-
-/// What a word of a folder's name says about its files.
-fn kind_of(word: &str) -> Option<Kind> {
-    match word {
-        "image" | "images" | "img" | "imgs" | "photo" | "photos" | "picture" | "pictures" | "frame" | "frames"
-        | "input" | "inputs" | "original" | "originals" | "rgb" => Some(Kind::Images),
-        "mask" | "masks" | "label" | "labels" | "lbl" | "annotation" | "annotations" | "annot" | "annots" | "gt"
-        | "groundtruth" | "truth" | "seg" | "segs" | "segmentation" | "segmentations" | "target" | "targets" => {
-            Some(Kind::Masks)
-        }
-        _ => None,
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
-/// Words of folders that programs write their results to.
-fn is_result_word(word: &str) -> bool {
-    matches!(
-        word,
-        "predict"
-            | "prediction"
-            | "predictions"
-            | "output"
-            | "outputs"
-            | "overlay"
-            | "overlays"
-            | "result"
-            | "results"
-            | "runs"
-    )
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.description)
+    }
 }
 
-/// The words of a name, lower case: split where letters, digits and other characters meet and where a capital begins a word.
-pub fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let characters: Vec<char> = name.chars().collect();
-    let mut open = false;
-    for (at, &character) in characters.iter().enumerate() {
-        if !character.is_alphanumeric() {
-            open = false;
-            continue;
-        }
-        let before = at.checked_sub(1).map(|before| characters[before]);
-        let after = characters.get(at + 1);
-        let begins = before.is_none_or(|before| {
-            let ends_capitals = before.is_uppercase() && after.is_some_and(|after| after.is_lowercase());
-            before.is_numeric() != character.is_numeric()
-                || character.is_uppercase() && (before.is_lowercase() || ends_capitals)
-        });
-        if !open || begins {
-            words.push(String::new());
-            open = true;
-        }
-        if let Some(word) = words.last_mut() {
-            word.extend(character.to_lowercase());
-        }
+impl Serialize for Layout {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
-    words
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a reader finds in a folder.
+pub(crate) struct Contents {
+    /// The pairs of each split; the split is none if the layout does not state one.
+    pub(crate) parts: Vec<(Option<Split>, Pairing)>,
+    /// Classes and ignored values, if the format states them itself. `dataset.toml` takes precedence.
+    pub(crate) classes: Option<DatasetFile>,
+}
 
-    #[test]
-    fn words_of_names() {
-        assert_eq!(words("Weed_Plant_Masks"), ["weed", "plant", "masks"]);
-        assert_eq!(words("groundTruth"), ["ground", "truth"]);
-        assert_eq!(words("JPEGImages"), ["jpeg", "images"]);
-        assert_eq!(words("leftImg8bit"), ["left", "img", "8", "bit"]);
-        assert_eq!(words("__"), [""; 0]);
+impl Contents {
+    /// Pairs without splits or classes.
+    fn unsplit(pairing: Pairing) -> Self {
+        Self { parts: vec![(None, pairing)], classes: None }
     }
+}
 
-    #[test]
-    fn names_common_in_the_wild() {
-        use Kind::{Images, Masks};
-        for (name, split, kind) in [
-            ("images", None, Some(Images)),
-            ("Training_Images", Some(Split::Train), Some(Images)),
-            ("Ground_Truth", None, Some(Masks)),
-            ("Weed_Plant_Masks", None, Some(Masks)),
-            ("trainannot", Some(Split::Train), Some(Masks)),
-            ("valid", Some(Split::Val), None),
-            ("mask_images", None, Some(Masks)),
-            ("JPEGImages", None, Some(Images)),
-            ("SegmentationClass", None, Some(Masks)),
-            ("train_images_and_masks", Some(Split::Train), None),
-        ] {
-            assert_eq!(FolderName::of(name), FolderName { split, kind, known: true }, "{name}");
-        }
-        for name in ["58c593bcb98386e7fd42a1d3", "predictions", "test_predictions", "notes"] {
-            assert!(!FolderName::of(name).known, "{name}");
+/// Asks each reader for the contents of a folder; the error says why none can read it.
+pub(crate) fn read(listing: &Listing) -> Result<(Layout, Contents), String> {
+    for format in FORMATS {
+        if let Some(contents) = (format.read)(listing)? {
+            return Ok((Layout(format), contents));
         }
     }
+    Err(describe_folders(listing))
+}
 
-    #[test]
-    fn folders_take_split_and_kind_from_above() {
-        let root = tempfile::tempdir().unwrap();
-        let below = root.path().join("masks/val");
-        fs::create_dir_all(&below).unwrap();
-        fs::write(below.join("a.PNG"), []).unwrap();
-        fs::write(below.join("a.mat"), []).unwrap();
-        fs::write(below.join(".hidden.png"), []).unwrap();
-        let listing = Listing::of(root.path()).unwrap();
-        let folder = listing.folders.last().unwrap();
-        assert_eq!((folder.split, folder.kind, folder.known), (Some(Split::Val), Some(Kind::Masks), true));
-        assert_eq!((folder.images.len(), folder.others.len()), (1, 1));
-        assert_eq!(listing.show(&folder.images[0]), "masks/val/a.PNG");
-        fs::create_dir_all(root.path().join("rgb_colour_masks/images")).unwrap();
-        let listing = Listing::of(root.path()).unwrap();
-        assert_eq!(listing.folders.iter().filter(|folder| !folder.known).count(), 1);
+/// The accepted layouts, for the reader of an error.
+pub const ACCEPTED_LAYOUTS: AcceptedLayouts = AcceptedLayouts;
+
+/// Displays as a list of the accepted layouts.
+#[derive(Debug, Clone, Copy)]
+pub struct AcceptedLayouts;
+
+impl fmt::Display for AcceptedLayouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("accepted layouts:\n")?;
+        FORMATS.iter().flat_map(|format| format.patterns).try_for_each(|pattern| writeln!(f, "  {pattern}"))?;
+        f.write_str(
+            "folders may also be called img, imgs, photos, frames; labels, annotations, ground_truth, gt, segmentation; \
+             training, validation, testing;\n\
+             image and mask share their stem, apart from endings such as _image, _mask, _label, _annotation, _gt; \
+             files are PNG, JPEG, TIFF or BMP",
+        )
+    }
+}
+
+/// The folders whose names belong to a layout and that hold images.
+fn image_folders(listing: &Listing) -> impl Iterator<Item = &Folder> {
+    listing.folders.iter().filter(|folder| folder.known && !folder.images.is_empty())
+}
+
+/// The only folder of `found`; of several, the only one that is itself called `images` or `masks`.
+fn one_of<'a>(listing: &Listing, found: impl Iterator<Item = &'a Folder>) -> Result<Option<&'a Folder>, String> {
+    let found: Vec<&Folder> = found.collect();
+    if found.len() <= 1 {
+        return Ok(found.first().copied());
+    }
+    let plain = |folder: &&&Folder| {
+        let name = folder.path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        matches!(name.as_deref(), Some("images" | "masks"))
+    };
+    let mut plainly = found.iter().filter(plain);
+    match (plainly.next(), plainly.next()) {
+        (Some(folder), None) => Ok(Some(folder)),
+        _ => {
+            let names: Vec<String> = found.iter().map(|folder| listing.show(&folder.path)).collect();
+            Err(format!("folders {} are ambiguous", names.join(", ")))
+        }
+    }
+}
+
+/// What a folder without an accepted layout holds.
+fn describe_folders(listing: &Listing) -> String {
+    let mut parts = Vec::new();
+    for folder in &listing.folders {
+        let (images, others) = (folder.images.len(), folder.others.len());
+        if images + others > 0 {
+            parts.push(format!("{} ({images} image files, {others} others)", listing.show(&folder.path)));
+        }
+    }
+    match parts.len() {
+        0 => "no file in it or up to three folders below".into(),
+        1..=6 => format!("found {}, which is no layout of images and masks", parts.join(", ")),
+        n => format!(
+            "found {} and {} folders more, which is no layout of images and masks",
+            parts[..6].join(", "),
+            n - 6
+        ),
     }
 }

@@ -1,17 +1,25 @@
-//! From a folder to samples, and from files to pixels: the one way that host and edge both go.
+//! Reads datasets: from a directory to samples, and from files to pixels and masks. Host and edge both read through
+//! this crate.
 //!
 //! Owns decoding, layouts, pairing, splits, `dataset.toml` and label maps. Knows no training, no model and no package.
 
 pub mod dataset;
+pub mod dataset_digest;
 pub mod dataset_file;
 pub mod decode;
 pub mod histogram;
 pub mod labels;
 pub mod layout;
+pub mod listing;
+pub mod loaded_pair;
 pub mod pairing;
+pub mod sample;
 pub mod workers;
 
-pub use dataset::{Dataset, DatasetError, OpenOptions, Sample, Split};
+pub use dataset::{Dataset, DatasetError, OpenOptions};
+pub use dataset_digest::dataset_digest;
 pub use dataset_file::DatasetFile;
 pub use decode::{DecodedImage, DecodedLabel, FileError, decode_image, decode_label};
-pub use labels::{LabelMap, LabelsError, LoadedPair, PairError, collect_labels, dataset_digest, load_pair};
+pub use labels::{LabelMap, LabelsError, collect_labels};
+pub use loaded_pair::{LoadedPair, PairError, load_pair};
+pub use sample::{Sample, Split};

@@ -1,15 +1,14 @@
-//! Which mask belongs to which image, by the names of the files.
+//! Pairs images with masks by the names of the files.
 //!
-//! Knows names only: neither folders' meanings nor what the files hold.
+//! Knows neither the meaning of folders nor the content of files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::prelude::rust_2024::*;
 
-use super::dataset::Sample;
-use super::layout::has_jpeg_extension;
+use super::listing::has_jpeg_extension;
+use super::sample::Sample;
 
-/// Endings of a mask's stem, after one of `_`, `-`, `.` or a space; also beginnings, before one.
+/// Suffixes of a mask's stem, after one of `_`, `-`, `.` or a space; also prefixes, before one of these.
 const MASK_WORDS: [&str; 16] = [
     "ground_truth",
     "groundtruth",
@@ -29,19 +28,19 @@ const MASK_WORDS: [&str; 16] = [
     "gt",
 ];
 
-/// Endings and beginnings of an image's stem.
+/// Suffixes and prefixes of an image's stem.
 const IMAGE_WORDS: [&str; 8] = ["images", "image", "img", "rgb", "photo", "sat", "original", "input"];
 
-/// A file that has no partner, or too many.
+/// A file without a partner, or with too many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PairingProblem {
-    /// No mask goes with this image.
+    /// The image has no mask.
     UnpairedImage(PathBuf),
-    /// No image goes with this mask.
+    /// The mask has no image.
     UnpairedMask(PathBuf),
-    /// More than one image or mask for one name, so that none can be chosen.
+    /// There are several images or masks of the same name.
     Ambiguous {
-        /// The name that they share.
+        /// The name.
         name: String,
         /// The images.
         images: Vec<PathBuf>,
@@ -50,17 +49,17 @@ pub enum PairingProblem {
     },
 }
 
-/// Samples that have image and mask, and the files that are left over.
+/// Pairs of image and mask, and the files that are left over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pairing {
     /// Pairs, sorted by name.
     pub samples: Vec<Sample>,
-    /// What could not be paired.
+    /// Files that could not be paired.
     pub problems: Vec<PairingProblem>,
 }
 
-/// Pairs images with masks: first by equal stems, then by the mask's stem without its ending or beginning such as `_mask`, then by both
-/// stems without theirs, always without regard to case.
+/// Pairs images with masks, ignoring case: first by equal stems, then by the mask's stem without a suffix or prefix
+/// such as `_mask`, then by both stems without theirs.
 pub fn pair(images: &[PathBuf], masks: &[PathBuf]) -> Pairing {
     let whole = |path: &Path| stem(path).to_lowercase();
     let without = |path: &Path, words: &[&str]| {
@@ -72,15 +71,24 @@ pub fn pair(images: &[PathBuf], masks: &[PathBuf]) -> Pairing {
     let mut pairing = Pairing::default();
     let (images, masks) = pairing.pair_by(images, masks, whole, whole);
     let (images, masks) = pairing.pair_by(&images, &masks, whole, mask_key);
-    let (images, masks) = pairing.pair_by(&images, &masks, image_key, mask_key);
-    pairing.problems.extend(images.into_iter().map(PairingProblem::UnpairedImage));
-    pairing.problems.extend(masks.into_iter().map(PairingProblem::UnpairedMask));
-    pairing.samples.sort_by(|a, b| a.name.cmp(&b.name));
-    pairing
+    let left = pairing.pair_by(&images, &masks, image_key, mask_key);
+    pairing.finish(left)
 }
 
-/// Tells the images of one folder from its masks: a stem such as `NAME_mask` is a mask's, and of two files that differ in their
-/// extension only, one of them JPEG, the JPEG is the image. Returns images and masks.
+/// Pairs images with masks by keys that are made of their paths.
+pub(crate) fn pair_by_keys(
+    images: &[PathBuf],
+    masks: &[PathBuf],
+    image_key: impl Fn(&Path) -> String,
+    mask_key: impl Fn(&Path) -> String,
+) -> Pairing {
+    let mut pairing = Pairing::default();
+    let left = pairing.pair_by(images, masks, image_key, mask_key);
+    pairing.finish(left)
+}
+
+/// Separates the images of one folder from its masks: a stem such as `NAME_mask` is that of a mask, and of two files
+/// that differ only in the extension, one of them a JPEG, the JPEG is the image. Returns images and masks.
 pub fn part(files: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (mut masks, rest): (Vec<PathBuf>, Vec<PathBuf>) = files.iter().cloned().partition(|path| is_mask_name(path));
     let mut by_stem: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
@@ -100,7 +108,7 @@ pub fn part(files: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (images, masks)
 }
 
-/// Whether a file's name says that it is a mask.
+/// Whether a file is a mask, according to its name.
 pub fn is_mask_name(path: &Path) -> bool {
     strip(&stem(path).to_lowercase(), &MASK_WORDS).is_some()
 }
@@ -110,7 +118,7 @@ pub fn stem(path: &Path) -> String {
     path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The stem without the ending or else the beginning that is one of `words`; none where it has neither, or is nothing else.
+/// The stem without the suffix, or else the prefix, that is one of `words`; none if it has neither, or nothing else.
 fn strip<'a>(stem: &'a str, words: &[&str]) -> Option<&'a str> {
     let separator = ['_', '-', '.', ' '];
     let rest = |rest: &'a str, stripped: Option<&'a str>| stripped.filter(|name| !name.is_empty() && !rest.is_empty());
@@ -127,7 +135,7 @@ fn strip<'a>(stem: &'a str, words: &[&str]) -> Option<&'a str> {
 }
 
 impl Pairing {
-    /// Pairs those whose keys agree one to one; returns the others.
+    /// Pairs images and masks whose keys match one to one; returns the others.
     fn pair_by(
         &mut self,
         images: &[PathBuf],
@@ -156,12 +164,19 @@ impl Pairing {
         }
         (images_left, masks_left)
     }
+
+    /// Notes the images and masks that are left over, and sorts the pairs by name.
+    fn finish(mut self, (images, masks): (Vec<PathBuf>, Vec<PathBuf>)) -> Self {
+        self.problems.extend(images.into_iter().map(PairingProblem::UnpairedImage));
+        self.problems.extend(masks.into_iter().map(PairingProblem::UnpairedMask));
+        self.samples.sort_by(|a, b| a.name.cmp(&b.name));
+        self
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec;
 
     fn paths(names: &[&str]) -> Vec<PathBuf> {
         names.iter().map(PathBuf::from).collect()
@@ -191,7 +206,7 @@ mod tests {
     #[test]
     fn equal_stems_win_over_endings() {
         check(&["a.png", "a_image.png"], &["a.png", "a_mask.png"], &[("a", "a.png"), ("a_image", "a_mask.png")], 0);
-        // The names of these images end as masks do, and are what they are.
+        // Images whose names end as those of masks do.
         check(&["x_mask.jpg"], &["x_mask.png"], &[("x_mask", "x_mask.png")], 0);
     }
 

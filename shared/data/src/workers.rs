@@ -1,20 +1,18 @@
-//! Work on many files at once, on a few threads, with memory for a few results.
-//!
-//! Knows nothing of the work.
+//! Parallel work on many files with a few threads and a bounded number of results in flight.
 
 use std::num::NonZero;
 use std::ops::ControlFlow;
-use std::prelude::rust_2024::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-/// Threads at most: reading files does not get faster with more.
+/// Reading files does not get faster with more threads.
 const THREADS_MAX: usize = 8;
 
-/// Calls `work` with each index below `count` on a few threads, and `sink` on this thread with each result as it comes: every
-/// index once, in no certain order, at most a few results waiting. When `sink` breaks, indices that were not yet begun are
-/// left out; those below one that has come have all been begun, so they still come (and the sink is asked again).
+/// Calls `work` with each index below `count` on a few threads, and `sink` on this thread with each result as it
+/// arrives: every index once, in no particular order, with few results queued. After `sink` breaks, no further index is
+/// started. All indices below one that has arrived were started before it, so their results still arrive, and `sink` is
+/// called with them.
 pub fn in_parallel<T: Send>(
     count: usize,
     work: impl Fn(usize) -> T + Sync,
@@ -47,10 +45,9 @@ pub fn in_parallel<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec;
 
     #[test]
-    fn every_index_comes_once() {
+    fn every_index_arrives_once() {
         let mut seen = vec![0; 1000];
         in_parallel(
             1000,
@@ -66,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn all_below_a_break_still_come() {
+    fn all_below_a_break_still_arrive() {
         let mut seen = Vec::new();
         in_parallel(
             10_000,

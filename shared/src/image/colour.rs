@@ -1,12 +1,12 @@
 //! Integer BT.601, a row at a time: RGB to gray, and limited-range YUV to RGB and gray.
 //!
-//! Every formula is integer, so that each machine and each later vector kernel gives the same bytes. Rows come in with
-//! matching lengths; what is longer is left alone.
+//! Every formula is integer, so that every machine and instruction set gives the same bytes. Where lengths differ, the
+//! longer row is processed in part.
 
 use super::PixelFormat;
 use crate::preprocess::Channels;
 
-/// The bytes of one row of an image: of the first plane, and where there are more of the second and third.
+/// The bytes of one row of an image, in the first plane and, in planar formats, in the second and third.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) format: PixelFormat,
@@ -14,7 +14,7 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// `len` of its pixels from `start`; both are even where chroma covers two.
+    /// `len` pixels from `start`; both are even if chroma covers two pixels.
     pub(crate) fn part(&self, start: usize, len: usize) -> Self {
         let [first, second, third] = self.planes;
         let part = |plane: &'a [u8], row_len: fn(usize) -> usize| &plane[row_len(start)..row_len(start + len)];
@@ -28,10 +28,10 @@ impl<'a> Row<'a> {
         Self { format, planes: [first, second, third] }
     }
 
-    /// Converts to interleaved gray or RGB, pixel by pixel: the reference for every vector kernel.
+    /// Converts to interleaved gray or RGB, pixel by pixel: the reference for every instruction set.
     pub(crate) fn convert(&self, channels: Channels, out: &mut [u8]) {
         let [row, second, third] = self.planes;
-        // The format is looked at once a row; the loops behind each arm know their layout at compile time.
+        // One match per row: the loop of each arm knows its layout at compile time.
         match self.format {
             PixelFormat::Gray8 => gray_row(row, channels, out),
             PixelFormat::Rgb8 => rgb_row::<3, 0, 2>(row, channels, out),
@@ -60,7 +60,7 @@ impl<'a> Row<'a> {
 }
 
 /// Gray of full-range RGB: BT.601's 0.299, 0.587, 0.114 in fifteen bits. The weights add up to 2^15, so white stays 255
-/// and gray stays what it was.
+/// and gray does not change.
 pub(super) fn gray_of_rgb(r: u8, g: u8, b: u8) -> u8 {
     ((9798 * u32::from(r) + 19235 * u32::from(g) + 3735 * u32::from(b) + 16384) >> 15) as u8
 }

@@ -16,7 +16,7 @@ fn byte(numerator: i64) -> u8 {
     numerator.div_euclid(256).clamp(0, 255) as u8
 }
 
-/// One pixel, found and converted on its own: gray and RGB.
+/// One pixel, located and converted on its own: gray and RGB.
 fn pixel(view: &ImageView<'_>, x: usize, y: usize) -> (u8, [u8; 3]) {
     let at = |i: usize| view.data()[i];
     let (stride, height) = (view.stride(), view.height());
@@ -113,7 +113,7 @@ fn colours_by_hand() {
 }
 
 #[test]
-fn every_gray_stays_what_it_is() {
+fn every_gray_is_unchanged() {
     for gray in 0..=255 {
         assert_eq!(colour::gray_of_rgb(gray, gray, gray), gray);
     }
@@ -141,7 +141,7 @@ fn a_view_names_what_does_not_fit() {
     // Y: 4 rows of 12; U: 2 rows of 6; V: one whole row and 5 bytes of the next.
     check(10, 4, 12, I420, ImageError::Data { expected: 71, found: 64 });
     // The last row needs no padding.
-    assert!(ImageView::new(&data, 4, 7, 10, Gray8).is_ok());
+    ImageView::new(&data, 4, 7, 10, Gray8).unwrap();
 }
 
 #[test]

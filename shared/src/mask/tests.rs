@@ -1,4 +1,4 @@
-//! The maps by hand and there and back, and the argmax against the naive one.
+//! The maps by hand and as inverses, and the argmax against a naive one.
 
 use std::vec;
 use std::vec::Vec;
@@ -104,7 +104,7 @@ proptest! {
         }
     }
 
-    /// Where the target has at least as many pixels on each axis, nothing is lost on the way there and back.
+    /// If the target has at least as many pixels on each axis, the round trip loses nothing.
     #[test]
     fn enlarging_and_going_back_is_the_identity(
         size in (1usize..20, 1usize..20),

@@ -110,17 +110,23 @@ proptest! {
 #[cfg(feature = "alloc")]
 #[test]
 fn serialized_form_is_checked_when_it_is_read() {
+    use std::string::ToString;
+
     let mut matrix = OwnedConfusion::zeros(2).unwrap();
     matrix.add(&[0, 1], &[1, 1]).unwrap();
     let json = serde_json::to_string(&matrix).unwrap();
     assert_eq!(json, r#"{"classes":2,"counts":[0,1,0,1]}"#);
     assert_eq!(serde_json::from_str::<OwnedConfusion>(&json).unwrap(), matrix);
-    for bad in [
-        r#"{"classes":2,"counts":[0,1,0]}"#,
-        r#"{"classes":0,"counts":[]}"#,
-        r#"{"classes":2,"counts":[18446744073709551615,1,0,0]}"#,
+    for (bad, expected) in [
+        (r#"{"classes":2,"counts":[0,1,0]}"#, "confusion matrix: expected 4 counts, found 3"),
+        (r#"{"classes":0,"counts":[]}"#, "confusion matrix: expected 1 to 255 classes, found 0"),
+        (
+            r#"{"classes":2,"counts":[18446744073709551615,1,0,0]}"#,
+            "confusion matrix: the sum of the counts exceeds 64 bits",
+        ),
     ] {
-        assert!(serde_json::from_str::<OwnedConfusion>(bad).is_err(), "{bad}");
+        let error = serde_json::from_str::<OwnedConfusion>(bad).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
     assert_eq!(OwnedConfusion::zeros(usize::MAX).err(), Some(MetricsError::Classes { found: usize::MAX }));
 }

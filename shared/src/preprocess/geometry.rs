@@ -1,4 +1,4 @@
-//! Where an image lies within the target. Integer arithmetic only; the way back is in [`crate::mask`].
+//! The placement of an image within the target. Integer arithmetic only; [`crate::mask`] has the inverse.
 
 /// The rectangle of the target, in pixels, that the image fills.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,16 +15,16 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Whether the rectangle holds a pixel and lies within a target of this size.
+    /// Whether the rectangle is not empty and within a target of this size.
     #[must_use]
     pub fn is_within(&self, width: u32, height: u32) -> bool {
         let fits = |start: u32, len: u32, side: u32| len > 0 && start.checked_add(len).is_some_and(|end| end <= side);
         fits(self.x, self.width, width) && fits(self.y, self.height, height)
     }
 
-    /// The largest rectangle of the image's shape, centred; an odd rest puts one pixel more to the right or below. The
-    /// side that does not fill the target is rounded half up and is at least one pixel. All sides are 1 to `SIDE_MAX`,
-    /// hence no product passes 2^30.
+    /// The largest rectangle of the image's aspect ratio, centred; of an odd margin, the larger part is on the right or
+    /// below. The side that does not fill the target is rounded half up and at least one pixel. All sides are 1 to
+    /// `SIDE_MAX`, so no product exceeds 2^30.
     pub(super) fn letterbox(image: (u32, u32), target: (u32, u32)) -> Self {
         let scaled = |side: u32, to: u32, of: u32| (2 * side * to + of) / (2 * of);
         let (width, height) = if target.0 * image.1 <= target.1 * image.0 {

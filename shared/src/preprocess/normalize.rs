@@ -1,4 +1,4 @@
-//! From a byte to the number that a float model takes. Knows nothing of quantization.
+//! From bytes to a float model's input. Knows nothing of quantization.
 
 use super::PreprocessError;
 
@@ -8,17 +8,17 @@ use super::PreprocessError;
 pub enum Normalize {
     /// `v / 255`.
     Unit,
-    /// `(v / 255 - mean) / std` by channel; gray takes the first.
+    /// `(v / 255 - mean) / std` per channel; gray uses the first.
     MeanStd {
         /// Means of red (or gray), green and blue, on the scale 0 to 1.
         mean: [f32; 3],
-        /// Standard deviations of the same, on the same scale; positive.
+        /// Standard deviations, on the same scale; positive.
         std: [f32; 3],
     },
 }
 
 impl Normalize {
-    /// Checks that every byte gives a finite number, in all three channels.
+    /// Checks that every byte gives a finite number in all three channels.
     pub(super) fn validate(&self) -> Result<(), PreprocessError> {
         let Self::MeanStd { mean, std } = *self else { return Ok(()) };
         for channel in 0..3 {
@@ -31,7 +31,7 @@ impl Normalize {
         Ok(())
     }
 
-    /// The formula, each step rounded to f32. A channel past the third is taken as the third.
+    /// The formula, each step rounded to f32. A channel beyond the third is treated as the third.
     pub(super) fn apply(&self, value: u8, channel: usize) -> f32 {
         let unit = f32::from(value) / 255.0;
         match self {

@@ -1,19 +1,19 @@
 //! Separable resize in integers: the taps of an axis, and the row operations that apply them.
 //!
-//! Each target index takes consecutive source indices with weights that add up to exactly 2^14, so that a constant image
-//! stays what it is. Horizontally a byte gains eight fraction bits, `(sum w*v + 2^5) >> 6`, vertically they are rounded
+//! Each target index has consecutive source indices with weights that add up to exactly 2^14, so that a constant image
+//! does not change. Horizontally a byte gains eight fraction bits, `(sum w*v + 2^5) >> 6`; vertically they are rounded
 //! away, `(sum w*h + 2^21) >> 22`. No step can overflow u32: sources and targets have at most 2^14 indices, weights at
-//! most 2^14, bytes 8 and rows 16 bits. A weight is off by one step of 2^14 at most, so a sum of n taps is off by
-//! less than n/64 gray levels, in practice far less.
+//! most 2^14, bytes 8 and rows 16 bits. A weight is off by one step of 2^14 at most, so a sum of n taps is off by less
+//! than n/64 gray levels, in practice far less.
 //!
-//! Knows nothing of images, formats or placements. This is the reference that faster row operations are held to.
+//! Knows nothing of images, formats or placements. This is the reference for faster row operations.
 
 use super::Filter;
 
 const WEIGHT_BITS: u32 = 14;
 const WEIGHT_ONE: u32 = 1 << WEIGHT_BITS;
 
-/// What sums start from: half a unit of the final shift.
+/// Initial value of the sums: half a unit of the final shift.
 pub(crate) const SUM_START: u32 = 1 << 21;
 
 /// One axis of a resize, both sides 1 to `SIDE_MAX`.
@@ -41,7 +41,7 @@ impl Axis {
         self.target
     }
 
-    /// Calls `tap` with source index and weight (never 0), in rising order, until it fails.
+    /// Calls `tap` with source index and weight (never 0), in increasing order, until it fails.
     pub(super) fn try_for_each_tap<E>(
         &self,
         index: u32,
@@ -101,8 +101,8 @@ impl Axis {
     }
 }
 
-/// Elements that [`Axis::write_taps`] needs at most. By area, target pixels share one source pixel with the next, hence
-/// there are up to source + target taps; otherwise two each at most.
+/// The most elements that [`Axis::write_taps`] needs. With the area filter, neighbouring target pixels share one source
+/// pixel, so there are up to source + target taps; otherwise at most two per target pixel.
 pub(super) const fn taps_len(source: usize, target: usize) -> usize {
     let longer = if source > target { source } else { target };
     target.saturating_mul(3).saturating_add(longer)
@@ -140,8 +140,8 @@ pub(crate) fn finish<const C: usize>(sums: &[u32], channel: usize, out: &mut [u8
     }
 }
 
-/// The source index of each target index by [`Filter::Nearest`], `((2 i + 1) source) / (2 target)`, without a division
-/// each. Both sides are 1 to `SIDE_MAX`.
+/// The source index of each target index by [`Filter::Nearest`], `((2 i + 1) source) / (2 target)`, without a
+/// division for each. Both sides are 1 to `SIDE_MAX`.
 pub(crate) fn nearest_indices(source: u32, target: u32) -> impl Iterator<Item = usize> + Clone {
     let whole = 2 * target;
     let (mut at, mut rest) = (source / whole, source % whole);

@@ -1,7 +1,7 @@
-//! One resize's way with rows: the reference, or the vector kernels of an instruction set.
+//! The row operations of one resize: the reference, or those of an instruction set.
 //!
-//! The reference keeps channels interleaved from the source row to the sums; vector kernels have one channel behind the
-//! other, because they take neighbours of one channel at a time. The bytes that come out are the same.
+//! The reference keeps channels interleaved from the source row to the sums; the vector forms keep one channel after
+//! the other, because they read neighbours of one channel at a time. The resulting bytes are the same.
 
 use super::resize::{self, Axis};
 use super::windows::{self, Windows};
@@ -9,7 +9,7 @@ use super::{Channels, PreprocessError};
 use crate::image::ImageView;
 use crate::vector::{InstructionSet, Operations};
 
-/// How rows are read, resized and added up, for one image.
+/// Reads, resizes and sums the rows of one image.
 pub(super) struct Rows<'a> {
     channels: Channels,
     way: Way<'a>,
@@ -20,14 +20,14 @@ enum Way<'a> {
     Vector { operations: &'static Operations, windows: Windows<'a> },
 }
 
-/// Elements of `taps` that [`Rows::new`] needs at most.
+/// The most elements of `taps` that [`Rows::new`] needs.
 pub(super) const fn taps_len(source: usize, target: usize) -> usize {
     let (taps, windows) = (resize::taps_len(source, target), windows::len(source, target));
     if taps > windows { taps } else { windows }
 }
 
 impl<'a> Rows<'a> {
-    /// The reference where the core lacks the instruction set, or the image is too small for its vectors.
+    /// The reference if the core lacks the instruction set, or the image is too small for its vectors.
     pub(super) fn new(instructions: InstructionSet, columns: &Axis, channels: Channels, taps: &'a mut [u16]) -> Self {
         let fits = Windows::fits(columns);
         let way = match instructions.operations() {
@@ -37,7 +37,7 @@ impl<'a> Rows<'a> {
         Self { channels, way }
     }
 
-    /// Row `y` of the view in its new width, with eight fraction bits; `row` is scratch.
+    /// Row `y` of the view at the target width, with eight fraction bits; `row` is scratch.
     pub(super) fn read(
         &self,
         view: &ImageView<'_>,

@@ -1,4 +1,4 @@
-//! Resizing by hand and against floating point, placements, tables, and bytes that every architecture has to give.
+//! Resizing by hand and against floating point, placements, tables, and bytes that every architecture must produce.
 
 use std::vec;
 use std::vec::Vec;
@@ -16,7 +16,7 @@ fn spec(width: u32, height: u32, channels: Channels, fit: Fit, filter: Filter) -
     Preprocess { width, height, channels, fit, filter, normalize: Normalize::Unit, fill: 114 }
 }
 
-/// Runs with scratch that is dirty and just long enough.
+/// Runs with dirty scratch of the minimal length.
 fn run(spec: &Preprocess, view: &ImageView<'_>) -> (Placement, Vec<u8>) {
     let needed = spec.scratch_len(view.width());
     let mut scratch = Scratch {
@@ -110,7 +110,7 @@ fn errors_name_what_does_not_fit() {
         let wrong = Preprocess { width, height, ..target };
         assert_eq!(wrong.validate(), Err(PreprocessError::Target { width, height }));
         assert_eq!(wrong.placement(1, 1), Err(PreprocessError::Target { width, height }));
-        // No overflow on the way, even unchecked.
+        // No overflow, even unchecked.
         assert!(wrong.input_len() == 0 || wrong.scratch_len(usize::MAX).row == usize::MAX);
     }
 
@@ -125,7 +125,7 @@ fn errors_name_what_does_not_fit() {
         stretch.run(&view, &mut vec![0; out], &mut scratch)
     };
     let short = |expected| Err(PreprocessError::Scratch { expected, found: expected - 1 });
-    assert!(run_with(9, 4, 6, 3, 34).is_ok());
+    assert_eq!(run_with(9, 4, 6, 3, 34), Ok(Placement { x: 0, y: 0, width: 3, height: 3 }));
     assert_eq!(run_with(8, 4, 6, 3, 34), Err(PreprocessError::Output { expected: 9, found: 8 }));
     assert_eq!(run_with(9, 3, 6, 3, 34), short(4));
     assert_eq!(run_with(9, 4, 5, 3, 34), short(6));
@@ -177,8 +177,8 @@ fn tables_by_hand() {
     assert_eq!([0, 255].map(|v| spec.quantized_table(2, 0.5, 3)[v]), [0, 3]);
 }
 
-/// The digests come from a second implementation, in exact rationals and written from the specification alone. Another
-/// architecture, instruction set or row operation has to give the same.
+/// The digests come from a second implementation, in exact rationals and written from the specification alone. Every
+/// architecture, instruction set and row operation must reproduce them.
 #[test]
 fn golden_digests() {
     let pixels = pseudo_random(37 * 23 * 3);
@@ -206,7 +206,7 @@ fn golden_digests() {
     assert_eq!(digest(&run(&gray, &view).1), 0xe9fc_568f_699c_0c00);
 }
 
-/// The largest products that the resize meets stay within u32.
+/// The largest products of the resize stay within u32.
 #[test]
 fn extreme_sides_stay_exact() {
     let bright = vec![255; SIDE_MAX];
@@ -318,7 +318,7 @@ proptest! {
         prop_assert_eq!(out, pixels);
     }
 
-    /// Every format and stride goes the way that its rows, read as RGB or gray, go.
+    /// Every format and stride gives the same as its rows read as RGB or gray.
     #[test]
     fn formats_and_strides_do_not_matter_after_the_row(
         format in prop::sample::select([
@@ -354,7 +354,7 @@ proptest! {
         prop_assert!(place.width == target.0 || place.height == target.1);
         let (right, below) = (target.0 - place.width - place.x, target.1 - place.height - place.y);
         prop_assert!((right - place.x) <= 1 && (below - place.y) <= 1);
-        // The side that was computed is within half a pixel of the exact one, or the one pixel that it must have.
+        // The computed side is within half a pixel of the exact one, or the minimum of one pixel.
         let scale = (f64::from(target.0) / image.0 as f64).min(f64::from(target.1) / image.1 as f64);
         for (found, side) in [(place.width, image.0), (place.height, image.1)] {
             let exact = side as f64 * scale;
@@ -371,7 +371,7 @@ proptest! {
 
 #[cfg(feature = "alloc")]
 mod owned {
-    //! The preprocessor with scratch of its own, and the serialized specification.
+    //! The preprocessor with its own scratch, and the serialized specification.
 
     use super::*;
 

@@ -1,18 +1,18 @@
-//! The taps of an axis for vector kernels: for each target index a window of neighbouring source indices, all of one width,
-//! with a weight for each. What a window has too many weighs 0.
+//! The taps of an axis for vector instructions: for each target index a window of neighbouring source indices, all of
+//! the same width, with a weight for each. Surplus indices have the weight 0.
 //!
-//! No window leaves the row: one that would begins earlier, with its zeros in front.
+//! No window extends beyond the row: near the end it starts earlier, with its zeros in front.
 
 #![cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
-    allow(dead_code, reason = "only vector kernels read windows, and there are none")
+    allow(dead_code, reason = "only vector instructions need windows")
 )]
 
 use core::convert::Infallible;
 
 use super::resize::Axis;
 
-/// Widths of windows are multiples of this, and so many targets there are at least.
+/// Widths of windows are multiples of this, and there are at least so many targets.
 pub(crate) const STEP: usize = 8;
 
 /// Windows within rows of [`source`](Self::source) values.
@@ -49,12 +49,12 @@ impl<'a> Windows<'a> {
         Self { source, width, starts, weights }
     }
 
-    /// Values of a row.
+    /// Values per row.
     pub(crate) const fn source(&self) -> usize {
         self.source
     }
 
-    /// Values of a window: a multiple of [`STEP`].
+    /// Values per window: a multiple of [`STEP`].
     pub(crate) const fn width(&self) -> usize {
         self.width
     }
@@ -64,13 +64,13 @@ impl<'a> Windows<'a> {
         self.starts
     }
 
-    /// `width` weights for each window, each 2^14 at most.
+    /// `width` weights per window, each at most 2^14.
     pub(crate) const fn weights(&self) -> &'a [u16] {
         self.weights
     }
 }
 
-/// A target pixel covers parts of source / target pixels and one more at most, or is between two.
+/// A target pixel covers at most source / target pixels and one more, or is between two.
 const fn width(source: usize, target: usize) -> usize {
     if target == 0 {
         return STEP;
@@ -78,7 +78,7 @@ const fn width(source: usize, target: usize) -> usize {
     source.div_ceil(target).saturating_add(1).div_ceil(STEP).saturating_mul(STEP)
 }
 
-/// Elements that [`Windows::new`] needs at most, for this target and every smaller one.
+/// The most elements that [`Windows::new`] needs, for this target and every smaller one.
 pub(super) const fn len(source: usize, target: usize) -> usize {
     // A width is below source / target + 2 + STEP, and each window has a start.
     target.saturating_mul(STEP + 2).saturating_add(source)

@@ -1,5 +1,5 @@
-//! Bytes that claim to be a model or a package, arbitrary ones and damaged ones: loading them ends in an error or in an
-//! engine that runs, never in a panic, and takes bounded memory.
+//! Arbitrary bytes, and damaged models and packages: loading them gives an error or an engine that runs, never panics,
+//! and uses bounded memory.
 
 #![no_main]
 
@@ -23,8 +23,8 @@ static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 fuzz_target!(
     init: {
         std::panic::set_hook(Box::new(remember));
-        let whole = package(&mut Unstructured::new(&[]), false).expect("nothing is drawn");
-        let package = Package::parse(whole).expect("the tiny package is whole");
+        let whole = package(&mut Unstructured::new(&[]), false).expect("no input is needed");
+        let package = Package::parse(whole).expect("the tiny package is valid");
         Engine::load(&package).expect("the tiny package's model runs");
     },
     |data: &[u8]| -> Corpus {
@@ -39,8 +39,8 @@ fuzz_target!(
     }
 );
 
-/// The engine turns panics of tract into errors, and these must not end the fuzzer. Our own are defects wherever they
-/// are caught.
+/// The engine turns panics of tract into errors, so these must not stop the fuzzer. Our own panics are bugs even if
+/// they are caught.
 fn remember(panic: &PanicHookInfo<'_>) {
     let file = panic.location().map_or("", |location| location.file());
     if ["edge/src", "shared/src"].iter().any(|ours| file.contains(ours)) {
@@ -75,7 +75,7 @@ fn check(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Loads a model and runs it on a frame; any error is an answer.
+/// Loads a model and runs it on a frame; any error is fine.
 fn load(onnx: &[u8], input: &TensorEntry, output: &TensorEntry) {
     if let Ok(mut engine) = Engine::from_onnx(onnx, input, output) {
         let frame = vec![7; input.shape.iter().product()];
@@ -89,7 +89,7 @@ fn open(bytes: Vec<u8>) {
     }
 }
 
-/// The tiny package, damaged in one of its layers or not at all.
+/// The tiny package, damaged at one level or not at all.
 fn package(bytes: &mut Unstructured<'_>, damaged: bool) -> Result<Vec<u8>> {
     let (manifest, mut members) = tiny_package::parts();
     let layer = if damaged { bytes.int_in_range(0..=3)? } else { 4 };
@@ -104,7 +104,7 @@ fn package(bytes: &mut Unstructured<'_>, damaged: bool) -> Result<Vec<u8>> {
             damage::document(&mut document, bytes)?;
         }
     }
-    let mut json = serde_json::to_vec_pretty(&document).expect("a document has a text");
+    let mut json = serde_json::to_vec_pretty(&document).expect("a document can be serialized");
     if layer == 2 {
         damage::bytes(&mut json, bytes)?;
     }

@@ -1,4 +1,4 @@
-//! Every kernel and number of threads against the scalar kernel on one thread, through the whole engine.
+//! Every compute kernel and number of threads against the scalar one on one thread, through the whole engine.
 
 #![no_main]
 
@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// The first frame a second time too: nothing of another one may be left.
+/// Also runs the first frame again: nothing of another frame may remain.
 fn compare(engine: &mut Engine, case: &Case, expected: &[Vec<u8>; 2], who: &str) {
     for (frame, expected) in [0, 1, 0].map(|index| (&case.frames[index], &expected[index])) {
         let found = run(engine, frame);
@@ -54,7 +54,7 @@ fn run(engine: &mut Engine, frame: &[u8]) -> Vec<u8> {
     engine.run(frame).expect("a graph that loads runs").to_vec()
 }
 
-/// Says how many graphs are taken, at each power of two; with FUZZ_REFUSALS set, why the others are not.
+/// Prints how many graphs are accepted, at each power of two; with FUZZ_REFUSALS set, why the others are not.
 fn count(refused: Option<&InferenceError>) {
     let seen = SEEN.fetch_add(1, Ordering::Relaxed) + 1;
     let accepted = ACCEPTED.fetch_add(u64::from(refused.is_none()), Ordering::Relaxed) + u64::from(refused.is_none());

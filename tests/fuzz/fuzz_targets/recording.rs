@@ -1,5 +1,5 @@
-//! Bytes that claim to be a recording: reading them ends in frames, an error on one line, or the end; never in a panic, and
-//! without memory for bytes that are not there.
+//! Arbitrary bytes as a recording: reading them gives frames, an error of one line, or the end. It never panics, and
+//! allocates no memory for bytes that do not exist.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     loop {
         match reader.next(&mut slot) {
             Ok(Read::Frame) => {
-                // Whether they are pixels is asked of the view, which must not panic either.
+                // Making a view of the pixels must not panic either.
                 let _ = slot.view();
                 let start = bytes + 40;
                 assert_eq!(data[start..start + slot.bytes.len()], slot.bytes);

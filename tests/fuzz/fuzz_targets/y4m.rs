@@ -1,5 +1,5 @@
-//! Bytes that claim to be a YUV4MPEG2 stream: reading them ends in frames that can be looked at, in an error on one line, or in
-//! the end, and never in a panic; however the bytes are cut into pieces, the same comes of them.
+//! Arbitrary bytes as a YUV4MPEG2 stream: reading them gives valid frames, an error of one line, or the end, and never
+//! panics. The result does not depend on how the bytes are split into reads.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(whole, read(FrameStream::y4m(pieces)));
 });
 
-/// Bytes that come piece by piece, with a wait before each.
+/// A reader that returns its bytes in pieces, and would block before each.
 struct Pieces<'a> {
     bytes: &'a [u8],
     size: usize,
@@ -56,7 +56,7 @@ fn read(mut stream: FrameStream<impl DeadlineRead>) -> (Vec<u8>, u64, String) {
             Err(error) => {
                 let text = error.to_string();
                 assert!(!text.contains('\n') && text.len() < 300, "{text}");
-                // After an error there is nothing but the end.
+                // After an error only the end follows.
                 assert!(matches!(stream.next(&mut slot, Duration::ZERO), Ok(Arrival::End)));
                 return (last, stream.sequence(), text);
             }

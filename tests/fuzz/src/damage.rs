@@ -1,4 +1,4 @@
-//! Models and packages that were whole once: a few fields of them become others.
+//! Damages valid models and packages by changing a few fields.
 
 use arbitrary::{Result, Unstructured};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, ValueInfoProto, typ
 use unet_shared::digest::Digest;
 use unet_shared::manifest::{Manifest, MemberEntry};
 
-/// Operators that tract knows and a quantized U-Net has, might have, or should not have.
+/// Operators of tract that a quantized U-Net has, might have, or should not have.
 const OPERATORS: [&str; 48] = [
     "QLinearConv",
     "MaxPool",
@@ -60,7 +60,7 @@ const OPERATORS: [&str; 48] = [
     "Loop",
 ];
 
-/// A number that breaks things.
+/// A number that is likely to break things.
 fn wild(bytes: &mut Unstructured<'_>) -> Result<i64> {
     let known = [0, -1, 1, 2, 3, 4, 5, 8, 16, 255, 256, 65_535, 1 << 16, 1 << 24, i64::MAX, i64::MIN, 1 << 31, 1 << 40];
     if bytes.ratio(3, 4)? { bytes.choose(&known).copied() } else { bytes.arbitrary() }
@@ -100,7 +100,7 @@ fn change_graph(graph: &mut GraphProto, bytes: &mut Unstructured<'_>) -> Result<
             change_value(values, bytes)
         }
         10 => {
-            // A graph within the graph, as control flow has.
+            // A nested graph, as in control flow.
             let body = graph.clone();
             if let Some(at) = index(bytes, graph.node.len())? {
                 let name = (*bytes.choose(&["body", "then_branch", "else_branch"])?).to_owned();
@@ -170,7 +170,7 @@ fn change_constant(graph: &mut GraphProto, bytes: &mut Unstructured<'_>) -> Resu
         }
         6 => constant.data_location = Some(bytes.int_in_range(0..=2)?),
         _ => {
-            // Its values elsewhere, or twice.
+            // Its values in another field, or twice.
             constant.int32_data = constant.raw_data.iter().map(|&byte| i32::from(byte)).collect();
             if bytes.arbitrary()? {
                 constant.raw_data.clear();
@@ -239,7 +239,7 @@ pub fn bytes(data: &mut Vec<u8>, bytes: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// One change of a document: a value becomes another, or goes.
+/// One change of a document: a value is replaced or removed.
 pub fn document(document: &mut Value, bytes: &mut Unstructured<'_>) -> Result<()> {
     let children = match document {
         Value::Object(map) => map.len(),
@@ -279,7 +279,7 @@ pub fn document(document: &mut Value, bytes: &mut Unstructured<'_>) -> Result<()
     Ok(())
 }
 
-/// The manifest's document with its list of members.
+/// The manifest as a document, with its list of members.
 pub fn manifest(mut manifest: Manifest, members: &[(String, Vec<u8>)]) -> Value {
     let entry = |(name, data): &(String, Vec<u8>)| MemberEntry {
         name: name.clone(),
@@ -290,12 +290,12 @@ pub fn manifest(mut manifest: Manifest, members: &[(String, Vec<u8>)]) -> Value 
     serde_json::to_value(&manifest).expect("a manifest is a document")
 }
 
-/// The archive of a package, without its digest: written here a second time, so that it can hold what is never written.
+/// The archive of a package, without its digest. A second writer, so that it can contain what the first never writes.
 pub fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, data) in members {
         let mut header = tar::Header::new_ustar();
-        // A name that no header holds stays empty.
+        // A name that does not fit a header stays empty.
         let _ = header.set_path(name);
         header.set_entry_type(tar::EntryType::Regular);
         header.set_size(data.len() as u64);
@@ -312,7 +312,7 @@ pub fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Appends the digest with which a package ends.
+/// Appends the digest at the end of a package.
 pub fn seal(bytes: &mut Vec<u8>) {
     let digest = Digest::of(bytes);
     bytes.extend_from_slice(&digest.0);

@@ -8,14 +8,14 @@ use unet_test_support::quantized_onnx::{Bytes, Graph, QLinearConv};
 
 use crate::numbers::{Numbers, Values};
 
-/// Multiplications of one frame, so that an input takes milliseconds.
-const MULTIPLICATIONS_MAX: usize = 200_000;
+/// Multiply-accumulates of one frame, so that an input takes milliseconds.
+const MACS_MAX: usize = 200_000;
 const SIDE_MAX: usize = 24;
 const CHANNELS_MAX: usize = 20;
-/// No tensor of a graph grows wider by upsampling or joining.
+/// The largest side or number of channels after upsampling or concatenation.
 const GROWN_MAX: usize = 48;
 
-/// A model with what it takes.
+/// A model with its declared input and output, and frames.
 pub struct Case {
     /// The graph.
     pub model: ModelProto,
@@ -35,7 +35,7 @@ struct Tensor {
     size: [usize; 2],
     signed: bool,
     scale: f32,
-    /// Of the unsigned form.
+    /// That of the unsigned form.
     zero_point: u8,
 }
 
@@ -43,14 +43,14 @@ struct Builder<'a, 'b> {
     bytes: &'a mut Unstructured<'b>,
     graph: Graph,
     tensors: Vec<Tensor>,
-    multiplications_left: usize,
+    macs_left: usize,
 }
 
-/// What is wanted of a convolution; the rest is drawn.
+/// Requirements of a convolution; the rest is random.
 #[derive(Default)]
 struct Wanted {
     kernel: Option<usize>,
-    /// As large as the input.
+    /// The output has the size of the input.
     same: bool,
     channels: Option<usize>,
     unsigned: bool,
@@ -62,14 +62,14 @@ impl Case {
         let size = [bytes.int_in_range(1..=SIDE_MAX)?, bytes.int_in_range(1..=SIDE_MAX)?];
         let channels = *bytes.choose(&[1, 3, 4, 2, 7, 8, 16, 20])?;
         let is_unet = bytes.ratio(1, 3)?;
-        // So that pooling and upsampling meet at one size.
+        // So that sizes match again after pooling and upsampling.
         let size = if is_unet { size.map(|side| side.next_multiple_of(4)) } else { size };
         let zero_point = zero_point(bytes)?;
         let name = "image".to_owned();
         let frame = Tensor { name: name.clone(), channels, size, signed: false, scale: 0.01, zero_point };
         let shape = [1, channels, size[0], size[1]];
         let graph = Graph::new(&name, shape);
-        let mut builder = Builder { bytes, graph, tensors: vec![frame], multiplications_left: MULTIPLICATIONS_MAX };
+        let mut builder = Builder { bytes, graph, tensors: vec![frame], macs_left: MACS_MAX };
         if is_unet {
             let depth = builder.bytes.int_in_range(1..=2)?;
             builder.unet(0, depth)?;
@@ -91,7 +91,7 @@ impl Case {
             Ok(Numbers::arbitrary(bytes, values)?.pixels(count))
         };
         let frames = [frame()?, frame()?];
-        // The engine's callers quantize by these; the engine itself only compares names and shapes.
+        // Used by callers of the engine; the engine itself only compares names and shapes.
         let quantization = Quantization { scale: 1.0, zero_point: 0 };
         Ok(Case {
             model,
@@ -107,14 +107,14 @@ impl Builder<'_, '_> {
         self.tensors.len() - 1
     }
 
-    /// The next tensor, like `like` but for what the caller changes.
+    /// Adds a tensor like `like` with other channels and size.
     fn push(&mut self, like: &Tensor, channels: usize, size: [usize; 2]) -> usize {
         let name = format!("t{}", self.tensors.len());
         self.tensors.push(Tensor { name, channels, size, ..like.clone() });
         self.last()
     }
 
-    /// Adds a node that makes tensor `y`.
+    /// Adds the node that computes tensor `y`.
     fn add(&mut self, y: usize, node: impl FnOnce(Graph, &str) -> Graph) {
         self.graph = node(std::mem::take(&mut self.graph), &self.tensors[y].name);
     }
@@ -136,7 +136,7 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// Encoder, bottom and decoder, with a skip a level.
+    /// Encoder, bottleneck and decoder, with a skip per level.
     fn unet(&mut self, x: usize, depth: usize) -> Result<usize> {
         let same = || Wanted { kernel: Some(3), same: true, unsigned: true, ..Wanted::default() };
         let skip = self.conv(x, same())?;
@@ -186,7 +186,7 @@ impl Builder<'_, '_> {
         y
     }
 
-    /// Joins a tensor with one or two that fit, itself among them.
+    /// Concatenates a tensor with one or two that fit, possibly itself.
     fn join(&mut self, x: usize) -> Result<()> {
         let mut parts = vec![x];
         for _ in 0..self.bytes.int_in_range(1..=2)? {
@@ -229,7 +229,7 @@ impl Builder<'_, '_> {
                 continue;
             }
             (pads[axis], pads[axis + 2]) = (bytes.int_in_range(0..=most)?, bytes.int_in_range(0..=most)?);
-            // Any pads below the kernel, but at least as many as it needs.
+            // Any padding below the kernel size, but at least as much as it needs.
             pads[axis] = pads[axis].max(kernel[axis].saturating_sub(x.size[axis] + pads[axis + 2]).min(most));
             strides[axis] = if bytes.ratio(1, 4)? { 2 } else { 1 };
         }
@@ -237,12 +237,12 @@ impl Builder<'_, '_> {
             std::array::from_fn(|axis| (x.size[axis] + pads[axis] + pads[axis + 2] - kernel[axis]) / strides[axis] + 1);
         let a_channel = (x.channels * kernel[0] * kernel[1] * size[0] * size[1]).max(1);
         // Shared among about six.
-        let affordable = (self.multiplications_left / 4 / a_channel).clamp(1, CHANNELS_MAX);
+        let affordable = (self.macs_left / 4 / a_channel).clamp(1, CHANNELS_MAX);
         let channels = match wanted.channels {
             Some(channels) => channels,
             None => bytes.int_in_range(1..=affordable)?,
         };
-        self.multiplications_left = self.multiplications_left.saturating_sub(a_channel * channels);
+        self.macs_left = self.macs_left.saturating_sub(a_channel * channels);
 
         let values = Values::arbitrary(bytes)?;
         let mut numbers = Numbers::arbitrary(bytes, values)?;
@@ -256,11 +256,11 @@ impl Builder<'_, '_> {
         let is_symmetric = bytes.ratio(1, 2)?;
         let weight_zero_points =
             (0..zero_points).map(|_| if is_symmetric { flip } else { numbers.bits() as u8 }).collect();
-        // So that outputs spread over the byte and beyond.
+        // So that outputs cover the range of a byte and beyond.
         let usual = [0.02, 0.1, 0.003, 0.5][bytes.int_in_range(0..=3)?] / (fan_in as f32).sqrt();
         let is_tied = bytes.ratio(1, 8)?;
         let (mut weight_scales, y_scale): (Vec<f32>, f32) = if is_tied {
-            // A power of two: many sums lie halfway between two bytes.
+            // A power of two: many sums are halfway between two bytes.
             (vec![1.0 / 64.0; scales], x.scale)
         } else {
             ((0..scales).map(|_| usual * numbers.factor()).collect(), x.scale * numbers.factor())
@@ -272,7 +272,7 @@ impl Builder<'_, '_> {
         }
         let signed = !wanted.unsigned && bytes.ratio(1, 5)?;
         let (y_zero_point, bias) = (zero_point(bytes)?, bytes.ratio(7, 8)?);
-        // Now and then another one than the tensor's own, which nothing forbids.
+        // Sometimes different from that of the tensor, which is allowed.
         let x_zero_point = if bytes.ratio(1, 32)? { zero_point(bytes)? } else { x.zero_point };
         let scalar = |value: u8, signed: bool| Bytes { raw: vec![value ^ if signed { 0x80 } else { 0 }], signed };
         let conv = QLinearConv {
@@ -294,7 +294,7 @@ impl Builder<'_, '_> {
 }
 
 fn zero_point(bytes: &mut Unstructured<'_>) -> Result<u8> {
-    // Zero is what nets with ReLU have, and what lets their tensors share a buffer.
+    // Zero is the zero point after ReLU, and lets tensors share a buffer.
     let usual = [0, 0, 0, 0, 128, 128, 255, 3, 77];
     bytes.choose(&usual).copied()
 }

@@ -1,5 +1,5 @@
-//! What the fuzz targets feed: numbers, quantized graphs, and damaged models and packages, all made from the bytes that
-//! the fuzzer mutates.
+//! Inputs of the fuzz targets, made from the bytes that the fuzzer mutates: numbers, quantized graphs, and damaged
+//! models and packages.
 
 pub mod damage;
 pub mod graph;

@@ -1,24 +1,24 @@
-//! Many numbers from few bytes: a fuzzer's input is short, and a convolution has thousands of weights.
+//! Many numbers from few bytes: the input of a fuzzer is short, and a convolution has thousands of weights.
 
 use arbitrary::{Result, Unstructured};
 
-/// How large the numbers of a convolution and of its input are.
+/// The distribution of the numbers of a convolution and of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
-    /// As in a trained net: mostly small weights.
+    /// As in a trained network: mostly small weights.
     Usual,
     /// Any byte.
     Any,
-    /// Only the ends of a byte.
+    /// Only the extremes of a byte.
     Extreme,
-    /// All the same, at one end of a byte.
+    /// All the same extreme of a byte.
     OneSign,
-    /// Nearly all zero, so that groups of weights vanish.
+    /// Nearly all zero, so that groups of weights are skipped.
     Sparse,
 }
 
 impl Values {
-    /// Any of them, usual ones more often.
+    /// Any distribution, the usual ones more often.
     pub fn arbitrary(bytes: &mut Unstructured<'_>) -> Result<Values> {
         let all =
             [Values::Usual, Values::Usual, Values::Any, Values::Any, Values::Extreme, Values::OneSign, Values::Sparse];
@@ -26,14 +26,14 @@ impl Values {
     }
 }
 
-/// A generator that is started by the fuzzer's bytes.
+/// A generator seeded by the fuzzer's bytes.
 pub struct Numbers {
     state: u64,
     values: Values,
 }
 
 impl Numbers {
-    /// Started by eight bytes of the input.
+    /// Seeded by eight bytes of the input.
     pub fn arbitrary(bytes: &mut Unstructured<'_>, values: Values) -> Result<Numbers> {
         Ok(Numbers { state: bytes.arbitrary()?, values })
     }
@@ -70,7 +70,7 @@ impl Numbers {
         (0..count).map(|_| weight(self)).collect()
     }
 
-    /// `count` bytes of a picture.
+    /// `count` bytes of an image.
     pub fn pixels(&mut self, count: usize) -> Vec<u8> {
         let pixel = |numbers: &mut Numbers| match numbers.values {
             Values::Usual | Values::Any | Values::Sparse => numbers.bits() as u8,
@@ -80,13 +80,13 @@ impl Numbers {
         (0..count).map(|_| pixel(self)).collect()
     }
 
-    /// `count` biases; now and then of any size, which takes sums out of 32 bits.
+    /// `count` biases; sometimes of any size, so that sums exceed 32 bits.
     pub fn biases(&mut self, count: usize) -> Vec<i32> {
         let any = self.values != Values::Usual && self.below(8) == 0;
         (0..count).map(|_| if any { self.bits() as i32 } else { self.below(40_001) as i32 - 20_000 }).collect()
     }
 
-    /// A number of 0.5 to 2 with all its bits.
+    /// A number from 0.5 to 2 with a random mantissa.
     pub fn factor(&mut self) -> f32 {
         0.5 + 1.5 * (self.below(1 << 24) as f32 / (1 << 24) as f32)
     }

@@ -1,6 +1,6 @@
-//! A program without std, allocator and C library that uses the shared crate: if it links, the crate needs none of them.
+//! A program without std, allocator and C library that uses `unet-shared`: if it links, the crate needs none of them.
 //!
-//! For x86-64 Linux. Ends with status 0 when the numbers are those that `main` expects, 1 when not, 2 on a panic.
+//! For x86-64 Linux. Exits with 0 if all results are as expected, 1 if not, and 2 on a panic.
 
 #![no_std]
 #![no_main]
@@ -13,7 +13,7 @@ use unet_shared::mask::argmax_u8;
 use unet_shared::metrics::ConfusionMatrix;
 use unet_shared::preprocess::{Preprocess, Scratch};
 
-/// The mean of four pixels, their class and a count, each through the shared crate.
+/// The mean of four pixels, their class and a count, each by `unet-shared`.
 fn main() -> bool {
     let spec = Preprocess { width: 1, height: 1, ..Preprocess::CLASSIC };
     let Ok(view) = ImageView::packed(&[0, 10, 20, 30], 2, 2, PixelFormat::Gray8) else { return false };
@@ -35,8 +35,7 @@ fn main() -> bool {
     resized && identity && encoded && chosen && counted
 }
 
-// At the start of a process the stack is aligned as a function body wants it, not as a function's entry does; the call
-// puts that right.
+// At the start of a process the stack is aligned as in a function body, not as at its entry; the call fixes that.
 global_asm!(".globl _start", "_start:", "xor ebp, ebp", "and rsp, -16", "call {start}", start = sym start);
 
 extern "C" fn start() -> ! {
@@ -53,31 +52,31 @@ fn panic(_: &PanicInfo) -> ! {
     exit(2)
 }
 
-/// The core library as it is delivered was compiled to unwind and names this symbol, which std defines. Nothing unwinds here.
+/// The precompiled core library refers to this symbol, which std defines. Nothing unwinds here.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
-// The compiler calls these four where it copies, fills and compares memory; elsewhere the C library has them. The string
-// instructions keep them from being compiled into calls of themselves.
+// The compiler emits calls of these four functions, which the C library usually provides. String instructions prevent
+// that they are compiled into calls of themselves.
 
 /// # Safety
-/// As C demands of `memcpy`.
+/// As for C's `memcpy`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
-    // SAFETY: the caller vouches for `count` bytes at both; the ABI keeps the direction flag clear.
+    // SAFETY: the caller guarantees `count` bytes at both; the ABI keeps the direction flag clear.
     unsafe { asm!("rep movsb", inout("rcx") count => _, inout("rdi") to => _, inout("rsi") from => _) };
     to
 }
 
 /// # Safety
-/// As C demands of `memmove`.
+/// As for C's `memmove`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     if (to as usize).wrapping_sub(from as usize) >= count {
-        // SAFETY: what is read lies wholly behind what has been written.
+        // SAFETY: as for this function; bytes are read before they are overwritten.
         return unsafe { memcpy(to, from, count) };
     }
-    // SAFETY: the caller vouches for `count` bytes at both, at least one here; the flag is cleared again.
+    // SAFETY: the caller guarantees `count` bytes at both, at least one here; the direction flag is cleared again.
     unsafe {
         let (last_to, last_from) = (to.add(count - 1), from.add(count - 1));
         asm!("std", "rep movsb", "cld", inout("rcx") count => _, inout("rdi") last_to => _, inout("rsi") last_from => _);
@@ -86,20 +85,20 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut
 }
 
 /// # Safety
-/// As C demands of `memset`.
+/// As for C's `memset`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, value: i32, count: usize) -> *mut u8 {
-    // SAFETY: the caller vouches for `count` bytes; the ABI keeps the direction flag clear.
+    // SAFETY: the caller guarantees `count` bytes; the ABI keeps the direction flag clear.
     unsafe { asm!("rep stosb", inout("rcx") count => _, inout("rdi") to => _, in("al") value as u8) };
     to
 }
 
 /// # Safety
-/// As C demands of `memcmp`.
+/// As for C's `memcmp`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
     for i in 0..count {
-        // SAFETY: the caller vouches for `count` bytes at both; a volatile read is not gathered into a call of memcmp.
+        // SAFETY: the caller guarantees `count` bytes at both; volatile reads are not merged into a call of memcmp.
         let (left, right) = unsafe { (a.add(i).read_volatile(), b.add(i).read_volatile()) };
         if left != right {
             return i32::from(left) - i32::from(right);

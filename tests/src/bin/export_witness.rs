@@ -1,8 +1,9 @@
-//! Writes what a run's network computes on real frames as `.npy`, for `peers/check_onnx.py`.
+//! Writes real frames and the logits of a run's network as `.npy`, for `peers/check_onnx.py`.
 //!
-//! `export-witness RUN DIRECTORY [FRAMES]`: takes FRAMES (16) frames spread over the validation split of the run and writes
-//! `frames.npy` (f32, N, C, H, W, as the exported f32 file takes them), `logits.npy` (f32, N, K, H, W, by burn from the
-//! run's weights), and, for a quantized run, `frames_u8.npy` (u8, as the int8 file takes them).
+//! `export-witness RUN DIRECTORY [FRAMES]` takes FRAMES (default 16) frames spread over the validation split of the
+//! run, and writes `frames.npy` (f32, N, C, H, W, the input of the exported f32 file), `logits.npy` (f32, N, K, H, W,
+//! computed by burn from the run's weights), and, for a quantized run, `frames_u8.npy` (u8, the input of the int8
+//! file).
 
 use std::error::Error;
 use std::path::Path;

@@ -1,11 +1,12 @@
-//! Writes loss and gradients of fixed batches, by our kernels and by burn's own operators, for `peers/compare_gradients.py`.
+//! Writes loss and gradients of fixed batches, computed by our kernels and by burn's own operators, for
+//! `peers/compare_gradients.py`.
 //!
-//! `gradients DIRECTORY [NAME=VALUE ...]`, the names being `base` (8), `depth` (4), `size` (128), `batch` (4), `channels` (1),
-//! `upsampling` (`nearest` or `up_convolution`), `stem` (1, 2 or 4; 1), `batches` (10), `seed` (1) of the weights and `steps` (0): so many steps of Adam
-//! are done before, by burn's own operators. Writes `case.json` (the network, and for each batch the loss by each set of operators),
-//! `weights/NAME.npy` by the parameter's name, and for each batch a folder `batch_00` with `images.npy` (f32, N, C, H, W),
-//! `masks.npy` (u8, N, H, W) and, for each set of operators that this CPU can run, `OPERATORS/NAME.npy`. All batches are of
-//! the same weights.
+//! `gradients DIRECTORY [NAME=VALUE ...]` with the names (and defaults) `base` (8), `depth` (4), `size` (128), `batch`
+//! (4), `channels` (1), `upsampling` (`nearest` or `up_convolution`), `stem` (1), `batches` (10), `seed` of the weights (1), and
+//! `steps` of Adam by burn's own operators before the measurement (0). Writes `case.json` (the network, and for each
+//! batch the loss by each set of operators), `weights/NAME.npy` by parameter name, and for each batch a directory
+//! `batch_00` with `images.npy` (f32, N, C, H, W), `masks.npy` (u8, N, H, W) and, for each set of operators that this
+//! CPU can run, `OPERATORS/NAME.npy`. All batches use the same weights.
 
 use std::error::Error;
 use std::path::Path;

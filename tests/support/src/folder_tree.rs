@@ -1,10 +1,10 @@
-//! A folder with given files.
+//! Temporary directories with given files.
 
 use std::fs;
 
 use tempfile::TempDir;
 
-/// Writes each file of `files`, given by its path and its content, below a new temporary folder.
+/// Writes each file of `files`, a path and its content, into a new temporary directory.
 pub fn folder_tree(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().expect("temporary folders can be made");
     for (path, content) in files {

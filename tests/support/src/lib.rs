@@ -1,5 +1,5 @@
-//! What tests of several crates build on. Knows the contracts of `shared` and `unet-onnx`, and neither the engine
-//! nor the programs, so that their own unit tests can use it.
+//! Helpers for the tests of several crates. Knows `unet-shared` and `unet-onnx`, and neither the engine nor the
+//! programs, so that their own unit tests can use it.
 #![allow(missing_docs, reason = "helpers of tests, whose names and types say what they are")]
 
 pub mod counting_allocator;

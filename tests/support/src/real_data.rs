@@ -1,7 +1,9 @@
-//! Where the real data of tests is: `SEG_DATA` is the directory of the datasets; cases from the field and evidence are beside it.
+//! Finds real data for tests: the environment variable `SEG_DATA` is the directory of the datasets; other material is
+//! beside it.
 //!
-//! A test that uses these is marked `#[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]`, so that
-//! the test runner reports it as ignored where there is no data. Its package needs `tests/seg_data.rs` as its build script.
+//! A test that uses these is marked `#[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the
+//! datasets")]`, so that the test runner reports it as ignored if there is no data. Its package needs
+//! `tests/seg_data.rs` as its build script.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! A package small enough to follow by hand: a 16x16 gray image, and a model of one 1x1 convolution whose logits are 128
-//! for class 0 and the pixel itself for class 1. So a pixel is class 1 exactly where it is above 128.
+//! A package small enough to compute by hand: a 16x16 gray image, and a model of one 1x1 convolution whose logits are
+//! 128 for class 0 and the pixel itself for class 1. So a pixel is class 1 if it is above 128.
 
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelValue;
@@ -51,12 +51,12 @@ pub fn model() -> Vec<u8> {
     Graph::new("image", [1, 1, SIDE, SIDE]).conv("image", "logits", &conv).finish("logits", [1, 2, SIDE, SIDE])
 }
 
-/// The quantized logits for a model input, from the model's definition.
+/// The quantized logits for a model input, by the model's definition.
 pub fn logits_of(input: &[u8]) -> Vec<u8> {
     [vec![THRESHOLD; input.len()], input.to_vec()].concat()
 }
 
-/// The mask for a model input, from the model's definition.
+/// The mask for a model input, by the model's definition.
 pub fn mask_of(input: &[u8]) -> Vec<u8> {
     input.iter().map(|&pixel| u8::from(pixel > THRESHOLD)).collect()
 }

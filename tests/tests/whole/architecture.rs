@@ -1,4 +1,4 @@
-//! The edges that the dependency graph may have, written out. A new one has to be written here first.
+//! The allowed edges of the dependency graph. A new one has to be added here first.
 
 use crate::repository::root;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-/// Our packages, and the foreign ones whose place the design fixes. A package stands for all that it does not list.
+/// Our packages, and the foreign ones whose place is part of the design.
 const WATCHED: [&str; 11] = [
     "unet-shared",
     "unet-data",
@@ -21,7 +21,7 @@ const WATCHED: [&str; 11] = [
     "tract-onnx",
 ];
 
-/// From a package to those of [`WATCHED`] that it names in its manifest, of whatever kind (normal, development, build).
+/// From a package to its dependencies in [`WATCHED`], of any kind (normal, development, build).
 const EDGES: [(&str, &[&str]); 9] = [
     ("unet-shared", &[]),
     ("unet-data", &["unet-shared"]),
@@ -49,13 +49,13 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("unet-test-support", &["unet-shared", "unet-onnx"]),
 ];
 
-/// All that `shared` may name outside of its tests. Only the first without a feature.
+/// The allowed dependencies of `unet-shared` outside of its tests. Only the first is not optional.
 const SHARED_DEPENDENCIES: [&str; 4] = ["heapless", "serde", "serde_json", "sha2"];
 
-/// What burn is made of, by the start of a package's name.
+/// The packages of burn, by the prefix of their names.
 const BURN: [&str; 2] = ["burn", "cubecl"];
 
-/// The manifests of the workspace's members by package name. Asks for nothing that lies outside the repository.
+/// The manifests of the workspace's members by package name. Reads nothing outside the repository.
 fn manifests() -> BTreeMap<String, Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--offline", "--no-deps"])
@@ -76,15 +76,15 @@ fn dependencies(manifest: &Value) -> &[Value] {
     manifest["dependencies"].as_array().expect("cargo metadata lists the dependencies of a package")
 }
 
-/// What each package of Cargo.lock names. The lock file is the graph of all features and platforms at once, so a package
-/// that cannot be reached in it is reached in no build.
+/// The dependencies of each package in Cargo.lock. The lock file is the graph of all features and platforms, so a
+/// package that cannot be reached in it is not reached in any build.
 fn locked_graph() -> BTreeMap<String, BTreeSet<String>> {
     let lock: toml::Table = fs::read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();
     let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in lock["package"].as_array().unwrap() {
         let named = graph.entry(package["name"].as_str().unwrap().to_owned()).or_default();
         let listed = package.get("dependencies").and_then(|d| d.as_array()).into_iter().flatten();
-        // "name", or "name version" where several versions are locked; those are taken together here.
+        // "name", or "name version" if several versions are locked; versions are merged here.
         named.extend(listed.map(|d| d.as_str().unwrap().split(' ').next().unwrap().to_owned()));
     }
     graph
@@ -95,7 +95,7 @@ fn reached(graph: &BTreeMap<String, BTreeSet<String>>, start: &str) -> BTreeSet<
     let mut seen = BTreeSet::new();
     let mut open = vec![start.to_owned()];
     while let Some(name) = open.pop() {
-        let next = graph.get(&name).unwrap_or_else(|| panic!("Cargo.lock does not hold {name}"));
+        let next = graph.get(&name).unwrap_or_else(|| panic!("Cargo.lock does not contain {name}"));
         if seen.insert(name) {
             open.extend(next.iter().cloned());
         }
@@ -152,7 +152,7 @@ fn shared_names_only_what_is_listed() {
         }
     }
     assert_eq!(named, BTreeSet::from(SHARED_DEPENDENCIES));
-    assert_eq!(always, BTreeSet::from(["heapless"]), "what shared needs without any feature");
+    assert_eq!(always, BTreeSet::from(["heapless"]), "dependencies of unet-shared without features");
     assert_eq!(manifests["unet-shared"]["features"].get("default"), None, "shared's default features");
 }
 
@@ -166,6 +166,6 @@ fn only_the_host_reaches_burn_with_any_feature_on_any_platform() {
     for name in ["unet-data", "unet-kernels"] {
         assert!(!reached(&graph, name).iter().any(|n| n.starts_with("tract-")), "{name} reaches tract");
     }
-    // The walk does find burn where it is.
+    // The search does find burn where it is.
     assert!(reached(&graph, "unet-host").iter().any(|n| n == "burn"));
 }

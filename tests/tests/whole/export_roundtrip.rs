@@ -1,4 +1,4 @@
-//! From a trained network to its f32 ONNX file: what burn computes, tract and the interpreter compute from the file.
+//! Export to f32 ONNX: tract and the interpreter compute from the file what burn computes.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ fn the_exported_file_computes_what_burn_computes() {
     }
 }
 
-/// The batch norms must have something to fold: statistics that training moved away from 0 and 1.
+/// Folding is only tested if training moved the statistics of the batch norms away from 0 and 1.
 #[test]
 fn folding_is_tested_on_moved_statistics() {
     let folder = tempfile::tempdir().unwrap();

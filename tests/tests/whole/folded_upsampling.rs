@@ -1,5 +1,5 @@
-//! A network exported with folded upsampling: the interpreter finds the very numbers of the unfolded one where numbers are
-//! whole, and the integer engine runs the quantized file byte for byte as the interpreter does.
+//! A network exported with folded upsampling: with integer values, the interpreter computes exactly the numbers of the
+//! unfolded network, and the integer engine runs the quantized file byte for byte like the interpreter.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ fn the_integer_engine_runs_the_quantized_file_as_the_interpreter_does() {
     let model = std::fs::read(run.dir.int8_onnx()).unwrap();
     let graph = Graph::from_bytes(&model).unwrap();
     let count = |operator: &str| graph.nodes().iter().filter(|node| node.op_type == operator).count();
-    // Two levels, each with four phases in place of one convolution: 6 + 4 + 8 + 1, and a skip joined at each.
+    // Two levels, each with four phases instead of one convolution: 6 + 4 + 8 + 1, and a skip concatenated at each.
     assert_eq!(["Resize", "DepthToSpace", "Concat", "QLinearConv"].map(count), [0, 2, 4, 19]);
     let frames = inputs(&run, 2);
     for kernel in kernels() {

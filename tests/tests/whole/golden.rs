@@ -1,7 +1,7 @@
-//! Golden files: each picture in `tests/golden/` is what one case gave when it was last looked at and found right.
+//! Golden files: each image in `tests/golden/` is the reviewed result of one case.
 //!
-//! `UPDATE_GOLDEN=1` writes them anew. Where a case gives something else, what it gave and where it differs are left as
-//! pictures in the target folder, and the test names them.
+//! `UPDATE_GOLDEN=1` rewrites them. If a result differs, the result and an image of the differences are left in the
+//! target directory, and the test names them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,11 @@ use unet_shared::preprocess::{Channels, Filter, Fit, Preprocess, Preprocessor};
 
 use crate::repository::root;
 
-/// One case: its name is that of its picture.
+/// One case, with the name of its image.
 fn cases() -> Vec<(String, GrayImage)> {
     let config = SyntheticConfig { seed: 11, train: 1, val: 1, width: 96, height: 64 };
     let (gray, _) = frame(&config, SyntheticSplit::Train, 0).unwrap();
-    // Three bytes a pixel that differ: the gray frame, its complement, and its rows upside down.
+    // Three different bytes per pixel: the gray frame, its complement, and its rows upside down.
     let rgb: Vec<u8> = gray
         .as_raw()
         .iter()
@@ -47,7 +47,7 @@ fn cases() -> Vec<(String, GrayImage)> {
                     };
                     let mut planes = vec![0; spec.input_len()];
                     Preprocessor::new(spec).unwrap().run(view, &mut planes).unwrap();
-                    // The planes one above the other.
+                    // The planes are stacked vertically.
                     let rows = to_height * channels.count() as u32;
                     let picture = GrayImage::from_raw(to_width, rows, planes).unwrap();
                     let name = format!("{fit_name}-{filter_name}-{colour}-{to_width}x{to_height}.png");
@@ -70,7 +70,7 @@ fn difference(expected: &GrayImage, found: &GrayImage) -> Option<GrayImage> {
 }
 
 #[test]
-fn every_golden_picture_is_what_its_case_gives() {
+fn every_case_matches_its_golden_image() {
     let folder = root().join("tests/golden");
     let update = std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1");
     let left = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("golden");
@@ -92,14 +92,14 @@ fn every_golden_picture_is_what_its_case_gives() {
         }
         names.push(name);
     }
-    // A picture without a case is never compared, so it must not lie there.
+    // An image without a case is never compared, so it must not exist.
     for entry in std::fs::read_dir(&folder).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         if name.ends_with(".png") && !names.contains(&name) {
-            faults.push(format!("{name}: no case gives it"));
+            faults.push(format!("{name}: no case has this name"));
         }
     }
-    assert!(faults.is_empty(), "golden pictures differ (UPDATE_GOLDEN=1 accepts):\n{}", faults.join("\n"));
+    assert!(faults.is_empty(), "golden images differ (UPDATE_GOLDEN=1 accepts):\n{}", faults.join("\n"));
 }
 
 fn read(path: &Path) -> GrayImage {

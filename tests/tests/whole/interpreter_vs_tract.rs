@@ -1,7 +1,7 @@
 //! Each quantized node, fed the same inputs, in stock tract and in the interpreter.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use unet_test_support::real_data::beside_datasets;
 use unet_tests::onnx_graph::{GraphBuilder, integers};
 use unet_tests::random::Random;
 use unet_tests::tensor::Difference;
@@ -83,16 +83,11 @@ fn convolutions_of_other_quantizations_agree() {
     }
 }
 
-/// The kit's base-16 U-Net, where `SEG_DATA` names the kit's folder of data sets.
+/// A quantized U-Net with 16 base channels, stored beside the datasets.
 #[test]
+#[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]
 fn the_kits_model_agrees_node_by_node() {
-    let model = std::env::var_os("SEG_DATA")
-        .map(|data| PathBuf::from(data).join("../evidence/models/b16n_own_u8_pcz.onnx"))
-        .filter(|path| path.is_file());
-    let Some(model) = model else {
-        println!("skipped: SEG_DATA names no folder beside which evidence/models/b16n_own_u8_pcz.onnx lies");
-        return;
-    };
+    let model = beside_datasets("evidence/models/b16n_own_u8_pcz.onnx");
     let mut random = Random::new(6);
     let pixels = (0..256 * 256).map(|i| ((i / 256 + i % 256) as f32 / 512.0 + random.unit()) / 2.0).collect();
     let frame = Tensor::new(&[1, 1, 256, 256], Data::F32(pixels)).unwrap();

@@ -1,4 +1,4 @@
-//! Tests of whole paths through the public libraries, one module a contract.
+//! End-to-end tests through the public APIs, one module per contract.
 
 mod architecture;
 mod export_roundtrip;
@@ -6,7 +6,7 @@ mod folded_upsampling;
 mod golden;
 mod integer_engine;
 mod interpreter_vs_tract;
-// The program of the proof makes its own system calls, so it is one for a single platform.
+// The program of the proof makes its own system calls, so it is for a single platform.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod no_std;
 mod preprocess_agreement;

@@ -1,5 +1,5 @@
-//! The proof that `shared` needs no std and no allocator: a program that has neither links with it and runs; and what the
-//! proof is worth: with std let in, the same build fails.
+//! Proves that `unet-shared` needs neither std nor an allocator: a program without them links with it and runs. If the
+//! crate uses std, the same build fails.
 
 use crate::repository::{copy_folder, root};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// A copy of `shared`, the proof and the files of the workspace that they need.
+/// A copy of `shared`, the proof, and the workspace files that they need.
 struct Copy {
     folder: TempDir,
 }
@@ -18,7 +18,7 @@ impl Copy {
         let (from, to) = (root(), copy.folder.path());
         copy_folder(&from.join("shared"), &to.join("shared"));
         copy_folder(&from.join("tests/no_std_proof"), &copy.proof());
-        // The versions that the workspace is built with are there without a network.
+        // The locked versions are available without a network.
         fs::copy(from.join("Cargo.lock"), copy.proof().join("Cargo.lock")).unwrap();
         let manifest = fs::read_to_string(from.join("Cargo.toml")).unwrap();
         let mut manifest: toml::Table = manifest.parse().unwrap();
@@ -41,7 +41,7 @@ impl Copy {
     fn build(&self) -> Output {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--offline", "--quiet"]).current_dir(self.proof());
-        // What the caller's cargo sets for this test must not steer the build of another workspace.
+        // Variables that the outer cargo sets must not affect the build of another workspace.
         for variable in ["CARGO_BUILD_TARGET", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
             cargo.env_remove(variable);
         }
@@ -57,7 +57,7 @@ fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Builds with `line` added to shared, and wants the compiler to refuse it with `error`.
+/// Builds with `line` added to shared, and expects the compiler error `error`.
 fn check_refused(line: &str, error: &str) {
     let copy = Copy::new();
     copy.add(line);
@@ -78,7 +78,7 @@ fn shared_links_and_runs_without_std() {
     assert_eq!(status.code(), Some(0), "1: a number differs, 2: it panicked");
 }
 
-/// Whether the ELF file asks for a dynamic loader, as everything does that is linked to a shared C library.
+/// Whether the ELF file requests a dynamic loader, as programs linked to a shared C library do.
 fn names_an_interpreter(program: &Path) -> bool {
     let bytes = fs::read(program).unwrap();
     bytes.windows(8).any(|w| w == b"ld-linux")

@@ -1,5 +1,5 @@
-//! Training, validation and the board read the same bytes from the same files: the loader of the host and the evaluation
-//! of the edge are two callers of one preprocessing, and a third copy would show here.
+//! Training, validation and the board compute the same bytes from the same files: the loader of the host and the
+//! evaluation of the edge call the same preprocessing.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn the_loader_reads_what_the_board_reads_in_any_order_and_any_memory() {
                 Digest::of(&planes)
             })
             .collect();
-        // No memory, memory for some samples, memory for all; and twice, so that the second pass may read from memory.
+        // A cache for no samples, for some, and for all; two passes, so that the second may read from the cache.
         for cache_bytes in [0, 8_000, u64::MAX / 2] {
             let options = LoaderOptions { cache_bytes, workers: 3, with_truth: true };
             let loader = Loader::new(samples.clone(), table.clone(), spec, options).unwrap();
@@ -67,7 +67,7 @@ fn a_broken_sample_stops_the_loader_with_its_name() {
     let dataset = Dataset::open(folder.path(), &OpenOptions::default()).unwrap();
     let samples = dataset.split(Split::Train).to_vec();
     let table = collect_labels(&samples, dataset.file.as_ref()).unwrap().table().unwrap();
-    std::fs::write(&samples[2].image, b"no picture").unwrap();
+    std::fs::write(&samples[2].image, b"no image").unwrap();
     let options = LoaderOptions { cache_bytes: 0, workers: 2, with_truth: false };
     let spec = Preprocess { width: 16, height: 16, ..Preprocess::CLASSIC };
     let loader = Loader::new(samples.clone(), table, spec, options).unwrap();

@@ -1,8 +1,8 @@
-//! Real datasets: their published classes, and what `check` finds in files that break loaders.
+//! Real datasets: their published classes, a foreign format, and what `check` finds in files that break loaders.
 
 use unet_data::{Dataset, Sample, collect_labels, load_pair};
 use unet_host::check::{CheckOptions, Kind, check};
-use unet_test_support::real_data::dataset;
+use unet_test_support::real_data::{beside_datasets, dataset};
 
 #[test]
 #[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]
@@ -21,6 +21,22 @@ fn real_datasets_have_their_published_classes() {
         assert_eq!((map.classes.len(), map.joined.len()), (expected, 0), "{name}");
         let pair = load_pair(&dataset.val[0], &map.table().unwrap()).unwrap();
         assert_eq!(pair.mask.len(), pair.image.width * pair.image.height);
+    }
+}
+
+#[test]
+#[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]
+fn a_raw_dataset_of_nnunet_is_read() {
+    let dataset = Dataset::open(&beside_datasets("cases/datasets/nnunet"), &Default::default()).unwrap();
+    assert_eq!(dataset.layout.name(), "nnunet");
+    assert_eq!([dataset.train.len(), dataset.val.len(), dataset.test.len()], [6, 2, 0]);
+    assert_eq!(dataset.problems, []);
+    let samples: Vec<Sample> = dataset.samples().cloned().collect();
+    let map = collect_labels(&samples, dataset.file.as_ref()).unwrap();
+    assert_eq!((map.names(), map.ignore.len()), (["background", "a", "b"].map(str::to_owned).to_vec(), 0));
+    for sample in &samples {
+        let pair = load_pair(sample, &map.table().unwrap()).unwrap();
+        assert_eq!(pair.mask.len(), pair.image.width * pair.image.height, "{}", sample.name);
     }
 }
 

@@ -1,14 +1,14 @@
-//! Where the repository lies, and copies of parts of it.
+//! The path of the repository, and copies of parts of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in the workspace").to_owned()
 }
 
-/// Copies the folder `from` with all that it holds to `to`, except folders named `target`.
+/// Copies the directory `from` to `to`, except for directories named `target`.
 pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
     for entry in fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())) {

@@ -1,5 +1,5 @@
-//! The shipped models: each folder is complete, its package loads (golden vectors and all), and its record is that of its
-//! package. On the real dataset the package must give the same integers as its record.
+//! The shipped models: each folder is complete, its package loads and passes its golden vectors, and its record is that
+//! of its package. On the real dataset the package must give the same integers as its record.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use unet_test_support::real_data::dataset;
 
 use crate::repository::root;
 
-/// The folders of models by name.
+/// The folders of the models by name.
 fn models() -> Vec<(String, PathBuf)> {
     let entries = std::fs::read_dir(root().join("models")).unwrap().map(|entry| entry.unwrap().path());
     let mut models: Vec<_> = entries

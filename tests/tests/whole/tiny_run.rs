@@ -1,4 +1,4 @@
-//! Tiny training runs that the tests of whole paths share: real data, real training, seconds of it.
+//! Tiny training runs for end-to-end tests: real training on synthetic images, for seconds.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use unet_host::training::memory::MemoryOptions;
 use unet_host::training::trainer::Observer;
 use unet_shared::preprocess::{Channels, Normalize};
 
-/// Watches nothing.
+/// Ignores all events.
 struct Silent;
 
 impl Observer for Silent {
@@ -22,7 +22,7 @@ impl Observer for Silent {
     fn epoch_ended(&mut self, _: &EpochRow, _: bool) {}
 }
 
-/// What the tests vary.
+/// The options that the tests vary.
 pub struct Variant {
     pub name: &'static str,
     pub upsampling: Upsampling,
@@ -31,7 +31,7 @@ pub struct Variant {
     pub normalize: Normalize,
 }
 
-/// Both upsamplings, the one that can be folded in that form too; both numbers of channels; both normalisations.
+/// Both kinds of upsampling, and the one that can be folded also folded; gray and RGB; both normalizations.
 pub const VARIANTS: [Variant; 3] = [
     Variant {
         name: "nearest",

@@ -87,8 +87,8 @@ fn invalid_raw_frames_are_refused_before_the_program_starts() {
         Process::open(&ProcessSpec { command: vec!["/no/such/program".to_owned()], output }).unwrap_err()
     };
     let error = open(3, 2, 4);
-    assert_eq!(error.to_string(), "/no/such/program: frames: i420 image needs an even width and height, found 3x2");
-    assert!(open(4, 2, 2).to_string().contains("stride must be at least 4"));
+    assert_eq!(error.to_string(), "/no/such/program: frames: i420 image: expected an even width and height, found 3x2");
+    assert!(open(4, 2, 2).to_string().contains("stride: expected at least 4 bytes"));
     assert!(open(16384, 16384, 16384).to_string().contains("expected at most 67108864 bytes per frame"));
     assert!(open(4, 2, u32::MAX).to_string().contains("expected at most 67108864 bytes per frame"));
     let error = open(4, 2, 4);

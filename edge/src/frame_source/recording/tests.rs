@@ -1,5 +1,6 @@
 use super::super::FrameSlot;
 use super::*;
+use std::io::ErrorKind;
 
 const NO_BOUNDS: RecorderBounds = RecorderBounds { bytes_max: u64::MAX, frames_max: u64::MAX };
 /// Bytes of a recorded frame of 4 bytes, and of a recording with one.
@@ -120,7 +121,8 @@ fn limits_apply_to_the_whole_folder() {
     assert_eq!([record(b"abcd"), record(b"abcde"), record(b"")], [Recorded::Written, Recorded::Full, Recorded::Full]);
     let total: u64 = ["1.uerec", "2.uerec"].map(|name| place.join(name).metadata().unwrap().len()).iter().sum();
     assert_eq!(total, 2 * ONE as u64);
-    assert!(Recorder::create_in(&place, "2", bounds).is_err());
+    let error = Recorder::create_in(&place, "2", bounds).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
 }
 
 #[cfg(target_os = "linux")]
@@ -130,8 +132,9 @@ fn a_full_disk_costs_frames_only() {
     let path = std::path::Path::new("/dev/full");
     let file = std::fs::File::options().write(true).open(path).unwrap();
     let mut recorder = Recorder::after_magic(file, path, NO_BOUNDS);
-    for _ in 0..2 {
-        assert!(recorder.record(&slot(0, b"abcd")).is_err());
+    // The second time the device cannot be truncated to the whole frames.
+    for kind in [ErrorKind::StorageFull, ErrorKind::InvalidInput] {
+        assert_eq!(recorder.record(&slot(0, b"abcd")).unwrap_err().kind(), kind);
         assert_eq!((recorder.frames(), recorder.bytes()), (0, 8));
     }
 }

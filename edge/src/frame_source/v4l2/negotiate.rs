@@ -223,7 +223,7 @@ mod tests {
         assert!(yuyv(0, 0, 0, 0).contains("expected sides of 1 to 16384 pixels, found 0"));
         assert!(yuyv(65535, 65535, 0, 0).contains("found 65535"));
         assert!(yuyv(3, 2, 8, 16).contains("even width"));
-        assert!(yuyv(4, 2, 4, 16).contains("stride must be at least 8"));
+        assert!(yuyv(4, 2, 4, 16).contains("stride: expected at least 8 bytes"));
         assert!(yuyv(4, 2, 8, 15).contains("expected at least 16 bytes for yuyv 4x2, found 15"));
         assert!(yuyv(4, 2, 8, u32::MAX).contains("expected at most 67108864 bytes per frame"));
         let other = layout(CameraFormat::Grey, 4, 2, 4, 8);

@@ -1,28 +1,21 @@
 use super::*;
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use crate::loaded_pair::load_pair;
+use image::{Rgb, RgbImage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::{format, vec};
-use tempfile::TempDir;
 use unet_shared::mask::IGNORE_INDEX;
 
 use LabelValue::Gray;
 
-/// A sample whose image and label are saved in `folder`.
-fn gray_sample(folder: &TempDir, name: &str, width: u32, label: Vec<u8>) -> Sample {
-    let height = label.len() as u32 / width;
-    let (image, path) = (folder.path().join(format!("{name}.jpg")), folder.path().join(format!("{name}.png")));
-    GrayImage::new(width, height).save(&image).unwrap();
-    GrayImage::from_raw(width, height, label).unwrap().save(&path).unwrap();
-    Sample { name: name.into(), image, label: Some(path) }
-}
-
 fn classes(labels: &[&[u8]], file: Option<&str>) -> Result<LabelMap, LabelsError> {
     let folder = tempfile::tempdir().unwrap();
     let file = file.map(|text| DatasetFile::parse(text, Path::new("dataset.toml")).unwrap());
-    let samples: Vec<Sample> =
-        labels.iter().enumerate().map(|(i, label)| gray_sample(&folder, &i.to_string(), 1, label.to_vec())).collect();
+    let samples: Vec<Sample> = labels
+        .iter()
+        .enumerate()
+        .map(|(i, label)| Sample::gray(folder.path(), &i.to_string(), 1, label.to_vec()))
+        .collect();
     collect_labels(&samples, file.as_ref())
 }
 
@@ -64,7 +57,7 @@ fn dataset_file_names_orders_and_ignores() {
 }
 
 #[test]
-fn what_the_dataset_file_does_not_list_is_an_error() {
+fn values_that_the_dataset_file_does_not_list_are_refused() {
     let unlisted = classes(&[&[1], &[7, 1, 7]], Some("[[class]]\nname='a'\nvalue=1")).unwrap_err();
     assert!(matches!(&unlisted, LabelsError::Unlisted { value: Gray(7), labels: 1, pixels: 2, .. }), "{unlisted}");
     assert!(unlisted.to_string().contains("1.png"), "{unlisted}");
@@ -78,7 +71,7 @@ fn what_the_dataset_file_does_not_list_is_an_error() {
     assert!(matches!(classes(&[], None), Err(LabelsError::NoClass)));
 }
 
-/// Rows of 60 dark pixels, nine values that rise, and 60 bright pixels.
+/// Rows of 60 dark pixels, nine rising values, and 60 bright pixels.
 fn ramp() -> Vec<u8> {
     [vec![0; 60], (1..10).map(|step| step * 25).collect(), vec![255; 60]].concat().repeat(20)
 }
@@ -86,7 +79,7 @@ fn ramp() -> Vec<u8> {
 #[test]
 fn values_between_areas_join_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
-    let sample = gray_sample(&folder, "soft", 129, ramp());
+    let sample = Sample::gray(folder.path(), "soft", 129, ramp());
     let collect = |text: &str| {
         let file = DatasetFile::parse(text, Path::new("dataset.toml")).unwrap();
         collect_labels(std::slice::from_ref(&sample), Some(&file))
@@ -111,7 +104,8 @@ fn more_values_than_classes_is_an_error_with_advice() {
 #[test]
 fn colours_and_a_label_that_is_all_black() {
     let folder = tempfile::tempdir().unwrap();
-    let mut samples = vec![gray_sample(&folder, "a", 2, vec![0; 4]), gray_sample(&folder, "b", 2, vec![0; 4])];
+    let mut samples =
+        vec![Sample::gray(folder.path(), "a", 2, vec![0; 4]), Sample::gray(folder.path(), "b", 2, vec![0; 4])];
     let mut colour = RgbImage::new(2, 2);
     colour.put_pixel(1, 0, Rgb([255, 0, 0]));
     colour.save(samples[1].label.as_ref().unwrap()).unwrap();
@@ -122,60 +116,12 @@ fn colours_and_a_label_that_is_all_black() {
     let table = map.table().unwrap();
     assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0; 4]);
     assert_eq!(load_pair(&samples[1], &table).unwrap().mask, [0, 1, 0, 0]);
-    // With the classes listed, the labels that are there may happen to be all black.
+    // If the classes are listed, all labels may happen to be black.
     samples.pop();
     let text = "[[class]]\nname='none'\ncolor='#000000'\n[[class]]\nname='red'\ncolor='#ff0000'";
     let file = DatasetFile::parse(text, Path::new("dataset.toml")).unwrap();
     let table = collect_labels(&samples, Some(&file)).unwrap().table().unwrap();
     assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0; 4]);
-}
-
-#[test]
-fn a_pair_that_does_not_fit_names_files_and_sizes() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut sample = gray_sample(&folder, "a", 2, vec![1, 2, 1, 2]);
-    let table = collect_labels(std::slice::from_ref(&sample), None).unwrap().table().unwrap();
-    assert_eq!(load_pair(&sample, &table).unwrap().mask, [0, 1, 0, 1]);
-    GrayImage::from_pixel(3, 2, Luma([9])).save(&sample.image).unwrap();
-    let message = load_pair(&sample, &table).unwrap_err().to_string();
-    assert!(message.contains("a.jpg has 3x2 pixels") && message.contains("a.png has 2x2"), "{message}");
-    GrayImage::from_raw(2, 2, vec![1, 2, 7, 2]).unwrap().save(sample.label.as_ref().unwrap()).unwrap();
-    GrayImage::new(2, 2).save(&sample.image).unwrap();
-    let error = load_pair(&sample, &table).unwrap_err();
-    assert!(matches!(error, PairError::Encode { source: LabelError::Unknown { value: Gray(7), x: 0, y: 1 }, .. }));
-    sample.label = None;
-    assert!(matches!(load_pair(&sample, &table), Err(PairError::NoLabel { .. })));
-}
-
-#[test]
-fn a_label_of_the_same_shape_keeps_its_size_and_can_be_scaled() {
-    let folder = tempfile::tempdir().unwrap();
-    let sample = gray_sample(&folder, "a", 2, vec![1, 2, 2, 1]);
-    let table = collect_labels(std::slice::from_ref(&sample), None).unwrap().table().unwrap();
-    GrayImage::new(4, 4).save(&sample.image).unwrap();
-    let pair = load_pair(&sample, &table).unwrap();
-    assert_eq!((pair.width, pair.height, &pair.mask[..]), (2, 2, &[0, 1, 1, 0][..]));
-    assert_eq!(*pair.mask_at_image(), [0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0]);
-    assert!(same_shape((660, 440), (612, 408)) && same_shape((1000, 667), (500, 333)));
-    assert!(!same_shape((660, 440), (440, 660)) && !same_shape((3, 2), (2, 2)));
-}
-
-#[test]
-fn digest_of_a_data_set_sees_names_bytes_and_splits_but_not_the_place() {
-    let open = |names: [&str; 2], label: u8| {
-        let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            gray_sample(&folder, name, 1, vec![label]);
-        }
-        let mut dataset = Dataset::open(folder.path(), &Default::default()).unwrap();
-        let digest = dataset_digest(&dataset).unwrap();
-        std::mem::swap(&mut dataset.train, &mut dataset.val);
-        assert_ne!(dataset_digest(&dataset).unwrap(), digest);
-        digest
-    };
-    assert_eq!(open(["a", "b"], 1), open(["a", "b"], 1));
-    assert_ne!(open(["a", "b"], 1), open(["a", "c"], 1));
-    assert_ne!(open(["a", "b"], 1), open(["a", "b"], 2));
 }
 
 proptest! {

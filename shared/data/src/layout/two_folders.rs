@@ -1,0 +1,20 @@
+//! One folder of images and one of masks, not split.
+
+use super::{Contents, Format, image_folders, one_of};
+use crate::listing::{Kind, Listing};
+use crate::pairing::pair;
+
+pub(super) static FORMAT: Format = Format {
+    name: "two_folders",
+    description: "one folder of images and one of masks, split by seeded ratio",
+    patterns: &["DATA/images/* with DATA/masks/* (split by a seeded ratio)"],
+    read,
+};
+
+/// Images may also be in the root itself.
+fn read(listing: &Listing) -> Result<Option<Contents>, String> {
+    let of_kind = |kind| one_of(listing, image_folders(listing).filter(|folder| folder.kind == Some(kind)));
+    let (images, masks) = (of_kind(Kind::Images)?, of_kind(Kind::Masks)?);
+    let images = images.or_else(|| image_folders(listing).find(|folder| folder.depth == 0));
+    Ok(images.zip(masks).map(|(images, masks)| Contents::unsplit(pair(&images.images, &masks.images))))
+}

@@ -1,0 +1,75 @@
+//! A sample of a dataset, and the parts that a dataset is split into.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// An image file and its label file, if it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The stem of the image's file name; no two samples of a split share it.
+    pub name: String,
+    /// The image file.
+    pub image: PathBuf,
+    /// The label file; every sample of a dataset has one.
+    pub label: Option<PathBuf>,
+}
+
+/// A part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Samples to train on.
+    Train,
+    /// Samples to score during training.
+    Val,
+    /// Samples held out until the end.
+    Test,
+}
+
+impl Split {
+    /// All splits.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
+    /// The name, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that is not the name of a split.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a split (train, val or test), found {0:?}")]
+pub struct ParseSplitError(pub String);
+
+impl FromStr for Split {
+    type Err = ParseSplitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|split| split.name() == text).ok_or_else(|| ParseSplitError(text.into()))
+    }
+}
+
+#[cfg(test)]
+impl Sample {
+    /// A sample whose image, all black, and label are saved in `folder`.
+    pub(crate) fn gray(folder: &std::path::Path, name: &str, width: u32, label: Vec<u8>) -> Self {
+        let height = label.len() as u32 / width;
+        let (image, path) = (folder.join(format!("{name}.jpg")), folder.join(format!("{name}.png")));
+        image::GrayImage::new(width, height).save(&image).unwrap();
+        image::GrayImage::from_raw(width, height, label).unwrap().save(&path).unwrap();
+        Self { name: name.into(), image, label: Some(path) }
+    }
+}
