@@ -2,7 +2,7 @@ use super::*;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use std::fs;
 use tempfile::TempDir;
-use unet_data::dataset::Layout;
+use unet_data::layout::Layout;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
