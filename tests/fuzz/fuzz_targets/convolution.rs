@@ -1,4 +1,4 @@
-//! Every kernel against the scalar one on one convolution, in buffers that end where the contract lets reads end.
+//! Every compute kernel against the scalar one on one convolution, in buffers that end where the contract lets reads end.
 
 #![no_main]
 
@@ -7,9 +7,9 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use unet_engine::inference::kernel::{ConvShape, Convolution, Grid, InputView, Kernel, OutputView, PackedConv};
 use unet_fuzz::numbers::{Numbers, Values};
 
-/// Multiply-accumulates of a run, so that an input takes milliseconds.
+/// Maximum multiply-accumulates of a run, so that an input takes milliseconds.
 const MACS_MAX: u64 = 300_000;
-/// Bytes of a tensor, likewise.
+/// Maximum bytes of a tensor, likewise.
 const BYTES_MAX: usize = 1 << 20;
 
 fuzz_target!(|data: &[u8]| -> Corpus {
@@ -34,7 +34,7 @@ struct Case {
 }
 
 impl Case {
-    /// `None` where the shape makes no tensor, or too much work.
+    /// `None` if the shape makes no tensor, or too much work.
     fn arbitrary(bytes: &mut Unstructured<'_>) -> Result<Option<Case>> {
         let is_large = bytes.ratio(1, 16)?;
         let upsample = bytes.ratio(1, 3)?;
@@ -85,7 +85,7 @@ impl Case {
             .map(|_| if is_tied { 1.0 / 64.0 } else { usual * spread * numbers.factor() })
             .collect();
         if bytes.ratio(1, 8)? {
-            // Any bits at all: zero, the smallest, the largest, no number.
+            // Any bits: zero, the smallest, the largest, NaN.
             let index = numbers.below(multipliers.len() as u64) as usize;
             multipliers[index] = f32::from_bits(bytes.arbitrary()?);
         }
@@ -106,7 +106,7 @@ impl Case {
             convolution,
             input,
             first_in,
-            // The border too is anything: what lies there is read like any pixel.
+            // The border too is random: it is read like any pixel.
             input_bytes: numbers.pixels(shift + input.bytes()),
             output,
             first_out,
@@ -121,7 +121,7 @@ impl Case {
         let expected = self.run(&reference, self.output.height());
         for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
             let conv = PackedConv::new(kernel, &self.convolution, self.input)
-                .unwrap_or_else(|error| panic!("scalar takes what {kernel} does not: {error}"));
+                .unwrap_or_else(|error| panic!("{kernel} refuses what scalar accepts: {error}"));
             let found = self.run(&conv, self.split);
             if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
                 let (found, expected) = (found[at], expected[at]);

@@ -1,5 +1,4 @@
-//! The layers of a U-Net (base 16, depth 4, 256x256) with random numbers, ready to run. Shared by the benchmark and the
-//! example that prints shares of the peak.
+//! The layers of a U-Net (base 16, depth 4, 256x256) with random weights, ready to run.
 
 use std::error::Error;
 
@@ -16,7 +15,7 @@ pub struct Layer {
     pub to: usize,
     /// Rows and columns of taps.
     pub taps: usize,
-    /// Whether the input is read as upsampled.
+    /// Whether the input is upsampled by 2.
     pub upsample: bool,
 }
 
@@ -24,7 +23,7 @@ const fn layer(side: usize, from: usize, to: usize, taps: usize, upsample: bool)
     Layer { side, from, to, taps, upsample }
 }
 
-/// From the first to the head.
+/// All, in the order of the network.
 pub const LAYERS: [Layer; 23] = [
     layer(256, 1, 16, 3, false),
     layer(256, 16, 16, 3, false),
@@ -59,7 +58,7 @@ impl std::fmt::Display for Layer {
     }
 }
 
-/// A layer packed for a kernel, with an input and room for the rest.
+/// A layer packed for a compute kernel, with its buffers.
 pub struct Prepared {
     conv: PackedConv,
     grids: [Grid; 2],
@@ -70,7 +69,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Weights and inputs are the same ones each time.
+    /// Weights and inputs are the same each time.
     pub fn new(kernel: Kernel, layer: Layer) -> Result<Prepared, Box<dyn Error>> {
         let Layer { side, from: channels_in, to: channels_out, taps, upsample } = layer;
         let shape = ConvShape {
@@ -88,7 +87,7 @@ impl Prepared {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             f64::from(state >> 8) / f64::from(1 << 24)
         };
-        // Nearly normal with a standard deviation of 25, as a trained net's largest weight is some five of these.
+        // Nearly normal with a standard deviation of 25: a trained network's largest weight is about five of these.
         let mut weight = || ((0..12).map(|_| random()).sum::<f64>() * 25.0 - 150.0).clamp(-127.0, 127.0) as i8;
         let weights = (0..shape.weights()).map(|_| weight()).collect();
         let convolution = Convolution {

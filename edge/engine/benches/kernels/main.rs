@@ -1,6 +1,6 @@
-//! Convolution kernels on the layers of a U-Net, one thread: `cargo bench -p unet-engine --bench kernels`.
+//! Compute kernels on the layers of a U-Net, one thread: `cargo bench -p unet-engine --bench kernels`.
 //!
-//! With `-- --peak [KERNEL...]` it says instead how much of its peak each kernel reaches on each layer.
+//! `-- --peak [KERNEL...]` prints instead how much of its peak each kernel reaches on each layer.
 
 mod layers;
 mod peak;
@@ -33,14 +33,14 @@ fn all_layers(bencher: divan::Bencher<'_, '_>, kernel: Kernel) {
     });
 }
 
-/// Of the fastest kernel.
+/// On the fastest kernel.
 #[divan::bench(args = 0..LAYERS.len(), sample_count = 50)]
 fn layer(bencher: divan::Bencher<'_, '_>, index: usize) {
     let mut layer = Prepared::new(Kernel::best(), LAYERS[index]).expect("the layers are valid");
     bencher.counter(ItemsCount::new(layer.macs())).bench_local(|| layer.run().expect("the buffers fit"));
 }
 
-/// Without the scalar one, which takes seconds, where there is another.
+/// All available, without the scalar one, which takes seconds, if there is another.
 fn kernels() -> Vec<Kernel> {
     let mut kernels: Vec<Kernel> = Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()).collect();
     if kernels.len() > 1 {

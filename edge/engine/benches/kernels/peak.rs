@@ -1,5 +1,5 @@
-//! How fast each convolution kernel is on the layers of a U-Net (base 16, depth 4, 256x256), against the measured peak
-//! of its own instructions. One thread; the minimum of many short runs, so that neighbours on the core disturb little.
+//! The speed of each compute kernel on the layers of a U-Net (base 16, depth 4, 256x256), relative to the measured peak of its
+//! own instructions. One thread; the minimum of many short runs, since other processes disturb.
 
 use std::error::Error;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::layers::{LAYERS, Prepared};
 use unet_engine::inference::kernel::Kernel;
 
-/// Prints the table of the kernels with these names, of all that the CPU can run if there are none.
+/// Prints the table of the kernels with these names, or of all available ones.
 pub fn print(names: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut kernels = names.map(|name| name.parse()).collect::<Result<Vec<Kernel>, _>>()?;
     if kernels.is_empty() {
@@ -32,7 +32,7 @@ pub fn print(names: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> 
                 sums[1] += seconds;
             }
         }
-        // Of the others, the first has one channel, the head few, and upsampled ones multiply less than is counted.
+        // Excluded: the first layer (one channel), the head (few), and upsampled ones, which multiply less than counted.
         line("3x3 from 16 channels on, not upsampled", plain[0], plain[1]);
         line("all", all[0], all[1]);
     }

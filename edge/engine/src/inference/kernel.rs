@@ -12,7 +12,7 @@
 //!
 //! **Result**, equal in each byte for every kernel: with `a` = bias + the sum over taps and channels of
 //! `(x - x_zero_point) * (w - w_zero_point)`, `q = round_half_even(f32(a) * multiplier) + y_zero_point`, clamped to
-//! `clamp`. An `a` beyond i32 saturates; only [`Kernel::Scalar`] ever meets one, because [`PackedConv::new`] gives it every
+//! `clamp`. An `a` beyond i32 saturates; only [`Kernel::Scalar`] ever meets one, because [`PackedConv::new`] assigns it every
 //! convolution whose weights do not prove that neither `a` nor `f32(a) * multiplier` overflows i32. [`PackedConv::kernel`]
 //! returns the kernel that really runs.
 //!

@@ -15,37 +15,37 @@ pub(crate) const CARRIED: usize = 4;
 /// The processor has the instructions.
 pub(crate) type Combine = unsafe fn(row: &mut SummedRow<'_>);
 
-/// The sums of one row of the input, and what becomes of them.
+/// The sums of one row of the input, and the output rows that they complete.
 pub(crate) struct SummedRow<'a> {
     /// Pixels of the input's row.
     pub(crate) width: usize,
-    /// Vectors' lanes of one tap.
+    /// Lanes of one tap: whole vectors.
     pub(crate) lanes: usize,
-    /// How many of them are channels.
+    /// How many of the lanes are channels.
     pub(crate) channels: usize,
     /// `[pixel][ky][kx][lane]`.
     pub(crate) sums: &'a [i32],
     /// `[ky][kx][lane]` of a pixel of the border.
     pub(crate) edge: &'a [i32],
-    /// `[pixel][left and right of r[0], left and right of r[0] + r[1]][lane]` of the row above; then of this one.
+    /// `[pixel][left and right of r[0], left and right of r[0] + r[1]][lane]`: in of the row above, out of this one.
     pub(crate) carry: &'a mut [i32],
     /// One a lane.
     pub(crate) multipliers: &'a [f32],
     pub(crate) range: OutputRange,
-    /// The lower output row over the row above, from its first pixel's first channel on, where it is wanted.
+    /// The lower output row over the row above, from its first pixel's first channel on, if this run writes it.
     pub(crate) above: Option<&'a mut [u8]>,
-    /// The upper output row over this row.
+    /// The upper output row over this row, likewise.
     pub(crate) below: Option<&'a mut [u8]>,
     /// Bytes from an output pixel to the next.
     pub(crate) output_step: usize,
 }
 
 impl SummedRow<'_> {
-    /// What a kernel relies on for its pointers.
+    /// What `combine` relies on for its pointers.
     ///
     /// # Panics
     ///
-    /// When a slice is too short: a defect of the walk below.
+    /// If a slice is too short: a defect in `upsampled.rs`.
     pub(crate) fn check(&self, lanes: usize) {
         assert!(self.width > 0 && self.lanes.is_multiple_of(lanes));
         assert!(self.channels <= self.lanes && self.channels > self.lanes - lanes);
@@ -103,7 +103,7 @@ macro_rules! combine {
             for index in 0..N {
                 let pixel = first + index;
                 // SAFETY: `check` has found nine times `lanes` for each pixel in `sums` and as many in `edge`, four times
-                // `lanes` for each pixel in `carry`; the caller gives pixels of the row and vectors of the lanes.
+                // `lanes` for each pixel in `carry`; the caller passes pixels of the row and vectors of the lanes.
                 unsafe {
                     let sums = row.sums.as_ptr().add(pixel * 9 * lanes + block * $lanes);
                     let right =

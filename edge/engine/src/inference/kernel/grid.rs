@@ -2,10 +2,10 @@
 
 use super::error::ConvError;
 
-/// Bytes that a buffer has to have behind its last pixel, for vector loads.
+/// Bytes that a buffer needs after its last pixel, for vector loads.
 pub const SLACK: usize = 64;
 
-/// Where the bytes of a tensor lie: rows of pixels of channels, with a border around.
+/// The layout of a tensor's bytes: rows of pixels of channels, with a border around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     pub(super) height: usize,
@@ -19,7 +19,7 @@ impl Grid {
     ///
     /// # Errors
     ///
-    /// When there is nothing in it, or it has more than 1 GiB.
+    /// If it is empty or larger than 1 GiB.
     pub fn new(height: usize, width: usize, border: usize, pixel_stride: usize) -> Result<Grid, ConvError> {
         let side = |pixels: usize| border.checked_mul(2).and_then(|borders| borders.checked_add(pixels));
         let bytes = side(height)
@@ -63,8 +63,7 @@ impl Grid {
         (self.height + 2 * self.border) * self.row_stride() + SLACK
     }
 
-    /// Where channel 0 of the pixel in this row and column lies; both may be in the border, then counted from
-    /// `-border`.
+    /// Index of channel 0 of the pixel in this row and column; both start at `-border`.
     pub(super) fn index(&self, row: isize, column: isize) -> usize {
         let row = row + self.border as isize;
         let column = column + self.border as isize;

@@ -4,13 +4,13 @@ use super::combine::Combine;
 use super::groups::{Bytes, Groups};
 use super::strip::Strip;
 
-/// A vector instruction set. Its functions may only be called where `is_available` returns true.
+/// A vector instruction set. Its unsafe functions may only be called if `is_available` returns true.
 pub(crate) struct InstructionSet {
     /// Whether this processor has the instructions.
     pub(crate) is_available: fn() -> bool,
     /// Repeats the multiply instructions this many times on registers alone, with nothing else in the loop, and returns the
     /// number of multiply-accumulates.
-    pub(crate) multiply: fn(rounds: u64) -> u64,
+    pub(crate) multiply: unsafe fn(rounds: u64) -> u64,
     /// Output channels in a vector.
     pub(crate) lanes: usize,
     /// Maximum vectors of output channels that are computed together.

@@ -38,12 +38,12 @@ pub(super) struct Packed {
     set: &'static InstructionSet,
     chunks: Vec<PackedChunk>,
     range: OutputRange,
-    /// How the input is widened, where it is.
+    /// If the input is widened.
     window: Option<Window>,
 }
 
 impl Packed {
-    /// `None` when numbers could leave i32.
+    /// `None` if numbers could overflow i32.
     pub(super) fn new(set: &'static InstructionSet, convolution: &Convolution, input: &Grid) -> Option<Packed> {
         let per_chunk = set.lanes * set.blocks;
         let mut chunks = Vec::new();
@@ -78,7 +78,7 @@ impl Packed {
     ) {
         let rows = output.rows();
         let Some(window) = &self.window else {
-            return self.run_rows(shape, input, &Taps::as_they_are(input.bytes), output, rows);
+            return self.run_rows(shape, input, &Taps::unwidened(input.bytes), output, rows);
         };
         let mut start = rows.start;
         while start < rows.end {
@@ -89,7 +89,7 @@ impl Packed {
         }
     }
 
-    /// Which of the input's bytes these rows of the output are computed from.
+    /// The input bytes that these rows of the output are computed from.
     fn bytes_read(&self, shape: &ConvShape, input: &InputView<'_>, width: usize, rows: Range<usize>) -> Range<usize> {
         let factor = if shape.upsample { 2 } else { 1 };
         let phases = self.chunks.iter().flat_map(|chunk| &chunk.phases);
@@ -107,7 +107,10 @@ impl Packed {
     }
 
     /// Computes some rows from the bytes that they read.
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    #[allow(
+        unsafe_code,
+        reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+    )]
     fn run_rows(
         &self,
         shape: &ConvShape,
@@ -138,7 +141,7 @@ impl Packed {
                             chunk: &chunk.chunk,
                             range: self.range,
                         };
-                        // SAFETY: `PackedConv::new` packs only for instructions that this processor was found to have.
+                        // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
                         unsafe { (self.set.strip)(pixels, chunk.blocks, &mut strip) };
                     });
                 }
@@ -146,9 +149,12 @@ impl Packed {
         }
     }
 
-    /// The sums of at least these output channels for each pixel of an input's row: `[pixel][channel]`. Of a 1x1
-    /// convolution without strides whose channels fill whole vectors. `scratch` is as for [`Packed::run`].
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    /// The sums of at least these output channels for each pixel of an input row: `[pixel][channel]`. Only for a 1x1
+    /// convolution with strides of 1 whose channels fill whole vectors. `scratch` as in [`Packed::run`].
+    #[allow(
+        unsafe_code,
+        reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+    )]
     pub(super) fn sums(
         &self,
         input: &InputView<'_>,
@@ -159,7 +165,7 @@ impl Packed {
     ) {
         let first_tap = input.grid.index(row as isize, 0) + input.first_channel;
         let taps = match &self.window {
-            None => Taps::as_they_are(input.bytes),
+            None => Taps::unwidened(input.bytes),
             Some(window) => {
                 let end = first_tap + (input.grid.width - 1) * input.grid.pixel_stride + input.channels;
                 window.widen(input, first_tap..end + 1, scratch)
@@ -186,7 +192,7 @@ impl Packed {
                     chunk: &chunk.chunk,
                     range: self.range,
                 };
-                // SAFETY: `PackedConv::new` packs only for instructions that this processor was found to have.
+                // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
                 unsafe { (self.set.strip)(pixels, chunk.blocks, &mut strip) };
             });
         }
@@ -194,7 +200,7 @@ impl Packed {
 }
 
 impl Phase {
-    /// Where the first tap of the first output of a row lies among the input's bytes.
+    /// Index in the input's bytes of the first tap of the first output of a row.
     fn first_tap(&self, shape: &ConvShape, input: &InputView<'_>, row: usize) -> usize {
         let factor = if shape.upsample { 2 } else { 1 };
         let row = (row / factor * shape.strides[0]) as isize + self.origin[0];
@@ -202,8 +208,8 @@ impl Phase {
     }
 }
 
-/// Covers `width` pixels by tiles of the given sizes (descending to 1), calling with the first pixel, the size and how
-/// many. The last tile overlaps the one before rather than being narrow, since computing a pixel twice is harmless.
+/// Covers `width` pixels by tiles of the given sizes (descending to 1): calls `call` with first pixel, size and count. The last
+/// tile overlaps the one before instead of being narrow, since computing a pixel twice is harmless.
 fn for_each_tile(width: usize, sizes: &[usize], mut call: impl FnMut(usize, usize, usize)) {
     let mut start = 0;
     while start < width {
@@ -239,8 +245,8 @@ impl PackedChunk {
             let channel = first_channel + lane;
             let (folded, multiplier) = folded(convolution, channel)?;
             let sum: i64 = convolution.channel_weights(channel).map(i64::from).sum();
-            // What the kernel takes from each byte is put back here. This may wrap, as its sums then may, and they end at
-            // the true one.
+            // Compensates for what the kernel subtracts from each byte. This may wrap; then its sums wrap too, and end at the
+            // right value.
             bias[lane] = (i64::from(folded) + i64::from(set.subtracts) * sum) as i32;
             multipliers[lane] = multiplier;
         }
@@ -267,18 +273,18 @@ pub(super) fn output_range(convolution: &Convolution) -> OutputRange {
     OutputRange { zero_point: convolution.y_zero_point, low, high }
 }
 
-/// The bias of an output channel with the input's zero point folded in, and its multiplier; `None` when a sum, or one
-/// multiplied, could leave i32.
+/// The bias of an output channel with the input's zero point folded in, and its multiplier; `None` if a sum, or its product
+/// with the multiplier, could overflow i32.
 pub(super) fn folded(convolution: &Convolution, channel: usize) -> Option<(i32, f32)> {
     let (sum, magnitude) = convolution
         .channel_weights(channel)
         .fold((0, 0), |(sum, magnitude), weight| (sum + i64::from(weight), magnitude + i64::from(weight.abs())));
     let folded = i64::from(convolution.bias[channel]) - i64::from(convolution.x_zero_point) * sum;
-    // Holds for each partial sum too: parts of a split weight have its sign.
-    let greatest = folded.abs() + 255 * magnitude;
+    // Also bounds each partial sum: the parts of a split weight have its sign.
+    let max = folded.abs() + 255 * magnitude;
     let multiplier = convolution.multipliers[channel];
-    // f32 rounds by less than one in 2^23 each time; a hundredth is room enough.
-    if greatest > i64::from(i32::MAX) || greatest as f64 * f64::from(multiplier.abs()) > 2.1e9 {
+    // Each f32 operation rounds by less than one part in 2^23; 2.1e9 leaves a margin of 2 %.
+    if max > i64::from(i32::MAX) || max as f64 * f64::from(multiplier.abs()) > 2.1e9 {
         return None;
     }
     Some((i32::try_from(folded).ok()?, multiplier))
@@ -289,11 +295,11 @@ impl Phase {
         set: &InstructionSet,
         convolution: &Convolution,
         input: &Grid,
-        channels: std::ops::Range<usize>,
+        channels: Range<usize>,
         first: [usize; 2],
     ) -> Phase {
         let shape = &convolution.shape;
-        // Which pixel of the input a tap falls on, from the one at the phase's first output.
+        // The pixel of the input that a tap of the phase's first output reads.
         let place = |axis: usize, tap: usize| {
             let place = (first[axis] + tap) as isize - shape.pads[axis] as isize;
             if shape.upsample { place >> 1 } else { place }

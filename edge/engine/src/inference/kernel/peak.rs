@@ -2,13 +2,20 @@
 
 use std::time::Instant;
 
-/// Multiply-accumulates a second of `multiply`, which is an `InstructionSet::multiply`.
-pub(super) fn measure(multiply: fn(rounds: u64) -> u64) -> f64 {
+use super::instruction_set::InstructionSet;
+
+/// Multiply-accumulates a second of an instruction set that this processor has.
+#[allow(
+    unsafe_code,
+    reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+)]
+pub(super) fn measure(set: &InstructionSet) -> f64 {
     const ROUNDS: u64 = 20_000;
     // Many short runs, since the operating system may interrupt any of them.
     let rates = (0..200).map(|_| {
         let start = Instant::now();
-        multiply(ROUNDS) as f64 / start.elapsed().as_secs_f64()
+        // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
+        unsafe { (set.multiply)(ROUNDS) as f64 / start.elapsed().as_secs_f64() }
     });
     rates.fold(0.0, f64::max)
 }

@@ -78,7 +78,7 @@ impl Kernel {
     /// The maximum multiply-accumulates a second of one core with this kernel's instructions, measured now, within some
     /// milliseconds; `None` for [`Kernel::Scalar`] and for what is not available.
     pub fn peak(self) -> Option<f64> {
-        self.instruction_set().map(|set| peak::measure(set.multiply))
+        self.instruction_set().map(peak::measure)
     }
 
     /// The instruction set that it runs on, of which the processor has all instructions; `None` for [`Kernel::Scalar`] and for

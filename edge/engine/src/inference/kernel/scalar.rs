@@ -1,13 +1,13 @@
-//! The formula, written down: the reference that every other kernel is held to.
+//! The formula in plain Rust: the reference that every other kernel is tested against.
 
 use unet_shared::quantization::requantize;
 
 use super::convolution::{ConvShape, Convolution};
 use super::view::{InputView, OutputView};
 
-/// A convolution as its model has it.
+/// A convolution in the order of its model.
 pub(super) struct Scalar {
-    /// Less their zero points; output channel, input channel, row, column.
+    /// Zero points subtracted; output channel, input channel, row, column.
     weights: Vec<i16>,
     bias: Vec<i32>,
     multipliers: Vec<f32>,
@@ -20,7 +20,7 @@ impl Scalar {
     pub(super) fn new(convolution: &Convolution) -> Scalar {
         let channels = 0..convolution.shape.channels_out;
         Scalar {
-            // Weights and zero points are checked to be eight bits wide.
+            // `Convolution::check` has found weights and zero points to have eight bits.
             weights: channels
                 .flat_map(|channel| convolution.channel_weights(channel).map(|weight| weight as i16))
                 .collect(),
@@ -56,7 +56,7 @@ impl Scalar {
                 let mut y = (row * shape.strides[0] + tap_row) as isize - shape.pads[0] as isize;
                 let mut x = (column * shape.strides[1] + tap_column) as isize - shape.pads[1] as isize;
                 if shape.upsample {
-                    // Rounds down: -1 and -2 are in the border pixel -1.
+                    // Rounds down: -1 and -2 become the border pixel -1.
                     (y, x) = (y >> 1, x >> 1);
                 }
                 let start = input.grid.index(y, x) + input.first_channel;

@@ -8,7 +8,6 @@ pub(crate) struct Strip<'a> {
     pub(crate) input: &'a [u8],
     /// Bytes from the first tap of a pixel to that of the next.
     pub(crate) input_step: usize,
-    /// From the first pixel's first channel on.
     pub(crate) output: StripOutput<'a>,
     /// From a pixel's first channel to that of the next.
     pub(crate) output_step: usize,
@@ -19,11 +18,11 @@ pub(crate) struct Strip<'a> {
     pub(crate) range: OutputRange,
 }
 
-/// Where the sums go.
+/// Where the sums go, from the first pixel's first channel on.
 pub(crate) enum StripOutput<'a> {
     /// They are requantized.
     Bytes(&'a mut [u8]),
-    /// They are stored as they are, whole vectors of them.
+    /// They are stored unchanged, whole vectors of them.
     Sums(&'a mut [i32]),
 }
 

@@ -1,4 +1,4 @@
-//! The suite that every kernel inherits: equal bytes to the scalar one, which is held to the formula itself.
+//! The tests that every kernel inherits: bytes equal to the scalar kernel's, which is tested against the formula itself.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::*;
 
-/// Numbers that are the same in each run.
+/// Random numbers, the same in each run.
 struct Dice(TestRng);
 
 impl Dice {
@@ -28,20 +28,20 @@ impl Dice {
     }
 }
 
-/// How large numbers are.
+/// Which values weights and activations have.
 #[derive(Clone, Copy, Debug)]
 enum Values {
-    /// As in a trained net: mostly small weights.
+    /// As in a trained network: mostly small weights.
     Usual,
     /// Any byte.
     Any,
     /// Activations of 0 and 255, weights of -128, -127 and 127.
     Extreme,
-    /// Every product is the greatest positive one, or the greatest negative one.
+    /// Every product is the largest positive one, or every one the largest negative one.
     AllOneSign,
 }
 
-/// A convolution with its numbers and where its tensors lie.
+/// A convolution, the size of its input, and the seed of its numbers and layouts.
 #[derive(Debug)]
 struct Case {
     shape: ConvShape,
@@ -84,7 +84,7 @@ impl Numbers {
             _ => dice.pick(&[0, 255, 77]),
         };
         let bias = (0..shape.channels_out).map(|_| dice.between(-20_000, 20_000) as i32).collect();
-        // So that outputs spread over the byte and beyond; the last one gives many ties.
+        // Outputs spread over the byte and beyond; the last multiplier makes many ties.
         let spread = 1.0 / (fan_in as f32).sqrt();
         let multipliers =
             (0..shape.channels_out).map(|_| dice.pick(&[0.02, 0.1, 0.003]) * spread).map(|m| m.max(1e-6)).collect();
@@ -142,14 +142,14 @@ impl Numbers {
         PackedConv::new(kernel, &self.convolution, self.input).unwrap()
     }
 
-    /// The whole output buffer, with what lay there before where nothing was to be written. Buffers are as long as the
-    /// contract says and not a byte longer.
+    /// The whole output buffer, with its old contents where nothing is written. Buffers are as long as the contract says and
+    /// not a byte longer.
     fn run(&self, conv: &PackedConv, split: usize) -> Vec<u8> {
         let mut bytes = self.output_bytes.clone();
         let input = InputView::new(self.input, self.input_channels.clone(), &self.input_bytes).unwrap();
         let output = OutputView::new(self.output, self.output_channels.clone(), &mut bytes).unwrap();
         let (mut above, mut below) = output.split_at_row(split);
-        // What a run leaves there is not the next one's business.
+        // The contents must not matter.
         let mut scratch = vec![i32::MIN; conv.scratch()];
         conv.run(&input, &mut below, &mut scratch);
         scratch.fill(77);
@@ -158,7 +158,7 @@ impl Numbers {
     }
 }
 
-/// A case, by every kernel, with a split of the rows.
+/// Runs a case on every kernel, with its rows split in two.
 fn check(case: &Case) {
     let numbers = Numbers::new(case);
     let rows = numbers.output.height();
@@ -281,7 +281,7 @@ fn random_shapes() {
     }
 }
 
-/// The reference against the formula over i128 and f64, from logical pixels: no borders, no views.
+/// The reference against the formula in i128 and f64, on logical pixels: no borders, no views.
 #[test]
 fn scalar_is_the_formula() {
     let mut dice = Dice::new(2);

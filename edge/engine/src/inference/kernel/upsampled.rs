@@ -1,9 +1,9 @@
-//! A 3x3 convolution on an input of which each pixel is read as four, without the upsampled tensor and without summed
-//! weights, which would leave eight bits.
+//! A 3x3 convolution on an input upsampled by 2, without the upsampled tensor and without summed weights, which would exceed
+//! eight bits.
 //!
 //! On the upsampled grid the nine taps of an output fall on at most four pixels of the input, and along each axis in one of
 //! two ways. With `a[ky][kx]` the sums over channels of one tap at one input pixel (a 1x1 convolution to nine times the
-//! channels), the left and the right of the two outputs that lie over pixel `p` have
+//! channels), the left and the right one of the two outputs over pixel `p` are
 //!
 //! ```text
 //! left[ky](p)  = a[ky][0](p - 1) + a[ky][1](p) + a[ky][2](p)
@@ -17,9 +17,9 @@
 //! lower(s) = r[0](s)     + r[1](s) + r[2](s + 1)
 //! ```
 //!
-//! Nine multiplications for four outputs where the upsampled tensor takes 36; all sums are of i32, so the result is the same
-//! one. Each output has each tap once, so the bias is put into the tap in the middle. A pixel of the border is the input's
-//! zero point; its sums are constants.
+//! Nine multiplications for four outputs instead of 36 on the upsampled tensor; all sums are i32, so the result is the same.
+//! Each output has each tap once, so the bias is added to the middle tap. A pixel of the border is the input's zero point; its
+//! sums are constants.
 
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ use super::packed::{Packed, folded, output_range};
 use super::strip::OutputRange;
 use super::view::{InputView, OutputView};
 
-/// A convolution of this kind as a vector kernel wants it.
+/// Such a convolution, packed for an instruction set.
 pub(super) struct Upsampled {
     bands: Vec<Band>,
     range: OutputRange,
@@ -46,20 +46,20 @@ struct Band {
     lanes: usize,
     /// One a lane.
     multipliers: Vec<f32>,
-    /// To `[ky][kx][lane]`.
+    /// The 1x1 convolution to `[ky][kx][lane]`.
     taps: Packed,
-    /// What `taps` gives for a pixel of the border.
+    /// The sums of `taps` for a pixel of the border.
     edge: Vec<i32>,
 }
 
-/// Most channels of a band: more make the sums of a row leave the nearest caches.
+/// Maximum channels of a band: with more, the sums of a row do not fit into the L2 cache.
 const BAND: usize = 32;
 
 impl Upsampled {
-    /// `None` when numbers could leave i32, or where this is not the way for the convolution or the set.
+    /// `None` if numbers could overflow i32, or the convolution or the instruction set is not of this kind.
     pub(super) fn new(set: &'static InstructionSet, convolution: &Convolution, input: &Grid) -> Option<Upsampled> {
         let combine = set.combine?;
-        // With few channels the sums' way through memory costs more than the multiplications that it saves.
+        // With few channels, storing and loading the sums costs more than the multiplications that are saved.
         let shape = &convolution.shape;
         let pays = shape.channels_in >= 12;
         if !shape.upsample || shape.kernel_size != [3, 3] || shape.pads != [1; 4] || !pays {
@@ -81,7 +81,7 @@ impl Upsampled {
         self.bands.iter().map(band).sum()
     }
 
-    /// How many sums one run needs room for, for rows of this many input pixels.
+    /// Scratch space of a run, in i32, for rows of this many input pixels.
     pub(super) fn scratch(&self, width: usize) -> usize {
         let lanes = self.bands.iter().map(|band| band.lanes).max().unwrap_or(0);
         let taps = self.bands.iter().map(|band| band.taps.scratch()).max().unwrap_or(0);
@@ -89,7 +89,10 @@ impl Upsampled {
     }
 
     /// The caller has checked that the views fit the convolution and that `scratch` is large enough.
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    #[allow(
+        unsafe_code,
+        reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+    )]
     pub(super) fn run(&self, input: &InputView<'_>, output: &mut OutputView<'_>, scratch: &mut [i32]) {
         let rows = output.rows();
         if rows.is_empty() {
@@ -100,11 +103,11 @@ impl Upsampled {
         for band in &self.bands {
             let (sums, rest) = scratch.split_at_mut(TAPS * width * band.lanes);
             let (carry, rest) = rest.split_at_mut(CARRIED * width * band.lanes);
-            // Output row r needs input rows (r - 1) >> 1 and (r + 1) >> 1, which begin at -1 and end behind the last.
+            // Output row r needs input rows (r - 1) >> 1 and (r + 1) >> 1: from -1 to one after the last.
             for row in (rows.start as isize - 1) >> 1..=(rows.end as isize) >> 1 {
                 let (above, below) = (wanted(2 * row - 1), wanted(2 * row));
                 let (lower, next) = (wanted(2 * row + 1), wanted(2 * row + 2));
-                // The row above takes r[2], this one's upper r[1] and r[2], its lower r[0] and r[1], the next one r[0].
+                // The row above needs r[2], this one's upper row r[1] and r[2], its lower r[0] and r[1], the next one r[0].
                 let first = if lower || next { 0 } else { 2 - usize::from(below) };
                 let end = if above || below { 3 } else { 1 + usize::from(lower) };
                 band.sum(input, row, first..end, sums, rest);
@@ -133,7 +136,7 @@ impl Upsampled {
                         if above.is_some() { summed.above = bytes } else { summed.below = bytes }
                     }
                 }
-                // SAFETY: `PackedConv::new` packs only for set that this core was found to have.
+                // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
                 unsafe { (self.combine)(&mut summed) };
             }
         }
@@ -175,7 +178,7 @@ impl Band {
             .map(|to| {
                 let weights = weights[to * depth..][..depth].iter();
                 let sum: i32 = weights.map(|&weight| i32::from(weight) - zero_points[to]).sum();
-                // `folded` has found all sums over taps to stay within i32; this is one of them.
+                // One of the sums over taps that `folded` has found to fit into i32.
                 bias[to] + i32::from(convolution.x_zero_point) * sum
             })
             .collect();
@@ -184,7 +187,7 @@ impl Band {
             weights,
             weight_zero_points: zero_points,
             bias,
-            // Sums are taken as they are.
+            // The sums are not requantized.
             multipliers: vec![0.0; TAPS * lanes],
             x_zero_point: 0,
             y_zero_point: 0,
@@ -194,7 +197,7 @@ impl Band {
         Some(Band { first_channel: channels.start, channels: channels.len(), lanes, multipliers, taps, edge })
     }
 
-    /// The sums of at least these `ky` for each pixel of a row of the input, which may be one of its border.
+    /// The sums of at least these `ky` for each pixel of an input row, which may be in the border.
     fn sum(&self, input: &InputView<'_>, row: isize, ky: Range<usize>, sums: &mut [i32], scratch: &mut [i32]) {
         match usize::try_from(row).ok().filter(|&row| row < input.grid.height) {
             Some(row) => self.taps.sums(input, row, ky.start * 3 * self.lanes..ky.end * 3 * self.lanes, sums, scratch),

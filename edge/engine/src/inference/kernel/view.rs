@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::ConvError;
 use super::grid::Grid;
 
-/// Some channels of a tensor, to be read.
+/// Some channels of a tensor, to read.
 #[derive(Clone, Copy)]
 pub struct InputView<'a> {
     pub(super) grid: Grid,
@@ -15,11 +15,11 @@ pub struct InputView<'a> {
 }
 
 impl<'a> InputView<'a> {
-    /// The `channels` of the tensor that lies in `bytes`, from its border's first pixel on.
+    /// The `channels` of the tensor in `bytes`, which start with the first pixel of its border.
     ///
     /// # Errors
     ///
-    /// When `bytes` are fewer than [`Grid::bytes`], or the tensor has no such channels.
+    /// If `bytes` has fewer than [`Grid::bytes`], or the tensor has no such channels.
     pub fn new(grid: Grid, channels: Range<usize>, bytes: &'a [u8]) -> Result<Self, ConvError> {
         check(&grid, &channels, bytes.len())?;
         Ok(InputView { grid, first_channel: channels.start, channels: channels.len(), bytes })
@@ -41,6 +41,7 @@ impl<'a> InputView<'a> {
     ///
     /// If there is no such row.
     pub fn row(&self, row: usize) -> &'a [u8] {
+        assert!(row < self.grid.height, "row {row} of {}", self.grid.height);
         let start = self.grid.index(row as isize, 0);
         &self.bytes[start..start + self.grid.width * self.grid.pixel_stride]
     }
@@ -56,22 +57,22 @@ impl<'a> InputView<'a> {
     }
 }
 
-/// Some channels of some rows of a tensor, to be written.
+/// Some channels of some rows of a tensor, to write.
 pub struct OutputView<'a> {
     pub(super) grid: Grid,
     pub(super) first_channel: usize,
     pub(super) channels: usize,
     pub(super) rows: Range<usize>,
-    /// From the first byte of the first of the rows (its left border) on.
+    /// From the left border of the first row on.
     pub(super) bytes: &'a mut [u8],
 }
 
 impl<'a> OutputView<'a> {
-    /// The `channels` of all rows of the tensor that lies in `bytes`, from its border's first pixel on.
+    /// The `channels` of all rows of the tensor in `bytes`, which start with the first pixel of its border.
     ///
     /// # Errors
     ///
-    /// When `bytes` are fewer than [`Grid::bytes`], or the tensor has no such channels.
+    /// If `bytes` has fewer than [`Grid::bytes`], or the tensor has no such channels.
     pub fn new(grid: Grid, channels: Range<usize>, bytes: &'a mut [u8]) -> Result<Self, ConvError> {
         check(&grid, &channels, bytes.len())?;
         let bytes = &mut bytes[grid.border * grid.row_stride()..];
@@ -83,11 +84,11 @@ impl<'a> OutputView<'a> {
         self.rows.clone()
     }
 
-    /// The rows before `row` and those from it on, to be written by two threads.
+    /// The rows before `row` and the rows from it on, for two threads.
     ///
     /// # Panics
     ///
-    /// When `row` is not one of the rows nor their end.
+    /// If `row` is neither one of the rows nor their end.
     pub fn split_at_row(self, row: usize) -> (OutputView<'a>, OutputView<'a>) {
         assert!(self.rows.start <= row && row <= self.rows.end, "row {row} of {:?}", self.rows);
         let (above, below) = self.bytes.split_at_mut((row - self.rows.start) * self.grid.row_stride());

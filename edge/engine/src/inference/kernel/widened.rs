@@ -1,5 +1,5 @@
-//! The input of a convolution as 16-bit numbers, for instructions that multiply no bytes: some rows at a time, in room that
-//! stays in the nearer caches.
+//! The input of a convolution widened to 16 bits, for instructions that do not multiply bytes: some rows at a time, in scratch
+//! space that fits into the L2 cache.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::grid::{Grid, SLACK};
 use super::instruction_set::Widen;
 use super::view::InputView;
 
-/// Most bytes of the input that are widened at once, but for a single output row that needs more.
+/// Maximum bytes of the input that are widened at once, unless a single output row needs more.
 const BYTES: usize = 96 << 10;
 
 /// How many rows of a convolution's output are computed from one window of its input.
@@ -26,7 +26,7 @@ impl Window {
         while rows > 1 && read(rows) > BYTES {
             rows = rows.div_ceil(2);
         }
-        // Groups may read a little behind the last tap.
+        // Groups may read a few bytes after the last tap.
         Window { widen, rows, bytes: read(rows) + SLACK }
     }
 
@@ -35,18 +35,21 @@ impl Window {
         self.rows
     }
 
-    /// How many i32 a window wants.
+    /// Scratch space of a window, in i32.
     pub(super) fn scratch(&self) -> usize {
         self.bytes.div_ceil(2)
     }
 
     /// Widens these bytes of the input.
-    #[allow(unsafe_code, reason = "kernels of an instruction set can only be called where it is known to be there")]
+    #[allow(
+        unsafe_code,
+        reason = "calls a function of an instruction set, which `Kernel::instruction_set` found to be available"
+    )]
     pub(super) fn widen<'a>(&self, input: &InputView<'_>, bytes: Range<usize>, scratch: &'a mut [i32]) -> Taps<'a> {
         let start = bytes.start;
         let bytes = &input.bytes[bytes];
         let scratch = &mut scratch[..bytes.len().div_ceil(2)];
-        // SAFETY: `PackedConv::new` packs only for instructions that this core was found to have.
+        // SAFETY: `Kernel::instruction_set` returns only sets that this processor has.
         unsafe { (self.widen)(bytes, scratch) };
         // SAFETY: each i32 is four bytes, and any byte is a u8.
         let bytes = unsafe { std::slice::from_raw_parts(scratch.as_ptr().cast::<u8>(), size_of_val(scratch)) };
@@ -57,14 +60,14 @@ impl Window {
 /// Bytes that taps are read from: the input's own, or a window of widened ones.
 pub(super) struct Taps<'a> {
     bytes: &'a [u8],
-    /// Which of the input's bytes is the first.
+    /// Index of the first of them in the input.
     start: usize,
-    /// How many bytes one of the input's has become.
+    /// Bytes for each byte of the input.
     pub(super) scale: usize,
 }
 
 impl<'a> Taps<'a> {
-    pub(super) fn as_they_are(bytes: &'a [u8]) -> Self {
+    pub(super) fn unwidened(bytes: &'a [u8]) -> Self {
         Taps { bytes, start: 0, scale: 1 }
     }
 

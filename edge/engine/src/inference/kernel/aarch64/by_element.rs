@@ -1,18 +1,18 @@
-//! What the ARM instruction sets with a dot product of four bytes have in common: all but the instruction itself.
+//! What the ARM instruction sets with a dot product of four bytes share: all but the instruction itself.
 //!
 //! A vector of weights is four of each of four output channels; the other factor is four neighbouring bytes of a pixel,
 //! any quarter of a vector of its sixteen. So one load of a pixel's window serves four groups, and one load of weights
-//! all pixels of a tile: 6 pixels by 16 channels leave 8 of 32 registers to both. The loops of that tile, where nearly all
-//! time goes, are in assembly, since no compiler is sure to hand out 32 registers of 32 without moving them about.
+//! all pixels of a tile: 6 pixels by 16 channels leave 8 of 32 registers for both. The loops of that tile, which take nearly
+//! all time, are in assembly, since no compiler reliably allocates all 32 registers without spilling.
 
-/// Defines `SET` and what they need.
+/// Defines `SET` and what it needs.
 ///
 /// `$features` are the target features. `$instruction` adds, in each lane of its first vector, four products of weights
 /// and of a byte less `$subtracts`, as which `$prepare` leaves the bytes of a vector. `$prepare_n` is a macro that
-/// gives the assembly to do so in the registers v`n` of the numbers that it is called with; it may use v31.
+/// expands to the assembly for this in the registers v`n` of the numbers that it is called with; it may use v31.
 macro_rules! by_element {
     ($features:literal, $instruction:literal, $subtracts:literal, $prepare:ident, $prepare_n:ident) => {
-                pub(crate) static SET: InstructionSet = InstructionSet {
+        pub(crate) static SET: InstructionSet = InstructionSet {
             is_available,
             multiply,
             lanes: LANES,
@@ -69,7 +69,7 @@ macro_rules! by_element {
                     let mut sums = [bias; P];
                     let pixel = strip.input.as_ptr().add(tile * P * strip.input_step);
                     add(&mut sums, strip.groups, pixel, strip.input_step);
-                    requantize.answer(strip, tile * P, &sums);
+                    requantize.store_all(strip, tile * P, &sums);
                 }
             }
         }
@@ -90,7 +90,7 @@ macro_rules! by_element {
             let [three, two, one, narrow] = groups.kinds();
             let mut weights = groups.weights().as_ptr().cast::<i8>();
             let (runs, narrow) = groups.offsets().split_at(groups.offsets().len() - narrow);
-            // SAFETY: the caller's.
+            // SAFETY: the caller's promise.
             unsafe {
                 if (P, V) == (6, 4) {
                     // SAFETY: it is an array of 6 by 4.
@@ -157,9 +157,9 @@ macro_rules! by_element {
             weights: *const i8,
         ) {
             let window = WINDOW * LANES * V;
-            // SAFETY: the caller's.
+            // SAFETY: the caller's promise.
             unsafe {
-                // Pixel p's window of tap t is p + t windows on, and lies in `bytes` at that, modulo P.
+                // Pixel p's window of tap t is p + t windows further, at that index, modulo P, in `bytes`.
                 let mut bytes: [_; P] = std::array::from_fn(|p| load(taps.add(p * step)));
                 window_of::<P, V>(sums, &bytes, 0, weights);
                 if R > 1 {
@@ -186,7 +186,7 @@ macro_rules! by_element {
             weights: *const i8,
         ) {
             let quad = QUAD * LANES * V;
-            // SAFETY: the caller's.
+            // SAFETY: the caller's promise.
             unsafe {
                 dot_all::<P, V, 0>(sums, bytes, tap, weights);
                 dot_all::<P, V, 1>(sums, bytes, tap, weights.add(quad));
@@ -208,7 +208,7 @@ macro_rules! by_element {
             weights: *const i8,
         ) {
             for vector in 0..V {
-                // SAFETY: the caller's; the instruction touches nothing but its registers.
+                // SAFETY: the caller's promise; the instruction touches nothing but its registers.
                 unsafe {
                     let weights = vld1q_s8(weights.add(vector * QUAD * LANES));
                     for p in 0..P {
@@ -232,7 +232,7 @@ macro_rules! by_element {
         /// They can be read.
         #[inline(always)]
         unsafe fn load(from: *const u8) -> uint8x16_t {
-            // SAFETY: the caller's.
+            // SAFETY: the caller's promise.
             $prepare(unsafe { vld1q_u8(from) })
         }
 
@@ -243,7 +243,7 @@ macro_rules! by_element {
         /// They can be read.
         #[inline(always)]
         unsafe fn load_quad(from: *const u8) -> uint8x16_t {
-            // SAFETY: the caller's; every aarch64 core has these instructions.
+            // SAFETY: the caller's promise; every aarch64 core has these instructions.
             $prepare(unsafe {
                 let word = from.cast::<u32>().read_unaligned();
                 vreinterpretq_u8_u32(vsetq_lane_u32::<0>(word, vdupq_n_u32(0)))

@@ -1,6 +1,6 @@
-//! What the ARM instruction sets have in common: from sums in vectors of four output channels to bytes of the output.
+//! What the ARM instruction sets share: from sums in vectors of four output channels to bytes of the output.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::aarch64::*;
 
@@ -10,7 +10,7 @@ use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 /// Output channels in a vector.
 pub(crate) const LANES: usize = 4;
 
-/// What is done with the sums of V vectors of a pixel's channels.
+/// Requantization of V vectors of a pixel's channels.
 pub(crate) struct Requantize<const V: usize> {
     multipliers: [float32x4_t; V],
     bytes: ToBytes,
@@ -35,7 +35,7 @@ impl ToBytes {
         }
     }
 
-    /// Four vectors of sums, each by its multipliers. The saturating narrowing gives what a clamp of i32 would.
+    /// Four vectors of sums, each by its multipliers. The saturating narrowing equals a clamp of i32.
     #[inline(always)]
     fn of(&self, sums: [int32x4_t; 4], multipliers: [float32x4_t; 4]) -> uint8x16_t {
         // SAFETY: every aarch64 core has these instructions.
@@ -51,7 +51,7 @@ impl ToBytes {
 }
 
 impl<const V: usize> Requantize<V> {
-    /// After a check of the strip, with V blocks of [`LANES`].
+    /// Of a strip that has been checked, with V blocks of [`LANES`].
     pub(crate) fn of_strip(strip: &Strip<'_>) -> Self {
         let multipliers = strip.chunk.multipliers.as_ptr();
         // SAFETY: every aarch64 core has these instructions, and `Strip::check` has found LANES multipliers for each of
@@ -62,7 +62,7 @@ impl<const V: usize> Requantize<V> {
 
     /// Stores the channels of the strip's pixels from `first` on, as bytes or as sums.
     #[inline(always)]
-    pub(crate) fn answer<const P: usize>(&self, strip: &mut Strip<'_>, first: usize, sums: &[[int32x4_t; V]; P]) {
+    pub(crate) fn store_all<const P: usize>(&self, strip: &mut Strip<'_>, first: usize, sums: &[[int32x4_t; V]; P]) {
         let (step, channels) = (strip.output_step, strip.chunk.channels);
         let output = match &mut strip.output {
             StripOutput::Bytes(output) => output.as_mut_ptr(),
@@ -79,7 +79,7 @@ impl<const V: usize> Requantize<V> {
         let together = if V < 4 { 4 / V } else { 1 };
         for start in (0..P).step_by(together) {
             let pixels = together.min(P - start);
-            // Vectors of pixels that are not there are computed from others and not stored.
+            // Vectors past the last pixel are computed from others and not stored.
             let at = |vector: usize| ((start + vector / V).min(P - 1), vector % V);
             let four: [_; 4] = std::array::from_fn(|vector| sums[at(vector).0][at(vector).1]);
             let bytes = self.bytes.of(four, std::array::from_fn(|vector| self.multipliers[at(vector).1]));
@@ -96,7 +96,7 @@ impl Requantize<1> {
     /// For one vector of channels.
     fn new(multipliers: &[f32], range: OutputRange) -> Self {
         assert!(multipliers.len() == LANES);
-        // SAFETY: there are as many, and every aarch64 core has these instructions.
+        // SAFETY: the assertion, and every aarch64 core has these instructions.
         Requantize { multipliers: [unsafe { vld1q_f32(multipliers.as_ptr()) }], bytes: ToBytes::new(range) }
     }
 
@@ -104,12 +104,12 @@ impl Requantize<1> {
     ///
     /// # Safety
     ///
-    /// From `to` on, `step` bytes apart, there is room for `channels` bytes, at most [`LANES`], of each pixel.
+    /// `channels` bytes, at most [`LANES`], can be written for each pixel, `step` bytes apart from `to` on.
     #[inline(always)]
     unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [int32x4_t; 4]) {
         let bytes = self.bytes.of(sums, [self.multipliers[0]; 4]);
         for pixel in 0..N {
-            // SAFETY: the caller's.
+            // SAFETY: the caller's promise.
             unsafe { store_channels::<1>(to.add(pixel * step), bytes, pixel, channels) };
         }
     }
@@ -117,14 +117,14 @@ impl Requantize<1> {
 
 combine!("neon", int32x4_t, LANES, vdupq_n_s32(0), vld1q_s32, vst1q_s32, vaddq_s32, Requantize<1>);
 
-/// Stores the first `channels` of the V vectors of a pixel, which is the pixel-th in these bytes.
+/// Stores the first `channels` of the V vectors of the `pixel`-th pixel in these bytes.
 ///
 /// # Safety
 ///
-/// As many bytes may be written.
+/// As many bytes can be written.
 #[inline(always)]
 unsafe fn store_channels<const V: usize>(to: *mut u8, bytes: uint8x16_t, pixel: usize, channels: usize) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     unsafe {
         if channels != V * LANES || V == 3 {
             let mut all = [0; 16];

@@ -1,13 +1,13 @@
 //! Plain NEON, as in Cortex-A72 (Raspberry Pi 4): `smull` and `smlal` of eight bits to sixteen, `sadalp` to 32.
 //!
-//! Bytes are taken less 128, by turning their highest bit, and weights are at least -127: a 16-bit lane then holds the
+//! 128 is subtracted from each byte by flipping its highest bit, and weights are at least -127, so that a 16-bit lane holds the
 //! sum of any two products (2 * 127 * 128 = 32512).
 //!
-//! A vector of sums is of one pixel and one output channel, over neighbouring bytes of the input; its lanes are added at
-//! the end. A tile is 4 pixels by 4 channels: 16 sums, 4 registers for weights, and the rest for
-//! bytes and products, so that nothing is spilled.
+//! A vector of sums belongs to one pixel and one output channel; its lanes sum neighbouring bytes of the input and are added
+//! at the end. A tile is 4 pixels by 4 channels: 16 sums, 4 registers for weights, and the rest for bytes and products, so
+//! that nothing is spilled.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::aarch64::*;
 use std::array::from_fn;
@@ -76,7 +76,7 @@ fn tiles<const P: usize>(strip: &mut Strip<'_>) {
         unsafe {
             let mut sums = [[vdupq_n_s32(0); LANES]; P];
             let pixel = strip.input.as_ptr().add(tile * P * step);
-            // A window of each tap is loaded anew: loads are cheap here, and registers are not.
+            // Each tap loads its window again: loads are cheap here, registers are scarce.
             for (runs, windows) in [(three, 3), (two, 2), (one, 1)] {
                 for offset in offsets.by_ref().take(runs) {
                     for tap in 0..windows {
@@ -91,7 +91,7 @@ fn tiles<const P: usize>(strip: &mut Strip<'_>) {
             }
             let bias = vld1q_s32(strip.chunk.bias.as_ptr());
             let sums = sums.map(|sums| [vaddq_s32(add_lanes(sums), bias)]);
-            requantize.answer(strip, tile * P, &sums);
+            requantize.store_all(strip, tile * P, &sums);
         }
     }
 }
@@ -103,7 +103,7 @@ fn tiles<const P: usize>(strip: &mut Strip<'_>) {
 /// All windows and their weights can be read.
 #[inline(always)]
 unsafe fn window<const P: usize>(sums: &mut [Sums; P], taps: *const u8, step: usize, weights: *const i8) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     unsafe {
         let weights: [_; LANES] = from_fn(|channel| vld1q_s8(weights.add(channel * WINDOW)));
         for (p, sums) in sums.iter_mut().enumerate() {
@@ -123,7 +123,7 @@ unsafe fn window<const P: usize>(sums: &mut [Sums; P], taps: *const u8, step: us
 /// They and their weights can be read.
 #[inline(always)]
 unsafe fn half<const P: usize>(sums: &mut [Sums; P], taps: *const u8, step: usize, weights: *const i8) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     unsafe {
         let weights: [_; LANES] = from_fn(|channel| vld1_s8(weights.add(channel * HALF)));
         for (p, sums) in sums.iter_mut().enumerate() {
@@ -135,14 +135,14 @@ unsafe fn half<const P: usize>(sums: &mut [Sums; P], taps: *const u8, step: usiz
     }
 }
 
-/// Sixteen bytes less 128.
+/// Sixteen bytes, 128 subtracted.
 ///
 /// # Safety
 ///
 /// They can be read.
 #[inline(always)]
 unsafe fn load(from: *const u8) -> int8x16_t {
-    // SAFETY: the caller's.
+    // SAFETY: the caller's promise.
     unsafe { vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from), vdupq_n_u8(0x80))) }
 }
 

@@ -1,8 +1,8 @@
 //! `sdot` on four output channels: Cortex-A76 (Raspberry Pi 5), Cortex-A78AE (Jetson Orin) and later.
 //!
-//! It wants signed bytes, so each byte of the input is taken less 128, by turning its highest bit as it is loaded.
+//! It takes signed bytes, so 128 is subtracted from each byte of the input by flipping its highest bit as it is loaded.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -22,16 +22,16 @@ fn is_available() -> bool {
 
 rounds!("sdot v\\sum\\().4s, v30.16b, v31.4b[0]");
 
-macro_rules! turn_highest_bits {
+macro_rules! flip_highest_bits {
     ($($n:literal)*) => {
         concat!("movi v31.16b, #128\n", $("eor v", $n, ".16b, v", $n, ".16b, v31.16b\n"),*)
     };
 }
 
-by_element!("neon,dotprod", "sdot", 128, turn_highest_bit, turn_highest_bits);
+by_element!("neon,dotprod", "sdot", 128, flip_highest_bit, flip_highest_bits);
 
 #[inline(always)]
-fn turn_highest_bit(bytes: uint8x16_t) -> uint8x16_t {
+fn flip_highest_bit(bytes: uint8x16_t) -> uint8x16_t {
     // SAFETY: every aarch64 core has these instructions.
     unsafe { veorq_u8(bytes, vdupq_n_u8(0x80)) }
 }

@@ -1,6 +1,6 @@
-//! `sudot` on four output channels: signed weights by unsigned bytes, as they are in the buffer.
+//! `sudot` on four output channels: signed weights by the unsigned bytes of the buffer.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -20,15 +20,15 @@ fn is_available() -> bool {
 
 rounds!("sudot v\\sum\\().4s, v30.16b, v31.4b[0]");
 
-macro_rules! as_they_all_are {
+macro_rules! unchanged_all {
     ($($n:literal)*) => {
         ""
     };
 }
 
-by_element!("neon,i8mm", "sudot", 0, as_they_are, as_they_all_are);
+by_element!("neon,i8mm", "sudot", 0, unchanged, unchanged_all);
 
 #[inline(always)]
-fn as_they_are(bytes: uint8x16_t) -> uint8x16_t {
+fn unchanged(bytes: uint8x16_t) -> uint8x16_t {
     bytes
 }

@@ -4,9 +4,9 @@
 /// number of the sum's register; the factors are in registers 30 and 31, and 24 may be overwritten.
 macro_rules! rounds {
     ($body:literal) => {
-        fn multiply(mut rounds: u64) -> u64 {
+        unsafe fn multiply(mut rounds: u64) -> u64 {
             let macs = rounds * 16 * 16;
-            // SAFETY: the caller has checked that the processor has the instructions; they touch no memory, and the registers
+            // SAFETY: the caller promises that the processor has the instructions; they touch no memory, and the registers
             // that they write are listed.
             unsafe {
                 ::std::arch::asm!(

@@ -5,7 +5,7 @@
 //! then also the next window of the pixel to its left, a kernel loads two more windows than it computes pixels, not
 //! three for each. Bytes that fill no window come in **narrow** groups.
 //!
-//! Weights that leave eight bits are split as in `packed.rs`: what is left of them becomes another window or narrow group.
+//! Weights that exceed eight bits are split as in `groups.rs`: the rest becomes another window or narrow group.
 
 use super::four_lanes::LANES;
 use crate::inference::kernel::groups::{Bytes, Groups, KINDS};
@@ -14,7 +14,7 @@ use crate::inference::kernel::strip::Strip;
 /// Bytes of a window.
 pub(crate) const WINDOW: usize = 16;
 
-/// Most windows of a run.
+/// Maximum windows of a run.
 const RUN: usize = 3;
 
 /// Which of the [`Groups::kinds`] are narrow groups; before them come runs of three, two and one windows.
@@ -56,19 +56,19 @@ pub(crate) fn pack<const N: usize, const U: usize>(
     Groups::new(kinds, false, offsets.concat(), &weights.concat(), packer.reach)
 }
 
-/// What is still to be packed.
+/// The weights that are not packed yet.
 struct Packer {
     take: Take,
     lanes: usize,
     unit: usize,
-    /// Without the bytes whose weights are all 0.
+    /// Without bytes whose weights are all 0.
     rest: Bytes,
-    /// End of the bytes that are read.
+    /// Bytes that are read from the first tap on.
     reach: usize,
 }
 
 impl Packer {
-    /// Whether a window here costs no more than narrow groups of N bytes.
+    /// Whether a window here costs at most as much as narrow groups of N bytes.
     fn fills<const N: usize>(&self, start: usize) -> bool {
         let parts = (start..start + WINDOW).step_by(N);
         let filled = parts.filter(|&part| self.rest.range(part..part + N).next().is_some()).count();
@@ -105,7 +105,7 @@ impl Packer {
 }
 
 impl Strip<'_> {
-    /// What a kernel relies on for its pointers, with narrow groups of N bytes.
+    /// What the instruction sets rely on for their pointers, with narrow groups of N bytes.
     ///
     /// # Panics
     ///
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!((kinds, offsets), ([1, 0, 0, 6], vec![0, 16, 20, 40, 44, 64, 68]));
         let (kinds, offsets, _) = packed::<8, 16>(&bytes(0..72, |_| 1), 24);
         assert_eq!((kinds, offsets), ([1, 0, 0, 3], vec![0, 16, 40, 64]));
-        // A grey picture: three bytes in each of three rows.
+        // A gray image: three bytes in each of three rows.
         let at = (0..3).chain(100..103).chain(200..203);
         let (kinds, offsets, _) = packed::<4, 4>(&bytes(at, |_| 1), 1);
         assert_eq!((kinds, offsets), ([0, 0, 0, 3], vec![0, 100, 200]));

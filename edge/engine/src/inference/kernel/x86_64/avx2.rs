@@ -1,9 +1,9 @@
-//! AVX2: `vpmaddwd` on bytes and weights that are widened to 16 bits, of which no sum can saturate.
+//! AVX2: `vpmaddwd` on bytes and weights widened to 16 bits, whose sums cannot saturate.
 //!
-//! `vpmaddubsw` would take bytes as they are, but saturates where two neighbouring weights of one sign go beyond 128. In
-//! trained networks nearly each vector of weights has such a pair, and splitting them costs more than widening does.
+//! `vpmaddubsw` would take the bytes directly, but saturates if two neighbouring weights of one sign sum to more than 128. In
+//! trained networks nearly every vector of weights has such a pair, and splitting them costs more than widening.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::x86_64::*;
 
@@ -50,7 +50,7 @@ fn widen(bytes: &[u8], to: &mut [i32]) {
     assert!(to.len() * 2 >= bytes.len());
     let whole = bytes.len() / STEP * STEP;
     for start in (0..whole).step_by(STEP) {
-        // SAFETY: `start + STEP` bytes are there, and half as many i32.
+        // SAFETY: `bytes` has `start + STEP` bytes, and `to` half as many i32.
         unsafe {
             let from = _mm_loadu_si128(bytes.as_ptr().add(start).cast());
             _mm256_storeu_si256(to.as_mut_ptr().add(start / 2).cast(), _mm256_cvtepu8_epi16(from));
@@ -73,7 +73,7 @@ fn pack(channels: usize, bytes: &Bytes, _: usize) -> Groups {
             |at: usize, channel: usize| bytes.get(&at).and_then(|sums| sums.get(channel)).map_or(0, |&sum| sum);
         let mut rest: Vec<[i32; 2]> =
             (0..lanes).map(|channel| [weight(start, channel), weight(start + 1, channel)]).collect();
-        // Sums of very many taps at one byte could leave 16 bits, and then are split.
+        // The sum of very many taps at one byte could exceed 16 bits, and is then split.
         while rest.iter().any(|rest| *rest != [0; 2]) {
             offsets.push(2 * start as u32); // a Grid has at most 2^30 bytes
             for rest in rest.as_flattened_mut() {
@@ -115,7 +115,7 @@ mod tests {
         for length in 0..70 {
             let bytes: Vec<u8> = (0..length).map(|index| 255 - index).collect();
             let mut to = vec![-1; bytes.len().div_ceil(2) + 1];
-            // SAFETY: the instructions are there.
+            // SAFETY: the instructions are available.
             unsafe { widen(&bytes, &mut to) };
             let pairs: Vec<i32> =
                 bytes.chunks(2).map(|pair| i32::from(pair[0]) | i32::from(*pair.get(1).unwrap_or(&0)) << 16).collect();

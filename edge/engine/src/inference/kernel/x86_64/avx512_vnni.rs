@@ -1,10 +1,10 @@
 //! AVX-512 VNNI: `vpdpbusd` on 16 output channels, 16 pixels by one vector of sums or 12 by two.
 //!
-//! Every multiplication needs a broadcast of input bytes; two vectors share one. Where there is but one vector of
-//! channels, groups are wide: eight bytes are broadcast, and neighbouring lanes sum the first and the last four of them
-//! for one channel. They are added at the end.
+//! Every multiplication needs a broadcast of input bytes; two vectors share one. With a single vector of channels, groups are
+//! wide: eight bytes are broadcast, and neighbouring lanes sum the first and the last four of them for one channel. They
+//! are added at the end.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::x86_64::*;
 
@@ -30,7 +30,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     combine: Some(combine),
 };
 
-/// As many sums as registers hold beside the weights.
+/// As many sums as fit into registers beside the weights.
 static TILES: &[&[usize]] = &[&[16, 8, 4, 2, 1], &[12, 8, 4, 2, 1]];
 
 fn is_available() -> bool {
@@ -152,7 +152,7 @@ combine!(
     Requantize
 );
 
-/// What is done with the sums of one vector of channels, in registers.
+/// Requantization of one vector of channels, in registers.
 #[derive(Clone, Copy)]
 struct Requantize {
     multipliers: __m512,
@@ -187,13 +187,15 @@ impl Requantize {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     fn new(multipliers: &[f32], range: OutputRange) -> Self {
         assert!(multipliers.len() == LANES);
-        // SAFETY: there are as many.
+        // SAFETY: the assertion.
         Requantize { multipliers: unsafe { _mm512_loadu_ps(multipliers.as_ptr()) }, bytes: ToBytes::new(range) }
     }
 
-    /// Writes the first N of four neighbouring pixels. The saturating packs give what a clamp of i32 would.
+    /// Writes the first N of four neighbouring pixels. The saturating packs equal a clamp of i32.
     ///
-    /// Safety: from `to` on, `step` bytes apart, there is room for `channels` bytes, at most LANES, of each pixel.
+    /// # Safety
+    ///
+    /// `channels` bytes, at most LANES, can be written for each pixel, `step` bytes apart from `to` on.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [__m512i; 4]) {
@@ -211,7 +213,7 @@ impl Requantize {
             _mm512_extracti32x4_epi32::<3>(bytes),
         ];
         for (index, &vector) in vectors.iter().enumerate().take(N) {
-            // SAFETY: the caller's; no more than its channels are written.
+            // SAFETY: the caller's promise; only the channels are written.
             unsafe {
                 let to = to.add(index * step);
                 if channels == LANES {

@@ -1,6 +1,6 @@
 //! AVX-VNNI: `vpdpbusd` on 8 output channels, for cores without AVX-512.
 
-#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has proved")]
+#![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
 use std::arch::x86_64::*;
 

@@ -1,4 +1,4 @@
-//! What the instruction sets of 256-bit vectors have in common: all but the dot product itself.
+//! What the instruction sets with 256-bit vectors share: all but the dot product itself.
 
 /// Defines `strip` and what it needs for vectors of 8 output channels.
 ///
@@ -47,7 +47,7 @@ macro_rules! eight_lanes {
                     }
                 }
                 for (block, sums) in sums.iter().enumerate() {
-                    answer(strip, block, tile * P, *sums);
+                    store(strip, block, tile * P, *sums);
                 }
             }
         }
@@ -55,7 +55,7 @@ macro_rules! eight_lanes {
         /// Requantizes or stores the sums of P neighbouring pixels, one vector of channels.
         #[inline]
         #[target_feature(enable = $features)]
-        fn answer<const P: usize>(strip: &mut Strip<'_>, block: usize, first: usize, sums: [__m256i; P]) {
+        fn store<const P: usize>(strip: &mut Strip<'_>, block: usize, first: usize, sums: [__m256i; P]) {
             let step = strip.output_step;
             let channels = (strip.chunk.channels - block * LANES).min(LANES);
             match &mut strip.output {
@@ -71,7 +71,7 @@ macro_rules! eight_lanes {
                 }
                 StripOutput::Sums(all) => {
                     for (p, &sums) in sums.iter().enumerate() {
-                        // SAFETY: as above, of whole vectors.
+                        // SAFETY: as above, with whole vectors.
                         unsafe {
                             let to = all.as_mut_ptr().add((first + p) * step + block * LANES);
                             _mm256_storeu_si256(to.cast(), sums);
@@ -92,7 +92,7 @@ macro_rules! eight_lanes {
             Requantize
         );
 
-        /// What is done with the sums of one vector of channels, in registers.
+        /// Requantization of one vector of channels, in registers.
         struct Requantize {
             multipliers: __m256,
             range: OutputRange,
@@ -103,13 +103,15 @@ macro_rules! eight_lanes {
             #[target_feature(enable = $features)]
             fn new(multipliers: &[f32], range: OutputRange) -> Self {
                 assert!(multipliers.len() == LANES);
-                // SAFETY: there are as many.
+                // SAFETY: the assertion.
                 Requantize { multipliers: unsafe { _mm256_loadu_ps(multipliers.as_ptr()) }, range }
             }
 
-            /// Writes the first N of four neighbouring pixels. The saturating packs give what a clamp of i32 would.
+            /// Writes the first N of four neighbouring pixels. The saturating packs equal a clamp of i32.
             ///
-            /// Safety: from `to` on, `step` bytes apart, there is room for `channels` bytes, at most LANES, of each pixel.
+            /// # Safety
+            ///
+            /// `channels` bytes, at most LANES, can be written for each pixel, `step` bytes apart from `to` on.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [__m256i; 4]) {
@@ -130,7 +132,7 @@ macro_rules! eight_lanes {
                     _mm_extract_epi64::<1>(high),
                 ];
                 for (index, pixel) in pixels.into_iter().enumerate().take(N) {
-                    // SAFETY: the caller's; no more than its channels are written.
+                    // SAFETY: the caller's promise; only the channels are written.
                     unsafe {
                         let to = to.add(index * step);
                         if channels == LANES {

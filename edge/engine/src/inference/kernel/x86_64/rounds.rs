@@ -4,9 +4,9 @@
 /// the number of the sum's register; the factors are in registers 14 and 15.
 macro_rules! rounds {
     ($each:literal, $body:literal) => {
-        fn multiply(mut rounds: u64) -> u64 {
+        unsafe fn multiply(mut rounds: u64) -> u64 {
             let macs = rounds * 12 * $each;
-            // SAFETY: the caller has checked that the processor has the instructions; they touch no memory, and the registers
+            // SAFETY: the caller promises that the processor has the instructions; they touch no memory, and the registers
             // that they write are listed.
             unsafe {
                 ::std::arch::asm!(
