@@ -1,7 +1,7 @@
 //! The training step's arithmetic in f32 on the CPU: convolutions with their gradients, batch norm with ReLU, pooling, Adam.
 //!
 //! Tensors are `[N, H, W, C]` in memory, channels last. Nothing here knows of burn. Each compute kernel is written once
-//! ([`micro`], [`elementwise`]) and compiled for each instruction set in a file of its own; the instruction set is chosen
+//! (`micro`, `elementwise`) and compiled for each instruction set in a file of its own; the instruction set is chosen
 //! at run time. Sums are split by the tensors' shapes alone, never by the number of threads, and the parts are added in
 //! order: one thread and many produce equal bits.
 //!
