@@ -18,7 +18,7 @@ fn train_export_quantize_package_val_predict_compare() {
     {
         assert!(run.join(file).is_file(), "{file} is missing");
     }
-    assert!(image::open(run.join("panels/01.png")).is_ok());
+    image::open(run.join("panels/01.png")).unwrap();
     let csv = std::fs::read_to_string(run.join("results.csv")).unwrap();
     assert_eq!(csv.lines().count(), 3, "{csv}");
 
@@ -75,7 +75,7 @@ fn train_export_quantize_package_val_predict_compare() {
         // The mask holds the data set's own label values.
         let labels = [0, 60, 120, 180, 240];
         assert!(mask.as_raw().iter().all(|v| labels.contains(v)), "{:?}", &mask.as_raw()[..64]);
-        assert!(image::open(output.join("panels/0000.png")).is_ok());
+        image::open(output.join("panels/0000.png")).unwrap();
         std::fs::remove_dir_all(output).unwrap();
     }
     // A run may be named from where one stands.

@@ -270,7 +270,7 @@ mod tests {
         };
         check(&[], "no file");
         check(&["a.jpg", "b.jpg"], "2 unpaired images");
-        check(&["001_mask.png"], "1 masks without");
+        check(&["001_mask.png"], "1 unpaired masks");
         check(&["notes.txt"], "1 others");
         check(&["58c5/images/a.png", "58c5/masks/b.png"], "58c5/images (1 image files");
         check(&["images/a.png", "labels/a.png", "annotations/a.png"], "annotations, labels are ambiguous");

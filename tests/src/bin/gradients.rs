@@ -94,7 +94,7 @@ impl Case {
         Preprocess { width: self.side, height: self.side, channels, ..Preprocess::CLASSIC }
     }
 
-    /// Frames of the synthetic data set, the channels told apart by noise.
+    /// Frames of the synthetic dataset, with different noise in each channel.
     fn items(&self, number: usize) -> Result<Vec<Arc<Item>>, Box<dyn Error>> {
         let frames = SyntheticConfig { seed: SEED, train: 1, val: 1, width: self.side, height: self.side };
         let mut random = Random::new(SEED + number as u64);

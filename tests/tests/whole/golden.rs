@@ -49,9 +49,9 @@ fn cases() -> Vec<(String, GrayImage)> {
                     Preprocessor::new(spec).unwrap().run(view, &mut planes).unwrap();
                     // The planes are stacked vertically.
                     let rows = to_height * channels.count() as u32;
-                    let picture = GrayImage::from_raw(to_width, rows, planes).unwrap();
+                    let image = GrayImage::from_raw(to_width, rows, planes).unwrap();
                     let name = format!("{fit_name}-{filter_name}-{colour}-{to_width}x{to_height}.png");
-                    cases.push((name, picture));
+                    cases.push((name, image));
                 }
             }
         }
