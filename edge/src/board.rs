@@ -1,24 +1,23 @@
-//! Boards: from the names of pins, as they are printed beside a header, to lines of the kernel's GPIO character device. One file
-//! a board. Chips are known by their labels, since their numbers change from one start to the next.
+//! Boards: from pin names, as printed beside a header, to lines of Linux's GPIO character devices. Chips are identified by their
+//! labels, since their numbers may change at each boot.
 //!
-//! Names are resolved anywhere, so that a configuration can be checked on a desk; lines are there on Linux alone.
+//! Names are resolved on every system, so that a configuration can be checked on a workstation; lines can only be opened on Linux.
 
 mod generic;
 #[cfg(target_os = "linux")]
 mod lines;
 mod orin_nano;
-mod pi4;
-mod pi5;
-mod pi_header;
+mod raspberry_pi;
 mod survey;
 
 use std::fmt;
 
 #[cfg(target_os = "linux")]
 pub use lines::{InputLine, LineTrigger, OutputLine, PinDelay, chips};
+use raspberry_pi::{PI4, PI5};
 pub use survey::{ChipInfo, LineInfo, Located, locate};
 
-/// What the kernel shows to others as the user of our lines.
+/// The consumer name of our lines, which other programs see.
 pub const CONSUMER: &str = "unet-edge";
 
 /// A board whose pins are known.
@@ -30,16 +29,16 @@ pub enum BoardName {
     Pi5,
     /// Jetson Orin Nano, developer kit.
     OrinNano,
-    /// Any other: pins are named by chip and line.
+    /// Any other board: pins are named by chip and line.
     #[default]
     Generic,
 }
 
 impl BoardName {
-    /// All of them.
+    /// All values.
     pub const ALL: [BoardName; 4] = [BoardName::Pi4, BoardName::Pi5, BoardName::OrinNano, BoardName::Generic];
 
-    /// As the configuration writes it.
+    /// As the configuration spells it.
     pub fn name(self) -> &'static str {
         match self {
             BoardName::Pi4 => "pi4",
@@ -49,23 +48,23 @@ impl BoardName {
         }
     }
 
-    /// Where the pin of this name is to be looked for.
+    /// The address of a pin.
     ///
     /// # Errors
     ///
-    /// When the board has no pin of this name.
+    /// If the board has no pin of this name.
     pub fn resolve(self, pin: &str) -> Result<LineAddress, PinNameError> {
         let error = |expected| PinNameError { board: self, expected, found: pin.to_owned() };
         match self {
-            BoardName::Pi4 => pi4::resolve(pin).ok_or_else(|| error(pi4::EXPECTED)),
-            BoardName::Pi5 => pi5::resolve(pin).ok_or_else(|| error(pi5::EXPECTED)),
+            BoardName::Pi4 => PI4.resolve(pin).ok_or_else(|| error(PI4.expected)),
+            BoardName::Pi5 => PI5.resolve(pin).ok_or_else(|| error(PI5.expected)),
             BoardName::OrinNano => orin_nano::resolve(pin).ok_or_else(|| error(orin_nano::EXPECTED)),
             BoardName::Generic => generic::resolve(pin).ok_or_else(|| error(generic::EXPECTED)),
         }
     }
 }
 
-/// A name that is no pin's.
+/// A name that is not a pin of the board.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("board {}: expected {expected}, found {found:?}", board.name())]
 pub struct PinNameError {
@@ -82,14 +81,14 @@ pub struct PinNameError {
 pub enum LineId {
     /// Counted from 0.
     Offset(u32),
-    /// As the kernel names it.
+    /// Name of the line.
     Name(String),
 }
 
-/// Where a pin is to be looked for.
+/// Where a pin is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LineAddress {
-    /// Labels of the chips that may have it; none stands for any chip.
+    /// Labels of the chips that may have it; empty for any chip.
     pub chips: Vec<String>,
     /// Which line.
     pub line: LineId,
@@ -108,7 +107,7 @@ impl fmt::Display for LineAddress {
     }
 }
 
-/// A resistor at an input.
+/// The pull resistor of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bias {
     /// To the supply.
@@ -120,10 +119,10 @@ pub enum Bias {
 }
 
 impl Bias {
-    /// All of them.
+    /// All values.
     pub const ALL: [Bias; 3] = [Bias::PullUp, Bias::PullDown, Bias::Off];
 
-    /// As the configuration writes it.
+    /// As the configuration spells it.
     pub fn name(self) -> &'static str {
         match self {
             Bias::PullUp => "pull-up",
@@ -137,53 +136,53 @@ impl Bias {
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
     /// No chip has one of the labels.
-    #[error("GPIO {address}: no chip of that label; found {}", found_chips(found))]
+    #[error("GPIO {address}: no chip with that label; found {}", found_chips(found))]
     Chip {
-        /// What was looked for.
+        /// The address.
         address: LineAddress,
-        /// Labels that there are.
+        /// Labels found.
         found: Vec<String>,
     },
     /// No such line.
     #[error("GPIO {address}: no such line{}", lines.map_or_else(String::new, |lines| format!("; the chip has {lines}")))]
     Line {
-        /// What was looked for.
+        /// The address.
         address: LineAddress,
-        /// How many lines the chip has, where there is just one.
+        /// How many lines the chip has, if the chip is known.
         lines: Option<u32>,
     },
-    /// Several lines of the name.
-    #[error("GPIO {address}: expected one line of that name, found {found}; name the chip too")]
+    /// Several lines have the name.
+    #[error("GPIO {address}: expected one line with that name, found {found}; add the chip")]
     Ambiguous {
-        /// What was looked for.
+        /// The address.
         address: LineAddress,
-        /// How many there are.
+        /// How many lines were found.
         found: usize,
     },
-    /// Somebody else has it.
+    /// Another program uses it.
     #[error("GPIO chip {chip} line {offset}{}: in use by {consumer:?}", quoted_name(name))]
     Busy {
         /// Label of the chip.
         chip: String,
         /// Offset of the line.
         offset: u32,
-        /// The kernel's name of it, which may be empty.
+        /// Name of the line, which may be empty.
         name: String,
-        /// Who has it.
+        /// Its user.
         consumer: String,
     },
-    /// The kernel refuses.
+    /// Linux refuses it.
     #[error("GPIO {what}: {message}")]
-    Kernel {
+    System {
         /// Which line or chip.
         what: String,
-        /// What the kernel said.
+        /// The system's message.
         message: String,
     },
 }
 
 fn found_chips(labels: &[String]) -> String {
-    if labels.is_empty() { "no GPIO chip that may be opened".to_owned() } else { labels.join(", ") }
+    if labels.is_empty() { "no accessible GPIO chip".to_owned() } else { labels.join(", ") }
 }
 
 fn quoted_name(name: &str) -> String {

@@ -1,5 +1,5 @@
-//! The program's arguments and what all verbs share: exit codes, how failures are shown, where output goes. Reports go to
-//! standard output, everything else to standard error. What a verb does stands in the file of its name.
+//! Command-line arguments and what all verbs share: exit codes, error messages, output. Reports go to standard output, everything
+//! else to standard error. Each verb is in the file of its name.
 
 use std::error::Error;
 use std::fmt;
@@ -45,7 +45,7 @@ enum Verb {
     Doctor(doctor::Doctor),
 }
 
-/// Runs the verb that the arguments name.
+/// Runs the chosen verb.
 pub fn main() -> Result<(), Failure> {
     match Arguments::parse().verb {
         Verb::Inspect(verb) => verb.main(),
@@ -58,10 +58,10 @@ pub fn main() -> Result<(), Failure> {
     }
 }
 
-/// Why a verb did not do what it was asked, and the exit code that says so.
+/// Why a verb failed, and the exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the program ends.
+    /// The exit code.
     pub exit: Exit,
     error: Box<dyn Error>,
 }
@@ -84,7 +84,7 @@ impl Failure {
     }
 
     fn write(path: &Path, source: io::Error) -> Self {
-        Failure { exit: Exit::Write, error: format!("could not write {}: {source}", path.display()).into() }
+        Failure { exit: Exit::Write, error: format!("failed to write {}: {source}", path.display()).into() }
     }
 }
 
@@ -100,7 +100,7 @@ impl From<PackageError> for Failure {
     }
 }
 
-/// Reads a package and loads its model, golden vectors included.
+/// Reads a package, loads its model, and runs its golden vectors.
 fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Predictor<Int8Segmenter>), Failure> {
     let options = engine.options()?;
     let package = Package::read(path)?;
@@ -109,7 +109,7 @@ fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Predictor<Int
     Ok((package, predictor))
 }
 
-/// Prints a report. A reader that has seen enough and closed the pipe is no failure.
+/// Prints a report. A closed pipe is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -129,7 +129,7 @@ fn json_text(document: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(document).map_err(|error| Failure { exit: Exit::Internal, error: error.into() })
 }
 
-/// A ratio as the tables show it; a dash where there is none.
+/// A ratio for a table; a dash if there is none.
 fn ratio_text(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.4}"))
 }

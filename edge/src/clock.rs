@@ -50,7 +50,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A clock that advances when it is told to, when it sleeps, and by `tick` at each reading.
+    /// A clock that advances on request, when it sleeps, and by `tick` at each reading.
     #[derive(Debug, Clone, Default)]
     pub(crate) struct ManualClock {
         now: Arc<Mutex<Duration>>,

@@ -1,5 +1,5 @@
-//! What stands between a board and its work: looks at all that a configuration names, and at the machine itself, and says of each
-//! thing how it is, what was found, and what to do. Changes nothing: no pin is taken, no camera set, no file written.
+//! Checks everything that a configuration names, and the machine itself; reports the state of each, what was found, and what to
+//! do. Changes nothing: requests no pin, configures no camera, writes no file.
 
 mod disk;
 mod health;
@@ -17,22 +17,22 @@ use crate::board::{BoardError, ChipInfo};
 use crate::config::{Config, ConfigErrors};
 use unet_engine::machine::Roots;
 
-/// How a thing is.
+/// State of a checked subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
     Ok,
-    /// Nothing here tells.
+    /// It cannot be determined here.
     Unknown,
-    /// The work goes on, but not as well as it could, or not for long.
+    /// The program runs, but not as well as it could, or not for long.
     Warning,
-    /// The work cannot be done.
+    /// The program cannot run.
     Problem,
 }
 
 impl Verdict {
-    /// In one word.
+    /// As the report spells it.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Ok => "ok",
@@ -43,16 +43,16 @@ impl Verdict {
     }
 }
 
-/// What is said of one thing.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How it is.
+    /// The state.
     pub verdict: Verdict,
-    /// Which thing.
+    /// What was checked.
     pub subject: String,
     /// What was found.
     pub found: String,
-    /// What to do; never missing at a warning or a problem.
+    /// What to do; always present for warnings and problems.
     pub advice: Option<String>,
 }
 
@@ -74,21 +74,21 @@ impl Finding {
     }
 }
 
-/// What is looked at and cannot be asked of [`Roots`].
+/// Inputs of the checks that are not below [`Roots`].
 #[derive(Debug)]
-pub struct Surroundings {
-    /// What the kernel says of the GPIO chips.
+pub struct Environment {
+    /// The GPIO chips.
     pub chips: Result<Vec<ChipInfo>, BoardError>,
-    /// Where programs are looked for, as the variable `PATH` has it.
+    /// Where programs are searched, in the format of `PATH`.
     pub programs: OsString,
-    /// The time since 1970, by the system's clock.
+    /// Time since 1970.
     pub now: Duration,
 }
 
-/// Looks at all of it. Without a configuration only at what every board has.
+/// Runs all checks. Without a configuration, only those that apply to every board.
 pub fn examine(
     roots: &Roots,
-    surroundings: &Surroundings,
+    environment: &Environment,
     config: Option<&Result<Config, ConfigErrors>>,
 ) -> Vec<Finding> {
     let mut findings = vec![health::board(roots)];
@@ -97,14 +97,14 @@ pub fn examine(
     }
     let config = config.and_then(|config| config.as_ref().ok());
     findings.extend(package::examine(config));
-    findings.extend(source::examine(roots, &surroundings.programs, config.map(|config| config.source.requirement())));
-    findings.extend(pins::examine(roots, &surroundings.chips, &config.map(pins::of_config).unwrap_or_default()));
+    findings.extend(source::examine(roots, &environment.programs, config.map(|config| config.source.requirement())));
+    findings.extend(pins::examine(roots, &environment.chips, &config.map(pins::of_config).unwrap_or_default()));
     findings.extend(disk::examine(&config.map(|config| disk::of_outputs(&config.outputs)).unwrap_or_default()));
     findings.push(health::memory(roots));
     findings.push(health::temperature(roots));
     findings.push(health::throttling(roots));
     findings.extend(health::processor(roots));
-    findings.push(health::clock(surroundings.now));
+    findings.push(health::clock(environment.now));
     findings
 }
 
@@ -113,13 +113,15 @@ fn configuration(config: &Result<Config, ConfigErrors>) -> Vec<Finding> {
     match config {
         Ok(config) => {
             let (rules, pins) = (config.rules.len(), pins::of_config(config).len());
-            vec![Finding::ok(SUBJECT, format!("every line is understood; rules {rules}, pins {pins}"))]
+            vec![Finding::ok(SUBJECT, format!("valid; rules {rules}, pins {pins}"))]
         }
         Err(errors) => {
             let problem = |error: &crate::config::ConfigError| {
                 let (place, advice) = match error.line {
-                    0 => (errors.file.clone(), "put its path right"),
-                    line => (format!("{}:{line}", errors.file), "put it right; unet-edge.example.toml shows every key"),
+                    0 => (errors.file.clone(), "fix the path"),
+                    line => {
+                        (format!("{}:{line}", errors.file), "fix this line; unet-edge.example.toml shows every key")
+                    }
                 };
                 Finding::problem(SUBJECT, format!("{place}: {}", error.problem), advice)
             };
@@ -128,7 +130,7 @@ fn configuration(config: &Result<Config, ConfigErrors>) -> Vec<Finding> {
     }
 }
 
-/// Findings as lines, what to do below each, and their number at the end.
+/// The findings as text, with advice below each and their counts at the end.
 pub fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
     let mut text = String::new();

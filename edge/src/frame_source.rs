@@ -1,7 +1,7 @@
 //! Where frames come from: one trait for cameras, programs, streams and files, and the slot that a frame is written to.
 //!
 //! A frame here is what a source delivers, before any preprocessing. Knows nothing of models, threads or what is done with a
-//! frame. [`KINDS`] lists the kinds of source; each describes itself in its own file, see [`SourceKind`].
+//! frame. `KINDS` lists the kinds of source; each describes itself in its own file, see `SourceKind` in `spec.rs`.
 
 mod clip;
 mod deadline_read;
@@ -29,10 +29,11 @@ pub use deadline_read::DeadlineRead;
 pub use error::{Kind, SourceError};
 pub use jpeg::{DecodedFrame, PixelsError, pixels};
 pub use reopening::{Change, Reopening};
-pub use spec::{Policy, Rate, Reopen, Requirement, Side, SourceKind, SourceSpec};
+use spec::SourceKind;
+pub use spec::{Policy, Rate, Reopen, Requirement, SourceSpec};
 
 /// Every kind of source. The last one takes the words of the command line that no other claims.
-pub const KINDS: [&SourceKind; 5] = [&v4l2::KIND, &process::KIND, &y4m::KIND, &recording::KIND, &files::KIND];
+const KINDS: [&SourceKind; 5] = [&v4l2::KIND, &process::KIND, &y4m::KIND, &recording::KIND, &files::KIND];
 
 /// Size limit of a frame: twice a 4K frame in RGBA.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;

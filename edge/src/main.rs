@@ -1,4 +1,4 @@
-//! The program of the board. Parses its arguments, runs one verb, and ends with a documented exit code.
+//! The program of the board. Parses its arguments, runs one verb, and exits with a documented code.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             unet_engine::error::say(format_args!("error: {failure}"));
             failure.exit
         }
-        // The panic has been printed where it happened.
+        // The panic was printed where it happened.
         Err(_) => Exit::Internal,
     };
     exit.into()

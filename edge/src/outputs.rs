@@ -1,5 +1,5 @@
-//! What stays on the disk of a board: folders that never hold more files and bytes than they may. Knows no frames and no
-//! pictures, only names and bytes. Network outputs find their place beside the folders.
+//! Files on the disk of a board: folders that never exceed their limits of files and bytes. Knows no frames and no images, only
+//! names and bytes.
 
 mod disk;
 mod hard_frames;
@@ -15,38 +15,38 @@ pub use disk::{BoundedFolder, FolderBounds};
 pub use hard_frames::{HardFrames, HardFramesBounds};
 pub use margin::{MarginError, mean_margin};
 
-/// What became of a file. A disk that is full fails many times in a row; only the first and the end of it are worth a word.
+/// Result of storing a file. A full disk fails many times in a row; only the first failure and its end are worth logging.
 #[derive(Debug)]
 pub enum Stored {
-    /// It is there.
+    /// Written.
     Written,
-    /// It is there, after others were not.
+    /// Written, after failures.
     Resumed,
-    /// It is not wanted: others are kept instead.
+    /// Not stored: others are kept instead.
     Skipped,
-    /// It could not be written; the one before could.
+    /// Failed, after a success.
     Failed(io::Error),
-    /// It could not be written, as the one before.
+    /// Failed again.
     StillFailing,
 }
 
-/// The name, without extension, of what is written for a frame: the time since 1970 and the source's number, so that names in
-/// order are in order of time, over restarts too.
+/// The file name of a frame, without extension: time since 1970 and frame number, so that sorting by name sorts by time, also
+/// across restarts.
 pub fn file_stem(since_1970: Duration, sequence: u64) -> String {
     format!("{:013}-{sequence:06}", since_1970.as_millis())
 }
 
-/// The numbers of a [`file_stem`]; files of other names are not ours, and left alone.
+/// The numbers of a [`file_stem`]; files with other names are not ours and are ignored.
 fn stem_numbers(stem: &str) -> Option<(u64, u64)> {
     let (time, sequence) = stem.split_once('-')?;
-    let number = |digits: &str, least: usize| {
-        let plain = digits.len() >= least && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |digits: &str, len_min: usize| {
+        let plain = digits.len() >= len_min && digits.bytes().all(|byte| byte.is_ascii_digit());
         if plain { digits.parse().ok() } else { None }
     };
     Some((number(time, 13)?, number(sequence, 6)?))
 }
 
-/// Writes files, and remembers whether the last one arrived.
+/// Writes files, and remembers whether the last one failed.
 #[derive(Debug, Default)]
 struct Writer {
     failing: bool,
@@ -66,7 +66,7 @@ impl Writer {
     }
 }
 
-/// Removes a file. One that somebody else has removed is gone too.
+/// Removes a file, unless it is already gone.
 fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -74,8 +74,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Files of a folder with names in UTF-8, and their sizes. Makes the folder where it is not there, and clears it of what a
-/// killed process left half written.
+/// Names (in UTF-8) and sizes of the files in a folder. Creates the folder if necessary, and removes temporary files of a killed
+/// process.
 fn open_folder(folder: &Path) -> io::Result<Vec<(String, u64)>> {
     std::fs::create_dir_all(folder)?;
     atomic_file::remove_leftovers(folder)?;

@@ -1,5 +1,5 @@
-//! What hangs at pins: a status LED, an output for each rule, a trigger. They speak to pins through embedded-hal's traits, where
-//! high means active: whether a low voltage is what makes a thing active is the wiring's business, see [`crate::board`].
+//! Devices at pins: a status LED, an output for each rule, a trigger. They use embedded-hal's traits, where high means active;
+//! [`crate::board`] handles lines that are active low.
 
 mod rule_output;
 mod safe_pin;

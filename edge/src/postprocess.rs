@@ -1,7 +1,7 @@
-//! From a mask to what can be decided upon: the share of pixels of each class, and connected regions.
+//! From a mask to the share of each class and its connected components.
 //!
-//! Everything is computed at the model's size, within the rectangle that the frame fills; what lies around it is padding.
-//! After construction nothing allocates. Knows no frames, rules or outputs.
+//! Everything is computed at the model's size, within the rectangle that the frame fills; the rest is padding. Nothing allocates
+//! after construction. Knows no frames, rules or outputs.
 
 mod regions;
 mod shares;
@@ -12,10 +12,10 @@ pub use shares::Shares;
 use regions::Labeller;
 use unet_shared::preprocess::Placement;
 
-/// A mask or placement that does not fit.
+/// A mask or placement of the wrong size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PostprocessError {
-    /// The mask has another number of pixels than the model's input.
+    /// The mask does not have the size of the model's input.
     #[error("mask: expected {expected} pixels, found {found}")]
     Mask {
         /// Width times height.
@@ -23,7 +23,7 @@ pub enum PostprocessError {
         /// Pixels found.
         found: usize,
     },
-    /// The placement is empty or reaches beyond the mask.
+    /// The placement is empty or exceeds the mask.
     #[error(
         "placement: expected to lie within {width}x{height} pixels, found {}x{} at column {}, row {}",
         found.width, found.height, found.x, found.y
@@ -38,7 +38,7 @@ pub enum PostprocessError {
     },
 }
 
-/// Shares and regions of masks of one size, with all the memory that they need.
+/// Computes shares and regions of masks of one size.
 #[derive(Debug, Clone)]
 pub struct Postprocess {
     width: u32,
@@ -53,14 +53,14 @@ impl Postprocess {
         Postprocess { width, height, shares: Shares::default(), labeller: Labeller::new(width as usize, spec) }
     }
 
-    /// Counts the pixels of `mask` within `placement`, and finds their regions.
+    /// Counts the pixels of `mask` within `placement`, and finds their connected components.
     ///
     /// # Errors
     ///
-    /// When mask or placement do not fit the size; the last results then stay.
+    /// If mask or placement have the wrong size; the last results are kept then.
     pub fn run(&mut self, mask: &[u8], placement: Placement) -> Result<(&Shares, &Regions), PostprocessError> {
         let (width, height) = (self.width as usize, self.height as usize);
-        // As u64, since the product of two u32 may pass the range of a 32-bit usize.
+        // As u64, since the product of two u32 may exceed a 32-bit usize.
         if mask.len() as u64 != u64::from(self.width) * u64::from(self.height) {
             return Err(PostprocessError::Mask { expected: width.saturating_mul(height), found: mask.len() });
         }

@@ -1,27 +1,27 @@
-//! Rules over what a mask shows: `area_percent > 0.5` of a class for 3 frames, with another threshold and count for the way
-//! back. A state machine without clock and pins: frames go in, changes come out. Allocates nothing after construction.
+//! Rules over masks: `area_percent > 0.5` of a class for 3 frames, with a separate threshold and count for deactivation. A state
+//! machine without clock and pins: frames in, changes out. Allocates nothing after construction.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::postprocess::{Regions, Shares};
 
-/// What of a class is measured.
+/// What is measured of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// Its share of the pixels, in percent.
+    /// Share of the pixels in percent.
     AreaPercent,
-    /// How many regions it has.
+    /// Number of regions.
     Regions,
-    /// Pixels of its largest region, at the model's size.
+    /// Pixels of the largest region, at the model's size.
     LargestArea,
 }
 
 impl Measure {
-    /// All of them.
+    /// All measures.
     pub const ALL: [Measure; 3] = [Measure::AreaPercent, Measure::Regions, Measure::LargestArea];
 
-    /// As the configuration writes it.
+    /// As the configuration spells it.
     pub fn name(self) -> &'static str {
         match self {
             Measure::AreaPercent => "area_percent",
@@ -53,10 +53,10 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// All of them; a sign that another begins with comes after it.
+    /// All comparisons; `>=` before its prefix `>`.
     const ALL: [Comparison; 4] = [Comparison::AtLeast, Comparison::AtMost, Comparison::Above, Comparison::Below];
 
-    /// As the configuration writes it.
+    /// As the configuration spells it.
     pub fn sign(self) -> &'static str {
         match self {
             Comparison::Above => ">",
@@ -66,7 +66,7 @@ impl Comparison {
         }
     }
 
-    /// Whether large values meet it.
+    /// Whether large values satisfy it.
     pub fn is_upward(self) -> bool {
         matches!(self, Comparison::Above | Comparison::AtLeast)
     }
@@ -88,7 +88,7 @@ pub struct Condition {
     pub measure: Measure,
     /// How it is compared.
     pub comparison: Comparison,
-    /// With what.
+    /// The threshold.
     pub threshold: f64,
 }
 
@@ -98,13 +98,13 @@ impl fmt::Display for Condition {
     }
 }
 
-/// A text that is no condition.
+/// Text that is not a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, found {found:?}")]
 pub struct ConditionError {
-    /// What could stand there.
+    /// What was expected.
     pub expected: &'static str,
-    /// What stands there.
+    /// What was found.
     pub found: String,
 }
 
@@ -121,7 +121,7 @@ impl FromStr for Condition {
             .into_iter()
             .find(|measure| measure.name() == name)
             .ok_or_else(|| error("area_percent, regions or largest_area", name))?;
-        // There is one, since the text was cut at its first character.
+        // Exists, since the text was split at its first character.
         let comparison = Comparison::ALL.into_iter().find(|comparison| rest.starts_with(comparison.sign()));
         let comparison = comparison.ok_or_else(|| error("one of > >= < <=", rest))?;
         let number = rest[comparison.sign().len()..].trim();
@@ -136,41 +136,41 @@ impl FromStr for Condition {
 pub struct Rule {
     /// Its name, for people and outputs.
     pub name: String,
-    /// The class that it looks at.
+    /// The class it applies to.
     pub class: u8,
-    /// What makes it active.
+    /// What activates it.
     pub condition: Condition,
-    /// How many frames in a row have to meet the condition.
+    /// Consecutive frames that must satisfy the condition.
     pub for_frames: u32,
-    /// The threshold for the way back: an active rule stays active as long as the comparison holds with this one.
+    /// Threshold for deactivation: an active rule stays active while the comparison holds with this threshold.
     pub release: f64,
-    /// How many frames in a row must not meet it any more.
+    /// Consecutive frames that must fail it.
     pub release_frames: u32,
 }
 
-/// A rule that became active, or is no longer.
+/// A rule that became active or inactive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
-    /// The rule, by its place.
+    /// Index of the rule.
     pub rule: usize,
-    /// What it is now.
+    /// Its new state.
     pub active: bool,
-    /// The value that decided.
+    /// The measured value.
     pub value: f64,
 }
 
-/// Where a rule stands.
+/// State of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RuleState {
     /// Whether it is active.
     pub active: bool,
-    /// What was measured last.
+    /// The last measured value.
     pub value: f64,
-    /// Frames in a row that speak for the other state.
+    /// Consecutive frames in favour of the other state.
     frames: u32,
 }
 
-/// All rules with their states.
+/// All rules and their states.
 #[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<Rule>,
@@ -179,27 +179,27 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// All of them inactive.
+    /// All rules inactive.
     pub fn new(rules: Vec<Rule>) -> Self {
         let states = vec![RuleState::default(); rules.len()];
         let changes = Vec::with_capacity(rules.len());
         Rules { rules, states, changes }
     }
 
-    /// Takes a frame in, and gives what changed, in the order of the rules.
+    /// Evaluates a frame; returns the changes in the order of the rules.
     pub fn step(&mut self, shares: &Shares, regions: &Regions) -> &[Change] {
         self.changes.clear();
         for (index, (rule, state)) in self.rules.iter().zip(&mut self.states).enumerate() {
             let Condition { measure, comparison, threshold } = rule.condition;
             let value = measure.of(rule.class, shares, regions);
             state.value = value;
-            let (against, frames_needed) = if state.active {
+            let (differs, frames_needed) = if state.active {
                 (!comparison.holds(value, rule.release), rule.release_frames)
             } else {
                 (comparison.holds(value, threshold), rule.for_frames)
             };
-            state.frames = if against { state.frames.saturating_add(1) } else { 0 };
-            if against && state.frames >= frames_needed {
+            state.frames = if differs { state.frames.saturating_add(1) } else { 0 };
+            if differs && state.frames >= frames_needed {
                 state.active = !state.active;
                 state.frames = 0;
                 self.changes.push(Change { rule: index, active: state.active, value });
@@ -208,7 +208,7 @@ impl Rules {
         &self.changes
     }
 
-    /// Makes all rules inactive, as when frames stop coming, and gives those that were not.
+    /// Deactivates all rules, as when frames stop arriving; returns the changes.
     pub fn reset(&mut self) -> &[Change] {
         self.changes.clear();
         for (index, state) in self.states.iter_mut().enumerate() {
@@ -225,7 +225,7 @@ impl Rules {
         &self.rules
     }
 
-    /// Where each stands.
+    /// State of each rule.
     pub fn states(&self) -> &[RuleState] {
         &self.states
     }

@@ -1,9 +1,9 @@
-//! The outputs of a board: lines of JSON, pictures, hard frames, recordings. Each describes its keys in `[outputs]`, and writes
-//! what the pipeline hands it, in its own file; [`KINDS`] lists all of them.
+//! The outputs of a board: lines of JSON, images, hard frames, recordings. Each describes its keys in `[outputs]`, and writes
+//! what the pipeline hands it, in its own file; `KINDS` lists all of them.
 
 mod hard_frames;
+mod images;
 pub mod json_lines;
-mod pictures;
 mod recorder;
 
 use std::fmt;
@@ -27,7 +27,7 @@ type Read = fn(&mut Section<'_, '_>) -> Option<Arc<dyn SinkSpec>>;
 
 /// Every kind of output: reads its keys from `[outputs]`, if they are present.
 const KINDS: [Read; 5] =
-    [json_lines::read, pictures::read_masks, pictures::read_overlays, hard_frames::read, recorder::read];
+    [json_lines::read, images::read_masks, images::read_overlays, hard_frames::read, recorder::read];
 
 /// A configured output that is not open yet.
 pub trait SinkSpec: fmt::Debug + Send + Sync {
@@ -95,7 +95,7 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Vec<Arc<dyn SinkSpec>> {
 /// The outputs without a configuration: lines of JSON, and masks and overlays in two folders below `output`, if there is one.
 pub fn without_configuration(output: Option<&Path>) -> Vec<Arc<dyn SinkSpec>> {
     let mut sinks: Vec<Arc<dyn SinkSpec>> = vec![Arc::new(json_lines::JsonLinesSpec)];
-    sinks.extend(output.into_iter().flat_map(pictures::below));
+    sinks.extend(output.into_iter().flat_map(images::below));
     sinks
 }
 
@@ -105,7 +105,7 @@ fn folder(section: &mut Section<'_, '_>) -> Option<PathBuf> {
     section.path("folder").map(|path| path.value)
 }
 
-/// Why there is no picture of a frame.
+/// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
 enum PaintError {
     #[error("mask: {0}")]

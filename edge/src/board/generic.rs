@@ -1,10 +1,10 @@
-//! Any board: `CHIP/LINE`, a chip's label and the number or the name of a line there, or the name of a line alone.
-//! `gpioinfo` of libgpiod lists them.
+//! Any board: `CHIP/LINE`, the label of a chip and the number or name of a line, or only the name of a line. `gpioinfo` of
+//! libgpiod lists them.
 
 use super::{LineAddress, LineId};
 
 pub(super) const EXPECTED: &str =
-    "a chip's label, a slash, and a line's number or name, such as \"gpio-sim.0/3\", or a line's name alone";
+    "CHIP/LINE, with the number or name of the line, such as \"gpio-sim.0/3\", or only the name of a line";
 
 pub(super) fn resolve(pin: &str) -> Option<LineAddress> {
     let (chips, line) = match pin.rsplit_once('/') {
@@ -13,7 +13,7 @@ pub(super) fn resolve(pin: &str) -> Option<LineAddress> {
         None => (Vec::new(), pin),
     };
     let line = match line.parse() {
-        // A number says nothing without its chip.
+        // A number needs a chip.
         Ok(offset) if !chips.is_empty() => LineId::Offset(offset),
         Ok(_) => return None,
         Err(_) if line.is_empty() => return None,

@@ -1,4 +1,4 @@
-//! Lines of the kernel's GPIO character device behind embedded-hal's traits. The kernel inverts what is wired active low.
+//! Lines of Linux's GPIO character devices behind embedded-hal's traits. Linux inverts lines that are active low.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use gpiocdev::{Chip, Request};
 use super::{Bias, BoardError, CONSUMER, ChipInfo, LineAddress, LineInfo, locate};
 use crate::peripherals::Trigger;
 
-/// All chips that may be opened, with their lines.
+/// All accessible chips with their lines; an empty list if there are none.
 ///
 /// # Errors
 ///
-/// When a chip cannot be asked. Where there is none at all, the list is empty.
+/// If a chip cannot be queried.
 pub fn chips() -> Result<Vec<ChipInfo>, BoardError> {
     let mut found = Vec::new();
     for path in gpiocdev::chip::chips().unwrap_or_default() {
-        let kernel = |error: gpiocdev::Error| BoardError::Kernel {
+        let failed = |error: gpiocdev::Error| BoardError::System {
             what: path.display().to_string(),
             message: error.to_string(),
         };
-        // One that this user may not open cannot be meant.
+        // A chip that this user cannot open is of no use.
         let Ok(chip) = Chip::from_path(&path) else { continue };
-        let label = chip.info().map_err(kernel)?.label;
+        let label = chip.info().map_err(failed)?.label;
         let mut lines = Vec::new();
-        for line in chip.line_info_iter().map_err(kernel)? {
-            let line = line.map_err(kernel)?;
+        for line in chip.line_info_iter().map_err(failed)? {
+            let line = line.map_err(failed)?;
             lines.push(LineInfo { name: line.name, user: line.used.then_some(line.consumer) });
         }
         found.push(ChipInfo { path, label, lines });
@@ -35,7 +35,7 @@ pub fn chips() -> Result<Vec<ChipInfo>, BoardError> {
     Ok(found)
 }
 
-/// Asks the kernel for a line, with what it is to be.
+/// Requests a line with the given settings.
 fn request(address: &LineAddress, set: impl FnOnce(&mut gpiocdev::request::Builder)) -> Result<Line, BoardError> {
     let chips = chips()?;
     let located = locate(&chips, address)?;
@@ -46,11 +46,11 @@ fn request(address: &LineAddress, set: impl FnOnce(&mut gpiocdev::request::Build
     let what = format!("chip {} line {}", located.chip.label, located.offset);
     match builder.request() {
         Ok(request) => Ok(Line { request, what }),
-        Err(error) => Err(BoardError::Kernel { what, message: error.to_string() }),
+        Err(error) => Err(BoardError::System { what, message: error.to_string() }),
     }
 }
 
-/// A line that is ours until it is dropped.
+/// A requested line, released on drop.
 #[derive(Debug)]
 struct Line {
     request: Request,
@@ -59,7 +59,7 @@ struct Line {
 
 impl Line {
     fn error(&self, error: gpiocdev::Error) -> BoardError {
-        BoardError::Kernel { what: self.what.clone(), message: error.to_string() }
+        BoardError::System { what: self.what.clone(), message: error.to_string() }
     }
 
     fn is_active(&self) -> Result<bool, BoardError> {
@@ -87,11 +87,11 @@ fn set_active_low(builder: &mut gpiocdev::request::Builder, active_low: bool) {
 pub struct OutputLine(Line);
 
 impl OutputLine {
-    /// Takes the line; it is active or not from the first moment on.
+    /// Requests the line with its initial level.
     ///
     /// # Errors
     ///
-    /// When there is no such line, or it is not to be had.
+    /// If there is no such line, or it is in use.
     pub fn open(address: &LineAddress, active_low: bool, active: bool) -> Result<Self, BoardError> {
         let line = request(address, |builder| {
             builder.as_output(if active { Value::Active } else { Value::Inactive });
@@ -119,12 +119,12 @@ impl OutputPin for OutputLine {
     }
 }
 
-/// An input that is looked at.
+/// An input.
 #[derive(Debug)]
 pub struct InputLine(Line);
 
 impl InputLine {
-    /// Takes the line.
+    /// Requests the line.
     ///
     /// # Errors
     ///
@@ -153,13 +153,13 @@ impl InputPin for InputLine {
     }
 }
 
-/// An input whose edges the kernel reports, however short they are.
+/// An input whose rising edges are reported by Linux, however short the pulse is.
 #[derive(Debug)]
 pub struct LineTrigger(Line);
 
 impl LineTrigger {
-    /// Takes the line. A chip without interrupts refuses; then [`InputLine`] in a polled trigger does. The kernel takes
-    /// no edge for one that follows another within `debounce`, where that is not zero.
+    /// Requests the line. Chips without interrupts refuse it; poll an [`InputLine`] there. Edges that follow another within
+    /// `debounce` are ignored, unless it is zero.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl Trigger for LineTrigger {
         let request = &self.0.request;
         let fired = match request.wait_edge_event(patience) {
             Ok(fired) => fired,
-            // A signal ends the waiting, and nothing else has happened.
+            // Interrupted by a signal.
             Err(error) if is_interruption(&error) => false,
             Err(error) => return Err(self.0.error(error)),
         };
@@ -203,12 +203,12 @@ impl Trigger for LineTrigger {
 }
 
 fn is_interruption(error: &gpiocdev::Error) -> bool {
-    // The crate hands the number on as a text alone.
+    // The crate only passes on the text of the error.
     let interrupted = std::io::Error::from(rustix::io::Errno::INTR).to_string();
     matches!(error, gpiocdev::Error::Uapi(_, cause) if cause.to_string() == interrupted)
 }
 
-/// Sleeps, for a polled trigger.
+/// Sleeps between the samples of a polled trigger.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PinDelay;
 

@@ -1,14 +1,14 @@
-//! Jetson Orin Nano developer kit. The kernel names its lines by port, and their offsets moved from one release to the next:
-//! so they are looked for by name, on either of the two chips.
+//! Jetson Orin Nano developer kit. Linux names its lines by port, and their offsets differ between releases, so they are looked
+//! up by name on either of the two chips.
 
-use super::{LineAddress, LineId, pi_header};
+use super::{LineAddress, LineId, raspberry_pi};
 
 pub(super) const EXPECTED: &str =
     "a port such as \"PQ.05\", or a position of the header that is a GPIO, such as \"pin 29\"";
 
 const CHIPS: [&str; 2] = ["tegra234-gpio", "tegra234-gpio-aon"];
 
-/// Positions of the header and the ports there. Pins must be set to GPIO with `jetson-io` first.
+/// Positions of the header and their ports. Pins must be set to GPIO with `jetson-io` first.
 const HEADER: [(u32, &str); 22] = [
     (7, "PAC.06"),
     (11, "PR.04"),
@@ -35,7 +35,7 @@ const HEADER: [(u32, &str); 22] = [
 ];
 
 pub(super) fn resolve(pin: &str) -> Option<LineAddress> {
-    let port = match pi_header::header_position(pin) {
+    let port = match raspberry_pi::header_position(pin) {
         Some(position) => HEADER.iter().find(|(at, _)| *at == position)?.1,
         None if is_port(pin) => pin,
         None => return None,

@@ -1,46 +1,46 @@
-//! What chips and lines a system has, and where among them a line is.
+//! The GPIO chips and lines of a system, and looking up a line.
 
 use std::path::PathBuf;
 
 use super::{BoardError, LineAddress, LineId};
 
-/// A chip as the kernel describes it.
+/// A GPIO chip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChipInfo {
     /// Its device file.
     pub path: PathBuf,
-    /// What it is called.
+    /// Its label.
     pub label: String,
-    /// Its lines, by offset.
+    /// Its lines, indexed by offset.
     pub lines: Vec<LineInfo>,
 }
 
-/// A line as the kernel describes it.
+/// A GPIO line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LineInfo {
-    /// The kernel's name of it; may be empty.
+    /// Name of the line; may be empty.
     pub name: String,
-    /// Who uses it, where anybody does; may be empty even then.
+    /// Its user, if it is in use; the name may be empty.
     pub user: Option<String>,
 }
 
-/// A line that is there.
+/// A line that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<'a> {
     /// The chip.
     pub chip: &'a ChipInfo,
-    /// The line's offset there.
+    /// Offset of the line.
     pub offset: u32,
     /// The line.
     pub line: &'a LineInfo,
 }
 
 impl Located<'_> {
-    /// Refuses a line that somebody uses.
+    /// Refuses a line that is in use.
     ///
     /// # Errors
     ///
-    /// [`BoardError::Busy`], with who it is.
+    /// [`BoardError::Busy`], with its user.
     pub fn check_free(&self) -> Result<(), BoardError> {
         match &self.line.user {
             None => Ok(()),
@@ -58,10 +58,10 @@ impl Located<'_> {
 ///
 /// # Errors
 ///
-/// When there is no such chip, no such line, or more than one.
+/// If there is no such chip, no such line, or more than one.
 pub fn locate<'a>(chips: &'a [ChipInfo], address: &LineAddress) -> Result<Located<'a>, BoardError> {
-    let wanted = |chip: &&ChipInfo| address.chips.is_empty() || address.chips.contains(&chip.label);
-    let candidates: Vec<&ChipInfo> = chips.iter().filter(wanted).collect();
+    let matches = |chip: &&ChipInfo| address.chips.is_empty() || address.chips.contains(&chip.label);
+    let candidates: Vec<&ChipInfo> = chips.iter().filter(matches).collect();
     if candidates.is_empty() {
         let found = chips.iter().map(|chip| chip.label.clone()).collect();
         return Err(BoardError::Chip { address: address.clone(), found });

@@ -9,7 +9,7 @@ fn name(line: &str) -> LineId {
 }
 
 #[test]
-fn pins_of_the_header_are_lines() {
+fn pin_names_are_resolved_to_lines() {
     let tegra = ["tegra234-gpio", "tegra234-gpio-aon"];
     for (board, pin, expected) in [
         (BoardName::Pi4, "GPIO17", address(&["pinctrl-bcm2711"], LineId::Offset(17))),
@@ -28,7 +28,7 @@ fn pins_of_the_header_are_lines() {
 }
 
 #[test]
-fn names_of_no_pin_are_errors() {
+fn unknown_pins_are_errors() {
     for (board, pin) in [
         (BoardName::Pi4, "GPIO58"),
         (BoardName::Pi4, "GPIO017"),
@@ -56,7 +56,7 @@ fn names_of_no_pin_are_errors() {
 
 #[test]
 fn each_gpio_of_the_pi_has_one_position() {
-    let mut found: Vec<_> = (1..=40).filter_map(pi_header::gpio_at).collect();
+    let mut found: Vec<_> = (1..=40).filter_map(raspberry_pi::gpio_at).collect();
     found.sort_unstable();
     assert_eq!(found, (0..=27).collect::<Vec<_>>());
 }
@@ -82,13 +82,13 @@ fn lines_are_found_by_label_and_name() {
     let error = |chip, line| find(chip, line).unwrap_err();
     assert_eq!(
         error(&["pinctrl-rp1"], LineId::Offset(17)),
-        "GPIO chip pinctrl-rp1 line 17: no chip of that label; found one, two"
+        "GPIO chip pinctrl-rp1 line 17: no chip with that label; found one, two"
     );
     assert_eq!(error(&["one"], LineId::Offset(2)), "GPIO chip one line 2: no such line; the chip has 2");
     assert_eq!(error(&[], name("blue")), "GPIO any chip line blue: no such line");
     assert_eq!(
         error(&["two"], name("both")),
-        "GPIO chip two line both: expected one line of that name, found 2; name the chip too"
+        "GPIO chip two line both: expected one line with that name, found 2; add the chip"
     );
     let busy = |chip: &str, offset| {
         let address = address(&[chip], LineId::Offset(offset));
@@ -100,16 +100,16 @@ fn lines_are_found_by_label_and_name() {
 }
 
 #[test]
-fn a_system_without_chips_says_so() {
+fn a_system_without_chips_is_reported() {
     let address = address(&["pinctrl-rp1"], LineId::Offset(17));
     let error = locate(&[], &address).unwrap_err().to_string();
-    assert_eq!(error, "GPIO chip pinctrl-rp1 line 17: no chip of that label; found no GPIO chip that may be opened");
+    assert_eq!(error, "GPIO chip pinctrl-rp1 line 17: no chip with that label; found no accessible GPIO chip");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn this_systems_chips_can_be_listed() {
-    // Whatever there is; a line of no chip is not to be had.
+fn the_chips_of_this_system_can_be_listed() {
+    // Whatever chips there are; a line of an unknown chip cannot be opened.
     chips().unwrap();
     let address = address(&["no such chip"], LineId::Offset(0));
     assert!(matches!(OutputLine::open(&address, false, false), Err(BoardError::Chip { .. })));

@@ -203,7 +203,7 @@ impl Watch {
         }
         let why = if was_signalled { "stopped by a signal" } else { "the source has ended" };
         let milliseconds = start.elapsed().as_millis();
-        self.log.say(LogLevel::Info, format_args!("{why}: {}; ended within {milliseconds} ms", self.summary()));
+        self.log.say(LogLevel::Info, format_args!("{why}: {}; exited within {milliseconds} ms", self.summary()));
         match ended {
             Ended::Regular if failed > 0 && !was_signalled => {
                 Err(Failure::fault(format!("{failed} frames were skipped")))

@@ -1,25 +1,25 @@
-//! `unet-edge doctor`: what stands between this board and its work, and what to do.
+//! `unet-edge doctor`: checks this board and says what to do.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use unet_edge::clock::{Clock, SystemClock};
-use unet_edge::doctor::{Surroundings, Verdict, count, examine, text};
+use unet_edge::doctor::{Environment, Verdict, count, examine, text};
 use unet_edge::{board, config};
 use unet_engine::machine::Roots;
 
 use super::{Failure, print, print_json};
 
-/// Check camera, pins, package, disk and the machine itself, and say what to do; ends with 1 when there is a problem
+/// Check camera, pins, package, disk and the machine itself, and say what to do; exits with 1 if there is a problem
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Check all that this configuration names, too
+    /// Also check everything that this configuration names
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
-    /// Look for /sys, /proc and /dev below this folder, for tests
+    /// Use /sys, /proc and /dev below this folder, for tests
     #[arg(long, value_name = "FOLDER", hide = true)]
     root: Option<PathBuf>,
 }
@@ -27,13 +27,13 @@ pub struct Doctor {
 impl Doctor {
     pub fn main(self) -> Result<(), Failure> {
         let roots = self.root.as_deref().map_or_else(Roots::default, Roots::below);
-        let surroundings = Surroundings {
+        let environment = Environment {
             chips: if self.root.is_some() { Ok(Vec::new()) } else { chips() },
             programs: std::env::var_os("PATH").unwrap_or_default(),
             now: SystemClock.since_1970(),
         };
         let config = self.config.as_deref().map(config::read);
-        let findings = examine(&roots, &surroundings, config.as_ref());
+        let findings = examine(&roots, &environment, config.as_ref());
         if self.json {
             print_json(&findings)?;
         } else {

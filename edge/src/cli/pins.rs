@@ -1,4 +1,4 @@
-//! The pins of a configuration, opened on this board.
+//! The configured pins, opened on this board.
 
 use std::error::Error;
 use std::time::Duration;
@@ -14,34 +14,34 @@ use unet_edge::pipeline::{BoxedTrigger, Pins};
 
 use super::Failure;
 
-/// What hangs at the board.
+/// Everything connected to pins.
 pub struct Peripherals {
-    /// What follows the rules.
+    /// Outputs that follow the rules.
     pub outputs: Box<dyn Pins>,
-    /// The light, where there is one.
+    /// The status LED, if there is one.
     pub status_led: Option<Box<dyn Light>>,
-    /// What asks for frames, where something does.
+    /// The trigger, if there is one.
     pub trigger: Option<BoxedTrigger>,
 }
 
-/// A light that shows patterns.
+/// An LED that shows patterns.
 pub trait Light {
-    /// Shows the pattern as it is at this time.
+    /// Shows the pattern at this time.
     fn update(&mut self, pattern: Pattern, now: Duration) -> Result<(), BoardError>;
 }
 
 impl Peripherals {
-    /// Takes the pins. All outputs are inactive then.
+    /// Requests the pins, with all outputs inactive.
     pub fn open(board: &BoardConfig, rules: &[RuleConfig]) -> Result<Self, Failure> {
-        let wanted = board.status_led.is_some() || board.trigger.is_some() || rules.iter().any(|r| r.output.is_some());
-        if !wanted {
+        let any = board.status_led.is_some() || board.trigger.is_some() || rules.iter().any(|r| r.output.is_some());
+        if !any {
             return Ok(Peripherals { outputs: Box::new(()), status_led: None, trigger: None });
         }
         open(board, rules).map_err(Failure::device)
     }
 }
 
-/// A trigger whose errors are boxed.
+/// A trigger with boxed errors.
 struct Boxed<T>(T);
 
 impl<T: Trigger> Trigger for Boxed<T>
@@ -88,7 +88,7 @@ fn trigger(input: &InputConfig) -> Result<BoxedTrigger, BoardError> {
     use unet_edge::config::TriggerWay;
     use unet_edge::peripherals::PolledTrigger;
 
-    /// How often a pin without events is looked at.
+    /// Sampling interval of a pin without events.
     const INTERVAL: Duration = Duration::from_millis(1);
 
     let InputConfig { address, active_low, bias, debounce, way, .. } = input;
@@ -105,5 +105,5 @@ fn trigger(input: &InputConfig) -> Result<BoxedTrigger, BoardError> {
 #[cfg(not(target_os = "linux"))]
 fn open(_: &BoardConfig, _: &[RuleConfig]) -> Result<Peripherals, BoardError> {
     let (what, message) = ("pins".to_owned(), "expected Linux, found another system".to_owned());
-    Err(BoardError::Kernel { what, message })
+    Err(BoardError::System { what, message })
 }

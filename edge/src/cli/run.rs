@@ -1,5 +1,5 @@
-//! `unet-edge run`: masks and overlays for a folder of images; or what a configuration says, or one source of frames, by the
-//! pipeline of `device.rs`.
+//! `unet-edge run`: masks and overlays for a folder of images; or a configuration or a source of frames, with the pipeline in
+//! `device.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use unet_shared::label::LabelTable;
 use super::device::Device;
 use super::{EngineArguments, Failure, chain, load};
 
-/// See frames: of a camera, a stream, or a folder of images
+/// Segment frames of a camera, a stream, or a folder of images
 #[derive(Debug, Args)]
 pub struct Run {
     /// The package
     #[arg(required_unless_present = "config")]
     package: Option<PathBuf>,
-    /// A file that says all a board does, in place of everything else here
+    /// A configuration file, in place of all other arguments
     #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "source", "output", "kernel", "threads"])]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub struct Run {
     /// process:PROGRAM
     #[arg(long, required_unless_present = "config")]
     source: Option<String>,
-    /// Where the folders masks and overlays go; without it, a line of JSON for each frame is all
+    /// Folder for masks and overlays; without it, only a line of JSON is written for each frame
     #[arg(long)]
     output: Option<PathBuf>,
 }
@@ -46,7 +46,7 @@ impl Run {
         if let Some(config) = &self.config {
             return configured(config)?.main();
         }
-        // The parser has seen to it that both are there.
+        // The parser requires both.
         let (Some(package), Some(word)) = (&self.package, &self.source) else {
             return Err(Failure::internal("neither configuration nor package"));
         };
@@ -69,7 +69,7 @@ impl Run {
     }
 }
 
-/// What a configuration says, checked as a whole.
+/// Reads a configuration.
 fn configured(path: &Path) -> Result<Device, Failure> {
     let config = config::read(path).map_err(Failure::input)?;
     let package = Package::read(&config.package)?;
@@ -79,7 +79,7 @@ fn configured(path: &Path) -> Result<Device, Failure> {
     Ok(Device { package, engine, source, resolved, rules, board, outputs, watchdog, log })
 }
 
-/// Masks and overlays of image files, under the files' own names.
+/// Masks and overlays of image files, with the names of the files.
 fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: &Path) -> Result<(), Failure> {
     let (package, predictor) = load(package, engine)?;
     let images = list_images(source).map_err(Failure::input)?;
@@ -94,7 +94,7 @@ fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: 
         let progress = format!("{}/{} {}", index + 1, images.len(), sample.image.display());
         match painter.paint(&sample.image) {
             Ok(painted) => {
-                // Two images of one stem, as a.png and a.jpg, keep their full names.
+                // Images with the same stem, such as a.png and a.jpg, keep their full names.
                 let alone = images.iter().filter(|other| other.name == sample.name).count() == 1;
                 let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
                 let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };

@@ -1,11 +1,11 @@
-//! A width and a height on the command line: `240x176`.
+//! A size on the command line: `240x176`.
 
 use std::str::FromStr;
 
-/// Pixels of a frame.
+/// Width and height of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Columns.
+    /// Pixels per row.
     pub width: usize,
     /// Rows.
     pub height: usize,

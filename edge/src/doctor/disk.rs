@@ -1,4 +1,4 @@
-//! Room for what is written, in each folder that the configuration names.
+//! Free space in each folder that the configuration names.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use crate::sinks::SinkSpec;
 pub(super) struct Folder {
     pub subject: String,
     pub path: PathBuf,
-    /// What its files may have together; nothing where it only is of interest.
+    /// Size limit of its files; 0 if nothing is written.
     pub bytes_max: u64,
 }
 
@@ -26,11 +26,11 @@ pub(super) fn of_outputs(outputs: &[Arc<dyn SinkSpec>]) -> Vec<Folder> {
     outputs.iter().filter_map(folder).collect()
 }
 
-/// What a disk has left.
+/// Free space of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Space {
     free: u64,
-    /// How many files there may still be; `None` where that is not bounded.
+    /// Free inodes; `None` if unlimited.
     files: Option<u64>,
     writable: bool,
     /// Which disk.
@@ -41,18 +41,18 @@ pub(super) fn examine(folders: &[Folder]) -> Vec<Finding> {
     if folders.is_empty() {
         let here = Folder { subject: "disk".to_owned(), path: PathBuf::from("."), bytes_max: 0 };
         return vec![match space(&here.path) {
-            // Nothing is to be written here.
+            // Nothing is written here.
             Ok(space) => judge(&here, &Space { writable: true, ..space }, 0),
             Err(error) => unreadable(&here, &error),
         }];
     }
-    // Folders of one disk take from the same room.
-    let mut wanted: BTreeMap<u64, u64> = BTreeMap::new();
+    // Folders on one disk share its space.
+    let mut needed: BTreeMap<u64, u64> = BTreeMap::new();
     let finding = |folder: &Folder| match space(&folder.path) {
         Ok(space) => {
-            let wanted = wanted.entry(space.device).or_default();
-            *wanted = wanted.saturating_add(folder.bytes_max.saturating_sub(used(&folder.path)));
-            judge(folder, &space, *wanted)
+            let needed = needed.entry(space.device).or_default();
+            *needed = needed.saturating_add(folder.bytes_max.saturating_sub(used(&folder.path)));
+            judge(folder, &space, *needed)
         }
         Err(error) => unreadable(folder, &error),
     };
@@ -61,36 +61,36 @@ pub(super) fn examine(folders: &[Folder]) -> Vec<Finding> {
 
 fn unreadable(folder: &Folder, error: &io::Error) -> Finding {
     if error.kind() == io::ErrorKind::Unsupported {
-        return Finding::unknown(&folder.subject, format!("{}: unknown here: {error}", folder.path.display()));
+        return Finding::unknown(&folder.subject, format!("{}: unknown: {error}", folder.path.display()));
     }
-    let advice = "put its path right; a relative one begins where the program is started";
+    let advice = "fix the path; relative paths start at the working directory of the program";
     Finding::problem(&folder.subject, format!("{}: {error}", folder.path.display()), advice)
 }
 
-/// `wanted` is what this folder and those before it on the same disk may still take.
-fn judge(folder: &Folder, space: &Space, wanted: u64) -> Finding {
+/// `needed` is the space that this folder and the ones before it on the same disk may still use.
+fn judge(folder: &Folder, space: &Space, needed: u64) -> Finding {
     const TOO_LITTLE: u64 = 16 << 20;
     const TOO_FEW: u64 = 100;
     let found = format!("{}: {} free", folder.path.display(), bytes_text(space.free));
-    let make_room = "make room: remove what is not needed, or name a folder on another disk";
+    let make_room = "free some space, or configure a folder on another disk";
     if !space.writable {
-        let advice = "give the user the right to write there, or mount the disk for writing";
-        Finding::problem(&folder.subject, format!("{found}, but not to be written to"), advice)
+        let advice = "grant the user write permission, or mount the disk for writing";
+        Finding::problem(&folder.subject, format!("{found}, but not writable"), advice)
     } else if space.free < TOO_LITTLE {
         Finding::problem(&folder.subject, found, make_room)
     } else if let Some(files) = space.files
         && files < TOO_FEW
     {
         Finding::problem(&folder.subject, format!("{found}, but only {files} more files"), make_room)
-    } else if space.free < wanted {
-        let found = format!("{found}, {} may be asked for", bytes_text(wanted));
-        Finding::warning(&folder.subject, found, "lower bytes_max, or make room")
+    } else if space.free < needed {
+        let found = format!("{found}, up to {} may be needed", bytes_text(needed));
+        Finding::warning(&folder.subject, found, "lower bytes_max, or free some space")
     } else {
         Finding::ok(&folder.subject, found)
     }
 }
 
-/// Bytes of the files that are there already.
+/// Bytes of the existing files.
 fn used(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let size = |entry: io::Result<std::fs::DirEntry>| {
@@ -100,22 +100,22 @@ fn used(folder: &Path) -> u64 {
     entries.filter_map(size).sum()
 }
 
-/// Of the disk that a folder is or will be on: its nearest parent that is there says it.
+/// Of the disk that a folder is or will be on, as told by its nearest existing parent.
 #[cfg(target_os = "linux")]
 fn space(folder: &Path) -> io::Result<Space> {
     use std::os::linux::fs::MetadataExt;
 
     use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
-    let there = folder.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
-    let there = there.unwrap_or(Path::new("."));
-    let metadata = std::fs::metadata(there)?;
+    let existing = folder.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
+    let existing = existing.unwrap_or(Path::new("."));
+    let metadata = std::fs::metadata(existing)?;
     if !metadata.is_dir() {
-        let problem = format!("expected a folder, {} is none", there.display());
+        let problem = format!("expected a folder, {} is a file", existing.display());
         return Err(io::Error::new(io::ErrorKind::NotADirectory, problem));
     }
-    let disk = statvfs(there)?;
+    let disk = statvfs(existing)?;
     let read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
-    let writable = !read_only && access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    let writable = !read_only && access(existing, Access::WRITE_OK | Access::EXEC_OK).is_ok();
     let files = (disk.f_files > 0).then_some(disk.f_favail);
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     Ok(Space { free, files, writable, device: metadata.st_dev() })
@@ -123,7 +123,7 @@ fn space(folder: &Path) -> io::Result<Space> {
 
 #[cfg(not(target_os = "linux"))]
 fn space(_folder: &Path) -> io::Result<Space> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "disks are asked on Linux alone"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only supported on Linux"))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -136,23 +136,23 @@ mod tests {
     }
 
     #[test]
-    fn room_is_judged_by_what_may_be_asked_for() {
+    fn space_is_compared_with_what_may_be_needed() {
         let enough = Space { free: 1 << 30, files: None, writable: true, device: 1 };
         let masks = folder(Path::new("out"), 0);
-        for (space, wanted, expected) in [
+        for (space, needed, expected) in [
             (enough, 1 << 30, (Verdict::Ok, "out: 1.0 GiB free")),
-            (enough, 3 << 30, (Verdict::Warning, "out: 1.0 GiB free, 3.0 GiB may be asked for")),
+            (enough, 3 << 30, (Verdict::Warning, "out: 1.0 GiB free, up to 3.0 GiB may be needed")),
             (Space { free: 1 << 20, ..enough }, 0, (Verdict::Problem, "out: 1.0 MiB free")),
             (Space { files: Some(3), ..enough }, 0, (Verdict::Problem, "out: 1.0 GiB free, but only 3 more files")),
-            (Space { writable: false, ..enough }, 0, (Verdict::Problem, "out: 1.0 GiB free, but not to be written to")),
+            (Space { writable: false, ..enough }, 0, (Verdict::Problem, "out: 1.0 GiB free, but not writable")),
         ] {
-            let finding = judge(&masks, &space, wanted);
+            let finding = judge(&masks, &space, needed);
             assert_eq!((finding.verdict, finding.found.as_str()), expected);
         }
     }
 
     #[test]
-    fn folders_that_are_not_there_yet_are_on_their_parents_disk() {
+    fn a_future_folder_is_on_the_disk_of_its_parent() {
         let place = tempfile::tempdir().unwrap();
         let later = place.path().join("out/masks");
         assert_eq!(space(&later).unwrap().device, space(place.path()).unwrap().device);
@@ -164,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_one_disk_share_its_room() {
+    fn folders_on_one_disk_share_its_space() {
         let place = tempfile::tempdir().unwrap();
         let free = space(place.path()).unwrap().free;
-        // Each alone has room, both together have not.
+        // Each fits alone, both together do not.
         let folders = ["a", "b"].map(|name| folder(&place.path().join(name), free / 3 * 2));
         let verdicts: Vec<_> = examine(&folders).iter().map(|finding| finding.verdict).collect();
         assert_eq!(verdicts, [Verdict::Ok, Verdict::Warning]);

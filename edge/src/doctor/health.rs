@@ -1,4 +1,4 @@
-//! The machine itself: heat, what holds it back, clocks, memory, time.
+//! The machine itself: memory, temperature, throttling, CPU frequency, time.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use unet_engine::machine::{Roots, heat, memory as machine_memory, processor as m
 
 pub(super) fn board(roots: &Roots) -> Finding {
     let model = text(&roots.proc.join("device-tree/model"));
-    let kernel = text(&roots.proc.join("sys/kernel/osrelease"));
+    let release = text(&roots.proc.join("sys/kernel/osrelease"));
     let cores = std::thread::available_parallelism().map_or_else(|_| "?".to_owned(), |cores| cores.to_string());
     let mut parts: Vec<String> = model.into_iter().collect();
-    parts.extend(kernel.map(|release| format!("kernel {release}")));
+    parts.extend(release.map(|release| format!("Linux {release}")));
     parts.push(format!("{}, cores {cores}", unet_engine::machine::name()));
     Finding::ok("machine", parts.join(", "))
 }
@@ -21,10 +21,10 @@ pub(super) fn memory(roots: &Roots) -> Finding {
     const LITTLE: u64 = 128 << 20;
     const TOO_LITTLE: u64 = 32 << 20;
     let Some(memory) = machine_memory::memory(roots) else {
-        return Finding::unknown(SUBJECT, "unknown here: the kernel has no meminfo");
+        return Finding::unknown(SUBJECT, "unknown: no /proc/meminfo");
     };
     let found = format!("{} of {} available", bytes_text(memory.available), bytes_text(memory.total));
-    let advice = "end other programs, or take fewer and smaller ones";
+    let advice = "stop other programs";
     match memory.available {
         ..TOO_LITTLE => Finding::problem(SUBJECT, found, advice),
         TOO_LITTLE..LITTLE => Finding::warning(SUBJECT, found, advice),
@@ -32,15 +32,15 @@ pub(super) fn memory(roots: &Roots) -> Finding {
     }
 }
 
-const COOL_IT: &str = "give it a heat sink or a fan, or a cooler place";
+const COOL_IT: &str = "add a heat sink or a fan, or move it to a cooler place";
 
 pub(super) fn temperature(roots: &Roots) -> Finding {
     const SUBJECT: &str = "temperature";
-    // A Raspberry Pi slows down from 80 on, a Jetson near 100.
+    // A Raspberry Pi throttles at 80, a Jetson near 100.
     const WARM: f64 = 75.0;
     const HOT: f64 = 90.0;
     let Some(zone) = heat::hottest(roots) else {
-        return Finding::unknown(SUBJECT, "unknown here: the kernel has no thermal zone");
+        return Finding::unknown(SUBJECT, "unknown: no thermal zone");
     };
     let found = format!("{:.1} °C at {}", zone.celsius, zone.name);
     if zone.celsius >= HOT {
@@ -55,20 +55,20 @@ pub(super) fn temperature(roots: &Roots) -> Finding {
 pub(super) fn throttling(roots: &Roots) -> Finding {
     const SUBJECT: &str = "throttling";
     let Some(heat::Throttling { now, since_start }) = heat::throttling(roots) else {
-        // A Raspberry Pi whose kernel does not show the firmware's flags still has the device to ask by.
-        let hint = if roots.dev.join("vcio").exists() { "; `vcgencmd get_throttled` tells" } else { "" };
-        let found = format!("unknown here: no firmware flags, cooling devices or over-current counters{hint}");
+        // A Raspberry Pi without the firmware flags in /sys still has the device that vcgencmd uses.
+        let hint = if roots.dev.join("vcio").exists() { "; see `vcgencmd get_throttled`" } else { "" };
+        let found = format!("unknown: no firmware flags, cooling devices or over-current counters{hint}");
         return Finding::unknown(SUBJECT, found);
     };
     let supply =
         |reasons: &[String]| reasons.iter().any(|reason| matches!(&**reason, "under-voltage" | "over-current"));
     let advice = |reasons: &[String]| {
-        if supply(reasons) { "use a supply and a cable that carry the board's full current" } else { COOL_IT }
+        if supply(reasons) { "use a power supply and cable rated for the board's full current" } else { COOL_IT }
     };
     if !now.is_empty() {
-        Finding::problem(SUBJECT, format!("slowed down now: {}", now.join(", ")), advice(&now))
+        Finding::problem(SUBJECT, format!("throttled now: {}", now.join(", ")), advice(&now))
     } else if !since_start.is_empty() {
-        let found = format!("not now, but since the start: {}", since_start.join(", "));
+        let found = format!("not now, but since boot: {}", since_start.join(", "));
         Finding::warning(SUBJECT, found, advice(&since_start))
     } else {
         Finding::ok(SUBJECT, "none")
@@ -79,7 +79,7 @@ pub(super) fn processor(roots: &Roots) -> Vec<Finding> {
     const SUBJECT: &str = "processor";
     let clocks = machine_processor::clocks(roots);
     if clocks.is_empty() {
-        return vec![Finding::unknown(SUBJECT, "unknown here: the kernel sets no clocks")];
+        return vec![Finding::unknown(SUBJECT, "unknown: no CPU frequency scaling")];
     }
     let finding = |clock: machine_processor::Clock| {
         let megahertz = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
@@ -90,7 +90,7 @@ pub(super) fn processor(roots: &Roots) -> Vec<Finding> {
             megahertz(clock.megahertz),
             megahertz(clock.most)
         );
-        // These drivers call so what changes the clock with the load.
+        // With these drivers, powersave scales the frequency with the load.
         let changes = matches!(clock.driver.as_deref(), Some("intel_pstate" | "amd-pstate-epp"));
         if governor == "powersave" && !changes {
             let advice = "echo performance | sudo tee /sys/devices/system/cpu/cpufreq/policy*/scaling_governor";
@@ -98,7 +98,7 @@ pub(super) fn processor(roots: &Roots) -> Vec<Finding> {
         }
         match (clock.limit, clock.most) {
             (Some(limit), Some(most)) if limit < most => {
-                let advice = "raise scaling_max_freq of the policy; on a Jetson choose a higher mode by nvpmodel";
+                let advice = "raise scaling_max_freq of the policy; on a Jetson select a higher mode with nvpmodel";
                 Finding::warning(SUBJECT, format!("{found}, limited to {limit} MHz"), advice)
             }
             _ => Finding::ok(SUBJECT, found),
@@ -109,15 +109,15 @@ pub(super) fn processor(roots: &Roots) -> Vec<Finding> {
 
 pub(super) fn clock(now: Duration) -> Finding {
     let (year, month, day) = date(now.as_secs() / 86_400);
-    let found = format!("{year}-{month:02}-{day:02}, UTC");
+    let found = format!("{year}-{month:02}-{day:02} UTC");
     if year >= 2024 {
         return Finding::ok("clock", found);
     }
-    let advice = "set it: `timedatectl set-ntp true` with a network, else a battery for the board's clock";
-    Finding::warning("clock", format!("{found}: never set; files are named by it"), advice)
+    let advice = "set it: `timedatectl set-ntp true` with a network, else add a battery-backed clock";
+    Finding::warning("clock", format!("{found}: never set; file names contain the time"), advice)
 }
 
-/// Year, month and day of a day since 1970, in years of 400 that begin in March, so that the leap day is a year's last.
+/// Year, month and day of a day since 1970, in eras of 400 years that begin in March, so that the leap day comes last.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

@@ -1,4 +1,4 @@
-//! The package, and who would run it.
+//! The package and the compute kernel that runs it.
 
 use std::io;
 use std::path::Path;
@@ -20,17 +20,17 @@ pub(super) fn examine(config: Option<&Config>) -> Vec<Finding> {
     findings
 }
 
-/// Reads and runs it as the program would, golden vectors included.
+/// Loads it as the program would, and runs its golden vectors.
 fn package(path: &Path, options: &EngineOptions, config: &Config) -> (Vec<Finding>, Option<Description>) {
     let package = match Package::read(path) {
         Ok(package) => package,
         Err(error) => {
             let advice = match &error {
                 PackageError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                    "copy it there, or put its path right; a relative one begins where the program is started"
+                    "copy it there, or fix the path; relative paths start at the working directory of the program"
                 }
-                PackageError::Read { .. } => "give the user the right to read it",
-                _ => "copy it again; if it is refused still, make it anew with a unet-host of this version",
+                PackageError::Read { .. } => "grant the user read permission",
+                _ => "copy it again; if that does not help, create it again with unet-host of this version",
             };
             return (vec![Finding::problem(SUBJECT, chain(&error), advice)], None);
         }
@@ -41,7 +41,7 @@ fn package(path: &Path, options: &EngineOptions, config: &Config) -> (Vec<Findin
         Err(error) => {
             let found = format!("{} is refused: {}", path.display(), chain(&error));
             let advice =
-                "make it anew with a unet-host of this version; kernel = \"scalar\" tells whether a kernel errs";
+                "create it again with unet-host of this version; try kernel = \"scalar\" to rule out a faulty kernel";
             return (vec![Finding::problem(SUBJECT, found, advice)], None);
         }
     };
@@ -50,7 +50,7 @@ fn package(path: &Path, options: &EngineOptions, config: &Config) -> (Vec<Findin
     let mut findings = vec![Finding::ok(SUBJECT, found)];
     let classes: Vec<&str> = manifest.classes.iter().map(|class| class.name.as_str()).collect();
     if let Err(errors) = config.resolve(&classes) {
-        let advice = "name a class of this package, or take the package that the configuration was written for";
+        let advice = "configure classes of this package, or use the package that the configuration was written for";
         let problem = |error: &crate::config::ConfigError| {
             Finding::problem("configuration", format!("{}:{}: {}", errors.file, error.line, error.problem), advice)
         };
@@ -62,27 +62,28 @@ fn package(path: &Path, options: &EngineOptions, config: &Config) -> (Vec<Findin
 fn kernel(description: Option<&Description>, choice: KernelChoice, threads: usize) -> Finding {
     const SUBJECT: &str = "kernel";
     let best = Kernel::best();
-    let there: Vec<_> = Kernel::ALL.iter().filter(|kernel| kernel.is_available()).map(|kernel| kernel.name()).collect();
+    let available: Vec<_> =
+        Kernel::ALL.iter().filter(|kernel| kernel.is_available()).map(|kernel| kernel.name()).collect();
     let runs = match (description, choice) {
         (Some(description), _) => format!("{} runs", description.kernel),
         (None, KernelChoice::Auto) => format!("{best} would run"),
         (None, KernelChoice::Only(kernel)) => format!("{kernel} would run"),
         (None, KernelChoice::Tract) => "tract would run".to_owned(),
     };
-    let found = format!("{runs}, threads {threads}; this core has {}", there.join(", "));
+    let found = format!("{runs}, threads {threads}; this core has {}", available.join(", "));
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
     if let Some(reason) = description.and_then(|description| description.left_to_tract.as_ref())
         && choice != KernelChoice::Tract
     {
-        let advice = "it runs, but slowly; export and quantize the model by unet-host";
+        let advice = "it runs, but slowly; export and quantize the model with unet-host";
         Finding::warning(SUBJECT, format!("{found}; tract runs the whole graph: {reason}"), advice)
     } else if choice != KernelChoice::Auto && choice != KernelChoice::Only(best) {
-        Finding::warning(SUBJECT, found, format!("kernel = \"auto\" takes {best}, which is faster"))
+        Finding::warning(SUBJECT, found, format!("kernel = \"auto\" selects {best}, which is faster"))
     } else if threads > cores {
         let found = format!("{found}; cores {cores}");
-        Finding::warning(SUBJECT, found, format!("threads = {cores}, or fewer, is faster"))
+        Finding::warning(SUBJECT, found, format!("threads = {cores} or fewer is faster"))
     } else if best == Kernel::Scalar {
-        Finding::warning(SUBJECT, found, "the slow reference alone; a 64-bit system has faster ones")
+        Finding::warning(SUBJECT, found, "only the slow reference; a 64-bit operating system has faster kernels")
     } else {
         Finding::ok(SUBJECT, found)
     }
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_loaded_and_its_classes_are_compared() {
+    fn a_package_is_loaded_and_its_classes_are_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = tiny(folder.path());
         let found = findings(&config(&path, ""));
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_loaded_is_a_problem() {
+    fn a_package_that_cannot_be_loaded_is_a_problem() {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("absent.unet");
         let found = findings(&config(&absent, ""));

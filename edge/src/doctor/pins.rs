@@ -1,4 +1,4 @@
-//! The pins of a configuration on the kernel's GPIO chips: whether they are there, and who uses them.
+//! The configured pins: whether they exist, and whether they are in use.
 
 use super::Finding;
 use crate::board::{BoardError, CONSUMER, ChipInfo, LineAddress, locate};
@@ -6,12 +6,12 @@ use crate::config::Config;
 use unet_engine::machine::Roots;
 use unet_engine::machine::roots::entries;
 
-/// A pin that is wanted.
+/// A configured pin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pin {
     /// As `pin status_led`.
     pub subject: String,
-    /// As the configuration names it.
+    /// Name in the configuration.
     pub name: String,
     pub address: LineAddress,
 }
@@ -35,14 +35,16 @@ pub(super) fn of_config(config: &Config) -> Vec<Pin> {
 pub(super) fn examine(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, pins: &[Pin]) -> Vec<Finding> {
     let chips = match chips {
         Ok(chips) => chips,
-        Err(error) => return vec![Finding::problem("pins", error.to_string(), "`dmesg` tells what its driver says")],
+        Err(error) => {
+            return vec![Finding::problem("pins", error.to_string(), "see `dmesg` for messages of the driver")];
+        }
     };
     let closed = chips.is_empty() && !entries(&roots.dev, "gpiochip").is_empty();
-    let open_them = "sudo usermod -aG gpio USER, and log in again; where there is no such group, a udev rule gives one";
+    let open_them = "sudo usermod -aG gpio USER, and log in again; if there is no such group, add a udev rule for one";
     if pins.is_empty() {
         return vec![match chips.as_slice() {
-            [] if closed => Finding::warning("pins", "chips /dev/gpiochip* may not be opened", open_them),
-            [] => Finding::unknown("pins", "no GPIO chip here; none is needed"),
+            [] if closed => Finding::warning("pins", "no permission to open /dev/gpiochip*", open_them),
+            [] => Finding::unknown("pins", "no GPIO chip; none is needed"),
             chips => Finding::ok("pins", chips_text(chips)),
         }];
     }
@@ -53,8 +55,8 @@ pub(super) fn examine(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, 
                 let advice = match error {
                     _ if closed => open_them,
                     BoardError::Chip { .. } if chips.is_empty() => "load the driver of the GPIO chip",
-                    BoardError::Chip { .. } => "name the board that this is, or one of the chips that were found",
-                    _ => "name another pin; `gpioinfo` lists them",
+                    BoardError::Chip { .. } => "configure the right board, or one of the chips that were found",
+                    _ => "configure another pin; `gpioinfo` lists them",
                 };
                 return Finding::problem(&pin.subject, format!("{}: {error}", pin.name), advice);
             }
@@ -63,12 +65,12 @@ pub(super) fn examine(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, 
         match &located.line.user {
             None => Finding::ok(&pin.subject, format!("{place}, free")),
             Some(user) if user == CONSUMER => {
-                let advice = "unet-edge runs already; stop it before another is started";
+                let advice = "unet-edge is already running; stop it before starting another";
                 Finding::warning(&pin.subject, format!("{place}, in use by {user}"), advice)
             }
             Some(user) => {
-                let user = if user.is_empty() { "the kernel, which does not say by what" } else { user };
-                let advice = "end what uses it, or its overlay, or name another pin";
+                let user = if user.is_empty() { "an unnamed driver" } else { user };
+                let advice = "stop the program or remove the overlay that uses it, or configure another pin";
                 Finding::problem(&pin.subject, format!("{place}, in use by {user}"), advice)
             }
         }
@@ -77,7 +79,7 @@ pub(super) fn examine(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, 
 }
 
 fn chips_text(chips: &[ChipInfo]) -> String {
-    let text = |chip: &ChipInfo| format!("chip {} of {} lines", chip.label, chip.lines.len());
+    let text = |chip: &ChipInfo| format!("chip {} with {} lines", chip.label, chip.lines.len());
     chips.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn pins_are_free_or_somebodys() {
+    fn pins_are_free_or_in_use() {
         let (_folder, roots) = tree(&[]);
         let pins = ["one/0", "one/1", "one/2", "one/3", "one/4", "two/0"].map(pin);
         let found = examine(&roots, &Ok(vec![chip()]), &pins);
@@ -109,9 +111,9 @@ mod tests {
             (Verdict::Ok, "one/0 is line 0 of chip one, free"),
             (Verdict::Warning, "one/1 is line 1 of chip one, in use by unet-edge"),
             (Verdict::Problem, "one/2 is line 2 of chip one, in use by spi0 CS0"),
-            (Verdict::Problem, "one/3 is line 3 of chip one, in use by the kernel, which does not say by what"),
+            (Verdict::Problem, "one/3 is line 3 of chip one, in use by an unnamed driver"),
             (Verdict::Problem, "one/4: GPIO chip one line 4: no such line; the chip has 4"),
-            (Verdict::Problem, "two/0: GPIO chip two line 0: no chip of that label; found one"),
+            (Verdict::Problem, "two/0: GPIO chip two line 0: no chip with that label; found one"),
         ];
         assert_eq!(found, expected);
     }
@@ -123,11 +125,11 @@ mod tests {
             (finding.verdict, finding.found)
         };
         let (_folder, roots) = tree(&[]);
-        assert_eq!(one(&roots, vec![chip()]), (Verdict::Ok, "chip one of 4 lines".to_owned()));
+        assert_eq!(one(&roots, vec![chip()]), (Verdict::Ok, "chip one with 4 lines".to_owned()));
         assert_eq!(one(&roots, Vec::new()).0, Verdict::Unknown);
         let (_folder, roots) = tree(&[("dev/gpiochip0", "")]);
         assert_eq!(one(&roots, Vec::new()).0, Verdict::Warning);
-        // And with pins the same reason is what has to be put right.
+        // With pins, the missing permission is the problem.
         let finding = examine(&roots, &Ok(Vec::new()), &[pin("one/0")]).remove(0);
         assert!(finding.verdict == Verdict::Problem && finding.advice.unwrap().contains("gpio"));
     }

@@ -15,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use unet_engine::error::chain;
 
 /// `kind = "files"`, with the keys of a [`ClipSpec`].
-pub const KIND: SourceKind = SourceKind {
+pub(crate) const KIND: SourceKind = SourceKind {
     name: "files",
     read: |section| Some(Arc::new(FilesSpec(ClipSpec::read(section)?))),
     from_word: |path| Ok(Arc::new(FilesSpec(ClipSpec::once(path)))),

@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use child::Running;
 use spec::{ProcessOutput, ProcessSpec};
 
-pub use spec::KIND;
+pub(crate) use spec::KIND;
 
 /// Frames of a program.
 #[derive(Debug)]

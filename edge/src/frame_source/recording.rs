@@ -30,7 +30,7 @@ use super::{Encoding, FrameFormat};
 
 pub use reader::{Read, RecordingError, RecordingReader};
 pub use recorder::{Recorded, Recorder, RecorderBounds};
-pub use replay::KIND;
+pub(crate) use replay::KIND;
 
 /// File extension of recordings.
 pub const EXTENSION: &str = "uerec";

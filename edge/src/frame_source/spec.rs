@@ -12,9 +12,9 @@ use super::{FrameSource, SourceError};
 use crate::section::Section;
 
 /// A kind of source.
-pub struct SourceKind {
+pub(crate) struct SourceKind {
     /// `kind` in `[source]`, and the prefix on the command line: `NAME:REST`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Reads the keys of `[source]` other than `kind`, and reports what is wrong with them.
     pub(crate) read: fn(&mut Section<'_, '_>) -> Option<Arc<dyn SourceSpec>>,
     /// From a word of the command line, without the prefix.

@@ -32,7 +32,7 @@ pub use device::Sizes;
 pub use listing::{CameraInfo, FormatInfo, list_cameras};
 
 /// `kind = "v4l2"`
-pub const KIND: SourceKind = SourceKind {
+pub(crate) const KIND: SourceKind = SourceKind {
     name: "v4l2",
     read,
     from_word: |device| Ok(Arc::new(CameraSpec::of(device))),

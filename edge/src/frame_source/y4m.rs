@@ -15,7 +15,7 @@ use super::{Arrival, FrameSlot, FrameSource, Kind, SourceError};
 use crate::clock::{Clock, SystemClock};
 
 /// `kind = "y4m"`, with the keys of a [`ClipSpec`].
-pub const KIND: SourceKind = SourceKind {
+pub(crate) const KIND: SourceKind = SourceKind {
     name: "y4m",
     read: |section| Some(Arc::new(Y4mSpec(ClipSpec::read(section)?))),
     from_word: |path| Ok(Arc::new(Y4mSpec(ClipSpec::once(path)))),

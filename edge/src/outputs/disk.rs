@@ -1,4 +1,4 @@
-//! A folder that holds the newest files: the oldest go before a new one would pass a bound.
+//! A folder that keeps the newest files: the oldest are removed before a new one would exceed a limit.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::{Stored, Writer, open_folder, remove, stem_numbers};
 
-/// How much a folder may hold.
+/// Limits of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FolderBounds {
-    /// Files.
+    /// Number of files.
     pub files_max: usize,
-    /// Bytes of all of them together.
+    /// Bytes of all files.
     pub bytes_max: u64,
 }
 
@@ -20,19 +20,19 @@ pub struct FolderBounds {
 pub struct BoundedFolder {
     folder: PathBuf,
     bounds: FolderBounds,
-    // The oldest first.
+    // Oldest first.
     files: VecDeque<(String, u64)>,
     bytes: u64,
     writer: Writer,
 }
 
 impl BoundedFolder {
-    /// Opens a folder. What an earlier process wrote there counts; files of other names do not, and are never removed.
-    /// Nobody else may write there at the same time.
+    /// Opens a folder. Files of an earlier process count; files with other names do not, and are never removed. No other process
+    /// may write there at the same time.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be made, listed or cleared of half-written files.
+    /// If the folder cannot be created, listed or cleared of temporary files.
     pub fn open(folder: &Path, bounds: FolderBounds) -> io::Result<Self> {
         let mut found: Vec<_> = open_folder(folder)?
             .into_iter()
@@ -42,20 +42,20 @@ impl BoundedFolder {
         let bytes = found.iter().map(|(_, _, size)| size).sum();
         let files = found.into_iter().map(|(_, name, size)| (name, size)).collect();
         let mut folder = BoundedFolder { folder: folder.to_owned(), bounds, files, bytes, writer: Writer::default() };
-        // The bounds may have been wider when they were written.
+        // The limits may have been higher before.
         folder.make_room(0, 0)?;
         Ok(folder)
     }
 
-    /// Writes a file, whose name is a [`super::file_stem`] with an extension; others are not counted at the next start. The
-    /// oldest go first, and the bounds are kept at every moment. A failure costs this file alone; the next call tries anew.
+    /// Writes a file, whose name is a [`super::file_stem`] with an extension; other names would not count at the next start. The
+    /// limits hold at every moment. A failure costs only this file.
     pub fn store(&mut self, name: &str, bytes: &[u8]) -> Stored {
         let size = bytes.len() as u64;
         if size > self.bounds.bytes_max || self.bounds.files_max == 0 {
             let problem = format!("{name}: expected at most {} bytes, found {size}", self.bounds.bytes_max);
             return self.writer.fail(io::Error::new(io::ErrorKind::FileTooLarge, problem));
         }
-        // One of the same name is replaced.
+        // A file of the same name is replaced.
         if let Some(at) = self.files.iter().rposition(|(other, _)| other == name)
             && let Err(error) = self.drop_file(at)
         {
@@ -72,12 +72,12 @@ impl BoundedFolder {
         stored
     }
 
-    /// How many files there are.
+    /// Number of files.
     pub fn files(&self) -> usize {
         self.files.len()
     }
 
-    /// How many bytes they have.
+    /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

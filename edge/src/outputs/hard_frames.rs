@@ -1,4 +1,4 @@
-//! A folder that holds the frames with the lowest margins, for the next training.
+//! A folder that keeps the frames with the lowest margins, for the next training.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use super::{Stored, Writer, open_folder, remove, stem_numbers};
 
-/// Which frames are kept, and how many.
+/// Which frames are kept, and limits of the folder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HardFramesBounds {
     /// Frames with a mean margin below this are hard.
     pub margin_below: f64,
-    /// How many are kept.
+    /// Number of frames.
     pub frames_max: usize,
-    /// How many bytes they may have together.
+    /// Bytes of all frames.
     pub bytes_max: u64,
-    /// How long after one that was kept the next may be.
+    /// Minimum time between frames that are kept.
     pub pause: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
-    // In hundredths, as the file's name has it; first, so that the hardest comes first.
+    // In hundredths, as in the file name; the first field, so that the hardest frame sorts first.
     margin: u32,
     name: String,
     size: u64,
@@ -38,7 +38,7 @@ pub struct HardFrames {
     writer: Writer,
 }
 
-/// A margin as names hold it; it is at most 255.
+/// A margin, at most 255, as in file names.
 fn hundredths(margin: f64) -> u32 {
     (margin * 100.0).clamp(0.0, 99_999.0) as u32
 }
@@ -55,7 +55,7 @@ impl HardFrames {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The same.
     pub fn open(folder: &Path, bounds: HardFramesBounds) -> io::Result<Self> {
         let mut kept: Vec<Kept> = open_folder(folder)?
             .into_iter()
@@ -71,23 +71,23 @@ impl HardFrames {
         Ok(frames)
     }
 
-    /// Whether a frame of this margin would be kept now: asked before its picture is made. `now` is on any clock that does
-    /// not go back.
-    pub fn wants(&self, margin: f64, now: Duration) -> bool {
+    /// Whether a frame with this margin would be kept now, so that it need not be encoded otherwise. `now` is on any monotonic
+    /// clock.
+    pub fn accepts(&self, margin: f64, now: Duration) -> bool {
         let rested = self.last.is_none_or(|last| now.saturating_sub(last) >= self.bounds.pause);
         let room = self.kept.len() < self.bounds.frames_max;
         let harder = || self.kept.last().is_some_and(|easiest| hundredths(margin) < easiest.margin);
         margin < self.bounds.margin_below && rested && (room || harder())
     }
 
-    /// Keeps a frame, if [`HardFrames::wants`] it, in place of easier ones where there is no room. `stem` is a
-    /// [`super::file_stem`]; the margin is put before it.
+    /// Keeps a frame if [`HardFrames::accepts`] it, replacing easier ones if there is no room. `stem` is a [`super::file_stem`],
+    /// which is prefixed with the margin.
     pub fn store(&mut self, margin: f64, now: Duration, stem: &str, extension: &str, bytes: &[u8]) -> Stored {
-        if !self.wants(margin, now) {
+        if !self.accepts(margin, now) {
             return Stored::Skipped;
         }
         let (margin, size) = (hundredths(margin), bytes.len() as u64);
-        // Only easier ones make room, and only if that is enough.
+        // Only easier frames are replaced, and only if that frees enough.
         let harder = self.kept.partition_point(|kept| kept.margin <= margin);
         let held: u64 = self.kept[..harder].iter().map(|kept| kept.size).sum();
         if harder >= self.bounds.frames_max || held.saturating_add(size) > self.bounds.bytes_max {
@@ -110,7 +110,7 @@ impl HardFrames {
         stored
     }
 
-    /// How many frames are kept.
+    /// Number of frames kept.
     pub fn frames(&self) -> usize {
         self.kept.len()
     }

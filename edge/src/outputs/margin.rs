@@ -1,12 +1,12 @@
-//! How sure a model is of a frame, from its quantized logits.
+//! How certain a model is about a frame, from its quantized logits.
 
 use unet_shared::preprocess::Placement;
 
-/// Logits or a placement that do not fit.
+/// Logits or a placement of the wrong size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("margin: expected {classes} classes of {width}x{height} logits with the frame within, found {found} logits")]
 pub struct MarginError {
-    /// Classes asked for.
+    /// Number of classes.
     pub classes: usize,
     /// Width of the mask.
     pub width: u32,
@@ -16,12 +16,12 @@ pub struct MarginError {
     pub found: usize,
 }
 
-/// The mean, over the frame's pixels, of the distance from the largest logit to the next, in steps of their quantization. `logits`
-/// are K x H x W. Allocates nothing.
+/// The mean over the frame's pixels of the difference between the two largest logits, in steps of their quantization. `logits` are
+/// K x H x W. Allocates nothing.
 ///
 /// # Errors
 ///
-/// When the sizes do not go together, or there are fewer than two classes.
+/// If the sizes do not match, or there are fewer than two classes.
 pub fn mean_margin(
     logits: &[u8],
     classes: usize,
@@ -49,7 +49,7 @@ pub fn mean_margin(
                     *best = (*best).max(logit);
                 }
             }
-            // What is beyond the length stays 0 in both.
+            // Elements beyond `length` are 0 in both.
             sum += best.iter().zip(&second).map(|(best, second)| u64::from(best - second)).sum::<u64>();
             at += length;
         }

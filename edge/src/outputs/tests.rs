@@ -20,7 +20,7 @@ fn written(stored: Stored) {
 }
 
 #[test]
-fn the_oldest_go_when_there_are_too_many_or_too_large_ones() {
+fn the_oldest_files_are_removed_at_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("deep/masks");
     let mut masks = BoundedFolder::open(&place, FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
@@ -28,10 +28,10 @@ fn the_oldest_go_when_there_are_too_many_or_too_large_ones() {
         written(masks.store(&name(sequence), &[0; 20]));
     }
     assert_eq!(names(&place), [1, 2, 3].map(name));
-    // 20 + 20 + 20 + 70 pass 100 until two are gone.
+    // 20 + 20 + 20 + 70 exceed 100 until two are removed.
     written(masks.store(&name(4), &[0; 70]));
     assert_eq!((names(&place), masks.files(), masks.bytes()), ([3, 4].map(name).to_vec(), 2, 90));
-    // One of the same name takes the place of the other.
+    // A file of the same name is replaced.
     written(masks.store(&name(4), &[0; 80]));
     assert_eq!((masks.files(), masks.bytes()), (2, 100));
     let error = masks.store(&name(5), &[0; 101]);
@@ -40,13 +40,13 @@ fn the_oldest_go_when_there_are_too_many_or_too_large_ones() {
 }
 
 #[test]
-fn what_is_there_at_the_start_counts_and_other_files_are_left_alone() {
+fn existing_files_count_and_other_files_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     for (name, size) in [(name(2), 10), (name(1), 10), (name(3), 10), ("letter.png".to_owned(), 500)] {
         fs::write(path(&name), vec![0; size]).unwrap();
     }
-    // What a killed process left.
+    // A temporary file of a killed process.
     fs::write(path(&format!(".{}.77.3.tmp", name(4))), b"half").unwrap();
     let mut masks = BoundedFolder::open(folder.path(), FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
     assert_eq!((masks.files(), masks.bytes()), (3, 30));
@@ -58,12 +58,12 @@ fn what_is_there_at_the_start_counts_and_other_files_are_left_alone() {
 }
 
 #[test]
-fn a_failing_disk_is_told_once_and_the_work_goes_on() {
+fn a_failing_disk_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("masks");
     let mut masks = BoundedFolder::open(&place, FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
     written(masks.store(&name(0), b"a"));
-    // A folder that is gone stands for a disk that takes nothing.
+    // A missing folder stands in for a failing disk.
     fs::rename(&place, folder.path().join("away")).unwrap();
     assert!(matches!(masks.store(&name(1), b"b"), Stored::Failed(_)));
     assert!(matches!(masks.store(&name(2), b"c"), Stored::StillFailing));
@@ -73,10 +73,10 @@ fn a_failing_disk_is_told_once_and_the_work_goes_on() {
     assert_eq!(names(&place), [0, 3, 4].map(name));
 }
 
-/// As above, on a disk that is full indeed: this program once more, where it may mount a small one.
+/// As above on a disk that is really full: runs this test again in a namespace with a small disk, if that is possible.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told_once_and_the_work_goes_on() {
+fn a_full_disk_is_reported_once() {
     const PLACE: &str = "UNET_EDGE_TEST_SMALL_DISK";
     const NOT_HERE: i32 = 77;
     if let Some(place) = std::env::var_os(PLACE) {
@@ -87,21 +87,21 @@ fn a_full_disk_is_told_once_and_the_work_goes_on() {
     let output = std::process::Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "outputs::tests::a_full_disk_is_told_once_and_the_work_goes_on"])
+        .args(["--exact", "outputs::tests::a_full_disk_is_reported_once"])
         .env(PLACE, place.path())
         .output();
     let Ok(output) = output else { return };
     let text = String::from_utf8_lossy(&output.stdout);
-    // A failed test ends with 101; anything else means that there is no small disk to be had.
+    // A failed test exits with 101; any other code means that no disk could be mounted.
     assert_ne!(output.status.code(), Some(101), "{text}{}", String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         assert!(text.contains("1 passed"), "{text}");
     } else {
-        eprintln!("no small disk here: {}", String::from_utf8_lossy(&output.stderr));
+        eprintln!("no small disk: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
-/// Sixteen pages take three files of five.
+/// Sixteen pages have room for three files of five.
 #[cfg(target_os = "linux")]
 fn fill(place: &Path) {
     let mut masks = BoundedFolder::open(place, FolderBounds { files_max: 10, bytes_max: 1 << 20 }).unwrap();
@@ -111,9 +111,9 @@ fn fill(place: &Path) {
     let stored = masks.store(&name(3), &[1; 20_000]);
     assert!(matches!(&stored, Stored::Failed(error) if error.kind() == io::ErrorKind::StorageFull), "{stored:?}");
     assert!(matches!(masks.store(&name(4), &[1; 20_000]), Stored::StillFailing));
-    // Nothing half written, and nothing counted that is not there.
+    // No partial file, and only existing files are counted.
     assert_eq!((names(place), masks.files(), masks.bytes()), ([0, 1, 2].map(name).to_vec(), 3, 60_000));
-    // Somebody makes room.
+    // Another program frees space.
     fs::remove_file(place.join(name(1))).unwrap();
     assert!(matches!(masks.store(&name(5), &[1; 20_000]), Stored::Resumed));
     assert_eq!(names(place), [0, 2, 5].map(name));
@@ -131,7 +131,7 @@ fn the_hardest_frames_are_kept() {
     let stem = |sequence| file_stem(at(1_700_000_000), sequence);
     let mut keep = |margin, seconds, sequence| hard.store(margin, at(seconds), &stem(sequence), "png", &[0; 10]);
     written(keep(15.0, 0, 0));
-    // Too soon; not hard; and then harder ones, until the easier of two goes.
+    // Too soon; not hard; then harder ones, which replace the easier of two.
     assert!(matches!(keep(1.0, 9, 1), Stored::Skipped));
     assert!(matches!(keep(20.0, 10, 2), Stored::Skipped));
     written(keep(12.5, 10, 3));
@@ -139,11 +139,11 @@ fn the_hardest_frames_are_kept() {
     written(keep(3.25, 20, 5));
     let expected = [format!("m00325-{}.png", stem(5)), format!("m01250-{}.png", stem(3))];
     assert_eq!(names(folder.path()), expected);
-    // Over a restart too, and with a narrower bound.
+    // After a restart, and with a lower limit.
     drop(hard);
     let mut hard = HardFrames::open(folder.path(), bounds(2, 100)).unwrap();
-    assert!(!hard.wants(13.0, at(0)) && hard.wants(12.0, at(0)));
-    // 95 bytes are too many beside the harder one's 10, which stays.
+    assert!(!hard.accepts(13.0, at(0)) && hard.accepts(12.0, at(0)));
+    // 95 bytes do not fit beside the 10 of the harder frame.
     assert!(matches!(hard.store(12.0, at(0), &stem(6), "png", &[0; 95]), Stored::Skipped));
     written(hard.store(2.0, at(0), &stem(7), "png", &[0; 95]));
     assert_eq!((names(folder.path()), hard.frames()), (vec![format!("m00200-{}.png", stem(7))], 1));
@@ -164,14 +164,14 @@ fn margins_are_means_over_the_frame() {
     assert_eq!(mean_margin(&logits, 2, (3, 2), whole), Err(error));
     let error = MarginError { classes: 3, width: 3, height: 2, found: 18 };
     assert_eq!(mean_margin(&logits, 3, (3, 2), Placement { x: 1, ..whole }), Err(error));
-    // Longer rows than are looked at at a time.
+    // Rows longer than a piece.
     let wide = [vec![200; 1000], vec![190; 1000]].concat();
     let whole = Placement { x: 0, y: 0, width: 1000, height: 1 };
     assert_eq!(mean_margin(&wide, 2, (1000, 1), whole), Ok(10.0));
 }
 
 #[test]
-fn stems_are_known_again() {
+fn stems_are_parsed() {
     assert_eq!(file_stem(Duration::from_millis(1_700_000_000_123), 42), "1700000000123-000042");
     assert_eq!(stem_numbers("1700000000123-000042"), Some((1_700_000_000_123, 42)));
     // A clock that was never set.

@@ -1,33 +1,33 @@
-//! A pin for each rule that has one.
+//! Output pins driven by rules.
 
 use embedded_hal::digital::OutputPin;
 
 use super::{SafePin, SafeState};
 use crate::rules::Change;
 
-/// The outputs of all rules, by the rule's place. All are put into their safe state when this is dropped.
+/// The outputs of all rules, indexed by rule. All are put into their safe state on drop.
 #[derive(Debug)]
 pub struct RuleOutputs<P: OutputPin> {
     pins: Vec<Option<SafePin<P>>>,
 }
 
 impl<P: OutputPin> RuleOutputs<P> {
-    /// With a pin or none for each rule.
+    /// An optional pin for each rule.
     pub fn new(pins: impl IntoIterator<Item = Option<(P, SafeState)>>) -> Self {
         let pins = pins.into_iter().map(|pin| pin.map(|(pin, safe)| SafePin::new(pin, safe)));
         RuleOutputs { pins: pins.collect() }
     }
 
-    /// Makes every pin inactive, as all rules are when frames begin to come.
+    /// Makes every pin inactive, as all rules are at the start.
     ///
     /// # Errors
     ///
-    /// The first of the pins that cannot be written; the others are written all the same.
+    /// The error of the first pin that cannot be written; the others are written all the same.
     pub fn begin(&mut self) -> Result<(), P::Error> {
         self.each(|pin| pin.set(false))
     }
 
-    /// Follows the rules.
+    /// Sets the pins of the rules that changed.
     ///
     /// # Errors
     ///
@@ -51,10 +51,10 @@ impl<P: OutputPin> RuleOutputs<P> {
         self.each(SafePin::make_safe)
     }
 
-    fn each(&mut self, mut what: impl FnMut(&mut SafePin<P>) -> Result<(), P::Error>) -> Result<(), P::Error> {
+    fn each(&mut self, mut write: impl FnMut(&mut SafePin<P>) -> Result<(), P::Error>) -> Result<(), P::Error> {
         let mut result = Ok(());
         for pin in self.pins.iter_mut().flatten() {
-            result = result.and(what(pin));
+            result = result.and(write(pin));
         }
         result
     }

@@ -1,24 +1,24 @@
-//! An output that ends in a state that was chosen beforehand.
+//! An output pin that ends in a configured state.
 
 use embedded_hal::digital::{OutputPin, PinState};
 
-/// How a pin is left behind.
+/// The state of a pin after the program has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SafeState {
-    /// Not active, whatever was last.
+    /// Inactive.
     #[default]
     Inactive,
-    /// Active, as an alarm that is to be heard when the program ends.
+    /// Active, for an alarm that shall sound when the program ends.
     Active,
-    /// As it was last.
+    /// Unchanged.
     Keep,
 }
 
 impl SafeState {
-    /// All of them.
+    /// All states.
     pub const ALL: [SafeState; 3] = [SafeState::Inactive, SafeState::Active, SafeState::Keep];
 
-    /// As the configuration writes it.
+    /// As the configuration spells it.
     pub fn name(self) -> &'static str {
         match self {
             SafeState::Inactive => "inactive",
@@ -28,13 +28,13 @@ impl SafeState {
     }
 }
 
-/// An output pin that is put into its safe state when it is asked to, and when it is dropped, which a panic that unwinds
-/// does too. A process that is killed cannot do it: then the kernel takes the line back.
+/// An output pin that is put into its safe state on request and on drop, hence also when a panic unwinds. If the process is
+/// killed, Linux releases the line instead.
 #[derive(Debug)]
 pub struct SafePin<P: OutputPin> {
     pin: P,
     safe: SafeState,
-    // What was written last and arrived; unknown at first and after an error.
+    // The last level written; unknown at first and after an error.
     written: Option<bool>,
 }
 
@@ -44,11 +44,11 @@ impl<P: OutputPin> SafePin<P> {
         SafePin { pin, safe, written: None }
     }
 
-    /// Makes the pin active or not; a pin that is already so is left alone.
+    /// Makes the pin active or inactive; writes only changes.
     ///
     /// # Errors
     ///
-    /// When the pin cannot be written; the next call then writes again.
+    /// If the pin cannot be written; the next call writes again.
     pub fn set(&mut self, active: bool) -> Result<(), P::Error> {
         if self.written != Some(active) {
             self.written = None;
@@ -62,7 +62,7 @@ impl<P: OutputPin> SafePin<P> {
     ///
     /// # Errors
     ///
-    /// When the pin cannot be written.
+    /// If the pin cannot be written.
     pub fn make_safe(&mut self) -> Result<(), P::Error> {
         match self.safe {
             SafeState::Inactive => self.set(false),
@@ -74,7 +74,7 @@ impl<P: OutputPin> SafePin<P> {
 
 impl<P: OutputPin> Drop for SafePin<P> {
     fn drop(&mut self) {
-        // Nobody is left to be told; whoever wants to know asks before.
+        // A caller that needs the result calls `make_safe` first.
         let _ = self.make_safe();
     }
 }

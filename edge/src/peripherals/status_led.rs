@@ -1,4 +1,4 @@
-//! One light that tells from afar how the program is.
+//! A status LED.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use embedded_hal::digital::OutputPin;
 
 use super::{SafePin, SafeState};
 
-/// What the light shows.
+/// What the LED shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
-    /// On and off each half second.
+    /// On and off every half second.
     Starting,
-    /// On, with a short gap every two seconds: a program that hangs leaves a light without gaps.
+    /// On, with a short gap every two seconds, which is missing if the program hangs.
     Running,
     /// Two short flashes every two seconds.
     NoCamera,
-    /// Fast flicker.
+    /// Fast flashing.
     Fault,
 }
 
 impl Pattern {
-    /// Whether the light is on at a time, counted from any point.
+    /// Whether the LED is on at a time, counted from any point.
     pub fn is_lit(self, at: Duration) -> bool {
         let milliseconds = at.as_millis();
         match self {
@@ -31,11 +31,11 @@ impl Pattern {
         }
     }
 
-    /// How often [`StatusLed::update`] has to be called at least for the pattern to be seen.
+    /// The longest time between calls of [`StatusLed::update`].
     pub const UPDATE: Duration = Duration::from_millis(50);
 }
 
-/// The light. Goes out when it is dropped, unless its safe state is another.
+/// The LED. It takes its safe state on drop.
 #[derive(Debug)]
 pub struct StatusLed<P: OutputPin> {
     pin: SafePin<P>,
@@ -47,11 +47,11 @@ impl<P: OutputPin> StatusLed<P> {
         StatusLed { pin: SafePin::new(pin, safe) }
     }
 
-    /// Shows the pattern as it is at this time; writes only what changes.
+    /// Shows the pattern at this time; writes only changes.
     ///
     /// # Errors
     ///
-    /// When the pin cannot be written.
+    /// If the pin cannot be written.
     pub fn update(&mut self, pattern: Pattern, now: Duration) -> Result<(), P::Error> {
         self.pin.set(pattern.is_lit(now))
     }
@@ -60,7 +60,7 @@ impl<P: OutputPin> StatusLed<P> {
     ///
     /// # Errors
     ///
-    /// When the pin cannot be written.
+    /// If the pin cannot be written.
     pub fn make_safe(&mut self) -> Result<(), P::Error> {
         self.pin.make_safe()
     }

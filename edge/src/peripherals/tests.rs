@@ -21,7 +21,7 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 #[test]
-fn a_pin_is_written_when_it_changes_and_left_safe() {
+fn a_pin_is_written_on_changes_and_left_safe() {
     let mut mock = sets(&[HIGH, LOW, HIGH, LOW]);
     let mut pin = SafePin::new(mock.clone(), SafeState::Inactive);
     for active in [true, true, false, true] {
@@ -32,7 +32,7 @@ fn a_pin_is_written_when_it_changes_and_left_safe() {
 }
 
 #[test]
-fn a_pin_that_was_made_safe_is_not_written_again() {
+fn a_safe_pin_is_not_written_again() {
     let mut mock = sets(&[HIGH, LOW]);
     let mut pin = SafePin::new(mock.clone(), SafeState::Inactive);
     pin.set(true).unwrap();
@@ -42,7 +42,7 @@ fn a_pin_that_was_made_safe_is_not_written_again() {
 }
 
 #[test]
-fn safe_states_are_kept_on_the_way_of_a_panic_too() {
+fn safe_states_also_apply_after_a_panic() {
     for (safe, states) in
         [(SafeState::Inactive, vec![HIGH, LOW]), (SafeState::Active, vec![HIGH]), (SafeState::Keep, vec![HIGH])]
     {
@@ -50,19 +50,19 @@ fn safe_states_are_kept_on_the_way_of_a_panic_too() {
         let mut pin = SafePin::new(mock.clone(), safe);
         let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             pin.set(true).unwrap();
-            std::panic::resume_unwind(Box::new("a defect"));
+            std::panic::resume_unwind(Box::new("a bug"));
         }));
         assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"a defect"));
         mock.done();
     }
-    // A pin that was never written is made safe as well.
+    // A pin that was never written is made safe, too.
     let mut mock = sets(&[HIGH]);
     drop(SafePin::new(mock.clone(), SafeState::Active));
     mock.done();
 }
 
 #[test]
-fn a_failed_write_is_tried_again() {
+fn a_failed_write_is_retried() {
     let failure = MockError::Io(ErrorKind::BrokenPipe);
     let mut mock = Mock::new(&[
         Transaction::set(HIGH).with_error(failure.clone()),
@@ -79,7 +79,7 @@ fn a_failed_write_is_tried_again() {
 }
 
 #[test]
-fn the_light_shows_patterns() {
+fn the_led_shows_patterns() {
     let mut mock = sets(&[HIGH, LOW, HIGH, LOW, HIGH, LOW, HIGH, LOW]);
     let mut led = StatusLed::new(mock.clone(), SafeState::Inactive);
     for at in [0, 400, 500, 900] {
@@ -108,7 +108,7 @@ fn outputs_follow_their_rules() {
     let mut outputs = RuleOutputs::new(pins);
     outputs.begin().unwrap();
     let change = |rule, active| Change { rule, active, value: 1.0 };
-    // The second rule has no pin, a fourth is not known.
+    // The second rule has no pin, and there is no fourth.
     outputs.apply(&[change(0, true), change(1, true), change(3, true)]).unwrap();
     outputs.make_safe().unwrap();
     drop(outputs);
@@ -117,7 +117,7 @@ fn outputs_follow_their_rules() {
 }
 
 #[test]
-fn one_pin_that_fails_does_not_keep_the_others() {
+fn a_failing_pin_does_not_affect_the_others() {
     let failure = MockError::Io(ErrorKind::BrokenPipe);
     let mut first = Mock::new(&[Transaction::set(LOW).with_error(failure.clone()), Transaction::set(LOW)]);
     let mut second = sets(&[LOW]);
@@ -130,11 +130,11 @@ fn one_pin_that_fails_does_not_keep_the_others() {
 }
 
 #[test]
-fn a_trigger_fires_at_rising_edges_alone() {
+fn a_trigger_fires_at_rising_edges_only() {
     let states = [HIGH, LOW, HIGH, HIGH, LOW, HIGH];
     let mut mock = Mock::new(&states.map(Transaction::get));
     let mut trigger = PolledTrigger::new(mock.clone(), NoopDelay, ms(1), 1);
-    // High from the start is no edge; the third sample is one, as is the sixth.
+    // High from the start is not an edge; the third and sixth samples are.
     assert_eq!(trigger.wait(ms(10)), Ok(true));
     assert_eq!(trigger.wait(ms(1)), Ok(false));
     assert_eq!(trigger.wait(ms(0)), Ok(true));
@@ -150,7 +150,7 @@ fn bouncing_is_filtered() {
 }
 
 #[test]
-fn an_input_that_cannot_be_read_is_an_error() {
+fn an_unreadable_input_is_an_error() {
     let failure = MockError::Io(ErrorKind::NotConnected);
     let mut mock = Mock::new(&[Transaction::get(LOW).with_error(failure.clone())]);
     let mut trigger = PolledTrigger::new(mock.clone(), NoopDelay, ms(1), 1);

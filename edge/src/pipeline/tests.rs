@@ -324,7 +324,7 @@ fn a_panic_of_a_sink_ends_the_run_with_safe_pins() {
     assert_eq!(pins.calls(), ["0 true", "safe"]);
 }
 
-/// Blocks in its first frame until it is told to go on.
+/// Blocks in its first frame until it is released.
 struct Slow(Arc<Mutex<()>>);
 
 impl Sink for Slow {
@@ -369,7 +369,7 @@ fn a_slow_sink_delays_neither_pins_nor_other_sinks() {
     assert_eq!(running.progress().drops().unwritten, missed(&running, "slow").max(missed(&running, "spy")));
     assert_eq!(pins.calls(), ["0 true"]);
     drop(held);
-    // It goes on where its queue stands.
+    // It continues with its queue.
     let before = running.progress().finished();
     until(|| running.progress().finished() > before + 20);
     assert!(matches!(running.stop(Duration::from_secs(5)).0, Ended::Regular));

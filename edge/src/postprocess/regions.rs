@@ -1,5 +1,5 @@
-//! Connected regions, found row by row: a row's runs of one class are joined with those of the row before. Only the regions
-//! that reach the current row are open, at most one a run, so that memory grows with the width alone.
+//! Connected components, found row by row: the runs of a row are joined with those of the previous row. Only the regions that
+//! reach the current row are open, at most one per run, so memory depends on the width only.
 
 use std::cmp::Ordering;
 
@@ -9,23 +9,23 @@ use unet_shared::preprocess::Placement;
 /// Which pixels are neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Connectivity {
-    /// Those that share an edge.
+    /// Pixels that share an edge.
     Four,
-    /// Those that share an edge or a corner.
+    /// Pixels that share an edge or a corner.
     #[default]
     Eight,
 }
 
-/// What is looked for.
+/// Which regions are reported.
 #[derive(Debug, Clone)]
 pub struct RegionsSpec {
     /// Which pixels are neighbours.
     pub connectivity: Connectivity,
-    /// How many regions are listed, the largest ones.
+    /// How many regions are listed; the largest ones.
     pub regions_max: usize,
-    /// Smaller ones, in pixels, are neither listed nor counted.
+    /// Minimum area in pixels; smaller regions are neither listed nor counted.
     pub area_min: u32,
-    /// Classes whose regions are neither listed nor counted, as a background.
+    /// Classes whose regions are neither listed nor counted, such as a background.
     pub without: Vec<u8>,
 }
 
@@ -35,7 +35,7 @@ impl Default for RegionsSpec {
     }
 }
 
-/// Pixels of one class that hang together.
+/// A connected component of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
     /// The class.
@@ -50,10 +50,10 @@ pub struct Region {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    // Sums over its pixels, as integers so that the order of joining does not matter.
+    // Sums over its pixels, as integers, so that the order of joining does not matter.
     sum_x: u64,
     sum_y: u64,
-    // Column of the first pixel in the first row: with the row it tells any two regions apart.
+    // Column of the first pixel in the first row; unique together with the row.
     first_x: u32,
 }
 
@@ -110,14 +110,14 @@ impl Region {
         self.sum_y += other.sum_y;
     }
 
-    /// The mean of its pixels' centres.
+    /// The mean of its pixel centres.
     pub fn centroid(&self) -> Centroid {
         let mean = |sum: u64| sum as f64 / f64::from(self.area) + 0.5;
         Centroid { x: mean(self.sum_x), y: mean(self.sum_y) }
     }
 
-    /// The box in a frame of `frame_width` x `frame_height` pixels that lies at `placement` in the model's input: the
-    /// smallest of whole pixels that covers it. A box that reaches beyond the placement is cut off there.
+    /// The bounding box in a frame of `frame_width` x `frame_height` pixels that fills `placement` in the model's input: the
+    /// smallest box of whole pixels that covers the region, clipped to the placement.
     pub fn frame_box(&self, placement: Placement, frame_width: u32, frame_height: u32) -> FrameBox {
         let (x, width) = frame_span((self.x, self.width), (placement.x, placement.width), frame_width);
         let (y, height) = frame_span((self.y, self.height), (placement.y, placement.height), frame_height);
@@ -151,12 +151,12 @@ fn frame_span((start, len): (u32, u32), (placed_start, placed_len): (u32, u32), 
     (first as u32, end.saturating_sub(first) as u32)
 }
 
-/// All regions of one class, the unlisted ones too.
+/// All regions of one class, including unlisted ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClassRegions {
     /// How many.
     pub count: u32,
-    /// Pixels of the largest; 0 where there is none.
+    /// Pixels of the largest; 0 if there is none.
     pub largest_area: u32,
 }
 
@@ -179,7 +179,7 @@ impl Clone for Regions {
         Regions { listed: self.listed.clone(), classes: self.classes, count: self.count }
     }
 
-    /// Uses the memory that is there.
+    /// Reuses the allocated memory.
     fn clone_from(&mut self, other: &Self) {
         self.listed.clone_from(&other.listed);
         (self.classes, self.count) = (other.classes, other.count);
@@ -187,7 +187,7 @@ impl Clone for Regions {
 }
 
 impl Regions {
-    /// The largest ones, largest first; of equal ones the one whose first pixel comes first in reading order.
+    /// The largest regions, largest first; ties by the first pixel in reading order.
     pub fn listed(&self) -> &[Region] {
         &self.listed
     }
@@ -197,42 +197,42 @@ impl Regions {
         self.listed.reserve_exact(other.listed.capacity().saturating_sub(self.listed.len()));
     }
 
-    /// What a class has.
+    /// The regions of a class.
     pub fn of_class(&self, class: u8) -> ClassRegions {
         self.classes[usize::from(class)]
     }
 
-    /// How many there are of all classes, the unlisted ones too.
+    /// Number of regions of all classes, including unlisted ones.
     pub fn count(&self) -> u32 {
         self.count
     }
 }
 
-/// Pixels of one class beside each other in one row.
+/// Adjacent pixels of one class in a row.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     class: u8,
     start: u32,
-    // The column after its last.
+    // The column after the last.
     end: u32,
-    // Its place among the open regions.
+    // Its index in the open regions.
     open: usize,
 }
 
-/// Finds regions; see the head of this file.
+/// Finds regions, see the module's documentation.
 #[derive(Debug, Clone)]
 pub(super) struct Labeller {
-    // How far a run reaches to both sides when the row before is looked at.
+    // How many columns beyond its ends a run touches in the previous row.
     reach: u32,
     regions_max: usize,
     area_min: u32,
     counts: [bool; 256],
     previous: Vec<Run>,
     current: Vec<Run>,
-    // The open regions: first those of the row before, then one of each run of this row. At most two rows of runs.
+    // The open regions: those of the previous row, then one for each run of this row.
     open: Vec<Region>,
     parents: Vec<usize>,
-    // From a root to its place among the regions that stay open.
+    // From a root to its index among the regions that stay open.
     places: Vec<usize>,
     regions: Regions,
 }
@@ -267,7 +267,7 @@ impl Labeller {
         &self.regions
     }
 
-    /// Labels anew. `origin` is the column and row of the first pixel.
+    /// Finds the regions of a mask. `origin` is the column and row of the first pixel.
     pub(super) fn label<'a>(&mut self, rows: impl Iterator<Item = &'a [u8]>, origin: (u32, u32)) -> &Regions {
         self.regions.listed.clear();
         self.regions.classes.fill(ClassRegions::default());
@@ -300,11 +300,11 @@ impl Labeller {
         self.parents.extend(0..self.open.len());
     }
 
-    /// Joins runs with those of the row before that they touch. Both lists go from left to right.
+    /// Joins runs with the runs of the previous row that they touch. Both lists go from left to right.
     fn join_rows(&mut self) {
         let mut first = 0;
         for run in &self.current {
-            // What ends before this run begins touches no later run either.
+            // A run that ends before this one begins does not touch later runs either.
             while self.previous.get(first).is_some_and(|above| above.end + self.reach <= run.start) {
                 first += 1;
             }
@@ -321,12 +321,11 @@ impl Labeller {
         }
     }
 
-    /// Hands on what did not reach this row, and moves the rest to the front, in the order of this row's runs.
+    /// Closes the regions that did not reach this row, and moves the others to the front, in the order of this row's runs.
     fn close(&mut self) {
         self.places.clear();
         self.places.resize(self.open.len(), NO_PLACE);
         let mut kept = 0;
-        // The new front is gathered behind the regions and moved down at the end.
         let before = self.open.len() - self.current.len();
         for run in &mut self.current {
             let root = root(&mut self.parents, run.open);
@@ -337,13 +336,12 @@ impl Labeller {
             run.open = self.places[root];
         }
         for index in 0..before {
-            // A region of the row before that joined another has that one's run as its own.
+            // Regions that were joined with another have another parent.
             if self.parents[index] == index && self.places[index] == NO_PLACE {
                 keep(&mut self.regions, self.open[index], self.area_min, self.regions_max);
             }
         }
-        // Roots go to the places given; those between are of no more use. Each place holds one root, so that following a
-        // displaced root to its own place ends.
+        // Moves the roots to their new indices. Each index has one root, so following a displaced root ends.
         for index in 0..self.open.len() {
             while self.places[index] != NO_PLACE && self.places[index] != index {
                 let place = self.places[index];
@@ -358,7 +356,7 @@ impl Labeller {
 
 fn root(parents: &mut [usize], mut index: usize) -> usize {
     while parents[index] != index {
-        // Halves the way for the next one.
+        // Path halving.
         parents[index] = parents[parents[index]];
         index = parents[index];
     }

@@ -1,8 +1,8 @@
-//! How many pixels each class has.
+//! Pixels of each class.
 
 use unet_shared::mask::IGNORE_INDEX;
 
-/// Pixels a class, of those that count for any.
+/// Pixels of each class; ignored pixels do not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shares {
     counts: [u32; 256],
@@ -16,10 +16,10 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// Counts anew. Sides are at most 16384, so that a u32 holds every count.
+    /// Counts from zero. Sides are at most 16384, so a u32 holds every count.
     pub(super) fn count<'a>(&mut self, rows: impl Iterator<Item = &'a [u8]>) {
         *self = Shares::default();
-        // Neighbours are mostly of one class; two tables spare the wait for the sum just written.
+        // Neighbours mostly have the same class; two tables avoid waiting for the count just written.
         let mut odd = [0u32; 256];
         for row in rows {
             let (pairs, rest) = row.as_chunks::<2>();
@@ -43,12 +43,12 @@ impl Shares {
         self.counts[usize::from(class)]
     }
 
-    /// Pixels of all classes together; those to be ignored are none.
+    /// Pixels of all classes, without ignored ones.
     pub fn pixels(&self) -> u32 {
         self.pixels
     }
 
-    /// Share of a class in percent; 0 where no pixel counts.
+    /// Share of a class in percent; 0 if no pixel counts.
     pub fn percent(&self, class: u8) -> f64 {
         if self.pixels == 0 { 0.0 } else { f64::from(self.count_of(class)) * 100.0 / f64::from(self.pixels) }
     }

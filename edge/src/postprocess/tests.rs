@@ -7,7 +7,7 @@ fn whole(width: u32, height: u32) -> Placement {
     Placement { x: 0, y: 0, width, height }
 }
 
-/// A mask from one digit a pixel; `.` is to be ignored.
+/// A mask from one digit per pixel; `.` is ignored.
 fn mask(rows: &[&str]) -> (Vec<u8>, u32, u32) {
     let pixels = rows.iter().flat_map(|row| row.bytes());
     let ids = pixels.map(|pixel| if pixel == b'.' { IGNORE_INDEX } else { pixel - b'0' }).collect();
@@ -18,7 +18,7 @@ fn spec(connectivity: Connectivity) -> RegionsSpec {
     RegionsSpec { connectivity, without: vec![0], ..RegionsSpec::default() }
 }
 
-/// Class, area and box of what is listed.
+/// Class, area and box of the listed regions.
 fn listed(rows: &[&str], spec: &RegionsSpec) -> Vec<(u8, u32, [u32; 4])> {
     let (ids, width, height) = mask(rows);
     let mut postprocess = Postprocess::new(width, height, spec);
@@ -27,7 +27,7 @@ fn listed(rows: &[&str], spec: &RegionsSpec) -> Vec<(u8, u32, [u32; 4])> {
 }
 
 #[test]
-fn shares_are_of_the_pixels_that_count() {
+fn shares_exclude_ignored_pixels() {
     let (ids, width, height) = mask(&["0012", "0.12"]);
     let mut postprocess = Postprocess::new(width, height, &RegionsSpec::default());
     let (shares, _) = postprocess.run(&ids, whole(width, height)).unwrap();
@@ -38,7 +38,7 @@ fn shares_are_of_the_pixels_that_count() {
 }
 
 #[test]
-fn corners_join_eight_neighbours_alone() {
+fn corners_join_with_eight_neighbours_only() {
     let rows = ["1001", "0110", "0001"];
     assert_eq!(listed(&rows, &spec(Connectivity::Eight)), [(1, 5, [0, 0, 4, 3])]);
     let four = [(1, 2, [1, 1, 2, 1]), (1, 1, [0, 0, 1, 1]), (1, 1, [3, 0, 1, 1]), (1, 1, [3, 2, 1, 1])];
@@ -78,7 +78,7 @@ fn centroids_are_means_of_pixel_centres() {
 }
 
 #[test]
-fn padding_around_the_frame_is_not_looked_at() {
+fn padding_around_the_frame_does_not_count() {
     let (ids, width, height) = mask(&["1111", "0110", "0010", "1111"]);
     let mut postprocess = Postprocess::new(width, height, &spec(Connectivity::Four));
     // 40 x 20 pixels in a letterbox.
@@ -105,7 +105,7 @@ fn boxes_cover_whole_pixels_of_the_frame() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn wrong_sizes_are_errors() {
     let mut postprocess = Postprocess::new(4, 2, &RegionsSpec::default());
     let error = postprocess.run(&[0; 7], whole(4, 2)).unwrap_err();
     assert_eq!(error.to_string(), "mask: expected 8 pixels, found 7");
@@ -114,7 +114,7 @@ fn what_does_not_fit_is_an_error() {
     assert_eq!(error, PostprocessError::Placement { width: 4, height: 2, found });
 }
 
-/// Class, area, box, sums of columns and rows, first pixel: one region after the other by the plainest way.
+/// Reference: class, area, box, and sums of columns and rows of each region, by flood fill.
 fn flood(ids: &[u8], width: usize, place: Placement, connectivity: Connectivity) -> Vec<(u8, u32, [u32; 4], [u64; 2])> {
     let (left, top) = (place.x as usize, place.y as usize);
     let (right, bottom) = (left + place.width as usize, top + place.height as usize);
@@ -145,14 +145,14 @@ fn flood(ids: &[u8], width: usize, place: Placement, connectivity: Connectivity)
         let sums = [columns.sum::<usize>() as u64, rows.sum::<usize>() as u64];
         found.push((class, pixels.len() as u32, [x, y, size[0], size[1]].map(|side| side as u32), sums));
     }
-    // A stable sort: what was met first in reading order stays first.
+    // A stable sort: ties stay in reading order.
     found.sort_by_key(|region| std::cmp::Reverse(region.1));
     found
 }
 
 proptest! {
     #[test]
-    fn regions_are_those_of_a_flood_fill(
+    fn regions_equal_those_of_a_flood_fill(
         (width, height) in (1usize..20, 1usize..16),
         classes in 2u8..5,
         pixels in proptest::collection::vec((any::<u8>(), any::<bool>()), 20 * 16),
@@ -175,7 +175,7 @@ proptest! {
         let connectivity = if eight { Connectivity::Eight } else { Connectivity::Four };
         let spec = RegionsSpec { regions_max: 1000, ..spec(connectivity) };
         let mut postprocess = Postprocess::new(width as u32, height as u32, &spec);
-        // What another mask left has no say.
+        // The previous mask has no influence.
         postprocess.run(&vec![1; width * height], whole(width as u32, height as u32)).unwrap();
         let (shares, regions) = postprocess.run(&ids, placement).unwrap();
         let expected = flood(&ids, width, placement, connectivity);
@@ -192,7 +192,7 @@ proptest! {
             prop_assert_eq!(of.largest_area, of_class.clone().map(|region| region.1).max().unwrap_or(0));
             prop_assert_eq!(shares.count_of(class), of_class.map(|region| region.1).sum::<u32>());
         }
-        // A bound cuts the list and nothing else.
+        // The limit only shortens the list.
         let few = RegionsSpec { regions_max: 3, ..spec };
         let mut postprocess = Postprocess::new(width as u32, height as u32, &few);
         let bounded = postprocess.run(&ids, placement).unwrap().1;

@@ -8,7 +8,7 @@ fn rule(condition: &str, for_frames: u32, release: f64, release_frames: u32) -> 
     Rule { name: "crack".to_owned(), class: 1, condition, for_frames, release, release_frames }
 }
 
-/// The state after each mask of 10 x 1 pixels, written as one digit a pixel.
+/// The state after each mask of 10 x 1 pixels, one digit per pixel.
 fn run(rule: Rule, masks: &[&str]) -> Vec<bool> {
     let mut rules = Rules::new(vec![rule]);
     let mut postprocess = Postprocess::new(10, 1, &RegionsSpec::default());
@@ -31,20 +31,20 @@ fn run(rule: Rule, masks: &[&str]) -> Vec<bool> {
     masks.iter().map(step).collect()
 }
 
-/// Masks of 10 pixels, of which so many in a row are of class 1.
+/// Masks of 10 pixels with runs of class 1 of the given lengths.
 fn areas(pixels: &[usize]) -> Vec<&'static str> {
     pixels.iter().map(|&count| &"11111111110000000000"[10 - count..20 - count]).collect()
 }
 
 #[test]
-fn frames_in_a_row_are_counted_and_a_gap_begins_anew() {
+fn frames_must_be_consecutive() {
     let rule = rule("area_percent > 20", 3, 20.0, 1);
     let found = run(rule, &areas(&[3, 3, 2, 3, 3, 3, 2, 3]));
     assert_eq!(found, [false, false, false, false, false, true, false, false]);
 }
 
 #[test]
-fn the_way_back_has_its_own_threshold_and_count() {
+fn deactivation_has_its_own_threshold_and_count() {
     // On above 40 % at once; off after two frames at 20 % or less.
     let rule = rule("area_percent > 40", 1, 20.0, 2);
     let found = run(rule, &areas(&[4, 5, 3, 2, 3, 2, 2, 4, 5]));
@@ -52,7 +52,7 @@ fn the_way_back_has_its_own_threshold_and_count() {
 }
 
 #[test]
-fn conditions_may_ask_for_little() {
+fn conditions_may_be_upper_bounds() {
     let rule = rule("area_percent < 30", 1, 50.0, 1);
     assert_eq!(run(rule, &areas(&[3, 2, 4, 5, 4])), [false, true, true, false, false]);
 }
@@ -66,7 +66,7 @@ fn regions_are_counted_and_measured() {
 }
 
 #[test]
-fn a_reset_tells_what_was_active() {
+fn a_reset_returns_the_active_rules() {
     let mut rules = Rules::new(vec![rule("area_percent > 20", 1, 20.0, 1), rule("area_percent > 90", 1, 90.0, 1)]);
     let mut postprocess = Postprocess::new(2, 1, &RegionsSpec::default());
     let (shares, regions) = postprocess.run(&[1, 0], Placement { x: 0, y: 0, width: 2, height: 1 }).unwrap();
@@ -76,7 +76,7 @@ fn a_reset_tells_what_was_active() {
 }
 
 #[test]
-fn conditions_are_read_and_shown() {
+fn conditions_are_parsed_and_displayed() {
     let condition: Condition = " area_percent>=0.5 ".parse().unwrap();
     let expected = Condition { measure: Measure::AreaPercent, comparison: Comparison::AtLeast, threshold: 0.5 };
     assert_eq!((condition, condition.to_string()), (expected, "area_percent >= 0.5".to_owned()));

@@ -66,7 +66,7 @@ impl Sink for HardFrameSink {
 
     fn write(&mut self, outcome: &Outcome, log: Log) {
         let now = outcome.frame.captured;
-        let Some(margin) = outcome.margin.filter(|&margin| self.0.wants(margin, now)) else { return };
+        let Some(margin) = outcome.margin.filter(|&margin| self.0.accepts(margin, now)) else { return };
         let stem = file_stem(outcome.since_1970, outcome.frame.sequence);
         let png = outcome.view().map_err(PaintError::Pixels).and_then(|view| Ok(picture::image_png(&view)?));
         match png {

@@ -25,10 +25,10 @@ fn each_output_has_its_keys_and_defaults() {
     let sinks = read_ok(text, all);
     let expected = [
         "JsonLinesSpec".to_owned(),
-        "PicturesSpec { content: Mask, folder: \"m\", bounds: FolderBounds { files_max: 7, bytes_max: 1000 }, every: 10 }"
+        "ImagesSpec { content: Mask, folder: \"m\", bounds: FolderBounds { files_max: 7, bytes_max: 1000 }, every: 10 }"
             .to_owned(),
         format!(
-            "PicturesSpec {{ content: Overlay, folder: \"o\", bounds: FolderBounds {{ files_max: 1000, bytes_max: {} }}, \
+            "ImagesSpec {{ content: Overlay, folder: \"o\", bounds: FolderBounds {{ files_max: 1000, bytes_max: {} }}, \
              every: 1 }}",
             256 << 20
         ),

@@ -1,12 +1,12 @@
-//! Latencies in a fixed number of buckets: exact below 64 µs, then 64 buckets an octave, so that a quantile is at most a
-//! 64th too large. Counting allocates nothing.
+//! Latencies in a fixed number of buckets: exact below 64 µs, then 64 buckets per octave, so that a quantile is too large by at
+//! most 1/64. Recording allocates nothing.
 
 use std::time::Duration;
 
-/// Buckets an octave, and the bits that this takes.
+/// Bits and buckets per octave.
 const BITS: u32 = 6;
 const BUCKETS_OCTAVE: usize = 1 << BITS;
-/// Longer times are counted as this one: 71 minutes.
+/// Longer times count as this one: 71 minutes.
 const MICROSECONDS_MAX: u64 = u32::MAX as u64;
 const BUCKETS: usize = (u32::BITS - BITS + 1) as usize * BUCKETS_OCTAVE;
 
@@ -30,11 +30,11 @@ fn bucket(microseconds: u64) -> usize {
         return microseconds as usize;
     }
     let shift = microseconds.ilog2() - BITS;
-    // The bits below the highest one tell the place within the octave.
+    // The bits below the highest one are the position within the octave.
     (shift as usize) * BUCKETS_OCTAVE + (microseconds >> shift) as usize
 }
 
-/// The largest value that the bucket counts.
+/// The largest value of a bucket.
 fn bucket_last(bucket: usize) -> u64 {
     let octave = (bucket / BUCKETS_OCTAVE) as u64;
     if octave == 0 {
@@ -45,7 +45,7 @@ fn bucket_last(bucket: usize) -> u64 {
 }
 
 impl Histogram {
-    /// Counts a duration.
+    /// Records a duration.
     pub fn record(&mut self, duration: Duration) {
         let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(MICROSECONDS_MAX);
         self.counts[bucket(microseconds)] += 1;
@@ -54,41 +54,41 @@ impl Histogram {
         self.max = self.max.max(microseconds);
     }
 
-    /// How many were counted.
+    /// Number of durations.
     pub fn count(&self) -> u64 {
         self.total
     }
 
-    /// The longest, in microseconds.
+    /// Maximum in microseconds.
     pub fn max_us(&self) -> u64 {
         self.max
     }
 
-    /// The mean, in microseconds; 0 where nothing was counted.
+    /// Mean in microseconds; 0 if empty.
     pub fn mean_us(&self) -> u64 {
         self.sum.checked_div(self.total).unwrap_or(0)
     }
 
-    /// The smallest bucket's end that at least `per_mille` of the durations do not pass, in microseconds: 500 for the
-    /// median, 990 for p99. 0 where nothing was counted.
+    /// The end of the first bucket up to which there are at least `per_mille` of the durations, in microseconds: 500 for the
+    /// median, 990 for p99. 0 if empty.
     pub fn quantile_us(&self, per_mille: u64) -> u64 {
-        let wanted = (u128::from(self.total) * u128::from(per_mille.min(1000))).div_ceil(1000).max(1);
+        let rank = (u128::from(self.total) * u128::from(per_mille.min(1000))).div_ceil(1000).max(1);
         let mut seen = 0u128;
         for (index, &count) in self.counts.iter().enumerate() {
             seen += u128::from(count);
-            if seen >= wanted {
+            if seen >= rank {
                 return bucket_last(index).min(self.max);
             }
         }
         0
     }
 
-    /// p50, p90 and p99, in microseconds.
+    /// p50, p90 and p99 in microseconds.
     pub fn summary_us(&self) -> [u64; 3] {
         [500, 900, 990].map(|per_mille| self.quantile_us(per_mille))
     }
 
-    /// Forgets everything.
+    /// Removes all durations.
     pub fn clear(&mut self) {
         self.counts.fill(0);
         (self.total, self.sum, self.max) = (0, 0, 0);
@@ -121,12 +121,12 @@ mod tests {
         histogram.record(Duration::from_micros(128));
         histogram.record(Duration::from_micros(1000));
         assert_eq!(histogram.quantile_us(500), 129);
-        // Never more than what was seen.
+        // Never more than the maximum.
         assert_eq!(histogram.quantile_us(1000), 1000);
     }
 
     #[test]
-    fn what_is_too_long_is_counted_as_the_longest() {
+    fn long_durations_count_as_the_maximum() {
         let mut histogram = Histogram::default();
         histogram.record(Duration::MAX);
         assert_eq!((histogram.max_us(), histogram.quantile_us(500)), (MICROSECONDS_MAX, MICROSECONDS_MAX));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_follow_each_other_without_a_gap() {
+    fn buckets_have_no_gaps() {
         for index in 1..BUCKETS {
             assert_eq!(bucket(bucket_last(index)), index);
             assert_eq!(bucket(bucket_last(index - 1) + 1), index);

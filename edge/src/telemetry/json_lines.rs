@@ -1,5 +1,5 @@
-//! A line of JSON for each frame, as `JSON_LINES.md` beside the crate's manifest describes it. Names are escaped once; after
-//! that a line is written into a buffer that is used again, and nothing is allocated once it has grown to the longest line.
+//! One line of JSON per frame, as documented in `JSON_LINES.md` beside the crate's manifest. Names are escaped once. Lines are
+//! written to a reused buffer; nothing is allocated once it has grown to the longest line.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,62 +7,62 @@ use std::time::Duration;
 use unet_shared::digest::Digest;
 use unet_shared::preprocess::Placement;
 
-use super::{STAGES, Stage, Stages};
+use super::Stages;
 use crate::postprocess::{Centroid, FrameBox, Regions, Shares};
 use crate::rules::RuleState;
 
-/// The number that `version` has in every line; another one means that a field changed its meaning or went.
+/// `version` in every line; it changes if a field changes its meaning or is removed.
 pub const JSON_LINES_VERSION: u32 = 1;
 
-/// Frames that were lost since the start.
+/// Frames dropped since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drops {
-    /// By the source, as the gaps in its sequence numbers tell.
+    /// By the source, from the gaps in its frame numbers.
     pub source: u64,
-    /// Because a newer frame came before there was time for them.
+    /// Replaced by a newer frame while the pipeline was busy.
     pub busy: u64,
-    /// Because they could not be read, decoded or segmented.
+    /// Could not be read, decoded or segmented.
     pub failed: u64,
-    /// Seen, and their rules followed, but not written, as what came before them still was.
+    /// Processed, but missed by at least one output whose queue was full.
     pub unwritten: u64,
 }
 
-/// What a line tells.
+/// The content of a line.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameRecord<'a> {
-    /// The source's number of the frame.
+    /// Frame number.
     pub sequence: u64,
     /// When it was captured, on the system's monotonic clock.
     pub captured: Duration,
     /// Width and height of the frame, in pixels.
     pub frame: (u32, u32),
-    /// Where the frame lies in the model's input.
+    /// Rectangle that the frame fills in the model's input.
     pub placement: Placement,
-    /// How long each stage took, in microseconds.
+    /// Duration of each stage in microseconds.
     pub latency_us: &'a Stages<u64>,
-    /// Of the mask as the model gives it, `H*W` class ids.
+    /// Digest of the mask, `H*W` class ids.
     pub mask_sha256: Digest,
-    /// The mask's shares.
+    /// Shares of the classes.
     pub shares: &'a Shares,
-    /// The mask's regions.
+    /// Regions of the mask.
     pub regions: &'a Regions,
-    /// The rules' states, in the order of their names.
+    /// States of the rules, in the order of their names.
     pub rules: &'a [RuleState],
-    /// What was lost so far.
+    /// Frames dropped so far.
     pub drops: Drops,
 }
 
-/// Writes lines.
+/// Formats lines.
 #[derive(Debug, Clone)]
 pub struct JsonLines {
-    // JSON strings, quotes included.
+    // JSON strings with quotes.
     classes: Vec<String>,
     rules: Vec<String>,
     line: Vec<u8>,
 }
 
 impl JsonLines {
-    /// With the names of the package's classes and of the rules.
+    /// With the names of the classes and rules.
     pub fn new<'a>(classes: impl IntoIterator<Item = &'a str>, rules: impl IntoIterator<Item = &'a str>) -> Self {
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
         JsonLines {
@@ -72,11 +72,11 @@ impl JsonLines {
         }
     }
 
-    /// The line of a frame, with the line feed at its end.
+    /// The line of a frame, ending with a line feed.
     pub fn line(&mut self, record: &FrameRecord<'_>) -> &[u8] {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        // A vector takes whatever is written.
+        // Writing to a vector cannot fail.
         let _ = self.write(&mut line, record);
         self.line = line;
         &self.line
@@ -94,7 +94,7 @@ impl JsonLines {
             write!(out, r#"{}"{}":{microseconds}"#, comma(index), stage.name())?;
         }
         write!(out, r#"}},"mask_sha256":"{}","shares":{{"#, record.mask_sha256)?;
-        // There are at most 255 classes.
+        // At most 255 classes.
         for (index, (name, class)) in self.classes.iter().zip(0..=u8::MAX).enumerate() {
             write!(out, "{}{name}:{:.4}", comma(index), record.shares.percent(class))?;
         }
@@ -126,11 +126,6 @@ fn comma(index: usize) -> &'static str {
     if index == 0 { "" } else { "," }
 }
 
-/// The names that a line's `latency_us` has.
-pub fn stage_names() -> [&'static str; STAGES] {
-    Stage::ALL.map(Stage::name)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -144,7 +139,7 @@ mod tests {
         DOCUMENT.split("```json\n").nth(1).unwrap().split("```").next().unwrap()
     }
 
-    /// The frame that the document shows.
+    /// The frame in the document.
     fn example(lines: &mut JsonLines) -> Vec<u8> {
         let spec = RegionsSpec { without: vec![0], ..RegionsSpec::default() };
         let mut postprocess = Postprocess::new(4, 4, &spec);
@@ -169,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_line_is_the_one_that_is_written() {
+    fn the_documented_line_is_written() {
         let mut lines = JsonLines::new(["background", "crack", "grain"], ["crack seen", "grain \"large\""]);
         let line = example(&mut lines);
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
@@ -177,10 +172,10 @@ mod tests {
         let written: Value = serde_json::from_slice(&line).unwrap();
         let documented: Value = serde_json::from_str(document()).unwrap();
         assert_eq!(written, documented);
-        // By hand: three of eight pixels, which in a frame of 160 pixels a column and row are these.
+        // By hand: three of eight pixels, with 160 frame pixels per mask column and row.
         assert_eq!(written["shares"], json!({"background": 50.0, "crack": 37.5, "grain": 12.5}));
         assert_eq!(written["regions"][0]["box"], json!([160, 0, 320, 320]));
-        // A second line is as the first.
+        // A second line equals the first.
         assert_eq!(example(&mut lines), line);
     }
 
@@ -190,7 +185,7 @@ mod tests {
         for key in lines.as_object().unwrap().keys() {
             assert!(DOCUMENT.contains(&format!("| `{key}` |")), "{key} has no row in the table");
         }
-        for name in stage_names() {
+        for name in super::super::Stage::ALL.map(super::super::Stage::name) {
             assert!(DOCUMENT.contains(&format!("`{name}`")), "{name}");
         }
     }

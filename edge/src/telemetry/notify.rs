@@ -1,6 +1,5 @@
-//! The word to the service manager, by the protocol of `sd_notify`: datagrams of `KEY=value` to the socket that the
-//! environment names. The heartbeat is fed by finished frames alone: where none was finished, none goes out, and the manager
-//! restarts the program.
+//! Notifications to systemd by the `sd_notify` protocol: datagrams of `KEY=value` to the socket in the environment. The watchdog
+//! is only fed if frames were processed; otherwise systemd restarts the program.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,7 +8,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use std::os::unix::net::UnixDatagram;
 
-/// The socket that the manager listens at, where there is one.
+/// The socket of the service manager, if there is one.
 #[derive(Debug, Default)]
 pub struct Notifier {
     #[cfg(unix)]
@@ -17,33 +16,32 @@ pub struct Notifier {
     watchdog: Option<Duration>,
 }
 
-/// Why the manager cannot be reached though the environment names it.
+/// Why the service manager in the environment cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// The name is no path and no abstract name.
+    /// Neither a path nor an abstract name.
     #[error("NOTIFY_SOCKET: expected an absolute path, or @ and a name, found {found:?}")]
     Name {
-        /// What it is.
+        /// Its value.
         found: OsString,
     },
-    /// It cannot be connected to.
+    /// The connection failed.
     #[error("NOTIFY_SOCKET: could not connect to {name:?}")]
     Connect {
-        /// The socket's name.
+        /// Name of the socket.
         name: OsString,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
 impl Notifier {
-    /// As the environment says; `variable` gives its values. Without `NOTIFY_SOCKET` there is nobody to be told, and
-    /// everything else does nothing.
+    /// From environment variables, which `variable` returns. Without `NOTIFY_SOCKET` all notifications do nothing.
     ///
     /// # Errors
     ///
-    /// When the environment names a socket that cannot be used.
+    /// If the socket cannot be used.
     pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NotifyError> {
         let Some(name) = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Ok(Notifier::default());
@@ -67,7 +65,7 @@ impl Notifier {
         let connected = address.and_then(|address| {
             let socket = UnixDatagram::unbound()?;
             socket.connect_addr(&address)?;
-            // A manager that does not read must not hold up the frames.
+            // A service manager that does not read must not block.
             socket.set_nonblocking(true)?;
             Ok(socket)
         });
@@ -82,7 +80,7 @@ impl Notifier {
         Err(NotifyError::Name { found: name })
     }
 
-    /// Whether there is a manager.
+    /// Whether there is a service manager.
     pub fn is_connected(&self) -> bool {
         #[cfg(unix)]
         return self.socket.is_some();
@@ -90,25 +88,25 @@ impl Notifier {
         return false;
     }
 
-    /// How long the manager waits for a heartbeat, where it does.
+    /// The watchdog timeout, if there is a watchdog.
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
-    /// Tells that the program has started: `READY=1`.
+    /// The program has started: `READY=1`.
     ///
     /// # Errors
     ///
-    /// When the manager does not take it.
+    /// If sending fails.
     pub fn ready(&self) -> io::Result<()> {
         self.send(b"READY=1\n")
     }
 
-    /// Tells that the program is about to end: `STOPPING=1`.
+    /// The program is stopping: `STOPPING=1`.
     ///
     /// # Errors
     ///
-    /// When the manager does not take it.
+    /// If sending fails.
     pub fn stopping(&self) -> io::Result<()> {
         self.send(b"STOPPING=1\n")
     }
@@ -117,7 +115,7 @@ impl Notifier {
     ///
     /// # Errors
     ///
-    /// When the manager does not take it.
+    /// If sending fails.
     pub fn status(&self, text: &str) -> io::Result<()> {
         if self.is_connected() {
             self.send(format!("STATUS={}\n", text.replace(['\n', '\r'], " ")).as_bytes())?;
@@ -125,11 +123,11 @@ impl Notifier {
         Ok(())
     }
 
-    /// The heartbeat: `WATCHDOG=1`. [`Heartbeat`] says when.
+    /// Feeds the watchdog: `WATCHDOG=1`. [`Heartbeat`] decides when.
     ///
     /// # Errors
     ///
-    /// When the manager does not take it.
+    /// If sending fails.
     pub fn watchdog_alive(&self) -> io::Result<()> {
         self.send(b"WATCHDOG=1\n")
     }
@@ -144,7 +142,7 @@ impl Notifier {
     }
 }
 
-/// The manager's patience, unless it is meant for another process.
+/// The watchdog timeout, unless it is for another process.
 fn watchdog(variable: &impl Fn(&str) -> Option<OsString>) -> Option<Duration> {
     let number = |name| variable(name)?.to_str()?.parse::<u64>().ok();
     let ours = match variable("WATCHDOG_PID") {
@@ -154,8 +152,7 @@ fn watchdog(variable: &impl Fn(&str) -> Option<OsString>) -> Option<Duration> {
     number("WATCHDOG_USEC").filter(|&microseconds| ours && microseconds > 0).map(Duration::from_micros)
 }
 
-/// When a heartbeat is due: a third of the manager's patience after the last one, and only when a frame was finished since
-/// then. Without clock of its own.
+/// When the watchdog is fed: a third of its timeout after the last time, and only if a frame was processed since then.
 #[derive(Debug, Clone, Copy)]
 pub struct Heartbeat {
     interval: Duration,
@@ -164,12 +161,12 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// For a manager that waits so long.
-    pub fn new(patience: Duration) -> Self {
-        Heartbeat { interval: patience / 3, last: None, frames: 0 }
+    /// For a watchdog with this timeout.
+    pub fn new(timeout: Duration) -> Self {
+        Heartbeat { interval: timeout / 3, last: None, frames: 0 }
     }
 
-    /// Whether a heartbeat goes out at the time `now`, when so many frames were finished since the start.
+    /// Whether it is due at `now`, with the number of frames processed since the start.
     pub fn is_due(&mut self, now: Duration, frames_finished: u64) -> bool {
         let waited = self.last.is_none_or(|last| now.saturating_sub(last) >= self.interval);
         let due = waited && frames_finished > self.frames;
@@ -191,8 +188,8 @@ mod tests {
         |name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
     }
 
-    /// What arrives at the socket, one message after the other.
-    fn talk(socket: &UnixDatagram, name: &str) {
+    /// Sends all messages and checks what arrives at the socket.
+    fn check(socket: &UnixDatagram, name: &str) {
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let notifier = Notifier::from_environment(environment(&[("NOTIFY_SOCKET", name)])).unwrap();
         notifier.ready().unwrap();
@@ -211,18 +208,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        talk(&socket, path.to_str().unwrap());
+        check(&socket, path.to_str().unwrap());
     }
 
     #[test]
     fn messages_reach_an_abstract_socket() {
         let name = format!("unet-edge-test-{}", std::process::id());
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-        talk(&socket, &format!("@{name}"));
+        check(&socket, &format!("@{name}"));
     }
 
     #[test]
-    fn without_a_manager_nothing_is_sent() {
+    fn without_a_service_manager_nothing_is_sent() {
         let notifier = Notifier::from_environment(|_| None).unwrap();
         assert!(!notifier.is_connected() && notifier.watchdog().is_none());
         notifier.ready().unwrap();
@@ -230,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_that_cannot_be_used_are_named() {
+    fn unusable_sockets_are_named() {
         let error = Notifier::from_environment(environment(&[("NOTIFY_SOCKET", "vsock:2:1")])).unwrap_err();
         let expected = "NOTIFY_SOCKET: expected an absolute path, or @ and a name, found \"vsock:2:1\"";
         assert_eq!(error.to_string(), expected);
@@ -239,20 +236,20 @@ mod tests {
     }
 
     #[test]
-    fn the_patience_is_read_where_it_is_meant_for_this_process() {
+    fn the_timeout_is_only_used_for_this_process() {
         let own = std::process::id().to_string();
-        let patience = |values: &[(&str, &str)]| watchdog(&environment(values));
-        assert_eq!(patience(&[("WATCHDOG_USEC", "2000000")]), Some(Duration::from_secs(2)));
-        assert_eq!(patience(&[("WATCHDOG_USEC", "5"), ("WATCHDOG_PID", &own)]), Some(Duration::from_micros(5)));
-        assert_eq!(patience(&[("WATCHDOG_USEC", "5"), ("WATCHDOG_PID", "1")]), None);
-        assert_eq!(patience(&[("WATCHDOG_USEC", "soon")]), None);
+        let timeout = |values: &[(&str, &str)]| watchdog(&environment(values));
+        assert_eq!(timeout(&[("WATCHDOG_USEC", "2000000")]), Some(Duration::from_secs(2)));
+        assert_eq!(timeout(&[("WATCHDOG_USEC", "5"), ("WATCHDOG_PID", &own)]), Some(Duration::from_micros(5)));
+        assert_eq!(timeout(&[("WATCHDOG_USEC", "5"), ("WATCHDOG_PID", "1")]), None);
+        assert_eq!(timeout(&[("WATCHDOG_USEC", "soon")]), None);
     }
 
     #[test]
-    fn heartbeats_want_time_and_progress() {
+    fn heartbeats_need_time_and_progress() {
         let mut heartbeat = Heartbeat::new(Duration::from_secs(3));
         let mut due = |seconds: u64, frames| heartbeat.is_due(Duration::from_millis(seconds * 500), frames);
-        // Nothing was finished yet; then at each frame that comes a second after the last heartbeat.
+        // Nothing was processed yet; then at each frame that is a second after the last heartbeat.
         assert_eq!(
             [due(0, 0), due(9, 0), due(10, 1), due(11, 2), due(12, 2), due(13, 2)],
             [false, false, true, false, true, false]

@@ -1,4 +1,4 @@
-//! `unet-edge run` as a board runs it: by a configuration, on sources that come, go and break.
+//! `unet-edge run` as on a board: with a configuration, on sources that come, go and break.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixDatagram;
@@ -26,29 +26,29 @@ fn start(config: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-/// Asks a program to end, and gives what it said; it has a second for that.
+/// Sends a signal and returns the output.
 #[track_caller]
 fn end(mut child: Child, signal: &str) -> Output {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     let asked = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        assert!(asked.elapsed() < Duration::from_secs(20), "the program does not end");
+        assert!(asked.elapsed() < Duration::from_secs(20), "the program does not exit");
         std::thread::sleep(Duration::from_millis(5));
     }
-    // A loaded machine may be late; the program itself says how long it took.
+    // A loaded machine may be late; the program itself reports how long it took.
     child.wait_with_output().unwrap()
 }
 
-/// Milliseconds from the signal to the end, as the program says.
+/// Milliseconds from the signal to the exit, as reported by the program.
 #[track_caller]
-fn ended_within(output: &Output) -> u64 {
+fn exited_within(output: &Output) -> u64 {
     let stderr = stderr(output);
-    let (_, rest) = stderr.split_once("ended within ").unwrap_or_else(|| panic!("{stderr}"));
+    let (_, rest) = stderr.split_once("exited within ").unwrap_or_else(|| panic!("{stderr}"));
     rest.split_once(" ms").unwrap().0.parse().unwrap()
 }
 
-/// Until a line of standard output has come.
+/// Waits for a line of standard output.
 fn wait_for_line(child: &mut Child) {
     let mut byte = [0];
     while byte != *b"\n" {
@@ -113,7 +113,7 @@ fn a_folder_of_images_to_lines_masks_and_a_recording_that_replays_to_the_same() 
 }
 
 #[test]
-fn every_mistake_of_a_configuration_is_told_with_its_line() {
+fn every_error_of_a_configuration_is_reported_with_its_line() {
     let fixture = Fixture::new();
     let config = configure(&fixture, "[source]\nkind = \"files\"\npath = \".\"\nspeed = 3\n[log]\nlevel = \"loud\"\n");
     let output = unet_edge(&["run", "--config", "@"], &[&config]);
@@ -131,7 +131,7 @@ fn every_mistake_of_a_configuration_is_told_with_its_line() {
 }
 
 #[test]
-fn signals_end_it_within_a_second() {
+fn signals_stop_it_within_a_second() {
     let fixture = Fixture::new();
     fixture.write_image("source/a.png");
     let source = fixture.path("source");
@@ -139,15 +139,15 @@ fn signals_end_it_within_a_second() {
         let config = configure(&fixture, &format!("[source]\nkind = \"files\"\npath = {source:?}\nloop = true\n"));
         let mut child = start(&config);
         wait_for_line(&mut child);
-        // What is not read is no reason to go on.
+        // Unread output must not delay the exit.
         let output = end(child, signal);
         check_exit(&output, 0);
-        assert!(ended_within(&output) <= 1000, "{}", stderr(&output));
+        assert!(exited_within(&output) <= 1000, "{}", stderr(&output));
     }
 }
 
 #[test]
-fn a_camera_that_is_away_is_waited_for() {
+fn a_missing_camera_is_waited_for() {
     let fixture = Fixture::new();
     let away = fixture.path("video0");
     let config = configure(&fixture, &format!("[source]\nkind = \"v4l2\"\ndevice = {away:?}\n"));
@@ -156,7 +156,7 @@ fn a_camera_that_is_away_is_waited_for() {
     let output = end(child, "-TERM");
     check_exit(&output, 0);
     assert!(stderr(&output).contains("video0"), "{}", stderr(&output));
-    assert!(ended_within(&output) <= 1000, "{}", stderr(&output));
+    assert!(exited_within(&output) <= 1000, "{}", stderr(&output));
 }
 
 /// A stream of gray frames.
@@ -170,7 +170,7 @@ fn y4m(frames: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_program_that_dies_is_started_again() {
+fn a_program_that_dies_is_restarted() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("clip.y4m"), y4m(1)).unwrap();
     let clip = fixture.path("clip.y4m");
@@ -194,13 +194,13 @@ fn run_on(fixture: &Fixture, stream: &[u8]) -> Output {
     command.arg("run").arg(fixture.package()).args(["--source", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A program that refuses the head does not read the rest.
+    // A program that refuses the header does not read the rest.
     let _ = child.stdin.take().unwrap().write_all(stream);
     child.wait_with_output().unwrap()
 }
 
 #[test]
-fn streams_that_are_whole_cut_or_no_streams() {
+fn streams_may_be_complete_cut_or_invalid() {
     let fixture = Fixture::new();
     let whole = y4m(5);
     let output = run_on(&fixture, &whole);
@@ -218,13 +218,13 @@ fn streams_that_are_whole_cut_or_no_streams() {
 }
 
 #[test]
-fn the_service_manager_hears_of_progress_alone() {
+fn the_watchdog_is_fed_by_progress_only() {
     let fixture = Fixture::new();
     let socket = UnixDatagram::bind(fixture.path("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let clip = fixture.path("clip.y4m");
     std::fs::write(&clip, y4m(1)).unwrap();
-    // One frame, and then silence.
+    // One frame, then silence.
     let config = configure(
         &fixture,
         &format!("[source]\nkind = \"process\"\ncommand = [\"sh\", \"-c\", 'cat \"$0\"; exec sleep 60', {clip:?}]\n"),
@@ -242,7 +242,7 @@ fn the_service_manager_hears_of_progress_alone() {
     assert_eq!(hear(), "WATCHDOG=1\n");
     socket.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
     let mut bytes = [0; 200];
-    assert!(socket.recv(&mut bytes).is_err(), "a heartbeat without a frame");
+    assert!(socket.recv(&mut bytes).is_err(), "the watchdog was fed without a frame");
     let output = end(child, "-TERM");
     check_exit(&output, 0);
     assert_eq!(hear(), "STOPPING=1\n");

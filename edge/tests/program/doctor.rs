@@ -1,6 +1,6 @@
 use super::*;
 
-/// A made-up machine without trouble.
+/// A healthy machine.
 fn machine(fixture: &Fixture) -> PathBuf {
     for (path, content) in [
         ("board/proc/meminfo", "MemTotal: 4194304 kB\nMemAvailable: 3145728 kB\n"),
@@ -27,7 +27,7 @@ fn config(fixture: &Fixture, rest: &str) -> PathBuf {
 }
 
 #[test]
-fn a_board_without_trouble_ends_with_0_and_nothing_is_written() {
+fn a_healthy_board_exits_with_0_and_nothing_is_written() {
     let fixture = Fixture::new();
     let (root, config) = (machine(&fixture), config(&fixture, ""));
     let output = unet_edge(&["doctor", "--root", "@", "--config", "@"], &[&root, &config]);
@@ -41,7 +41,7 @@ fn a_board_without_trouble_ends_with_0_and_nothing_is_written() {
 }
 
 #[test]
-fn problems_end_with_1_and_say_what_to_do() {
+fn problems_exit_with_1_and_say_what_to_do() {
     let fixture = Fixture::new();
     let root = machine(&fixture);
     std::fs::write(root.join("sys/devices/platform/soc/soc:firmware/get_throttled"), "50005\n").unwrap();
@@ -50,7 +50,7 @@ fn problems_end_with_1_and_say_what_to_do() {
     check_failure(&output, 1, &["found problems: 2"]);
     let text = stdout(&output);
     for part in
-        ["slowed down now: under-voltage", "-> use a supply", "gpio-sim.0/3", "-> load the driver", "problems 2"]
+        ["throttled now: under-voltage", "-> use a power supply", "gpio-sim.0/3", "-> load the driver", "problems 2"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -63,7 +63,7 @@ fn problems_end_with_1_and_say_what_to_do() {
 }
 
 #[test]
-fn a_broken_configuration_is_a_problem_and_the_rest_is_looked_at() {
+fn a_broken_configuration_is_a_problem_and_the_rest_is_checked() {
     let fixture = Fixture::new();
     let root = machine(&fixture);
     let broken = config(&fixture, "[logg]\nlevel = \"info\"\n");
@@ -77,7 +77,7 @@ fn a_broken_configuration_is_a_problem_and_the_rest_is_looked_at() {
 }
 
 #[test]
-fn this_machine_can_be_looked_at() {
+fn this_machine_can_be_checked() {
     let output = unet_edge(&["doctor"], &[]);
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
     assert!(stdout(&output).contains("\nproblems ") && stdout(&output).contains("kernel"), "{}", stdout(&output));

@@ -63,5 +63,5 @@ fn a_record_that_cannot_be_written_ends_with_4() {
     let data = fixture.write_dataset("data");
     let output =
         unet_edge(&["evaluate", "@", "@", "--output", "@"], &[&fixture.package(), &data, &fixture.path("no/r.json")]);
-    check_failure(&output, 4, &["could not write", "no/r.json"]);
+    check_failure(&output, 4, &["failed to write", "no/r.json"]);
 }

@@ -1,4 +1,4 @@
-//! The real binary on real files: what it prints, what it writes, and the exit codes that its help documents.
+//! The real binary on real files: what it prints, what it writes, and its documented exit codes.
 
 mod bench;
 #[cfg(unix)]
@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 
 use unet_test_support::tiny_package;
 
-/// A folder with the tiny package in it; the data is made by each test.
+/// A folder with the tiny package; each test creates its data.
 struct Fixture {
     folder: tempfile::TempDir,
 }
@@ -39,7 +39,7 @@ impl Fixture {
         write_png(&self.path(name), |x, _| if x < 8 { 200 } else { 10 });
     }
 
-    /// A data set of two validation pairs; the second label has four pixels that the model gets wrong.
+    /// A dataset of two validation pairs; the model gets four pixels of the second label wrong.
     fn write_dataset(&self, name: &str) -> PathBuf {
         for split in ["train", "val"] {
             for (stem, wrong) in [("a", 0), ("b", 4)] {
@@ -75,7 +75,7 @@ fn check_exit(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
 }
 
-/// A failure ends with one message on standard error that holds all of `parts`, and never with a panic.
+/// A failure prints one message on standard error that contains all of `parts`, and never panics.
 #[track_caller]
 fn check_failure(output: &Output, code: i32, parts: &[&str]) {
     check_exit(output, code);
@@ -98,7 +98,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn wrong_usage_ends_with_2_and_help_with_0() {
+fn wrong_usage_exits_with_2_and_help_with_0() {
     check_exit(&unet_edge(&[], &[]), 2);
     check_exit(&unet_edge(&["frobnicate"], &[]), 2);
     check_exit(&unet_edge(&["bench", "a.unet", "--frames", "0"], &[]), 2);

@@ -27,7 +27,7 @@ fn writes_a_mask_and_an_overlay_for_each_image() {
 }
 
 #[test]
-fn a_broken_image_is_skipped_and_the_rest_goes_on() {
+fn a_broken_image_is_skipped() {
     let fixture = Fixture::new();
     fixture.write_image("source/a.png");
     std::fs::write(fixture.path("source/b.png"), b"no picture").unwrap();
@@ -53,7 +53,7 @@ fn a_broken_image_is_skipped_and_the_rest_goes_on() {
 }
 
 #[test]
-fn images_of_one_stem_do_not_overwrite_each_other() {
+fn images_with_the_same_stem_do_not_overwrite_each_other() {
     let fixture = Fixture::new();
     fixture.write_image("source/a.png");
     fixture.write_image("source/a.bmp");
@@ -67,7 +67,7 @@ fn images_of_one_stem_do_not_overwrite_each_other() {
 }
 
 #[test]
-fn sources_and_outputs_that_are_not_there_end_with_2_and_4() {
+fn missing_sources_and_outputs_exit_with_2_and_4() {
     let fixture = Fixture::new();
     let package = fixture.package();
     let arguments = ["run", "@", "--source", "@", "--output", "@"];
@@ -77,7 +77,7 @@ fn sources_and_outputs_that_are_not_there_end_with_2_and_4() {
     let empty = unet_edge(&arguments, &[&package, &fixture.path("empty"), &fixture.path("output")]);
     check_failure(&empty, 2, &["empty"]);
     fixture.write_image("source/a.png");
-    // A file stands where the output folder should be.
+    // A file in place of the output folder.
     let blocked = unet_edge(&arguments, &[&package, &fixture.path("source"), &package]);
-    check_failure(&blocked, 4, &["could not write", "tiny.unet"]);
+    check_failure(&blocked, 4, &["failed to write", "tiny.unet"]);
 }

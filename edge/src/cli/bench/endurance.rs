@@ -1,5 +1,5 @@
-//! `unet-edge bench --minutes`: the same frames over and over, with a line each minute, so that a board that grows warm and slow
-//! is seen to. Heat and throttling are looked at each second, between frames.
+//! `unet-edge bench --minutes`: the same frames over and over, with a line per minute that shows whether the board heats up and
+//! slows down. Temperature and throttling are sampled every second, between frames.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,27 +8,27 @@ use serde::Serialize;
 use unet_edge::telemetry::histogram::Histogram;
 use unet_engine::machine::{Roots, heat, processor};
 
-/// How long it goes on.
+/// Duration and intervals.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
-    /// In all.
+    /// Total duration.
     pub whole: Duration,
-    /// From one line to the next.
+    /// Time between lines.
     pub line: Duration,
-    /// From one look at the machine to the next.
-    pub look: Duration,
-    /// Frames that have to be measured, even if that takes longer.
+    /// Time between samples of the machine.
+    pub sample: Duration,
+    /// Minimum number of frames, even if that takes longer.
     pub frames_min: u64,
 }
 
 impl Plan {
     pub fn of_minutes(minutes: f64, frames_min: u64) -> Self {
         let whole = Duration::from_secs_f64(minutes * 60.0);
-        Plan { whole, line: Duration::from_secs(60), look: Duration::from_secs(1), frames_min }
+        Plan { whole, line: Duration::from_secs(60), sample: Duration::from_secs(1), frames_min }
     }
 }
 
-/// What happened within a minute, or in all.
+/// Results of a minute or of the whole run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Span {
     /// Seconds from the start to its end.
@@ -38,22 +38,22 @@ pub(super) struct Span {
     pub p90_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
-    /// The warmest; `None` where nothing measures it.
+    /// Maximum temperature; `None` if unknown.
     pub celsius: Option<f64>,
-    /// The slowest clock of the fastest core.
+    /// Minimum frequency of the fastest core.
     pub megahertz: Option<u64>,
-    /// All that held the machine back; `None` where nothing tells.
+    /// All reasons for throttling; `None` if unknown.
     pub throttled: Option<BTreeSet<String>>,
 }
 
-/// All of it.
+/// Results of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Endurance {
     pub minutes: Vec<Span>,
     pub summary: Span,
 }
 
-/// Runs `frame`, which gives the time that it measured, until the plan is fulfilled, and shows each line when it is there.
+/// Runs `frame`, which returns the time that it measured, until the plan is complete, and shows each line at once.
 pub(super) fn run<E>(
     plan: Plan,
     roots: &Roots,
@@ -64,14 +64,14 @@ pub(super) fn run<E>(
     let (mut minute, mut whole) = (Tally::default(), Tally::default());
     let mut minutes = Vec::new();
     let start = Instant::now();
-    let mut next_look = Duration::ZERO;
+    let mut next_sample = Duration::ZERO;
     loop {
         let elapsed = start.elapsed();
         let over = elapsed >= plan.whole && whole.times.count() >= plan.frames_min;
-        if over || elapsed >= next_look {
-            next_look = elapsed + plan.look;
+        if over || elapsed >= next_sample {
+            next_sample = elapsed + plan.sample;
             for tally in [&mut minute, &mut whole] {
-                tally.look(roots, &before);
+                tally.sample(roots, &before);
             }
         }
         let lines = minutes.len() as u32;
@@ -89,7 +89,7 @@ pub(super) fn run<E>(
     }
 }
 
-/// A span that is not over.
+/// A span in progress.
 #[derive(Default)]
 struct Tally {
     times: Histogram,
@@ -99,13 +99,13 @@ struct Tally {
 }
 
 impl Tally {
-    /// What the firmware remembers from before the measurement does not count.
-    fn look(&mut self, roots: &Roots, before: &heat::Throttling) {
+    /// Events that the firmware remembers from before the measurement do not count.
+    fn sample(&mut self, roots: &Roots, before: &heat::Throttling) {
         if let Some(zone) = heat::hottest(roots) {
-            self.celsius = Some(self.celsius.map_or(zone.celsius, |most| most.max(zone.celsius)));
+            self.celsius = Some(self.celsius.map_or(zone.celsius, |max| max.max(zone.celsius)));
         }
         if let Some(megahertz) = processor::megahertz(roots) {
-            self.megahertz = Some(self.megahertz.map_or(megahertz, |least| least.min(megahertz)));
+            self.megahertz = Some(self.megahertz.map_or(megahertz, |min| min.min(megahertz)));
         }
         if let Some(found) = heat::throttling(roots) {
             let new = found.since_start.into_iter().filter(|reason| !before.since_start.contains(reason));
@@ -148,12 +148,11 @@ impl Span {
     }
 
     fn machine(&self) -> String {
-        let celsius = self
-            .celsius
-            .map_or_else(|| "temperature unknown here".to_owned(), |celsius| format!("up to {celsius:.1} °C"));
+        let celsius =
+            self.celsius.map_or_else(|| "temperature unknown".to_owned(), |celsius| format!("up to {celsius:.1} °C"));
         let megahertz = self.megahertz.map_or_else(String::new, |megahertz| format!(", down to {megahertz} MHz"));
         let throttled = match &self.throttled {
-            None => "throttling unknown here".to_owned(),
+            None => "throttling unknown".to_owned(),
             Some(reasons) if reasons.is_empty() => "not throttled".to_owned(),
             Some(reasons) => format!("throttled: {}", reasons.iter().cloned().collect::<Vec<_>>().join(", ")),
         };
@@ -186,10 +185,10 @@ mod tests {
 
     fn plan(whole: u64, frames_min: u64) -> Plan {
         let [whole, line] = [whole, 40].map(Duration::from_millis);
-        Plan { whole, line, look: Duration::from_millis(1), frames_min }
+        Plan { whole, line, sample: Duration::from_millis(1), frames_min }
     }
 
-    /// Frames of a millisecond that say they took 1, 2, … milliseconds.
+    /// Frames of a millisecond that report 1, 2, … milliseconds.
     fn counting() -> impl FnMut() -> Result<Duration, String> {
         let mut count = 0;
         move || {
@@ -208,7 +207,7 @@ mod tests {
         let mut next = counting();
         let frame = || {
             let time = next()?;
-            // It grows warmer with each frame.
+            // The temperature rises with each frame.
             std::fs::write(thermal.join("temp"), (40_000 + time.as_millis() * 1000).to_string()).unwrap();
             Ok::<_, String>(time)
         };
@@ -218,7 +217,7 @@ mod tests {
         };
         let Endurance { minutes, summary } = run(plan(100, 0), &Roots::below(folder.path()), frame, show).unwrap();
         assert_eq!(minutes, shown);
-        // 40, 80 and the rest; a machine that stands still for long makes one line of two.
+        // 40, 80 and the rest; a machine that stalls may merge two lines.
         assert!((1..=3).contains(&minutes.len()), "{minutes:?}");
         assert_eq!(minutes.iter().map(|span| span.frames).sum::<u64>(), summary.frames);
         assert_eq!(summary.max_ms, summary.frames as f64);
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_until_there_are_enough_frames_and_ends_with_an_error() {
+    fn it_runs_until_there_are_enough_frames_or_an_error() {
         let roots = Roots::below(tempfile::tempdir().unwrap().path());
         let done = run(plan(1, 20), &roots, counting(), |_| Ok(())).unwrap();
         assert_eq!(done.summary.frames, 20);
@@ -241,28 +240,28 @@ mod tests {
     }
 
     #[test]
-    fn what_the_firmware_remembers_from_before_does_not_count() {
+    fn earlier_events_of_the_firmware_do_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let firmware = folder.path().join("sys/devices/platform/soc/soc:firmware");
         std::fs::create_dir_all(&firmware).unwrap();
         let flags = |flags: &str| std::fs::write(firmware.join("get_throttled"), flags).unwrap();
         let roots = Roots::below(folder.path());
-        // Under-voltage once; then throttled between two looks.
+        // Under-voltage before; then throttled between two samples.
         flags("10000");
         let before = heat::throttling(&roots).unwrap();
         let mut tally = Tally::default();
-        tally.look(&roots, &before);
+        tally.sample(&roots, &before);
         assert_eq!(tally.throttled, Some(BTreeSet::new()));
         flags("50000");
-        tally.look(&roots, &before);
+        tally.sample(&roots, &before);
         flags("50002");
-        tally.look(&roots, &before);
+        tally.sample(&roots, &before);
         let expected = ["throttled", "frequency capped"].map(str::to_owned);
         assert_eq!(tally.throttled, Some(BTreeSet::from(expected)));
     }
 
     #[test]
-    fn lines_can_be_read() {
+    fn lines_are_readable() {
         let mut span = Span {
             seconds: 121.4,
             frames: 1234,
@@ -275,7 +274,7 @@ mod tests {
             throttled: None,
         };
         let times = "1234 frames, p50 10.00 ms, p90 11.00, p99 12.50, max 20.00";
-        assert_eq!(span.line(), format!("   2:01 {times}; temperature unknown here, throttling unknown here"));
+        assert_eq!(span.line(), format!("   2:01 {times}; temperature unknown, throttling unknown"));
         span.throttled = Some(BTreeSet::new());
         (span.celsius, span.megahertz) = (Some(61.25), Some(1500));
         assert_eq!(span.line(), format!("   2:01 {times}; up to 61.2 °C, down to 1500 MHz, not throttled"));

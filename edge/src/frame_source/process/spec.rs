@@ -9,7 +9,7 @@ use super::super::{FrameSource, SourceError};
 use crate::section::{Lined, Section};
 
 /// `kind = "process"`. On the command line the name of a preset, or a program with arguments that writes YUV4MPEG2.
-pub const KIND: SourceKind = SourceKind { name: "process", read, from_word, claims: |_| false };
+pub(crate) const KIND: SourceKind = SourceKind { name: "process", read, from_word, claims: |_| false };
 
 /// A program that writes frames to its standard output.
 #[derive(Debug, Clone, PartialEq)]

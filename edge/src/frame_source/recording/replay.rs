@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use unet_engine::error::chain;
 
 /// `kind = "recording"`, with the keys of a [`ClipSpec`].
-pub const KIND: SourceKind = SourceKind {
+pub(crate) const KIND: SourceKind = SourceKind {
     name: "recording",
     read: |section| Some(Arc::new(RecordingSpec(ClipSpec::read(section)?))),
     from_word: |path| Ok(Arc::new(RecordingSpec(ClipSpec::once(path)))),

@@ -25,7 +25,7 @@ enum Content {
 
 /// `[outputs.masks]` and `[outputs.overlays]`
 #[derive(Debug)]
-struct PicturesSpec {
+struct ImagesSpec {
     content: Content,
     /// `folder`; created if necessary.
     folder: PathBuf,
@@ -49,14 +49,14 @@ fn read(mut section: Section<'_, '_>, content: Content) -> Option<Arc<dyn SinkSp
     let bytes_max = section.bytes("bytes_max").unwrap_or(256 << 20);
     let every = section.integer("every", 1..=u64::MAX, "1 or more frames").unwrap_or(1);
     section.finish();
-    Some(Arc::new(PicturesSpec { content, folder: folder?, bounds: FolderBounds { files_max, bytes_max }, every }))
+    Some(Arc::new(ImagesSpec { content, folder: folder?, bounds: FolderBounds { files_max, bytes_max }, every }))
 }
 
 /// Masks and overlays of every frame below a folder, with bounds that no short run reaches.
 pub(super) fn below(output: &Path) -> [Arc<dyn SinkSpec>; 2] {
     [Content::Mask, Content::Overlay].map(|content| {
         let bounds = FolderBounds { files_max: 100_000, bytes_max: 8 << 30 };
-        Arc::new(PicturesSpec { content, folder: output.join(name(content)), bounds, every: 1 }) as Arc<dyn SinkSpec>
+        Arc::new(ImagesSpec { content, folder: output.join(name(content)), bounds, every: 1 }) as Arc<dyn SinkSpec>
     })
 }
 
@@ -67,7 +67,7 @@ fn name(content: Content) -> &'static str {
     }
 }
 
-impl SinkSpec for PicturesSpec {
+impl SinkSpec for ImagesSpec {
     fn name(&self) -> &'static str {
         name(self.content)
     }
@@ -88,7 +88,7 @@ impl SinkSpec for PicturesSpec {
             Content::Overlay => Painter::Overlay(manifest.classes.iter().map(|class| class.color).collect()),
         };
         let folder = BoundedFolder::open(&self.folder, self.bounds).map_err(OpenError::folder(&self.folder))?;
-        Ok(Box::new(PictureSink {
+        Ok(Box::new(ImageSink {
             name: self.name(),
             painter,
             spec: manifest.preprocess,
@@ -108,9 +108,9 @@ enum Painter {
     Overlay(Vec<[u8; 3]>),
 }
 
-/// Writes the pictures.
+/// Writes the images.
 #[derive(Debug)]
-struct PictureSink {
+struct ImageSink {
     name: &'static str,
     painter: Painter,
     spec: Preprocess,
@@ -120,7 +120,7 @@ struct PictureSink {
     at_size: Vec<u8>,
 }
 
-impl PictureSink {
+impl ImageSink {
     fn paint(&mut self, outcome: &Outcome) -> Result<Vec<u8>, PaintError> {
         let (width, height) = (outcome.size.0 as usize, outcome.size.1 as usize);
         self.at_size.resize(width * height, 0);
@@ -135,7 +135,7 @@ impl PictureSink {
     }
 }
 
-impl Sink for PictureSink {
+impl Sink for ImageSink {
     fn name(&self) -> &'static str {
         self.name
     }
