@@ -22,7 +22,7 @@ pub struct BenchTrain {
     /// Number of times that the network halves the image
     #[arg(long, default_value_t = 4)]
     depth: usize,
-    /// Input size as one side or as WIDTHxHEIGHT, multiples of 2^depth
+    /// Input size as one side or as WIDTHxHEIGHT, multiples of 2^depth times the stem
     #[arg(long, default_value = "256", value_parser = parse_size)]
     size: (u32, u32),
     /// Images a step
@@ -147,8 +147,9 @@ fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
     let memory =
         report.peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{:.0} MiB", kib as f64 / 1024.0));
     let first = report.step_s.first().copied().unwrap_or_default();
+    let stem = if options.stem.is_full() { String::new() } else { format!(", stem {}", u8::from(options.stem)) };
     let mut text = format!(
-        "base {}, depth {}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
+        "base {}, depth {}{stem}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
          first step       {first:9.3} s\n\
          steps after it   {:9.3} s at least, {:.3} s median, {:.3} s at most, {:.2} images/s\n\
          loss             {:9.4} at first, {:.4} at last\n\

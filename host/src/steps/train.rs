@@ -264,7 +264,7 @@ pub fn start(options: &TrainOptions) -> Result<OpenRun, HostError> {
     let names = |split| dataset.split(split).iter().map(|s| s.name.clone()).collect();
     let (train_names, val_names) = (names(Split::Train), names(Split::Val));
     let snapshot = DatasetSnapshot { digest: dataset_digest(&dataset)?, labels, train: train_names, val: val_names };
-    let multiple = 1usize << options.depth.min(16);
+    let multiple = 1usize << (options.depth + options.stem.halvings()).min(16);
     let (found_size, found_channels) = look_at(&dataset.train, multiple, options.fit)?;
     let ((width, height), channels) = (options.size.unwrap_or(found_size), options.channels.unwrap_or(found_channels));
     let batch = options
