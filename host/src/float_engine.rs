@@ -1,12 +1,12 @@
-//! Runs an f32 ONNX file through tract: the witness of the export, and the source of what calibration observes.
+//! Runs an f32 ONNX file with tract, to verify exports and to observe activations for calibration.
 
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
 
-/// An f32 model that tract cannot load or run.
+/// tract failed to load or run an f32 model.
 #[derive(Debug, thiserror::Error)]
-#[error("tract cannot {action} the f32 model")]
+#[error("tract failed to {action} the f32 model")]
 pub struct FloatEngineError {
     action: &'static str,
     #[source]
@@ -25,17 +25,17 @@ pub struct FloatEngine {
 }
 
 impl FloatEngine {
-    /// Loads `bytes` for an input of `[channels, height, width]`. `outputs` names the tensors to return; when it is
-    /// empty, those that the file declares.
+    /// Loads `bytes` for an input of `[channels, height, width]`. `outputs` names the tensors to return; if empty, the outputs
+    /// that the file declares.
     ///
     /// # Errors
-    /// When tract refuses the file or does not find a tensor.
+    /// If tract cannot load the file, or an output does not exist.
     pub fn new(bytes: &[u8], input: [usize; 3], outputs: &[&str]) -> Result<Self, FloatEngineError> {
         let shape = [1, input[0], input[1], input[2]];
         let mut model = tract_onnx::onnx().model_for_read(&mut &bytes[..]).map_err(failed("load"))?;
-        model.set_input_fact(0, f32::fact(shape).into()).map_err(failed("give its input to"))?;
+        model.set_input_fact(0, f32::fact(shape).into()).map_err(failed("set the input of"))?;
         if !outputs.is_empty() {
-            model.select_outputs_by_name(outputs).map_err(failed("find the tensors of"))?;
+            model.select_outputs_by_name(outputs).map_err(failed("find the outputs of"))?;
         }
         let plan = model.into_optimized().and_then(|m| m.into_runnable()).map_err(failed("plan"))?;
         Ok(Self { state: Arc::new(plan).spawn().map_err(failed("start"))?, shape })
@@ -44,9 +44,9 @@ impl FloatEngine {
     /// Runs one image, `channels * height * width` values, and returns each output's values, row-major.
     ///
     /// # Errors
-    /// When the number of values is another, or tract fails.
+    /// If the number of values does not match the input, or tract fails.
     pub fn run(&mut self, image: &[f32]) -> Result<Vec<Vec<f32>>, FloatEngineError> {
-        let input = Tensor::from_shape(&self.shape, image).map_err(failed("take the image of"))?;
+        let input = Tensor::from_shape(&self.shape, image).map_err(failed("convert the input of"))?;
         let outputs = self.state.run(tvec!(input.into_tvalue())).map_err(failed("run"))?;
         outputs
             .iter()

@@ -1,7 +1,7 @@
-//! The network's operations on a burn tensor: by the project's own kernels on burn's flex backend, by burn's operators on
-//! every other backend, where they were asked for, and for everything that the kernels do not cover.
+//! The network's operations on burn tensors. On burn's flex backend they use the project's own compute kernels; other
+//! backends, `--kernels stock` and cases that the compute kernels do not cover use burn's operators.
 //!
-//! Modules, parameters, records and what is exported are burn's own either way.
+//! Modules, parameters and records are burn's own either way.
 
 #[cfg(feature = "flex")]
 mod autodiff;
@@ -27,8 +27,8 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, TensorData};
 
-/// Whether the project's kernels compute on this tensor: f32 on flex, with or without differentiation, unless burn's own
-/// operators were chosen.
+/// Whether the project's compute kernels apply to this tensor: f32 on flex, with or without differentiation, unless burn's
+/// own operators were chosen.
 #[cfg(feature = "flex")]
 fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     use burn::backend::DispatchDevice;
@@ -93,7 +93,7 @@ pub fn convolve(conv: &Conv2d, first: Tensor<4>, second: Option<Tensor<4>>) -> T
     })
 }
 
-/// Every pixel twice in both directions, then the convolution: `[N, C, H, W]` to `[N, outputs, 2 H, 2 W]`.
+/// Nearest-neighbor upsampling by 2, then the convolution: `[N, C, H, W]` to `[N, outputs, 2 H, 2 W]`.
 pub fn upsample_and_convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if has_kernels(&input) && covered(conv) && conv.kernel_size == [3, 3] {
@@ -127,23 +127,23 @@ pub fn depth_to_space(input: Tensor<4>) -> Tensor<4> {
     ])
 }
 
-/// Batch norm, then ReLU. In training the running statistics move on.
+/// Batch norm, then ReLU. In training this updates the running statistics.
 pub fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    // The gradient through a norm that does not train, where statistics are constants, is burn's.
+    // The gradient through a frozen norm, whose statistics are constants, is left to burn.
     if has_kernels(&input) && (norm.training.is_enabled() || !input.device().is_autodiff()) {
         return backend::norm_relu(norm, input);
     }
     relu(norm.forward(input))
 }
 
-/// The largest value of each 2x2 window: `[N, C, H, W]` to `[N, C, H / 2, W / 2]`.
+/// 2x2 max-pooling of stride 2: `[N, C, H, W]` to `[N, C, H / 2, W / 2]`.
 pub fn max_pool(input: Tensor<4>) -> Tensor<4> {
     pool(input, false)
 }
 
-/// The same for an input that is a skip: an operation that comes later reads it too, and both lead to what is
-/// differentiated. Its gradients are added without a pass of their own.
+/// The same for a skip, an input that a later operation reads too, where the loss depends on both. The gradients of the two
+/// are added without a separate pass.
 pub fn max_pool_of_skip(input: Tensor<4>) -> Tensor<4> {
     pool(input, true)
 }
@@ -158,7 +158,7 @@ fn pool(input: Tensor<4>, is_skip: bool) -> Tensor<4> {
 }
 
 /// The weighted sum over pixels of `-log softmax(logits)[class]` times `scale`, for logits `[N, K, H, W]`, class ids
-/// `[N, H, W]`, of which those past the last class have no say, and a weight a class.
+/// `[N, H, W]` and one weight a class. Pixels with an id past the last class are ignored.
 pub fn cross_entropy(logits: Tensor<4>, classes: &Arc<[u8]>, weights: &Arc<[f32]>, scale: f64) -> Tensor<1> {
     #[cfg(feature = "flex")]
     if has_kernels(&logits) {
@@ -178,13 +178,13 @@ pub fn cross_entropy(logits: Tensor<4>, classes: &Arc<[u8]>, weights: &Arc<[f32]
     (log_softmax(logits, 1) * dense).sum().mul_scalar(-scale)
 }
 
-/// What a step of Adam changes and by which gradient: weights, gradient, both moments.
+/// Input of a step of Adam: weights, gradient, both moments.
 pub type AdamTensors<const D: usize> = (Tensor<D>, Tensor<D>, [Tensor<D>; 2]);
 
-/// A step of Adam on one parameter: the weights and both moments after it.
+/// A step of Adam on one parameter: the new weights and moments.
 ///
 /// # Errors
-/// The tensors back, where the project's kernels do not cover them.
+/// Returns the tensors if the project's compute kernels do not apply to them.
 pub fn adam<const D: usize>(
     (weights, gradient, moments): AdamTensors<D>,
     factors: Factors,

@@ -86,8 +86,10 @@ fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
     let memory =
         report.peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{:.0} MiB", kib as f64 / 1024.0));
     let first = report.step_s.first().copied().unwrap_or_default();
+    let stem =
+        if options.model.stem.is_full() { String::new() } else { format!(", stem {}", u8::from(options.model.stem)) };
     let mut text = format!(
-        "base {}, depth {}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
+        "base {}, depth {}{stem}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
          first step       {first:9.3} s\n\
          other steps      {:9.3} s min, {:.3} s median, {:.3} s max, {:.2} images/s\n\
          loss             {:9.4} first, {:.4} last\n\

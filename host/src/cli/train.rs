@@ -61,7 +61,7 @@ impl Train {
         };
         let (preprocess, training) = (&run.config.preprocess, &run.config.training);
         unet_engine::error::say(format_args!(
-            "run {}: {} training and {} validation images, {} classes, input {}x{}x{}, base {}, depth {}, batch {}, {}",
+            "run {}: {} training and {} validation images, {} classes, input {}x{}x{}, {}, batch {}, {}",
             run.dir.root().display(),
             run.snapshot.train.len(),
             run.snapshot.val.len(),
@@ -69,8 +69,7 @@ impl Train {
             preprocess.width,
             preprocess.height,
             preprocess.channels.count(),
-            run.config.model.base,
-            run.config.model.depth,
+            run.config.model,
             training.batch,
             run.config.backend.name(),
         ));

@@ -1,4 +1,4 @@
-//! The f32 ONNX file: written from a [`Graph`], and read back into one.
+//! Writes a [`Graph`] as f32 ONNX, and reads it back.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(crate) const HEADER: Header =
 /// Writes the graph for batches of one image: input `image` `[1, C, H, W]`, output `logits` `[1, K, H, W]`, both f32.
 ///
 /// # Errors
-/// When the graph does not fit together.
+/// If the shapes of the graph are inconsistent.
 pub fn write(graph: &Graph) -> Result<Vec<u8>, GraphError> {
     let shapes = graph.shapes()?;
     let mut onnx = OnnxBuilder::new("unet");
@@ -41,7 +41,7 @@ pub fn write(graph: &Graph) -> Result<Vec<u8>, GraphError> {
     Ok(onnx.into_bytes(HEADER))
 }
 
-/// What `Conv` and `QLinearConv` are told beside their inputs.
+/// The attributes of `Conv` and `QLinearConv`.
 pub(crate) fn conv_attributes(conv: &Convolution) -> Vec<AttributeProto> {
     vec![
         ints("kernel_shape", &conv.kernel),
@@ -52,10 +52,10 @@ pub(crate) fn conv_attributes(conv: &Convolution) -> Vec<AttributeProto> {
     ]
 }
 
-/// Writes a node that only moves values about; it is the same for f32 and u8 tensors.
+/// Writes a data movement operator; it is the same for f32 and u8 tensors.
 pub(crate) fn push_moving(onnx: &mut OnnxBuilder, operator: &Operator, inputs: &[&str], output: &str) {
     match operator {
-        Operator::Conv(_) => unreachable!("a convolution does more than move values"),
+        Operator::Conv(_) => unreachable!("a convolution is not a data movement operator"),
         Operator::MaxPool => {
             onnx.node("MaxPool", inputs, output, vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]);
         }
@@ -75,11 +75,11 @@ pub(crate) fn push_moving(onnx: &mut OnnxBuilder, operator: &Operator, inputs: &
     }
 }
 
-/// Reads a file that [`write`] made, or one of the same operators: convolutions of stride 1 or 2 with an optional ReLU
-/// behind them, 2x2 max-pooling, nearest upsampling by 2, depth-to-space by 2 and concatenation of two or more.
+/// Reads a file of the operators that [`write`] uses: convolutions of stride 1 or 2, each with an optional ReLU after it, 2x2
+/// max-pooling, nearest upsampling by 2, depth-to-space by 2 and concatenation.
 ///
 /// # Errors
-/// When the bytes are no ONNX model, or a node is none of these; the error names it.
+/// If the bytes are not an ONNX model, or a node is not supported; the error names the node.
 pub fn read(bytes: &[u8]) -> Result<Graph, OnnxError> {
     let file = parse(bytes)?;
     let constants: HashMap<&str, &TensorProto> = file.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
@@ -99,7 +99,7 @@ pub fn read(bytes: &[u8]) -> Result<Graph, OnnxError> {
     }
     let output = file.output.first().map(|o| o.name.clone()).unwrap_or_default();
     if reader.tensors.get(&output) != Some(&reader.graph.nodes.len()) {
-        return Err(OnnxError::Unexpected(format!("expected the last node to make the output {output}")));
+        return Err(OnnxError::Unexpected(format!("expected the last node to compute the output {output}")));
     }
     reader.graph.shapes().map_err(|error| OnnxError::Unexpected(error.to_string()))?;
     Ok(reader.graph)
@@ -121,7 +121,10 @@ impl Reader<'_> {
         let output = node.output.first().ok_or_else(|| fail("expected an output"))?;
         let tensor = |index: usize| {
             let name = node.input.get(index).map(String::as_str).unwrap_or_default();
-            self.tensors.get(name).copied().ok_or_else(|| fail(&format!("its input {name:?} is made by no node")))
+            self.tensors
+                .get(name)
+                .copied()
+                .ok_or_else(|| fail(&format!("expected input {name:?} to be the output of an earlier node")))
         };
         let expect_ints = |name: &str, expected: &[i64], default: &[i64]| {
             let found = attribute(node, name).map_or(default, |a| &a.ints);
@@ -174,11 +177,11 @@ impl Reader<'_> {
             }
             "Concat" => {
                 if attribute(node, "axis").map(|a| a.i) != Some(1) || node.input.len() < 2 {
-                    return Err(fail("expected two inputs or more, joined along axis 1"));
+                    return Err(fail("expected two inputs or more, concatenated along axis 1"));
                 }
                 (Operator::Concat, (0..node.input.len()).map(tensor).collect::<Result<_, _>>()?)
             }
-            _ => return Err(fail("this operator is none of those that a u-net of this program has")),
+            _ => return Err(fail("expected Conv, Relu, MaxPool, Resize, DepthToSpace or Concat")),
         };
         let id = self.graph.push(output.clone(), operator, inputs);
         self.tensors.insert(output.clone(), id);
@@ -188,18 +191,22 @@ impl Reader<'_> {
     fn convolution(&self, node: &NodeProto) -> Result<Convolution, String> {
         let constant = |index: usize| {
             let name = node.input.get(index).map(String::as_str).unwrap_or_default();
-            self.constants.get(name).copied().ok_or_else(|| format!("its input {index} {name:?} is no constant"))
+            self.constants.get(name).copied().ok_or_else(|| format!("expected input {index} {name:?} to be a constant"))
         };
         let shape = &constant(1)?.dims;
         let &[out, channels_in, height, width] = &shape[..] else {
             return Err(format!("expected weights of 4 axes, found {}", shape.len()));
         };
-        // Bounds every product of sides below 2^64, and keeps a damaged file from asking for all memory.
-        let side =
-            |v: i64| usize::try_from(v).ok().filter(|side| *side <= SIDE_MAX).ok_or_else(|| format!("a side of {v}"));
+        // Keeps products of sides below 2^64, and a damaged file from exhausting memory.
+        let side = |v: i64| {
+            usize::try_from(v)
+                .ok()
+                .filter(|side| *side <= SIDE_MAX)
+                .ok_or_else(|| format!("expected sides of at most {SIDE_MAX}, found {v}"))
+        };
         let (channels_out, kernel) = (side(out)?, [side(height)?, side(width)?]);
         if channels_out == 0 || kernel.contains(&0) || channels_in == 0 {
-            return Err(format!("expected weights, found the shape {shape:?}"));
+            return Err(format!("expected weights, found shape {shape:?}"));
         }
         let pads = match attribute(node, "pads") {
             None => [0; 4],
@@ -227,7 +234,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Folds a ReLU into the convolution that nobody else reads.
+    /// Folds a ReLU into the convolution before it, whose only reader it is.
     fn relu(&mut self, node: &NodeProto, output: &str, input: TensorId) -> Result<(), String> {
         let alone = node.input.first().and_then(|name| self.uses.get(name)) == Some(&1);
         match input.checked_sub(1).map(|i| &mut self.graph.nodes[i]) {
@@ -237,7 +244,7 @@ impl Reader<'_> {
                 self.tensors.insert(output.to_owned(), input);
                 Ok(())
             }
-            _ => Err("expected a convolution before it that nothing else reads".to_owned()),
+            _ => Err("expected a convolution before it without other readers".to_owned()),
         }
     }
 }
@@ -248,10 +255,11 @@ fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> 
 
 fn floats(tensor: &TensorProto) -> Result<Vec<f32>, String> {
     if tensor.data_type != DataType::Float as i32 {
-        return Err(format!("expected constants {} of f32, found type {}", tensor.name, tensor.data_type));
+        return Err(format!("expected f32 constants {}, found type {}", tensor.name, tensor.data_type));
     }
     let elements = tensor.dims.iter().try_fold(1i64, |product, &side| product.checked_mul(side));
-    let elements = elements.ok_or_else(|| format!("constants {} are of the shape {:?}", tensor.name, tensor.dims))?;
+    let elements = elements
+        .ok_or_else(|| format!("expected constants {} to fit memory, found shape {:?}", tensor.name, tensor.dims))?;
     let values: Vec<f32> = if tensor.raw_data.is_empty() {
         tensor.float_data.clone()
     } else {

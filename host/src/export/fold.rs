@@ -9,7 +9,7 @@ use crate::model::Network;
 use crate::model::layers::{Convolution, ConvolutionKind, Layer};
 use crate::model::network::Parameters;
 
-/// Scale and shift a channel that a batch norm applies at inference: `y = scale x + shift`.
+/// Scale and shift of each channel that a batch norm applies at inference: `y = scale x + shift`.
 struct Affine {
     scale: Vec<f64>,
     shift: Vec<f64>,

@@ -1,23 +1,21 @@
-//! Nearest upsampling by 2 and the 3x3 convolution behind it, as four 2x2 convolutions on the small image.
+//! Folds nearest-neighbor upsampling by 2 and the 3x3 convolution after it into four 2x2 convolutions on the small image.
 //!
-//! Two rows of a 3x3 window on the enlarged image are always one row of the small image, and so are two columns; which two
-//! depends on whether the window's centre lies at an even or an odd place. Weights that meet the same small pixel are
-//! added, and each of the four kinds of centre, called phases, gets a convolution of its own. The enlarged image's border
-//! lies where the small one's does, so padding with zeros stays padding with zeros. For each small pixel 16
-//! multiplications take the place of 36.
+//! Two of the three rows of a window on the enlarged image are the same row of the small image, and two of the three columns
+//! the same column; which two depends on the parity of the window's center. Weights that read the same small pixel are added,
+//! and each of the four parities, called phases, gets its own convolution. Zero padding of the enlarged image corresponds to
+//! zero padding of the small one. Each small pixel takes 16 multiply-accumulates instead of 36.
 
 use super::graph::{Convolution, Graph, GraphError, Operator, TensorId};
 
-/// The graph with every upsampling folded into the 3x3 convolution of padding 1 that alone reads it. Phase `(y, x)` comes
-/// out of the node `NAME.phase_yx`; depth-to-space spreads the four over the 2x2 grid, under the convolution's own name.
-/// ReLU stays with the convolutions.
+/// The graph with every upsampling folded into the 3x3 convolution of padding 1 that is its only reader. Node `NAME.phase_yx`
+/// computes phase `(y, x)`; a depth-to-space named as the convolution interleaves the four. ReLU stays with the convolutions.
 ///
 /// # Errors
-/// When the graph does not fit together.
+/// If the shapes of the graph are inconsistent.
 pub fn fold_upsampling(graph: &Graph) -> Result<Graph, GraphError> {
     graph.shapes()?;
     let mut folded = Graph { input: graph.input, nodes: vec![] };
-    // Where each tensor of the old graph is in the new one. An enlarged one that is no longer made is its small one.
+    // The tensor of the new graph for each of the old one; for an upsampled tensor that is folded, the small one.
     let mut place: Vec<TensorId> = vec![0];
     for (index, node) in graph.nodes.iter().enumerate() {
         let inputs: Vec<TensorId> = node.inputs.iter().map(|&input| place[input]).collect();
@@ -37,7 +35,7 @@ pub fn fold_upsampling(graph: &Graph) -> Result<Graph, GraphError> {
     Ok(folded)
 }
 
-/// Whether the tensor is an enlarged one that a convolution of the right kind reads, and nothing else.
+/// Whether the tensor is an upsampled one whose only reader is a convolution that it can be folded into.
 fn folds(graph: &Graph, tensor: TensorId) -> bool {
     let is_enlarged = tensor > 0 && graph.nodes[tensor - 1].operator == Operator::UpsampleNearest;
     let mut readers = graph.nodes.iter().filter(|node| node.inputs.contains(&tensor));
@@ -45,13 +43,13 @@ fn folds(graph: &Graph, tensor: TensorId) -> bool {
     is_enlarged && conv.kernel == [3; 2] && conv.stride == 1 && conv.pads == [1; 4] && readers.next().is_none()
 }
 
-/// Which of a phase's two rows or columns meets row or column `tap` of the 3x3 window: around an even centre (phase 0) the
-/// last two fall together, around an odd one the first two.
+/// Which of a phase's two rows or columns is read by row or column `tap` of the 3x3 window: around an even center (phase 0)
+/// the last two coincide, around an odd one the first two.
 fn merged(phase: usize, tap: usize) -> usize {
     (tap + 1 - phase) / 2
 }
 
-/// The convolution that makes the enlarged pixels at places `(2 r + y, 2 c + x)`. Sums of weights are rounded once.
+/// The convolution that computes the enlarged pixels `(2 r + y, 2 c + x)`. Sums of weights are rounded once.
 fn phase(conv: &Convolution, y: usize, x: usize) -> Convolution {
     let mut weight = Vec::with_capacity(4 * conv.channels_out * conv.channels_in);
     for window in conv.weight.chunks_exact(9) {
@@ -61,7 +59,7 @@ fn phase(conv: &Convolution, y: usize, x: usize) -> Convolution {
         }
         weight.extend(sums.map(|sum| sum as f32));
     }
-    // The window around an even centre begins on the small pixel before its own, that around an odd one ends on the next.
+    // The window around an even center starts one small pixel before its own, the one around an odd center ends one after.
     Convolution { weight, kernel: [2; 2], pads: [1 - y, 1 - x, y, x], ..conv.clone() }
 }
 
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upsampling_that_something_else_needs_stays() {
+    fn an_upsampling_that_cannot_be_folded_stays() {
         let base = enlarged([1, 2, 2], conv(vec![1.0; 9], vec![0.0], true));
         let mut shared = base.clone();
         shared.push("both", Operator::Concat, vec![1, 2]);

@@ -1,4 +1,4 @@
-//! A segmentation network as a list of operators: what export, calibration and quantization work on.
+//! A segmentation network as a list of operators, for export, calibration and quantization.
 //!
 //! Knows shapes and weights; knows neither burn nor protobuf.
 
@@ -15,39 +15,39 @@ pub const OUTPUT_NAME: &str = "logits";
 pub struct Convolution {
     /// `[channels_out, channels_in, kernel[0], kernel[1]]`, row-major.
     pub weight: Vec<f32>,
-    /// One value an output channel.
+    /// One value for each output channel.
     pub bias: Vec<f32>,
     /// Number of output channels.
     pub channels_out: usize,
     /// Number of input channels.
     pub channels_in: usize,
-    /// Height and width of the kernel.
+    /// Kernel size: height and width.
     pub kernel: [usize; 2],
     /// Pixels between a window and the next, in both directions.
     pub stride: usize,
     /// Padding with zeros: top, left, bottom, right (ONNX's order).
     pub pads: [usize; 4],
-    /// Whether negative results become zero.
+    /// Whether ReLU follows.
     pub relu: bool,
 }
 
 /// What a node computes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operator {
-    /// Convolution, bias, and ReLU where it says so.
+    /// Convolution with bias and optional ReLU.
     Conv(Convolution),
     /// Maximum over 2x2 with stride 2.
     MaxPool,
-    /// Each pixel becomes 2x2 equal ones.
+    /// Nearest-neighbor upsampling by 2.
     UpsampleNearest,
     /// `[4 C, H, W]` to `[C, 2 H, 2 W]`, ONNX's mode DCR.
     DepthToSpace,
-    /// Channels one after the other.
+    /// Concatenation of channels.
     Concat,
 }
 
 impl Operator {
-    /// Whether its outputs are among its inputs, so that both share one quantization.
+    /// Whether outputs are copies of inputs, so that both share one quantization.
     pub fn only_moves_values(&self) -> bool {
         !matches!(self, Self::Conv(_))
     }
@@ -64,7 +64,7 @@ pub struct Node {
     pub inputs: Vec<TensorId>,
 }
 
-/// A network in the order of evaluation; the last node makes the logits.
+/// A network in order of evaluation; the last node computes the logits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// Channels, height and width of the image.
@@ -73,7 +73,7 @@ pub struct Graph {
     pub nodes: Vec<Node>,
 }
 
-/// A graph that does not fit together.
+/// A node whose inputs or weights do not match it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("node {node}: {problem}")]
 pub struct GraphError {
@@ -90,7 +90,7 @@ impl Graph {
         self.nodes.len()
     }
 
-    /// Name of a tensor: the input's, or that of the node that makes it.
+    /// Name of a tensor: that of the input, or of the node that computes it.
     pub fn tensor_name(&self, tensor: TensorId) -> &str {
         match tensor.checked_sub(1) {
             None => INPUT_NAME,
@@ -102,7 +102,7 @@ impl Graph {
     /// Channels, height and width of every tensor, the input first.
     ///
     /// # Errors
-    /// When a node's inputs do not fit it.
+    /// If a node's inputs do not match it.
     pub fn shapes(&self) -> Result<Vec<[usize; 3]>, GraphError> {
         let mut shapes = vec![self.input];
         for node in &self.nodes {
@@ -110,36 +110,43 @@ impl Graph {
             let inputs = node
                 .inputs
                 .iter()
-                .map(|&i| shapes.get(i).copied().ok_or_else(|| fail(format!("reads tensor {i}, which comes later"))))
+                .map(|&i| {
+                    shapes
+                        .get(i)
+                        .copied()
+                        .ok_or_else(|| fail(format!("expected an earlier tensor as input, found tensor {i}")))
+                })
                 .collect::<Result<Vec<_>, _>>()?;
             let [channels, height, width] =
-                *inputs.first().ok_or_else(|| fail("expects an input, has none".to_owned()))?;
+                *inputs.first().ok_or_else(|| fail("expected an input, found none".to_owned()))?;
             let (expected, fits) = match node.operator {
                 Operator::Concat => ("two inputs or more", inputs.len() >= 2),
                 _ => ("one input", inputs.len() == 1),
             };
             if !fits {
-                return Err(fail(format!("expects {expected}, has {}", inputs.len())));
+                return Err(fail(format!("expected {expected}, found {}", inputs.len())));
             }
             shapes.push(match &node.operator {
                 Operator::Conv(conv) => {
                     if conv.channels_in != channels {
-                        return Err(fail(format!("expects {} channels, has {channels}", conv.channels_in)));
+                        return Err(fail(format!("expected {} channels, found {channels}", conv.channels_in)));
                     }
                     let weights = conv.channels_out * conv.channels_in * conv.kernel[0] * conv.kernel[1];
                     if conv.weight.len() != weights || conv.bias.len() != conv.channels_out {
                         return Err(fail(format!(
-                            "expects {weights} weights and {} biases, has {} and {}",
+                            "expected {weights} weights and {} biases, found {} and {}",
                             conv.channels_out,
                             conv.weight.len(),
                             conv.bias.len()
                         )));
                     }
                     let size = |size: usize, pads: usize, kernel: usize| {
-                        (size + pads)
-                            .checked_sub(kernel)
-                            .map(|last| last / conv.stride + 1)
-                            .ok_or_else(|| fail(format!("a kernel of {kernel} does not fit a side of {size}")))
+                        (size + pads).checked_sub(kernel).map(|last| last / conv.stride + 1).ok_or_else(|| {
+                            fail(format!(
+                                "expected a side of at least {kernel} pixels with padding, found {}",
+                                size + pads
+                            ))
+                        })
                     };
                     [
                         conv.channels_out,
@@ -148,17 +155,17 @@ impl Graph {
                     ]
                 }
                 Operator::MaxPool if height % 2 == 1 || width % 2 == 1 => {
-                    return Err(fail(format!("expects even height and width, has {height}x{width}")));
+                    return Err(fail(format!("expected even height and width, found {height}x{width}")));
                 }
                 Operator::MaxPool => [channels, height / 2, width / 2],
                 Operator::UpsampleNearest => [channels, 2 * height, 2 * width],
                 Operator::DepthToSpace if channels % 4 != 0 => {
-                    return Err(fail(format!("expects a multiple of 4 channels, has {channels}")));
+                    return Err(fail(format!("expected a multiple of 4 channels, found {channels}")));
                 }
                 Operator::DepthToSpace => [channels / 4, 2 * height, 2 * width],
                 Operator::Concat => {
                     if let Some(other) = inputs.iter().find(|other| other[1..] != [height, width]) {
-                        return Err(fail(format!("expects inputs of one size, has {:?} and {other:?}", inputs[0])));
+                        return Err(fail(format!("expected inputs of one size, found {:?} and {other:?}", inputs[0])));
                     }
                     [inputs.iter().map(|input| input[0]).sum(), height, width]
                 }
@@ -224,15 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_said() {
+    fn an_inconsistent_node_is_named() {
         let mut graph = small();
         graph.input = [1, 7, 4];
-        assert_eq!(graph.shapes().unwrap_err().to_string(), "node pool: expects even height and width, has 7x4");
+        assert_eq!(graph.shapes().unwrap_err().to_string(), "node pool: expected even height and width, found 7x4");
         let mut graph = small();
         graph.nodes[0].inputs = vec![3];
-        assert!(graph.shapes().unwrap_err().to_string().contains("comes later"));
+        assert!(graph.shapes().unwrap_err().to_string().contains("expected an earlier tensor"));
         let mut graph = small();
         graph.nodes[2].operator = conv(3, 8, 1);
-        assert_eq!(graph.shapes().unwrap_err().to_string(), "node deep: expects 3 channels, has 2");
+        assert_eq!(graph.shapes().unwrap_err().to_string(), "node deep: expected 3 channels, found 2");
     }
 }

@@ -6,7 +6,7 @@
 /// Index of an activation: 0 is the images, `i + 1` the output of layer `i`.
 pub type ValueId = usize;
 
-/// Where the weights of a convolution are applied.
+/// Kernel size, stride and resampling of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConvolutionKind {
     /// 1x1.
@@ -40,7 +40,7 @@ impl ConvolutionKind {
         if self == Self::UpConvolution { 4 } else { 1 }
     }
 
-    /// How often the output's height and width are half those of the input; negative where they are doubled.
+    /// How many times height and width are halved; negative if they are doubled.
     fn halvings(self) -> isize {
         match self {
             Self::Pointwise | Self::Same => 0,
@@ -50,7 +50,7 @@ impl ConvolutionKind {
     }
 }
 
-/// A convolution of the channels of all inputs, in their order.
+/// A convolution. With stride 1 and without resampling, it may read two inputs, whose channels are concatenated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// Kernel size, stride and resampling.
@@ -91,9 +91,9 @@ pub struct Node {
 pub struct Value {
     /// Channels.
     pub channels: usize,
-    /// How often the image's height and width are halved.
+    /// How many times the image's height and width are halved.
     pub halvings: usize,
-    /// Differentiable operations on the longest way from the images; a convolution and its batch norm are two.
+    /// Differentiable operations on the longest path from the images; a convolution and its batch norm are two.
     pub depth: usize,
 }
 
@@ -119,8 +119,8 @@ impl Layers {
     /// Adds a layer and returns its output.
     ///
     /// # Panics
-    /// If the inputs do not exist, differ in size, or are enlarged beyond the image's size: an architecture that builds
-    /// such a list is wrong for every configuration.
+    /// If there are more inputs than the layer can read, they do not exist or differ in size, or the output is larger than the
+    /// image. Configurations cannot cause this, only a mistake in an architecture.
     pub fn push_at(
         &mut self,
         name: impl Into<String>,
@@ -130,7 +130,12 @@ impl Layers {
     ) -> ValueId {
         let (name, path) = (name.into(), path.into());
         let read: Vec<Value> = inputs.iter().map(|&input| self.values[input]).collect();
-        let input = *read.first().unwrap_or_else(|| panic!("layer {name} reads nothing"));
+        let inputs_max = match layer {
+            Layer::Convolution(Convolution { kind: ConvolutionKind::Pointwise | ConvolutionKind::Same, .. }) => 2,
+            _ => 1,
+        };
+        assert!((1..=inputs_max).contains(&read.len()), "layer {name} reads {} activations", read.len());
+        let input = read[0];
         assert!(read.iter().all(|value| value.halvings == input.halvings), "inputs of {name} differ in size: {read:?}");
         let depth = self.reading_depth(inputs);
         let value = match layer {
@@ -221,13 +226,13 @@ impl Layers {
         readers
     }
 
-    /// Whether another layer reads what layer `index` reads and is further from the images, so that its gradient is
-    /// computed before this layer's (see `training::memory`).
+    /// Whether a deeper layer reads an input of layer `index` too. Its gradient is then computed before this layer's (see
+    /// `training::memory`).
     pub fn reads_skip(&self, index: usize) -> bool {
         let depth = self.reading_depth(&self.nodes[index].inputs);
-        let others = self.nodes.iter().enumerate().filter(|&(other, _)| other != index);
+        let mut others = self.nodes.iter().enumerate().filter(|&(other, _)| other != index);
         let shares = |inputs: &[ValueId]| inputs.iter().any(|input| self.nodes[index].inputs.contains(input));
-        others.into_iter().any(|(_, other)| shares(&other.inputs) && self.reading_depth(&other.inputs) > depth)
+        others.any(|(_, other)| shares(&other.inputs) && self.reading_depth(&other.inputs) > depth)
     }
 
     /// Depth of an operation that reads these activations.
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_is_a_skip_only_for_the_reader_nearer_to_the_images() {
+    fn an_input_is_a_skip_for_all_readers_but_the_deepest() {
         let mut layers = Layers::new(1);
         let skip = layers.push("a", conv(ConvolutionKind::Same, 2), &[0]);
         let small = layers.push("pool", Layer::MaxPool, &[skip]);

@@ -1,27 +1,27 @@
-//! A network's parameters and their gradients by name, for comparisons with other networks and frameworks.
+//! Parameters and gradients of a network by name, for comparisons with other frameworks.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 
 use super::Network;
 
-/// Values that belong to a parameter.
+/// A parameter or its gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Named {
-    /// Its place in the network, such as `encoder.0.first.conv.weight`.
+    /// Path in weight files, such as `encoder.0.first.conv.weight`.
     pub name: String,
-    /// Its shape.
+    /// Shape.
     pub shape: Vec<usize>,
-    /// Its values, the last dimension first.
+    /// Values, row-major.
     pub values: Vec<f32>,
 }
 
-/// What is trained, in the network's order; running statistics are not.
+/// All trainable parameters in the order of weight files, without running statistics.
 pub fn parameters(network: &Network) -> Vec<Named> {
     collect(network, None)
 }
 
-/// The gradient of each parameter that has one, in the network's order.
+/// The gradients of all parameters that have one, in the order of weight files.
 pub fn gradients(network: &Network, gradients: &Gradients) -> Vec<Named> {
     collect(network, Some(gradients))
 }
@@ -49,7 +49,7 @@ impl ModuleVisitor for Collector<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
-        // burn visits running statistics too.
+        // burn also visits running statistics.
         if !tensor.is_require_grad() {
             return;
         }
@@ -73,7 +73,7 @@ mod tests {
     use crate::model::{Stem, UNetConfig, Upsampling};
 
     #[test]
-    fn every_parameter_has_its_name_and_its_gradient() {
+    fn every_parameter_has_a_name_and_a_gradient() {
         let device = test_device().autodiff();
         let config = UNetConfig {
             base: 2,
@@ -95,7 +95,7 @@ mod tests {
         let head = found.iter().find(|p| p.name == "head.weight").expect("the head has weights");
         assert_eq!(head.shape, [3, 2, 1, 1]);
         assert_eq!(found[0].name, "encoder.0.first.conv.weight");
-        // The logits' sum rises by 1 a pixel with each class's bias.
-        assert_eq!(slopes.iter().find(|p| p.name == "head.bias").expect("so has its bias").values, [16.0; 3]);
+        // The derivative of the sum of logits by a class's bias is 1 for each pixel.
+        assert_eq!(slopes.iter().find(|p| p.name == "head.bias").expect("the head has a bias").values, [16.0; 3]);
     }
 }

@@ -1,5 +1,7 @@
 //! The U-Net (Ronneberger et al. 2015, with batch norm and padded convolutions): its configuration and its list of layers.
 
+use std::fmt;
+
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -52,10 +54,17 @@ enum Form {
     Plain,
 }
 
+impl fmt::Display for UNetConfig {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "base {}, depth {}", self.base, self.depth)?;
+        if self.stem.is_full() { Ok(()) } else { write!(f, ", stem {}", u8::from(self.stem)) }
+    }
+}
+
 impl UNetConfig {
     /// Height and width of the input must be multiples of this.
     pub fn size_multiple(&self) -> usize {
-        1 << (self.depth + self.stem.halvings())
+        self.layers().size_multiple()
     }
 
     /// Returns an error if no network can be built from the configuration.
@@ -200,7 +209,6 @@ mod tests {
             let plain = UNetConfig { stem: Stem::Full, channels: 4, ..config.clone() };
             let levels = plain.layers().weights() - 4 * 5;
             assert_eq!(layers.weights(), levels + strided + head);
-            assert_eq!(layers.size_multiple(), config.size_multiple());
             assert_eq!((config.size_multiple(), layers.classes()), (4 << stem.halvings(), 5));
             for model in [config.init(1, &device), config.init_plain(1, &device)] {
                 assert_eq!(model.forward(Tensor::zeros([2, 3, 32, 16], &device)).dims(), [2, 5, 32, 16]);
@@ -218,6 +226,7 @@ mod tests {
         assert!(!text.contains("stem"), "{text}");
         assert_eq!(toml::from_str::<UNetConfig>(&text).unwrap(), full);
         let quarter = UNetConfig { stem: Stem::Quarter, ..full };
+        assert_eq!(quarter.to_string(), "base 4, depth 2, stem 4");
         let text = toml::to_string(&quarter).unwrap();
         assert!(text.contains("stem = 4"), "{text}");
         assert_eq!(toml::from_str::<UNetConfig>(&text).unwrap(), quarter);

@@ -1,7 +1,10 @@
-//! The operations' gradients, for burn's automatic differentiation around any backend that has the kernels.
+//! Gradients of the operations, for burn's automatic differentiation over any backend that implements [`Kernels`].
 //!
-//! Convolutions are bound by arithmetic: their outputs are kept. Norm with ReLU and pooling are bound by memory: under
-//! gradient checkpointing their outputs are computed again.
+//! Convolutions are compute-bound: their outputs are kept. Norm with ReLU and pooling are memory-bound: gradient
+//! checkpointing recomputes their outputs.
+//!
+//! burn calls the gradients of operations in the order that `training::memory` describes; [`MaxPoolBackward`] and the
+//! memory plan depend on it.
 
 use std::marker::PhantomData;
 
@@ -24,17 +27,17 @@ enum Kind {
     Plain(usize),
     /// 3x3 with stride 2.
     Strided,
-    /// 3x3 behind upsampling.
+    /// Upsampling, then 3x3.
     Upsample,
-    /// 1x1 whose outputs go to the places of a 2x2 grid.
+    /// 1x1, then depth-to-space.
     Up,
 }
 
-/// Gradients of a convolution. Its parents are the inputs, the weight and, where there is one, the bias.
+/// Gradients of a convolution. Its parents are the inputs, the weight and, if it has one, the bias.
 #[derive(Debug)]
 struct ConvolutionBackward;
 
-/// What a convolution's gradient needs.
+/// State kept for a convolution's gradient.
 #[derive(Clone, Debug)]
 struct ConvolutionState {
     kind: Kind,
@@ -125,7 +128,7 @@ fn convolution<B: Kernels, C: CheckpointStrategy, const N: usize>(
 #[derive(Debug)]
 struct NormReluBackward;
 
-/// What they need; statistics are constants to the graph, their gradients are part of the formula.
+/// State kept for them. Statistics are constants of the graph; their gradients are part of the formula.
 #[derive(Clone, Debug)]
 struct NormReluState<B: Backend> {
     input: NodeId,
@@ -156,7 +159,7 @@ impl<B: Kernels> Backward<B, 3> for NormReluBackward {
     }
 }
 
-/// Computes a norm's output again.
+/// Recomputes a norm's output.
 #[derive(Debug)]
 struct NormReluAgain<B: Backend>(NormReluState<B>);
 
@@ -170,7 +173,7 @@ impl<B: Kernels> RetroForward for NormReluAgain<B> {
     }
 }
 
-/// The gradient of the loss, which was computed with it.
+/// The gradient of the loss, computed in the forward pass.
 #[derive(Debug)]
 struct CrossEntropyBackward;
 
@@ -190,7 +193,7 @@ impl<B: Kernels> Backward<B, 1> for CrossEntropyBackward {
 #[derive(Debug)]
 struct MaxPoolBackward;
 
-/// What it needs, and whether the input's gradient is there already.
+/// State kept for it; for a skip, the input already has a gradient, to which this one is added.
 #[derive(Clone, Copy, Debug)]
 struct MaxPoolState {
     input: NodeId,
@@ -205,7 +208,7 @@ impl<B: Kernels> Backward<B, 1> for MaxPoolBackward {
         let input: FloatTensor<B> = checkpointer.retrieve_node_output(ops.state.input);
         let [node] = ops.parents;
         if let Some(node) = node {
-            // burn keeps the gradient of what no operation made, and adds by itself what comes to it.
+            // burn itself accumulates gradients of leaves.
             let is_made = !node.parents.is_empty();
             let sum = (ops.state.is_skip && is_made).then(|| grads.consume::<B>(&node));
             grads.register::<B>(node.id, B::max_pool_2x2_gradient(&input, &gradient, sum));
@@ -213,7 +216,7 @@ impl<B: Kernels> Backward<B, 1> for MaxPoolBackward {
     }
 }
 
-/// Computes a pool's output again.
+/// Recomputes a pool's output.
 #[derive(Debug)]
 struct MaxPoolAgain<B: Backend> {
     input: NodeId,
@@ -344,7 +347,7 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
         match (prepared, gradient) {
             (OpsKind::Tracked(prepared), Some(gradient)) => prepared.finish(gradient, loss),
             (OpsKind::UnTracked(prepared), _) => prepared.finish(loss),
-            (OpsKind::Tracked(_), None) => unreachable!("the gradient was asked for"),
+            (OpsKind::Tracked(_), None) => unreachable!("the gradient was requested"),
         }
     }
 

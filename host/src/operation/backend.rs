@@ -1,4 +1,4 @@
-//! The operations as an extension of burn's backends, and as functions of tensors.
+//! The operations as an extension of burn's backends, and as functions on tensors.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use burn::tensor::Tensor;
 
 use unet_kernels::adam::Factors;
 
-/// What a backend with kernels computes, without differentiation. All images are `[N, C, H, W]`.
+/// Operations and gradients that a backend provides, without differentiation. All images are `[N, C, H, W]`.
 pub trait Kernels: Backend {
-    /// A convolution of inputs whose channels follow one another.
+    /// A convolution of the concatenated channels of the inputs.
     fn convolution(
         inputs: &[FloatTensor<Self>],
         weight: &FloatTensor<Self>,
         bias: Option<&FloatTensor<Self>>,
     ) -> FloatTensor<Self>;
 
-    /// Its gradient for each input, `channels` being those of the inputs.
+    /// Its gradient for each input; `channels` are the channels of each.
     fn convolution_input_gradient(
         weight: &FloatTensor<Self>,
         gradient: &FloatTensor<Self>,
         channels: &[usize],
     ) -> Vec<FloatTensor<Self>>;
 
-    /// Its gradient for the weights of a kernel of `kernel` by `kernel`.
+    /// Its gradient for weights of size `kernel` by `kernel`.
     fn convolution_weight_gradient(
         inputs: &[FloatTensor<Self>],
         gradient: &FloatTensor<Self>,
@@ -54,7 +54,7 @@ pub trait Kernels: Backend {
     /// The gradient for a bias: the sum over images and pixels.
     fn bias_gradient(gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Nearest-neighbour upsampling by 2 and a 3x3 convolution.
+    /// Nearest-neighbor upsampling by 2 and a 3x3 convolution.
     fn upsample_convolution(
         input: &FloatTensor<Self>,
         weight: &FloatTensor<Self>,
@@ -73,7 +73,7 @@ pub trait Kernels: Backend {
         gradient: &FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// A 1x1 convolution whose outputs go to the places of a 2x2 grid.
+    /// A 1x1 convolution, then depth-to-space.
     fn up_convolution(
         input: &FloatTensor<Self>,
         weight: &FloatTensor<Self>,
@@ -95,15 +95,14 @@ pub trait Kernels: Backend {
     /// Batch norm by these statistics, then ReLU.
     fn normalize_relu(input: &FloatTensor<Self>, norm: &NormTensors<Self>) -> FloatTensor<Self>;
 
-    /// Its gradients for input, scale and shift, where the statistics are the input's own.
+    /// Its gradients for input, scale and shift, if the statistics are computed from the input.
     fn normalize_relu_gradient(
         input: &FloatTensor<Self>,
         norm: &NormTensors<Self>,
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3];
 
-    /// The loss of pixels, `[1]`, and where it is asked for the gradient of the logits; see
-    /// [`unet_kernels::cross_entropy`].
+    /// The loss, `[1]`, and on request the gradient of the logits; see [`unet_kernels::cross_entropy`].
     fn pixel_cross_entropy(
         logits: &FloatTensor<Self>,
         target: &PixelTarget,
@@ -116,7 +115,7 @@ pub trait Kernels: Backend {
     /// 2x2 max-pooling.
     fn max_pool_2x2(input: &FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Its gradient, added to the gradient that the input already has.
+    /// Its gradient, added to `sum` if given.
     fn max_pool_2x2_gradient(
         input: &FloatTensor<Self>,
         gradient: &FloatTensor<Self>,
@@ -124,7 +123,7 @@ pub trait Kernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What a batch norm multiplies by and adds, one value a channel.
+/// The tensors of a batch norm, one value a channel.
 #[derive(Clone, Debug)]
 pub struct NormTensors<B: Backend> {
     /// Scale.
@@ -139,18 +138,18 @@ pub struct NormTensors<B: Backend> {
     pub epsilon: f32,
 }
 
-/// What pixels should be.
+/// The target of the loss.
 #[derive(Clone, Debug)]
 pub struct PixelTarget {
     /// `[N, H, W]` class ids; those past the last class are ignored.
     pub classes: Arc<[u8]>,
-    /// A weight a class.
+    /// One weight a class.
     pub weights: Arc<[f32]>,
-    /// What the sum over pixels is multiplied by.
+    /// Factor of the sum over pixels.
     pub scale: f64,
 }
 
-/// The operations that a network is made of, on backends with kernels and with differentiation around them.
+/// The operations of a network, on a backend that implements [`Kernels`] and on differentiation over it.
 #[backend_extension(Flex, Autodiff)]
 pub trait NetworkOps: Backend {
     /// See [`Kernels::convolution`].
@@ -163,14 +162,14 @@ pub trait NetworkOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// Of two inputs.
+    /// With two inputs.
     fn network_convolution_joined(
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
         weight: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// Of two inputs, with a bias.
+    /// With two inputs and a bias.
     fn network_convolution_joined_biased(
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
@@ -211,7 +210,7 @@ pub trait NetworkOps: Backend {
     /// See [`Kernels::channel_statistics`]; not differentiated.
     fn network_statistics(input: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// See [`Kernels::normalize_relu`]. The gradient takes the statistics for the input's own.
+    /// See [`Kernels::normalize_relu`]. The gradient assumes that the statistics are computed from the input.
     fn network_norm_relu(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -224,13 +223,13 @@ pub trait NetworkOps: Backend {
     /// See [`Kernels::pixel_cross_entropy`].
     fn network_cross_entropy(logits: FloatTensor<Self>, target: PixelTarget) -> FloatTensor<Self>;
 
-    /// See [`Kernels::max_pool_2x2`]. `is_skip` says that another operation, which comes later on the way to what is
-    /// differentiated, reads the input too: the gradient that it gave is there first, and is added to. An input that no operation
-    /// made keeps its gradient, and is no such skip.
+    /// See [`Kernels::max_pool_2x2`]. `is_skip` promises that another operation, deeper in the graph, reads the input too, so
+    /// that the input already has that operation's gradient when this one's is added to it. Leaves of the graph are exempt:
+    /// burn accumulates their gradients.
     fn network_max_pool(input: FloatTensor<Self>, is_skip: bool) -> FloatTensor<Self>;
 }
 
-/// See [`super::convolve`]; of one or two inputs.
+/// See [`super::convolve`]; with one or two inputs.
 pub(super) fn convolve(
     first: Tensor<4>,
     second: Option<Tensor<4>>,
@@ -276,8 +275,7 @@ pub(super) fn up_convolve(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tens
     })
 }
 
-/// See [`super::norm_relu`], for a norm that trains where the device differentiates: by batch statistics there, by running ones
-/// elsewhere.
+/// See [`super::norm_relu`]: with batch statistics on a device that differentiates, with running statistics elsewhere.
 pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     let input_device = input.device();
     let input = input.into_dispatch();
@@ -313,7 +311,7 @@ pub(super) fn cross_entropy(logits: Tensor<4>, target: PixelTarget) -> Tensor<1>
     Tensor::from_dispatch(<Dispatch as NetworkOps>::network_cross_entropy(logits.into_dispatch(), target))
 }
 
-/// Adam on a backend with kernels.
+/// Adam on a backend that implements [`Kernels`].
 #[backend_extension(Flex)]
 pub trait OptimizerOps: Backend {
     /// Weights, first and second moments after a step; see [`unet_kernels::adam`].

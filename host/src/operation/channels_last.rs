@@ -1,13 +1,13 @@
-//! Flex tensors whose channels lie together: `[N, C, H, W]` by shape, `[N, H, W, C]` in memory, told by the strides alone.
+//! Flex tensors stored channels last: `[N, C, H, W]` by shape, `[N, H, W, C]` in memory, expressed by strides alone.
 //!
-//! burn's own operators take such tensors as they take any other view, so nothing has to know.
+//! To burn's own operators such a tensor is a view like any other.
 
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
 use unet_kernels::convolution::Size;
 
-/// An image tensor in the kernels' order; made from another order where needed.
+/// An image tensor stored channels last; copied from another order if needed.
 pub(super) struct ChannelsLast {
     tensor: FlexTensor,
     /// Number and size of images.
@@ -17,19 +17,19 @@ pub(super) struct ChannelsLast {
 }
 
 impl ChannelsLast {
-    /// The tensor as it is, or a copy in order.
+    /// The tensor itself, or a copy stored channels last.
     pub fn new(tensor: &FlexTensor) -> Self {
         Self::owning(tensor.clone())
     }
 
-    /// The same without a share in the tensor for the caller.
+    /// The same, consuming the tensor, so that it may be changed in place.
     pub fn owning(tensor: FlexTensor) -> Self {
         let [images, channels, height, width] = tensor.layout().shape().dims();
         let size = Size { images, height, width };
         let dense = [height * width * channels, 1, width * channels, channels];
         let dims = [images, channels, height, width];
         let strides = tensor.layout().strides();
-        // The stride of a dimension of one is never used.
+        // The stride of a dimension of size 1 is irrelevant.
         let in_order = (0..4).all(|d| dims[d] <= 1 || strides[d] == dense[d] as isize);
         let tensor = if in_order { tensor } else { tensor.permute(&[0, 2, 3, 1]).to_contiguous() };
         Self { tensor, size, channels }
@@ -40,7 +40,7 @@ impl ChannelsLast {
         values(&self.tensor, self.size.pixels() * self.channels)
     }
 
-    /// Changes the values: in place, or in a copy where somebody else has a share in them.
+    /// Changes the values in place, or in a copy if they are shared.
     pub fn change(mut self, change: impl FnOnce(&mut [f32])) -> FlexTensor {
         let (start, length) = (self.tensor.layout().start_offset(), self.size.pixels() * self.channels);
         if let Some(values) = self.tensor.try_storage_mut::<f32>() {
@@ -53,17 +53,17 @@ impl ChannelsLast {
     }
 }
 
-/// The values of a tensor that lies densely.
+/// The values of a contiguous tensor.
 fn values(tensor: &FlexTensor, length: usize) -> &[f32] {
     let start = tensor.layout().start_offset();
     &tensor.storage::<f32>()[start..start + length]
 }
 
-/// Parameters, in burn's own order.
+/// A contiguous tensor of parameters.
 pub(super) struct Dense(FlexTensor);
 
 impl Dense {
-    /// The tensor as it is, or a copy in order.
+    /// The tensor itself, or a contiguous copy.
     pub fn new(tensor: &FlexTensor) -> Self {
         Self(if tensor.is_contiguous() { tensor.clone() } else { tensor.to_contiguous() })
     }
@@ -73,7 +73,7 @@ impl Dense {
         values(&self.0, self.0.layout().num_elements())
     }
 
-    /// The tensor as it is, or a copy whose storage is the values in order and nothing else.
+    /// The tensor itself, or a copy whose storage holds its values and nothing else.
     pub fn from_start(tensor: FlexTensor) -> FlexTensor {
         let length = tensor.layout().num_elements();
         let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0;

@@ -1,4 +1,4 @@
-//! The operations on burn's flex backend, by the kernels.
+//! The operations on burn's flex backend, with the project's compute kernels.
 
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
@@ -199,7 +199,7 @@ impl Kernels for Flex {
 
     fn scaled(tensor: FlexTensor, scalar: &FlexTensor) -> FlexTensor {
         let scalar = Dense::new(scalar).values()[0];
-        // A loss that is itself what is differentiated.
+        // Usually the loss itself is differentiated.
         if scalar == 1.0 {
             return tensor;
         }
@@ -342,7 +342,7 @@ impl OptimizerOps for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         timed("Adam", || {
             let gradient = Dense::new(&gradient);
-            // Changed in place where nobody else holds them, copied first where somebody does.
+            // Changed in place, or copied first if they are shared.
             let [mut weights, mut moment_1, mut moment_2] = [weights, moment_1, moment_2].map(Dense::from_start);
             adam::step(
                 Operators::instruction_set(),

@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 
 use unet_kernels::InstructionSet;
 
-/// What computes on flex. Other backends have but burn's operators.
+/// The operators used on flex. Other backends always use burn's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operators {
-    /// The project's kernels, by this instruction set.
+    /// The project's compute kernels for this instruction set.
     Kernels(InstructionSet),
-    /// burn's own operators: slower, and what the kernels are compared with.
+    /// burn's own operators: slower, and the reference of the compute kernels.
     Stock,
 }
 
@@ -45,15 +45,15 @@ impl Operators {
         }
     }
 
-    /// Those that this CPU can run, the widest registers first.
+    /// All that this CPU can run, the widest registers first.
     pub fn available() -> Vec<Self> {
         Self::ALL.into_iter().filter(|operators| operators.is_available()).collect()
     }
 
-    /// Makes the program use these from now on. Only the first choice counts, and the first use of an operator is one.
+    /// Selects these operators for the whole program, once and before the first operation, which selects the default.
     ///
     /// # Errors
-    /// Says what is wrong where the CPU cannot run them, or others are in use.
+    /// If the CPU cannot run them, or others are in use already.
     pub fn choose(self) -> Result<(), String> {
         if !self.is_available() {
             let names: Vec<_> = Self::available().into_iter().map(Self::name).collect();
@@ -63,16 +63,15 @@ impl Operators {
         if chosen == self { Ok(()) } else { Err(format!("{} is in use already", chosen.name())) }
     }
 
-    /// Those in use: the widest kernels that the CPU has, where nothing was chosen.
+    /// The operators in use: by default the widest that the CPU can run.
     pub fn in_use() -> Self {
         WITHIN.get().unwrap_or_else(|| *CHOSEN.get_or_init(|| Self::available()[0]))
     }
 
-    /// What `work` returns, computed by these operators whatever the program chose; for comparisons. `work` keeps forward
-    /// and backward on the thread that calls it.
+    /// Runs `work` with these operators on this thread, regardless of the program's choice; for comparisons.
     ///
     /// # Panics
-    /// When the CPU cannot run them.
+    /// If the CPU cannot run them.
     pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
         struct Restore(Option<Operators>);
         impl Drop for Restore {
@@ -85,8 +84,8 @@ impl Operators {
         work()
     }
 
-    /// The instruction set that kernels compute with. What kernels began, they end: of a network that went forward by them
-    /// the gradients are theirs even where stock operators are in use by then.
+    /// The instruction set of the compute kernels. Gradients use the kernels whenever the forward pass did, even if stock
+    /// operators are selected by then.
     pub fn instruction_set() -> InstructionSet {
         match Self::in_use() {
             Self::Kernels(set) => set,

@@ -1,4 +1,5 @@
-//! The kernels as burn sees them, against burn's own operators on the same backend: outputs, gradients, statistics.
+//! The operations with the project's compute kernels against burn's own operators on the same backend: outputs, gradients,
+//! statistics.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -9,7 +10,7 @@ use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use super::*;
 use crate::rng::Rng;
 
-/// Both compute in f32, in another order.
+/// Both compute in f32, but add in different orders.
 const TOLERANCE: f32 = 2e-5;
 
 fn random<const D: usize>(rng: &mut Rng, shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -41,7 +42,7 @@ fn assert_close(found: &[f32], expected: &[f32]) {
     }
 }
 
-/// Output and gradients of `operation` for a loss that weighs every output value differently.
+/// Output and gradients of `operation` for a loss with a different weight for every output value.
 fn run(inputs: &[Tensor<4>], conv: &Conv2d, operation: impl Fn(&Conv2d, Vec<Tensor<4>>) -> Tensor<4>) -> Vec<Vec<f32>> {
     let inputs: Vec<Tensor<4>> = inputs.iter().map(|input| input.clone().detach().require_grad()).collect();
     let output = operation(conv, inputs.clone());
@@ -208,7 +209,7 @@ fn the_gradients_of_a_skip_add_up() {
 }
 
 #[test]
-fn a_skip_that_no_operation_made_has_its_gradients_counted_once() {
+fn the_gradients_of_a_skip_that_is_a_leaf_are_counted_once() {
     let device = Device::flex().autodiff();
     let input = random(&mut Rng::from_parts(&[10]), [2, 6, 8, 4], &device);
     let gradient = |pool: fn(Tensor<4>) -> Tensor<4>| {
@@ -249,7 +250,7 @@ fn gradient_checkpointing_changes_no_bit() {
 }
 
 #[test]
-fn a_norm_that_does_not_train_uses_its_running_statistics() {
+fn a_norm_in_inference_uses_its_running_statistics() {
     let rng = &mut Rng::from_parts(&[4]);
     let device = Device::flex();
     let norm = BatchNormConfig::new(5).init(&device);
@@ -260,7 +261,7 @@ fn a_norm_that_does_not_train_uses_its_running_statistics() {
 }
 
 #[test]
-fn a_frozen_norm_takes_its_statistics_for_constants() {
+fn the_statistics_of_a_frozen_norm_are_constants() {
     let device = Device::flex().autodiff();
     let rng = &mut Rng::from_parts(&[11]);
     let norm = BatchNormConfig::new(5).init(&device).freeze();

@@ -42,7 +42,7 @@ pub struct BenchTrainOptions {
     /// The network.
     #[command(flatten)]
     pub model: UNetConfig,
-    /// Input size as one side or as WIDTHxHEIGHT, multiples of 2^depth
+    /// Input size as one side or as WIDTHxHEIGHT, multiples of 2^depth times the stem
     #[arg(long, default_value = "256", value_parser = parse_side_or_size)]
     pub size: (u32, u32),
     /// Images per step

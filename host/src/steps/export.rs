@@ -58,8 +58,9 @@ pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, Ho
     let device = run.config.backend.device()?;
     let model = run.model(weights, &device)?;
     let preprocess = run.config.preprocess;
-    let mut graph = fold::graph_of(&model, preprocess.height as usize, preprocess.width as usize);
-    let macs_unfolded = graph.multiplications()?;
+    let (height, width) = (preprocess.height as usize, preprocess.width as usize);
+    let mut graph = fold::graph_of(&model, height, width);
+    let macs_unfolded = model.layers().multiply_accumulates(height, width);
     if fold_upsample {
         let folded = fold_upsample::fold_upsampling(&graph)?;
         if folded == graph {

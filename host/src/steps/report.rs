@@ -66,8 +66,7 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
     }
     key_figures.push(("training time".to_owned(), duration(seconds)));
     let model = &run.config.model;
-    let stem = if model.stem.is_full() { String::new() } else { format!(", stem {}", u8::from(model.stem)) };
-    key_figures.push(("network".to_owned(), format!("base {}, depth {}{stem}", model.base, model.depth)));
+    key_figures.push(("network".to_owned(), model.to_string()));
     let preprocess = &run.config.preprocess;
     let input = format!("{}x{}x{}", preprocess.width, preprocess.height, preprocess.channels.count());
     key_figures.push(("input".to_owned(), input));

@@ -194,7 +194,7 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     let (train_names, val_names) = (names(Split::Train), names(Split::Val));
     let snapshot = DatasetSnapshot { digest: dataset_digest(&dataset)?, labels, train: train_names, val: val_names };
 
-    let multiple = 1usize << config.model.depth.min(16);
+    let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
     let (size, channels) = default_input(&dataset.train, multiple, options.input.fit)?;
     config.preprocess = if options.classic {
         Preprocess::CLASSIC

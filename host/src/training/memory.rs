@@ -120,7 +120,7 @@ mod tests {
         assert!((4.25..5.5).contains(&found), "{found}");
     }
 
-    /// Two branches of equal depth with operations of their own, joined with a skip of both.
+    /// Two branches of equal depth with different operations, joined with the skip that both read.
     #[cfg(feature = "flex")]
     fn branches() -> Layers {
         let conv = |kind, outputs, norm_relu: bool| {
@@ -138,7 +138,7 @@ mod tests {
         layers
     }
 
-    /// Names of the gradients of a step as burn calls them, and as [`Graph::backward_order`] says.
+    /// Names of the gradients of a step as burn calls them, and in [`Graph::backward_order`].
     #[cfg(feature = "flex")]
     fn gradients(layers: &Layers) -> [Vec<String>; 2] {
         use crate::model::Network;
@@ -166,7 +166,7 @@ mod tests {
         };
         let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0 };
         let graph = Graph::new(layers, &shape, false);
-        let mut kinds = layers.nodes().iter().flat_map(|node| match node.layer {
+        let kinds = layers.nodes().iter().flat_map(|node| match node.layer {
             Layer::Convolution(convolution) => {
                 let name = match convolution.kind {
                     ConvolutionKind::Pointwise | ConvolutionKind::Same => "convolution",
@@ -179,7 +179,7 @@ mod tests {
             }
             Layer::MaxPool => [Some(wanted[2].to_owned()), None],
         });
-        let kinds: Vec<String> = kinds.by_ref().flatten().collect();
+        let kinds: Vec<String> = kinds.flatten().collect();
         [called, graph.backward_order().into_iter().map(|step| kinds[step].clone()).collect()]
     }
 

@@ -25,6 +25,8 @@ fn invalid_options_are_named() {
     };
     assert!(with(&["--size", "60x64"]).contains("multiples of 16"));
     assert!(with(&["--size", "0x0"]).contains("found 0x0"));
+    assert!(with(&["--size", "96x64", "--stem", "4"]).contains("multiples of 64 (2^depth times the stem)"));
+    assert!(with(&["--stem", "3"]).contains("possible values: 1, 2, 4"));
     assert!(with(&["--base", "0"]).contains("base channels"));
     assert!(with(&["--depth", "70"]).contains("depth"));
     assert!(with(&["--epochs", "0"]).contains("at least 1"));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use unet_engine::inference::{Engine, EngineOptions, KernelChoice};
 use unet_host::backend::Backend;
 use unet_host::export::fold::graph_of;
-use unet_host::model::{Stem, UNetConfig};
+use unet_host::model::UNetConfig;
 use unet_host::quantize::{Format, calibrate, rewrite};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::preprocess::Preprocess;
@@ -24,7 +24,7 @@ fn both_forms_of_the_host_give_equal_logits_by_each_kernel() {
     for variant in &VARIANTS {
         let channels = variant.channels.count();
         let config =
-            UNetConfig { base: 4, depth: 2, channels, classes: 3, upsampling: variant.upsampling, stem: Stem::Full };
+            UNetConfig { base: 4, depth: 2, channels, classes: 3, upsampling: variant.upsampling, stem: variant.stem };
         let graph = graph_of(&config.init(5, &Backend::Flex.device().unwrap()), SIDE, SIDE);
         let preprocess = Preprocess {
             width: SIDE as u32,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
-use unet_host::model::Upsampling;
+use unet_host::model::{Stem, Upsampling};
 use unet_host::steps::OpenRun;
 use unet_host::steps::export::{self, ExportOptions};
 use unet_host::steps::train::{TrainOptions, finish, start};
@@ -26,16 +26,18 @@ impl Observer for Silent {
 pub struct Variant {
     pub name: &'static str,
     pub upsampling: Upsampling,
+    pub stem: Stem,
     pub fold_upsample: bool,
     pub channels: Channels,
     pub normalize: Normalize,
 }
 
-/// Both kinds of upsampling, and the one that can be folded also folded; gray and RGB; both normalizations.
-pub const VARIANTS: [Variant; 3] = [
+/// Both kinds of upsampling, one of them also folded; a stem; both numbers of channels; both normalizations.
+pub const VARIANTS: [Variant; 4] = [
     Variant {
         name: "nearest",
         upsampling: Upsampling::Nearest,
+        stem: Stem::Full,
         fold_upsample: false,
         channels: Channels::Gray,
         normalize: Normalize::Unit,
@@ -43,13 +45,23 @@ pub const VARIANTS: [Variant; 3] = [
     Variant {
         name: "up-convolution",
         upsampling: Upsampling::UpConvolution,
+        stem: Stem::Full,
         fold_upsample: false,
         channels: Channels::Rgb,
         normalize: Normalize::MeanStd { mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] },
     },
     Variant {
+        name: "stem",
+        upsampling: Upsampling::Nearest,
+        stem: Stem::Quarter,
+        fold_upsample: false,
+        channels: Channels::Rgb,
+        normalize: Normalize::Unit,
+    },
+    Variant {
         name: "nearest-folded",
         upsampling: Upsampling::Nearest,
+        stem: Stem::Full,
         fold_upsample: true,
         channels: Channels::Gray,
         normalize: Normalize::Unit,
@@ -67,7 +79,8 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
         (options.input.mean, options.input.std) = (mean.to_vec(), std.to_vec());
     }
     let config = &mut options.config;
-    (config.model.base, config.model.depth, config.model.upsampling) = (4, 2, variant.upsampling);
+    let model = &mut config.model;
+    (model.base, model.depth, model.upsampling, model.stem) = (4, 2, variant.upsampling, variant.stem);
     config.training.epochs = 2;
     let memory = MemoryOptions::default();
     let run = start(&data, &options, memory).unwrap();

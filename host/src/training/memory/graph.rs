@@ -74,12 +74,14 @@ pub(super) struct Step {
     pub inputs: Vec<usize>,
     /// The value that it computes.
     pub output: usize,
+    /// See [`crate::model::layers::Value::depth`].
+    pub depth: usize,
 }
 
 /// The operations of the network in order; the first value is the images, the last one the logits.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// All image tensors.
+    /// All activations.
     pub values: Vec<Value>,
     /// All operations.
     pub steps: Vec<Step>,
@@ -111,28 +113,27 @@ impl Graph {
                         ConvolutionKind::Upsampling => Kind::Upsample { weights },
                         _ => Kind::Convolution { weights },
                     };
-                    let x = graph.step(kind, inputs, numbers);
-                    if convolution.norm_relu { graph.step(Kind::NormRelu, vec![x], numbers) } else { x }
+                    if convolution.norm_relu {
+                        let x = graph.step(kind, inputs, numbers, output.depth - 1);
+                        graph.step(Kind::NormRelu, vec![x], numbers, output.depth)
+                    } else {
+                        graph.step(kind, inputs, numbers, output.depth)
+                    }
                 }
-                Layer::MaxPool => graph.step(Kind::MaxPool, inputs, numbers),
+                Layer::MaxPool => graph.step(Kind::MaxPool, inputs, numbers, output.depth),
             });
         }
         graph.count_needed();
         graph
     }
 
-    /// The operations in the order in which burn computes their gradients: by decreasing depth, which is the number of
-    /// operations on the longest way from the images; those of equal depth as a walk from the logits meets them that goes on
-    /// with the last input first. A gradient is so complete before it is passed on, and the reader of a skip that is furthest
-    /// from the images makes the skip's gradient, to which all others add.
+    /// The operations in the order in which burn computes their gradients: by decreasing depth; at equal depth, in the order
+    /// of a depth-first traversal from the logits that visits the last input first. So a gradient is complete before it is
+    /// propagated, and of the readers of a skip the deepest one allocates its gradient, to which the others add.
     ///
-    /// burn does not promise this order (`GraphTraversal` and `AutodiffServer` of burn-autodiff 0.22); a test in
+    /// burn does not guarantee this order (`GraphTraversal` and `AutodiffServer` of burn-autodiff 0.22). A test of
     /// [`super`] compares it with the order in which burn calls our gradients.
     pub fn backward_order(&self) -> Vec<usize> {
-        let mut depths = vec![0; self.values.len()];
-        for Step { inputs, output, .. } in &self.steps {
-            depths[*output] = 1 + inputs.iter().map(|&input| depths[input]).max().unwrap_or(0);
-        }
         let (mut order, mut met) = (vec![], vec![false; self.steps.len()]);
         let mut next: Vec<usize> = self.steps.len().checked_sub(1).into_iter().collect();
         while let Some(step) = next.pop() {
@@ -141,7 +142,8 @@ impl Graph {
                 next.extend(self.steps[step].inputs.iter().filter_map(|&input| self.values[input].maker));
             }
         }
-        order.sort_by_key(|&step| std::cmp::Reverse(depths[self.steps[step].output]));
+        // The sort is stable.
+        order.sort_by_key(|&step| std::cmp::Reverse(self.steps[step].depth));
         order
     }
 
@@ -156,23 +158,23 @@ impl Graph {
     }
 
     /// Adds an operation with an output of `numbers` values.
-    fn step(&mut self, kind: Kind, inputs: Vec<usize>, numbers: u64) -> usize {
+    fn step(&mut self, kind: Kind, inputs: Vec<usize>, numbers: u64, depth: usize) -> usize {
         for &input in &inputs {
             self.values[input].readers += 1;
         }
         let output = self.value(numbers, Some(self.steps.len()));
-        self.steps.push(Step { kind, inputs, output });
+        self.steps.push(Step { kind, inputs, output, depth });
         output
     }
 
-    /// Makes room for the tiles of a convolution on images of `width` pixels a row.
+    /// Accounts for the tiles of a convolution in a network on images of `width` pixels.
     fn tile(&mut self, layers: &Layers, node: &Node, convolution: Convolution, width: usize) {
         let (inputs, outputs) = (layers.input_channels(node), convolution.outputs);
         let halvings = layers.values()[node.inputs[0]].halvings;
         let bytes = match convolution.kind {
             ConvolutionKind::Pointwise | ConvolutionKind::Same => tiles_bytes(inputs, outputs, width >> halvings),
             ConvolutionKind::Strided => strided_tiles_bytes(inputs, outputs, width >> (halvings + 1)),
-            // All four pixels that one leads to are channels of it.
+            // The four pixels that one pixel is enlarged to count as its channels.
             ConvolutionKind::Upsampling | ConvolutionKind::UpConvolution => {
                 tiles_bytes(inputs, 4 * outputs, width >> halvings)
             }
