@@ -134,7 +134,7 @@ impl Inventory {
                     let instances = images.len() == 1 && masks.len() > 1;
                     let kind = if instances { Kind::InstanceMasks } else { Kind::AmbiguousPair };
                     let message = format!(
-                        "{} images and {} masks are named {name:?}; none of them is used: keep one of each",
+                        "{} images and {} masks are named {name:?}; none of them is used; keep one of each",
                         images.len(),
                         masks.len()
                     );

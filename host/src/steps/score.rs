@@ -26,11 +26,11 @@ pub const PROGRAM: &str = concat!("unet-host ", env!("CARGO_PKG_VERSION"));
 /// Engine that computes a run's predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum EngineChoice {
-    /// burn in f32, from the run's weights.
+    /// burn, f32, from the run's weights.
     Burn,
-    /// tract in f32, from the exported ONNX file.
+    /// tract, f32, from the exported ONNX file.
     TractF32,
-    /// The edge's engine in int8, from the quantized ONNX file.
+    /// The edge's engine, int8, from the quantized ONNX file.
     Int8,
 }
 
