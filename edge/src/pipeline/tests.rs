@@ -375,9 +375,12 @@ fn a_slow_sink_delays_neither_pins_nor_other_sinks() {
     assert!(matches!(running.stop(Duration::from_secs(5)).0, Ended::Regular));
 }
 
+/// Original bytes and pixels of a frame.
+type BytesAndPixels = (Vec<u8>, Vec<u8>);
+
 /// Keeps the original bytes and the pixels of each frame.
 #[derive(Clone, Default)]
-struct Both(Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>);
+struct Both(Arc<Mutex<Vec<BytesAndPixels>>>);
 
 impl Sink for Both {
     fn name(&self) -> &'static str {
