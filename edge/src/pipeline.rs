@@ -1,5 +1,5 @@
 //! From frames to pins and outputs, on several threads: one captures frames, one processes them and sets the pins, and each sink
-//! writes on a thread of its own. Between them are slots that are allocated once ([`slots`]) and bounded queues. If frames of a
+//! writes on a thread of its own. Between them are slots that are allocated once (`slots.rs`) and bounded queues. If frames of a
 //! live source arrive faster than they are processed, the newest wins and the others are counted; if outcomes arrive faster than
 //! a sink writes them, that sink misses some, and neither the pins nor the other sinks wait.
 //!

@@ -126,7 +126,7 @@ kernel = "gpu"
     let found = errors(text);
     let lines: Vec<_> = found.iter().map(|error| error.split(':').next().unwrap().parse::<usize>().unwrap()).collect();
     assert_eq!(lines, [5, 6, 7, 8, 11, 12, 14, 16, 17], "{found:#?}");
-    assert!(found[8].starts_with("17: engine: kernel = \"gpu\": ") && found[8].ends_with("found gpu"), "{}", found[8]);
+    assert!(found[8].starts_with("17: engine: kernel = \"gpu\": "), "{}", found[8]);
 }
 
 #[test]

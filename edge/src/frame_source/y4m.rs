@@ -242,7 +242,7 @@ mod tests {
         let mut source = Y4m::open(&spec(&path, false)).unwrap();
         let mut slot = FrameSlot::default();
         let patience = Duration::from_millis(10);
-        // Nobody writes yet; then half a frame; then the rest.
+        // Nothing is written yet; then half a frame; then the rest.
         assert_eq!(source.next_frame(&mut slot, patience).unwrap(), Arrival::Nothing);
         let mut writer = File::options().write(true).open(&path).unwrap();
         writer.write_all(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\na").unwrap();

@@ -64,13 +64,13 @@ impl<T> Queue<T> {
         item.flatten().map(|item| (item, dropped))
     }
 
-    /// Says that nothing more will be pushed.
+    /// Closes the queue: nothing more will be pushed.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();
     }
 
-    /// Says that nothing more will be popped; all items are dropped.
+    /// Gives up reading: nothing more will be popped, and all items are dropped.
     pub(super) fn abandon(&self) {
         let mut state = self.state();
         state.abandoned = true;

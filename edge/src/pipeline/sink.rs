@@ -76,7 +76,7 @@ impl Outlet {
 
     /// The loop of the sink's thread, until the queue is closed and empty.
     pub(super) fn run(&self, mut sink: Box<dyn Sink>, log: Log) {
-        /// Also on a panic: nobody may wait for room in the queue then.
+        /// Also on a panic, so that no thread waits for room in the queue.
         struct Abandon<'a>(&'a Queue<Shared<Outcome>>);
         impl Drop for Abandon<'_> {
             fn drop(&mut self) {
@@ -96,14 +96,14 @@ impl Outlet {
 
 impl Outlets {
     pub(super) fn new(sinks: &[Box<dyn Sink>]) -> Self {
-        let outlet = |sink: &Box<dyn Sink>| {
-            Arc::new(Outlet { name: sink.name(), queue: Queue::new(QUEUE), missed: AtomicU64::new(0) })
-        };
+        let outlets = sinks
+            .iter()
+            .map(|sink| Arc::new(Outlet { name: sink.name(), queue: Queue::new(QUEUE), missed: AtomicU64::new(0) }));
         // Even if every sink holds as many as it can, one is free to be filled.
         let slots = 1 + HELD * sinks.len();
         Outlets {
             outcomes: Pool::new((0..slots).map(|_| Outcome::default())),
-            outlets: sinks.iter().map(outlet).collect(),
+            outlets: outlets.collect(),
             needs: Needs::of(sinks),
         }
     }
@@ -144,7 +144,7 @@ impl Outlets {
         all
     }
 
-    /// Says that there are no more outcomes.
+    /// Closes all queues.
     pub(super) fn close(&self) {
         for outlet in &self.outlets {
             outlet.queue.close();

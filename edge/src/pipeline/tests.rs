@@ -366,18 +366,23 @@ fn a_slow_sink_delays_neither_pins_nor_other_sinks() {
         |running: &Running, name| running.missed().find(|missed| missed.0 == name).map_or(0, |missed| missed.1);
     // One is being written, two wait.
     assert!(missed(&running, "slow") >= 50 - 3, "{}", missed(&running, "slow"));
-    assert_eq!(running.progress().drops().unwritten, missed(&running, "slow").max(missed(&running, "spy")));
     assert_eq!(pins.calls(), ["0 true"]);
     drop(held);
     // It continues with its queue.
     let before = running.progress().finished();
     until(|| running.progress().finished() > before + 20);
     assert!(matches!(running.stop(Duration::from_secs(5)).0, Ended::Regular));
+    // A frame that several sinks missed counts once.
+    let (slow, spy) = (missed(&running, "slow"), missed(&running, "spy"));
+    assert!((slow.max(spy)..=slow + spy).contains(&running.progress().drops().unwritten));
 }
+
+/// Original bytes and pixels of a frame.
+type BytesAndPixels = (Vec<u8>, Vec<u8>);
 
 /// Keeps the original bytes and the pixels of each frame.
 #[derive(Clone, Default)]
-struct Both(Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>);
+struct Both(Arc<Mutex<Vec<BytesAndPixels>>>);
 
 impl Sink for Both {
     fn name(&self) -> &'static str {
