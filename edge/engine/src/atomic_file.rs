@@ -1,22 +1,20 @@
-//! Writing a file so that its name never shows half of it: into a temporary file in the same folder, then renamed.
-//! Knows nothing of what the bytes mean.
+//! Replaces a file atomically: writes a temporary file in the same directory, then renames it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Writes `bytes` to `path`, replacing what was there. On any error the old file stays as it was and the temporary one
-/// is removed.
+/// Writes `bytes` to `path`, replacing an existing file. On any error the old file is unchanged and the temporary one is removed.
 ///
 /// # Errors
 ///
-/// Whatever the file system says, and `InvalidInput` for a path that names no file.
+/// Any error of the file system, and `InvalidInput` if the path has no file name.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_beside(path)?;
     let result = write_through(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if result.is_err() {
-        // The first error is the one worth telling; a temporary file that cannot be removed follows from it.
+        // Report the first error; a temporary file that cannot be removed follows from it.
         let _ = fs::remove_file(&temporary);
     }
     result
@@ -25,16 +23,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
-    // Renaming before the bytes are on the disk could leave an empty file behind a power cut.
+    // Renaming before the bytes are on disk could leave an empty file after a power failure.
     file.sync_all()
 }
 
-/// A name in the folder of `path` that no other thread or process of this machine uses at the same time.
+/// A file name next to `path` that is unique to this call.
 fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} names no file", path.display())))?;
+    let name = path.file_name().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("expected the path of a file, found {}", path.display()))
+    })?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
@@ -42,12 +40,11 @@ fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(hidden))
 }
 
-/// Removes the temporary files that a killed process left in a folder, and says how many there were. Nobody else may be
-/// writing there.
+/// Removes temporary files that a killed process left in a directory; returns their number. No other process may write there.
 ///
 /// # Errors
 ///
-/// When the folder cannot be listed, or one of the files cannot be removed.
+/// If the directory cannot be listed, or one of the files cannot be removed.
 pub fn remove_leftovers(folder: &Path) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(folder)? {
@@ -60,7 +57,7 @@ pub fn remove_leftovers(folder: &Path) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// Whether [`temporary_beside`] gives such names: `.NAME.PROCESS.NUMBER.tmp`.
+/// Whether [`temporary_beside`] makes such names: `.NAME.PROCESS.NUMBER.tmp`.
 fn is_temporary(name: &str) -> bool {
     let is_number = |part: Option<&str>| {
         part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))

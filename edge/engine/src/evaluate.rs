@@ -1,6 +1,6 @@
-//! Scoring a model on labelled samples: one function for every model, so that records of the workstation and of the board
-//! differ only where the numbers do. Each frame leaves a digest of every stage; the counts are taken at the label's own
-//! size. Knows nothing of how a segmenter computes, of packages or of splits.
+//! Scores a model on labelled samples: one function for every model, so that records of workstation and board differ only if
+//! the numbers do. Each frame records a digest of every stage; pixels are counted at the label's own size. Knows nothing of
+//! packages and splits.
 
 use std::time::Instant;
 
@@ -10,13 +10,12 @@ use unet_shared::label::LabelTable;
 use unet_shared::metrics::{MetricsError, OwnedConfusion};
 use unet_shared::record::{EvaluationRecord, FrameRecord, RECORD_VERSION, Timing};
 
-use crate::error::Kind;
 use crate::predictor::Predictor;
 use crate::segmenter::{SegmentError, Segmenter};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a record says about its making; everything that [`evaluate`] cannot see by itself.
+/// What a record states beside the results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordMeta {
     /// Program and version: `unet-edge 0.1.0`.
@@ -25,9 +24,9 @@ pub struct RecordMeta {
     pub machine: String,
     /// sha256 of the model's file.
     pub model: Digest,
-    /// The package's digest, where the model came in one.
+    /// The package's digest, if the model came from a package.
     pub package: Option<Digest>,
-    /// Name of the data set.
+    /// Name of the dataset.
     pub dataset: String,
     /// Name of the split.
     pub split: String,
@@ -35,13 +34,13 @@ pub struct RecordMeta {
     pub classes: Vec<String>,
 }
 
-/// Why a data set could not be scored. There is no record of a part of it.
+/// Why a dataset could not be scored. There are no partial records.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// Nothing to score.
+    /// The split is empty.
     #[error("split {split} of {dataset}: expected at least one sample, found none")]
     NoSamples {
-        /// The data set.
+        /// The dataset.
         dataset: String,
         /// The split.
         split: String,
@@ -49,35 +48,35 @@ pub enum EvaluateError {
     /// The model and the label table disagree.
     #[error("classes: labels have {expected}, {what} has {found}")]
     Classes {
-        /// Who disagrees.
+        /// The other side.
         what: &'static str,
         /// Classes of the label table.
         expected: usize,
-        /// Classes of the other.
+        /// Classes of the other side.
         found: usize,
     },
     /// An image or its label could not be used.
-    #[error("sample {name}: could not load image and label")]
+    #[error("sample {name}: failed to load image and label")]
     Load {
         /// The sample.
         name: String,
-        /// Which file and why.
+        /// The file and the reason.
         #[source]
         source: PairError,
     },
     /// Preprocessing, or its inverse, failed.
-    #[error("sample {name}: could not {step}")]
+    #[error("sample {name}: failed to {step}")]
     Preprocess {
         /// The sample.
         name: String,
-        /// Which direction.
+        /// The failed step.
         step: &'static str,
         /// Why.
         #[source]
         source: Source,
     },
     /// The model failed.
-    #[error("sample {name}: no prediction")]
+    #[error("sample {name}: prediction failed")]
     Segment {
         /// The sample.
         name: String,
@@ -85,8 +84,8 @@ pub enum EvaluateError {
         #[source]
         source: SegmentError,
     },
-    /// The counts could not be taken.
-    #[error("sample {name}: could not be counted")]
+    /// Pixels could not be counted.
+    #[error("sample {name}: failed to count pixels")]
     Count {
         /// The sample.
         name: String,
@@ -96,21 +95,14 @@ pub enum EvaluateError {
     },
 }
 
-impl EvaluateError {
-    /// How to go on: a record holds all frames or is none.
-    pub fn kind(&self) -> Kind {
-        Kind::Fatal
-    }
-}
-
 /// Predicts every sample and counts at the label's own size.
-/// `progress` is called with (frames done, frames in all) after each frame.
+/// `progress` is called with (frames done, total frames) after each frame.
 ///
-/// The time of a frame is that from preprocessed bytes to mask.
+/// The time of a frame is measured from preprocessed planes to mask.
 ///
 /// # Errors
 ///
-/// At the first sample that cannot be scored, naming it.
+/// At the first sample that fails, with its name.
 pub fn evaluate<S: Segmenter>(
     samples: &[Sample],
     labels: &LabelTable,

@@ -1,5 +1,5 @@
-//! What a record says about the machine that it was made on, and how much memory this process has used at most. What the
-//! kernel tells of a board's heat, clocks and memory stands in the files beside.
+//! Facts about the machine: its name and this process's peak memory. Temperature, clocks and memory of a board, as Linux reports
+//! them, are in the files below.
 
 pub mod heat;
 pub mod memory;
@@ -13,7 +13,7 @@ pub fn name() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
 }
 
-/// The largest resident size that this process has had, in KiB, as Linux tells it (`VmHWM`); `None` elsewhere.
+/// This process's peak resident memory in KiB, as Linux reports it (`VmHWM`); `None` elsewhere.
 pub fn peak_rss_kib() -> Option<u64> {
     parse_peak_rss_kib(&std::fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -1,8 +1,7 @@
 //! The package: the one file that ships to a board. A plain tar archive (manifest first, then the members that it lists)
 //! followed by the 32 bytes of the sha256 of everything before them.
 //!
-//! This module owns the container: reading it, refusing what is not whole, writing it. It does not know how to run a
-//! model; golden vectors are re-run by [`crate::inference`].
+//! Reads, checks and writes the container. Models are run, and golden vectors checked, by [`crate::inference`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +14,6 @@ use unet_shared::document::DocumentError;
 use unet_shared::manifest::{MANIFEST_VERSION, Manifest, MemberEntry};
 
 use crate::atomic_file;
-use crate::error::Kind;
 
 mod archive;
 mod consistency;
@@ -32,7 +30,7 @@ const DIGEST_BYTES: usize = 32;
 /// A package whose archive, digests, member list and shapes have all been checked.
 #[derive(Debug, Clone)]
 pub struct Package {
-    /// What the package says about itself.
+    /// The manifest.
     pub manifest: Manifest,
     /// sha256 of all bytes before the last 32: the package's identity.
     pub digest: Digest,
@@ -40,10 +38,10 @@ pub struct Package {
     members: BTreeMap<String, Range<usize>>,
 }
 
-/// One recorded input of the model with what the packager's engine made of it.
+/// A recorded input of the model with the packager's result.
 #[derive(Debug, Clone, Copy)]
 pub struct Golden<'a> {
-    /// Name of the member that holds the input.
+    /// Name of the input's member.
     pub name: &'a str,
     /// Quantized model input, u8, `C*H*W`.
     pub input: &'a [u8],
@@ -53,19 +51,19 @@ pub struct Golden<'a> {
     pub logits: Digest,
 }
 
-/// Why a package could not be read or written, with its file.
+/// Why a package could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
-    /// The file system refused to give the file.
-    #[error("could not read package {}", path.display())]
+    /// Reading the file failed.
+    #[error("failed to read package {}", path.display())]
     Read {
         /// The package.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the file system.
         #[source]
         source: io::Error,
     },
-    /// The bytes are not a whole package.
+    /// The bytes are not an intact package.
     #[error("package {} is refused", path.display())]
     Refused {
         /// The package.
@@ -74,8 +72,8 @@ pub enum PackageError {
         #[source]
         source: PackageFault,
     },
-    /// What was to be packed is not consistent, so that reading it would refuse it.
-    #[error("package {} is not written", path.display())]
+    /// The content to package is inconsistent; reading it would refuse it.
+    #[error("package {} was not written", path.display())]
     NotWritten {
         /// The package.
         path: PathBuf,
@@ -83,46 +81,36 @@ pub enum PackageError {
         #[source]
         source: PackageFault,
     },
-    /// The file system refused to take the file.
-    #[error("could not write package {}", path.display())]
+    /// Writing the file failed.
+    #[error("failed to write package {}", path.display())]
     Write {
         /// The package.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the file system.
         #[source]
         source: io::Error,
     },
 }
 
-impl PackageError {
-    /// How to go on: a file that could not be read or written may be there later, a refused one stays refused.
-    pub fn kind(&self) -> Kind {
-        match self {
-            PackageError::Read { .. } | PackageError::Write { .. } => Kind::Retry,
-            PackageError::Refused { .. } | PackageError::NotWritten { .. } => Kind::Fatal,
-        }
-    }
-}
-
-/// What is wrong with the bytes of a package, in the order in which it is looked for.
+/// What is wrong with the bytes of a package, in the order of the checks.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageFault {
     /// Larger or smaller than any package.
     #[error("size: expected {expected} bytes, found {found}")]
     Size {
-        /// The bound that is broken, in words.
+        /// The violated bound, in words.
         expected: String,
         /// Bytes found.
         found: u64,
     },
-    /// Cut off, altered or extended.
+    /// Truncated, altered or extended.
     #[error("digest of the {bytes} bytes before the last 32: expected {expected}, found {found}")]
     Digest {
         /// How many bytes the digest covers.
         bytes: usize,
         /// The digest at the end of the file.
         expected: Digest,
-        /// The digest of the bytes that are there.
+        /// The digest of the bytes.
         found: Digest,
     },
     /// Not the archive that this program writes.
@@ -130,12 +118,12 @@ pub enum PackageFault {
     Archive {
         /// Where in the file.
         offset: usize,
-        /// What should be there.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
-    /// Two members of one name.
+    /// Two members have the same name.
     #[error("member {name}: expected once, found twice {place}")]
     Duplicate {
         /// The member.
@@ -146,16 +134,16 @@ pub enum PackageFault {
     /// The first member is not the manifest.
     #[error("first member: expected {MANIFEST_NAME}, found {found}")]
     NoManifest {
-        /// The first member, or a word for none.
+        /// The first member, or `no member`.
         found: String,
     },
-    /// Written by a newer or older program.
+    /// Written by another version of the program.
     #[error("manifest version: expected {MANIFEST_VERSION}, found {found}")]
     Version {
         /// The version of the file.
         found: u32,
     },
-    /// The manifest is not one.
+    /// The manifest cannot be parsed.
     #[error("{MANIFEST_NAME}: expected a manifest of version {MANIFEST_VERSION}, found something else")]
     Manifest(#[source] DocumentError),
     /// A member that the manifest does not list.
@@ -166,7 +154,7 @@ pub enum PackageFault {
         /// Its size.
         bytes: usize,
     },
-    /// A member that the manifest lists is not there.
+    /// A member that the manifest lists is missing.
     #[error("member {name}: expected {bytes} bytes, found no such member")]
     Missing {
         /// The member.
@@ -199,9 +187,9 @@ pub enum PackageFault {
     Inconsistent {
         /// Which part.
         what: String,
-        /// What the other parts ask for.
+        /// What the other parts require.
         expected: String,
-        /// What it says.
+        /// What it states.
         found: String,
     },
 }
@@ -217,7 +205,7 @@ impl Package {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or is not a whole and consistent package of this version.
+    /// If the file cannot be read, or is not an intact and consistent package of this version.
     pub fn read(path: &Path) -> Result<Self, PackageError> {
         let read = |source| PackageError::Read { path: path.to_owned(), source };
         let refused = |source| PackageError::Refused { path: path.to_owned(), source };
@@ -233,11 +221,11 @@ impl Package {
     }
 
     /// Checks the bytes of a package, in this order: the digest at the end, the archive, the manifest's version, the list
-    /// of members, their sizes, their digests, and whether the parts fit together.
+    /// of members, their sizes, their digests, and whether the parts are consistent.
     ///
     /// # Errors
     ///
-    /// The first fault that is found, with what was expected in its place.
+    /// The first fault, with what was expected instead.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, PackageFault> {
         let bytes: Vec<u8> = bytes.into();
         let digest = check_digest(&bytes)?;
@@ -265,7 +253,7 @@ impl Package {
         self.members.get(name).map(|range| &self.bytes[range.clone()])
     }
 
-    /// All members but the manifest, in the order of their names.
+    /// All members except the manifest, ordered by name.
     pub fn members(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.members.iter().map(|(name, range)| (name.as_str(), &self.bytes[range.clone()]))
     }
@@ -291,17 +279,16 @@ impl Package {
     }
 }
 
-/// Packs `members` behind `manifest`, whose list of members is filled here, into the file `path`, and returns the
-/// package's digest. The same content always gives the same bytes.
+/// Writes `manifest`, whose list of members is filled here, and `members` to the file `path`, and returns the package's digest.
+/// Equal content gives equal bytes.
 ///
 /// # Errors
 ///
-/// When the content is not consistent (see [`Package::parse`]), in which case nothing is written, or when the file
-/// cannot be written, in which case an older file of that name stays as it was.
+/// If the content is inconsistent (see [`Package::parse`]), or the file cannot be written; an existing file is unchanged then.
 pub fn write(path: &Path, manifest: Manifest, members: Vec<(String, Vec<u8>)>) -> Result<Digest, PackageError> {
     let not_written = |source| PackageError::NotWritten { path: path.to_owned(), source };
     let bytes = encode(manifest, &members).map_err(not_written)?;
-    // What reading would refuse must not reach a disk.
+    // Never write what reading would refuse.
     let package = Package::parse(bytes).map_err(not_written)?;
     atomic_file::write(path, &package.bytes).map_err(|source| PackageError::Write { path: path.to_owned(), source })?;
     Ok(package.digest)

@@ -1,22 +1,20 @@
-//! From preprocessed planes to a mask, for whatever computes in between. The trait is what [`crate::evaluate`] drives, so
-//! that float models of the workstation and the packaged int8 model are scored by one function. Knows no files and no
-//! image formats.
+//! The interface of a model, from preprocessed planes to a mask, and the int8 model of a package behind it. Float models of the
+//! workstation implement it too, so that [`crate::evaluate`] scores all of them.
 
 use std::error::Error;
 
 use unet_shared::digest::Digest;
 use unet_shared::preprocess::Preprocess;
 
-use crate::error::Kind;
 use crate::inference::{Engine, EngineOptions, InferenceError};
 use crate::package::Package;
 
-/// A model that gives every pixel of its input a class.
+/// A model that assigns a class to each pixel of its input.
 pub trait Segmenter {
-    /// What computes, for records: `integer int8`, `burn f32`.
+    /// The engine's name in records: `integer int8`, `burn f32`.
     fn engine(&self) -> String;
 
-    /// How many classes the masks have.
+    /// Number of classes.
     fn classes(&self) -> usize;
 
     /// Segments one frame. `planes` are preprocessed pixels, u8, `C*H*W`, before any normalisation; `mask` receives
@@ -24,21 +22,21 @@ pub trait Segmenter {
     ///
     /// # Errors
     ///
-    /// When a size is wrong or the model cannot be run on this frame.
+    /// If a size is wrong or the model fails on this frame.
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError>;
 
-    /// sha256 of the last frame's logits as the model gave them. Asked for apart, so that its time is not the frame's.
+    /// sha256 of the last frame's logits. Separate from [`Segmenter::segment`], so that hashing does not count as inference time.
     ///
     /// # Errors
     ///
-    /// When the model does not give them.
+    /// If the model cannot provide them.
     fn logits_digest(&mut self) -> Result<Digest, SegmentError>;
 
-    /// The last frame's logits, `K*H*W` quantized bytes; `None` from a model whose logits are not such.
+    /// The last frame's logits, `K*H*W` quantized bytes; `None` from a model whose logits are not quantized.
     ///
     /// # Errors
     ///
-    /// When the model cannot give them.
+    /// If the model cannot provide them.
     fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
         Ok(None)
     }
@@ -68,17 +66,10 @@ impl<S: Segmenter + ?Sized> Segmenter for Box<S> {
 
 /// Why a frame could not be segmented.
 #[derive(Debug, thiserror::Error)]
-#[error("could not segment a frame")]
+#[error("segmentation failed")]
 pub struct SegmentError(#[source] pub Box<dyn Error + Send + Sync>);
 
-impl SegmentError {
-    /// How to go on: the next frame may be fine.
-    pub fn kind(&self) -> Kind {
-        Kind::SkipFrame
-    }
-}
-
-/// Sizes that do not fit the model.
+/// A size that does not match the model.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("{what}: expected {expected} bytes, found {found}")]
 struct SizeError {
@@ -87,11 +78,11 @@ struct SizeError {
     found: usize,
 }
 
-/// The quantized model of a package behind the [`Segmenter`] trait.
+/// The int8 model of a package.
 #[derive(Debug)]
 pub struct Int8Segmenter {
     engine: Engine,
-    // One table a channel, from preprocessed pixel to quantized input; `None` where each of them changes nothing.
+    // For each channel, preprocessed pixel to quantized input; `None` if all tables are the identity.
     tables: Option<Vec<[u8; 256]>>,
     input: Vec<u8>,
 }
@@ -106,7 +97,7 @@ impl Int8Segmenter {
         Int8Segmenter::load_with(package, &EngineOptions::default())
     }
 
-    /// As [`Int8Segmenter::load`], with a choice of kernel and threads.
+    /// As [`Int8Segmenter::load`], with a choice of compute kernel and threads.
     ///
     /// # Errors
     ///
@@ -115,11 +106,11 @@ impl Int8Segmenter {
         Ok(Int8Segmenter::new(Engine::load_with(package, options)?, &package.manifest.preprocess))
     }
 
-    /// Puts the table of `spec` before a loaded engine.
+    /// Combines a loaded engine with the normalisation of `spec`.
     pub fn new(engine: Engine, spec: &Preprocess) -> Self {
         let quantization = engine.input().quantization;
         let channels = spec.channels.count();
-        // The engine's users check that a zero point is one of a u8; a wider one could only saturate.
+        // Manifests are checked to have zero points in u8; any other saturates.
         let zero_point = quantization.zero_point.clamp(0, 255) as u8;
         let tables: Vec<_> =
             (0..channels).map(|channel| spec.quantized_table(channel, quantization.scale, zero_point)).collect();
@@ -128,16 +119,16 @@ impl Int8Segmenter {
         Int8Segmenter { engine, tables, input: Vec::new() }
     }
 
-    /// The engine behind the table.
+    /// The engine.
     pub fn engine_mut(&mut self) -> &mut Engine {
         &mut self.engine
     }
 
-    /// Turns preprocessed planes into the quantized model input, as golden vectors hold it.
+    /// The quantized model input of preprocessed planes, as golden vectors store it.
     ///
     /// # Errors
     ///
-    /// When `planes` is not of the size of the model's input.
+    /// If `planes` does not have the size of the model's input.
     pub fn quantize<'a>(&'a mut self, planes: &'a [u8]) -> Result<&'a [u8], SegmentError> {
         let expected = self.engine.input().shape.iter().product();
         if planes.len() != expected {
@@ -181,7 +172,7 @@ impl Segmenter for Int8Segmenter {
     }
 }
 
-/// `planes` as the model's quantized input: themselves where the tables change nothing, else `buffer`.
+/// `planes` as the model's quantized input: the planes themselves if the tables are the identity, else `buffer`.
 fn quantized<'a>(planes: &'a [u8], tables: Option<&[[u8; 256]]>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
     let Some(tables) = tables else { return planes };
     buffer.resize(planes.len(), 0);

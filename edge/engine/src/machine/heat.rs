@@ -1,41 +1,41 @@
-//! How warm the machine is, and whether it holds itself back because of that or of its power supply.
+//! Temperatures, and whether the machine throttles itself because of them or of its power supply.
 
 use std::path::Path;
 
 use super::Roots;
 use super::roots::{entries, number, text};
 
-/// A place that is measured.
+/// A temperature sensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Zone {
-    /// As the kernel calls it.
+    /// Linux's name for it.
     pub name: String,
-    /// How warm it is.
+    /// Temperature.
     pub celsius: f64,
 }
 
-/// All places that are measured now; a Jetson's zone that is without power says nothing.
+/// All sensors that report now; an unpowered zone of a Jetson does not.
 pub fn zones(roots: &Roots) -> Vec<Zone> {
     let zone = |folder: &Path| {
         let millidegrees: i64 = number(&folder.join("temp"))?;
         let name = text(&folder.join("type")).unwrap_or_else(|| file_name(folder));
-        // Some firmware gives a value far below zero for a sensor that is not there.
+        // Some firmware reports a value far below zero for a missing sensor.
         (millidegrees > -100_000).then(|| Zone { name, celsius: millidegrees as f64 / 1e3 })
     };
     entries(&roots.sys.join("class/thermal"), "thermal_zone").iter().filter_map(|folder| zone(folder)).collect()
 }
 
-/// The warmest of them.
+/// The warmest sensor.
 pub fn hottest(roots: &Roots) -> Option<Zone> {
     zones(roots).into_iter().max_by(|one, other| one.celsius.total_cmp(&other.celsius))
 }
 
-/// Why the machine is slower than it could be.
+/// Why the machine runs slower than it could.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Throttling {
-    /// What holds it back now.
+    /// Active reasons.
     pub now: Vec<String>,
-    /// What did so at some time since it was started.
+    /// Reasons at some time since boot.
     pub since_start: Vec<String>,
 }
 
@@ -49,15 +49,15 @@ impl Throttling {
     }
 }
 
-/// What holds the machine back; `None` where nothing tells: neither a Raspberry Pi's firmware, nor cooling devices, nor a
-/// Jetson's over-current counters.
+/// Why the machine is throttled; `None` if nothing reports it: no Raspberry Pi firmware, no cooling devices, and no over-current
+/// counters of a Jetson.
 pub fn throttling(roots: &Roots) -> Option<Throttling> {
     let mut found = Throttling::default();
     let told = [pi_firmware(roots, &mut found), cooling(roots, &mut found), monitors(roots, &mut found)];
     told.contains(&true).then_some(found)
 }
 
-/// The flags of a Raspberry Pi's firmware: bits 0 to 3 are now, 16 to 19 since the start.
+/// The flags of a Raspberry Pi's firmware: bits 0 to 3 are current, 16 to 19 since boot.
 fn pi_firmware(roots: &Roots, found: &mut Throttling) -> bool {
     const FLAGS: [&str; 4] = ["under-voltage", "frequency capped", "throttled", "soft temperature limit"];
     let platform = roots.sys.join("devices/platform");
@@ -73,14 +73,14 @@ fn pi_firmware(roots: &Roots, found: &mut Throttling) -> bool {
     true
 }
 
-/// Cooling devices that slow something down. A fan that turns does not.
+/// Cooling devices that throttle. A running fan does not.
 fn cooling(roots: &Roots, found: &mut Throttling) -> bool {
     let mut told = false;
     for folder in entries(&roots.sys.join("class/thermal"), "cooling_device") {
         let Some(state) = number::<i64>(&folder.join("cur_state")) else { continue };
         let name = text(&folder.join("type")).unwrap_or_else(|| file_name(&folder));
         let lower = name.to_ascii_lowercase();
-        // The offset is a setting and no state.
+        // The offset is a setting, not a state.
         if lower.contains("fan") || lower.contains("offset") {
             continue;
         }
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn flags_of_the_pi_are_told_apart() {
         for soc in ["soc/soc", "soc@107c000000/soc@107c000000"] {
-            // Now capped and throttled; since the start too, and the voltage was low.
+            // Capped and throttled now and since boot; the voltage was low.
             let (_folder, roots) = tree(&[(&format!("sys/devices/platform/{soc}:firmware/get_throttled"), "70006\n")]);
             let found = throttling(&roots).unwrap();
             assert_eq!(found.now, texts(&["frequency capped", "throttled"]));
@@ -160,7 +160,7 @@ mod tests {
         let files: Vec<(&str, &str)> = files.iter().flatten().map(|(path, text)| (path.as_str(), *text)).collect();
         let (_folder, roots) = tree(&files);
         assert_eq!(throttling(&roots).unwrap().now, texts(&["cooling device cpufreq-cpu0"]));
-        // A fan alone says nothing of how fast the machine is.
+        // A fan does not tell how fast the machine is.
         let (_folder, roots) = tree(&files[..2]);
         assert_eq!(throttling(&roots), None);
     }

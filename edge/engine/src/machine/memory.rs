@@ -1,4 +1,4 @@
-//! How much memory the machine has left.
+//! Memory of the machine.
 
 use super::Roots;
 use super::roots::text;
@@ -6,13 +6,13 @@ use super::roots::text;
 /// In bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// What a new program could have without anything being swapped out.
+    /// Available to a new program without swapping.
     pub available: u64,
-    /// All that there is.
+    /// Total.
     pub total: u64,
 }
 
-/// As the kernel tells it; `None` where it does not.
+/// As Linux reports it; `None` if it does not.
 pub fn memory(roots: &Roots) -> Option<Memory> {
     let table = text(&roots.proc.join("meminfo"))?;
     let bytes = |name: &str| {

@@ -1,26 +1,26 @@
-//! How fast the cores run, and who decides on it.
+//! Clock frequencies of the cores and their governors.
 
 use super::Roots;
 use super::roots::{entries, number, text};
 
-/// Cores that have one clock.
+/// Cores that share a clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clock {
-    /// Which cores, as the kernel lists them.
+    /// The cores, as Linux lists them.
     pub cores: String,
-    /// What decides.
+    /// The governor.
     pub governor: Option<String>,
-    /// What sets the clock.
+    /// The driver.
     pub driver: Option<String>,
-    /// How fast they run.
+    /// Current frequency.
     pub megahertz: Option<u64>,
-    /// How fast they may run.
+    /// Frequency limit.
     pub limit: Option<u64>,
-    /// How fast they could run.
+    /// Maximum frequency of the hardware.
     pub most: Option<u64>,
 }
 
-/// All of them; none where the kernel does not set clocks, as in a virtual machine.
+/// All clocks; none if Linux does not control them, as in a virtual machine.
 pub fn clocks(roots: &Roots) -> Vec<Clock> {
     let clock = |folder: std::path::PathBuf| {
         let megahertz = |name: &str| number::<u64>(&folder.join(name)).map(|kilohertz| kilohertz / 1000);
@@ -36,7 +36,7 @@ pub fn clocks(roots: &Roots) -> Vec<Clock> {
     entries(&roots.sys.join("devices/system/cpu/cpufreq"), "policy").into_iter().map(clock).collect()
 }
 
-/// How fast the fastest core runs now.
+/// Current frequency of the fastest core.
 pub fn megahertz(roots: &Roots) -> Option<u64> {
     clocks(roots).iter().filter_map(|clock| clock.megahertz).max()
 }

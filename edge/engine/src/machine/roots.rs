@@ -1,9 +1,9 @@
-//! The folders in which the kernel tells of the machine, behind one type, so that tests bring folders of their own.
+//! The directories in which Linux describes the machine, in one type, so that tests can use their own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where `/sys`, `/proc` and `/dev` are.
+/// Locations of `/sys`, `/proc` and `/dev`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     /// `/sys`
@@ -21,7 +21,7 @@ impl Default for Roots {
 }
 
 impl Roots {
-    /// Those of another root.
+    /// Below another root.
     pub fn below(root: &Path) -> Self {
         let [sys, proc, dev] = ["sys", "proc", "dev"].map(|name| root.join(name));
         Roots { sys, proc, dev }
@@ -33,20 +33,19 @@ impl Roots {
     }
 }
 
-/// What a small file of the kernel says, without space around it; `None` where it is not there or says nothing. Device trees
-/// end their texts with a zero.
+/// Content of a small file of Linux, trimmed; `None` if it is missing or empty. Device trees end their texts with a zero.
 pub fn text(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim_matches(|character: char| character.is_whitespace() || character == '\0');
     if text.is_empty() { None } else { Some(text.to_owned()) }
 }
 
-/// As [`text`], for a number.
+/// As [`text`], parsed as a number.
 pub fn number<N: std::str::FromStr>(path: &Path) -> Option<N> {
     text(path)?.parse().ok()
 }
 
-/// Entries `PREFIX*` of a folder, those with numbers behind it in their order; none where there is no such folder.
+/// Entries `PREFIX*` of a directory, numbered ones in numeric order; none if the directory is missing.
 pub fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<(u64, String)> = entries
@@ -60,7 +59,7 @@ pub fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, name)| folder.join(name)).collect()
 }
 
-/// A folder tree for tests: files by their paths, with what they hold.
+/// Test files by path, with their content.
 #[cfg(test)]
 pub(crate) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Roots) {
     let folder = unet_test_support::folder_tree::folder_tree(files);

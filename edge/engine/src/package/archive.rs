@@ -1,20 +1,20 @@
-//! The tar archive inside a package, in the one form that is written: ustar headers of regular files without owner,
-//! time or extension, zero padding to 512 bytes, two zero blocks at the end. Anything else is refused, so that one
-//! content has one sequence of bytes and no reader has to understand links, sparse files or long names.
+//! The tar archive of a package in its only accepted form: ustar headers of regular files without owner, time or extension, zero
+//! padding to 512 bytes, two zero blocks at the end. Anything else is refused, so that equal content has equal bytes and no reader
+//! has to support links, sparse files or long names.
 
 use std::ops::Range;
 
 use super::PackageFault;
 
 const BLOCK: usize = 512;
-/// What a ustar name field holds without a prefix.
+/// Size of a ustar name field without a prefix.
 const NAME_BYTES_MAX: usize = 100;
 
 /// Appends one member.
 ///
 /// # Errors
 ///
-/// When the name is not one that [`entries`] accepts.
+/// If the name is not valid for [`entries`].
 pub(super) fn push(bytes: &mut Vec<u8>, name: &str, data: &[u8]) -> Result<(), PackageFault> {
     let header = header(name, data.len() as u64).ok_or_else(|| bad_name(bytes.len(), name))?;
     bytes.extend_from_slice(&header);
@@ -28,7 +28,7 @@ pub(super) fn finish(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.len() + 2 * BLOCK, 0);
 }
 
-/// The members in the order of the archive, with the place of their content in `bytes`. Allocates for names only.
+/// The members in the order of the archive, with the range of their content in `bytes`.
 ///
 /// # Errors
 ///
@@ -102,7 +102,7 @@ fn header(name: &str, size: u64) -> Option<[u8; BLOCK]> {
     Some(*header.as_bytes())
 }
 
-/// Names that mean the same on every file system and lead nowhere else: relative, of letters, digits, `.`, `_`, `-`.
+/// Portable names that stay below their directory: relative, of letters, digits, `.`, `_`, `-`.
 fn is_plain_name(name: &str) -> bool {
     let plain = |part: &str| {
         !matches!(part, "" | "." | "..")

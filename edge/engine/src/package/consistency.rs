@@ -1,5 +1,5 @@
-//! Whether the parts of a package fit together: preprocessing, classes, model entry and golden vectors. What the ONNX
-//! graph itself says is compared with the manifest where the graph is read, in [`crate::inference`].
+//! Whether the parts of a package are consistent: preprocessing, classes, model entry and golden vectors. The ONNX graph is compared
+//! with the manifest when it is loaded, in [`crate::inference`].
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,7 @@ fn check_golden(package: &Package) -> Result<(), PackageFault> {
     if package.manifest.golden.is_empty() {
         return Err(PackageFault::inconsistent("golden vectors", "at least one", "none"));
     }
-    // The preprocessing has been validated, so that these products are far from overflowing.
+    // The preprocessing is valid, so these products cannot overflow.
     let (input_bytes, mask_bytes) = (channels * height * width, height * width);
     for (entry, golden) in package.manifest.golden.iter().zip(package.golden()) {
         for (name, expected, found) in

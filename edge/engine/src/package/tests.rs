@@ -222,7 +222,6 @@ fn an_inconsistent_package_is_never_written() {
     manifest.model.input.shape[3] = 32;
     let error = write(&path, manifest, members).unwrap_err();
     assert!(matches!(error, PackageError::NotWritten { .. }));
-    assert_eq!(error.kind(), Kind::Fatal);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -232,10 +231,8 @@ fn errors_name_the_file() {
     let path = folder.path().join("cut.unet");
     let absent = Package::read(&path).unwrap_err();
     assert!(absent.to_string().contains("cut.unet"), "{absent}");
-    assert_eq!(absent.kind(), Kind::Retry);
     fs::write(&path, &whole()[..1000]).unwrap();
     let refused = Package::read(&path).unwrap_err();
     assert!(refused.to_string().contains("cut.unet"), "{refused}");
-    assert_eq!(refused.kind(), Kind::Fatal);
     assert!(matches!(Package::read(folder.path()).unwrap_err(), PackageError::Read { .. }));
 }
