@@ -132,6 +132,11 @@ fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Int8Segmenter
     Ok((package, segmenter))
 }
 
+/// Whether a file is named as an ONNX file, not as a package.
+fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
+}
+
 /// Prints a report. A reader that has seen enough and closed the pipe is no failure.
 fn print(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
