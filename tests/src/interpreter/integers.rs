@@ -3,13 +3,57 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Graph;
+use crate::tensor::{Data, Tensor};
 use tract_onnx::pb::NodeProto;
 
 impl Graph {
-    /// The same graph with each `Conv` between pairs as one `QLinearConv` of the same constants, whose sums are exact. Run as it is,
-    /// a graph in pairs rounds each f32 of a sum's terms, and a value that this brings over a half spreads to all behind it.
+    /// The same graph with each `Conv` between pairs as one `QLinearConv` of the same constants, and each linear `Resize` between pairs
+    /// of one quantization in steps of it: both are exact then. Run as it is, a graph in pairs rounds each f32 of a sum's terms, and
+    /// a value that this brings over a half spreads to all behind it.
     #[must_use]
-    pub fn in_integers(mut self) -> Graph {
+    pub fn in_integers(self) -> Graph {
+        self.with_exact_convolutions().with_exact_interpolation()
+    }
+
+    /// The scale cancels where it is the same before and behind, so that 1 serves as well, of which every multiple is exact.
+    fn with_exact_interpolation(mut self) -> Graph {
+        const ONE: &str = "in_integers.one";
+        let same = |graph: &Graph, one: &[String], other: &[String]| {
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(a, b)| {
+                    a == b || graph.initializers.get(a).is_some_and(|value| graph.initializers.get(b) == Some(value))
+                })
+        };
+        let nodes = self.proto.node.clone();
+        let find = |name: &str, operator: &str| {
+            nodes.iter().find(|node| node.output[0] == name).filter(|node| node.op_type == operator)
+        };
+        let mut exact = Vec::new();
+        for node in &nodes {
+            let resize = find(&node.input.first().cloned().unwrap_or_default(), "Resize");
+            let dequantize = resize.and_then(|resize| find(&resize.input[0], "DequantizeLinear"));
+            match (node.op_type.as_str(), resize, dequantize) {
+                ("QuantizeLinear", Some(resize), Some(dequantize))
+                    if same(&self, &dequantize.input[1..], &node.input[1..]) =>
+                {
+                    let (mut from, mut between, mut to) = (dequantize.clone(), resize.clone(), node.clone());
+                    from.input[1] = ONE.into();
+                    from.output[0] += ".steps";
+                    between.input[0] = from.output[0].clone();
+                    between.output[0] += ".steps";
+                    to.input[0] = between.output[0].clone();
+                    to.input[1] = ONE.into();
+                    exact.extend([from, between, to]);
+                }
+                _ => exact.push(node.clone()),
+            }
+        }
+        self.proto.node = exact;
+        self.initializers.extend(Tensor::new(&[], Data::F32(vec![1.0])).map(|one| (ONE.into(), one)));
+        self
+    }
+
+    fn with_exact_convolutions(mut self) -> Graph {
         let nodes = &self.proto.node;
         let outputs = |index: usize| nodes[index].output.iter().map(move |name| (name.as_str(), index));
         let makers: HashMap<&str, usize> = (0..nodes.len()).flat_map(outputs).collect();
@@ -57,8 +101,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::onnx_graph::GraphBuilder;
-    use crate::tensor::{Data, Tensor};
+    use crate::onnx_graph::{GraphBuilder, text};
 
     #[test]
     fn a_convolution_between_pairs_becomes_one_of_integers() {
@@ -87,5 +130,24 @@ mod tests {
         let operators: Vec<_> = integers.nodes().iter().map(|node| node.op_type.as_str()).collect();
         assert_eq!(operators, ["DequantizeLinear", "DequantizeLinear", "DequantizeLinear", "QLinearConv"]);
         assert_eq!(integers.run(&inputs).unwrap()["y"].data(), &expected);
+    }
+    #[test]
+    fn a_linear_resize_between_equal_pairs_is_in_steps() {
+        let mut builder = GraphBuilder::new();
+        let tensor = |shape: &[usize], data| Tensor::new(shape, data).unwrap();
+        let x = tensor(&[1, 1, 1, 2], Data::U8(vec![1, 3]));
+        builder.input("x", &x);
+        builder.constant("scale", tensor(&[], Data::F32(vec![0.1])));
+        builder.constant("zero", tensor(&[], Data::U8(vec![0])));
+        builder.constant("scales", tensor(&[4], Data::F32(vec![1.0, 1.0, 1.0, 2.0])));
+        builder.node("a", "DequantizeLinear", &["x", "scale", "zero"], vec![]);
+        let attributes = vec![text("mode", "linear"), text("coordinate_transformation_mode", "half_pixel")];
+        builder.node("b", "Resize", &["a", "", "scales"], attributes);
+        builder.node("y", "QuantizeLinear", &["b", "scale", "zero"], vec![]);
+        builder.output("y");
+        let graph = Graph::from_bytes(&builder.finish(13)).unwrap().in_integers();
+        // 1, 1.5, 2.5 and 3: halves go to the even neighbour, whatever 0.1 is in f32.
+        let values = graph.run(&BTreeMap::from([("x".to_owned(), x)])).unwrap();
+        assert_eq!(values["y"].data(), &Data::U8(vec![1, 2, 2, 3]));
     }
 }

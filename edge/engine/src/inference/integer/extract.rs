@@ -62,7 +62,8 @@ pub(super) fn extract(simplified: &Simplified<'_>, facts: &Facts, output: &str) 
     }
 }
 
-/// Why a part without a convolution is not taken.
+/// Why a part without a convolution is left to tract. A part with one pays at any size: eight 1x1 convolutions of 1 channel over 4x4
+/// pixels, each between two nodes of tract, took 0.01 ms either way, and over 16x16 pixels 0.01 instead of 0.03 ms.
 const TOO_SMALL: &str =
     "expected a convolution between the nodes around it, found data movement alone, which gains nothing";
 
@@ -85,6 +86,8 @@ enum Value<'a> {
     Sums(Box<Sums<'a>>),
     /// f32 of a `Concat`, whose parts may have other scales, before the one `QuantizeLinear` that reads them.
     Joined(Joined<'a>),
+    /// f32 of a linear `Resize`, before the one `QuantizeLinear` that reads them.
+    Interpolated(Interpolated<'a>),
     /// The largest channel of each pixel of these logits.
     Classes(TensorId),
     /// f32 that this `DequantizeLinear` makes of a constant.
@@ -105,6 +108,14 @@ struct Joined<'a> {
     node: Node<'a>,
     parts: Vec<(TensorId, Quantization)>,
     shape: [usize; 3],
+}
+
+/// A dequantized activation at twice its height and width.
+#[derive(Clone, Copy)]
+struct Interpolated<'a> {
+    node: Node<'a>,
+    tensor: TensorId,
+    real: Quantization,
 }
 
 /// The walk over the nodes and what it has found so far.

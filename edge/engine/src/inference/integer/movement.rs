@@ -24,6 +24,12 @@ pub(super) static UPSAMPLE: Movement = Movement { name: "Resize", run: upsample 
 /// `[4 C, H, W]` to `[C, 2 H, 2 W]`, ONNX's mode DCR.
 pub(super) static DEPTH_TO_SPACE: Movement = Movement { name: "DepthToSpace", run: depth_to_space };
 
+/// Twice the height and width by linear interpolation between pixel centres, for a zero point that is even, and one that is odd.
+pub(super) static UPSAMPLE_LINEAR: [Movement; 2] = [
+    Movement { name: "Resize", run: |source, target| upsample_linear(source, target, 0) },
+    Movement { name: "Resize", run: |source, target| upsample_linear(source, target, 1) },
+];
+
 impl PartialEq for Movement {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
@@ -162,6 +168,38 @@ fn upsample(source: &Source<'_>, mut target: Target<'_>) {
             }
         }
     });
+}
+
+/// A pixel's own quarter of each neighbour square weighs 9, the two beside it 3 and the one across 1, of 16; beyond an edge the
+/// edge's pixels repeat.
+fn upsample_linear(source: &Source<'_>, mut target: Target<'_>, zero_point: u16) {
+    let (height, width) = (source.grid.height(), source.grid.width());
+    // The neighbour of `at / 2` that is nearest to `at`.
+    let beside = |at: usize, size: usize| {
+        if at.is_multiple_of(2) { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(size - 1) }
+    };
+    target.for_each_row(|y, row, stride, channels| {
+        let rows = [source.row(y / 2), source.row(beside(y, height))];
+        let pixel = |row: usize, x: usize| &rows[row][x * source.grid.pixel_stride()..][source.channels.clone()];
+        for (x, out) in row.chunks_exact_mut(stride).enumerate() {
+            let (own, other) = (x / 2, beside(x, width));
+            let from = [pixel(0, own), pixel(1, own), pixel(0, other), pixel(1, other)];
+            interpolate(&mut out[channels.clone()], from, zero_point);
+        }
+    });
+}
+
+/// Sixteenths of 9, 3, 3 and 1 of these bytes, each less the zero point, rounded half to even; all of one length.
+fn interpolate(out: &mut [u8], from: [&[u8]; 4], zero_point: u16) {
+    let [a, b, c, d] = from.map(|slice| &slice[..out.len()]);
+    for (index, out) in out.iter_mut().enumerate() {
+        let [a, b, c, d] = [a, b, c, d].map(|slice| u16::from(slice[index]));
+        let sum = 9 * a + 3 * (b + c) + d;
+        let (floor, sixteenths) = (sum >> 4, sum & 15);
+        // Whether the floor is odd once the zero point is taken away: then a half goes up.
+        let odd = (floor ^ zero_point) & 1;
+        *out = (floor + ((sixteenths + odd + 7) >> 4)) as u8;
+    }
 }
 
 /// The same pixels.
@@ -364,6 +402,36 @@ mod tests {
             depth_to_space(&source, Target::new(to, 0..2, &mut out));
             assert_eq!([0, 1].map(|c| at(&to, &out, 3, 4, c)), [124, 125]);
             assert_eq!([0, 1].map(|c| at(&to, &out, 0, 5, c)), [22, 23]);
+        }
+    }
+
+    /// Against real arithmetic, with halves among the results.
+    #[test]
+    fn linear_upsampling_rounds_real_arithmetic() {
+        let (height, width) = (3, 4);
+        let from = Grid::new(height, width, 1, 20).unwrap();
+        let value = |y: usize, x: usize, c: usize| ((y * 37 + x * 91 + c * 13) % 251) as u8;
+        let bytes = buffer(from, value);
+        let source = Source { grid: from, channels: 1..20, bytes: &bytes };
+        let to = Grid::new(2 * height, 2 * width, 0, 19).unwrap();
+        for zero_point in [0, 7, 128] {
+            let mut out = vec![0; to.bytes()];
+            (UPSAMPLE_LINEAR[zero_point % 2].run)(&source, Target::new(to, 0..19, &mut out));
+            let mut halves = 0;
+            for (y, x, c) in (0..6).flat_map(|y| (0..8).flat_map(move |x| (0..19).map(move |c| (y, x, c)))) {
+                let along = |at: usize, size: usize| {
+                    let source = ((at as f64 + 0.5) / 2.0 - 0.5).clamp(0.0, (size - 1) as f64);
+                    let low = source as usize;
+                    [(low, 1.0 - source.fract()), ((low + 1).min(size - 1), source.fract())]
+                };
+                let pairs = along(y, height).into_iter().flat_map(|row| along(x, width).map(|column| (row, column)));
+                let real: f64 =
+                    pairs.map(|((y, wy), (x, wx))| wy * wx * (f64::from(value(y, x, c + 1)) - zero_point as f64)).sum();
+                halves += usize::from(real.fract().abs() == 0.5);
+                let expected = real.round_ties_even() + zero_point as f64;
+                assert_eq!(f64::from(at(&to, &out, y, x, c)), expected, "{y} {x} {c} around {zero_point}");
+            }
+            assert!(halves > 10, "{halves}");
         }
     }
 

@@ -6,7 +6,7 @@ use unet_shared::label::CLASSES_MAX;
 use super::super::movement::{DEPTH_TO_SPACE, MAX_POOL, Movement, UPSAMPLE};
 use super::super::node::{Node, Reason};
 use super::super::program::{Activation, Operator};
-use super::{Joined, Operand, Reader, Value};
+use super::{Interpolated, Joined, Operand, Reader, Value};
 
 impl<'a> Reader<'a> {
     /// Adds a step on one operand whose output has the operand's form.
@@ -39,6 +39,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn resize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        if node.text("mode", "nearest") == "linear" {
+            return self.resize_linear(node);
+        }
         node.require_text("mode", "nearest", "nearest")?;
         // The pairs of attributes that read pixel d / 2 for pixel d.
         let coordinates = node.text("coordinate_transformation_mode", "half_pixel");
@@ -52,6 +55,21 @@ impl<'a> Reader<'a> {
             return Err(format!("expected pixel d / 2 for pixel d, found {coordinates}, {rounding}"));
         }
         let x = self.activation(node, 0)?;
+        self.require_doubling(node)?;
+        let [channels, height, width] = self.tensors[x.tensor].shape;
+        Ok(self.push_movement(node, &UPSAMPLE, x, [channels, 2 * height, 2 * width]))
+    }
+
+    /// Its rounding is that of the `QuantizeLinear` behind it.
+    fn resize_linear(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        node.require_text("coordinate_transformation_mode", "half_pixel", "half_pixel")?;
+        node.require_integer("antialias", 0, 0)?;
+        let (tensor, real) = self.reals(node, 0)?;
+        self.require_doubling(node)?;
+        Ok(Value::Interpolated(Interpolated { node, tensor, real }))
+    }
+
+    fn require_doubling(&self, node: Node<'a>) -> Result<(), Reason> {
         if node.optional(3).is_some() {
             return Err("expected scales, found sizes".to_owned());
         }
@@ -59,8 +77,7 @@ impl<'a> Reader<'a> {
         if scales != [1.0, 1.0, 2.0, 2.0] {
             return Err(format!("scales: expected [1, 1, 2, 2], found {scales:?}"));
         }
-        let [channels, height, width] = self.tensors[x.tensor].shape;
-        Ok(self.push_movement(node, &UPSAMPLE, x, [channels, 2 * height, 2 * width]))
+        Ok(())
     }
 
     pub(super) fn depth_to_space(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {

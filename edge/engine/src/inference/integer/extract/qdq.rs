@@ -6,10 +6,11 @@
 
 use unet_shared::quantization::Quantization;
 
+use super::super::movement::UPSAMPLE_LINEAR;
 use super::super::node::{Node, Reason};
 use super::super::program::{Form, Operator, TensorId};
 use super::convolution::{Sums, Weights};
-use super::{Joined, Mapped, Operand, Reader, Value, spread};
+use super::{Interpolated, Joined, Mapped, Operand, Reader, Value, spread};
 use crate::inference::backend::Element;
 
 impl<'a> Reader<'a> {
@@ -46,6 +47,16 @@ impl<'a> Reader<'a> {
                 let parts =
                     parts.into_iter().map(|(tensor, from)| self.requantized(node, tensor, from, to, signed)).collect();
                 self.push(concat, Operator::Concat, parts, shape, signed)
+            }
+            Some(Value::Interpolated(Interpolated { node: resize, tensor, real })) => {
+                let x = &self.tensors[tensor];
+                if (to, signed) != (real, x.signed) {
+                    return Err(format!("expected the quantization of {}'s input", resize.name()));
+                }
+                let [channels, height, width] = x.shape;
+                let movement = &UPSAMPLE_LINEAR[to.zero_point as usize % 2];
+                let shape = [channels, 2 * height, 2 * width];
+                self.push(resize, Operator::Movement(movement), vec![tensor], shape, signed)
             }
             Some(_) => {
                 return Err(format!("operand {operand}: expected f32 of quantized operators with no other reader"));
