@@ -220,7 +220,7 @@ mod tests {
         let table = |value: fn(u8) -> u8| -> [u8; 256] { std::array::from_fn(|byte| value(byte as u8)) };
         assert_eq!(clamp_of(&table(|byte| byte.max(128))), Some(128));
         assert_eq!(clamp_of(&table(|byte| byte)), Some(0));
-        assert_eq!(clamp_of(&table(|byte| byte.max(7).min(250))), None);
+        assert_eq!(clamp_of(&table(|byte| byte.clamp(7, 250))), None);
         assert_eq!(clamp_of(&table(|byte| byte.saturating_add(1))), None);
     }
 }
