@@ -109,6 +109,11 @@ fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Predictor<Int
     Ok((package, predictor))
 }
 
+/// Whether a file is named as an ONNX file, not as a package.
+fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
+}
+
 /// Prints a report. A closed pipe is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();

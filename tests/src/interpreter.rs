@@ -1,16 +1,18 @@
 //! A plain scalar interpreter of ONNX graphs, written from the text of the operator specification.
 //!
-//! It is the independent witness of the tests, so it knows neither tract's kernels nor the project's, and takes no
-//! shortcut for speed. What it does not know (an operator, a mode, a type) it refuses by name instead of guessing.
+//! It is the independent reference of the tests: it uses neither tract's kernels nor the project's, and no shortcut for speed.
+//! An operator, mode or type that it does not support is an error that names it.
 //! Where the ONNX prose leaves the rounding of `QLinearConv` open, the contract of the project's design decides; see
 //! [`convolution`].
 
 pub mod convolution;
+mod integers;
 mod layout;
 mod node;
 mod pointwise;
 mod pooling;
 pub mod quantization;
+mod resize;
 mod window;
 
 use crate::tensor::Tensor;
@@ -43,7 +45,7 @@ impl Graph {
     /// Reads an encoded ONNX model.
     ///
     /// # Errors
-    /// When the bytes are no ONNX model, or an initializer is malformed or of a type that is not known here.
+    /// When the bytes are not an ONNX model, or an initializer is malformed or of a type that is not supported.
     pub fn from_bytes(bytes: &[u8]) -> Result<Graph, Fault> {
         let model = ModelProto::decode(bytes).map_err(|e| Fault::new(format!("not an ONNX model: {e}")))?;
         Graph::from_model(&model)
@@ -52,7 +54,7 @@ impl Graph {
     /// Reads a decoded ONNX model.
     ///
     /// # Errors
-    /// When it has no graph, or an initializer is malformed or of a type that is not known here.
+    /// When it has no graph, or an initializer is malformed or of a type that is not supported.
     pub fn from_model(model: &ModelProto) -> Result<Graph, Fault> {
         let proto = model.graph.clone().ok_or_else(|| Fault::new("the ONNX model has no graph"))?;
         let read = |t: &TensorProto| Ok((t.name.clone(), Tensor::from_proto(t)?));
@@ -84,7 +86,7 @@ impl Graph {
     /// Runs every node. The answer holds the inputs and every node's output by the name of its tensor, not the initializers.
     ///
     /// # Errors
-    /// When an input is missing, or a node has an operator, attribute or operand that is not known here; the message
+    /// When an input is missing, or a node has an operator, attribute or operand that is not supported; the message
     /// names the node.
     pub fn run(&self, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, Fault> {
         if let Some(missing) = self.inputs().into_iter().find(|name| !inputs.contains_key(*name)) {
@@ -98,7 +100,7 @@ impl Graph {
         Ok(values)
     }
 
-    /// Runs one node of the graph on `values` and its initializers, and gives its outputs by name.
+    /// Runs one node of the graph on `values` and its initializers, and returns its outputs by name.
     ///
     /// # Errors
     /// As [`Graph::run`].
@@ -132,17 +134,19 @@ fn evaluate(node: &Node) -> Result<Tensor, Fault> {
             "QuantizeLinear" => quantization::quantize_linear(node),
             "DequantizeLinear" => quantization::dequantize_linear(node),
             "MaxPool" => pooling::max_pool(node),
-            "Resize" => layout::resize(node),
+            "Resize" => resize::resize(node),
             "Concat" => layout::concat(node),
             "DepthToSpace" => layout::depth_to_space(node),
             "Relu" => pointwise::relu(node),
+            "LeakyRelu" => pointwise::leaky_relu(node),
+            "Clip" => pointwise::clip(node),
             "Add" => pointwise::add(node),
             "ArgMax" => pointwise::arg_max(node),
             "Identity" => node.operand(0).cloned(),
             "Constant" => node.constant(),
-            _ => Err(Fault::new("operator is not known here")),
+            _ => Err(Fault::new("operator is not supported")),
         },
-        (domain, _) => Err(Fault::new(format!("operator domain {domain} is not known here"))),
+        (domain, _) => Err(Fault::new(format!("operator domain {domain} is not supported"))),
     }
 }
 
@@ -177,7 +181,7 @@ mod tests {
         let graph = Graph::from_bytes(&builder.finish(13)).unwrap();
         let x = Tensor::new(&[1], Data::F32(vec![0.0])).unwrap();
         let said = graph.run(&BTreeMap::from([("x".to_owned(), x)])).unwrap_err().to_string();
-        assert_eq!(said, "node s (Softmax): operator is not known here");
+        assert_eq!(said, "node s (Softmax): operator is not supported");
         assert_eq!(graph.run(&BTreeMap::new()).unwrap_err().to_string(), "input x is not given");
         assert!(Graph::from_bytes(&[0xff; 9]).unwrap_err().to_string().starts_with("not an ONNX model"));
     }

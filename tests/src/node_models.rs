@@ -51,9 +51,21 @@ pub fn decode(bytes: &[u8]) -> Result<ModelProto, Fault> {
 /// # Errors
 /// If the bytes are not a model.
 pub fn with_output(bytes: &[u8], output: &str) -> Result<Vec<u8>, Fault> {
+    cut_at(bytes, output, DataType::Uint8)
+}
+
+/// As [`with_output`], for a tensor of the type of `like`.
+///
+/// # Errors
+/// When the bytes are no model.
+pub fn with_output_of(bytes: &[u8], output: &str, like: &Tensor) -> Result<Vec<u8>, Fault> {
+    cut_at(bytes, output, like.data().data_type())
+}
+
+fn cut_at(bytes: &[u8], output: &str, data_type: DataType) -> Result<Vec<u8>, Fault> {
     let mut model = decode(bytes)?;
     let graph = model.graph.get_or_insert_default();
-    graph.output = vec![value_info(output, DataType::Uint8, None)];
+    graph.output = vec![value_info(output, data_type, None)];
     Ok(model.encode_to_vec())
 }
 

@@ -1,12 +1,8 @@
-//! Running a quantized model: numbers of a frame in, a class for each pixel out, and the quantized logits where they are
-//! asked for.
+//! Running a quantized model: a frame in, a class for each pixel out, and the quantized logits on request.
 //!
-//! A [`Model`] is a loaded graph. An [`Engine`] is one of a package, and owns the checks that hold for whatever computes: that
-//! the graph's input and output are the ones of the manifest, and that golden vectors come out as they were recorded. Who
-//! computes is our integer engine where it covers the graph, else stock tract. Knows nothing of images, classes' names or
-//! files.
-
-use std::str::FromStr;
+//! A [`Model`] is a loaded graph. An [`Engine`] is the model of a package; it checks that the graph's input and output match
+//! the manifest, and that the golden vectors give the recorded results. The integer engine computes what it covers of a graph,
+//! tract the rest. Knows nothing of images, class names or files.
 
 use unet_shared::digest::Digest;
 use unet_shared::manifest::TensorEntry;
@@ -14,69 +10,29 @@ use unet_shared::manifest::TensorEntry;
 use crate::package::{Golden, Package};
 use crate::shape;
 
+mod backend;
 mod description;
 mod error;
 mod integer;
 pub mod kernel;
+mod loaded;
 mod model;
+mod options;
 mod tract;
 
-pub use description::{Description, NodeDescription, Part, PartTime};
+pub use backend::{Element, Frame, Port};
+pub use description::{Description, NodeDescription, Part, PartTime, TractNode};
 pub use error::InferenceError;
-use kernel::{Kernel, UnknownKernel};
-pub use model::{Element, Frame, Model, Port};
+pub use model::Model;
+pub use options::{EngineOptions, KernelChoice};
 
-/// Who is to compute.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum KernelChoice {
-    /// The fastest kernel of this core where the integer engine covers the graph, else tract.
-    #[default]
-    Auto,
-    /// Stock tract.
-    Tract,
-    /// This kernel, or an error.
-    Only(Kernel),
-}
-
-impl FromStr for KernelChoice {
-    type Err = UnknownKernel;
-
-    fn from_str(name: &str) -> Result<Self, UnknownKernel> {
-        match name {
-            "auto" => Ok(KernelChoice::Auto),
-            "tract" => Ok(KernelChoice::Tract),
-            name => name.parse().map(KernelChoice::Only),
-        }
-    }
-}
-
-/// How a model is to be run. Any choice gives the same bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EngineOptions {
-    /// Who computes.
-    pub kernel: KernelChoice,
-    /// How many threads share a frame; at least 1. tract itself uses one.
-    pub threads: usize,
-}
-
-impl EngineOptions {
-    /// The largest number of threads that an engine makes.
-    pub const THREADS_MAX: usize = integer::THREADS_MAX;
-}
-
-impl Default for EngineOptions {
-    fn default() -> Self {
-        EngineOptions { kernel: KernelChoice::Auto, threads: 1 }
-    }
-}
-
-/// The loaded model of a package that is ready for frames.
+/// The loaded model of a package, ready for frames.
 pub struct Engine {
     model: Model,
     input: TensorEntry,
     output: TensorEntry,
     logits: Vec<u8>,
-    /// Of [`Engine::run`]'s frame; whoever wants only the mask brings one.
+    /// For [`Engine::run`]; [`Engine::segment`] writes to the caller's.
     mask: Vec<u8>,
 }
 
@@ -85,7 +41,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the graph is not what the manifest says, or gives other logits or masks than recorded.
+    /// When the graph does not match the manifest, or gives other logits or masks than recorded.
     pub fn load(package: &Package) -> Result<Self, InferenceError> {
         Engine::load_with(package, &EngineOptions::default())
     }
@@ -94,7 +50,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As [`Engine::load`], and when the kernel asked for cannot run the graph.
+    /// As [`Engine::load`], and when the requested kernel cannot run the graph.
     pub fn load_with(package: &Package, options: &EngineOptions) -> Result<Self, InferenceError> {
         let entry = &package.manifest.model;
         let mut engine = Engine::new(&entry.file, package.model(), [&entry.input, &entry.output], None, options)?;
@@ -128,7 +84,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As [`Engine::from_onnx`], and when the kernel asked for cannot run the graph.
+    /// As [`Engine::from_onnx`], and when the requested kernel cannot run the graph.
     pub fn from_onnx_with(
         onnx: &[u8],
         input: &TensorEntry,

@@ -63,7 +63,16 @@ fn a_frame_allocates_nothing() {
     drop(std::hint::black_box(vec![1u8; 100]));
     assert_eq!(allocations(), seen + 1);
     assert_eq!(measure(&smallest, x, y, 1), 0);
+    // The classes are found behind data movement.
+    let enlarged = [1, 2, 128, 128];
+    let enlarging = Graph::new("x", wide)
+        .conv("x", "quarters", &conv(32, 3, 1))
+        .max_pool("quarters", "half")
+        .depth_to_space("half", "up", "DCR")
+        .depth_to_space("up", "y", "DCR")
+        .finish("y", enlarged);
     for threads in [1, 2, 4] {
         assert_eq!(measure(&net, wide, logits, threads), 0, "{threads} threads");
+        assert_eq!(measure(&enlarging, wide, enlarged, threads), 0, "{threads} threads");
     }
 }

@@ -1,4 +1,4 @@
-//! `unet-edge bench`: how long a frame takes, where its time goes, and how much memory the process needs.
+//! `unet-edge bench`: the time of a frame, its parts, and the memory of the process.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use unet_engine::package::Package;
 use unet_shared::digest::Hasher;
 use unet_shared::record::Timing;
 
-use super::{EngineArguments, Failure, Size, chain, print};
+use super::{EngineArguments, Failure, Size, chain, is_onnx, print};
 
 mod endurance;
 
 use endurance::{Endurance, Plan};
 
-/// Frames that a file without golden vectors is measured on; any more would only wash the cache.
+/// Number of random frames for a file without golden vectors; more would only evict the caches.
 const DRAWN_FRAMES: u32 = 4;
 
 /// Measure a model: milliseconds from the preprocessed frame to the class of each pixel
@@ -32,21 +32,21 @@ pub struct Bench {
     /// How many frames to measure
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     frames: u32,
-    /// Measure for so long instead, with a line each minute: times, heat, and what holds the machine back. With --digest the first
-    /// --frames frames give the sha256, and it is a fault when a frame later gives other bytes than before
+    /// Measure for N minutes instead, with a line each minute: times, temperature and throttling. With --digest the first
+    /// --frames frames give the sha256, and it is a fault if the same frame later gives other bytes
     #[arg(long, value_name = "N", value_parser = minutes, conflicts_with_all = ["profile", "peak"])]
     minutes: Option<f64>,
     /// Run at this size instead of the model's own
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
-    /// Say for each node how long it takes, and how much of the peak it reaches
+    /// Print each node's time, and its share of the peak
     #[arg(long)]
     profile: bool,
-    /// Measure how much one core can multiply at most with the kernel's instructions
+    /// Measure the peak multiply-accumulates per second of one core with the kernel's instructions
     #[arg(long)]
     peak: bool,
-    /// Give a sha256 of the logits, where they are bytes, and classes of all frames: equal ones from every machine, kernel and
-    /// number of threads. Frames that are drawn are then all different
+    /// Print a sha256 of the logits (if they are bytes) and classes of all frames, equal for every machine, kernel and number of
+    /// threads. Random frames are then all different
     #[arg(long)]
     digest: bool,
     /// Print one JSON document
@@ -62,8 +62,7 @@ impl Bench {
         };
         let size = self.size.map(|size| [size.height, size.width]);
         let drawn = if self.digest { self.frames } else { self.frames.min(DRAWN_FRAMES) };
-        let is_onnx = self.model.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
-        let (model, inputs) = if is_onnx {
+        let (model, inputs) = if is_onnx(&self.model) {
             let bytes = std::fs::read(&self.model)
                 .map_err(|error| Failure::input(format!("could not read {}: {error}", self.model.display())))?;
             let model = Model::open(&name(&self.model), &bytes, size, &options).map_err(refused)?;
@@ -88,7 +87,7 @@ impl Bench {
         self.report(&measured)
     }
 
-    /// Lines go to standard output, or to standard error where that has to be one JSON document.
+    /// Lines go to standard output, or to standard error if standard output is one JSON document.
     fn endure(&self, minutes: f64, mut model: Model, inputs: &Inputs) -> Result<(), Failure> {
         let inputs = inputs.frames();
         let [_, _, height, width] = model.output().shape;
@@ -208,14 +207,17 @@ impl Bench {
             let _ = writeln!(text, "sha256 of all logits and classes: {digest}");
         }
         if let Some(peak) = peak {
-            let _ =
-                writeln!(text, "peak of one core by its instructions: {:.1} G multiplications a second", peak / 1e9);
+            let _ = writeln!(
+                text,
+                "peak of one core with these instructions: {:.1} G multiply-accumulates per second",
+                peak / 1e9
+            );
         }
         for row in &nodes {
             let _ = writeln!(text, "{}", row.text());
         }
         if self.profile && nodes.is_empty() {
-            let _ = writeln!(text, "tract runs the graph, and does not say what its nodes take");
+            let _ = writeln!(text, "tract runs the graph; it does not time its nodes");
         }
         print(&text)
     }
@@ -225,16 +227,16 @@ fn memory_text(kib: Option<u64>) -> String {
     kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{kib} KiB"))
 }
 
-/// Up to a week; parts of a minute too.
+/// Up to a week; fractions are allowed.
 fn minutes(text: &str) -> Result<f64, String> {
-    const MOST: f64 = 7.0 * 24.0 * 60.0;
+    const MAX: f64 = 7.0 * 24.0 * 60.0;
     match text.parse::<f64>() {
-        Ok(minutes) if minutes > 0.0 && minutes <= MOST => Ok(minutes),
-        _ => Err(format!("expected more than 0 and at most {MOST} minutes")),
+        Ok(minutes) if minutes > 0.0 && minutes <= MAX => Ok(minutes),
+        _ => Err(format!("expected more than 0 and at most {MAX} minutes")),
     }
 }
 
-/// How a file is called in messages.
+/// A file's name in messages.
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
@@ -246,7 +248,7 @@ enum Inputs {
 }
 
 impl Inputs {
-    /// The same ones each time: bytes, or floats from 0 to 1.
+    /// Pseudo-random, the same each time: bytes, or floats from 0 to 1.
     fn drawn(model: &Model, count: u32) -> Self {
         let length: usize = model.input().shape.iter().product();
         let mut state = 1_u32;
@@ -276,10 +278,10 @@ impl Inputs {
 struct Measured {
     description: Description,
     frame_ms: Vec<f64>,
-    /// The least that each part took.
+    /// The minimum time of each part.
     parts: Vec<PartTime>,
     peak_rss_kib: Option<u64>,
-    /// Of what the frames gave, where it was asked for.
+    /// Of logits and classes, if requested.
     digest: Option<String>,
 }
 
@@ -292,7 +294,7 @@ fn measure(mut model: Model, inputs: &Inputs, arguments: &Bench) -> Result<Measu
     let mut hasher = Hasher::new();
     let mut frame_ms = Vec::with_capacity(frames as usize);
     let mut parts: Vec<PartTime> = Vec::new();
-    // The first one is not like those that follow: memory is touched, threads wake up.
+    // The first frame touches memory and wakes threads; it is not measured.
     for &input in inputs.iter().take(1) {
         model.segment(input, &mut mask)?;
     }
@@ -310,8 +312,8 @@ fn measure(mut model: Model, inputs: &Inputs, arguments: &Bench) -> Result<Measu
             if parts.is_empty() {
                 parts = times;
             } else {
-                for (least, found) in parts.iter_mut().zip(times) {
-                    least.time = least.time.min(found.time);
+                for (min, found) in parts.iter_mut().zip(times) {
+                    min.time = min.time.min(found.time);
                 }
             }
         }
@@ -328,9 +330,9 @@ struct Row {
     kernel: String,
     time: Duration,
     share: f64,
-    /// Multiplications a second; `None` where there are none.
+    /// Multiply-accumulates per second; `None` if there are none.
     rate: Option<f64>,
-    /// Their share of what all threads could do.
+    /// Their share of the peak of all threads.
     of_peak: Option<f64>,
 }
 
@@ -339,7 +341,9 @@ fn rows(measured: &Measured, peak: Option<f64>) -> Vec<Row> {
     let row = |part: &PartTime| {
         let (name, operator, kernel, multiplications) = match part.part {
             Part::Enter => ("(input)".to_owned(), String::new(), "move".to_owned(), 0),
+            Part::Leave => ("(output)".to_owned(), String::new(), "move".to_owned(), 0),
             Part::Argmax => ("(classes)".to_owned(), String::new(), "move".to_owned(), 0),
+            Part::Tract => ("(tract)".to_owned(), String::new(), "tract".to_owned(), 0),
             Part::Node(index) => {
                 let node = &measured.description.nodes[index];
                 (node.name.clone(), node.operator.clone(), node.kernel.clone(), node.multiplications)

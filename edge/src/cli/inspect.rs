@@ -1,24 +1,28 @@
-//! `unet-edge inspect`: what a package holds, and that it runs here as it did where it was made.
+//! `unet-edge inspect`: what a package holds, and that it runs here as it did where it was made; or what runs where of an ONNX
+//! file.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use unet_engine::inference::Description;
+use unet_engine::inference::{Description, Element, InferenceError, Model, Port};
 use unet_engine::package::Package;
 use unet_shared::manifest::{Manifest, TensorEntry};
 use unet_shared::preprocess::Normalize;
 
-use super::{EngineArguments, Failure, load, print, print_json, ratio_text};
+use super::{EngineArguments, Failure, Size, chain, is_onnx, load, print, print_json, ratio_text};
 
-/// Check a package, re-run its golden vectors and print what it holds
+/// Check a package, re-run its golden vectors and print what it holds; or print what runs where of an ONNX file
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// The package
+    /// A package, or a file `*.onnx`
     package: PathBuf,
     #[command(flatten)]
     engine: EngineArguments,
+    /// The size of an ONNX file that leaves its own open
+    #[arg(long, value_name = "WxH")]
+    size: Option<Size>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -26,6 +30,12 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn main(self) -> Result<(), Failure> {
+        if is_onnx(&self.package) {
+            return self.onnx();
+        }
+        if self.size.is_some() {
+            return Err(Failure::input(format!("--size: expected a file *.onnx, found {}", self.package.display())));
+        }
         let (package, mut predictor) = load(&self.package, &self.engine)?;
         let engine = predictor.segmenter_mut().engine_mut().describe();
         if self.json {
@@ -40,6 +50,37 @@ impl Inspect {
         }
         print(&text(&self.package.display().to_string(), &package, &engine))
     }
+
+    fn onnx(&self) -> Result<(), Failure> {
+        let file = self.package.display();
+        let refused = |error: InferenceError| Failure::input(format!("model {file} is refused: {}", chain(&error)));
+        let bytes =
+            std::fs::read(&self.package).map_err(|error| Failure::input(format!("could not read {file}: {error}")))?;
+        let name = self.package.file_name().unwrap_or(self.package.as_os_str()).to_string_lossy();
+        let size = self.size.map(|size| [size.height, size.width]);
+        let model = Model::open(&name, &bytes, size, &self.engine.options()?).map_err(refused)?;
+        let engine = model.describe();
+        if self.json {
+            return print_json(&json!({ "file": file.to_string(), "bytes": bytes.len(), "engine": engine }));
+        }
+        let mut lines = Lines::default();
+        lines.add("model", format!("{file}, {} bytes", bytes.len()));
+        lines.add("input", port_text(model.input()));
+        lines.add("output", port_text(model.output()));
+        engine_lines(&mut lines, &engine);
+        print(&lines.0)
+    }
+}
+
+fn port_text(port: &Port) -> String {
+    let element = match port.element {
+        Element::U8 => "u8",
+        Element::I8 => "i8",
+        Element::F32 => "f32",
+        Element::I64 => "i64",
+    };
+    let shape: Vec<_> = port.shape.iter().map(ToString::to_string).collect();
+    format!("{} {element} {}", port.name, shape.join("x"))
 }
 
 fn text(file: &str, package: &Package, engine: &Description) -> String {
@@ -82,25 +123,30 @@ fn text(file: &str, package: &Package, engine: &Description) -> String {
     lines.0
 }
 
-/// Who computes, what memory that takes, and a line for each node.
+/// What computes, how much memory that takes, and a line for each node.
 fn engine_lines(lines: &mut Lines, engine: &Description) {
-    if let Some(reason) = &engine.left_to_tract {
+    let (Some(arena), Some(weights)) = (engine.arena_bytes, engine.weight_bytes) else {
+        let reason = engine.left_to_tract.as_deref().unwrap_or("no reason");
         lines.add("engine", format!("tract runs the whole graph: {reason}"));
-    }
-    let (Some(arena), Some(weights)) = (engine.arena_bytes, engine.weight_bytes) else { return };
+        return;
+    };
     let threads = if engine.threads == 1 { "thread" } else { "threads" };
     lines.add("engine", format!("{}, kernel {}, {} {threads}", engine.engine, engine.kernel, engine.threads));
     lines.add("memory", format!("{arena} bytes of buffers, {weights} bytes of packed weights"));
+    let total: u64 = engine.nodes.iter().map(|node| node.multiplications).sum();
     for (index, node) in engine.nodes.iter().enumerate() {
         let text = format!(
-            "{:<24} {:<20} {:<12} {:>6.2} % of {} multiplications",
+            "{:<24} {:<20} {:<12} {:>6.2} % of {total} multiply-accumulates",
             node.name,
             node.operator,
             node.kernel,
             100.0 * node.share,
-            engine.nodes.iter().map(|node| node.multiplications).sum::<u64>()
         );
         lines.add(if index == 0 { "nodes" } else { "" }, text);
+    }
+    for (index, node) in engine.tract_nodes.iter().enumerate() {
+        let text = format!("{:<24} {:<20} {:<12} {}", node.name, node.operator, "tract", node.reason);
+        lines.add(if index == 0 { "left to tract" } else { "" }, text);
     }
 }
 

@@ -72,11 +72,13 @@ fn kernel(description: Option<&Description>, choice: KernelChoice, threads: usiz
     };
     let found = format!("{runs}, threads {threads}; this core has {}", available.join(", "));
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
-    if let Some(reason) = description.and_then(|description| description.left_to_tract.as_ref())
+    if let Some(description) = description
+        && let Some(reason) = &description.left_to_tract
         && choice != KernelChoice::Tract
     {
         let advice = "it runs, but slowly; export and quantize the model with unet-host";
-        Finding::warning(SUBJECT, format!("{found}; tract runs the whole graph: {reason}"), advice)
+        let share = if description.nodes.is_empty() { "the whole graph" } else { "a part of the graph" };
+        Finding::warning(SUBJECT, format!("{found}; tract runs {share}: {reason}"), advice)
     } else if choice != KernelChoice::Auto && choice != KernelChoice::Only(best) {
         Finding::warning(SUBJECT, found, format!("kernel = \"auto\" selects {best}, which is faster"))
     } else if threads > cores {

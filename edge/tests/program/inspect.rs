@@ -18,7 +18,7 @@ fn prints_what_the_package_holds() {
         "f32 0.9000, int8 -",
         "1 of 1 passed by integer",
         "QLinearConv",
-        "100.00 % of 512 multiplications",
+        "100.00 % of 512 multiply-accumulates",
         "bytes of packed weights",
     ] {
         assert!(text.contains(part), "{part} in {text}");
@@ -64,4 +64,61 @@ fn a_package_whose_golden_vector_comes_out_otherwise_is_refused() {
     unet_engine::package::write(&fixture.package(), manifest, members).unwrap();
     let output = unet_edge(&["inspect", "@"], &[&fixture.package()]);
     check_failure(&output, 2, &["tiny.unet", "golden/0.input", "expected class 1 at (0, 0), found 0"]);
+}
+
+/// A sigmoid between two convolutions.
+fn with_a_node_for_tract() -> Vec<u8> {
+    use unet_test_support::quantized_onnx::{Conv, Graph};
+    let shape = [1, 1, 8, 8];
+    let quantization = (0.5, 0);
+    let conv = Conv {
+        shape: [1, 1, 1, 1],
+        weights: vec![1],
+        weight_scales: vec![1.0],
+        bias: vec![0],
+        pads: [0; 4],
+        x: quantization,
+        y: quantization,
+    };
+    Graph::new("x", shape)
+        .conv_pairs("x", "a", &conv, false)
+        .dequantize("a", "a.real", quantization)
+        .node("Sigmoid", &["a.real".to_owned()], "b", Vec::new())
+        .quantize("b", "c", quantization)
+        .conv_pairs("c", "y", &conv, false)
+        .finish("y", shape)
+}
+
+#[test]
+fn an_onnx_file_says_what_runs_where_and_why() {
+    let fixture = Fixture::new();
+    let path = fixture.path("net.onnx");
+    std::fs::write(&path, with_a_node_for_tract()).unwrap();
+    let output = unet_edge(&["inspect", "@"], &[&path]);
+    check_exit(&output, 0);
+    let text = stdout(&output);
+    for part in [
+        "net.onnx",
+        "x u8 1x1x8x8",
+        "integer+tract, kernel ",
+        "50.00 % of 128 multiply-accumulates",
+        "left to tract",
+        "b.node",
+        "Sigmoid",
+        "expected an operator that the integer engine has",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let output = unet_edge(&["inspect", "@", "--json"], &[&path]);
+    check_exit(&output, 0);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["engine"]["nodes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(document["engine"]["tract_nodes"][0]["operator"], "Sigmoid");
+    // Where nothing is left to tract, the key is not there.
+    let output = unet_edge(&["inspect", "@", "--json"], &[&fixture.package()]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["engine"].get("tract_nodes"), None);
+    check_failure(&unet_edge(&["inspect", "@", "--size", "8x8"], &[&fixture.package()]), 2, &["--size", "*.onnx"]);
+    std::fs::write(&path, b"no model").unwrap();
+    check_failure(&unet_edge(&["inspect", "@"], &[&path]), 2, &["net.onnx", "refused", "reading"]);
 }

@@ -5,8 +5,8 @@
 //! `whole/` with the outputs of the whole graph run at once. Each node reads what the nodes before it gave in the same
 //! runtime, so whoever feeds the same files to a node elsewhere compares that node alone.
 //!
-//! `integer` is the project's engine, for files whose tensors are all u8: the whole graph runs up to each tensor in turn,
-//! and a graph that the engine would leave to tract is refused.
+//! `integer` is the project's engine, for files whose tensors are all u8: the whole graph runs up to each tensor in turn, and a
+//! graph that the engine does not cover entirely is refused.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -92,7 +92,9 @@ fn taps(bytes: &[u8], graph: &Graph, input: &str) -> Result<Vec<Engine>, Fault> 
             .map_err(|error| Fault::new(format!("tensor {name}: {}", chain(&error))))?;
         match engine.name() {
             "integer" => Ok(engine),
-            other => Err(Fault::new(format!("tensor {name}: the integer engine leaves this graph to {other}"))),
+            other => Err(Fault::new(format!(
+                "tensor {name}: expected a graph that the integer engine covers, found one for {other}"
+            ))),
         }
     });
     engines.collect()
@@ -107,7 +109,7 @@ fn run_engine(engine: &mut Engine, frame: &Tensor) -> Result<Tensor, Fault> {
     Tensor::new(&shape, Data::U8(values.to_vec()))
 }
 
-/// An error with what it comes from.
+/// An error with its causes.
 fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

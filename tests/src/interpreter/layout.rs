@@ -1,44 +1,8 @@
-//! Operators that only move elements: `Resize` (nearest), `Concat`, `DepthToSpace`.
+//! `Concat` and `DepthToSpace`: pure data movement.
 
 use super::Fault;
 use super::node::{Node, axis_of};
 use crate::tensor::{Data, Tensor};
-
-/// Operands x, roi, scales, sizes; nearest, asymmetric, floor: `source = floor(destination / scale)`.
-pub(super) fn resize(node: &Node) -> Result<Tensor, Fault> {
-    node.require_text("mode", "nearest", "nearest")?;
-    node.require_text("coordinate_transformation_mode", "half_pixel", "asymmetric")?;
-    node.require_text("nearest_mode", "round_prefer_floor", "floor")?;
-    let x = node.operand(0)?;
-    let given = |index: usize| node.optional(index).filter(|t| !t.data().is_empty());
-    let (scales, shape): (Vec<f32>, Vec<usize>) = match (given(2), given(3)) {
-        (Some(scales), None) => {
-            let scales = scales.as_f32()?;
-            let sized = |(&d, &s): (&usize, &f32)| (d as f32 * s).floor() as usize;
-            (scales.to_vec(), x.shape().iter().zip(scales).map(sized).collect())
-        }
-        (None, Some(sizes)) => {
-            let sizes = sizes.as_i64()?.iter().map(|&s| usize::try_from(s));
-            let sizes: Vec<usize> = sizes.collect::<Result<_, _>>().map_err(|_| Fault::new("a size is negative"))?;
-            (sizes.iter().zip(x.shape()).map(|(&s, &d)| s as f32 / d as f32).collect(), sizes)
-        }
-        _ => return Err(Fault::new("expected either scales or sizes")),
-    };
-    if scales.len() != x.shape().len() || scales.iter().any(|s| !s.is_finite() || *s <= 0.0) {
-        return Err(Fault::new(format!("scales {scales:?} do not fit shape {:?}", x.shape())));
-    }
-    if x.data().is_empty() {
-        return Err(Fault::new(format!("shape {:?} has nothing to resize", x.shape())));
-    }
-    // Row-major indices grow by one axis at a time.
-    let mut indices = vec![0usize];
-    for ((&length, &scale), &resized) in x.shape().iter().zip(&scales).zip(&shape) {
-        let source = |d: usize| ((d as f32 / scale).floor() as usize).min(length - 1);
-        let row: Vec<usize> = (0..resized).map(source).collect();
-        indices = indices.iter().flat_map(|&outer| row.iter().map(move |&s| outer * length + s)).collect();
-    }
-    Tensor::new(&shape, x.data().gather(&indices))
-}
 
 /// Any number of operands of one type, joined along `axis`.
 pub(super) fn concat(node: &Node) -> Result<Tensor, Fault> {
@@ -89,7 +53,7 @@ pub(super) fn depth_to_space(node: &Node) -> Result<Tensor, Fault> {
     let source_channel = |c: usize, by: usize, bx: usize| match mode {
         "DCR" => Ok((by * block + bx) * channels + c),
         "CRD" => Ok((c * block + by) * block + bx),
-        other => Err(Fault::new(format!("mode {other} is not known here"))),
+        other => Err(Fault::new(format!("mode {other} is not supported"))),
     };
     let shape = [batch, channels, height * block, width * block];
     let mut indices = Vec::with_capacity(x.data().len());
@@ -113,41 +77,6 @@ mod tests {
 
     fn u8s(shape: &[usize], values: &[u8]) -> Tensor {
         Tensor::new(shape, Data::U8(values.to_vec())).unwrap()
-    }
-
-    fn nearest() -> Vec<tract_onnx::pb::AttributeProto> {
-        vec![
-            text("mode", "nearest"),
-            text("coordinate_transformation_mode", "asymmetric"),
-            text("nearest_mode", "floor"),
-        ]
-    }
-
-    #[test]
-    fn doubling_repeats_rows_and_columns() {
-        let x = u8s(&[1, 1, 2, 2], &[1, 2, 3, 4]);
-        let empty = Tensor::new(&[0], Data::F32(vec![])).unwrap();
-        let scales = Tensor::new(&[4], Data::F32(vec![1.0, 1.0, 2.0, 2.0])).unwrap();
-        let doubled = u8s(&[1, 1, 4, 4], &[1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]);
-        assert_eq!(run_one("Resize", &[&x, &empty, &scales], nearest()).unwrap(), doubled);
-        let sizes = Tensor::new(&[4], Data::I64(vec![1, 1, 4, 4])).unwrap();
-        assert_eq!(run_one("Resize", &[&x, &empty, &empty, &sizes], nearest()).unwrap(), doubled);
-    }
-
-    #[test]
-    fn another_way_to_resize_is_refused() {
-        let x = u8s(&[1, 1, 1, 1], &[1]);
-        let empty = Tensor::new(&[0], Data::F32(vec![])).unwrap();
-        let scales = Tensor::new(&[4], Data::F32(vec![1.0, 1.0, 2.0, 2.0])).unwrap();
-        let said = run_one("Resize", &[&x, &empty, &scales], vec![text("mode", "linear")]).unwrap_err().to_string();
-        assert_eq!(said, "node n (Resize): mode: expected nearest, found linear");
-        let none = Tensor::new(&[4], Data::F32(vec![1.0, 1.0, 0.0, 2.0])).unwrap();
-        let said = |operands: &[&Tensor]| run_one("Resize", operands, nearest()).unwrap_err().to_string();
-        assert!(said(&[&x, &empty, &none]).contains("do not fit shape [1, 1, 1, 1]"));
-        assert!(said(&[&x]).contains("expected either scales or sizes"));
-        let nothing = u8s(&[1, 1, 0, 1], &[]);
-        let sizes = Tensor::new(&[4], Data::I64(vec![1, 1, 2, 2])).unwrap();
-        assert!(said(&[&nothing, &empty, &empty, &sizes]).contains("do not fit shape [1, 1, 0, 1]"));
     }
 
     #[test]

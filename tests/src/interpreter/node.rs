@@ -1,6 +1,6 @@
 //! One node with its operands looked up and its attributes read by name, with the defaults of the operator specification.
 //!
-//! It knows how attributes are encoded, not what an operator does with them.
+//! Knows how attributes are encoded, not what an operator does with them.
 
 use super::Fault;
 use crate::tensor::{Data, Tensor};
@@ -26,17 +26,17 @@ impl<'a> Node<'a> {
         &self.proto.op_type
     }
 
-    /// Operand `index`, which must be there.
+    /// Operand `index`, which must exist.
     pub fn operand(&self, index: usize) -> Result<&'a Tensor, Fault> {
         self.optional(index).ok_or_else(|| Fault::new(format!("operand {index} is missing")))
     }
 
-    /// Operand `index`, if there.
+    /// Operand `index`, if it exists.
     pub fn optional(&self, index: usize) -> Option<&'a Tensor> {
         self.operands.get(index).copied().flatten()
     }
 
-    /// All operands, each of which must be there.
+    /// All operands, each of which must exist.
     pub fn all_operands(&self) -> Result<Vec<&'a Tensor>, Fault> {
         (0..self.operands.len()).map(|i| self.operand(i)).collect()
     }
@@ -49,7 +49,11 @@ impl<'a> Node<'a> {
         self.attribute(name).map_or(default, |a| a.i)
     }
 
-    /// A list of sizes; the default where the attribute is absent.
+    pub fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |a| a.f)
+    }
+
+    /// A list of sizes; the default if the attribute is absent.
     pub fn sizes<const N: usize>(&self, name: &str, default: [usize; N]) -> Result<[usize; N], Fault> {
         let Some(attribute) = self.attribute(name) else { return Ok(default) };
         let sizes: Option<Vec<usize>> = attribute.ints.iter().map(|&v| usize::try_from(v).ok()).collect();
@@ -60,11 +64,11 @@ impl<'a> Node<'a> {
     pub fn text(&self, name: &str, default: &'a str) -> Result<&'a str, Fault> {
         match self.attribute(name) {
             None => Ok(default),
-            Some(a) => std::str::from_utf8(&a.s).map_err(|_| Fault::new(format!("{name} is no text"))),
+            Some(a) => std::str::from_utf8(&a.s).map_err(|_| Fault::new(format!("{name} is not text"))),
         }
     }
 
-    /// Refuses an attribute whose value is not the only one that is known here.
+    /// Refuses an attribute with any value but the one supported.
     pub fn require_text(&self, name: &str, default: &'a str, known: &str) -> Result<(), Fault> {
         match self.text(name, default)? {
             found if found == known => Ok(()),
@@ -72,7 +76,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Refuses an attribute whose value is not the only one that is known here.
+    /// Refuses an attribute with any value but the one supported.
     pub fn require_integer(&self, name: &str, default: i64, known: i64) -> Result<(), Fault> {
         match self.integer(name, default) {
             found if found == known => Ok(()),
@@ -89,7 +93,7 @@ impl<'a> Node<'a> {
             "value_int" => Tensor::new(&[], Data::I64(vec![attribute.i])),
             "value_floats" => Tensor::new(&[attribute.floats.len()], Data::F32(attribute.floats.clone())),
             "value_ints" => Tensor::new(&[attribute.ints.len()], Data::I64(attribute.ints.clone())),
-            other => Err(Fault::new(format!("attribute {other} is not known here"))),
+            other => Err(Fault::new(format!("attribute {other} is not supported"))),
         }
     }
 }

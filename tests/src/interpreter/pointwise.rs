@@ -1,4 +1,4 @@
-//! `Relu`, `Add` and `ArgMax`.
+//! `Relu`, `LeakyRelu`, `Clip`, `Add` and `ArgMax`.
 
 use super::Fault;
 use super::node::{Node, axis_of};
@@ -11,9 +11,39 @@ pub(super) fn relu(node: &Node) -> Result<Tensor, Fault> {
         Data::F32(v) => Data::F32(v.iter().map(|&v| if v < 0.0 { 0.0 } else { v }).collect()),
         Data::I8(v) => Data::I8(v.iter().map(|&v| v.max(0)).collect()),
         Data::U8(v) => Data::U8(v.clone()),
-        other => return Err(Fault::new(format!("element type {:?} is not known here", other.data_type()))),
+        other => return Err(Fault::new(format!("element type {:?} is not supported", other.data_type()))),
     };
     Tensor::new(x.shape(), data)
+}
+
+/// `alpha * x` of what is below 0, in f32.
+pub(super) fn leaky_relu(node: &Node) -> Result<Tensor, Fault> {
+    let x = node.operand(0)?;
+    let alpha = node.float("alpha", 0.01);
+    let values = x.as_f32()?.iter().map(|&v| if v < 0.0 { alpha * v } else { v });
+    Tensor::new(x.shape(), Data::F32(values.collect()))
+}
+
+/// Operands x of f32, and perhaps a minimum and a maximum.
+pub(super) fn clip(node: &Node) -> Result<Tensor, Fault> {
+    let x = node.operand(0)?;
+    let bound = |index: usize, absent: f32| match node.optional(index).map(Tensor::as_f32) {
+        None => Ok(absent),
+        Some(Ok(&[bound])) => Ok(bound),
+        Some(Ok(found)) => Err(Fault::new(format!("operand {index}: expected one value, found {}", found.len()))),
+        Some(Err(fault)) => Err(fault),
+    };
+    let (min, max) = (bound(1, f32::NEG_INFINITY)?, bound(2, f32::INFINITY)?);
+    let values = x.as_f32()?.iter().map(|&v| {
+        if v < min {
+            min
+        } else if v > max {
+            max
+        } else {
+            v
+        }
+    });
+    Tensor::new(x.shape(), Data::F32(values.collect()))
 }
 
 /// The f32 sum of two operands; dimensions that are 1 or absent in one are repeated.
@@ -36,7 +66,7 @@ pub(super) fn add(node: &Node) -> Result<Tensor, Fault> {
     Tensor::new(&shape, Data::F32((0..count).map(sum).collect()))
 }
 
-/// The element of a tensor of shape `from` that lies at element `index` of `shape` when it is repeated.
+/// The element of a tensor of shape `from` at element `index` of `shape` when it is repeated.
 fn repeated(mut index: usize, shape: &[usize], from: &[usize]) -> usize {
     let (mut element, mut stride) = (0, 1);
     for (&wide, &own) in shape.iter().zip(from).rev() {
@@ -92,6 +122,7 @@ fn largest<T: PartialOrd>(values: &[T], length: usize, inner: usize) -> Vec<i64>
 mod tests {
     use super::*;
     use crate::onnx_graph::{integer, run_one};
+    use tract_onnx::pb::AttributeProto;
 
     fn f32s(shape: &[usize], values: &[f32]) -> Tensor {
         Tensor::new(shape, Data::F32(values.to_vec())).unwrap()
@@ -103,6 +134,18 @@ mod tests {
         assert_eq!(y.as_f32().unwrap(), [0.0, 0.0, 2.0]);
         let x = Tensor::new(&[2], Data::I8(vec![-5, 5])).unwrap();
         assert_eq!(run_one("Relu", &[&x], vec![]).unwrap().data(), &Data::I8(vec![0, 5]));
+    }
+
+    #[test]
+    fn a_leaky_relu_and_a_clip_by_hand() {
+        let x = f32s(&[3], &[-2.0, 0.5, 9.0]);
+        let alpha = AttributeProto { name: "alpha".into(), f: 0.25, ..Default::default() };
+        let y = run_one("LeakyRelu", &[&x], vec![alpha]).unwrap();
+        assert_eq!(y.as_f32().unwrap(), [-0.5, 0.5, 9.0]);
+        let (min, max) = (f32s(&[], &[0.0]), f32s(&[], &[6.0]));
+        assert_eq!(run_one("Clip", &[&x, &min, &max], vec![]).unwrap().as_f32().unwrap(), [0.0, 0.5, 6.0]);
+        assert_eq!(run_one("Clip", &[&x, &min], vec![]).unwrap().as_f32().unwrap(), [0.0, 0.5, 9.0]);
+        assert!(run_one("Clip", &[&x, &x], vec![]).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `MaxPool` over two spatial axes. Padding takes no part in the maximum.
+//! `MaxPool` over two spatial axes. Padding does not count.
 
 use super::Fault;
 use super::node::Node;
@@ -16,9 +16,9 @@ pub(super) fn max_pool(node: &Node) -> Result<Tensor, Fault> {
         Data::F32(v) => winners(v, batch * channels, [height, width], &windows),
         Data::U8(v) => winners(v, batch * channels, [height, width], &windows),
         Data::I8(v) => winners(v, batch * channels, [height, width], &windows),
-        other => return Err(Fault::new(format!("element type {:?} is not known here", other.data_type()))),
+        other => return Err(Fault::new(format!("element type {:?} is not supported", other.data_type()))),
     };
-    let chosen = chosen.ok_or_else(|| Fault::new("a window lies in the padding alone"))?;
+    let chosen = chosen.ok_or_else(|| Fault::new("a window covers only padding"))?;
     Tensor::new(&shape, x.data().gather(&chosen))
 }
 

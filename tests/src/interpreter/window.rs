@@ -1,6 +1,6 @@
-//! Where the windows of convolution and pooling lie: kernel size, strides and padding of two spatial axes.
+//! The windows of convolution and pooling: kernel size, strides and padding of two spatial axes.
 //!
-//! It knows geometry, no elements. Dilation, `auto_pad` and `ceil_mode` are refused.
+//! Knows geometry, not elements. Dilation, `auto_pad` and `ceil_mode` are refused.
 
 use super::Fault;
 use super::node::Node;

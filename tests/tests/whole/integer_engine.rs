@@ -1,5 +1,5 @@
-//! The integer engine against the interpreter, which knows nothing of it: every byte of every node, by each kernel that this
-//! core has and any number of threads.
+//! The integer engine against the independent interpreter: every byte of every node, with each compute kernel of this core and
+//! any number of threads.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,14 @@ pub fn bytes(tensor: &Tensor) -> Vec<u8> {
     }
 }
 
-/// Runs `frames` through the engine and compares the tensor `output` with the interpreter's.
+/// Runs `frames` through the integer engine alone and compares the tensor `output` with the interpreter's.
 pub fn check(model: &[u8], output: &str, frames: &[BTreeMap<String, Tensor>], options: EngineOptions) {
+    check_by("integer", model, output, frames, options);
+}
+
+/// Runs `frames` and compares the tensor `output` with the interpreter's; the engine has to be the one called `name`.
+pub fn check_by(name: &str, model: &[u8], output: &str, frames: &[BTreeMap<String, Tensor>], options: EngineOptions) {
+    let expected_name = name;
     let model = with_output(model, output).unwrap();
     let graph = Graph::from_bytes(&model).unwrap();
     let mut engine: Option<Engine> = None;
@@ -41,7 +47,7 @@ pub fn check(model: &[u8], output: &str, frames: &[BTreeMap<String, Tensor>], op
         let engine = engine.get_or_insert_with(|| {
             Engine::from_onnx_with(&model, &entry(name, input), &entry(output, expected), &options).unwrap()
         });
-        assert_eq!(engine.name(), "integer");
+        assert_eq!(engine.name(), expected_name);
         assert!(engine.run(&bytes(input)).unwrap() == bytes(expected), "{output} with {options:?}");
     }
 }

@@ -1,20 +1,22 @@
 //! The form in pairs of `DequantizeLinear` and `QuantizeLinear`, run as integers: the same bytes as the host's other form of
-//! the same net, and those of the interpreter, which computes the f32 in between, wherever f32 holds them exactly.
+//! the same network, and as the interpreter, which computes the f32 in between, wherever f32 is exact.
 
 use std::collections::BTreeMap;
 
-use unet_engine::inference::{Engine, EngineOptions, KernelChoice};
+use unet_engine::inference::{Engine, EngineOptions, Frame, KernelChoice, Model};
 use unet_host::backend::Backend;
 use unet_host::export::fold::graph_of;
 use unet_host::model::UNetConfig;
 use unet_host::quantize::{Format, calibrate, rewrite};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::preprocess::Preprocess;
+use unet_tests::node_models::with_output_of;
 use unet_tests::onnx_graph::{GraphBuilder, integer, integers, text};
 use unet_tests::random::Random;
+use unet_tests::tensor::Difference;
 use unet_tests::{Data, Graph, Tensor};
 
-use crate::integer_engine::{bytes, check, kernels};
+use crate::integer_engine::{bytes, check, check_by, kernels};
 use crate::tiny_run::VARIANTS;
 
 const SIDE: usize = 32;
@@ -50,8 +52,8 @@ fn both_forms_of_the_host_give_equal_logits_by_each_kernel() {
         let mut random = Random::new(22);
         for _ in 0..2 {
             let frame = Tensor::new(&input.shape, Data::U8(random.bytes(channels * SIDE * SIDE))).unwrap();
-            let witness = Graph::from_bytes(&forms[0].bytes).unwrap();
-            let expected = witness.run(&BTreeMap::from([("image".to_owned(), frame.clone())])).unwrap();
+            let reference = Graph::from_bytes(&forms[0].bytes).unwrap();
+            let expected = reference.run(&BTreeMap::from([("image".to_owned(), frame.clone())])).unwrap();
             let expected = bytes(&expected["logits"]);
             let distinct: std::collections::BTreeSet<_> = expected.iter().collect();
             assert!(distinct.len() > 50, "{}: {} distinct values prove little", variant.name, distinct.len());
@@ -152,7 +154,7 @@ fn convolutions_in_pairs_are_the_interpreters() {
 /// Pooling, upsampling, depth-to-space and concatenation between pairs whose two ends differ, as other quantizers write
 /// them, and a skip whose scale is not that of what it is joined with.
 #[test]
-fn moves_between_other_scales_are_the_interpreters() {
+fn data_movement_between_other_scales_is_the_interpreters() {
     let mut random = Random::new(13);
     for _ in 0..20 {
         let frame = Tensor::new(&[1, 4, 12, 20], Data::U8(random.bytes(4 * 12 * 20))).unwrap();
@@ -187,5 +189,114 @@ fn moves_between_other_scales_are_the_interpreters() {
                 check(&model, output, &frames, EngineOptions { kernel: KernelChoice::Auto, threads });
             }
         }
+    }
+}
+
+/// A residual addition in f32 between convolutions, which no operator of the engine computes, and an upsampling by linear
+/// interpolation that is joined with a skip, which one does if `up_zero_point` is that before it, 120. All scales are powers of two,
+/// so that f32 is exact.
+fn draw_with_nodes_of_tract(random: &mut Random, up_zero_point: u8) -> (Vec<u8>, BTreeMap<String, Tensor>) {
+    let frame = Tensor::new(&[1, 3, 8, 12], Data::U8(random.bytes(3 * 8 * 12))).unwrap();
+    let mut pairs = Pairs { builder: GraphBuilder::new(), constants: 0 };
+    pairs.builder.input("x", &frame);
+    let scale = 0.5f32.powi(4);
+    let real = pairs.pair("DequantizeLinear", "x", "x.real", (scale, 120));
+    let conv = |pairs: &mut Pairs, random: &mut Random, x: &str, y: &str, [out, inner]: [usize; 2], stride| {
+        let weights = random.bytes(out * inner * 9).into_iter().map(|byte| (byte as i8) / 16).collect();
+        let weights = pairs.constant(&[out, inner, 3, 3], Data::I8(weights));
+        let w = pairs.dequantized(&format!("{y}.w"), &weights, vec![0.5f32.powi(5); out], None);
+        let bias = (0..out).map(|_| random.integer(-300, 300) as i32).collect();
+        let bias = pairs.constant(&[out], Data::I32(bias));
+        let b = pairs.dequantized(&format!("{y}.b"), &bias, vec![scale * 0.5f32.powi(5); out], None);
+        let attributes = vec![integers("pads", &[1; 4]), integers("strides", &[stride; 2])];
+        pairs.builder.node(&format!("{y}.f32"), "Conv", &[x, &w, &b], attributes);
+        pairs.pair("QuantizeLinear", &format!("{y}.f32"), y, (scale, 120));
+        pairs.pair("DequantizeLinear", y, &format!("{y}.real"), (scale, 120))
+    };
+    let stem = conv(&mut pairs, random, &real, "stem", [8, 3], 1);
+    let inner = conv(&mut pairs, random, &stem, "inner", [8, 8], 1);
+    pairs.builder.node("sum", "Add", &[&inner, &stem], vec![]);
+    pairs.builder.node("cut", "Relu", &["sum"], vec![]);
+    pairs.pair("QuantizeLinear", "cut", "sum.bytes", (2.0 * scale, 0));
+    pairs.pair("DequantizeLinear", "sum.bytes", "sum.real", (2.0 * scale, 0));
+    // The scale of this one's bias is not that of its sums, so that tract runs it too.
+    let deep = conv(&mut pairs, random, "sum.real", "deep", [8, 8], 2);
+    let low = conv(&mut pairs, random, &deep, "low", [4, 8], 1);
+    let scales = pairs.constant(&[4], Data::F32(vec![1.0, 1.0, 2.0, 2.0]));
+    let linear = [("mode", "linear"), ("coordinate_transformation_mode", "half_pixel")];
+    let linear = linear.map(|(name, value)| text(name, value)).to_vec();
+    pairs.builder.node("up", "Resize", &[&low, "", &scales], linear);
+    // Behind another quantization the engine does not interpolate.
+    pairs.pair("QuantizeLinear", "up", "up.bytes", (scale, up_zero_point));
+    pairs.pair("DequantizeLinear", "up.bytes", "up.real", (scale, up_zero_point));
+    pairs.builder.node("joined", "Concat", &[&stem, "up.real"], vec![integer("axis", 1)]);
+    pairs.pair("QuantizeLinear", "joined", "joined.bytes", (scale, 120));
+    pairs.pair("DequantizeLinear", "joined.bytes", "joined.real", (scale, 120));
+    conv(&mut pairs, random, "joined.real", "y", [3, 12], 1);
+    pairs.builder.output("y");
+    (pairs.builder.finish(13), BTreeMap::from([("x".to_owned(), frame)]))
+}
+
+#[test]
+fn parts_around_nodes_of_tract_are_the_interpreters() {
+    let mut random = Random::new(14);
+    for up_zero_point in [120, 121, 120, 119, 120, 64] {
+        let (model, frame) = draw_with_nodes_of_tract(&mut random, up_zero_point);
+        for kernel in kernels() {
+            for threads in [1, 3] {
+                let options = EngineOptions { kernel: KernelChoice::Only(kernel), threads };
+                check_by("integer+tract", &model, "y", std::slice::from_ref(&frame), options);
+            }
+        }
+    }
+}
+
+/// The kit's graphs as people have them, where `SEG_DATA` names the kit's folder of data sets: each runs in the engine as far as
+/// it is covered. Its quantized logits are exactly those of integer arithmetic if the engine covers it, else within one step.
+#[test]
+fn the_kits_graphs_are_within_a_step_of_exact_arithmetic() {
+    let folder = std::env::var_os("SEG_DATA").map(|data| std::path::PathBuf::from(data).join("../cases/models"));
+    let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
+        println!("skipped: SEG_DATA names no folder beside which cases/models lies");
+        return;
+    };
+    let mut random = Random::new(15);
+    let pixels = (0..3 * 96 * 128).map(|_| random.unit()).collect();
+    let frame = Tensor::new(&[1, 3, 96, 128], Data::F32(pixels)).unwrap();
+    let inputs = BTreeMap::from([("input".to_owned(), frame.clone())]);
+    for (name, engine) in [
+        ("z_identity_end", "integer"),
+        ("z_constant_nodes", "integer"),
+        ("q_nearest_QDQ_US_pc", "integer"),
+        ("q_nearest_QDQ_SS_pc", "integer"),
+        ("q_nearest_nopre", "integer"),
+        ("q_nearest_actsym", "integer"),
+        ("q_act_relu6_QDQ_SS", "integer"),
+        ("q_act_leaky_QDQ_US", "integer"),
+        ("q_bilinear_halfpixel_QDQ_US", "integer"),
+        ("q_resunet_QDQ_US", "integer+tract"),
+        ("q_maxpool3_QDQ_US", "integer+tract"),
+    ] {
+        let model = std::fs::read(folder.join(format!("{name}.onnx"))).unwrap();
+        let graph = Graph::from_bytes(&model).unwrap().in_integers();
+        let values = graph.run(&inputs).unwrap();
+        let last = graph.nodes().iter().rev().find(|node| node.op_type == "QLinearConv").unwrap();
+        let expected = &values[&last.output[0]];
+        let model = with_output_of(&model, &last.output[0], expected).unwrap();
+        let mut model =
+            Model::open(name, &model, None, &EngineOptions { kernel: KernelChoice::Auto, threads: 2 }).unwrap();
+        assert_eq!(model.name(), engine, "{name}");
+        let mut mask = vec![0; 96 * 128];
+        model.segment(Frame::Floats(frame.as_f32().unwrap()), &mut mask).unwrap();
+        let mut found = vec![0; model.logits_len()];
+        model.logits(&mut found).unwrap();
+        let found = match expected.data() {
+            Data::I8(_) => Data::I8(found.into_iter().map(|byte| byte as i8).collect()),
+            _ => Data::U8(found),
+        };
+        let difference = Difference::between(&Tensor::new(expected.shape(), found).unwrap(), expected).unwrap();
+        println!("{name}: {difference:?}");
+        let step_max = if engine == "integer" { 0 } else { 1 };
+        assert!(difference.step_max <= step_max, "{name}: {difference:?}");
     }
 }

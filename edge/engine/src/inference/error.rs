@@ -5,59 +5,59 @@ use unet_shared::digest::Digest;
 use super::kernel::Kernel;
 use crate::error::Kind;
 
-/// What tract or a library says.
+/// An error of tract or another library.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
-    /// The bytes are no ONNX model, or one that the backend cannot run.
+    /// The bytes are not an ONNX model, or not one that the backend can run.
     #[error("model {model}: expected an ONNX graph that {backend} runs, found one that fails at {step}")]
     Graph {
-        /// Name of the model, as the manifest gives it.
+        /// Name of the model in the manifest.
         model: String,
         /// The backend.
         backend: &'static str,
-        /// What was being done.
+        /// The step that failed.
         step: &'static str,
-        /// What the backend said.
+        /// The backend's error.
         #[source]
         source: Source,
     },
     /// The graph is not the one that the manifest describes.
     #[error("manifest expects {what} {expected}, model has {found}")]
     Mismatch {
-        /// Which property.
+        /// The property.
         what: &'static str,
-        /// What the manifest says.
+        /// In the manifest.
         expected: String,
-        /// What the graph says.
+        /// In the graph.
         found: String,
     },
-    /// A file that stands alone has ends that no frame fits.
+    /// A file without a manifest has an input or output that is not supported.
     #[error("model {model}: expected {expected}, found {found}")]
     Ends {
         /// Name of the model.
         model: String,
-        /// What can be run.
+        /// What is supported.
         expected: String,
-        /// What the file says.
+        /// In the file.
         found: String,
     },
-    /// The graph asks for more memory than any model of a package.
+    /// The graph needs more memory than any model of a package.
     #[error("tensor {name} of the model: expected at most {expected} elements, found {found}")]
     TooLarge {
         /// The tensor.
         name: String,
         /// The bound.
         expected: usize,
-        /// What the graph says.
+        /// In the graph.
         found: String,
     },
-    /// The kernel that was asked for cannot run this graph, or not on this core.
+    /// The requested compute kernel can run nothing of this graph, or not on this core.
     #[error("kernel {kernel}: expected a graph and a core that it runs, found {found}")]
     Kernel {
-        /// The kernel asked for.
+        /// The requested kernel.
         kernel: Kernel,
         /// The node that is not covered, or what the core lacks.
         found: String,
@@ -67,7 +67,7 @@ pub enum InferenceError {
     InputSize {
         /// Values of one frame.
         expected: usize,
-        /// Values given; none of them where they are of another type.
+        /// Values found; 0 if they have another type.
         found: usize,
     },
     /// A mask of the wrong size.
@@ -75,15 +75,15 @@ pub enum InferenceError {
     MaskSize {
         /// Pixels of the output.
         expected: usize,
-        /// Bytes given.
+        /// Bytes found.
         found: usize,
     },
-    /// The buffer for the logits has another size than they have.
+    /// The buffer for the logits has the wrong size.
     #[error("buffer for the logits: expected {expected} bytes, found {found}")]
     LogitsSize {
-        /// Bytes of the output; 0 where it is none of bytes.
+        /// Bytes of the output; 0 if it is not of bytes.
         expected: usize,
-        /// Bytes given.
+        /// Bytes found.
         found: usize,
     },
     /// The backend failed on a frame.
@@ -91,11 +91,11 @@ pub enum InferenceError {
     Run {
         /// The backend.
         backend: &'static str,
-        /// What the backend said.
+        /// The backend's error.
         #[source]
         source: Source,
     },
-    /// This machine computes other logits than the one that made the package.
+    /// This machine computes other logits than recorded in the package.
     #[error("golden vector {name}: expected logits with sha256 {expected}, found {found}")]
     GoldenLogits {
         /// The golden input.
@@ -122,7 +122,7 @@ pub enum InferenceError {
 }
 
 impl InferenceError {
-    /// How to go on: a frame that fails is skipped, a model that does not load stays that way.
+    /// How to proceed: a frame that fails is skipped, a model that does not load is fatal.
     pub fn kind(&self) -> Kind {
         match self {
             InferenceError::InputSize { .. }

@@ -1,74 +1,19 @@
-//! A loaded graph with the ends that its file has: bytes in a package's model, f32 in one that stands alone. From a frame to
-//! a class for each pixel; whoever computes is a [`Backend`]. Knows neither packages nor manifests.
+//! A loaded graph with the input and output of its file: bytes in a package's model, often f32 in others. From a frame to
+//! a class for each pixel; a [`Backend`] computes. Knows no packages.
 
 use std::fmt;
 
 use unet_shared::manifest::TensorEntry;
 
+use super::backend::{Backend, Element, Frame, Port};
+use super::description::{Description, PartTime};
 use super::error::InferenceError;
+use super::integer::{self, Coverage};
 use super::kernel::Kernel;
-use super::tract::{self, Loaded};
-use super::{Description, EngineOptions, KernelChoice, PartTime, integer};
+use super::loaded::Loaded;
+use super::options::{EngineOptions, KernelChoice};
+use super::tract::Tract;
 use crate::shape;
-
-/// Something that computes the quantized graph. Frames and masks have the sizes that [`Model`] checked.
-pub(super) trait Backend: Send {
-    /// The name in records and on the screen.
-    fn name(&self) -> &'static str;
-
-    /// The name of what computes its convolutions.
-    fn kernel(&self) -> &'static str;
-
-    /// How many threads it uses.
-    fn threads(&self) -> usize;
-
-    /// What runs where.
-    fn describe(&self) -> Description;
-
-    /// Computes one frame: the class of each pixel, H*W.
-    fn segment(&mut self, frame: Frame<'_>, mask: &mut [u8]) -> Result<(), InferenceError>;
-
-    /// The last frame's logits as bytes, K*H*W; those of a signed output by their bits. Zeros before the first frame.
-    fn logits(&mut self, logits: &mut [u8]) -> Result<(), InferenceError>;
-
-    /// How long each part of the last frame took; empty where that is not known.
-    fn times(&self) -> Vec<PartTime> {
-        Vec::new()
-    }
-}
-
-/// The numbers at an end of a graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
-    /// Bytes, 0 to 255.
-    U8,
-    /// Bytes, -128 to 127.
-    I8,
-    /// Floats.
-    F32,
-    /// Class ids, as ONNX's ArgMax gives them.
-    I64,
-}
-
-/// An input or output of a graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Its name in the file.
-    pub name: String,
-    /// N, C, H, W; of class ids C is 1.
-    pub shape: [usize; 4],
-    /// Its numbers.
-    pub element: Element,
-}
-
-/// A frame as a model takes it, N, C, H, W.
-#[derive(Debug, Clone, Copy)]
-pub enum Frame<'a> {
-    /// Of a model with a u8 input, or the bits of an i8 one.
-    Bytes(&'a [u8]),
-    /// Of a model with an f32 input.
-    Floats(&'a [f32]),
-}
 
 /// A loaded graph that is ready for frames.
 pub struct Model {
@@ -78,13 +23,13 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads an ONNX file that stands alone: one input of u8, i8 or f32, N, C, H, W with a batch of 1; one output, logits of
-    /// u8, i8 or f32, or the class ids of an ArgMax. `size`, height and width, is for files that leave theirs open, or to run
-    /// a net of convolutions at another one. `name` stands for the file in messages.
+    /// Loads an ONNX file without a manifest: one input of u8, i8 or f32, N, C, H, W with a batch of 1; one output, logits of
+    /// u8, i8 or f32, or the class ids of an ArgMax. `size`, height and width, is for files with open sizes, or to run a
+    /// fully convolutional network at another size. `name` is the file's name in messages.
     ///
     /// # Errors
     ///
-    /// When the graph cannot be read, has other ends, or cannot be run by the kernel asked for.
+    /// When the graph cannot be read, has an input or output that is not supported, or cannot be run by the requested kernel.
     pub fn open(
         name: &str,
         onnx: &[u8],
@@ -141,7 +86,7 @@ impl Model {
         &self.output
     }
 
-    /// How long each part of the last frame took; empty where tract runs the graph.
+    /// How long each part of the last frame took; empty if tract runs the whole graph.
     pub fn times(&self) -> Vec<PartTime> {
         self.backend.times()
     }
@@ -167,7 +112,7 @@ impl Model {
         self.backend.segment(frame, mask)
     }
 
-    /// How many bytes the logits of a frame are; 0 where the output is none of bytes.
+    /// The number of bytes of a frame's logits; 0 if the output is not of bytes.
     pub fn logits_len(&self) -> usize {
         match self.output.element {
             Element::U8 | Element::I8 => self.output.shape.iter().product(),
@@ -175,7 +120,7 @@ impl Model {
         }
     }
 
-    /// The last frame's logits, K*H*W bytes; those of a signed output by their bits. Zeros before the first frame.
+    /// The last frame's logits, K*H*W bytes, the bit patterns of a signed output. Zeros before the first frame.
     ///
     /// # Errors
     ///
@@ -189,12 +134,10 @@ impl Model {
     }
 }
 
-/// The integer engine where it is wanted and covers the graph, else tract.
-fn backend(mut loaded: Loaded, options: &EngineOptions) -> Result<Box<dyn Backend>, InferenceError> {
+/// The integer engine for what it covers, unless tract alone was asked for.
+fn backend(loaded: Loaded, options: &EngineOptions) -> Result<Box<dyn Backend>, InferenceError> {
     let kernel = match options.kernel {
-        KernelChoice::Tract => {
-            return Ok(Box::new(tract::Tract::new(loaded, "tract was asked for".to_owned())?));
-        }
+        KernelChoice::Tract => return Ok(Box::new(Tract::new(loaded, "tract was asked for".to_owned())?)),
         KernelChoice::Auto => Kernel::best(),
         KernelChoice::Only(kernel) if kernel.is_available() => kernel,
         KernelChoice::Only(kernel) => {
@@ -202,10 +145,13 @@ fn backend(mut loaded: Loaded, options: &EngineOptions) -> Result<Box<dyn Backen
             return Err(InferenceError::Kernel { kernel, found });
         }
     };
-    match integer::Integer::load(&mut loaded, kernel, options.threads)? {
-        Ok(integer) => Ok(Box::new(integer)),
-        Err(found) if options.kernel == KernelChoice::Only(kernel) => Err(InferenceError::Kernel { kernel, found }),
-        Err(left) => Ok(Box::new(tract::Tract::new(loaded, left)?)),
+    match integer::cover(&loaded, kernel, options.threads)? {
+        Coverage::Whole(engine) => Ok(Box::new(engine)),
+        Coverage::Parts(engine) => Ok(Box::new(engine)),
+        Coverage::Nothing(found) if options.kernel == KernelChoice::Only(kernel) => {
+            Err(InferenceError::Kernel { kernel, found })
+        }
+        Coverage::Nothing(reason) => Ok(Box::new(Tract::new(loaded, reason)?)),
     }
 }
 

@@ -8,6 +8,7 @@ use unet_shared::quantization::{Quantization, multiplier, requantize};
 
 use super::*;
 use crate::error::Kind;
+use crate::inference::kernel::Kernel;
 use crate::package;
 use unet_test_support::quantized_onnx::{self, Conv, Graph};
 use unet_test_support::tiny_package;
@@ -338,7 +339,7 @@ fn a_node_that_is_not_covered_leaves_the_graph_to_tract_and_is_named() {
     };
     let engine = load(KernelChoice::Auto).unwrap();
     assert_eq!((engine.name(), engine.kernel()), ("tract", "tract"));
-    let reason = "node y.node (Relu): operand a: expected f32 of a Conv with no other reader";
+    let reason = "node y.node (Relu): operand a: expected f32 of a Conv with no other reader, or of an activation";
     assert_eq!(engine.describe().left_to_tract.as_deref(), Some(reason));
     let error = load(KernelChoice::Only(Kernel::Scalar)).unwrap_err();
     assert_eq!(error.to_string(), format!("kernel scalar: expected a graph and a core that it runs, found {reason}"));
@@ -477,4 +478,96 @@ fn a_frame_of_another_size_is_skipped() {
         assert_eq!(error.to_string(), format!("model input: expected 256 bytes, found {length}"));
         assert_eq!(error.kind(), Kind::SkipFrame);
     }
+}
+
+/// A sigmoid in f32 between two convolutions: its values at 0, 0.5 and 1 are no halves of a step.
+#[test]
+fn a_node_in_between_is_run_by_tract_and_the_convolutions_around_it_by_the_engine() {
+    let shape = [1, 1, 1, 3];
+    let conv = |y| Conv {
+        shape: [1, 1, 1, 1],
+        weights: vec![1],
+        weight_scales: vec![1.0],
+        bias: vec![0],
+        pads: [0; 4],
+        x: (0.5, 1),
+        y,
+    };
+    let model = Graph::new("x", shape)
+        .conv_pairs("x", "a", &conv((0.5, 1)), false)
+        .dequantize("a", "a.real", (0.5, 1))
+        .node("Sigmoid", &["a.real".to_owned()], "b", Vec::new())
+        .quantize("b", "c", (0.5, 1))
+        .conv_pairs("c", "y", &conv((0.1, 0)), false)
+        .finish("y", shape);
+    let options = EngineOptions { kernel: KernelChoice::Only(Kernel::Scalar), threads: 2 };
+    let mut engine = Engine::from_onnx_with(&model, &entry("x", shape), &entry("y", shape), &options).unwrap();
+    assert_eq!((engine.name(), engine.kernel()), ("integer+tract", "scalar"));
+    for _ in 0..3 {
+        // -10, 0 and 10 become 0, 0.5 and 1.
+        assert_eq!(engine.run(&[0, 1, 21]).unwrap()[1..], [5, 10]);
+        assert_eq!(engine.run(&[21, 21, 1]).unwrap(), [10, 10, 5]);
+    }
+    let description = engine.describe();
+    assert_eq!(description.nodes.len(), 2);
+    assert_eq!(description.tract_nodes.len(), 1);
+    assert_eq!(
+        description.left_to_tract.as_deref(),
+        Some("node b.node (Sigmoid): expected an operator that the integer engine has")
+    );
+    // Both parts enter, run and leave or find the classes; the rest is tract's.
+    let parts: Vec<Part> = engine.into_model().times().into_iter().map(|time| time.part).collect();
+    assert_eq!(parts, [Part::Enter, Part::Node(0), Part::Leave, Part::Enter, Part::Node(1), Part::Tract]);
+}
+
+/// The last node is tract's, so that the classes are those of its f32.
+#[test]
+fn a_graph_that_ends_in_a_node_of_tract_gives_its_classes() {
+    let shape = [1, 2, 1, 2];
+    let conv = Conv {
+        shape: [2, 2, 1, 1],
+        weights: vec![1, 0, 0, 1],
+        weight_scales: vec![1.0; 2],
+        bias: vec![0; 2],
+        pads: [0; 4],
+        x: (1.0, 100),
+        y: (1.0, 100),
+    };
+    let model = Graph::new("x", shape)
+        .conv_pairs("x", "a", &conv, false)
+        .dequantize("a", "a.real", (1.0, 100))
+        .node("Softmax", &["a.real".to_owned()], "y", vec![quantized_onnx::int("axis", 1)])
+        .finish_as("y", shape, DataType::Float, 13);
+    let mut model = Model::open("net.onnx", &model, None, &EngineOptions::default()).unwrap();
+    assert_eq!(model.name(), "integer+tract");
+    let mut mask = [9; 2];
+    model.segment(Frame::Bytes(&[7, 3, 2, 5]), &mut mask).unwrap();
+    assert_eq!(mask, [0, 1]);
+}
+
+/// A pool that the engine lacks, on the bytes of the form with integer operators.
+#[test]
+fn bytes_go_from_the_engine_to_tract_and_back() {
+    let shape = [1, 1, 4, 4];
+    let conv = Conv {
+        shape: [1, 1, 1, 1],
+        weights: vec![1],
+        weight_scales: vec![1.0],
+        bias: vec![0],
+        pads: [0; 4],
+        x: (0.5, 3),
+        y: (0.5, 3),
+    };
+    let attributes = vec![quantized_onnx::ints("kernel_shape", &[3, 3]), quantized_onnx::ints("pads", &[1; 4])];
+    let model = Graph::new("x", shape)
+        .conv("x", "a", &conv)
+        .node("MaxPool", &["a".to_owned()], "b", attributes)
+        .conv("b", "y", &conv)
+        .finish("y", shape);
+    let input = ramp(16, 15);
+    // Ascending values: the largest of a window is its last.
+    let expected: Vec<u8> = (0..16).map(|at| input[(at / 4 + 1).min(3) * 4 + (at % 4 + 1).min(3)]).collect();
+    let mut engine = Engine::from_onnx(&model, &entry("x", shape), &entry("y", shape)).unwrap();
+    assert_eq!(engine.name(), "integer+tract");
+    assert_eq!(engine.run(&input).unwrap(), expected);
 }

@@ -40,7 +40,7 @@ pub(super) struct HeadRows<'a> {
 }
 
 impl HeadRows<'_> {
-    /// Gives each pixel its class, once the logits are there.
+    /// Finds the class of each pixel of the computed logits.
     pub(super) fn classes(self) {
         let HeadRows { logits, mask } = self;
         let (stride, channels) = (logits.grid().pixel_stride(), logits.channels());
@@ -61,7 +61,7 @@ impl Rows for HeadRows<'_> {
     }
 }
 
-/// Gives each pixel of these rows its class.
+/// Finds the class of each pixel of these rows.
 pub(super) fn classes(logits: &InputView<'_>, mask: MaskRows<'_>) {
     for (row, out) in mask.rows.zip(mask.bytes.chunks_exact_mut(mask.width)) {
         let channels = logits.channels();
@@ -69,9 +69,9 @@ pub(super) fn classes(logits: &InputView<'_>, mask: MaskRows<'_>) {
     }
 }
 
-/// `pixels` begins with the first logit of the first pixel and ends no sooner than with the last one of the last.
+/// `pixels` begins with the first logit of the first pixel and includes all logits of the last one.
 fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
-    // Few classes in pixels of nothing else are the usual case; known numbers become vector instructions.
+    // Few classes without other channels are the usual case; constant numbers compile to vector instructions.
     match (stride, channels) {
         (2, 2) => {
             for (pixel, out) in pixels.as_chunks::<2>().0.iter().zip(out) {
@@ -87,7 +87,7 @@ fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
         (4, 4) => {
             for (&pixel, out) in pixels.as_chunks().0.iter().zip(out) {
                 let pixel = u32::from_le_bytes(pixel);
-                // Each logit with what is left to the last class behind it: of equal ones the lowest class is the largest.
+                // Each logit followed by how far its class is from the last one: among equal logits the lowest class is largest.
                 let key = |class: u32| ((pixel >> (8 * class) & 0xff) << 2 | (3 - class)) as i32;
                 *out = 3 - (key(0).max(key(1)).max(key(2).max(key(3))) & 3) as u8;
             }

@@ -1,18 +1,16 @@
 //! Runs a planned program: the packed convolutions, which any number of executors share, and the arena and threads that one
-//! owns. After it is made, a frame makes no allocation.
+//! owns. A frame allocates nothing.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use unet_shared::quantization::Quantization;
-
+use super::super::backend::Frame;
+use super::super::description::{self as timed, PartTime};
 use super::super::kernel::{InputView, Kernel, OutputView, PackedConv};
-use super::super::model::Frame;
-use super::super::{Part, PartTime};
 use super::classes::{HeadRows, MaskRows, classes};
 use super::layout::{Buffer, Layout, plan};
-use super::moves::{self, Planes};
-use super::program::{End, Operator, Program, TensorId};
+use super::movement::{self, Movement, Planes};
+use super::program::{Form, Operator, Part, Program, TensorId};
 use super::scratch::Scratch;
 use super::threads::Threads;
 
@@ -20,11 +18,11 @@ use super::threads::Threads;
 pub(super) struct Prepared {
     /// What is computed.
     pub program: Program,
-    /// Who computes the convolutions.
+    /// The compute kernel of the convolutions.
     pub kernel: Kernel,
     layout: Layout,
     stages: Vec<Stage>,
-    /// Whether the last stage is the convolution that makes the logits, whose rows get their classes at once.
+    /// Whether the last stage is the convolution that makes the logits, so that each row's classes follow at once.
     has_head: bool,
 }
 
@@ -45,16 +43,15 @@ struct Stage {
 
 enum Action {
     Conv(Box<PackedConv>),
-    MaxPool,
-    Upsample,
+    Movement(&'static Movement),
     Copy,
-    DepthToSpace,
     Requantize(Box<[u8; 256]>),
 }
 
 impl Prepared {
-    /// Plans the buffers and packs the weights for `kernel`; the reason where that cannot be done.
+    /// Plans the buffers and packs the weights for `kernel`; the reason if that fails.
     pub(super) fn new(mut program: Program, kernel: Kernel) -> Result<Self, String> {
+        program.fold_clamps();
         program.fold_upsampling();
         let layout = plan(&program)?;
         let mut stages = Vec::with_capacity(program.steps.len());
@@ -70,9 +67,7 @@ impl Prepared {
                     push(source, target, Action::Conv(Box::new(packed)));
                 }
                 Operator::Requantize(table) => push(source, target, Action::Requantize(table.clone())),
-                Operator::MaxPool => push(source, target, Action::MaxPool),
-                Operator::Upsample => push(source, target, Action::Upsample),
-                Operator::DepthToSpace => push(source, target, Action::DepthToSpace),
+                Operator::Movement(movement) => push(source, target, Action::Movement(movement)),
                 Operator::Concat => {
                     let mut channel = target.channels.start;
                     for &part in &step.inputs {
@@ -80,7 +75,7 @@ impl Prepared {
                         let end = channel + source.channels.len();
                         let target = Operand { buffer: target.buffer, channels: channel..end };
                         channel = end;
-                        // What lies in the whole is there already.
+                        // A part that is written in its place needs no copy.
                         if source.buffer != target.buffer {
                             push(source, target, Action::Copy);
                         }
@@ -89,17 +84,24 @@ impl Prepared {
             }
         }
         for step in &mut program.steps {
-            // The packed ones are all that is needed from here on.
+            // Only the packed weights are needed from here on.
             if let Operator::Conv(conv) = &mut step.operator {
                 conv.weights = Vec::new();
             }
         }
-        let logits = operand(&program, &layout, program.output);
-        let has_head = stages.last().is_some_and(|stage| {
+        let logits = program.output.map(|output| operand(&program, &layout, output));
+        let has_head = stages.last().zip(logits).is_some_and(|(stage, logits)| {
             matches!(stage.action, Action::Conv(_))
                 && (stage.target.buffer, &stage.target.channels) == (logits.buffer, &logits.channels)
         });
         Ok(Prepared { program, kernel, layout, stages, has_head })
+    }
+
+    /// The stages of a part.
+    fn stages_of(&self, part: usize) -> Range<usize> {
+        let part_of = |stage: &Stage| self.program.steps[stage.step].part;
+        self.stages.partition_point(|stage| part_of(stage) < part)
+            ..self.stages.partition_point(|stage| part_of(stage) <= part)
     }
 
     /// Bytes of the arena.
@@ -149,7 +151,7 @@ pub(super) struct Executor {
     arena: Vec<u8>,
     scratch: Scratch,
     threads: Threads,
-    /// What the last frame took: to enter, each stage, the classes where they are a pass of their own.
+    /// How long the last frame took, by [`slots`].
     times: Vec<Duration>,
 }
 
@@ -157,7 +159,7 @@ impl Executor {
     /// Makes the arena and the threads.
     ///
     /// # Errors
-    /// When there is not as much memory.
+    /// If there is not enough memory.
     pub(super) fn new(prepared: &Prepared, threads: usize) -> Result<Self, std::collections::TryReserveError> {
         let mut arena = Vec::new();
         arena.try_reserve_exact(prepared.arena_bytes())?;
@@ -165,17 +167,28 @@ impl Executor {
         let threads = Threads::new(threads);
         let length = prepared.convolutions().map(|(_, conv)| conv.scratch()).max().unwrap_or(0);
         let scratch = Scratch::new(threads.count(), length)?;
-        let times = vec![Duration::ZERO; prepared.stages.len() + 2];
+        let times = vec![Duration::ZERO; prepared.stages.len() + 2 * prepared.program.parts.len()];
         Ok(Executor { arena, scratch, threads, times })
     }
 
-    /// Computes one frame, of the type and the size of the program's input; `mask` is of the output's size.
-    pub(super) fn run(&mut self, prepared: &Prepared, frame: Frame<'_>, mask: &mut [u8]) {
+    /// Runs one part of the program. `input` returns each of its entries, in its form and size; `exits` receives its exits. After
+    /// the last part `mask` receives the classes, if the program makes the graph's output. A frame is all parts in order.
+    pub(super) fn run<'f>(
+        &mut self,
+        prepared: &Prepared,
+        part: usize,
+        input: impl Fn(usize) -> Frame<'f>,
+        exits: &mut [Exit<'_>],
+        mask: &mut [u8],
+    ) {
         let Executor { arena, scratch, threads, times } = self;
         let (program, layout) = (&prepared.program, &prepared.layout);
+        let Part { entries, exits: made } = &program.parts[part];
+        let stages = prepared.stages_of(part);
+        let at = layout.schedule.parts[part].clone();
         let mut threads = threads.frame();
         let mut since = Instant::now();
-        let mut times = times.iter_mut();
+        let mut times = times[slots(&stages, part)].iter_mut();
         let mut lap = || {
             let now = Instant::now();
             if let Some(time) = times.next() {
@@ -183,45 +196,47 @@ impl Executor {
             }
             since = now;
         };
-        let fill = |arena: &mut [u8], at: usize| {
-            for buffer in layout.fills[at].iter().map(|&buffer| &layout.buffers[buffer]) {
-                moves::fill_border(&buffer.grid, buffer.fill, &mut arena[buffer.bytes.clone()]);
+        let mut unfilled = at.clone();
+        let mut fill = |arena: &mut [u8], until: usize| {
+            while unfilled.start <= until {
+                for buffer in layout.fills[unfilled.start].iter().map(|&buffer| &layout.buffers[buffer]) {
+                    movement::fill_border(&buffer.grid, buffer.fill, &mut arena[buffer.bytes.clone()]);
+                }
+                unfilled.start += 1;
             }
         };
 
-        fill(arena, 0);
-        let flip = if program.tensors[program.input].signed { 0x80 } else { 0 };
-        let input = prepared.target(&operand(program, layout, program.input), arena);
-        match (frame, program.enter) {
-            (Frame::Floats(values), End::Floats { scale, zero_point }) => {
-                let quantization = Quantization { scale, zero_point: i32::from(zero_point) };
-                threads.for_rows(input, |rows| {
-                    moves::enter(values, rows, |values, out| moves::quantize(values, out, quantization));
-                });
+        fill(arena, at.start);
+        for (index, entry) in entries.iter().enumerate() {
+            let flip = if program.tensors[entry.tensor].signed { 0x80 } else { 0 };
+            let target = prepared.target(&operand(program, layout, entry.tensor), arena);
+            match (input(index), entry.form) {
+                (Frame::Floats(values), Form::Floats(quantization)) => threads.for_rows(target, |rows| {
+                    movement::enter(values, rows, |values, out| movement::quantize(values, out, quantization));
+                }),
+                (Frame::Bytes(values), Form::Bytes) => threads.for_rows(target, |rows| {
+                    movement::enter(values, rows, |values, out| {
+                        out.iter_mut().zip(values).for_each(|(out, value)| *out = value ^ flip);
+                    });
+                }),
+                _ => unreachable!("the input has the form that the program declares"),
             }
-            (Frame::Bytes(values), _) => threads.for_rows(input, |rows| {
-                moves::enter(values, rows, |values, out| {
-                    out.iter_mut().zip(values).for_each(|(out, value)| *out = value ^ flip);
-                });
-            }),
-            (Frame::Floats(_), End::Bytes) => unreachable!("the caller gives what the program takes"),
         }
         lap();
 
-        let mut mask = Some(MaskRows::new(program.tensors[program.output].shape, mask));
-        let mut filled = 0;
-        for (index, stage) in prepared.stages.iter().enumerate() {
+        let is_last = part + 1 == program.parts.len();
+        let output = program.output.filter(|_| is_last);
+        let mut mask = output.map(|output| MaskRows::new(program.tensors[output].shape, mask));
+        for index in stages.clone() {
+            let stage = &prepared.stages[index];
             // A concatenation without copies has no stage, but may have borders to fill.
-            while filled <= stage.step {
-                filled += 1;
-                fill(arena, filled);
-            }
+            fill(arena, layout.schedule.steps[stage.step]);
             let (read, written) = (&layout.buffers[stage.source.buffer], &layout.buffers[stage.target.buffer]);
             let (source, target) = apart(arena, &read.bytes, &written.bytes);
             let (source, target) =
                 (input_view(read, &stage.source, source), output_view(written, &stage.target, target));
             if let Action::Conv(conv) = &stage.action {
-                match mask.take_if(|_| prepared.has_head && index + 1 == prepared.stages.len()) {
+                match mask.take_if(|_| prepared.has_head && index + 1 == stages.end) {
                     Some(mask) => threads.for_rows(HeadRows { logits: target, mask }, |mut rows| {
                         scratch.lend(|scratch| conv.run(&source, &mut rows.logits, scratch));
                         rows.classes();
@@ -234,48 +249,87 @@ impl Executor {
             }
             match &stage.action {
                 Action::Conv(_) => {}
-                Action::MaxPool => threads.for_rows(target, |rows| moves::max_pool(&source, rows)),
-                Action::Upsample => threads.for_rows(target, |rows| moves::upsample(&source, rows)),
-                Action::Copy => threads.for_rows(target, |rows| moves::copy(&source, rows)),
-                Action::DepthToSpace => threads.for_rows(target, |rows| moves::depth_to_space(&source, rows)),
-                Action::Requantize(table) => threads.for_rows(target, |rows| moves::map(&source, rows, table)),
+                Action::Movement(movement) => threads.for_rows(target, |rows| (movement.run)(&source, rows)),
+                Action::Copy => threads.for_rows(target, |rows| movement::copy(&source, rows)),
+                Action::Requantize(table) => threads.for_rows(target, |rows| movement::map(&source, rows, table)),
             }
             lap();
         }
-        if let Some(mask) = mask {
-            let logits = prepared.source(&operand(program, layout, program.output), arena);
-            threads.for_rows(mask, |rows| classes(&logits, rows));
-            lap();
+        for (exit, values) in made.iter().zip(exits) {
+            let source = prepared.source(&operand(program, layout, exit.tensor), arena);
+            let channels = source.channels().len();
+            match (values, exit.form) {
+                (Exit::Floats(values), Form::Floats(real)) => {
+                    threads.for_rows(Planes::new(channels, values), |planes| {
+                        movement::leave(&source, planes, |byte| real.dequantize(byte));
+                    })
+                }
+                (Exit::Bytes(values), Form::Bytes) => {
+                    let flip = if program.tensors[exit.tensor].signed { 0x80 } else { 0 };
+                    threads.for_rows(Planes::new(channels, values), |planes| {
+                        movement::leave(&source, planes, |byte| byte ^ flip);
+                    });
+                }
+                _ => unreachable!("the exit has the form that the program declares"),
+            }
         }
+        if let (Some(mask), Some(output)) = (mask, output) {
+            let logits = prepared.source(&operand(program, layout, output), arena);
+            threads.for_rows(mask, |rows| classes(&logits, rows));
+        }
+        lap();
     }
 
-    /// Bytes of what threads compute in beside the arena.
+    /// Bytes of the threads' scratch memory.
     pub(super) fn scratch_bytes(&self) -> usize {
         self.scratch.bytes()
     }
 
-    /// The last frame's logits, K, H, W; those of a signed output by their bits.
+    /// The last frame's logits, K, H, W, the bit patterns of a signed output; untouched if the output is made outside.
     pub(super) fn logits(&self, prepared: &Prepared, logits: &mut [u8]) {
         let program = &prepared.program;
-        let output = prepared.source(&operand(program, &prepared.layout, program.output), &self.arena);
-        let flip = if program.tensors[program.output].signed { 0x80 } else { 0 };
-        moves::leave(&output, Planes::new(program.tensors[program.output].shape[0], logits), |value| value ^ flip);
+        let Some(output) = program.output else { return };
+        let source = prepared.source(&operand(program, &prepared.layout, output), &self.arena);
+        let flip = if program.tensors[output].signed { 0x80 } else { 0 };
+        movement::leave(&source, Planes::new(source.channels().len(), logits), |value| value ^ flip);
     }
 
-    /// What the last frame took; all of one node together.
+    /// How long the parts of the last frame took; the stages of one node are one.
     pub(super) fn times(&self, prepared: &Prepared) -> Vec<PartTime> {
-        let stages = prepared.stages.iter().map(|stage| Part::Node(stage.step));
-        let parts = std::iter::once(Part::Enter).chain(stages);
-        let parts = parts.chain((!prepared.has_head).then_some(Part::Argmax));
         let mut times: Vec<PartTime> = Vec::new();
-        for (part, &time) in parts.zip(&self.times) {
-            match times.last_mut().filter(|last| last.part == part) {
-                Some(last) => last.time += time,
-                None => times.push(PartTime { part, time }),
+        for (index, part) in prepared.program.parts.iter().enumerate() {
+            let stages = prepared.stages_of(index);
+            let slots = &self.times[slots(&stages, index)];
+            let is_last = index + 1 == prepared.program.parts.len();
+            let has_classes = is_last && prepared.program.output.is_some() && !prepared.has_head;
+            let end = if !part.exits.is_empty() {
+                Some(timed::Part::Leave)
+            } else {
+                has_classes.then_some(timed::Part::Argmax)
+            };
+            let nodes = prepared.stages[stages].iter().map(|stage| timed::Part::Node(stage.step));
+            for (part, &time) in std::iter::once(timed::Part::Enter).chain(nodes).chain(end).zip(slots) {
+                match times.last_mut().filter(|last| last.part == part) {
+                    Some(last) => last.time += time,
+                    None => times.push(PartTime { part, time }),
+                }
             }
         }
         times
     }
+}
+
+/// The memory of an exit, N, C, H, W.
+pub(super) enum Exit<'a> {
+    /// Bytes, or the bit patterns of signed ones.
+    Bytes(&'a mut [u8]),
+    /// Dequantized.
+    Floats(&'a mut [f32]),
+}
+
+/// The times of a part: its entries, each stage, and its exits and classes.
+fn slots(stages: &Range<usize>, part: usize) -> Range<usize> {
+    stages.start + 2 * part..stages.end + 2 * part + 2
 }
 
 /// Two regions of the arena that do not overlap, the first to be read.

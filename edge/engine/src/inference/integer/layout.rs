@@ -1,4 +1,4 @@
-//! Where every tensor of a program lies: one arena, planned once from lifetimes. What is concatenated is written side by side
+//! The memory plan of a program: one arena, planned once from lifetimes. The parts of a concatenation are written side by side
 //! into the whole, and a border holds the zero point that a convolution's padding reads.
 //!
 //! A buffer is NHWC of one image. Its rows and pixels have strides, so that a part of a concatenation is a view like any
@@ -12,7 +12,7 @@ use super::program::{Operator, Program, Step, TensorId};
 
 /// Buffers begin at multiples of this, a cache line.
 const ALIGNMENT: usize = 64;
-/// An arena above this is refused; tract's check bounds single tensors alike.
+/// The maximum size of an arena; single tensors are bounded when the graph is loaded.
 const ARENA_MAX: usize = 1 << 31;
 
 /// One region of the arena.
@@ -20,13 +20,13 @@ const ARENA_MAX: usize = 1 << 31;
 pub(super) struct Buffer {
     /// Its bytes, slack included.
     pub bytes: Range<usize>,
-    /// How they are arranged.
+    /// Their arrangement.
     pub grid: Grid,
-    /// What the border holds.
+    /// The value of the border.
     pub fill: u8,
 }
 
-/// Where a tensor lies.
+/// The place of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// Index of its buffer.
@@ -42,22 +42,56 @@ pub(super) struct Layout {
     pub buffers: Vec<Buffer>,
     /// The place of every tensor.
     pub places: Vec<Place>,
-    /// Buffers whose border is filled before the step of this index runs (0: before the frame is read, 1: the first step).
+    /// Buffers whose border is filled at a time, before that time's step.
     pub fills: Vec<Vec<usize>>,
+    /// The times of a frame.
+    pub schedule: Schedule,
     /// Bytes of the arena.
     pub arena: usize,
 }
 
-/// The padding that the convolutions which read a tensor ask for.
+/// The times of a frame: each part takes its entries, runs its steps one after the other, and gives its exits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Schedule {
+    /// When each part takes its entries and when it gives its exits.
+    pub parts: Vec<Range<usize>>,
+    /// When each step runs.
+    pub steps: Vec<usize>,
+}
+
+impl Schedule {
+    fn of(program: &Program) -> Self {
+        let mut now = 0;
+        let mut steps = program.steps.iter().peekable();
+        let mut schedule = Schedule { parts: Vec::new(), steps: Vec::new() };
+        for part in 0..program.parts.len() {
+            let start = now;
+            now += 1;
+            while steps.next_if(|step| step.part == part).is_some() {
+                schedule.steps.push(now);
+                now += 1;
+            }
+            schedule.parts.push(start..now);
+            now += 1;
+        }
+        schedule
+    }
+
+    fn end(&self) -> usize {
+        self.parts.last().map_or(0, |part| part.end + 1)
+    }
+}
+
+/// The border that the convolutions which read a tensor need.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Padding {
     border: usize,
-    /// `None` where nothing is asked.
+    /// `None` if any value will do.
     fill: Option<u8>,
 }
 
 impl Padding {
-    /// Both at once; `None` where they want other values.
+    /// A border that serves both; `None` if they need different values.
     fn joined(self, other: Padding) -> Option<Padding> {
         let fill = match (self.fill, other.fill) {
             (Some(one), Some(two)) if one != two => return None,
@@ -67,7 +101,7 @@ impl Padding {
     }
 }
 
-/// Plans a program; the reason where one cannot be planned.
+/// Plans a program; the reason if that fails.
 pub(super) fn plan(program: &Program) -> Result<Layout, String> {
     let count = program.tensors.len();
     let mut paddings = vec![Padding::default(); count];
@@ -82,7 +116,7 @@ pub(super) fn plan(program: &Program) -> Result<Layout, String> {
         }
     }
 
-    // The tensor that each is a part of, and its first channel there.
+    // The concatenation that each tensor is written into, and its first channel there.
     let mut owner: Vec<Option<(TensorId, usize)>> = vec![None; count];
     for step in program.steps.iter().filter(|step| step.operator == Operator::Concat) {
         let attempt = owner.clone();
@@ -124,7 +158,8 @@ pub(super) fn plan(program: &Program) -> Result<Layout, String> {
         let grid = Grid::new(height, width, padding.border, channels).map_err(|error| error.to_string())?;
         buffers.push(Buffer { bytes: 0..0, grid, fill: padding.fill.unwrap_or(0) });
     }
-    let lifetimes = lifetimes(program, &places, buffers.len());
+    let schedule = Schedule::of(program);
+    let lifetimes = lifetimes(program, &schedule, &places, buffers.len());
     // A tensor that no step touches, such as an upsampled one that is never made, needs no bytes.
     let size = |(buffer, life): (&Buffer, &Range<usize>)| {
         if life.is_empty() { 0 } else { buffer.grid.bytes().next_multiple_of(ALIGNMENT) }
@@ -134,14 +169,14 @@ pub(super) fn plan(program: &Program) -> Result<Layout, String> {
     if arena > ARENA_MAX {
         return Err(format!("expected an arena of at most {ARENA_MAX} bytes, found {arena}"));
     }
-    let mut fills = vec![Vec::new(); program.steps.len() + 1];
+    let mut fills = vec![Vec::new(); schedule.end()];
     for (index, buffer) in buffers.iter_mut().enumerate() {
         buffer.bytes = offsets[index]..offsets[index] + sizes[index];
         if buffer.grid.border() > 0 && !lifetimes[index].is_empty() {
             fills[lifetimes[index].start].push(index);
         }
     }
-    Ok(Layout { buffers, places, fills, arena })
+    Ok(Layout { buffers, places, fills, schedule, arena })
 }
 
 /// Whether every buffer of these owners has one border, and no step reads the buffer that it writes.
@@ -167,27 +202,29 @@ fn is_sound(program: &Program, owner: &[Option<(TensorId, usize)>], paddings: &[
     })
 }
 
-/// From the step that first writes a buffer to behind the one that last reads it. Step 0 reads the frame, step `i + 1` is
-/// the program's `i`, and the last one gives the answer.
-fn lifetimes(program: &Program, places: &[Place], buffers: usize) -> Vec<Range<usize>> {
+/// From when a buffer is first written to when it is last read, inclusive.
+fn lifetimes(program: &Program, schedule: &Schedule, places: &[Place], buffers: usize) -> Vec<Range<usize>> {
     #[expect(clippy::reversed_empty_ranges, reason = "empty until its first use widens it")]
     let mut lifetimes = vec![usize::MAX..0; buffers];
     let mut touch = |tensor: TensorId, at: usize| {
         let life: &mut Range<usize> = &mut lifetimes[places[tensor].buffer];
         *life = life.start.min(at)..life.end.max(at + 1);
     };
-    touch(program.input, 0);
-    for (index, step) in program.steps.iter().enumerate() {
-        touch(step.output, index + 1);
-        for &read in &step.inputs {
-            touch(read, index + 1);
-        }
+    for (part, times) in program.parts.iter().zip(&schedule.parts) {
+        part.entries.iter().for_each(|entry| touch(entry.tensor, times.start));
+        part.exits.iter().for_each(|exit| touch(exit.tensor, times.end));
     }
-    touch(program.output, program.steps.len() + 1);
+    for (step, &at) in program.steps.iter().zip(&schedule.steps) {
+        touch(step.output, at);
+        step.inputs.iter().for_each(|&read| touch(read, at));
+    }
+    if let (Some(output), Some(last)) = (program.output, schedule.parts.last()) {
+        touch(output, last.end);
+    }
     lifetimes
 }
 
-/// Offsets such that buffers alive at once do not overlap: the largest first, each at the lowest place that is free.
+/// Offsets such that buffers with overlapping lifetimes do not overlap: the largest first, each at the lowest free offset.
 fn offsets(sizes: &[usize], lifetimes: &[Range<usize>]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|&index| (std::cmp::Reverse(sizes[index]), index));
@@ -219,7 +256,8 @@ fn offsets(sizes: &[usize], lifetimes: &[Range<usize>]) -> (Vec<usize>, usize) {
 #[cfg(test)]
 mod tests {
     use super::super::super::kernel::{ConvShape, Convolution};
-    use super::super::program::{Activation, End};
+    use super::super::movement::{MAX_POOL, UPSAMPLE};
+    use super::super::program::{Activation, Boundary, Form, Part};
     use super::*;
 
     fn activation(name: &str, shape: [usize; 3]) -> Activation {
@@ -247,12 +285,13 @@ mod tests {
     }
 
     fn step(operator: Operator, inputs: &[TensorId], output: TensorId) -> Step {
-        Step { node: format!("n{output}"), operator, inputs: inputs.to_vec(), output }
+        Step { node: format!("n{output}"), operator, inputs: inputs.to_vec(), output, part: 0 }
     }
 
     fn program(tensors: Vec<Activation>, steps: Vec<Step>) -> Program {
         let output = tensors.len() - 1;
-        Program { tensors, steps, input: 0, output, enter: End::Bytes }
+        let entries = vec![Boundary { name: "frame".to_owned(), tensor: 0, form: Form::Bytes }];
+        Program { tensors, steps, parts: vec![Part { entries, exits: Vec::new() }], output: Some(output) }
     }
 
     /// Frame, skip, pooled, grown, joined, answer.
@@ -268,8 +307,8 @@ mod tests {
             ],
             vec![
                 step(conv([1; 4], 9), &[0], 1),
-                step(Operator::MaxPool, &[1], 2),
-                step(Operator::Upsample, &[2], 3),
+                step(Operator::Movement(&MAX_POOL), &[1], 2),
+                step(Operator::Movement(&UPSAMPLE), &[2], 3),
                 step(Operator::Concat, &[1, 3], 4),
                 step(conv([1; 4], zero_points[0]), &[4], 5),
                 step(conv([1; 4], zero_points[1]), &[1], 5),
@@ -278,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_concatenated_is_written_side_by_side() {
+    fn parts_of_a_concatenation_are_written_side_by_side() {
         let layout = plan(&small_unet([7, 7])).unwrap();
         let [skip, grown, joined] = [1, 3, 4].map(|tensor| layout.places[tensor]);
         assert_eq!((skip.buffer, grown.buffer), (joined.buffer, joined.buffer));
@@ -290,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_whose_readers_pad_otherwise_are_copied() {
+    fn parts_whose_readers_need_different_padding_are_copied() {
         let layout = plan(&small_unet([7, 8])).unwrap();
         assert_ne!(layout.places[1].buffer, layout.places[4].buffer);
         assert_ne!(layout.places[3].buffer, layout.places[4].buffer);
@@ -331,7 +370,7 @@ mod tests {
             (0..5).map(|index| step(conv([1; 4], 0), &[index], index + 1)).collect(),
         );
         let layout = plan(&chain).unwrap();
-        let lives = lifetimes(&chain, &layout.places, layout.buffers.len());
+        let lives = lifetimes(&chain, &layout.schedule, &layout.places, layout.buffers.len());
         for (one, a) in layout.buffers.iter().enumerate() {
             for (two, b) in layout.buffers.iter().enumerate().skip(one + 1) {
                 let alive = lives[one].start < lives[two].end && lives[two].start < lives[one].end;

@@ -1,4 +1,4 @@
-//! Room beside the arena, one piece for each thread, for the sums that a convolution keeps while it computes.
+//! Memory beside the arena for the sums of a convolution, one piece for each thread.
 
 use std::collections::TryReserveError;
 use std::sync::{Mutex, PoisonError, TryLockError};
@@ -10,7 +10,7 @@ impl Scratch {
     /// `pieces` of `length` sums.
     ///
     /// # Errors
-    /// When there is not as much memory.
+    /// If there is not enough memory.
     pub(super) fn new(pieces: usize, length: usize) -> Result<Self, TryReserveError> {
         let piece = |_| {
             let mut sums = Vec::new();
@@ -26,13 +26,13 @@ impl Scratch {
         self.0.iter().map(|piece| size_of::<i32>() * length(piece)).sum()
     }
 
-    /// Calls `work` with a piece that nobody else has. No more threads call this at once than there are pieces.
+    /// Calls `work` with a piece that no other thread holds. No more threads than pieces may call this at once.
     pub(super) fn lend<T>(&self, work: impl FnOnce(&mut [i32]) -> T) -> T {
         loop {
             for piece in &self.0 {
                 match piece.try_lock() {
                     Ok(mut piece) => return work(&mut piece),
-                    // Whoever panicked has left numbers that do not matter.
+                    // The numbers that a panicked thread has left do not matter.
                     Err(TryLockError::Poisoned(piece)) => return work(&mut piece.into_inner()),
                     Err(TryLockError::WouldBlock) => {}
                 }

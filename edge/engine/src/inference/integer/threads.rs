@@ -1,5 +1,5 @@
-//! A fixed set of threads that share the rows of one step. They are made once, sleep while no frame is there, and between
-//! the steps of a frame wait awake. Knows nothing of what they compute.
+//! A fixed set of threads that share the rows of one step. They sleep between frames and spin between the steps of a frame.
+//! Knows nothing of what they compute.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// More threads than this gain nothing on a board.
-pub(in crate::inference) const THREADS_MAX: usize = 64;
-/// Pieces of one step for each thread, so that a thread that is held up leaves work to the others.
+use super::super::options::THREADS_MAX;
+
+/// Pieces of one step for each thread, so that the others take over work of a delayed thread.
 const PIECES_PER_THREAD: usize = 2;
 const PIECES_MAX: usize = PIECES_PER_THREAD * THREADS_MAX;
-/// How often a waiting thread looks before it lets others run.
+/// How often a waiting thread checks before it yields.
 const LOOKS: u32 = 200;
 
 type Job = &'static (dyn Fn() + Sync);
@@ -23,14 +23,14 @@ struct Shared {
     wake: Condvar,
     has_frame: AtomicBool,
     ends: AtomicBool,
-    /// Counts the jobs; a thread that has seen another number than this has work.
+    /// The number of jobs so far; a thread that has seen a lower number has work.
     generation: AtomicUsize,
-    /// The job that a thread may still begin.
+    /// The job that a thread may still start.
     job: Mutex<Option<Job>>,
-    /// Threads that are within the job; raised only while `job` is held and there is one.
+    /// Threads that run the job; increased only while `job` is locked and set.
     active: AtomicUsize,
     has_panicked: AtomicBool,
-    /// Threads that have begun to live, and so have made what the system makes for each.
+    /// Threads that run, so that the system has allocated what it needs for each.
     started: AtomicUsize,
 }
 
@@ -40,18 +40,18 @@ pub(super) struct Threads {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// Something whose rows can be computed one without the other.
+/// Something whose rows can be computed independently.
 pub(super) trait Rows: Send + Sized {
-    /// Fewer rows than this are not worth a piece of their own.
+    /// The minimum number of rows of a piece.
     const ROWS_MIN: usize = 4;
     /// The rows.
     fn rows(&self) -> Range<usize>;
-    /// Those before `row` and those from it on.
+    /// The rows before `row` and the rows from it on.
     fn split(self, row: usize) -> (Self, Self);
 }
 
 impl Threads {
-    /// `count` threads, the caller's included; fewer where the system gives no more.
+    /// `count` threads, the caller's included; fewer if the system refuses more.
     pub(super) fn new(count: usize) -> Self {
         let shared = Arc::new(Shared {
             gate: Mutex::new(()),
@@ -75,12 +75,12 @@ impl Threads {
         Threads { shared, workers }
     }
 
-    /// How many there are.
+    /// The number of threads, the caller's included.
     pub(super) fn count(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Wakes the threads for as long as the answer lives.
+    /// Keeps the threads awake until the result is dropped.
     pub(super) fn frame(&mut self) -> Frame<'_> {
         if !self.workers.is_empty() {
             self.shared.has_frame.store(true, Ordering::Release);
@@ -99,7 +99,7 @@ impl Drop for Threads {
         self.shared.wake.notify_all();
         drop(gate);
         for worker in self.workers.drain(..) {
-            // A worker catches its panics, and one that died has nothing more to say.
+            // A worker catches its panics.
             let _ = worker.join();
         }
     }
@@ -117,7 +117,7 @@ impl Drop for Frame<'_> {
 }
 
 impl Frame<'_> {
-    /// Calls `work` with pieces of `whole` that together are all of it.
+    /// Splits `whole` into pieces and calls `work` with each.
     pub(super) fn for_rows<T: Rows>(&mut self, whole: T, work: impl Fn(T) + Sync) {
         let threads = self.threads.count();
         let rows = whole.rows();
@@ -144,18 +144,18 @@ impl Frame<'_> {
         });
     }
 
-    /// Calls `job` here and on every thread that is awake before it is done here, and comes back when all have returned
-    /// from it. So a thread that the system holds up delays nothing that it has not begun.
+    /// Calls `job` here and on every thread that is awake before it is done here, and returns when all have returned from it. So
+    /// a thread that the system has not scheduled delays nothing that it has not started.
     #[allow(unsafe_code, reason = "threads that outlive a frame cannot borrow from it in safe Rust")]
     fn run(&mut self, job: &(dyn Fn() + Sync)) {
         let shared = &self.threads.shared;
         // SAFETY: only the lifetime changes. A worker takes the job only from `shared.job`, and is counted in `active`
-        // before it lets go of that lock. `Wait` first takes the job away under the same lock, so that no other begins
+        // before it releases that lock. `Wait` first takes the job away under the same lock, so that no other starts
         // it, and then keeps this function from returning or unwinding before `active` is 0: the borrow outlives every
         // use. `job` is `Sync`, so that they may call it at once.
         let job = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), Job>(job) };
         shared.has_panicked.store(false, Ordering::Relaxed);
-        // Made before anyone can begin.
+        // Exists before any thread can start.
         let wait = Wait(shared);
         *lock(&shared.job) = Some(job);
         shared.generation.fetch_add(1, Ordering::Release);
@@ -165,7 +165,7 @@ impl Frame<'_> {
     }
 }
 
-/// Takes the job back and waits for those within it when it is dropped, whatever the reason.
+/// Takes the job back and waits for the threads that run it when it is dropped, also by a panic.
 struct Wait<'a>(&'a Shared);
 
 impl Drop for Wait<'_> {
@@ -179,7 +179,7 @@ impl Drop for Wait<'_> {
 }
 
 impl Shared {
-    /// The job, if it is still there to be begun; the caller counts as within it from then on.
+    /// The job, if it can still be started; the caller counts as running it from then on.
     fn begin(&self) -> Option<Job> {
         let job = lock(&self.job);
         if job.is_some() {
@@ -219,7 +219,7 @@ impl Shared {
     }
 }
 
-/// One look at something that another thread changes soon; after some, the core is left to others.
+/// One pause of a spinning thread; after some, the core is yielded.
 fn pause(looks: &mut u32) {
     *looks += 1;
     if looks.is_multiple_of(LOOKS) {
@@ -229,7 +229,7 @@ fn pause(looks: &mut u32) {
     }
 }
 
-/// What these locks guard is whole between any two statements, so that a panic elsewhere does not matter.
+/// The state behind these locks is consistent between any two statements, so that a panic elsewhere does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! What both forms of a quantized convolution have in common: from its constants and attributes to a [`Convolution`]. Knows
-//! how neither form names its operands.
+//! What both forms of a quantized convolution share: from its constants and attributes to a [`Convolution`]. Does not know
+//! how either form names its operands.
 
 use super::super::super::kernel::{ConvShape, Convolution};
 use super::super::node::{Bytes, Constants, Node, Reason};
@@ -94,14 +94,14 @@ impl<'a> Sums<'a> {
         let pads: [usize; 4] = node.sizes("pads", [0; 4])?;
         let strides: [usize; 2] = node.sizes("strides", [1, 1])?;
         let windows = |size: usize, low: usize, high: usize, kernel: usize, stride: usize| {
-            // Padding by a whole kernel would make windows of padding alone; no exporter writes that.
+            // Padding by a whole kernel size would make windows of padding alone; no exporter writes that.
             if low >= kernel || high >= kernel || stride == 0 {
-                return Err(format!("pads {pads:?} and strides {strides:?}: expected pads less than the kernel"));
+                return Err(format!("pads {pads:?} and strides {strides:?}: expected pads less than the kernel size"));
             }
             (size + low + high)
                 .checked_sub(kernel)
                 .map(|room| room / stride + 1)
-                .ok_or_else(|| format!("expected a kernel of at most {size}, found {kernel}"))
+                .ok_or_else(|| format!("expected a kernel size of at most {size}, found {kernel}"))
         };
         let out_height = windows(height, pads[0], pads[2], kernel_height, strides[0])?;
         let out_width = windows(width, pads[1], pads[3], kernel_width, strides[1])?;
@@ -137,7 +137,7 @@ impl<'a> Sums<'a> {
         if let Some(odd) = multipliers.iter().find(|value| !value.is_finite() || **value <= 0.0) {
             return Err(format!("scales: expected a finite quotient above zero, found {odd}"));
         }
-        // Zero is the zero point, and saturation at the least byte comes to the same where that is it.
+        // Zero is the zero point; if that is the lowest byte, saturation clamps as well.
         let clamp = [if self.relu { y_zero_point } else { 0 }, 255];
         Ok(Convolution { multipliers, y_zero_point, clamp, ..self.conv })
     }

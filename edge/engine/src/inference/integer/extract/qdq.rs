@@ -1,15 +1,17 @@
-//! The form with f32 operators between `DequantizeLinear` and `QuantizeLinear`, read as the integers that stand behind it.
+//! The form with f32 operators between `DequantizeLinear` and `QuantizeLinear`, read as the integers that it stands for.
 //!
 //! A `Conv` and the `QuantizeLinear` behind it are one `QLinearConv` of the same constants, as f32 sums of these products
-//! are what the integer sums stand for. An activation that is dequantized and quantized anew passes a table, which is left
-//! out where it changes nothing.
+//! are what the integer sums stand for. An activation that is dequantized and quantized again passes a table, which is left
+//! out if it changes nothing. f32 that another node makes enter the program through their `QuantizeLinear`.
 
 use unet_shared::quantization::Quantization;
 
+use super::super::movement::UPSAMPLE_LINEAR;
 use super::super::node::{Node, Reason};
-use super::super::program::{Operator, TensorId};
+use super::super::program::{Form, Operator, TensorId};
 use super::convolution::{Sums, Weights};
-use super::{Joined, Operand, Reader, Value, floats, spread};
+use super::{Interpolated, Joined, Mapped, Operand, Reader, Value, spread};
+use crate::inference::backend::Element;
 
 impl<'a> Reader<'a> {
     pub(super) fn dequantize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
@@ -32,9 +34,9 @@ impl<'a> Reader<'a> {
             Some(Value::Activation(Operand { tensor, real: Some(from) })) => {
                 self.requantized(node, tensor, from, to, signed)
             }
-            Some(Value::Frame(shape)) => {
-                self.enter = floats(to);
-                self.add(node.output(), shape, signed)
+            Some(Value::Mapped(Mapped { tensor, reals })) => {
+                let table = std::array::from_fn(|byte| to.quantize_u8(reals[byte]));
+                self.mapped(node, tensor, table, signed)
             }
             Some(Value::Sums(sums)) => {
                 let (conv_node, x, shape) = (sums.node, sums.x, sums.shape);
@@ -46,7 +48,25 @@ impl<'a> Reader<'a> {
                     parts.into_iter().map(|(tensor, from)| self.requantized(node, tensor, from, to, signed)).collect();
                 self.push(concat, Operator::Concat, parts, shape, signed)
             }
-            _ => return Err(format!("operand {operand}: expected f32 of quantized operators with no other reader")),
+            Some(Value::Interpolated(Interpolated { node: resize, tensor, real })) => {
+                let x = &self.tensors[tensor];
+                if (to, signed) != (real, x.signed) {
+                    return Err(format!("expected the quantization of {}'s input", resize.name()));
+                }
+                let [channels, height, width] = x.shape;
+                let movement = &UPSAMPLE_LINEAR[to.zero_point as usize % 2];
+                let shape = [channels, 2 * height, 2 * width];
+                self.push(resize, Operator::Movement(movement), vec![tensor], shape, signed)
+            }
+            Some(_) => {
+                return Err(format!("operand {operand}: expected f32 of quantized operators with no other reader"));
+            }
+            None => match self.outside(operand)? {
+                (fact, shape) if fact.element == Element::F32 => {
+                    self.enter(node.output(), shape, signed, operand, Form::Floats(to))
+                }
+                _ => return Err(format!("operand {operand}: expected f32")),
+            },
         };
         Ok(Value::Activation(Operand { tensor, real: None }))
     }
@@ -55,7 +75,7 @@ impl<'a> Reader<'a> {
     pub(super) fn conv(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         let (x, real) = self.reals(node, 0)?;
         let maker = self.constant(node, 1)?;
-        let weights = Weights::of(&self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2))?;
+        let weights = Weights::of(self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2))?;
         self.require_first_axis(maker, 4)?;
         let bias = match node.optional(2) {
             None => None,
@@ -64,18 +84,6 @@ impl<'a> Reader<'a> {
         let quantization = (real.scale, real.zero_point as u8);
         let sums = Sums::new(node, x, &self.tensors[x], quantization, weights, bias)?;
         Ok(Value::Sums(Box::new(sums)))
-    }
-
-    /// Becomes the convolution's clamping.
-    pub(super) fn relu(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
-        let operand = node.operand(0)?;
-        match self.take(operand) {
-            Some(Value::Sums(mut sums)) => {
-                sums.relu = true;
-                Ok(Value::Sums(sums))
-            }
-            _ => Err(format!("operand {operand}: expected f32 of a Conv with no other reader")),
-        }
     }
 
     /// The `DequantizeLinear` that makes operand `index` of a constant.
@@ -100,7 +108,7 @@ impl<'a> Reader<'a> {
         let scale = maker.operand(1)?;
         let scales = spread(scale, self.constants.floats(scale)?, weights.channels())?;
         for (channel, (found, w_scale)) in scales.into_iter().zip(&weights.scales).enumerate() {
-            // A writer rounds the product, and perhaps has rounded each scale after that: three times half a step.
+            // An exporter rounds the product, and perhaps each scale before: three times half a step.
             let expected = f64::from(x_scale) * f64::from(*w_scale);
             let is_close = (f64::from(found) - expected).abs() <= expected * f64::from(2.0 * f32::EPSILON);
             if !is_close {
@@ -111,7 +119,7 @@ impl<'a> Reader<'a> {
         Ok(values)
     }
 
-    /// Refuses scales or zero points that are given along another axis of a constant than the first of `rank`.
+    /// Refuses scales or zero points along another axis of a constant than the first of `rank`.
     fn require_first_axis(&self, maker: Node<'a>, rank: i64) -> Result<(), Reason> {
         let names = [maker.optional(1), maker.optional(2)];
         for name in names.into_iter().flatten() {
@@ -139,7 +147,7 @@ impl<'a> Reader<'a> {
         Ok((Quantization { scale, zero_point: i32::from(zero_point) }, signed))
     }
 
-    /// The tensor with each byte dequantized and quantized anew, as ONNX does it in f32; itself where all bytes stay.
+    /// The tensor with each byte dequantized and quantized again, as ONNX does it in f32; itself if all bytes stay.
     fn requantized(
         &mut self,
         node: Node<'a>,
@@ -148,7 +156,11 @@ impl<'a> Reader<'a> {
         to: Quantization,
         signed: bool,
     ) -> TensorId {
-        let table: [u8; 256] = std::array::from_fn(|byte| to.quantize_u8(from.dequantize(byte as u8)));
+        self.mapped(node, tensor, std::array::from_fn(|byte| to.quantize_u8(from.dequantize(byte as u8))), signed)
+    }
+
+    /// The tensor with each byte through `table`; itself if all bytes stay.
+    fn mapped(&mut self, node: Node<'a>, tensor: TensorId, table: [u8; 256], signed: bool) -> TensorId {
         let is_same = table.iter().enumerate().all(|(byte, &mapped)| byte == usize::from(mapped));
         if is_same && self.tensors[tensor].signed == signed {
             return tensor;

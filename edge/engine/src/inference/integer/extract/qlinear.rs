@@ -9,7 +9,7 @@ impl<'a> Reader<'a> {
     /// `x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point`, and perhaps a bias.
     pub(super) fn qlinear_conv(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         let x = self.integers(node, 0)?;
-        let constants = &self.constants;
+        let constants = self.constants;
         let name = |index| node.operand(index);
         let (x_scale, y_scale) = (constants.float(name(1)?)?, constants.float(name(6)?)?);
         let (x_zero_point, x_signed) = constants.zero_point(name(2)?)?;

@@ -3,10 +3,11 @@
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
-use super::super::super::kernel::Kernel;
-use super::super::super::model::Frame;
-use super::super::executor::{Executor, Prepared};
+use super::super::executor::{Executor, Exit, Prepared};
 use super::*;
+use crate::inference::backend::Frame;
+use crate::inference::kernel::Kernel;
+use tract_onnx::pb::{AttributeProto, GraphProto, tensor_proto::DataType, type_proto};
 use unet_test_support::quantized_onnx::{self, Conv, Graph, int};
 
 fn read(model: &[u8]) -> GraphProto {
@@ -34,6 +35,32 @@ fn pairs() -> GraphProto {
     read(&Graph::new("x", X).conv_pairs("x", "y", &conv_3x3(), false).finish("y", Y))
 }
 
+/// What is covered, by what tract would know of the graph's input and of `facts`, N, C, H, W of f32.
+fn extraction(
+    graph: &GraphProto,
+    shape: [usize; 4],
+    output: &str,
+    facts: &[(&str, [usize; 4])],
+) -> Result<Extraction, NotCovered> {
+    let input = &graph.input[0];
+    let element = match input.r#type.as_ref().and_then(|kind| kind.value.as_ref()) {
+        Some(type_proto::Value::TensorType(tensor)) if tensor.elem_type == DataType::Float as i32 => Element::F32,
+        Some(type_proto::Value::TensorType(tensor)) if tensor.elem_type == DataType::Int8 as i32 => Element::I8,
+        _ => Element::U8,
+    };
+    let facts = facts.iter().map(|&(name, shape)| (name, shape, Element::F32));
+    let mut facts = Facts::of_shapes(facts.chain([(input.name.as_str(), shape, element)]));
+    let simplified = Simplified::new(graph, &facts, &input.name)?;
+    facts.name_aliases(simplified.aliases());
+    extract(&simplified, &facts, output)
+}
+
+/// The program of a graph that is wholly covered, or its first node that is not.
+fn program(graph: &GraphProto, shape: [usize; 4], output: &str) -> Result<Program, NotCovered> {
+    let Extraction { program, outside } = extraction(graph, shape, output, &[])?;
+    NotCovered::first_of(&outside).cloned().map_or(Ok(program), Err)
+}
+
 /// What two forms of one net have in common: all but names.
 fn nameless(mut program: Program) -> Program {
     program.tensors.iter_mut().for_each(|tensor| tensor.name.clear());
@@ -44,9 +71,9 @@ fn nameless(mut program: Program) -> Program {
 /// The `N` bytes of the quantized output, whatever is made of them behind it.
 fn run<const N: usize>(graph: &GraphProto, shape: [usize; 4], frame: Frame<'_>) -> [u8; N] {
     let prepared = Prepared::new(program(graph, shape, "y").unwrap(), Kernel::Scalar).unwrap();
-    let [_, height, width] = prepared.program.tensors[prepared.program.output].shape;
+    let [_, height, width] = prepared.program.tensors[prepared.program.output.unwrap()].shape;
     let mut executor = Executor::new(&prepared, 1).unwrap();
-    executor.run(&prepared, frame, &mut vec![0; height * width]);
+    executor.run(&prepared, 0, |_| frame, &mut [], &mut vec![0; height * width]);
     let mut found = [0; N];
     executor.logits(&prepared, &mut found);
     found
@@ -181,7 +208,7 @@ fn signed_bytes_without_a_zero_point_are_themselves() {
         graph.max_pool("a", "b").node("QuantizeLinear", &["b", "scale", "zero"].map(str::to_owned), "y", Vec::new());
     let graph = read(&graph.finish_as("y", [1, 1, 1, 1], DataType::Int8, 13));
     let program = program(&graph, shape, "y").unwrap();
-    assert_eq!((program.steps.len(), program.tensors[program.output].signed), (1, true));
+    assert_eq!((program.steps.len(), program.tensors[program.output.unwrap()].signed), (1, true));
     let frame = [-3i8, -9, -128, -5].map(|value| value as u8);
     assert_eq!(bytes(&graph, shape, &frame), [-3i8 as u8]);
     // To u8 the same reals need another byte each: the type counts as well as the table.
@@ -318,21 +345,15 @@ fn f32_that_stand_for_no_integers_are_refused() {
         |graph| node(graph, "y.linear").input[0] = "x".to_owned(),
         "node y.linear.node (Conv): operand x: expected f32, found 8 bits",
     );
-    check_refusal(
-        |graph| node(graph, "y.linear").input[0] = "y.w".to_owned(),
-        "node y.linear.node (Conv): operand y.w: expected an 8-bit activation, or one dequantized",
-    );
     // A graph that ends before its QuantizeLinear.
     let error = program(&pairs(), X, "y.linear").unwrap_err();
-    assert_eq!(error.to_string(), "node test (graph): expected an output that is quantized, found f32 that never was");
+    let reason = "expected a QuantizeLinear behind it, found the graph's output";
+    assert_eq!(error.to_string(), format!("node y.linear.node (Conv): {reason}"));
     // What has been quantized already.
     check_refusal(
         |graph| node(graph, "y").input[0] = "x".to_owned(),
         "node y.node (QuantizeLinear): operand x: expected f32 of quantized operators with no other reader",
     );
-    let relu = Graph::new("x", X).dequantize("x", "a", (0.1, 3)).node("Relu", &["a".to_owned()], "b", Vec::new());
-    let relu = read(&relu.quantize("b", "y", (0.1, 3)).finish("y", X));
-    assert_eq!(refusal(&relu, X), "node b.node (Relu): operand a: expected f32 of a Conv with no other reader");
     let mixed = Graph::new("x", X).dequantize("x", "a", (0.1, 3)).concat(["a", "x"], "b");
     let mixed = read(&mixed.quantize("b", "y", (0.1, 3)).finish("y", X));
     assert_eq!(refusal(&mixed, X), "node b.node (Concat): operand x: expected 4x4 and one type");
@@ -404,7 +425,7 @@ fn classes_are_those_of_the_logits_before_an_arg_max() {
     for of in ["x", "a"] {
         let graph =
             read(&from(of, 1).conv("x", "unread", &conv_3x3()).finish_as("y", [1, 1, 1, 2], DataType::Int64, 13));
-        assert_eq!(refusal(&graph, shape), "node test (graph): expected quantized operators, found none");
+        assert_eq!(refusal(&graph, shape), "node y (output): expected quantized operators before it, found none");
     }
     let graph = read(&from("x", 2).finish_as("y", [1, 3, 1, 2], DataType::Int64, 13));
     assert_eq!(refusal(&graph, shape), "node y.node (ArgMax): axis: expected 1, found 2");
@@ -421,6 +442,174 @@ fn classes_are_those_of_the_logits_before_an_arg_max() {
     let graph = read(&graph.finish_as("y", [1, 1, 1, 2], DataType::Int64, 13));
     let prepared = Prepared::new(program(&graph, shape, "y").unwrap(), Kernel::Scalar).unwrap();
     let mut mask = [9; 2];
-    Executor::new(&prepared, 1).unwrap().run(&prepared, Frame::Bytes(&[90, 10, 20, 200, 0, 0]), &mut mask);
+    let frame = Frame::Bytes(&[90, 10, 20, 200, 0, 0]);
+    Executor::new(&prepared, 1).unwrap().run(&prepared, 0, |_| frame, &mut [], &mut mask);
     assert_eq!(mask, [0, 1]);
+}
+
+/// A 1x1 convolution of one channel that keeps its bytes.
+fn identity(quantization: (f32, u8)) -> Conv {
+    Conv {
+        shape: [1, 1, 1, 1],
+        weights: vec![1],
+        weight_scales: vec![1.0],
+        bias: vec![0],
+        pads: [0; 4],
+        x: quantization,
+        y: quantization,
+    }
+}
+
+#[test]
+fn constants_of_nodes_identities_and_casts_to_the_same_type_change_nothing() {
+    let shape = [1, 1, 2, 2];
+    let plain = |graph: Graph| graph.conv_pairs("x", "c", &identity((0.5, 3)), true).dequantize("c", "y", (0.5, 3));
+    let expected = read(&plain(Graph::new("x", shape)).finish_as("y", shape, DataType::Float, 13));
+    let mut graph = plain(Graph::new("x", shape));
+    graph = graph.node("Identity", &["y".to_owned()], "z", Vec::new());
+    graph = graph.node("Cast", &["z".to_owned()], "end", vec![int("to", 1)]);
+    let mut graph = read(&graph.finish_as("end", shape, DataType::Float, 13));
+    let constants = std::mem::take(&mut graph.initializer).into_iter().map(|mut tensor| {
+        let output = vec![std::mem::take(&mut tensor.name)];
+        let value = AttributeProto { name: "value".to_owned(), t: Some(tensor), ..AttributeProto::default() };
+        NodeProto { op_type: "Constant".to_owned(), output, attribute: vec![value], ..NodeProto::default() }
+    });
+    graph.node.splice(0..0, constants.collect::<Vec<_>>());
+    let found = extraction(&graph, shape, "end", &[("z", shape)]).unwrap();
+    assert_eq!(found, extraction(&expected, shape, "y", &[]).unwrap());
+    assert_eq!(found.outside, []);
+}
+
+#[test]
+fn functions_of_one_value_become_tables() {
+    // At 0.5 around 4, the bytes 0, 4, 6 and 24 are -2, 0, 1 and 10.
+    let shape = [1, 1, 1, 4];
+    let through = |operator: &str, inputs: &[&str], attributes| {
+        let mut graph = Graph::new("x", shape);
+        for (name, value) in [("zero", 0.0f32), ("six", 6.0)] {
+            graph.constant(name, DataType::Float, &[], value.to_le_bytes().to_vec());
+        }
+        let graph = graph.dequantize("x", "a", (0.5, 4));
+        let inputs: Vec<String> = inputs.iter().map(|&name| name.to_owned()).collect();
+        let graph = graph.node(operator, &inputs, "b", attributes).quantize("b", "y", (0.5, 10));
+        bytes::<4>(&read(&graph.finish("y", shape)), shape, &[0, 4, 6, 24])
+    };
+    assert_eq!(through("Relu", &["a"], Vec::new()), [10, 10, 12, 30]);
+    assert_eq!(through("Clip", &["a", "zero", "six"], Vec::new()), [10, 10, 12, 22]);
+    assert_eq!(through("Clip", &["a", "", "six"], Vec::new()), [6, 10, 12, 22]);
+    let alpha = AttributeProto { name: "alpha".to_owned(), f: 0.25, ..AttributeProto::default() };
+    // -2 becomes -0.5, one step below.
+    assert_eq!(through("LeakyRelu", &["a"], vec![alpha]), [9, 10, 12, 30]);
+}
+
+/// A ReLU that the file has behind the convolution's QuantizeLinear, on signed bytes around 0.
+#[test]
+fn a_table_that_only_clamps_is_done_by_the_convolution() {
+    let shape = [1, 1, 1, 3];
+    let graph = Graph::new("x", shape).conv_pairs("x", "c", &identity((0.5, 100)), false);
+    let graph = graph.dequantize("c", "d", (0.5, 100)).node("Relu", &["d".to_owned()], "e", Vec::new());
+    let graph = read(&graph.quantize("e", "y", (0.5, 100)).finish("y", shape));
+    let prepared = Prepared::new(program(&graph, shape, "y").unwrap(), Kernel::Scalar).unwrap();
+    assert_eq!(prepared.program.steps.len(), 1);
+    assert_eq!(bytes(&graph, shape, &[3, 100, 107]), [100, 100, 107]);
+}
+
+/// `x` through a convolution to `a`; `a` plus itself in f32 to `sum`; a convolution of that to `b`; `a` and `b` joined to `y`.
+fn residual() -> GraphProto {
+    let shape = [1, 1, 2, 2];
+    let (half, whole) = ((0.5, 0), (1.0, 0));
+    let graph = Graph::new("x", shape)
+        .conv_pairs("x", "a", &identity(half), false)
+        .dequantize("a", "a.real", half)
+        .node("Add", &["a.real", "a.real"].map(str::to_owned), "sum", Vec::new())
+        .quantize("sum", "sum.bytes", whole)
+        .conv_pairs("sum.bytes", "b", &identity(whole), false)
+        .dequantize("b", "b.real", whole)
+        .concat(["a.real", "b.real"], "joined")
+        .quantize("joined", "y", whole);
+    read(&graph.finish("y", [1, 2, 2, 2]))
+}
+
+#[test]
+fn what_is_covered_around_a_node_that_is_not_becomes_two_parts() {
+    let shape = [1, 1, 2, 2];
+    let Extraction { program, outside } = extraction(&residual(), shape, "y", &[("sum", shape)]).unwrap();
+    let reason = "expected an operator that the integer engine has".to_owned();
+    let (node, operator) = ("sum.node".to_owned(), "Add".to_owned());
+    assert_eq!(outside, [NotCovered { node, operator, reason, is_cause: true }]);
+    let steps: Vec<_> = program.steps.iter().map(|step| (step.operator.name(), step.part)).collect();
+    // The table that brings `a` to the scale of the joined tensor needs nothing of the second part.
+    let table = "DequantizeLinear, QuantizeLinear";
+    assert_eq!(steps, [("QLinearConv", 0), (table, 0), ("QLinearConv", 1), ("Concat", 1)]);
+    let names = |boundaries: &[Boundary]| boundaries.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    let parts: Vec<_> = program.parts.iter().map(|part| (names(&part.entries), names(&part.exits))).collect();
+    let list = |name: &str| vec![name.to_owned()];
+    assert_eq!(parts, [(list("x"), list("a.real")), (list("sum"), vec![])]);
+    assert_eq!(program.parts[0].exits[0].form, Form::Floats(Quantization { scale: 0.5, zero_point: 0 }));
+    assert_eq!(program.output, Some(program.tensors.len() - 1));
+}
+
+#[test]
+fn a_tensor_stays_between_parts_while_what_tract_reads_leaves() {
+    let shape = [1, 1, 2, 2];
+    let program = extraction(&residual(), shape, "y", &[("sum", shape)]).unwrap().program;
+    let prepared = Prepared::new(program, Kernel::Scalar).unwrap();
+    let mut executor = Executor::new(&prepared, 2).unwrap();
+    let (mut sum, mut mask) = ([0.0; 4], [9; 4]);
+    executor.run(&prepared, 0, |_| Frame::Bytes(&[1, 2, 3, 8]), &mut [Exit::Floats(&mut sum)], &mut []);
+    assert_eq!(sum, [0.5, 1.0, 1.5, 4.0]);
+    let sum = sum.map(|value| 2.0 * value);
+    executor.run(&prepared, 1, |_| Frame::Floats(&sum), &mut [], &mut mask);
+    let mut logits = [0; 8];
+    executor.logits(&prepared, &mut logits);
+    // 0.5 and 1.5 go to the even neighbour.
+    assert_eq!(logits, [0, 1, 2, 4, 1, 2, 3, 8]);
+    assert_eq!(mask, [1; 4]);
+}
+
+#[test]
+fn sums_that_tract_reads_are_left_to_it_with_what_makes_them() {
+    let shape = [1, 1, 2, 2];
+    let graph = Graph::new("x", shape)
+        .conv_pairs("x", "a", &identity((0.5, 0)), false)
+        .conv_pairs("a", "b", &identity((0.5, 0)), false)
+        .node("Sigmoid", &["b.linear".to_owned()], "y", Vec::new());
+    let graph = read(&graph.finish_as("y", shape, DataType::Float, 13));
+    let Extraction { program, outside } = extraction(&graph, shape, "y", &[]).unwrap();
+    assert_eq!((program.steps.len(), program.output, program.parts[0].exits[0].name.as_str()), (1, None, "b.x"));
+    let outside: Vec<_> = outside.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        outside,
+        [
+            "node b.linear.node (Conv): expected a reader that is covered, found y.node (Sigmoid)",
+            "node y.node (Sigmoid): expected an operator that the integer engine has",
+        ]
+    );
+}
+
+#[test]
+fn data_movement_between_nodes_of_tract_stays_with_tract() {
+    let shape = [1, 1, 4, 4];
+    let graph = Graph::new("x", shape)
+        .conv_pairs("x", "a", &identity((0.5, 0)), false)
+        .dequantize("a", "a.real", (0.5, 0))
+        .node("Sigmoid", &["a.real".to_owned()], "b", Vec::new())
+        .quantize("b", "c", (0.1, 0))
+        .dequantize("c", "d", (0.1, 0))
+        .max_pool("d", "e")
+        .node("Sigmoid", &["e".to_owned()], "y", Vec::new());
+    let graph = read(&graph.finish_as("y", [1, 1, 2, 2], DataType::Float, 13));
+    let Extraction { program, outside } = extraction(&graph, shape, "y", &[("b", shape)]).unwrap();
+    assert_eq!((program.parts.len(), program.steps.len()), (1, 1));
+    let operators: Vec<_> = outside.iter().map(|node| node.operator.as_str()).collect();
+    assert_eq!(operators, ["Sigmoid", "QuantizeLinear", "DequantizeLinear", "MaxPool", "Sigmoid"]);
+    assert_eq!(outside[1].reason, TOO_SMALL);
+}
+
+#[test]
+fn nodes_out_of_order_are_refused() {
+    check_refusal(
+        |graph| graph.node.reverse(),
+        "node y.node (QuantizeLinear): operand y.linear: expected one that an earlier node makes",
+    );
 }

@@ -1,17 +1,24 @@
-//! The operators that only move or compare values. They are the same in both forms: what they do to dequantized f32 they
-//! do to the bytes, as a scale above zero keeps their order.
+//! Data movement and comparison. These operators are the same in both forms: what they do to dequantized f32 they do to the
+//! bytes, as a scale above zero keeps their order.
 
 use unet_shared::label::CLASSES_MAX;
 
+use super::super::movement::{DEPTH_TO_SPACE, MAX_POOL, Movement, UPSAMPLE};
 use super::super::node::{Node, Reason};
 use super::super::program::{Activation, Operator};
-use super::{Joined, Operand, Reader, Value};
+use super::{Interpolated, Joined, Operand, Reader, Value};
 
 impl<'a> Reader<'a> {
-    /// Adds a step on one operand whose output is of the operand's form.
-    fn push_moving(&mut self, node: Node<'a>, operator: Operator, x: Operand, shape: [usize; 3]) -> Value<'a> {
+    /// Adds a step on one operand whose output has the operand's form.
+    fn push_movement(
+        &mut self,
+        node: Node<'a>,
+        movement: &'static Movement,
+        x: Operand,
+        shape: [usize; 3],
+    ) -> Value<'a> {
         let signed = self.tensors[x.tensor].signed;
-        let tensor = self.push(node, operator, vec![x.tensor], shape, signed);
+        let tensor = self.push(node, Operator::Movement(movement), vec![x.tensor], shape, signed);
         Value::Activation(Operand { tensor, real: x.real })
     }
 
@@ -28,12 +35,15 @@ impl<'a> Reader<'a> {
         if height < 2 || width < 2 {
             return Err(format!("expected at least 2x2, found {height}x{width}"));
         }
-        Ok(self.push_moving(node, Operator::MaxPool, x, [channels, height / 2, width / 2]))
+        Ok(self.push_movement(node, &MAX_POOL, x, [channels, height / 2, width / 2]))
     }
 
     pub(super) fn resize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        if node.text("mode", "nearest") == "linear" {
+            return self.resize_linear(node);
+        }
         node.require_text("mode", "nearest", "nearest")?;
-        // The pairs that read pixel d / 2 for pixel d.
+        // The pairs of attributes that read pixel d / 2 for pixel d.
         let coordinates = node.text("coordinate_transformation_mode", "half_pixel");
         let rounding = node.text("nearest_mode", "round_prefer_floor");
         let halves = match coordinates {
@@ -45,6 +55,21 @@ impl<'a> Reader<'a> {
             return Err(format!("expected pixel d / 2 for pixel d, found {coordinates}, {rounding}"));
         }
         let x = self.activation(node, 0)?;
+        self.require_doubling(node)?;
+        let [channels, height, width] = self.tensors[x.tensor].shape;
+        Ok(self.push_movement(node, &UPSAMPLE, x, [channels, 2 * height, 2 * width]))
+    }
+
+    /// Its rounding is that of the `QuantizeLinear` behind it.
+    fn resize_linear(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        node.require_text("coordinate_transformation_mode", "half_pixel", "half_pixel")?;
+        node.require_integer("antialias", 0, 0)?;
+        let (tensor, real) = self.reals(node, 0)?;
+        self.require_doubling(node)?;
+        Ok(Value::Interpolated(Interpolated { node, tensor, real }))
+    }
+
+    fn require_doubling(&self, node: Node<'a>) -> Result<(), Reason> {
         if node.optional(3).is_some() {
             return Err("expected scales, found sizes".to_owned());
         }
@@ -52,8 +77,7 @@ impl<'a> Reader<'a> {
         if scales != [1.0, 1.0, 2.0, 2.0] {
             return Err(format!("scales: expected [1, 1, 2, 2], found {scales:?}"));
         }
-        let [channels, height, width] = self.tensors[x.tensor].shape;
-        Ok(self.push_moving(node, Operator::Upsample, x, [channels, 2 * height, 2 * width]))
+        Ok(())
     }
 
     pub(super) fn depth_to_space(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
@@ -64,7 +88,7 @@ impl<'a> Reader<'a> {
         if channels % 4 != 0 {
             return Err(format!("expected a multiple of 4 channels, found {channels}"));
         }
-        Ok(self.push_moving(node, Operator::DepthToSpace, x, [channels / 4, 2 * height, 2 * width]))
+        Ok(self.push_movement(node, &DEPTH_TO_SPACE, x, [channels / 4, 2 * height, 2 * width]))
     }
 
     pub(super) fn concat(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
@@ -90,7 +114,7 @@ impl<'a> Reader<'a> {
         let shape = [channels, height, width];
         let reals: Option<Vec<_>> = inputs.iter().map(|part| part.real.map(|real| (part.tensor, real))).collect();
         if let Some(parts) = reals {
-            // Only the `QuantizeLinear` behind it says what the bytes of the whole mean.
+            // The `QuantizeLinear` behind it decides the quantization of the whole.
             return Ok(Value::Joined(Joined { node, parts, shape }));
         }
         let tensors = inputs.iter().map(|part| part.tensor).collect();
@@ -98,7 +122,7 @@ impl<'a> Reader<'a> {
         Ok(Value::Activation(Operand { tensor, real: None }))
     }
 
-    /// What dequantizing does to the logits leaves the largest the largest.
+    /// Dequantizing keeps the order of the logits.
     pub(super) fn arg_max(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         if !matches!(node.integer("axis", 0), 1 | -3) {
             return Err(format!("axis: expected 1, found {}", node.integer("axis", 0)));

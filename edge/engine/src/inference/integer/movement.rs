@@ -1,12 +1,46 @@
-//! The steps that only move or compare bytes: pooling, upsampling, copying, depth-to-space, and the two ends where NCHW of
-//! the caller becomes NHWC with a border, and back. Safe code over slices; knows no ONNX and no threads.
+//! Data movement and comparison: pooling, upsampling, copying, depth-to-space, and the two ends where the caller's NCHW becomes
+//! NHWC with a border, and back. Safe code over slices; knows no ONNX and no threads.
 
+use std::fmt;
 use std::ops::Range;
 
 use unet_shared::quantization::Quantization;
 
 use super::super::kernel::{Grid, InputView, OutputView};
 use super::threads::Rows;
+
+/// An operator that makes one tensor of another without arithmetic. A new one is a function here and a static that names it.
+pub(super) struct Movement {
+    /// Its name in ONNX.
+    pub name: &'static str,
+    /// Computes the rows of the target.
+    pub run: fn(&InputView<'_>, OutputView<'_>),
+}
+
+/// Maximum over 2x2 with stride 2; an odd last row or column is left out.
+pub(super) static MAX_POOL: Movement = Movement { name: "MaxPool", run: max_pool };
+/// Each pixel becomes 2x2 equal ones.
+pub(super) static UPSAMPLE: Movement = Movement { name: "Resize", run: upsample };
+/// `[4 C, H, W]` to `[C, 2 H, 2 W]`, ONNX's mode DCR.
+pub(super) static DEPTH_TO_SPACE: Movement = Movement { name: "DepthToSpace", run: depth_to_space };
+
+/// Twice the height and width by linear interpolation between pixel centres, for a zero point that is even, and one that is odd.
+pub(super) static UPSAMPLE_LINEAR: [Movement; 2] = [
+    Movement { name: "Resize", run: |source, target| upsample_linear(source, target, 0) },
+    Movement { name: "Resize", run: |source, target| upsample_linear(source, target, 1) },
+];
+
+impl PartialEq for Movement {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl fmt::Debug for Movement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
 
 impl Rows for OutputView<'_> {
     fn rows(&self) -> Range<usize> {
@@ -31,8 +65,7 @@ pub(super) fn fill_border(grid: &Grid, fill: u8, bytes: &mut [u8]) {
     bytes[end..end + first].fill(fill);
 }
 
-/// The largest of each 2x2.
-pub(super) fn max_pool(source: &InputView<'_>, mut target: OutputView<'_>) {
+fn max_pool(source: &InputView<'_>, mut target: OutputView<'_>) {
     let (first, count) = (source.channels().start, source.channels().len());
     let second = source.grid().pixel_stride() + first;
     target.for_each_row(|y, row, stride, channels| {
@@ -47,9 +80,9 @@ pub(super) fn max_pool(source: &InputView<'_>, mut target: OutputView<'_>) {
     });
 }
 
-/// The largest of four, byte by byte; all of one length.
+/// The maximum of four slices of equal length, byte by byte.
 fn largest(out: &mut [u8], from: [&[u8]; 4]) {
-    // Arrays of a fixed length become vector instructions.
+    // Arrays of a fixed length compile to vector instructions.
     let (blocks, rest) = out.as_chunks_mut::<16>();
     let parts = from.map(|slice| slice.as_chunks::<16>());
     for (index, block) in blocks.iter_mut().enumerate() {
@@ -61,8 +94,7 @@ fn largest(out: &mut [u8], from: [&[u8]; 4]) {
     }
 }
 
-/// Each pixel four times.
-pub(super) fn upsample(source: &InputView<'_>, mut target: OutputView<'_>) {
+fn upsample(source: &InputView<'_>, mut target: OutputView<'_>) {
     target.for_each_row(|y, row, stride, channels| {
         for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
             for out in pair.chunks_exact_mut(stride) {
@@ -70,6 +102,38 @@ pub(super) fn upsample(source: &InputView<'_>, mut target: OutputView<'_>) {
             }
         }
     });
+}
+
+/// A pixel's own quarter of each neighbour square weighs 9, the two beside it 3 and the one across 1, of 16; beyond an edge the
+/// edge's pixels repeat.
+fn upsample_linear(source: &InputView<'_>, mut target: OutputView<'_>, zero_point: u16) {
+    let (height, width) = (source.grid().height(), source.grid().width());
+    // The neighbour of `at / 2` that is nearest to `at`.
+    let beside = |at: usize, size: usize| {
+        if at.is_multiple_of(2) { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(size - 1) }
+    };
+    target.for_each_row(|y, row, stride, channels| {
+        let rows = [source.row(y / 2), source.row(beside(y, height))];
+        let pixel = |row: usize, x: usize| &rows[row][x * source.grid().pixel_stride()..][source.channels()];
+        for (x, out) in row.chunks_exact_mut(stride).enumerate() {
+            let (own, other) = (x / 2, beside(x, width));
+            let from = [pixel(0, own), pixel(1, own), pixel(0, other), pixel(1, other)];
+            interpolate(&mut out[channels.clone()], from, zero_point);
+        }
+    });
+}
+
+/// Sixteenths of 9, 3, 3 and 1 of these bytes, each less the zero point, rounded half to even; all of one length.
+fn interpolate(out: &mut [u8], from: [&[u8]; 4], zero_point: u16) {
+    let [a, b, c, d] = from.map(|slice| &slice[..out.len()]);
+    for (index, out) in out.iter_mut().enumerate() {
+        let [a, b, c, d] = [a, b, c, d].map(|slice| u16::from(slice[index]));
+        let sum = 9 * a + 3 * (b + c) + d;
+        let (floor, sixteenths) = (sum >> 4, sum & 15);
+        // Whether the floor is odd once the zero point is taken away: then a half goes up.
+        let odd = (floor ^ zero_point) & 1;
+        *out = (floor + ((sixteenths + odd + 7) >> 4)) as u8;
+    }
 }
 
 /// The same pixels.
@@ -92,20 +156,37 @@ pub(super) fn map(source: &InputView<'_>, mut target: OutputView<'_>, table: &[u
     });
 }
 
-/// Quarters of a pixel's channels become its 2x2, in ONNX's mode DCR.
-pub(super) fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
+fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
     target.for_each_row(|y, row, stride, channels| {
         let count = channels.len();
-        for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
-            for (x, out) in pair.chunks_exact_mut(stride).enumerate() {
-                let quarter = (y % 2 * 2 + x) * count;
-                out[channels.clone()].copy_from_slice(&pixel[quarter..quarter + count]);
+        let first = y % 2 * 2 * count;
+        // Without other channels between them, two neighbours are one run of bytes in both buffers.
+        match (stride == count, 2 * count) {
+            (true, 4) => copy_runs::<4>(row, source.pixels(y / 2), first),
+            (true, 6) => copy_runs::<6>(row, source.pixels(y / 2), first),
+            (true, 8) => copy_runs::<8>(row, source.pixels(y / 2), first),
+            (true, 16) => copy_runs::<16>(row, source.pixels(y / 2), first),
+            (true, 32) => copy_runs::<32>(row, source.pixels(y / 2), first),
+            _ => {
+                for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
+                    for (x, out) in pair.chunks_exact_mut(stride).enumerate() {
+                        let quarter = first + x * count;
+                        out[channels.clone()].copy_from_slice(&pixel[quarter..quarter + count]);
+                    }
+                }
             }
         }
     });
 }
 
-/// From NCHW of the caller; `read` turns a run of values into as many bytes.
+/// The `N` bytes from `first` on of each pixel, one after the other.
+fn copy_runs<'a, const N: usize>(row: &mut [u8], pixels: impl Iterator<Item = &'a [u8]>, first: usize) {
+    for (out, pixel) in row.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
+        out.copy_from_slice(&pixel[first..first + N]);
+    }
+}
+
+/// From the caller's NCHW; `read` converts a run of values to as many bytes.
 pub(super) fn enter<T: Copy>(frame: &[T], mut target: OutputView<'_>, read: impl Fn(&[T], &mut [u8])) {
     const RUN: usize = 64;
     let (height, width) = (target.grid().height(), target.grid().width());
@@ -129,24 +210,44 @@ pub(super) fn enter<T: Copy>(frame: &[T], mut target: OutputView<'_>, read: impl
     });
 }
 
-/// Channels of the caller's answer, NCHW.
-pub(super) struct Planes<'a> {
+/// Some channels of the caller's tensor, NCHW; threads share channels, not rows.
+pub(super) struct Planes<'a, T> {
+    channels: Range<usize>,
+    /// Values of a channel.
     plane: usize,
-    values: &'a mut [u8],
+    values: &'a mut [T],
 }
 
-impl<'a> Planes<'a> {
+impl<'a, T> Planes<'a, T> {
     /// All of `channels` planes.
-    pub(super) fn new(channels: usize, values: &'a mut [u8]) -> Self {
-        Planes { plane: values.len() / channels.max(1), values }
+    pub(super) fn new(channels: usize, values: &'a mut [T]) -> Self {
+        Planes { channels: 0..channels, plane: values.len() / channels.max(1), values }
     }
 }
 
-/// To NCHW of the caller, each byte through `give`.
-pub(super) fn leave(source: &InputView<'_>, target: Planes<'_>, give: impl Fn(u8) -> u8) {
+impl<T: Send> Rows for Planes<'_, T> {
+    const ROWS_MIN: usize = 1;
+
+    fn rows(&self) -> Range<usize> {
+        self.channels.clone()
+    }
+
+    fn split(self, channel: usize) -> (Self, Self) {
+        let Planes { channels, plane, values } = self;
+        let (first, second) = values.split_at_mut((channel - channels.start) * plane);
+        (
+            Planes { channels: channels.start..channel, plane, values: first },
+            Planes { channels: channel..channels.end, plane, values: second },
+        )
+    }
+}
+
+/// To the caller's NCHW, each byte converted by `give`.
+pub(super) fn leave<T>(source: &InputView<'_>, target: Planes<'_, T>, give: impl Fn(u8) -> T) {
     let width = source.grid().width();
     let planes = target.values.chunks_exact_mut(target.plane.max(1));
-    for (channel, plane) in source.channels().zip(planes) {
+    for (channel, plane) in target.channels.zip(planes) {
+        let channel = source.channels().start + channel;
         for (y, row) in plane.chunks_exact_mut(width).enumerate() {
             for (out, pixel) in row.iter_mut().zip(source.row(y).chunks_exact(source.grid().pixel_stride())) {
                 *out = give(pixel[channel]);
@@ -155,12 +256,12 @@ pub(super) fn leave(source: &InputView<'_>, target: Planes<'_>, give: impl Fn(u8
     }
 }
 
-/// [`Quantization::quantize_u8`] of each value, in a form that becomes vector instructions.
+/// [`Quantization::quantize_u8`] of each value, in a form that compiles to vector instructions.
 pub(super) fn quantize(values: &[f32], out: &mut [u8], quantization: Quantization) {
-    /// 1.5 * 2^23: added to a value of a few thousand at most, it leaves no fraction bits, and IEEE's addition rounds half to
-    /// even; the integer then stands in the lowest bits.
+    /// 1.5 * 2^23: added to a value of at most a few thousand, it leaves no fraction bits, and IEEE's addition rounds half to
+    /// even; the integer is then in the lowest bits.
     const MAGIC: f32 = 12_582_912.0;
-    /// Beyond any distance between two bytes.
+    /// More than the distance between any two bytes.
     const FAR: f32 = 512.0;
     let Quantization { scale, zero_point } = quantization;
     for (out, &value) in out.iter_mut().zip(values) {
@@ -195,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn pooling_takes_the_largest_and_touches_nothing_else() {
+    fn pooling_writes_the_maximum_and_nothing_else() {
         let (from, to) = (Grid::new(4, 5, 1, 20).unwrap(), Grid::new(2, 2, 1, 24).unwrap());
         let value = |y: usize, x: usize, c: usize| ((y * 37 + x * 91 + c * 13) % 251) as u8;
         let bytes = buffer(from, value);
@@ -228,6 +329,44 @@ mod tests {
         // Row 3 and column 4 are the lower left quarter, channels 4 and 5, of pixel (1, 2).
         assert_eq!([5, 6].map(|c| at(&to, &out, 3, 4, c)), [124, 125]);
         assert_eq!(at(&to, &out, 3, 4, 4), 124);
+        // Alone in its buffer, with and without a border.
+        for border in [0, 1] {
+            let to = Grid::new(4, 6, border, 2).unwrap();
+            let mut out = vec![0; to.bytes()];
+            depth_to_space(&source, OutputView::new(to, 0..2, &mut out).unwrap());
+            assert_eq!([0, 1].map(|c| at(&to, &out, 3, 4, c)), [124, 125]);
+            assert_eq!([0, 1].map(|c| at(&to, &out, 0, 5, c)), [22, 23]);
+        }
+    }
+
+    /// Against real arithmetic, with halves among the results.
+    #[test]
+    fn linear_upsampling_rounds_real_arithmetic() {
+        let (height, width) = (3, 4);
+        let from = Grid::new(height, width, 1, 20).unwrap();
+        let value = |y: usize, x: usize, c: usize| ((y * 37 + x * 91 + c * 13) % 251) as u8;
+        let bytes = buffer(from, value);
+        let source = InputView::new(from, 1..20, &bytes).unwrap();
+        let to = Grid::new(2 * height, 2 * width, 0, 19).unwrap();
+        for zero_point in [0, 7, 128] {
+            let mut out = vec![0; to.bytes()];
+            (UPSAMPLE_LINEAR[zero_point % 2].run)(&source, OutputView::new(to, 0..19, &mut out).unwrap());
+            let mut halves = 0;
+            for (y, x, c) in (0..6).flat_map(|y| (0..8).flat_map(move |x| (0..19).map(move |c| (y, x, c)))) {
+                let along = |at: usize, size: usize| {
+                    let source = ((at as f64 + 0.5) / 2.0 - 0.5).clamp(0.0, (size - 1) as f64);
+                    let low = source as usize;
+                    [(low, 1.0 - source.fract()), ((low + 1).min(size - 1), source.fract())]
+                };
+                let pairs = along(y, height).into_iter().flat_map(|row| along(x, width).map(|column| (row, column)));
+                let real: f64 =
+                    pairs.map(|((y, wy), (x, wx))| wy * wx * (f64::from(value(y, x, c + 1)) - zero_point as f64)).sum();
+                halves += usize::from(real.fract().abs() == 0.5);
+                let expected = real.round_ties_even() + zero_point as f64;
+                assert_eq!(f64::from(at(&to, &out, y, x, c)), expected, "{y} {x} {c} around {zero_point}");
+            }
+            assert!(halves > 10, "{halves}");
+        }
     }
 
     #[test]
@@ -281,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn what_enters_leaves_again() {
+    fn a_tensor_that_enters_leaves_unchanged() {
         let grid = Grid::new(3, 5, 1, 4).unwrap();
         let frame: Vec<u8> = (0..30).collect();
         let mut bytes = vec![0; grid.bytes()];
