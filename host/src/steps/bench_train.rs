@@ -279,11 +279,12 @@ pub fn bench_train(
 mod tests {
     use super::*;
     use crate::model::Upsampling;
+    use crate::training::loss::Loss;
 
     #[test]
     fn a_step_that_does_not_fit_into_memory_is_refused() {
         let model = UNetConfig { base: 16, depth: 4, channels: 1, classes: 4, upsampling: Upsampling::Nearest };
-        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2 };
+        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2, loss: Loss::CrossEntropy };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");
         assert!(fits(Some(&shape), true, Some(1 << 40)).is_ok());

@@ -13,6 +13,7 @@ use crate::backend::Backend;
 use crate::config::RunConfig;
 use crate::model::UNetConfig;
 use crate::operation::Operators;
+use crate::training::loss::Loss;
 use graph::Graph;
 use walk::Walk;
 
@@ -38,6 +39,8 @@ pub struct StepShape {
     pub height: usize,
     /// Threads that compute.
     pub threads: usize,
+    /// The loss.
+    pub loss: Loss,
 }
 
 impl StepShape {
@@ -51,6 +54,7 @@ impl StepShape {
             width: config.preprocess.width as usize,
             height: config.preprocess.height as usize,
             threads: rayon::current_num_threads(),
+            loss: config.training.loss.function,
         })
     }
 
@@ -70,7 +74,7 @@ mod tests {
     /// The heap of a step in units of one channel at full size.
     fn channels(upsampling: Upsampling, checkpointing: bool) -> f64 {
         let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling };
-        let shape = StepShape { model, batch: 1, width: 512, height: 512, threads: 0 };
+        let shape = StepShape { model, batch: 1, width: 512, height: 512, threads: 0, loss: Loss::CrossEntropy };
         (shape.peak_bytes(checkpointing) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4)
     }
 
@@ -90,10 +94,21 @@ mod tests {
     }
 
     #[test]
+    fn dice_needs_more_for_the_logits() {
+        let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 8, upsampling: Upsampling::Nearest };
+        let peak = |loss| {
+            StepShape { model: model.clone(), batch: 1, width: 512, height: 512, threads: 0, loss }.peak_bytes(false)
+        };
+        // The peak is at the loss: five tensors of 8 channels and one channel, of a MiB each.
+        let more = peak(Loss::DiceCrossEntropy) - peak(Loss::CrossEntropy);
+        assert!(more.abs_diff(41 << 20) < 1 << 14, "{more} bytes");
+    }
+
+    #[test]
     fn deep_layers_on_few_pixels_are_weights() {
         let model = UNetConfig { base: 64, depth: 3, channels: 1, classes: 2, upsampling: Upsampling::Nearest };
         let weights = 4.0 * model.parameters() as f64;
-        let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0 };
+        let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: Loss::CrossEntropy };
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / weights;
         // Old and new weights and two moments, and the gradient of the largest layer, a quarter of all; gradients of 16 of 9
         // weights and packed ones are gone by then, but leave gaps.

@@ -1,14 +1,14 @@
-//! Real data sets, where `SEG_DATA` names a folder that holds them: the files that break loaders.
+//! Real datasets of the folder `SEG_DATA`, with files that break loaders.
 
 use std::path::PathBuf;
 
 use crate::{expect, run, text};
 
-/// The folder of real data, or none with a word about it.
+/// The folder of a real dataset, or none with a message.
 fn real_data(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SEG_DATA").map(|root| PathBuf::from(root).join(name)).filter(|path| path.is_dir());
     if folder.is_none() {
-        println!("skipped: SEG_DATA names no folder with {name} in it");
+        println!("skipped: SEG_DATA is not a folder with {name} in it");
     }
     folder
 }
@@ -40,7 +40,7 @@ fn each_file_that_breaks_loaders_is_named_and_trains_or_is_refused() {
             other => panic!("train {}: exit {other:?}: {err}", folder.display()),
         }
     }
-    // Those whose layout is accepted; what `check` says of each is tested beside it.
+    // Those whose layout is accepted; the findings of `check` are tested with it.
     let accepted = ["antialiased_mask_same_folder", "exif_orientation3", "mask_size_differs", "rgb_colour_mask_tiff"];
     assert_eq!(trained, accepted);
 }
@@ -48,7 +48,7 @@ fn each_file_that_breaks_loaders_is_named_and_trains_or_is_refused() {
 #[test]
 fn an_ignored_class_and_absent_classes_leave_no_nan() {
     let Some(camvid) = real_data("camvid") else { return };
-    // A few pairs of the set: whole classes are absent from them.
+    // A few pairs, in which some classes are absent.
     let scratch = tempfile::tempdir().unwrap();
     for (split, count) in [("train", 6), ("val", 3)] {
         for folder in ["images", "masks"] {

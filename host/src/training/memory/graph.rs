@@ -91,6 +91,8 @@ pub(super) struct Graph {
     pub channel: u64,
     /// Bytes of the tiles that a thread keeps.
     pub tiles: u64,
+    /// See [`Loss::working_tensors`](crate::training::loss::Loss::working_tensors).
+    pub loss_tensors: usize,
     checkpointing: bool,
 }
 
@@ -100,7 +102,8 @@ impl Graph {
         let model = &shape.model;
         let pixels = |level: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * level);
         let width = |level: usize| (model.base as u64) << level;
-        let mut graph = Self { values: vec![], steps: vec![], channel: pixels(0) * F32, tiles: 0, checkpointing };
+        let (channel, loss_tensors) = (pixels(0) * F32, shape.loss.working_tensors(checkpointing));
+        let mut graph = Self { values: vec![], steps: vec![], channel, tiles: 0, loss_tensors, checkpointing };
         let side = |level: usize| shape.width >> level;
         let mut from = model.channels as u64;
         let (mut x, mut skips) = (graph.value(pixels(0) * from, None), vec![]);

@@ -129,10 +129,11 @@ fn mebibytes(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::model::{UNetConfig, Upsampling};
+    use crate::training::loss::Loss;
 
     fn shape() -> StepShape {
         let model = UNetConfig { base: 8, depth: 3, channels: 1, classes: 4, upsampling: Upsampling::Nearest };
-        StepShape { model, batch: 4, width: 128, height: 96, threads: 2 }
+        StepShape { model, batch: 4, width: 128, height: 96, threads: 2, loss: Loss::CrossEntropy }
     }
 
     fn plan(checkpointing: Checkpointing, available: u64) -> Result<MemoryPlan, DoesNotFit> {
