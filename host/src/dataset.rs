@@ -1,4 +1,4 @@
-//! From a data set's folders to what training reads: a loader that decodes ahead, flips, and the demo's synthetic set.
+//! Training data: a loader that decodes ahead, augmentation, and the demo's synthetic dataset.
 
 pub mod augment;
 pub mod loader;

@@ -1,28 +1,28 @@
-//! Owns the project's pseudo-random numbers: initial weights, shuffles, augmentation and the synthetic data set draw
-//! from here and from nowhere else, so that a seed means the same on every backend and every machine.
+//! The project's pseudo-random numbers: initial weights, shuffles, augmentation and the synthetic dataset draw from here and
+//! from nowhere else, so that a seed gives the same numbers on every backend and every machine.
 //!
 //! The generator is SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014). Only integer
-//! operations and exactly rounded `f32` basics are used, no library function whose last bit differs by platform.
-//! Knows no clock and no system entropy: an unseeded generator cannot be built.
+//! operations and exactly rounded `f32` arithmetic are used, no library function whose last bit differs by platform.
+//! There is no clock and no system entropy: every generator has a seed.
 
 /// The fractional part of the golden ratio times 2^64: SplitMix64's step.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A stream of numbers that is a function of its seed alone.
+/// A stream of numbers that depends on its seed alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rng {
     state: u64,
 }
 
 impl Rng {
-    /// The stream of a seed. Every seed is as good as any other, 0 too.
+    /// The stream of a seed. Every seed is equally good, including 0.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// The stream of a list of numbers, such as `[seed, epoch, sample]`: order and length count, so `[1, 2]`, `[2, 1]`
-    /// and `[1, 2, 0]` are three unrelated streams. What is drawn for one sample then does not depend on how many
-    /// samples came before it, which is what lets a resumed run and any number of loader threads agree.
+    /// The stream of a list of numbers, such as `[seed, epoch, sample]`. Order and length matter: `[1, 2]`, `[2, 1]` and
+    /// `[1, 2, 0]` are three unrelated streams. So the draws for one sample do not depend on the samples before it, and a
+    /// resumed run and any number of loader threads agree.
     pub fn from_parts(parts: &[u64]) -> Self {
         let mut state = mix(parts.len() as u64 ^ STEP);
         for &part in parts {
@@ -37,7 +37,7 @@ impl Rng {
         mix(self.state)
     }
 
-    /// A whole number of `0..bound`, each equally likely (Lemire's multiplication with rejection); 0 for a bound of 0.
+    /// An integer of `0..bound`, each equally likely (Lemire's multiplication with rejection); 0 for a bound of 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
             return 0;
@@ -56,19 +56,18 @@ impl Rng {
         (self.next_u64() >> 40) as f32 / 16_777_216.0
     }
 
-    /// A number from `low` up to `high`, evenly spread.
+    /// A number from `low` up to `high`, uniformly distributed.
     pub fn range_f32(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit_f32()
     }
 
-    /// True once in two.
+    /// True with probability 1/2.
     pub fn flip(&mut self) -> bool {
         self.next_u64() >> 63 == 1
     }
 
-    /// A number with mean 0 and variance 1, close to the normal distribution and never beyond +-6: the sum of twelve
-    /// uniform 16-bit numbers (Irwin-Hall), because it is exact in integers where Box-Muller's logarithm and cosine are
-    /// not the same on every platform.
+    /// A number with mean 0 and variance 1, close to the normal distribution and never beyond +-6: the sum of twelve uniform
+    /// 16-bit numbers (Irwin-Hall). It is exact in integers, while Box-Muller's logarithm and cosine differ by platform.
     pub fn normal_f32(&mut self) -> f32 {
         let mut sum = 0i32;
         for _ in 0..3 {
@@ -77,11 +76,11 @@ impl Rng {
                 sum += ((bits >> (16 * lane)) & 0xffff) as i32;
             }
         }
-        // Twice the sum less twice its mean of 12 * 65535 / 2 stays below 2^21, so it is exact in f32.
+        // Twice the sum minus twice its mean of 12 * 65535 / 2 is below 2^21, so it is exact in f32.
         (2 * sum - 12 * 65_535) as f32 / 131_072.0
     }
 
-    /// Puts the items into an order of which every one is equally likely (Fisher-Yates).
+    /// Shuffles the items, every order being equally likely (Fisher-Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_count_by_order_and_length() {
+    fn order_and_length_of_parts_matter() {
         let first = |parts: &[u64]| Rng::from_parts(parts).next_u64();
         let drawn = [first(&[]), first(&[0]), first(&[0, 0]), first(&[1, 2]), first(&[2, 1]), first(&[1, 2, 0])];
         for (i, a) in drawn.iter().enumerate() {
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn below_stays_below_and_meets_every_value() {
+    fn below_stays_below_and_draws_every_value() {
         let mut rng = Rng::new(3);
         let mut seen = [0u32; 7];
         for _ in 0..7000 {

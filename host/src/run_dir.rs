@@ -1,4 +1,4 @@
-//! The folder of a training run: the one home of its file names, and its reading and writing.
+//! The folder of a training run: its file names, and how they are read and written.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use crate::config::RunConfig;
 /// A run folder that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// The folder is no run.
-    #[error("{path}: expected the folder of a training run with a {CONFIG} in it")]
+    /// The folder is not a run.
+    #[error("{path}: expected the folder of a training run, found no {CONFIG} in it")]
     NotARun {
         /// The folder.
         path: PathBuf,
@@ -23,16 +23,16 @@ pub enum RunDirError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A file does not hold what it should.
-    #[error("{path}: not what this version of the program writes")]
+    /// A file has other content than expected.
+    #[error("{path}: expected a file that this version of the program can read, found other content")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where it stops making sense.
+        /// The first error in it.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -41,7 +41,7 @@ pub enum RunDirError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -52,7 +52,7 @@ const DATASET: &str = "dataset.json";
 const CHECKPOINT: &str = "checkpoint.json";
 const RESULTS: &str = "results.csv";
 
-/// What a run saw of its data set.
+/// The dataset as it was when the run was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatasetSnapshot {
     /// Digest of all names and file bytes.
@@ -72,10 +72,10 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the folder of a new run, with its configuration and data set in it.
+    /// Creates the folder of a new run, with its configuration and dataset snapshot.
     ///
     /// # Errors
-    /// When something cannot be written.
+    /// If something cannot be written.
     pub fn create(root: &Path, config: &RunConfig, dataset: &DatasetSnapshot) -> Result<Self, RunDirError> {
         let run = Self { root: root.to_owned() };
         for folder in [run.weights_folder(), run.panels_folder(), run.export_folder()] {
@@ -83,15 +83,15 @@ impl RunDir {
         }
         let text = toml::to_string(config).expect("a configuration is a table of plain values");
         run.write(DATASET, json(dataset).as_bytes())?;
-        // The configuration is what makes the folder a run, so it comes last.
+        // Last, since the configuration makes the folder a run.
         run.write(CONFIG, text.as_bytes())?;
         Ok(run)
     }
 
-    /// The folder of a run that is there.
+    /// The folder of an existing run.
     ///
     /// # Errors
-    /// When it holds no configuration.
+    /// If it has no configuration.
     pub fn open(root: &Path) -> Result<Self, RunDirError> {
         if root.join(CONFIG).is_file() {
             Ok(Self { root: root.to_owned() })
@@ -100,7 +100,7 @@ impl RunDir {
         }
     }
 
-    /// Whether a folder holds a run.
+    /// Whether a folder is a run.
     pub fn is_run(root: &Path) -> bool {
         root.join(CONFIG).is_file()
     }
@@ -113,7 +113,7 @@ impl RunDir {
     /// The run's configuration.
     ///
     /// # Errors
-    /// When the file does not hold one.
+    /// If the file is not a valid configuration.
     pub fn config(&self) -> Result<RunConfig, RunDirError> {
         let path = self.root.join(CONFIG);
         let bytes = self.read(CONFIG)?;
@@ -121,10 +121,10 @@ impl RunDir {
         toml::from_str(&text).map_err(|e| RunDirError::Parse { path, source: e.into() })
     }
 
-    /// What the run saw of its data set.
+    /// The dataset as it was when the run was made.
     ///
     /// # Errors
-    /// When the file does not hold it.
+    /// If the file is not a valid snapshot.
     pub fn dataset(&self) -> Result<DatasetSnapshot, RunDirError> {
         self.read_json(DATASET)
     }
@@ -149,7 +149,7 @@ impl RunDir {
         self.root.join(CHECKPOINT)
     }
 
-    /// One line an epoch.
+    /// One row per epoch.
     pub fn results(&self) -> PathBuf {
         self.root.join(RESULTS)
     }
@@ -174,17 +174,17 @@ impl RunDir {
         self.root.join("panels")
     }
 
-    /// The page that holds it all.
+    /// The report, as one page.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")
     }
 
-    /// Evaluation record of the best weights on the validation split, by burn.
+    /// Evaluation record of the best weights on the validation split, computed by burn.
     pub fn float_record(&self) -> PathBuf {
         self.root.join("record_f32.json")
     }
 
-    /// Evaluation record of the int8 model on the validation split, by the host.
+    /// Evaluation record of the int8 model on the validation split, computed on the host.
     pub fn int8_record(&self) -> PathBuf {
         self.root.join("record_int8.json")
     }
@@ -199,7 +199,7 @@ impl RunDir {
         self.export_folder().join("model_f32.onnx")
     }
 
-    /// What the export was made from, beside its file.
+    /// Description of the export, stored with its file.
     pub fn export_note(&self) -> PathBuf {
         self.export_folder().join("export.json")
     }
@@ -214,20 +214,20 @@ impl RunDir {
         self.export_folder().join("model_qdq.onnx")
     }
 
-    /// What quantization chose, beside its files.
+    /// Parameters of the quantization, stored with its files.
     pub fn quantization(&self) -> PathBuf {
         self.export_folder().join("quantization.json")
     }
 
-    /// The path of a file of the run, which may be named within the folder or in whole, as this type's methods name it.
+    /// The path of a file of the run: `name` is relative to the folder, or a path that a method of this type returned.
     fn within(&self, name: &Path) -> PathBuf {
         if name.starts_with(&self.root) { name.to_owned() } else { self.root.join(name) }
     }
 
-    /// Reads one of the run's files, named within the folder or in whole, as JSON.
+    /// Reads one of the run's files as JSON.
     ///
     /// # Errors
-    /// When it is missing or holds something else.
+    /// If it is missing or has other content.
     pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: impl AsRef<Path>) -> Result<T, RunDirError> {
         let path = self.within(name.as_ref());
         let bytes = self.read(&path)?;
@@ -237,16 +237,16 @@ impl RunDir {
     /// Reads one of the run's files.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, RunDirError> {
         let path = self.within(name.as_ref());
         std::fs::read(&path).map_err(|source| RunDirError::Read { path, source })
     }
 
-    /// Writes one of the run's files whole or not at all.
+    /// Writes one of the run's files atomically.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), RunDirError> {
         let path = self.within(name.as_ref());
         atomic_file::write(&path, bytes).map_err(|source| RunDirError::Write { path, source })
@@ -255,15 +255,15 @@ impl RunDir {
     /// Writes one of the run's files as JSON.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write_json<T: Serialize>(&self, name: impl AsRef<Path>, value: &T) -> Result<(), RunDirError> {
         self.write(name, json(value).as_bytes())
     }
 }
 
-/// A value as readable JSON with a last line end.
+/// A value as indented JSON with a final newline.
 pub fn json<T: Serialize>(value: &T) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("keys are texts and values are plain");
+    let mut text = serde_json::to_string_pretty(value).expect("keys are strings and values are plain");
     text.push('\n');
     text
 }

@@ -1,13 +1,12 @@
-//! Owns the demo's data: seeded gray images of discs, squares, triangles and rings over a textured, unevenly lit and
+//! The demo's dataset: seeded gray images of discs, squares, triangles and rings over a textured, unevenly lit and
 //! noisy background, with a label image beside each, written in the layout `{train,val}/{images,masks}`.
 //!
 //! Two classes are brighter than the background and two are darker, but the light varies more than they differ, so no
-//! threshold separates them; within each pair the outline and the texture tell which is which. Labels hold
-//! arbitrary gray values rather than ids, as annotations do.
+//! threshold separates them; the classes of a pair differ in outline and texture. Labels are arbitrary gray values rather
+//! than ids, as in real annotations.
 //!
-//! The pixels are a function of the configuration alone: own generator, integers and the exactly rounded operations of
-//! `f32` (no sine, no power), so they are equal on every machine. The PNG files around them may differ by encoder version.
-//! Knows nothing of training.
+//! The pixels depend on the configuration alone: the project's generator, integers and the exactly rounded operations of
+//! `f32` (no sine, no power) make them equal on every machine. The PNG files may differ by encoder version.
 
 use std::fs;
 use std::io;
@@ -17,7 +16,7 @@ use image::{GrayImage, ImageFormat, Luma};
 
 use crate::rng::Rng;
 
-/// What a class is called, what value stands for it in the label files, and the colour it is shown in.
+/// A class: its name, its value in the label files, and its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyntheticClass {
     /// Name in dataset.toml.
@@ -37,16 +36,16 @@ pub const CLASSES: [SyntheticClass; 5] = [
     SyntheticClass { name: "ring", value: 240, color: [213, 94, 140] },
 ];
 
-/// The side below which shapes would be a few pixels wide, and the side above which a file makes no sense as a demo.
+/// Allowed image sides: below, shapes would be a few pixels wide; above, files are too large for a demo.
 const SIDES: std::ops::RangeInclusive<u32> = 32..=4096;
 
-/// Within so many radii of its centre every kind of shape has its whole outline.
+/// Radii around its centre that contain the outline of any shape.
 const REACH: f32 = 1.3;
 
 /// What to generate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntheticConfig {
-    /// Another seed gives other images.
+    /// Seed of the images.
     pub seed: u64,
     /// Number of training images.
     pub train: usize,
@@ -64,12 +63,12 @@ impl Default for SyntheticConfig {
     }
 }
 
-/// Which half of the data set a frame belongs to; the two draw from unrelated streams.
+/// The split of a frame; the two draw from unrelated streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyntheticSplit {
-    /// Seen in training.
+    /// Training.
     Train,
-    /// Held out.
+    /// Validation.
     Val,
 }
 
@@ -82,11 +81,11 @@ impl SyntheticSplit {
     }
 }
 
-/// Why no data set was written.
+/// Why the dataset was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum SyntheticError {
-    /// A side is too small to hold the shapes, or absurdly large.
-    #[error("synthetic image size {width}x{height}: each side must be {} to {}", SIDES.start(), SIDES.end())]
+    /// A side is out of range.
+    #[error("synthetic images: expected sides of {} to {} pixels, found {width}x{height}", SIDES.start(), SIDES.end())]
     Size {
         /// Configured width.
         width: u32,
@@ -94,40 +93,40 @@ pub enum SyntheticError {
         height: u32,
     },
     /// A split would be empty.
-    #[error("synthetic data set of {train} training and {val} validation images: each must be at least 1")]
+    #[error("synthetic dataset: expected at least 1 training and 1 validation image, found {train} and {val}")]
     Count {
         /// Configured training images.
         train: usize,
         /// Configured validation images.
         val: usize,
     },
-    /// Files that are already there would be mixed with the new ones.
-    #[error("{path} is not empty; a synthetic data set is only written into a new or empty folder")]
+    /// Existing files would be mixed with the new ones.
+    #[error("{path}: expected a new or empty folder for the synthetic dataset, found other files")]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
     /// A folder or file could not be written.
-    #[error("cannot write {path}")]
+    #[error("{path}: cannot be written")]
     Write {
         /// The folder or file.
         path: PathBuf,
-        /// The system's reason.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// A PNG could not be encoded or written.
-    #[error("cannot write image {path}")]
+    #[error("{path}: image cannot be written")]
     Encode {
         /// The file.
         path: PathBuf,
-        /// The encoder's reason.
+        /// The cause.
         #[source]
         source: image::ImageError,
     },
 }
 
-/// Writes the data set into `root`, a folder that is new or empty: `{train,val}/{images,masks}/NNNN.png` (8-bit gray; an
+/// Writes the dataset to `root`, a new or empty folder: `{train,val}/{images,masks}/NNNN.png` (8-bit gray; an
 /// image and its label share a name) and dataset.toml with names, values and colours of the classes.
 pub fn generate(root: &Path, config: &SyntheticConfig) -> Result<(), SyntheticError> {
     config.check()?;
@@ -151,8 +150,8 @@ pub fn generate(root: &Path, config: &SyntheticConfig) -> Result<(), SyntheticEr
     fs::write(&file, dataset_toml()).map_err(|source| write_error(&file, source))
 }
 
-/// One image and its label (values of [`CLASSES`]), both `width` x `height`. Does not depend on how many frames the
-/// configuration asks for.
+/// One image and its label (values of [`CLASSES`]), both `width` x `height`. It does not depend on the number of frames in the
+/// configuration.
 pub fn frame(
     config: &SyntheticConfig,
     split: SyntheticSplit,
@@ -213,16 +212,16 @@ struct Shape {
     kind: Kind,
     center: [f32; 2],
     radius: f32,
-    /// A unit vector: the shape's own first axis.
+    /// A unit vector: the shape's first axis.
     axis: [f32; 2],
-    /// Share of light that comes back, in gray values under light 1.
+    /// Reflected light, in gray values under light 1.
     albedo: f32,
-    /// Pixels from one stripe to the next.
+    /// Distance between stripes, in pixels.
     period: f32,
 }
 
 impl Shape {
-    /// Position in the shape's own axes, in pixels from its centre.
+    /// Position in the shape's axes, in pixels from its centre.
     fn local(&self, x: f32, y: f32) -> [f32; 2] {
         let (dx, dy) = (x - self.center[0], y - self.center[1]);
         [dx * self.axis[0] + dy * self.axis[1], dy * self.axis[0] - dx * self.axis[1]]
@@ -243,7 +242,7 @@ impl Shape {
         }
     }
 
-    /// What the shape's texture adds to its albedo: stripes on triangles, a checker pattern on squares.
+    /// The texture, added to the albedo: stripes on triangles, a checker pattern on squares.
     fn texture(&self, x: f32, y: f32) -> f32 {
         let [u, v] = self.local(x, y);
         match self.kind {
@@ -260,7 +259,7 @@ fn wave(t: f32) -> f32 {
     4.0 * (phase - 0.5).abs() - 1.0
 }
 
-/// Smoothed random heights on a grid: what makes background and light uneven.
+/// Smoothed random heights on a grid, for uneven background and light.
 #[derive(Debug)]
 struct Noise {
     columns: usize,
@@ -303,7 +302,7 @@ struct Scene {
     fine: Noise,
     /// Change of the light from edge to edge, horizontally and vertically.
     slope: [f32; 2],
-    /// Where a lamp adds light, how much, and how far it reaches (pixels).
+    /// Position, strength and reach (in pixels) of a lamp.
     lamp: [f32; 2],
     lamp_strength: f32,
     lamp_reach: f32,
@@ -347,7 +346,7 @@ impl Scene {
         let mut label = GrayImage::new(self.width, self.height);
         for (y, x) in (0..self.height).flat_map(|y| (0..self.width).map(move |x| (y, x))) {
             let (px, py) = (x as f32, y as f32);
-            // Four samples a pixel soften the outlines as a lens does; the label goes by the pixel's centre.
+            // Four samples per pixel blur the outlines as a lens does; the label is that of the pixel's centre.
             let samples = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
             let albedo = samples.iter().fold(0.0, |sum, (sx, sy)| sum + self.albedo(px + sx, py + sy)) / 4.0;
             let (cx, cy) = (px + 0.5, py + 0.5);
@@ -360,7 +359,7 @@ impl Scene {
     }
 }
 
-/// Three to six shapes that neither touch each other nor leave the image; where no room is left, fewer.
+/// Three to six shapes that neither touch each other nor leave the image; fewer if there is no room left.
 fn place(rng: &mut Rng, width: f32, height: f32) -> Vec<Shape> {
     let side = width.min(height);
     let wanted = 3 + rng.below(4) as usize;
@@ -391,7 +390,7 @@ fn draw(rng: &mut Rng, side: f32, width: f32, height: f32) -> Shape {
     let t = rng.range_f32(-1.0, 1.0);
     let turn = if rng.flip() { 1.0 } else { -1.0 };
     let axis = [turn * (1.0 - t * t) / (1.0 + t * t), turn * 2.0 * t / (1.0 + t * t)];
-    // The classes of a pair differ by less than the light does.
+    // The classes of a pair differ by less than the light.
     let middle = match kind {
         Kind::Square => 42.0,
         Kind::Ring => 70.0,
@@ -409,7 +408,7 @@ mod tests {
 
     const SMALL: SyntheticConfig = SyntheticConfig { seed: 7, train: 3, val: 2, width: 64, height: 48 };
 
-    /// FNV-1a over the pixels: enough to see that any byte changed, and short enough to write down.
+    /// FNV-1a over the pixels, to detect any changed byte.
     fn fingerprint(image: &GrayImage) -> u64 {
         image.as_raw().iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
     }
@@ -449,7 +448,7 @@ mod tests {
         assert_eq!(CLASSES.iter().map(|class| counts[usize::from(class.value)]).sum::<usize>(), pixels);
     }
 
-    /// The best that thresholds could do: for each gray value the class that is most frequent there.
+    /// Upper bound for thresholds: for each gray value its most frequent class.
     #[test]
     fn no_threshold_solves_it() {
         let mut counts = vec![[0u32; 256]; 256];
@@ -511,7 +510,7 @@ mod tests {
         assert_eq!(toml.matches("[[class]]").count(), 5);
         assert!(toml.contains("name = \"ring\"\nvalue = 240\ncolor = \"#d55e8c\"\n"));
         let again = generate(&root, &SMALL).unwrap_err();
-        assert!(again.to_string().ends_with("only written into a new or empty folder"), "{again}");
+        assert!(again.to_string().contains("expected a new or empty folder"), "{again}");
     }
 
     #[test]
@@ -519,10 +518,10 @@ mod tests {
         let text = |config: SyntheticConfig| frame(&config, SyntheticSplit::Train, 0).unwrap_err().to_string();
         assert_eq!(
             text(SyntheticConfig { width: 31, ..SMALL }),
-            "synthetic image size 31x48: each side must be 32 to 4096"
+            "synthetic images: expected sides of 32 to 4096 pixels, found 31x48"
         );
         assert!(text(SyntheticConfig { height: 5000, ..SMALL }).contains("64x5000"));
-        assert!(text(SyntheticConfig { val: 0, ..SMALL }).contains("3 training and 0 validation"));
+        assert!(text(SyntheticConfig { val: 0, ..SMALL }).ends_with("found 3 and 0"));
         for (width, height) in [(32, 32), (33, 200), (200, 33)] {
             let (image, label) = frame(&SyntheticConfig { width, height, ..SMALL }, SyntheticSplit::Train, 0).unwrap();
             assert_eq!((image.dimensions(), label.dimensions()), ((width, height), (width, height)));

@@ -279,6 +279,7 @@ pub fn bench_train(
 mod tests {
     use super::*;
     use crate::model::{Stem, Upsampling};
+    use crate::training::loss::Loss;
 
     #[test]
     fn a_step_that_does_not_fit_into_memory_is_refused() {
@@ -290,7 +291,7 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2 };
+        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2, loss: Loss::CrossEntropy };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");
         fits(Some(&shape), true, Some(1 << 40)).unwrap();

@@ -1,7 +1,7 @@
-//! The state of a run between two epochs, saved so that a run which was killed goes on to the same numbers.
+//! The state of a run between two epochs, saved so that a killed run can be resumed to the same numbers.
 //!
-//! Weights and optimizer lie in files that carry the epoch in their name; `checkpoint.json`, renamed into place last,
-//! says which of them count. A kill at any moment leaves the state of this epoch or of the one before.
+//! Weights and optimizer state are in files with the epoch in their names; `checkpoint.json`, renamed into place last, says
+//! which of them are valid. A kill at any time leaves the state of this epoch or of the previous one.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,28 +20,28 @@ use crate::training::schedule::Schedule;
 /// Version of the checkpoint's format.
 pub const CHECKPOINT_VERSION: u32 = 1;
 
-/// What an epoch came to: a line of results.csv.
+/// Result of an epoch: a row of results.csv.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
     /// Counted from 1.
     pub epoch: usize,
     /// Mean over the training batches.
     pub train_loss: f64,
-    /// Mean over the validation pixels.
+    /// Loss of the validation images.
     pub val_loss: f64,
-    /// Mean IoU over the classes that occur.
+    /// Mean IoU of the classes that occur.
     pub mean_iou: Option<f64>,
-    /// Share of the counted pixels whose class is right.
+    /// Share of the pixels whose predicted class is right.
     pub pixel_accuracy: Option<f64>,
-    /// IoU a class.
+    /// IoU of each class.
     pub class_iou: Vec<Option<f64>>,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Wall time of the epoch with its validation.
+    /// Wall time of the epoch including validation.
     pub seconds: f64,
-    /// Training images a second.
+    /// Training images per second.
     pub images_per_second: f64,
-    /// Share of the training time that passed between steps: waiting for the loader, and assembling batches.
+    /// Share of the training time between steps: waiting for the loader, and assembling batches.
     pub waiting_share: f64,
 }
 
@@ -54,18 +54,18 @@ pub struct Best {
     pub mean_iou: f64,
 }
 
-/// Everything about a run between two epochs but the tensors.
+/// The state of a run between two epochs, without its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// [`CHECKPOINT_VERSION`].
     pub version: u32,
     /// Optimizer steps done.
     pub step: usize,
-    /// The schedule with what it has seen.
+    /// The schedule with its state.
     pub schedule: Schedule,
     /// The best epoch so far.
     pub best: Option<Best>,
-    /// A line for each epoch done.
+    /// One row per finished epoch.
     pub rows: Vec<EpochRow>,
     /// Digest of the weights' file.
     pub weights: Option<Digest>,
@@ -73,41 +73,41 @@ pub struct State {
     pub optimizer: Option<Digest>,
 }
 
-/// The one field of a checkpoint that every version has.
+/// The field of a checkpoint that every version has.
 #[derive(Deserialize)]
 struct Version {
     version: u32,
 }
 
-/// A checkpoint that cannot be saved or read.
+/// A checkpoint that cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// A file of the run folder cannot be read or written.
-    #[error("the checkpoint's files")]
+    #[error("failed to read or write the checkpoint's files")]
     Files(#[from] RunDirError),
-    /// A file's bytes are not those that were saved.
+    /// A file was changed after it was saved.
     #[error("{file} of epoch {epoch} is damaged: expected sha256 {expected}, found {found}")]
     Damaged {
-        /// Which of the two.
+        /// The file's content.
         file: &'static str,
         /// The epoch.
         epoch: usize,
-        /// The digest that was saved.
+        /// The saved digest.
         expected: Digest,
-        /// The digest of what is there.
+        /// The digest of the file.
         found: Digest,
     },
-    /// burn does not take the bytes, or they are of another network.
+    /// burn rejects the file, or it is of another network.
     #[error("{file} cannot be loaded")]
     Record {
-        /// Which of the files.
+        /// The file.
         file: String,
-        /// What burn says.
+        /// The error of burn.
         #[source]
         source: RecordError,
     },
     /// The file was written by another version.
-    #[error("checkpoint.json has version {found}, expected {CHECKPOINT_VERSION}")]
+    #[error("checkpoint.json: expected version {CHECKPOINT_VERSION}, found {found}")]
     Version {
         /// The version found.
         found: u32,
@@ -127,18 +127,18 @@ fn record_error(file: impl Into<String>) -> impl FnOnce(RecordError) -> Checkpoi
     move |source| CheckpointError::Record { file, source }
 }
 
-/// The weights as bytes of burn's own format.
+/// The weights in burn's own format.
 ///
 /// # Errors
-/// When burn cannot write them.
+/// If burn cannot serialize them.
 pub fn weights_bytes(model: &Network) -> Result<Bytes, CheckpointError> {
     model.clone().into_record().into_bytes().map_err(record_error("weights"))
 }
 
-/// Puts saved weights into a network of the same shape.
+/// Loads saved weights into a network of the same shape.
 ///
 /// # Errors
-/// When the file cannot be read, or is of another network.
+/// If the file cannot be read, or is of another network.
 pub fn load_weights(model: Network, path: &Path) -> Result<Network, CheckpointError> {
     let bytes = std::fs::read(path).map_err(|source| RunDirError::Read { path: path.to_owned(), source })?;
     apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
@@ -148,10 +148,10 @@ fn apply_weights(model: Network, bytes: Vec<u8>) -> Result<Network, RecordError>
     ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).and_then(|record| model.try_load_record(record))
 }
 
-/// Saves the state after an epoch, with weights, optimizer, results.csv and, where this epoch is the best, best weights.
+/// Saves the state after an epoch, with weights, optimizer state and results.csv, and the best weights if this epoch is the best.
 ///
 /// # Errors
-/// When something cannot be written; the last checkpoint stays whole.
+/// If something cannot be written; the previous checkpoint stays valid.
 pub fn save(
     run: &RunDir,
     state: &mut State,
@@ -173,11 +173,11 @@ pub fn save(
     write_derived(run, state, &weights, class_names)
 }
 
-/// Writes what follows from a checkpoint, and removes the files of the epoch before. A run that was killed between the
-/// two is mended by doing it again.
+/// Writes the files that a checkpoint determines, and removes those of the previous epoch. [`restore`] repeats it, in case the
+/// run was killed before or during it.
 ///
 /// # Errors
-/// When something cannot be written.
+/// If something cannot be written.
 fn write_derived(run: &RunDir, state: &State, weights: &[u8], class_names: &[String]) -> Result<(), CheckpointError> {
     run.write(run.last_weights(), weights)?;
     run.write(run.results(), results_csv(&state.rows, class_names).as_bytes())?;
@@ -190,15 +190,15 @@ fn write_derived(run: &RunDir, state: &State, weights: &[u8], class_names: &[Str
     Ok(())
 }
 
-/// Reads the state of a run; none when no epoch was finished yet.
+/// Reads the state of a run; none if no epoch has ended yet.
 ///
 /// # Errors
-/// When the file is there but cannot be used.
+/// If the file exists but cannot be used.
 pub fn load_state(run: &RunDir) -> Result<Option<State>, CheckpointError> {
     if !run.checkpoint().is_file() {
         return Ok(None);
     }
-    // The version first: another one may hold other things.
+    // The version first: another version may have other fields.
     let Version { version: found } = run.read_json(run.checkpoint())?;
     if found != CHECKPOINT_VERSION {
         return Err(CheckpointError::Version { found });
@@ -206,10 +206,10 @@ pub fn load_state(run: &RunDir) -> Result<Option<State>, CheckpointError> {
     Ok(Some(run.read_json(run.checkpoint())?))
 }
 
-/// Puts the weights and the optimizer's moments of a state back, and writes again what follows from the checkpoint.
+/// Loads the weights and the optimizer state of a checkpoint, and writes the files that it determines again.
 ///
 /// # Errors
-/// When a file is missing, altered, or of another network.
+/// If a file is missing, changed, or of another network.
 pub fn restore(
     run: &RunDir,
     state: &State,
@@ -235,10 +235,10 @@ pub fn restore(
     Ok((model, optimizer))
 }
 
-/// The columns of results.csv whose values are times, and so differ between runs that are otherwise equal.
+/// The columns of results.csv with times, which differ between otherwise equal runs.
 pub const TIMING_COLUMNS: [&str; 3] = ["seconds", "images_per_second", "waiting_share"];
 
-/// results.csv: a header, then a line an epoch. An IoU of a class that does not occur is an empty field.
+/// results.csv: a header, then one row per epoch. The IoU of a class that does not occur is an empty field.
 pub fn results_csv(rows: &[EpochRow], class_names: &[String]) -> String {
     let mut text = String::from("epoch,train_loss,val_loss,mean_iou,pixel_accuracy");
     for name in class_names {

@@ -1,18 +1,18 @@
-//! Steps of training on random images: what is printed of them, and what is refused.
+//! `bench-train`: its reports, and what it refuses.
 
 use crate::{expect, parse};
 
-/// A network that takes a step in milliseconds.
+/// A network whose step takes milliseconds.
 const TINY: &str = "bench-train --base 2 --depth 1 --size 16x8 --batch 3 --channels 3 --classes 5 --steps 4";
 
-/// Runs the words of a command line that hold no space themselves.
+/// Runs a command line whose words have no spaces.
 fn run(code: i32, line: &str) -> (String, String) {
     expect(code, &line.split(' ').collect::<Vec<_>>())
 }
 
 fn report(extra: &str) -> serde_json::Value {
     let (out, err) = run(0, &format!("{TINY} --json {extra}"));
-    assert_eq!(out.lines().count(), 1, "one line, as scripts read it: {out}");
+    assert_eq!(out.lines().count(), 1, "expected one line: {out}");
     assert!(err.contains("bench-train 4/4 steps"), "{err}");
     parse(&out)
 }
@@ -32,10 +32,12 @@ fn every_step_has_its_time_and_its_loss() {
     assert_eq!(plain["network"], "plain");
     assert!(plain["backend"].is_string());
     assert_eq!(cfg!(target_os = "linux"), plain["peak_rss_kib"].as_u64().is_some_and(|kib| kib > 1024));
-    assert!(plain.get("parts").is_none(), "not asked for: {plain}");
-    // The same images and weights each time, and another network where it is asked for.
+    assert!(plain.get("parts").is_none(), "without --profile: {plain}");
+    // Images and weights are the same in each run; loss, optimizer and network change the losses.
     assert_eq!(numbers(&report("--threads 1")["losses"]), losses);
-    assert_ne!(numbers(&report("--threads 1 --network ours")["losses"]), losses);
+    for other in ["--network ours", "--loss dice-cross-entropy", "--optimizer adamw"] {
+        assert_ne!(numbers(&report(&format!("--threads 1 {other}"))["losses"]), losses, "{other}");
+    }
 }
 
 #[test]
@@ -52,12 +54,12 @@ fn the_parts_of_a_profile_add_up_to_the_step() {
 }
 
 #[test]
-fn people_get_a_table() {
+fn without_json_a_table_is_printed() {
     let (out, _) = run(0, &format!("{TINY} --profile"));
     for word in ["base 2", "16x8x3", "first step", "median", "peak memory", "backward"] {
         assert!(out.contains(word), "{word} is missing: {out}");
     }
-    // A single step is the first and all there is.
+    // A single step is the first and the only one.
     let (out, _) = run(0, "bench-train --base 1 --depth 1 --size 8 --batch 1 --steps 1");
     assert!(out.contains("8x8x1"), "{out}");
 }
@@ -80,6 +82,8 @@ fn what_cannot_be_trained_is_refused() {
         ("--network theirs", "plain"),
         ("--check --upsampling nearest", "cannot be used with"),
         ("--check --checkpointing", "cannot be used with"),
+        ("--check --loss cross-entropy", "cannot be used with"),
+        ("--weight-decay 0.1", "--optimizer adamw"),
     ] {
         let (out, err) = run(2, &format!("bench-train {flags}"));
         assert!(err.contains(word) && out.is_empty(), "{flags}: {err}");

@@ -34,7 +34,7 @@ fn each_file_that_breaks_loaders_is_named_and_trains_or_is_refused() {
             other => panic!("train {}: exit {other:?}: {err}", folder.display()),
         }
     }
-    // Those whose layout is accepted; what `check` says of each is tested beside it.
+    // Those whose layout is accepted; the findings of `check` are tested with it.
     let accepted = ["antialiased_mask_same_folder", "exif_orientation3", "mask_size_differs", "rgb_colour_mask_tiff"];
     assert_eq!(trained, accepted);
 }
@@ -43,7 +43,7 @@ fn each_file_that_breaks_loaders_is_named_and_trains_or_is_refused() {
 #[cfg_attr(not(seg_data), ignore = "set SEG_DATA to the directory of the datasets")]
 fn an_ignored_class_and_absent_classes_leave_no_nan() {
     let camvid = dataset("camvid");
-    // A few pairs of the set: whole classes are absent from them.
+    // A few pairs, in which some classes are absent.
     let scratch = tempfile::tempdir().unwrap();
     for (split, count) in [("train", 6), ("val", 3)] {
         for folder in ["images", "masks"] {

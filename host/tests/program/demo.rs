@@ -1,9 +1,9 @@
-//! The demo, shortened: every step of it, on few images and for one epoch.
+//! The demo with all of its steps, on few images and for one epoch.
 
 use crate::{expect, parse, text};
 
 #[test]
-fn a_short_demo_ends_in_parity_and_never_empties_a_folder_that_is_not_its_own() {
+fn a_short_demo_ends_in_parity_and_never_deletes_a_folder_that_is_not_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("demo");
     let arguments = ["demo", "--output", text(&output), "--images", "16", "--epochs", "1", "--json"];

@@ -1,4 +1,4 @@
-//! The real program on real files: what it prints, what it writes, and its exit codes.
+//! The program on files: its output, the files that it writes, and its exit codes.
 
 mod bench_train;
 mod data;
@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 
-/// A command of the program, without a terminal.
+/// A command that runs the program without a terminal.
 fn host() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unet-host"));
     command.stdin(Stdio::null());
@@ -36,7 +36,7 @@ fn expect(code: i32, arguments: &[&str]) -> (String, String) {
     (out, err)
 }
 
-/// A synthetic data set of 64x64 images.
+/// A synthetic dataset of 64x64 images.
 fn synthetic(folder: &Path, train: usize, val: usize) -> PathBuf {
     let data = folder.join("data");
     generate(&data, &SyntheticConfig { seed: 5, train, val, width: 64, height: 64 }).unwrap();
@@ -44,9 +44,9 @@ fn synthetic(folder: &Path, train: usize, val: usize) -> PathBuf {
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().expect("paths of tests are texts")
+    path.to_str().expect("paths of tests are valid Unicode")
 }
 
 fn parse(out: &str) -> serde_json::Value {
-    serde_json::from_str(out).unwrap_or_else(|error| panic!("one json document expected ({error}): {out}"))
+    serde_json::from_str(out).unwrap_or_else(|error| panic!("expected one JSON document ({error}): {out}"))
 }

@@ -1,17 +1,21 @@
-//! What training computes is the same, to the last bit, by any number of threads.
+//! Training gives the same bits with any number of threads.
 
 use crate::{expect, synthetic, text};
 
-/// By each of the kernels, which compute on flex.
+/// With each instruction set of the compute kernels, which run on flex.
 #[cfg(feature = "flex")]
 #[test]
-fn steps_have_equal_losses_by_any_number_of_threads() {
+fn steps_have_equal_losses_with_any_number_of_threads() {
     use unet_host::operation::Operators;
 
     use crate::parse;
 
     for kernels in Operators::available().into_iter().filter(|operators| *operators != Operators::Stock) {
-        for shape in ["--base 8 --size 64 --batch 4", "--base 5 --size 48x80 --batch 3 --channels 3 --network ours"] {
+        for shape in [
+            "--base 8 --size 64 --batch 4",
+            "--base 5 --size 48x80 --batch 3 --channels 3 --network ours",
+            "--base 3 --size 64 --batch 3 --loss dice-cross-entropy --optimizer adamw",
+        ] {
             let losses = |threads: &str| {
                 let line = format!(
                     "bench-train {shape} --depth 3 --steps 5 --json --kernels {} --threads {threads}",
@@ -31,7 +35,7 @@ fn steps_have_equal_losses_by_any_number_of_threads() {
 }
 
 #[test]
-fn runs_have_equal_weights_by_any_number_of_threads() {
+fn runs_have_equal_weights_with_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 24, 4);
     let runs = folder.path().join("runs");
@@ -43,6 +47,6 @@ fn runs_have_equal_weights_by_any_number_of_threads() {
             expect(0, &[&names[..], &shape[..]].concat());
             std::fs::read(runs.join(name).join("weights/last.bpk")).unwrap()
         };
-        assert!(weights("1") == weights("2"), "{upsampling}: weights differ by the number of threads");
+        assert!(weights("1") == weights("2"), "{upsampling}: weights depend on the number of threads");
     }
 }

@@ -22,7 +22,7 @@ fn train_export_quantize_package_val_predict_compare() {
     let csv = std::fs::read_to_string(run.join("results.csv")).unwrap();
     assert_eq!(csv.lines().count(), 3, "{csv}");
 
-    // What needs an earlier verb says which.
+    // A verb that needs another one before it names it.
     let (_, err) = expect(2, &["quantize", text(&run)]);
     assert!(err.contains("unet-host export"), "{err}");
     let (_, err) = expect(2, &["val", text(&run), "--engine", "int8"]);
@@ -54,7 +54,7 @@ fn train_export_quantize_package_val_predict_compare() {
     let (_, err) = expect(2, &["compare", text(&float), text(&board), "--max-drop", "-1"]);
     assert!(err.contains("--max-drop"), "{err}");
 
-    // One altered count is found and named.
+    // One changed count is found and named.
     let altered = std::fs::read_to_string(&board).unwrap();
     let mut altered: serde_json::Value = serde_json::from_str(&altered).unwrap();
     let count = altered["confusion"]["counts"][0].as_u64().unwrap();
@@ -72,17 +72,17 @@ fn train_export_quantize_package_val_predict_compare() {
         assert_eq!(predicted["images"].as_array().unwrap().len(), 4);
         let mask = image::open(output.join("masks/0000.png")).unwrap().into_luma8();
         assert_eq!(mask.dimensions(), (64, 64));
-        // The mask holds the data set's own label values.
+        // The mask has the dataset's label values.
         let labels = [0, 60, 120, 180, 240];
         assert!(mask.as_raw().iter().all(|v| labels.contains(v)), "{:?}", &mask.as_raw()[..64]);
         image::open(output.join("panels/0000.png")).unwrap();
         std::fs::remove_dir_all(output).unwrap();
     }
-    // A run may be named from where one stands.
+    // A run may be given by a relative path.
     let output =
         crate::host().args(["quantize", "runs/small", "--images", "4"]).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    // One broken image among good ones is told and does not cost the others.
+    // One broken image among good ones is reported, and the others are predicted.
     let mixed = folder.path().join("mixed");
     std::fs::create_dir(&mixed).unwrap();
     std::fs::copy(images.join("0000.png"), mixed.join("good.png")).unwrap();
