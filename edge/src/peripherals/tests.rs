@@ -52,7 +52,7 @@ fn safe_states_also_apply_after_a_panic() {
             pin.set(true).unwrap();
             std::panic::resume_unwind(Box::new("a bug"));
         }));
-        assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"a defect"));
+        assert_eq!(unwound.unwrap_err().downcast_ref(), Some(&"a bug"));
         mock.done();
     }
     // A pin that was never written is made safe, too.
