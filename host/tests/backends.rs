@@ -158,7 +158,7 @@ impl Observer for Silent {
     fn epoch_ended(&mut self, _: &EpochRow, _: bool) {}
 }
 
-/// Trains on a synthetic data set and returns the mean IoU of validation.
+/// Trains on a synthetic dataset and returns the mean IoU of validation.
 fn trained_iou(folder: &Path, backend: Backend, seed: u64) -> f64 {
     let data = folder.join("data");
     if !data.exists() {

@@ -1,16 +1,4 @@
-//! What a failure means for a program that runs unattended. Each stage keeps its own error type; whoever decides what to
-//! do next looks at the kind alone. Nothing here knows what any stage does.
-
-/// How to go on after an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The same call may succeed later: a busy disk, a camera that is away.
-    Retry,
-    /// This frame is lost, the next one may be fine.
-    SkipFrame,
-    /// Nothing that follows can succeed with this package, file or configuration.
-    Fatal,
-}
+//! How the programs report errors and messages.
 
 /// Writes a line to standard error. A closed standard error is ignored.
 pub fn say(line: impl std::fmt::Display) {

@@ -1,5 +1,5 @@
 //! The engine that runs a packaged model: the package format, exact int8 inference, from an image to its mask, and the
-//! scoring of a data set.
+//! scoring of a dataset.
 //!
 //! Workstation and board link this one crate, so that both compute the same bytes. It deliberately knows neither how models
 //! are trained, exported or quantized, nor cameras, pins and outputs.

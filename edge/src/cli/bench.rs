@@ -64,7 +64,7 @@ impl Bench {
         let drawn = if self.digest { self.frames } else { self.frames.min(DRAWN_FRAMES) };
         let (model, inputs) = if is_onnx(&self.model) {
             let bytes = std::fs::read(&self.model)
-                .map_err(|error| Failure::input(format!("could not read {}: {error}", self.model.display())))?;
+                .map_err(|error| Failure::input(format!("failed to read {}: {error}", self.model.display())))?;
             let model = Model::open(&name(&self.model), &bytes, size, &options).map_err(refused)?;
             let inputs = Inputs::drawn(&model, drawn);
             (model, inputs)

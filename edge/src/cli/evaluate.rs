@@ -1,4 +1,4 @@
-//! `unet-edge evaluate`: scores a package on a labelled data set and writes the evaluation record.
+//! `unet-edge evaluate`: scores a package on a labelled dataset and writes the evaluation record.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use unet_shared::record::EvaluationRecord;
 
 use super::{EngineArguments, Failure, json_text, load, print, print_json, ratio_text};
 
-/// Score a package on a labelled data set
+/// Score a package on a labelled dataset
 #[derive(Debug, Args)]
 pub struct Evaluate {
     /// The package
     package: PathBuf,
     #[command(flatten)]
     engine: EngineArguments,
-    /// The data set's folder
+    /// The dataset's folder
     data: PathBuf,
     /// Which split: train, val or test
     #[arg(long, default_value_t = Split::Val)]

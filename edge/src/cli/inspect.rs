@@ -1,5 +1,5 @@
-//! `unet-edge inspect`: what a package holds, and that it runs here as it did where it was made; or what runs where of an ONNX
-//! file.
+//! `unet-edge inspect`: the contents of a package, and whether it computes here what it computed on the workstation; or what
+//! runs where in an ONNX file.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use unet_shared::preprocess::Normalize;
 
 use super::{EngineArguments, Failure, Size, chain, is_onnx, load, print, print_json, ratio_text};
 
-/// Check a package, re-run its golden vectors and print what it holds; or print what runs where of an ONNX file
+/// Check a package, re-run its golden vectors and print its contents; or print what runs where in an ONNX file
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// A package, or a file `*.onnx`
     package: PathBuf,
     #[command(flatten)]
     engine: EngineArguments,
-    /// The size of an ONNX file that leaves its own open
+    /// Input size, for an ONNX file without a fixed one
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
     /// Print one JSON document
@@ -55,7 +55,7 @@ impl Inspect {
         let file = self.package.display();
         let refused = |error: InferenceError| Failure::input(format!("model {file} is refused: {}", chain(&error)));
         let bytes =
-            std::fs::read(&self.package).map_err(|error| Failure::input(format!("could not read {file}: {error}")))?;
+            std::fs::read(&self.package).map_err(|error| Failure::input(format!("failed to read {file}: {error}")))?;
         let name = self.package.file_name().unwrap_or(self.package.as_os_str()).to_string_lossy();
         let size = self.size.map(|size| [size.height, size.width]);
         let model = Model::open(&name, &bytes, size, &self.engine.options()?).map_err(refused)?;
@@ -113,7 +113,7 @@ fn text(file: &str, package: &Package, engine: &Description) -> String {
         "trained as",
         format!("run {}, seed {}, code {}", provenance.run, provenance.seed, provenance.code_version),
     );
-    lines.add("data set", provenance.dataset.to_string());
+    lines.add("dataset", provenance.dataset.to_string());
     lines.add("weights", provenance.weights.to_string());
     let (f32_iou, int8_iou) = (ratio_text(provenance.mean_iou_f32), ratio_text(provenance.mean_iou_int8));
     lines.add("mean IoU", format!("f32 {f32_iou}, int8 {int8_iou}"));

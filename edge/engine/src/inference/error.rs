@@ -3,7 +3,6 @@
 use unet_shared::digest::Digest;
 
 use super::kernel::Kernel;
-use crate::error::Kind;
 
 /// An error of tract or another library.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -119,23 +118,4 @@ pub enum InferenceError {
         /// Computed here.
         found: u8,
     },
-}
-
-impl InferenceError {
-    /// How to proceed: a frame that fails is skipped, a model that does not load is fatal.
-    pub fn kind(&self) -> Kind {
-        match self {
-            InferenceError::InputSize { .. }
-            | InferenceError::MaskSize { .. }
-            | InferenceError::LogitsSize { .. }
-            | InferenceError::Run { .. } => Kind::SkipFrame,
-            InferenceError::Graph { .. }
-            | InferenceError::Mismatch { .. }
-            | InferenceError::Ends { .. }
-            | InferenceError::TooLarge { .. }
-            | InferenceError::Kernel { .. }
-            | InferenceError::GoldenLogits { .. }
-            | InferenceError::GoldenMask { .. } => Kind::Fatal,
-        }
-    }
 }
