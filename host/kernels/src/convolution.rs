@@ -1,7 +1,7 @@
-//! The 2-D convolution of stride 1 that keeps an image's size, by a 3x3 or a 1x1 kernel, and its three gradients.
+//! The 2-D convolution of stride 1 that keeps the image size, with a kernel size of 3x3 or 1x1, and its three gradients.
 //!
-//! Weights are `[outputs, inputs, kernel, kernel]`, as burn keeps them; images lie as `[N, H, W, C]`. The input may be
-//! several tensors whose channels follow one another, so that a skip needs no copy.
+//! Weights are `[outputs, inputs, kernel, kernel]`, as in burn; images are `[N, H, W, C]`. The input may be several
+//! tensors whose channels are concatenated, so that a skip needs no copy.
 
 use super::convolve::{Output, Tap, convolve};
 use super::norm;
@@ -13,14 +13,14 @@ use super::{InstructionSet, planes};
 
 pub use planes::Size;
 
-/// What a convolution's input and output look like.
+/// The shape of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// Number and size of the images.
     pub size: Size,
     /// Channels of the output.
     pub outputs: usize,
-    /// Width and height of the kernel: 1 or 3.
+    /// Kernel size, width and height: 1 or 3.
     pub kernel: usize,
     /// The instruction set to compute with.
     pub set: InstructionSet,
@@ -66,8 +66,8 @@ impl Convolution {
         }
     }
 
-    /// The gradient of each input tensor, `inputs` being their channels: the convolution of the output's gradient by the
-    /// weights turned by half a turn, inputs and outputs exchanged.
+    /// The gradient of each input tensor, `inputs` being their channels: the convolution of the output's gradient with the
+    /// weights rotated by 180 degrees, inputs and outputs exchanged.
     pub fn input_gradient(&self, weights: &[f32], gradient: &[f32], inputs: &[usize]) -> Vec<Vec<f32>> {
         let total = inputs.iter().sum();
         let table = self.set.table(inputs.iter().copied().max().unwrap_or(1));
@@ -97,7 +97,7 @@ impl Convolution {
     /// The gradient of the weights, in their order.
     pub fn weight_gradient(&self, input: &[Tensor], gradient: &[f32]) -> Vec<f32> {
         let inputs: usize = input.iter().map(|tensor| tensor.1).sum();
-        // Vectors run over the input's channels, unless these are so few that the gradient's serve.
+        // Vectors run over the input's channels, or over the gradient's if the input has few.
         let table = self.set.table(if inputs <= THIN { self.outputs } else { inputs });
         let windows = [Window::new((0..self.kernel).map(|row| (row, 0)), self.kernel)];
         let planes = self.planes(&[(gradient, self.outputs)]);

@@ -11,16 +11,16 @@ use super::shared::SharedMut;
 use super::table::Table;
 use super::tile::{self, Buffer};
 
-/// Bytes of a tile, so that it and a block of weights stay in a core's second cache.
+/// Bytes of a tile; it and a block of weights fit into a core's L2 cache.
 pub(super) const TILE_BYTES: usize = 256 << 10;
-/// Tasks that a convolution is cut into at least, where its shape allows: enough for a workstation's cores.
+/// Minimum number of tasks of a convolution, if its shape allows: enough for a workstation's cores.
 const TASKS: usize = 32;
 
 thread_local! {
     static TILE: RefCell<Buffer> = RefCell::default();
 }
 
-/// A place that a sum reads from: a group of channels, and a row and column counted from the border's corner.
+/// An input of a sum: a group of channels, and a row and column relative to the border's corner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tap {
     /// Index of the group.
@@ -33,18 +33,18 @@ pub(super) struct Tap {
 
 /// A tensor to compute, on the pixels of the input's size.
 pub(super) struct Output<'a> {
-    /// Where it is written.
+    /// Destination.
     pub values: SharedMut<'a>,
-    /// Where its values lie.
+    /// Layout of its values.
     pub place: Place,
-    /// What is summed.
+    /// The summed inputs.
     pub taps: Vec<Tap>,
-    /// By which weights.
+    /// Their weights.
     pub weights: Packed,
 }
 
-/// Pixels that are computed at once: the number, from half of `most` up to it, by which a row takes least time. A run of
-/// `p` pixels costs about as much as `p + 1`, for the weights that it loads.
+/// Pixels computed at once: the number from half of `most` up to `most` with which a row takes the least time. A run of `p`
+/// pixels costs about `p + 1`, because of the weights that it loads.
 fn run_length(most: usize, width: usize) -> usize {
     if width <= most {
         return width;
@@ -63,7 +63,7 @@ pub(super) fn convolve(table: &'static Table, size: Size, border: usize, groups:
     let (first_block, blocks) = tile::first_blocks(groups, table.lanes);
     let rows = tile::rows(TILE_BYTES, blocks * table.lanes, size, border);
     let tiles = size.height.div_ceil(rows);
-    // What each task computes of each tile.
+    // Each task's part of each tile.
     let columns: Vec<(usize, usize)> = outputs
         .iter()
         .enumerate()
@@ -130,7 +130,7 @@ fn rows_of_block(
         output.values.at(first, (width - 1) * output.place.pixel + block.valid);
         let mut x = 0;
         while x < width {
-            // The last run lies over the end of the one before it, and writes the same values again.
+            // The last run overlaps the one before it and writes the same values again.
             let start = x.min(width - run);
             let job = Taps {
                 tile: tile[row * shape.row() + start * shape.lanes..].as_ptr(),

@@ -6,14 +6,14 @@ use super::table::Table;
 /// Bytes of a cache line, to which tiles are aligned.
 const LINE: usize = 64;
 
-/// Memory of a tile, kept by a thread from one tile to the next.
+/// Memory of a tile, reused by a thread.
 #[derive(Default)]
 pub(super) struct Buffer {
     values: Vec<f32>,
 }
 
 impl Buffer {
-    /// At least `length` values, aligned to a cache line; what they are is left over from before.
+    /// At least `length` values with arbitrary content, aligned to a cache line.
     fn aligned(&mut self, length: usize) -> &mut [f32] {
         let spare = LINE / size_of::<f32>();
         if self.values.len() < length + spare {
@@ -36,23 +36,23 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Values between a row and the next.
+    /// Values from a row to the next.
     pub fn row(&self) -> usize {
         self.columns * self.lanes
     }
 
-    /// Values between a block and the next.
+    /// Values from a block to the next.
     pub fn block(&self) -> usize {
         self.rows * self.row()
     }
 }
 
-/// The rows of an image that a tile holds.
+/// The rows of an image in a tile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows {
     /// Number and size of the images.
     pub size: Size,
-    /// Which image.
+    /// Index of the image.
     pub image: usize,
     /// The first row inside the border.
     pub first: usize,
@@ -60,23 +60,23 @@ pub(super) struct Rows {
     pub border: usize,
 }
 
-/// Rows inside the border that a tile has at least, where the image does: with fewer most of it would be border.
+/// Minimum rows of a tile inside its border, if the image has as many: with fewer, most of it would be border.
 const LEAST_ROWS: usize = 4;
 
-/// Bytes of a row of that many channels in blocks, with its border.
+/// Bytes of a row of so many channels in blocks, with its border.
 fn row_bytes(channels: usize, width: usize, border: usize) -> usize {
     channels * (width + 2 * border) * size_of::<f32>()
 }
 
-/// Rows inside the border of each of an image's tiles of about `bytes`, for that many channels in blocks; of equal height, as
-/// far as that goes.
+/// Rows inside the border of each of an image's tiles of about `bytes`, for so many channels in blocks; as equal in height as
+/// possible.
 pub(super) fn rows(bytes: usize, channels: usize, size: Size, border: usize) -> usize {
     let (height, row) = (size.height.max(1), row_bytes(channels, size.width, border));
     let most = (bytes / row.max(1)).saturating_sub(2 * border).clamp(LEAST_ROWS.min(height), height);
     height.div_ceil(height.div_ceil(most))
 }
 
-/// Bytes of the largest tile that [`rows`] leads to, with the border of a 3x3 convolution.
+/// Bytes of the largest tile of [`rows`], with the border of a 3x3 convolution.
 pub(super) fn most_bytes(bytes: usize, channels: usize, width: usize) -> usize {
     bytes.max((LEAST_ROWS + 2) * row_bytes(channels, width, 1))
 }

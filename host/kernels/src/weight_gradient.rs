@@ -12,25 +12,25 @@ use super::tile::{self, Buffer};
 
 /// Bytes of the two tiles together.
 pub(super) const TILE_BYTES: usize = 384 << 10;
-/// Pixels of a run: what the loop reads of them stays in a core's first cache.
+/// Pixels of a run, whose data fits into a core's L1 cache.
 const RUN_PIXELS: usize = 256;
-/// Tasks that the sums are cut into, where the shape allows. Results depend on it, so it is not the number of cores.
+/// Number of tasks, if the shape allows. Results depend on it, so it is not the number of cores.
 const TASKS: usize = 16;
-/// Values of all partial sums together.
+/// Number of values of all partial sums.
 const PARTIAL_VALUES: usize = 1 << 20;
-/// An input of at most so many channels has kernels of its own.
+/// Inputs of at most so many channels have compute kernels of their own.
 pub(super) const THIN: usize = 4;
 
 thread_local! {
     static TILES: RefCell<(Buffer, Buffer)> = RefCell::default();
 }
 
-/// Values of the partial sums for that many weights, where the image has rows for as many tasks.
+/// Values of the partial sums for so many weights, if the image has enough rows for all tasks.
 pub fn partial_sums(weights: usize) -> usize {
     (PARTIAL_VALUES / weights.max(1)).clamp(1, TASKS) * weights
 }
 
-/// The first of some taps in a row: a group of the input, and a row and column counted from the border's corner.
+/// The first of some taps in a row: a group of the input, and a row and column relative to the border's corner.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TapRow {
     /// Index of the group.
@@ -144,7 +144,7 @@ impl Layout {
         self.groups * self.outputs * self.taps * if self.thin { self.true_inputs } else { self.inputs }
     }
 
-    /// Adds the parts in order and leaves the padding away.
+    /// Adds the parts in order, without the padding.
     fn join(&self, sums: &[f32], parts: usize) -> Vec<f32> {
         let (inputs, outputs, taps) = (self.true_inputs, self.true_outputs, self.taps);
         let mut joined = vec![0f32; self.groups * outputs * inputs * taps];
@@ -183,7 +183,7 @@ pub(super) fn runs(shape: tile::Shape) -> impl Iterator<Item = (usize, usize, us
     })
 }
 
-/// Adds what a tile brings to the sums of some blocks of the gradient's channels.
+/// Adds a tile's contribution to the sums of some blocks of the gradient's channels.
 fn add_tile(
     table: &Table,
     tiles: &Tiles,
