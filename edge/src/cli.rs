@@ -134,7 +134,7 @@ fn json_text(document: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(document).map_err(|error| Failure { exit: Exit::Internal, error: error.into() })
 }
 
-/// A ratio for a table; a dash if there is none.
+/// A ratio for a table; a dash if it is undefined.
 fn ratio_text(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.4}"))
 }

@@ -46,7 +46,7 @@ fn left_by_groups(root: &Path) -> Option<u64> {
 
 fn left_by_group(folder: &Path) -> Option<u64> {
     let number = |file: &str| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
-    // The limit is "max" if there is none.
+    // "max" means no limit.
     let limit = number("memory.max")?;
     let used = number("memory.current").unwrap_or(0);
     let stat = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// Releases frames at a rate, or at once if there is none. A late frame delays the following ones: missed frames are not made
+/// Releases frames at a rate, or immediately without one. A late frame delays the following ones: missed frames are not made
 /// up for in a burst.
 #[derive(Debug)]
 pub(super) struct Pace {

@@ -156,7 +156,7 @@ fn frame_span((start, len): (u32, u32), (placed_start, placed_len): (u32, u32), 
 pub struct ClassRegions {
     /// How many.
     pub count: u32,
-    /// Pixels of the largest; 0 if there is none.
+    /// Pixels of the largest component; 0 without components.
     pub largest_area: u32,
 }
 

@@ -28,7 +28,7 @@ impl Stem {
         }
     }
 
-    /// Whether there is none, as in configurations that do not name one.
+    /// Whether the network has no stem; configurations then omit the key.
     pub fn is_full(&self) -> bool {
         *self == Self::Full
     }

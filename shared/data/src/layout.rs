@@ -72,7 +72,7 @@ impl Serialize for Layout {
 
 /// What a reader finds in a folder.
 pub(crate) struct Contents {
-    /// The pairs of each split; the split is none if the layout does not state one.
+    /// The pairs of each split; `None` if the layout does not state the split.
     pub(crate) parts: Vec<(Option<Split>, Pairing)>,
     /// Classes and ignored values, if the format states them itself. `dataset.toml` takes precedence.
     pub(crate) classes: Option<DatasetFile>,
