@@ -113,7 +113,7 @@ fn configuration(config: &Result<Config, ConfigErrors>) -> Vec<Finding> {
     match config {
         Ok(config) => {
             let (rules, pins) = (config.rules.len(), pins::of_config(config).len());
-            vec![Finding::ok(SUBJECT, format!("valid; rules {rules}, pins {pins}"))]
+            vec![Finding::ok(SUBJECT, format!("can be read; rules {rules}, pins {pins}"))]
         }
         Err(errors) => {
             let problem = |error: &crate::config::ConfigError| {

@@ -113,8 +113,9 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self, ConditionError> {
         let error = |expected, found: &str| ConditionError { expected, found: found.to_owned() };
+        // A sign such as `=>` is one wrong sign, not a measure that ends in `=`.
         let at = text
-            .find(['<', '>'])
+            .find(['<', '>', '='])
             .ok_or_else(|| error("a measure, one of > >= < <=, and a number, such as \"area_percent > 0.5\"", text))?;
         let (name, rest) = (text[..at].trim(), &text[at..]);
         let measure = Measure::ALL

@@ -147,11 +147,11 @@ impl RunConfig {
             ));
         }
         let training = &self.training;
-        if !(1..=EPOCHS_MAX).contains(&training.epochs) || training.batch == 0 {
-            let (epochs, batch) = (training.epochs, training.batch);
-            return Err(format!(
-                "expected 1 to {EPOCHS_MAX} epochs and a batch of at least 1, found {epochs} and {batch}"
-            ));
+        if !(1..=EPOCHS_MAX).contains(&training.epochs) {
+            return Err(format!("epochs: expected 1 to {EPOCHS_MAX}, found {}", training.epochs));
+        }
+        if training.batch == 0 {
+            return Err("batch: expected at least 1, found 0".to_owned());
         }
         if !(1..=WORKERS_MAX).contains(&training.loader.workers) {
             return Err(format!("workers: expected 1 to {WORKERS_MAX}, found {}", training.loader.workers));

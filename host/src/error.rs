@@ -46,7 +46,9 @@ pub enum HostError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("failed to write {path}")]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("{path}: not an evaluation record of this version")]
+    #[error(
+        "{path}: not an evaluation record, or incomplete; `unet-host val --output` and `unet-edge evaluate --output` write one"
+    )]
     Record { path: PathBuf, source: DocumentError },
     #[error("the device failed in step {step}")]
     Device { step: usize, source: ExecutionError },

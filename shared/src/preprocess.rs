@@ -145,7 +145,7 @@ impl fmt::Display for PreprocessError {
             Self::MeanStd { channel, mean, std } => write!(
                 f,
                 "normalization of channel {channel}: expected finite results and a positive standard deviation, \
-                 found mean {mean:e}, standard deviation {std:e}"
+                 found mean {mean:?}, standard deviation {std:?}"
             ),
             Self::Size { width, height } => {
                 write!(f, "image size: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")

@@ -20,6 +20,25 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
+/// Whether [`write`] can create `path`, as far as its directory shows: to ask before long work whose result goes there.
+///
+/// # Errors
+///
+/// If its directory does not exist, or the path is a directory or has no file name.
+pub fn check(path: &Path) -> io::Result<()> {
+    let temporary = temporary_beside(path)?;
+    if path.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    match temporary.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => match fs::metadata(folder)?.is_dir() {
+            true => Ok(()),
+            false => Err(io::Error::from(io::ErrorKind::NotADirectory)),
+        },
+        _ => Ok(()),
+    }
+}
+
 fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
@@ -95,7 +114,11 @@ mod tests {
     #[test]
     fn a_missing_folder_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(write(&folder.path().join("no/a.bin"), b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+        let path = folder.path().join("no/a.bin");
+        assert_eq!(check(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(write(&path, b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(check(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        check(&folder.path().join("a.bin")).unwrap();
     }
 
     #[test]

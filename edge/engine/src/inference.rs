@@ -53,6 +53,7 @@ impl Engine {
     /// As [`Engine::load`], and when the requested kernel cannot run the graph.
     pub fn load_with(package: &Package, options: &EngineOptions) -> Result<Self, InferenceError> {
         let entry = &package.manifest.model;
+        loaded::check_quantization(&entry.file, package.model(), &entry.input, &entry.output)?;
         let mut engine = Engine::new(&entry.file, package.model(), [&entry.input, &entry.output], None, options)?;
         for golden in package.golden() {
             engine.check_golden(&golden)?;

@@ -138,7 +138,9 @@ pub enum PackageFault {
         found: String,
     },
     /// Written by another version of the program.
-    #[error("manifest version: expected {MANIFEST_VERSION}, found {found}")]
+    #[error(
+        "manifest version: expected {MANIFEST_VERSION}, found {found}; package the run again with this version, or use the version that made it"
+    )]
     Version {
         /// The version of the file.
         found: u32,
@@ -220,7 +222,10 @@ impl Package {
         let refused = |source| PackageError::Refused { path: path.to_owned(), source };
         let metadata = fs::metadata(path).map_err(read)?;
         if !metadata.is_file() {
-            return Err(read(io::Error::new(io::ErrorKind::InvalidInput, "expected a file, found something else")));
+            return Err(read(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "expected a file, found a folder or a device",
+            )));
         }
         if metadata.len() > PACKAGE_BYTES_MAX {
             let expected = format!("at most {PACKAGE_BYTES_MAX}");

@@ -40,6 +40,9 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn main(self) -> Result<(), Failure> {
+        if let Some(path) = &self.output {
+            atomic_file::check(path).map_err(|error| Failure::write(path, error))?;
+        }
         let (package, mut predictor) = load(&self.package, &self.engine)?;
         let provenance = &package.manifest.provenance;
         let options = OpenOptions {
@@ -49,7 +52,7 @@ impl Evaluate {
         let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
         if !dataset.problems.is_empty() {
             unet_engine::error::say(format_args!(
-                "{} files of {} take no part",
+                "files of {1} that are not used: {0}; `unet-host check` lists them",
                 dataset.problems.len(),
                 self.data.display()
             ));

@@ -23,7 +23,7 @@ fn errors_after(text: &str) -> Vec<String> {
 #[test]
 fn the_example_is_read() {
     let config = parsed(EXAMPLE);
-    assert_eq!(config.package, Path::new("sandstone.unet"));
+    assert_eq!(config.package, Path::new("concrete.unet"));
     assert_eq!((config.engine.threads, config.engine.kernel), (4, KernelChoice::Auto));
     assert_eq!(config.source.name(), "/dev/video0");
     let [crack, grains] = config.rules.as_slice() else { panic!("{:?}", config.rules) };
@@ -105,7 +105,7 @@ level = "inform"
 
 #[test]
 fn wrong_sizes_names_and_kernels_are_reported_together() {
-    let text = r#"package = "sandstone.unet"
+    let text = r#"package = "concrete.unet"
 [source]
 kind = "v4l2"
 device = "/dev/video0"

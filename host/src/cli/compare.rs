@@ -58,7 +58,11 @@ pub fn text(parity: &Parity) -> String {
         return format!("parity: equal, {} frames\n", parity.frames);
     }
     let count = parity.differences.len();
-    let mut text = format!("parity: NOT EQUAL, {count} differences over {} frames\n", parity.frames);
+    let over = match parity.frames {
+        0 => "the records have no frame in common".to_owned(),
+        frames => format!("{count} differences over {frames} frames"),
+    };
+    let mut text = format!("parity: NOT EQUAL, {over}\n");
     for difference in parity.differences.iter().take(SHOWN) {
         text += &format!("  {difference}\n");
     }

@@ -37,6 +37,9 @@ pub struct Val {
 
 impl Val {
     pub fn run(self) -> Result<Exit, HostError> {
+        if let Some(path) = &self.output {
+            unet_engine::atomic_file::check(path).map_err(|source| HostError::Write { path: path.clone(), source })?;
+        }
         let record = if RunDir::is_run(&self.subject) {
             let run = OpenRun::open(&self.subject)?;
             score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
@@ -47,7 +50,8 @@ impl Val {
             score_package(&self.subject, data, self.split)?
         } else {
             let path = self.subject.display();
-            return Err(HostError::Usage(format!("{path}: expected the folder of a run, or a package")));
+            let found = if self.subject.exists() { "is neither" } else { "does not exist" };
+            return Err(HostError::Usage(format!("{path} {found}: expected the folder of a run, or a package")));
         };
         if let Some(path) = &self.output {
             unet_engine::atomic_file::write(path, json(&record).as_bytes())

@@ -93,7 +93,9 @@ pub enum SyntheticError {
         height: u32,
     },
     /// A split would be empty.
-    #[error("synthetic dataset: expected at least 1 training and 1 validation image, found {train} and {val}")]
+    #[error(
+        "images: expected a synthetic dataset of at least 1 training and 1 validation image, found {train} and {val}"
+    )]
     Count {
         /// Configured training images.
         train: usize,

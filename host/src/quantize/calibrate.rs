@@ -27,7 +27,7 @@ pub enum CalibrationError {
     #[error("failed to run the calibration images")]
     Engine(#[from] FloatEngineError),
     /// There are no calibration images.
-    #[error("expected calibration images, found none")]
+    #[error("images: expected at least 1 calibration image, found none")]
     NoImages,
 }
 

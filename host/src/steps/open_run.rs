@@ -12,7 +12,7 @@ use crate::config::RunConfig;
 use crate::error::HostError;
 use crate::model::Network;
 use crate::run_dir::{DatasetSnapshot, RunDir};
-use crate::training::checkpoint::load_weights;
+use crate::training::checkpoint::{check_best_weights, load_weights};
 
 /// Which weights of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -104,6 +104,9 @@ impl OpenRun {
                 "{}: expected trained weights, found no file; train at least one epoch",
                 path.display()
             )));
+        }
+        if weights == Weights::Best {
+            check_best_weights(&self.dir)?;
         }
         // Loading replaces every weight, so the seed does not matter.
         Ok(load_weights(self.config.model.init(self.config.seed, device), &path)?)

@@ -44,11 +44,9 @@ impl QuantizationNote {
     /// If the run was not quantized yet, or the note is damaged.
     pub fn load(run: &OpenRun) -> Result<Self, HostError> {
         let path = run.dir.quantization();
-        if !path.is_file() || !run.dir.int8_onnx().is_file() {
-            let (path, root) = (path.display(), run.dir.root().display());
-            return Err(HostError::Usage(format!(
-                "{path}: expected a quantized run; run `unet-host quantize {root}` first"
-            )));
+        if let Some(missing) = [&path, &run.dir.int8_onnx()].into_iter().find(|path| !path.is_file()) {
+            let (missing, root) = (missing.display(), run.dir.root().display());
+            return Err(HostError::Usage(format!("{missing} does not exist; run `unet-host quantize {root}` first")));
         }
         Ok(run.dir.read_json(path)?)
     }

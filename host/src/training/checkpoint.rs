@@ -4,7 +4,7 @@
 //! which of them are valid. A kill at any time leaves the state of this epoch or of the previous one.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
@@ -71,6 +71,9 @@ pub struct State {
     pub weights: Option<Digest>,
     /// Digest of the optimizer's file.
     pub optimizer: Option<Digest>,
+    /// Digest of the best weights' file; none in checkpoints made before it was kept.
+    #[serde(default)]
+    pub best_weights: Option<Digest>,
 }
 
 /// The field of a checkpoint that every version has.
@@ -83,22 +86,20 @@ struct Version {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// A file of the run folder cannot be read or written.
-    #[error("failed to read or write the checkpoint's files")]
+    #[error(transparent)]
     Files(#[from] RunDirError),
     /// A file was changed after it was saved.
-    #[error("{file} of epoch {epoch} is damaged: expected sha256 {expected}, found {found}")]
+    #[error("{} is damaged: expected sha256 {expected}, found {found}; copy it again, or train a new run", path.display())]
     Damaged {
-        /// The file's content.
-        file: &'static str,
-        /// The epoch.
-        epoch: usize,
+        /// The file.
+        path: PathBuf,
         /// The saved digest.
         expected: Digest,
         /// The digest of the file.
         found: Digest,
     },
     /// burn rejects the file, or it is of another network.
-    #[error("{file} cannot be loaded")]
+    #[error("{file} is damaged, or does not belong to the config.toml of its run")]
     Record {
         /// The file.
         file: String,
@@ -168,6 +169,7 @@ pub fn save(
     run.write(optimizer_name(epoch), &moments)?;
     if state.best.is_some_and(|best| best.epoch == epoch) {
         run.write(run.best_weights(), &weights)?;
+        state.best_weights = state.weights;
     }
     run.write_json(run.checkpoint(), state)?;
     write_derived(run, state, &weights, class_names)
@@ -206,6 +208,22 @@ pub fn load_state(run: &RunDir) -> Result<Option<State>, CheckpointError> {
     Ok(Some(run.read_json(run.checkpoint())?))
 }
 
+/// Checks the best weights of a run, unless its checkpoint was made before their digest was kept.
+///
+/// # Errors
+/// If the file cannot be read, or was changed after it was saved.
+pub fn check_best_weights(run: &RunDir) -> Result<(), CheckpointError> {
+    match load_state(run)?.and_then(|state| state.best_weights) {
+        Some(expected) => check_digest(run.best_weights(), &run.read(run.best_weights())?, expected),
+        None => Ok(()),
+    }
+}
+
+fn check_digest(path: PathBuf, bytes: &[u8], expected: Digest) -> Result<(), CheckpointError> {
+    let found = Digest::of(bytes);
+    if expected == found { Ok(()) } else { Err(CheckpointError::Damaged { path, expected, found }) }
+}
+
 /// Loads the weights and the optimizer state of a checkpoint, and writes the files that it determines again.
 ///
 /// # Errors
@@ -218,16 +236,13 @@ pub fn restore(
     class_names: &[String],
 ) -> Result<(Network, ModuleOptimizer), CheckpointError> {
     let epoch = state.rows.len();
-    let read = |name: String, expected: Option<Digest>, file: &'static str| {
-        let bytes = run.read(name)?;
-        let found = Digest::of(&bytes);
-        match expected {
-            Some(expected) if expected != found => Err(CheckpointError::Damaged { file, epoch, expected, found }),
-            _ => Ok(bytes),
-        }
+    let read = |name: String, expected: Option<Digest>| {
+        let bytes = run.read(&name)?;
+        expected.map_or(Ok(()), |expected| check_digest(run.root().join(name), &bytes, expected))?;
+        Ok::<_, CheckpointError>(bytes)
     };
-    let weights = read(weights_name(epoch), state.weights, "weights")?;
-    let moments = read(optimizer_name(epoch), state.optimizer, "optimizer")?;
+    let weights = read(weights_name(epoch), state.weights)?;
+    let moments = read(optimizer_name(epoch), state.optimizer)?;
     write_derived(run, state, &weights, class_names)?;
     let model = apply_weights(model, weights).map_err(record_error(weights_name(epoch)))?;
     let optimizer =

@@ -17,7 +17,7 @@ pub enum TrainError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The checkpoint cannot be saved or loaded.
-    #[error("the checkpoint cannot be saved or loaded")]
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The loss became infinite or not a number.
     #[error(

@@ -75,6 +75,7 @@ pub fn train(
             rows: vec![],
             weights: None,
             optimizer: None,
+            best_weights: None,
         },
     };
     while state.rows.len() < settings.epochs && !is_exhausted(&state, settings.patience) {

@@ -86,6 +86,17 @@ fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
     let (_, err) = expect(2, &["train", "--resume", text(&killed)]);
     assert!(err.contains("damaged"), "{err}");
 
+    // So are damaged best weights, wherever they are used.
+    let best = killed.join("weights/best.bpk");
+    let mut bytes = std::fs::read(&best).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&best, bytes).unwrap();
+    for verb in ["val", "export"] {
+        let (_, err) = expect(2, &[verb, text(&killed)]);
+        assert!(err.contains("best.bpk is damaged"), "{err}");
+    }
+
     // Changed data would lead to other numbers.
     let image = data.join("train/images/0000.png");
     std::fs::copy(data.join("train/images/0001.png"), image).unwrap();

@@ -7,6 +7,11 @@ use super::kernel::Kernel;
 /// An error of tract or another library.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
 
+/// The compute kernels of this CPU, as the rest of a sentence.
+fn available_kernels() -> String {
+    Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()).map(|kernel| format!(" or {kernel}")).collect()
+}
+
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
@@ -53,13 +58,19 @@ pub enum InferenceError {
         /// In the graph.
         found: String,
     },
-    /// The requested compute kernel can run nothing of this graph, or not on this core.
-    #[error("kernel {kernel}: expected a graph and a core that it runs, found {found}")]
+    /// The requested compute kernel can run nothing of this graph.
+    #[error("kernel {kernel}: expected a graph of which it runs a part, found {found}")]
     Kernel {
         /// The requested kernel.
         kernel: Kernel,
-        /// The node that is not covered, or what the core lacks.
+        /// The node that is not covered.
         found: String,
+    },
+    /// This CPU lacks the instructions of the requested compute kernel.
+    #[error("kernel {kernel}: this CPU lacks its instructions; use auto{}", available_kernels())]
+    Instructions {
+        /// The requested kernel.
+        kernel: Kernel,
     },
     /// A frame of the wrong size.
     #[error("model input: expected {expected} bytes, found {found}")]

@@ -23,7 +23,7 @@ mod extract;
 mod facts;
 mod layout;
 mod movement;
-mod node;
+pub(super) mod node;
 mod parts;
 mod program;
 mod scratch;

@@ -1,6 +1,8 @@
 //! Reading an ONNX file: tract parses and types it, and its ends are found or compared with a manifest. Every backend begins
 //! with the result. Knows nothing of packages, golden vectors or images.
 
+mod quantization;
+
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -170,6 +172,21 @@ fn check_interface(proto: &ModelProto, input: &TensorEntry, output: &TensorEntry
     check_value("input", &inputs(graph), input)?;
     check_value("output", &graph.output.iter().collect::<Vec<_>>(), output)?;
     check_made(graph, &output.name).map_err(Fault::mismatch)
+}
+
+/// Compares the quantization of input and output with the manifest's, as far as the graph states it.
+///
+/// # Errors
+///
+/// When the ONNX cannot be read, or a scale or zero point is another one.
+pub(super) fn check_quantization(
+    name: &str,
+    onnx: &[u8],
+    input: &TensorEntry,
+    output: &TensorEntry,
+) -> Result<(), InferenceError> {
+    let graph = proto(name, onnx)?.graph.unwrap_or_default();
+    quantization::check(&graph, input, output).map_err(Fault::mismatch)
 }
 
 /// The graph, if its operator set is supported and it contains all of its constants.

@@ -140,10 +140,7 @@ fn backend(loaded: Loaded, options: &EngineOptions) -> Result<Box<dyn Backend>, 
         KernelChoice::Tract => return Ok(Box::new(Tract::new(loaded, "tract was asked for".to_owned())?)),
         KernelChoice::Auto => Kernel::best(),
         KernelChoice::Only(kernel) if kernel.is_available() => kernel,
-        KernelChoice::Only(kernel) => {
-            let found = "a core without its instructions".to_owned();
-            return Err(InferenceError::Kernel { kernel, found });
-        }
+        KernelChoice::Only(kernel) => return Err(InferenceError::Instructions { kernel }),
     };
     match integer::cover(&loaded, kernel, options.threads)? {
         Coverage::Whole(engine) => Ok(Box::new(engine)),

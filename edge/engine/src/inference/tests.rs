@@ -371,6 +371,23 @@ fn golden_vectors_that_come_out_otherwise_are_refused() {
     assert!(matches!(logits, InferenceError::GoldenLogits { .. }));
 }
 
+/// Golden vectors are bytes on both ends, so they come out equal whatever the manifest says of the bytes' meaning.
+#[test]
+fn a_package_whose_quantization_is_not_the_graphs_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |change: fn(&mut Manifest)| {
+        let (mut manifest, members) = tiny_package::parts();
+        change(&mut manifest);
+        let path = folder.path().join("scale.unet");
+        package::write(&path, manifest, members).unwrap();
+        Engine::load(&Package::read(&path).unwrap()).unwrap_err().to_string()
+    };
+    let input = load(|manifest| manifest.model.input.quantization.scale *= 2.0);
+    assert!(input.starts_with("manifest expects quantization of the input scale "), "{input}");
+    let output = load(|manifest| manifest.model.output.quantization.zero_point ^= 1);
+    assert!(output.starts_with("manifest expects quantization of the output scale "), "{output}");
+}
+
 #[track_caller]
 fn check_mismatch(model: &[u8], x: TensorEntry, y: TensorEntry, expected: &str) {
     let error = Engine::from_onnx(model, &x, &y).unwrap_err();

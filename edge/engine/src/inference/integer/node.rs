@@ -7,12 +7,12 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Why the engine does not cover something; becomes the reason that is shown with the node.
-pub(super) type Reason = String;
+pub(in crate::inference) type Reason = String;
 
 /// A node that the engine does not cover.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("node {node} ({operator}): {reason}")]
-pub(super) struct NotCovered {
+pub(in crate::inference) struct NotCovered {
     /// Name of the node.
     pub node: String,
     /// Its operator.
@@ -24,21 +24,21 @@ pub(super) struct NotCovered {
 }
 
 impl NotCovered {
-    pub(super) fn new(node: Node<'_>, reason: Reason) -> Self {
+    pub(in crate::inference) fn new(node: Node<'_>, reason: Reason) -> Self {
         NotCovered { node: node.name().to_owned(), operator: node.0.op_type.clone(), reason, is_cause: true }
     }
 
     /// The node to name first: the first one that is a cause.
-    pub(super) fn first_of(nodes: &[NotCovered]) -> Option<&NotCovered> {
+    pub(in crate::inference) fn first_of(nodes: &[NotCovered]) -> Option<&NotCovered> {
         nodes.iter().find(|node| node.is_cause).or(nodes.first())
     }
 }
 
 /// The constants of a graph by name.
-pub(super) struct Constants<'a>(HashMap<&'a str, Cow<'a, TensorProto>>);
+pub(in crate::inference) struct Constants<'a>(HashMap<&'a str, Cow<'a, TensorProto>>);
 
 /// An 8-bit constant, widened, with the signedness of its type.
-pub(super) struct Bytes {
+pub(in crate::inference) struct Bytes {
     /// The values.
     pub values: Vec<i32>,
     /// Whether the type is i8.
@@ -46,12 +46,12 @@ pub(super) struct Bytes {
 }
 
 impl<'a> Constants<'a> {
-    pub(super) fn of(graph: &'a GraphProto) -> Self {
+    pub(in crate::inference) fn of(graph: &'a GraphProto) -> Self {
         Constants(graph.initializer.iter().map(|tensor| (tensor.name.as_str(), Cow::Borrowed(tensor))).collect())
     }
 
     /// Adds the value of a `Constant` node; false if its kind of value is not known here.
-    pub(super) fn add(&mut self, node: Node<'a>) -> bool {
+    pub(in crate::inference) fn add(&mut self, node: Node<'a>) -> bool {
         let [attribute] = node.0.attribute.as_slice() else { return false };
         let floats = |dims, float_data| TensorProto {
             data_type: DataType::Float as i32,
@@ -69,7 +69,7 @@ impl<'a> Constants<'a> {
         true
     }
 
-    pub(super) fn contains(&self, name: &str) -> bool {
+    pub(in crate::inference) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
@@ -77,13 +77,13 @@ impl<'a> Constants<'a> {
         self.0.get(name).map(|tensor| &**tensor).ok_or_else(|| format!("{name}: expected a constant, found none"))
     }
 
-    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>, Reason> {
+    pub(in crate::inference) fn shape(&self, name: &str) -> Result<Vec<usize>, Reason> {
         let dims = &self.tensor(name)?.dims;
         let sizes: Result<_, _> = dims.iter().map(|&size| usize::try_from(size)).collect();
         sizes.map_err(|_| format!("{name}: expected sizes, found {dims:?}"))
     }
 
-    pub(super) fn floats(&self, name: &str) -> Result<Vec<f32>, Reason> {
+    pub(in crate::inference) fn floats(&self, name: &str) -> Result<Vec<f32>, Reason> {
         let tensor = self.tensor(name)?;
         let values = match (kind(tensor), tensor.raw_data.is_empty()) {
             (Ok(DataType::Float), true) => tensor.float_data.clone(),
@@ -94,11 +94,11 @@ impl<'a> Constants<'a> {
     }
 
     /// Exactly one f32.
-    pub(super) fn float(&self, name: &str) -> Result<f32, Reason> {
+    pub(in crate::inference) fn float(&self, name: &str) -> Result<f32, Reason> {
         one(name, &self.floats(name)?)
     }
 
-    pub(super) fn ints(&self, name: &str) -> Result<Vec<i32>, Reason> {
+    pub(in crate::inference) fn ints(&self, name: &str) -> Result<Vec<i32>, Reason> {
         let tensor = self.tensor(name)?;
         let values = match (kind(tensor), tensor.raw_data.is_empty()) {
             (Ok(DataType::Int32), true) => tensor.int32_data.clone(),
@@ -108,7 +108,7 @@ impl<'a> Constants<'a> {
         whole(name, tensor, values)
     }
 
-    pub(super) fn bytes(&self, name: &str) -> Result<Bytes, Reason> {
+    pub(in crate::inference) fn bytes(&self, name: &str) -> Result<Bytes, Reason> {
         let tensor = self.tensor(name)?;
         let raw = &tensor.raw_data;
         let (values, signed) = match (kind(tensor), raw.is_empty()) {
@@ -122,7 +122,7 @@ impl<'a> Constants<'a> {
     }
 
     /// Exactly one 8-bit value, as the unsigned tensor of the program has it, and its signedness.
-    pub(super) fn zero_point(&self, name: &str) -> Result<(u8, bool), Reason> {
+    pub(in crate::inference) fn zero_point(&self, name: &str) -> Result<(u8, bool), Reason> {
         let bytes = self.bytes(name)?;
         let value = one(name, &bytes.values)? + if bytes.signed { 128 } else { 0 };
         Ok((value as u8, bytes.signed))
@@ -162,31 +162,31 @@ fn one<T: Copy>(name: &str, values: &[T]) -> Result<T, Reason> {
 
 /// One node, its attributes read by name with ONNX's defaults.
 #[derive(Clone, Copy)]
-pub(super) struct Node<'a>(pub(super) &'a NodeProto);
+pub(in crate::inference) struct Node<'a>(pub(super) &'a NodeProto);
 
 impl<'a> Node<'a> {
     /// Whether it is this operator of ONNX.
-    pub(super) fn is(&self, operator: &str) -> bool {
+    pub(in crate::inference) fn is(&self, operator: &str) -> bool {
         matches!(self.0.domain.as_str(), "" | "ai.onnx") && self.0.op_type == operator
     }
 
     /// Its name in messages: that of its output if it has none.
-    pub(super) fn name(&self) -> &'a str {
+    pub(in crate::inference) fn name(&self) -> &'a str {
         if self.0.name.is_empty() { self.output() } else { &self.0.name }
     }
 
     /// Name of the first output.
-    pub(super) fn output(&self) -> &'a str {
+    pub(in crate::inference) fn output(&self) -> &'a str {
         self.0.output.first().map_or("", String::as_str)
     }
 
     /// Name of operand `index`, which must exist.
-    pub(super) fn operand(&self, index: usize) -> Result<&'a str, Reason> {
+    pub(in crate::inference) fn operand(&self, index: usize) -> Result<&'a str, Reason> {
         self.optional(index).ok_or_else(|| format!("operand {index}: expected one, found none"))
     }
 
     /// Name of operand `index`, if it exists.
-    pub(super) fn optional(&self, index: usize) -> Option<&'a str> {
+    pub(in crate::inference) fn optional(&self, index: usize) -> Option<&'a str> {
         self.0.input.get(index).map(String::as_str).filter(|name| !name.is_empty())
     }
 
@@ -194,16 +194,20 @@ impl<'a> Node<'a> {
         self.0.attribute.iter().find(|attribute| attribute.name == name)
     }
 
-    pub(super) fn integer(&self, name: &str, default: i64) -> i64 {
+    pub(in crate::inference) fn integer(&self, name: &str, default: i64) -> i64 {
         self.attribute(name).map_or(default, |attribute| attribute.i)
     }
 
-    pub(super) fn float(&self, name: &str, default: f32) -> f32 {
+    pub(in crate::inference) fn float(&self, name: &str, default: f32) -> f32 {
         self.attribute(name).map_or(default, |attribute| attribute.f)
     }
 
     /// A list of sizes; the default if the attribute is absent.
-    pub(super) fn sizes<const N: usize>(&self, name: &str, default: [usize; N]) -> Result<[usize; N], Reason> {
+    pub(in crate::inference) fn sizes<const N: usize>(
+        &self,
+        name: &str,
+        default: [usize; N],
+    ) -> Result<[usize; N], Reason> {
         let Some(attribute) = self.attribute(name) else { return Ok(default) };
         let sizes: Option<Vec<usize>> = attribute.ints.iter().map(|&value| usize::try_from(value).ok()).collect();
         sizes
@@ -212,12 +216,12 @@ impl<'a> Node<'a> {
     }
 
     /// A text; the default if the attribute is absent.
-    pub(super) fn text(&self, name: &str, default: &'static str) -> &'a str {
+    pub(in crate::inference) fn text(&self, name: &str, default: &'static str) -> &'a str {
         self.attribute(name).map_or(default, |attribute| std::str::from_utf8(&attribute.s).unwrap_or("no text"))
     }
 
     /// Refuses every value of an integer attribute except one.
-    pub(super) fn require_integer(&self, name: &str, default: i64, known: i64) -> Result<(), Reason> {
+    pub(in crate::inference) fn require_integer(&self, name: &str, default: i64, known: i64) -> Result<(), Reason> {
         match self.integer(name, default) {
             found if found == known => Ok(()),
             found => Err(format!("{name}: expected {known}, found {found}")),
@@ -225,7 +229,12 @@ impl<'a> Node<'a> {
     }
 
     /// Refuses every value of a text attribute except one.
-    pub(super) fn require_text(&self, name: &str, default: &'static str, known: &str) -> Result<(), Reason> {
+    pub(in crate::inference) fn require_text(
+        &self,
+        name: &str,
+        default: &'static str,
+        known: &str,
+    ) -> Result<(), Reason> {
         match self.text(name, default) {
             found if found == known => Ok(()),
             found => Err(format!("{name}: expected {known}, found {found}")),
