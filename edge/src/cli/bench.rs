@@ -180,6 +180,9 @@ impl Bench {
                 "kernel": measured.description.kernel,
                 "threads": measured.description.threads,
             });
+            if let Some(reason) = &measured.description.left_to_tract {
+                document["left_to_tract"] = json!(reason);
+            }
             if let Some(digest) = &measured.digest {
                 document["sha256"] = json!(digest);
             }
@@ -203,6 +206,9 @@ impl Bench {
             timing.max_ms
         );
         // Writing to a string cannot fail.
+        if let Some(reason) = &measured.description.left_to_tract {
+            let _ = writeln!(text, "left to tract: {reason}");
+        }
         if let Some(digest) = &measured.digest {
             let _ = writeln!(text, "sha256 of all logits and classes: {digest}");
         }
