@@ -220,7 +220,7 @@ impl Trained {
 fn covered([y, x]: [usize; 2], tap: usize) -> impl Iterator<Item = usize> {
     // Row `phase + k - 1` of the enlarged image is row `(phase + k - 1) / 2` of the small one, rounded down; the 2x2 window
     // starts at row `phase - 1`.
-    let reads = |phase: usize, k: usize, small: usize| (phase + k + 1) / 2 == small + phase;
+    let reads = |phase: usize, k: usize, small: usize| (phase + k).div_ceil(2) == small + phase;
     (0..9).filter(move |k| reads(y, k / 3, tap / 2) && reads(x, k % 3, tap % 2))
 }
 
