@@ -13,10 +13,10 @@ use crate::rng::Rng;
 /// How many times the difference that [`nudged`] parameters make is allowed. Each of the two evaluations rounds its sums, in
 /// another order, and the folded parameters are rounded in one of them: three errors of the same kind, of which the largest of
 /// some million values varies by a small factor from one draw to the next.
-pub const ALLOWED: f64 = 4.0;
-/// The least difference that is allowed, relative to the range of the logits: for a network so small that its neighbours in f32
-/// give the same logits.
-const ALLOWED_LEAST: f64 = 16.0 * f32::EPSILON as f64;
+pub const ALLOWED: f64 = 8.0;
+/// The least rms difference that is allowed, relative to the range of the logits, and a sixteenth of the least largest one: for a
+/// network so small that its neighbours in f32 give the same logits.
+const ALLOWED_LEAST: f64 = f32::EPSILON as f64;
 
 /// How far two evaluations are apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -50,7 +50,7 @@ impl Difference {
     /// What is allowed where nudged parameters make this difference and the logits have this range.
     pub fn allowed(self, range: f64) -> Self {
         let least = ALLOWED_LEAST * range;
-        Self { largest: (ALLOWED * self.largest).max(least), rms: (ALLOWED * self.rms).max(least), ..self }
+        Self { largest: (ALLOWED * self.largest).max(16.0 * least), rms: (ALLOWED * self.rms).max(least), ..self }
     }
 
     /// Whether both measures are at most those of `allowed`.
