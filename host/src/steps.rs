@@ -12,5 +12,6 @@ pub mod quantize;
 pub mod report;
 pub mod score;
 pub mod train;
+pub mod verify;
 
 pub use open_run::{OpenRun, Weights};

@@ -13,6 +13,7 @@ use crate::shape;
 mod backend;
 mod description;
 mod error;
+mod expansion;
 mod integer;
 pub mod kernel;
 mod loaded;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use unet_engine::inference::kernel::Kernel;
-use unet_engine::inference::{Description, Element, Engine, Frame, InferenceError, Model, Part, PartTime};
+use unet_engine::inference::{
+    Description, Element, Engine, Frame, InferenceError, KernelChoice, Model, Part, PartTime,
+};
 use unet_engine::machine::{self, Roots};
 use unet_engine::package::Package;
 use unet_shared::digest::Hasher;
@@ -171,6 +173,8 @@ impl Bench {
 
     fn report(&self, measured: &Measured) -> Result<(), Failure> {
         let kernel: Option<Kernel> = measured.description.kernel.parse().ok();
+        let was_asked_for = self.engine.options()?.kernel == KernelChoice::Tract;
+        let left_to_tract = measured.description.left_to_tract.as_ref().filter(|_| !was_asked_for);
         let peak = if self.peak || self.profile { kernel.and_then(Kernel::peak) } else { None };
         let nodes = if self.profile { rows(measured, peak) } else { Vec::new() };
         if self.json {
@@ -180,6 +184,9 @@ impl Bench {
                 "kernel": measured.description.kernel,
                 "threads": measured.description.threads,
             });
+            if let Some(reason) = left_to_tract {
+                document["left_to_tract"] = json!(reason);
+            }
             if let Some(digest) = &measured.digest {
                 document["sha256"] = json!(digest);
             }
@@ -203,6 +210,9 @@ impl Bench {
             timing.max_ms
         );
         // Writing to a string cannot fail.
+        if let Some(reason) = left_to_tract {
+            let _ = writeln!(text, "left to tract: {reason}");
+        }
         if let Some(digest) = &measured.digest {
             let _ = writeln!(text, "sha256 of all logits and classes: {digest}");
         }

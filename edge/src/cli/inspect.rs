@@ -1,6 +1,7 @@
 //! `unet-edge inspect`: the contents of a package, and whether it computes here what it computed on the workstation; or what
 //! runs where in an ONNX file.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -61,15 +62,27 @@ impl Inspect {
         let model = Model::open(&name, &bytes, size, &self.engine.options()?).map_err(refused)?;
         let engine = model.describe();
         if self.json {
-            return print_json(&json!({ "file": file.to_string(), "bytes": bytes.len(), "engine": engine }));
+            let metadata: BTreeMap<_, _> = model.metadata().iter().cloned().collect();
+            let bytes = bytes.len();
+            return print_json(
+                &json!({ "file": file.to_string(), "bytes": bytes, "engine": engine, "metadata": metadata }),
+            );
         }
         let mut lines = Lines::default();
         lines.add("model", format!("{file}, {} bytes", bytes.len()));
         lines.add("input", port_text(model.input()));
         lines.add("output", port_text(model.output()));
+        for (index, (key, value)) in model.metadata().iter().enumerate() {
+            lines.add(if index == 0 { "metadata" } else { "" }, one_line(&format!("{key}: {value}")));
+        }
         engine_lines(&mut lines, &engine);
         print(&lines.0)
     }
+}
+
+/// Without what would end the line or move the cursor.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 fn port_text(port: &Port) -> String {

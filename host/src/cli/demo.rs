@@ -133,7 +133,7 @@ impl Demo {
                 report::duration(report.seconds),
             )
         })?;
-        let mut found = !parity.equal || !exported.verified;
+        let mut found = !parity.equal || !exported.verification.verified;
         if !self.is_shortened() {
             let lowest = report.mean_iou_f32_burn.is_none_or(|iou| iou < MEAN_IOU_MIN);
             let drop = report.mean_iou_f32_tract.zip(report.mean_iou_int8_host).map(|(a, b)| a - b);

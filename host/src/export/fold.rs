@@ -15,7 +15,7 @@ struct Affine {
     shift: Vec<f64>,
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_into_vec().expect("a float tensor converts to f32")
 }
 

@@ -1,30 +1,23 @@
-//! Exports a run's network as f32 ONNX and verifies the file against burn on real frames.
+//! Exports a run's network as f32 ONNX and verifies the file.
 
 use serde::Serialize;
-use unet_data::Split;
 use unet_shared::digest::Digest;
 
-use super::open_run::{OpenRun, Weights, spread};
+use super::open_run::{OpenRun, Weights};
 use super::provenance::ExportNote;
+use super::verify::{Verification, verify};
 use crate::error::HostError;
 use crate::export::{float_onnx, fold, fold_upsample};
-use crate::float_engine::FloatEngine;
-use crate::segmenter::{BurnSegmenter, FloatOnnxSegmenter};
-
-/// Maximum difference of a logit between burn and the exported file. Both sum the same f32 products in different orders: about
-/// sqrt(terms) roundings of 6e-8 on values of the order of 10, with a margin for the folded batch norm.
-pub const TOLERANCE: f32 = 1e-4;
-
-/// Number of frames to verify on.
-pub const VERIFIED_FRAMES: usize = 16;
 
 /// What to export.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The epoch to export.
     pub weights: Weights,
     /// Whether to fold each nearest upsampling into the 3x3 convolution after it, see [`fold_upsample`].
     pub fold_upsample: bool,
+    /// License of the weights, for the file's metadata.
+    pub license: Option<String>,
 }
 
 /// Result of an export.
@@ -40,21 +33,17 @@ pub struct ExportReport {
     /// The same before upsampling was folded; equal if it was not.
     #[serde(rename = "multiplications_unfolded")]
     pub macs_unfolded: u64,
-    /// Number of frames computed by both burn and tract.
-    pub frames: usize,
-    /// Largest difference of a logit between the two.
-    pub largest_difference: f32,
-    /// Whether it is at most [`TOLERANCE`].
-    pub verified: bool,
+    /// What verifying it found.
+    #[serde(flatten)]
+    pub verification: Verification,
 }
 
-/// Writes `export/model_f32.onnx` and compares it with burn on frames of the validation split. A difference above the tolerance
-/// is not an error: the report has it.
+/// Writes `export/model_f32.onnx` and verifies it. A file that does not agree with the network is not an error: the report has it.
 ///
 /// # Errors
 /// If the weights or the frames cannot be used, there is no upsampling to fold, or the file cannot be written.
 pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, HostError> {
-    let &ExportOptions { weights, fold_upsample } = options;
+    let &ExportOptions { weights, fold_upsample, .. } = options;
     let device = run.config.backend.device()?;
     let model = run.model(weights, &device)?;
     let preprocess = run.config.preprocess;
@@ -71,36 +60,21 @@ pub fn export(run: &OpenRun, options: &ExportOptions) -> Result<ExportReport, Ho
         }
         graph = folded;
     }
-    let bytes = float_onnx::write(&graph)?;
-    let mut exported =
-        FloatOnnxSegmenter::new(FloatEngine::new(&bytes, graph.input, &[])?, run.config.model.classes, preprocess);
-    let trained = BurnSegmenter::new(&model, run.config.backend, &device, preprocess);
-    let dataset = run.data(None)?;
-    let samples = spread(dataset.split(Split::Val), VERIFIED_FRAMES);
-    let mut largest_difference = 0f32;
-    for sample in &samples {
-        let (_, planes) = run.planes(sample)?;
-        let (by_burn, by_tract) = (trained.logits(&planes), exported.logits(&planes)?);
-        if by_burn.len() != by_tract.len() {
-            largest_difference = f32::INFINITY;
-        }
-        for (a, b) in by_burn.iter().zip(by_tract) {
-            // A NaN on either side must not count as equal.
-            let difference = (a - b).abs();
-            largest_difference = if difference.is_nan() { f32::INFINITY } else { largest_difference.max(difference) };
-        }
-    }
+    let bytes = unet_onnx::with_metadata(&float_onnx::write(&graph)?, &metadata(run, options.license.as_deref()))?;
+    let verification = verify(run, &model, &bytes)?;
     let path = run.dir.float_onnx();
     let note = ExportNote { weights: run.weights_digest(weights)?, fold_upsample, onnx: Digest::of(&bytes) };
     unet_engine::atomic_file::write(&path, &bytes).map_err(|source| HostError::Write { path: path.clone(), source })?;
     run.dir.write_json(run.dir.export_note(), &note)?;
-    Ok(ExportReport {
-        path,
-        bytes: bytes.len(),
-        macs: graph.multiplications()?,
-        macs_unfolded,
-        frames: samples.len(),
-        largest_difference,
-        verified: largest_difference <= TOLERANCE && !samples.is_empty(),
-    })
+    Ok(ExportReport { path, bytes: bytes.len(), macs: graph.multiplications()?, macs_unfolded, verification })
+}
+
+/// What the file says about itself: class names by id and preprocessing, both JSON as in a package's manifest, and the license.
+fn metadata(run: &OpenRun, license: Option<&str>) -> Vec<(String, String)> {
+    let mut pairs = vec![
+        ("classes", serde_json::json!(run.class_names()).to_string()),
+        ("preprocess", serde_json::json!(run.config.preprocess).to_string()),
+    ];
+    pairs.extend(license.map(|license| ("license", license.to_owned())));
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

@@ -72,7 +72,8 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
         return Err(error);
     }
     let calibration = calibration?;
-    let quantized = rewrite(&graph, &calibration, format)?;
+    let mut quantized = rewrite(&graph, &calibration, format)?;
+    quantized.bytes = unet_onnx::with_metadata(&quantized.bytes, &unet_onnx::metadata(&bytes)?)?;
     let shapes = graph.shapes()?;
     let end = |name: &str, [c, h, w]: [usize; 3], quantization| TensorEntry {
         name: name.to_owned(),

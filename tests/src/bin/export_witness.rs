@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use unet_data::Split;
 use unet_host::segmenter::BurnSegmenter;
-use unet_host::steps::export::VERIFIED_FRAMES;
 use unet_host::steps::open_run::spread;
 use unet_host::steps::provenance::QuantizationNote;
+use unet_host::steps::verify::VERIFIED_FRAMES;
 use unet_host::steps::{OpenRun, Weights};
 use unet_tests::{Data, Tensor, npy};
 

@@ -56,7 +56,7 @@ fn the_integer_engine_runs_the_quantized_file_as_the_interpreter_does() {
     let variant = VARIANTS.iter().find(|variant| variant.fold_upsample).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (run, report) = train(folder.path(), variant);
-    assert!(report.verified && report.macs < report.macs_unfolded, "{report:?}");
+    assert!(report.verification.verified && report.macs < report.macs_unfolded, "{report:?}");
     quantize::quantize(&run, Format::Qlinear, 16).unwrap();
     let model = std::fs::read(run.dir.int8_onnx()).unwrap();
     let graph = Graph::from_bytes(&model).unwrap();

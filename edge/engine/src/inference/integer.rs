@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tract_onnx::pb::GraphProto;
+
 use super::backend::{Backend, Element, Frame};
 use super::description::{Description, PartTime};
 use super::error::InferenceError;
@@ -56,6 +58,9 @@ pub(super) fn cover(loaded: &Loaded, kernel: Kernel, threads: usize) -> Result<C
     });
     let (facts, extraction) = match extracted {
         Ok(extracted) => extracted,
+        Err(_) if input.element == Element::F32 && !is_quantized(graph) => {
+            return Ok(Coverage::Nothing("expected quantized operators, found f32 alone".to_owned()));
+        }
         Err(reason) => return Ok(Coverage::Nothing(reason)),
     };
     let (program, outside) = (extraction.program, extraction.outside);
@@ -88,6 +93,11 @@ pub(super) fn cover(loaded: &Loaded, kernel: Kernel, threads: usize) -> Result<C
         Ok(parts) => Ok(Coverage::Parts(parts)),
         Err(error) => Ok(Coverage::Nothing(format!("tract could not plan the nodes that are not covered: {error}"))),
     }
+}
+
+/// Whether any operator of the graph is quantized.
+fn is_quantized(graph: &GraphProto) -> bool {
+    graph.node.iter().any(|node| node.op_type.contains("QuantizeLinear") || node.op_type.starts_with("QLinear"))
 }
 
 /// A graph that the engine runs from input to output.

@@ -6,13 +6,15 @@ mod quantization;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_proto, tensor_shape_proto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto, tensor_shape_proto, type_proto};
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::array::Pad;
 use unet_shared::label::CLASSES_MAX;
 use unet_shared::manifest::TensorEntry;
 
 use super::backend::{Element, Port};
 use super::error::{InferenceError, Source};
+use super::expansion::{expand_quantized, without_false_tables};
 use crate::shape;
 
 /// tract's name in messages.
@@ -34,6 +36,8 @@ pub(super) struct Loaded {
     pub input: Port,
     /// Its output.
     pub output: Port,
+    /// What the file says about itself, as pairs of key and text.
+    pub metadata: Vec<(String, String)>,
 }
 
 impl Loaded {
@@ -56,11 +60,12 @@ impl Loaded {
         if size.is_some() {
             forget_sizes(&mut proto);
         }
-        let typed = typed(name, &proto, &input)?;
+        let typed = typed(name, &mut proto, &input)?;
         let found = check_facts(&typed, output, size.is_none())?;
         let output = Port { name: output.name.clone(), shape: found, element: Element::U8 };
         // `check_interface` has found a graph.
-        Ok(Loaded { name: name.to_owned(), graph: proto.graph.unwrap_or_default(), typed, input, output })
+        let metadata = metadata(&mut proto);
+        Ok(Loaded { name: name.to_owned(), graph: proto.graph.unwrap_or_default(), typed, input, output, metadata })
     }
 
     /// A file without a manifest, with the input and output that it has.
@@ -74,11 +79,12 @@ impl Loaded {
         if size.is_some() {
             forget_sizes(&mut proto);
         }
-        let typed = typed(name, &proto, &input)?;
+        let typed = typed(name, &mut proto, &input)?;
         check_sizes(&typed)?;
+        let metadata = metadata(&mut proto);
         let graph = proto.graph.unwrap_or_default();
         let output = find_output(name, &graph, &typed)?;
-        Ok(Loaded { name: name.to_owned(), graph, typed, input, output })
+        Ok(Loaded { name: name.to_owned(), graph, typed, input, output, metadata })
     }
 }
 
@@ -86,18 +92,53 @@ pub(super) fn graph_error(model: &str, step: &'static str, source: Source) -> In
     InferenceError::Graph { model: model.to_owned(), backend: TRACT, step, source }
 }
 
-fn proto(name: &str, onnx: &[u8]) -> Result<ModelProto, InferenceError> {
-    guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
-        .map_err(|source| graph_error(name, "reading", source))
+fn metadata(proto: &mut ModelProto) -> Vec<(String, String)> {
+    std::mem::take(&mut proto.metadata_props).into_iter().map(|entry| (entry.key, entry.value)).collect()
 }
 
-fn typed(name: &str, proto: &ModelProto, input: &Port) -> Result<TypedModel, InferenceError> {
+fn proto(name: &str, onnx: &[u8]) -> Result<ModelProto, InferenceError> {
+    let mut proto = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
+        .map_err(|source| graph_error(name, "reading", source))?;
+    if let Some(graph) = &mut proto.graph {
+        expand_quantized(graph);
+    }
+    Ok(proto)
+}
+
+/// The graph as tract sees it. The nodes of `proto` stay as they are.
+fn typed(name: &str, proto: &mut ModelProto, input: &Port) -> Result<TypedModel, InferenceError> {
     let element = datum_type(input.element);
-    guarded(|| {
+    let own = proto.graph.as_mut().map(|graph| {
+        let nodes = without_false_tables(graph);
+        std::mem::replace(&mut graph.node, nodes)
+    });
+    let typed = guarded(|| {
         let fact = InferenceFact::dt_shape(element, input.shape);
         tract_onnx::onnx().model_for_proto_model(proto)?.with_input_fact(0, fact)?.into_typed()
-    })
-    .map_err(|source| graph_error(name, "typing its operators", source))
+    });
+    if let (Some(graph), Some(own)) = (&mut proto.graph, own) {
+        graph.node = own;
+    }
+    let typed = typed.map_err(|source| graph_error(name, "typing its operators", source))?;
+    check_pads(name, &typed)?;
+    Ok(typed)
+}
+
+/// tract reads a negative pad, which removes pixels, as a huge one.
+fn check_pads(name: &str, typed: &TypedModel) -> Result<(), InferenceError> {
+    for node in typed.nodes() {
+        let pads = node.op_as::<Pad>().map_or(&[][..], |pad| &pad.pads);
+        let negative = pads.iter().flat_map(|&(low, high)| [low, high]).find(|&pad| pad > isize::MAX as usize);
+        if let Some(pad) = negative {
+            let what = format!("node {} (Pad) with pads of at least 0", node.name);
+            return Err(InferenceError::Ends {
+                model: name.to_owned(),
+                expected: what,
+                found: format!("{}, which crops; export a size for which nothing is cropped", pad as isize),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn datum_type(element: Element) -> DatumType {
@@ -202,8 +243,22 @@ fn check_graph(proto: &ModelProto) -> Result<&GraphProto, Fault> {
     }
     // Constants in other files would be read from any path in the graph.
     let external = tensor_proto::DataLocation::External as i32;
-    match graph.initializer.iter().find(|tensor| tensor.data_location == Some(external)) {
-        Some(tensor) => Err(Fault::new("constants", "inside the model", format!("{} in another file", tensor.name))),
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let mut constants = graph.initializer.iter().chain(attributes.filter_map(|attribute| attribute.t.as_ref()));
+    if let Some(tensor) = constants.find(|tensor| tensor.data_location == Some(external)) {
+        let found = format!("{} in another file; save the model as one file", tensor.name);
+        return Err(Fault::new("constants", "inside the model", found));
+    }
+    // tract takes the shape and ignores the pads that follow from it.
+    let shaped = |node: &&NodeProto| {
+        node.op_type == "ConvTranspose" && node.attribute.iter().any(|attribute| attribute.name == "output_shape")
+    };
+    match graph.node.iter().find(shaped) {
+        Some(node) => {
+            let name = node.output.first().unwrap_or(&node.name);
+            let found = format!("output_shape at the node that makes {name}; export with pads and output_padding");
+            Err(Fault::new("a ConvTranspose", "with pads", found))
+        }
         None => Ok(graph),
     }
 }
@@ -253,9 +308,27 @@ fn find_input(name: &str, proto: &ModelProto, size: Option<[usize; 2]>) -> Resul
         // A batch of any size can be one of 1.
         (&[None | Some(1), Some(channels), _, _], Some([height, width])) => [1, channels, height, width],
         (&[None | Some(1), Some(channels), Some(height), Some(width)], None) => [1, channels, height, width],
-        _ => return Err(fault("1xCxHxW (--size names H and W)", dimensions_text(dimensions))),
+        _ => {
+            let hint = if is_channels_last(&declared) { CHANNELS_LAST } else { "" };
+            let found = dimensions_text(dimensions) + hint;
+            return Err(fault("1xCxHxW (--size names H and W)", found));
+        }
     };
+    if is_channels_last(&declared) {
+        return Err(fault("1xCxHxW", dimensions_text(dimensions) + CHANNELS_LAST));
+    }
     Ok(Port { name: value.name.clone(), shape, element })
+}
+
+/// What a shape with the channels last is told.
+const CHANNELS_LAST: &str =
+    ", which looks like NHWC; export with the channels first (tf2onnx: --inputs-as-nchw and --outputs-as-nchw)";
+
+/// Whether a declared shape is more likely N, H, W, C than N, C, H, W: the last dimension is a usual number of channels, and the
+/// second is open or larger than an image has.
+fn is_channels_last(declared: &[Option<usize>]) -> bool {
+    let is_side = |dimension: Option<usize>| dimension.is_none_or(|size| size >= 16);
+    matches!(declared, &[_, height, width, Some(1 | 3 | 4)] if is_side(height) && is_side(width))
 }
 
 /// The one output of a file, as tract has typed it.

@@ -20,6 +20,7 @@ pub struct Model {
     backend: Box<dyn Backend>,
     input: Port,
     output: Port,
+    metadata: Vec<(String, String)>,
 }
 
 impl Model {
@@ -51,9 +52,10 @@ impl Model {
         Model::new(Loaded::read(name, onnx, input, output, size)?, options)
     }
 
-    fn new(loaded: Loaded, options: &EngineOptions) -> Result<Self, InferenceError> {
+    fn new(mut loaded: Loaded, options: &EngineOptions) -> Result<Self, InferenceError> {
         let (input, output) = (loaded.input.clone(), loaded.output.clone());
-        Ok(Model { backend: backend(loaded, options)?, input, output })
+        let metadata = std::mem::take(&mut loaded.metadata);
+        Ok(Model { backend: backend(loaded, options)?, input, output, metadata })
     }
 
     /// Name of what computes, for records.
@@ -84,6 +86,11 @@ impl Model {
     /// The graph's output.
     pub fn output(&self) -> &Port {
         &self.output
+    }
+
+    /// What the file says about itself beside its graph, as pairs of key and text.
+    pub fn metadata(&self) -> &[(String, String)] {
+        &self.metadata
     }
 
     /// How long each part of the last frame took; empty if tract runs the whole graph.
