@@ -24,7 +24,9 @@ mod engine;
 mod evaluate;
 mod inspect;
 mod pins;
+mod reload;
 mod run;
+mod signals;
 mod size;
 
 #[derive(Debug, Parser)]
@@ -47,6 +49,7 @@ enum Verb {
 
 /// Runs the chosen verb.
 pub fn main() -> Result<(), Failure> {
+    signals::survive_file_size_limit().map_err(Failure::internal)?;
     match Arguments::parse().verb {
         Verb::Inspect(verb) => verb.main(),
         Verb::Evaluate(verb) => verb.main(),

@@ -6,6 +6,7 @@ mod health;
 mod package;
 mod pins;
 mod source;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -83,6 +84,8 @@ pub struct Environment {
     pub programs: OsString,
     /// Time since 1970.
     pub now: Duration,
+    /// How often the service manager expects a heartbeat, if it does.
+    pub watchdog: Option<Duration>,
 }
 
 /// Runs all checks. Without a configuration, only those that apply to every board.
@@ -98,6 +101,7 @@ pub fn examine(
     let config = config.and_then(|config| config.as_ref().ok());
     findings.extend(package::examine(config));
     findings.extend(source::examine(roots, &environment.programs, config.map(|config| config.source.requirement())));
+    findings.extend(config.map(|config| watchdog::examine(environment.watchdog, config)));
     findings.extend(pins::examine(roots, &environment.chips, &config.map(pins::of_config).unwrap_or_default()));
     findings.extend(disk::examine(&config.map(|config| disk::of_outputs(&config.outputs)).unwrap_or_default()));
     findings.push(health::memory(roots));

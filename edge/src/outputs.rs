@@ -4,31 +4,16 @@
 mod disk;
 mod hard_frames;
 mod margin;
+mod place;
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use unet_engine::atomic_file;
-
 pub use disk::{BoundedFolder, FolderBounds};
 pub use hard_frames::{HardFrames, HardFramesBounds};
 pub use margin::{MarginError, mean_margin};
-
-/// Result of storing a file. A full disk fails many times in a row; only the first failure and its end are worth logging.
-#[derive(Debug)]
-pub enum Stored {
-    /// Written.
-    Written,
-    /// Written, after failures.
-    Resumed,
-    /// Not stored: others are kept instead.
-    Skipped,
-    /// Failed, after a success.
-    Failed(io::Error),
-    /// Failed again.
-    StillFailing,
-}
+pub use place::{Place, Places};
 
 /// The file name of a frame, without extension: time since 1970 and frame number, so that sorting by name sorts by time, also
 /// across restarts.
@@ -46,26 +31,6 @@ fn stem_numbers(stem: &str) -> Option<(u64, u64)> {
     Some((number(time, 13)?, number(sequence, 6)?))
 }
 
-/// Writes files, and remembers whether the last one failed.
-#[derive(Debug, Default)]
-struct Writer {
-    failing: bool,
-}
-
-impl Writer {
-    fn write(&mut self, path: &Path, bytes: &[u8]) -> Stored {
-        match atomic_file::write(path, bytes) {
-            Ok(()) if std::mem::take(&mut self.failing) => Stored::Resumed,
-            Ok(()) => Stored::Written,
-            Err(error) => self.fail(error),
-        }
-    }
-
-    fn fail(&mut self, error: io::Error) -> Stored {
-        if std::mem::replace(&mut self.failing, true) { Stored::StillFailing } else { Stored::Failed(error) }
-    }
-}
-
 /// Removes a file, unless it is already gone.
 fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
@@ -74,11 +39,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Names (in UTF-8) and sizes of the files in a folder. Creates the folder if necessary, and removes temporary files of a killed
-/// process.
-fn open_folder(folder: &Path) -> io::Result<Vec<(String, u64)>> {
-    std::fs::create_dir_all(folder)?;
-    atomic_file::remove_leftovers(folder)?;
+/// Names (in UTF-8) and sizes of the files in a folder.
+fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

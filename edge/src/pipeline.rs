@@ -7,6 +7,7 @@
 
 mod capture;
 mod infer;
+mod liveness;
 mod outcome;
 mod progress;
 mod queue;
@@ -21,16 +22,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use infer::BoxedTrigger;
+pub use liveness::{Liveness, Pulse};
 pub use outcome::Outcome;
 pub use progress::{Latencies, Progress};
-pub use sink::{Needs, Sink};
+pub use sink::{Losses, Needs, Sink, WriteError};
 pub use step::{Pins, PinsError, Seen, Step, StepError};
 
 use crate::clock::Clock;
 use crate::frame_source::{FrameSlot, FrameSource, SourceError};
+use crate::postprocess::RegionsSpec;
+use crate::rules::Rule;
 use crate::telemetry::log::Log;
 use capture::Capture;
-use infer::{Infer, SharedPins};
+use infer::{Inbox, Infer, SharedPins, Update};
 use queue::Queue;
 use sink::{Outlet, Outlets};
 use slots::Pool;
@@ -71,11 +75,15 @@ pub struct Running {
     pins: SharedPins,
     progress: Arc<Progress>,
     latencies: Arc<Mutex<Latencies>>,
+    inbox: Arc<Inbox>,
+    log: Log,
 }
 
+/// The threads that were started.
+#[derive(Default)]
 struct Threads {
-    capture: JoinHandle<Result<(), SourceError>>,
-    infer: JoinHandle<()>,
+    capture: Option<JoinHandle<Result<(), SourceError>>>,
+    infer: Option<JoinHandle<()>>,
     sinks: Vec<JoinHandle<()>>,
 }
 
@@ -99,10 +107,22 @@ pub fn start<S: Segmenter + Send + 'static>(parts: Parts<S>) -> io::Result<Runni
     let Parts { source, live, trigger, step, pins, sinks, stall, clock, log } = parts;
     let frames = Arc::new(Queue::new(FRAME_SLOTS));
     let outlets = Outlets::new(&sinks);
-    let sinks: Vec<_> = outlets.outlets().iter().cloned().zip(sinks).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let (progress, latencies) = (Arc::new(Progress::default()), Arc::new(Mutex::new(Latencies::default())));
+    let inbox = Arc::new(Inbox::default());
     let pins = SharedPins::new(pins);
+    // From here on an error makes the pins safe and stops the threads that run.
+    let mut running = Running {
+        threads: Some(Threads::default()),
+        outlets: Vec::new(),
+        stop: stop.clone(),
+        pins: pins.clone(),
+        progress: progress.clone(),
+        latencies: latencies.clone(),
+        inbox: inbox.clone(),
+        log,
+    };
+    running.start_sinks(&outlets, sinks)?;
     let capture = Capture {
         source,
         slots: Pool::new((0..FRAME_SLOTS).map(|_| FrameSlot::default())),
@@ -115,10 +135,11 @@ pub fn start<S: Segmenter + Send + 'static>(parts: Parts<S>) -> io::Result<Runni
     };
     let infer = Infer {
         step,
-        pins: pins.clone(),
+        pins,
         trigger,
         frames,
         outlets,
+        inbox,
         live,
         stall,
         progress: progress.clone(),
@@ -127,15 +148,25 @@ pub fn start<S: Segmenter + Send + 'static>(parts: Parts<S>) -> io::Result<Runni
         clock,
         log,
     };
-    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let outlets = sinks.iter().map(|(outlet, _)| outlet.clone()).collect();
-    let sinks = sinks.into_iter().map(|(outlet, sink)| thread(outlet.name).spawn(move || outlet.run(sink, log)));
-    let threads = Threads {
-        sinks: sinks.collect::<io::Result<_>>()?,
-        infer: thread("inference").spawn(move || infer.run())?,
-        capture: thread("capture").spawn(move || capture.run())?,
-    };
-    Ok(Running { threads: Some(threads), outlets, stop, pins, progress, latencies })
+    if let Some(threads) = &mut running.threads {
+        threads.infer = Some(thread("inference").spawn(move || infer.run())?);
+        threads.capture = Some(thread("capture").spawn(move || capture.run())?);
+    }
+    Ok(running)
+}
+
+fn thread(name: &str) -> std::thread::Builder {
+    std::thread::Builder::new().name(name.to_owned())
+}
+
+impl Drop for Running {
+    /// Whatever ends the program leaves safe pins.
+    fn drop(&mut self) {
+        if self.threads.is_some() {
+            // A caller that needs the results calls `stop`.
+            let _ = self.stop(PATIENCE);
+        }
+    }
 }
 
 impl Running {
@@ -144,9 +175,53 @@ impl Running {
         &self.progress
     }
 
-    /// The sinks that missed outcomes since their queue was full, by name, with how many.
-    pub fn missed(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.outlets.iter().map(|outlet| (outlet.name, outlet.missed())).filter(|(_, missed)| *missed > 0)
+    /// What each sink has lost, by name; replaced sinks included.
+    pub fn losses(&self) -> Vec<(&'static str, Losses)> {
+        let mut all: Vec<(&'static str, Losses)> = Vec::new();
+        for outlet in &self.outlets {
+            let Losses { missed, failed, waiting } = outlet.losses();
+            match all.iter_mut().find(|(name, _)| *name == outlet.name) {
+                Some((_, sum)) => {
+                    sum.missed += missed;
+                    sum.failed += failed;
+                    sum.waiting += waiting;
+                }
+                None => all.push((outlet.name, Losses { missed, failed, waiting })),
+            }
+        }
+        all
+    }
+
+    /// Replaces rules, regions and sinks from the next frame on. Nothing is lost in between: each new sink starts when all sinks
+    /// before it have ended. Rules must not have other pins than before.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses a thread; then everything stays as it is.
+    pub fn reconfigure(&mut self, rules: Vec<Rule>, regions: RegionsSpec, sinks: Vec<Box<dyn Sink>>) -> io::Result<()> {
+        let outlets = Outlets::new(&sinks);
+        self.start_sinks(&outlets, sinks)?;
+        self.inbox.put(Update { rules, regions, outlets });
+        Ok(())
+    }
+
+    /// Starts a thread for each sink, which waits for those before it.
+    fn start_sinks(&mut self, outlets: &Outlets, sinks: Vec<Box<dyn Sink>>) -> io::Result<()> {
+        let Some(threads) = &mut self.threads else { return Ok(()) };
+        let before = self.outlets.clone();
+        for (outlet, sink) in outlets.outlets().iter().zip(sinks) {
+            let (shared, before) = (Arc::clone(outlet), before.clone());
+            let (progress, log) = (Arc::clone(&self.progress), self.log);
+            let handle = thread(outlet.name).spawn(move || {
+                while before.iter().any(|outlet| !outlet.is_over()) {
+                    std::thread::sleep(PATIENCE / 10);
+                }
+                shared.run(sink, &progress, log);
+            })?;
+            threads.sinks.push(handle);
+            self.outlets.push(Arc::clone(outlet));
+        }
+        Ok(())
     }
 
     /// Durations of the stages so far.
@@ -157,7 +232,8 @@ impl Running {
     /// Whether nothing is left to do: everything is written, or a sink has panicked.
     pub fn is_finished(&self) -> bool {
         let done = |threads: &Threads| {
-            threads.infer.is_finished() && threads.sinks.iter().all(JoinHandle::is_finished)
+            threads.infer.as_ref().is_none_or(JoinHandle::is_finished)
+                && threads.sinks.iter().all(JoinHandle::is_finished)
                 || self.outlets.iter().any(|outlet| outlet.is_broken())
         };
         self.threads.as_ref().is_none_or(done)
@@ -170,16 +246,20 @@ impl Running {
         self.stop.store(true, Ordering::Relaxed);
         let Some(Threads { capture, infer, sinks }) = self.threads.take() else { return (Ended::Regular, Ok(())) };
         // Half of the time is for the last frame, whose rules may still change a pin.
-        wait(&infer, Instant::now() + patience / 2);
+        if let Some(infer) = &infer {
+            wait(infer, Instant::now() + patience / 2);
+        }
         let pins = self.pins.make_safe();
         for sink in &sinks {
             wait(sink, until);
         }
-        wait(&capture, until);
+        if let Some(capture) = &capture {
+            wait(capture, until);
+        }
         // A source that blocks is not an error, and the process is about to end.
-        let captured = if capture.is_finished() { capture.join() } else { Ok(Ok(())) };
+        let captured = capture.filter(JoinHandle::is_finished).map_or(Ok(Ok(())), JoinHandle::join);
         let panicked = |thread: JoinHandle<()>| thread.is_finished() && thread.join().is_err();
-        let infer_panicked = panicked(infer);
+        let infer_panicked = infer.is_some_and(panicked);
         let sink_panicked = sinks.into_iter().any(panicked);
         let ended = match captured {
             Err(_) => Ended::Panic("the capture thread panicked"),

@@ -209,6 +209,22 @@ impl Rules {
         &self.changes
     }
 
+    /// Replaces the rules. Each keeps its state if the one before it at its place has its name and its class; returns which others
+    /// became inactive.
+    pub fn replace(&mut self, rules: Vec<Rule>) -> &[Change] {
+        let before = std::mem::replace(self, Rules::new(rules));
+        for (index, (old, state)) in before.rules.iter().zip(before.states).enumerate() {
+            match self.rules.get(index) {
+                Some(new) if new.name == old.name && new.class == old.class => self.states[index] = state,
+                _ if state.active => self.changes.push(Change { rule: index, active: false, value: state.value }),
+                _ => {}
+            }
+        }
+        // Later frames allocate nothing.
+        self.changes.reserve(self.rules.len().saturating_sub(self.changes.len()));
+        &self.changes
+    }
+
     /// Deactivates all rules, as when frames stop arriving; returns the changes.
     pub fn reset(&mut self) -> &[Change] {
         self.changes.clear();

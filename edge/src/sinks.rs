@@ -1,9 +1,11 @@
 //! The outputs of a board: lines of JSON, images, hard frames, recordings. Each describes its keys in `[outputs]`, and writes
 //! what the pipeline hands it, in its own file; `KINDS` lists all of them.
 
+mod configured;
 mod hard_frames;
 mod images;
 pub mod json_lines;
+mod line_file;
 mod recorder;
 
 use std::fmt;
@@ -16,12 +18,14 @@ use unet_shared::manifest::Manifest;
 use unet_shared::mask::MaskError;
 
 use crate::clock::Clock;
-use crate::outputs::Stored;
-use crate::pipeline::Sink;
+use crate::outputs::Places;
+use crate::pipeline::{Needs, Sink};
 use crate::rules::Rule;
 use crate::section::Section;
-use crate::telemetry::log::{Log, LogLevel};
 use unet_engine::picture::PictureError;
+
+pub use configured::Configured;
+pub use line_file::LineFile;
 
 type Read = fn(&mut Section<'_, '_>) -> Option<Arc<dyn SinkSpec>>;
 
@@ -39,22 +43,30 @@ pub trait SinkSpec: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What it needs beyond mask, shares, regions and rules.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
     /// Opens it.
     ///
     /// # Errors
     ///
-    /// If its folder cannot be used, or the package cannot be shown.
-    fn open(&self, context: &Context<'_>) -> Result<Box<dyn Sink>, OpenError>;
+    /// If its folder cannot be used or another process uses it, or the package cannot be shown.
+    fn open(&self, context: &Context) -> Result<Box<dyn Sink>, OpenError>;
 }
 
 /// What an output may depend on.
-pub struct Context<'a> {
+#[derive(Clone)]
+pub struct Context {
     /// The package's classes, colours and preprocessing.
-    pub manifest: &'a Manifest,
+    pub manifest: Manifest,
     /// The rules, in the order of their states.
-    pub rules: &'a [Rule],
+    pub rules: Vec<Rule>,
     /// The time.
-    pub clock: &'a dyn Clock,
+    pub clock: Arc<dyn Clock>,
+    /// The folders of this process.
+    pub places: Arc<Places>,
 }
 
 /// Why an output cannot be opened.
@@ -69,6 +81,9 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// Standard output cannot be used.
+    #[error("standard output")]
+    StandardOutput(#[source] io::Error),
     /// The package cannot be shown.
     #[error("{output}: {problem}")]
     Package {
@@ -87,7 +102,16 @@ impl OpenError {
 
 /// Reads `[outputs]`.
 pub(crate) fn read(mut section: Section<'_, '_>) -> Vec<Arc<dyn SinkSpec>> {
-    let sinks = KINDS.iter().filter_map(|read| read(&mut section)).collect();
+    let sinks: Vec<Arc<dyn SinkSpec>> = KINDS.iter().filter_map(|read| read(&mut section)).collect();
+    let folder = |name| sinks.iter().find(|sink| sink.name() == name).and_then(|sink| sink.folder());
+    if let (Some((masks, _)), Some((overlays, _))) = (folder("masks"), folder("overlays"))
+        && masks.components().eq(overlays.components())
+    {
+        let found = masks.display();
+        let problem =
+            format!("masks and overlays have the same file names: expected two folders, found {found} for both");
+        section.errors().add_at_line(section.line(), section.name(), &problem);
+    }
     section.finish();
     sinks
 }
@@ -114,17 +138,6 @@ enum PaintError {
     Pixels(ImageError),
     #[error(transparent)]
     Picture(#[from] PictureError),
-}
-
-/// Logs the result of storing a file, if it is worth a line.
-fn log_stored(stored: Stored, name: &str, log: Log) {
-    match stored {
-        Stored::Failed(error) => {
-            log.say(LogLevel::Error, format_args!("{name}: write failed, will retry: {error}"));
-        }
-        Stored::Resumed => log.say(LogLevel::Warning, format_args!("{name}: writing again")),
-        Stored::Written | Stored::Skipped | Stored::StillFailing => {}
-    }
 }
 
 #[cfg(test)]

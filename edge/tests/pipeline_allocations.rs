@@ -9,6 +9,7 @@ use unet_edge::frame_source::{Arrival, Encoding, FrameFormat, FrameSlot, FrameSo
 use unet_edge::pipeline::{self, Parts, Step};
 use unet_edge::postprocess::RegionsSpec;
 use unet_edge::rules::Rule;
+use unet_edge::sinks::LineFile;
 use unet_edge::sinks::json_lines::LineSink;
 use unet_edge::telemetry::json_lines::JsonLines;
 use unet_edge::telemetry::log::Log;
@@ -83,13 +84,14 @@ fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
         (state >> 24) as u8
     };
     let frames = (0..16).map(|_| (0..WIDTH * HEIGHT * 2).map(|_| byte()).collect()).collect();
+    let lines = LineFile::new(std::fs::File::create(folder.path().join("lines")).unwrap());
     let parts = Parts {
         source: Box::new(Noise { frames, sequence: 0, at_warm: at_warm.clone(), at_end: at_end.clone() }),
         live: false,
         trigger: None,
         step: Step::new(spec, segmenter, &RegionsSpec::default(), vec![rule], true).unwrap(),
         pins: Box::new(()),
-        sinks: vec![Box::new(LineSink::new(JsonLines::new(["dark", "bright"], ["bright"]), std::io::sink()))],
+        sinks: vec![Box::new(LineSink::new(JsonLines::new(["dark", "bright"], ["bright"]), lines))],
         stall: Duration::from_secs(60),
         clock: Arc::new(SystemClock),
         log: Log::none(),

@@ -35,7 +35,7 @@ impl Exit {
             Exit::Fault => "a check or comparison found a fault, or some images were skipped",
             Exit::Input => "bad usage, file or data",
             Exit::Device => "device or backend not available",
-            Exit::Write => "write failed",
+            Exit::Write => "write failed, or some results were lost",
             Exit::Internal => "internal error",
         }
     }

@@ -3,25 +3,27 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use unet_edge::clock::{Clock, SystemClock};
-use unet_edge::config::{BoardConfig, Resolved, RuleConfig, WatchdogConfig};
+use unet_edge::config::Resolved;
 use unet_edge::frame_source::{Change, FrameSource, Kind, Reopening, SourceSpec};
+use unet_edge::outputs::Places;
 use unet_edge::peripherals::Pattern;
-use unet_edge::pipeline::{self, Ended, Needs, Parts, Running, Sink, Step};
-use unet_edge::sinks::{Context, OpenError, SinkSpec};
+use unet_edge::pipeline::{self, Ended, Liveness, Losses, Needs, Parts, Running, Sink, Step};
+use unet_edge::sinks::{Configured, Context, OpenError, SinkSpec};
 use unet_edge::telemetry::Stage;
 use unet_edge::telemetry::log::{Failing, Log, LogLevel};
 use unet_edge::telemetry::notify::{Heartbeat, Notifier};
 use unet_engine::error::chain;
-use unet_engine::inference::EngineOptions;
+use unet_engine::exit::Exit;
 use unet_engine::package::Package;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 
 use super::Failure;
 use super::pins::{Light, Peripherals};
+use super::reload::{Reload, Setup};
+use super::signals::Signals;
 
 /// The program exits within a second of a signal, including the time that the operating system needs.
 const END_PATIENCE: Duration = Duration::from_millis(600);
@@ -33,42 +35,36 @@ const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
 /// What a board does, from a configuration or from flags.
 pub struct Device {
     pub package: Package,
-    pub engine: EngineOptions,
-    pub source: Arc<dyn SourceSpec>,
-    pub resolved: Resolved,
-    pub rules: Vec<RuleConfig>,
-    pub board: BoardConfig,
-    pub outputs: Vec<Arc<dyn SinkSpec>>,
-    pub watchdog: WatchdogConfig,
-    pub log: LogLevel,
+    pub setup: Setup,
 }
 
 impl Device {
     /// Runs until the source ends or a signal arrives.
     pub fn main(self) -> Result<(), Failure> {
-        let log = Log::new(self.log);
-        let stop = Arc::new(AtomicBool::new(false));
-        #[cfg(unix)]
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            signal_hook::flag::register(signal, stop.clone()).map_err(Failure::fault)?;
-        }
-        let notifier = if self.watchdog.notify {
+        let Device { package, setup } = self;
+        let log = Log::new(setup.log);
+        let signals = Signals::catch(setup.file.is_some()).map_err(Failure::fault)?;
+        let notifier = if setup.watchdog.notify {
             Notifier::from_environment(|name| std::env::var_os(name)).map_err(Failure::input)?
         } else {
             Notifier::default()
         };
-        let spec = self.package.manifest.preprocess;
-        let segmenter = Int8Segmenter::load_with(&self.package, &self.engine).map_err(Failure::input)?;
-        log.say(LogLevel::Info, format_args!("package {}: {}", self.package.manifest.name, segmenter.engine()));
-        let (manifest, rules) = (&self.package.manifest, &self.resolved.rules);
-        let sinks = open_sinks(&self.outputs, &Context { manifest, rules, clock: &SystemClock })?;
-        let peripherals = Peripherals::open(&self.board, &self.rules)?;
-        let source = open(&self.source, self.watchdog.stall, log)?;
-        let with_margin = Needs::of(&sinks).margin;
-        let policy = self.source.policy();
-        let step = Step::new(spec, segmenter, &self.resolved.regions, self.resolved.rules, with_margin);
-        let is_triggered = peripherals.trigger.is_some();
+        let spec = package.manifest.preprocess;
+        let started = Instant::now();
+        let segmenter = Int8Segmenter::load_with(&package, &setup.engine).map_err(Failure::input)?;
+        let loading = started.elapsed();
+        log.say(LogLevel::Info, format_args!("package {}: {}", package.manifest.name, segmenter.engine()));
         let clock = Arc::new(SystemClock);
+        let places = Arc::new(Places::new(log));
+        let rules = setup.resolved.rules.clone();
+        let context = Context { manifest: package.manifest, rules, clock: clock.clone(), places };
+        let sinks = open_sinks(&setup.outputs, &Arc::new(context.clone()))?;
+        let peripherals = Peripherals::open(&setup.board, &setup.rules)?;
+        let source = open(&setup.source, setup.watchdog.stall, log)?;
+        let with_margin = Needs::of(&sinks).margin;
+        let policy = setup.source.policy();
+        let step = Step::new(spec, segmenter, &setup.resolved.regions, setup.resolved.rules.clone(), with_margin);
+        let is_triggered = peripherals.trigger.is_some();
         let parts = Parts {
             source,
             live: policy.live,
@@ -76,19 +72,21 @@ impl Device {
             step: step.map_err(Failure::input)?,
             pins: peripherals.outputs,
             sinks,
-            stall: self.watchdog.stall,
+            stall: setup.watchdog.stall,
             clock: clock.clone(),
             log,
         };
         let running = pipeline::start(parts).map_err(Failure::fault)?;
         let watch = Watch {
             running,
-            stop,
+            signals,
             light: peripherals.status_led,
             notifier,
             is_reopened: policy.is_reopened(),
             is_triggered,
-            stall: self.watchdog.stall,
+            loading,
+            setup,
+            context,
             clock,
             log,
         };
@@ -121,12 +119,12 @@ fn open(spec: &Arc<dyn SourceSpec>, stall: Duration, log: Log) -> Result<Box<dyn
     }
 }
 
-fn open_sinks(outputs: &[Arc<dyn SinkSpec>], context: &Context<'_>) -> Result<Vec<Box<dyn Sink>>, Failure> {
-    let open = |output: &Arc<dyn SinkSpec>| {
-        output.open(context).map_err(|error| match error {
-            OpenError::Folder { folder, source } => Failure::write(&folder, source),
-            OpenError::Package { .. } => Failure::input(error),
-        })
+fn open_sinks(outputs: &[Arc<dyn SinkSpec>], context: &Arc<Context>) -> Result<Vec<Box<dyn Sink>>, Failure> {
+    let open = |output: &Arc<dyn SinkSpec>| match Configured::now(Arc::clone(output), Arc::clone(context)) {
+        Ok(sink) => Ok(Box::new(sink) as Box<dyn Sink>),
+        Err(OpenError::Folder { folder, source }) => Err(Failure::write(&folder, source)),
+        Err(OpenError::StandardOutput(source)) => Err(Failure::write("standard output".as_ref(), source)),
+        Err(error @ OpenError::Package { .. }) => Err(Failure::input(error)),
     };
     outputs.iter().map(open).collect()
 }
@@ -134,14 +132,18 @@ fn open_sinks(outputs: &[Arc<dyn SinkSpec>], context: &Context<'_>) -> Result<Ve
 /// Supervises a pipeline: status LED, systemd, signals, and log.
 struct Watch {
     running: Running,
-    stop: Arc<AtomicBool>,
+    signals: Signals,
     light: Option<Box<dyn Light>>,
     notifier: Notifier,
     /// Whether the source is a device that is reopened after errors.
     is_reopened: bool,
     /// Whether only requested frames are processed.
     is_triggered: bool,
-    stall: Duration,
+    /// How long loading the model took.
+    loading: Duration,
+    /// What is in use, for comparison when the configuration is read again.
+    setup: Setup,
+    context: Context,
     clock: Arc<SystemClock>,
     log: Log,
 }
@@ -151,19 +153,20 @@ impl Watch {
         let mut heartbeat = self.notifier.watchdog().map(Heartbeat::new);
         let (mut status_at, mut summary_at) = (self.clock.now(), self.clock.now());
         let (mut light_failing, mut notify_failing) = (Failing::default(), Failing::default());
-        // When the last frame was counted, and the count.
-        let mut last = (self.clock.now(), 0);
+        let mut liveness = Liveness::new(self.clock.now(), self.setup.watchdog.stall, self.loading);
         notify_failing.check(self.notifier.ready(), |error| self.log_notify(&error));
-        while !self.stop.load(Ordering::Relaxed) && !self.running.is_finished() {
-            let now = self.clock.now();
-            let progress = self.running.progress();
-            // Without a trigger's edge nothing is processed; captured frames show that the source works.
-            let frames = if self.is_triggered { progress.captured() } else { progress.finished() };
-            if frames > last.1 {
-                last = (now, frames);
+        while !self.signals.is_stop() && !self.running.is_finished() {
+            if self.signals.take_reload() {
+                self.reload();
             }
-            let pattern = match frames {
-                _ if now.saturating_sub(last.0) > self.stall => Pattern::NoCamera,
+            if self.signals.take_status() {
+                self.log.say(LogLevel::Info, format_args!("status: {}", self.summary()));
+            }
+            let now = self.clock.now();
+            let pulse = self.running.progress().pulse(self.is_triggered);
+            liveness.see(now, pulse);
+            let pattern = match pulse.frames {
+                _ if liveness.is_stalled() => Pattern::NoCamera,
                 0 => Pattern::Starting,
                 _ => Pattern::Running,
             };
@@ -172,7 +175,7 @@ impl Watch {
                     self.log.say(LogLevel::Error, format_args!("status LED: {}", chain(&error)));
                 });
             }
-            if heartbeat.as_mut().is_some_and(|heartbeat| heartbeat.is_due(now, frames)) {
+            if heartbeat.as_mut().is_some_and(|heartbeat| heartbeat.is_due(now, liveness.is_alive())) {
                 notify_failing.check(self.notifier.watchdog_alive(), |error| self.log_notify(&error));
             }
             if now.saturating_sub(status_at) >= STATUS_INTERVAL {
@@ -190,9 +193,37 @@ impl Watch {
         self.end()
     }
 
+    /// Reads the configuration again, and takes from it what can change while frames are processed.
+    fn reload(&mut self) {
+        let Some(file) = self.setup.file.clone() else { return };
+        match Setup::read(&file, &self.context.manifest) {
+            Ok(new) => {
+                let reload = Reload::between(&self.setup, &new);
+                if reload.is_applied() {
+                    let context = Context { rules: new.resolved.rules.clone(), ..self.context.clone() };
+                    let shared = Arc::new(context.clone());
+                    let sinks = new.outputs.iter().map(|spec| {
+                        Box::new(Configured::later(Arc::clone(spec), Arc::clone(&shared))) as Box<dyn Sink>
+                    });
+                    let Resolved { rules, regions } = new.resolved.clone();
+                    if let Err(error) = self.running.reconfigure(rules, regions, sinks.collect()) {
+                        return self.log.say(LogLevel::Error, format_args!("{}: not applied: {error}", file.display()));
+                    }
+                    self.context = context;
+                    self.setup.apply(new);
+                }
+                self.log.say(LogLevel::Warning, format_args!("{}: read again: {reload}", file.display()));
+            }
+            Err(failure) => {
+                let told = "going on with the configuration as it was";
+                self.log.say(LogLevel::Error, format_args!("not reloaded, {told}: {failure}"));
+            }
+        }
+    }
+
     fn end(mut self) -> Result<(), Failure> {
         let start = Instant::now();
-        let was_signalled = self.stop.load(Ordering::Relaxed);
+        let was_signalled = self.signals.is_stop();
         let _ = self.notifier.stopping();
         let (ended, pins) = self.running.stop(END_PATIENCE);
         // Goes off, or to its configured safe state.
@@ -201,17 +232,27 @@ impl Watch {
         if let Err(error) = pins {
             self.log.say(LogLevel::Error, format_args!("{}", chain(&error)));
         }
+        let losses = self.running.losses();
+        let left = listed(&losses, |losses| losses.waiting);
+        if !left.is_empty() {
+            self.log.say(LogLevel::Warning, format_args!("not written at the end: {left}"));
+        }
+        let unwritten = listed(&losses, |losses| losses.failed);
         let why = if was_signalled { "stopped by a signal" } else { "the source has ended" };
         let milliseconds = start.elapsed().as_millis();
         self.log.say(LogLevel::Info, format_args!("{why}: {}; exited within {milliseconds} ms", self.summary()));
         match ended {
+            Ended::Panic(problem) => Err(Failure::internal(problem)),
+            Ended::Source(error) if self.is_reopened => Err(Failure::device(error)),
+            Ended::Source(error) => Err(Failure::input(error)),
+            Ended::Regular if !unwritten.is_empty() => {
+                let error = format!("results were lost because they could not be written: {unwritten}");
+                Err(Failure { exit: Exit::Write, error: error.into() })
+            }
             Ended::Regular if failed > 0 && !was_signalled => {
                 Err(Failure::fault(format!("{failed} frames were skipped")))
             }
             Ended::Regular => Ok(()),
-            Ended::Source(error) if self.is_reopened => Err(Failure::device(error)),
-            Ended::Source(error) => Err(Failure::input(error)),
-            Ended::Panic(problem) => Err(Failure::internal(problem)),
         }
     }
 
@@ -220,8 +261,8 @@ impl Watch {
         let drops = progress.drops();
         let latencies = self.running.latencies();
         let [p50, p90, p99] = latencies.of(Stage::Total).summary_us().map(|us| us as f64 / 1e3);
-        let missed: Vec<String> = self.running.missed().map(|(name, missed)| format!("{name} {missed}")).collect();
-        let missed = if missed.is_empty() { String::new() } else { format!(" ({})", missed.join(", ")) };
+        let missed = listed(&self.running.losses(), |losses| losses.missed + losses.failed);
+        let missed = if missed.is_empty() { String::new() } else { format!(" ({missed})") };
         format!(
             "{} of {} frames processed, dropped: {} by the source, {} while busy, {} failed, {} unwritten{missed}; \
              total p50 {p50:.1} ms, p90 {p90:.1}, p99 {p99:.1}",
@@ -237,4 +278,10 @@ impl Watch {
     fn log_notify(&self, error: &io::Error) {
         self.log.say(LogLevel::Warning, format_args!("failed to notify systemd: {error}"));
     }
+}
+
+/// The outputs with a count above 0: `masks 3, JSON lines 7`.
+fn listed(losses: &[(&'static str, Losses)], count: impl Fn(&Losses) -> u64) -> String {
+    let counts = losses.iter().map(|(name, losses)| (name, count(losses))).filter(|(_, count)| *count > 0);
+    counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,7 @@
 //! `unet-edge doctor`: checks this board and says what to do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use unet_edge::clock::{Clock, SystemClock};
@@ -27,10 +28,12 @@ pub struct Doctor {
 impl Doctor {
     pub fn main(self) -> Result<(), Failure> {
         let roots = self.root.as_deref().map_or_else(Roots::default, Roots::below);
+        let microseconds = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
         let environment = Environment {
             chips: if self.root.is_some() { Ok(Vec::new()) } else { chips() },
             programs: std::env::var_os("PATH").unwrap_or_default(),
             now: SystemClock.since_1970(),
+            watchdog: microseconds.map(Duration::from_micros),
         };
         let config = self.config.as_deref().map(config::read);
         let findings = examine(&roots, &environment, config.as_ref());

@@ -1,17 +1,18 @@
 //! `unet-edge run`: masks and overlays for a folder of images; or a configuration or a source of frames, with the pipeline in
 //! `device.rs`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use unet_data::dataset::list_images;
 use unet_data::{DecodedImage, decode_image};
-use unet_edge::config::{self, BoardConfig, Config, Resolved, WatchdogConfig};
+use unet_edge::config::{self, BoardConfig, Resolved, WatchdogConfig};
 use unet_edge::frame_source::parse_word;
+use unet_edge::outputs::Places;
 use unet_edge::sinks;
-use unet_edge::telemetry::log::LogLevel;
+use unet_edge::telemetry::log::{Log, LogLevel};
+use unet_engine::exit::Exit;
 use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::Int8Segmenter;
@@ -19,6 +20,7 @@ use unet_engine::{atomic_file, picture};
 use unet_shared::label::LabelTable;
 
 use super::device::Device;
+use super::reload::Setup;
 use super::{EngineArguments, Failure, chain, load};
 
 /// Segment frames of a camera, a stream, or a folder of images
@@ -52,9 +54,10 @@ impl Run {
         if let (Some(images), Some(output)) = (source.images(), &self.output) {
             return paint_files(package, &self.engine, images, output);
         }
-        let device = Device {
+        let setup = Setup {
+            file: None,
+            package: package.clone(),
             engine: self.engine.options()?,
-            package: Package::read(package)?,
             source,
             resolved: Resolved::default(),
             rules: Vec::new(),
@@ -63,7 +66,7 @@ impl Run {
             watchdog: WatchdogConfig::default(),
             log: LogLevel::default(),
         };
-        device.main()
+        Device { package: Package::read(package)?, setup }.main()
     }
 }
 
@@ -71,10 +74,8 @@ impl Run {
 fn configured(path: &Path) -> Result<Device, Failure> {
     let config = config::read(path).map_err(Failure::input)?;
     let package = Package::read(&config.package)?;
-    let classes: Vec<&str> = package.manifest.classes.iter().map(|class| class.name.as_str()).collect();
-    let resolved = config.resolve(&classes).map_err(Failure::input)?;
-    let Config { engine, source, rules, board, outputs, watchdog, log, .. } = config;
-    Ok(Device { package, engine, source, resolved, rules, board, outputs, watchdog, log })
+    let setup = Setup::new(path, config, &package.manifest)?;
+    Ok(Device { package, setup })
 }
 
 /// Masks and overlays of image files, with the names of the files.
@@ -82,11 +83,11 @@ fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: 
     let (package, predictor) = load(package, engine)?;
     let images = list_images(source).map_err(Failure::input)?;
     let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
-    for folder in [&masks, &overlays] {
-        fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
-    }
+    let places = Places::new(Log::new(LogLevel::Warning));
+    let lock = |folder: &PathBuf| places.open(folder).map_err(|error| Failure::write(folder, error));
+    let _locks = [lock(&masks)?, lock(&overlays)?];
     let mut painter = Painter::new(&package, predictor)?;
-    let mut skipped = 0;
+    let (mut skipped, mut unwritten) = (0, 0);
     for (index, sample) in images.iter().enumerate() {
         let start = Instant::now();
         let progress = format!("{}/{} {}", index + 1, images.len(), sample.image.display());
@@ -96,15 +97,27 @@ fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: 
                 let alone = images.iter().filter(|other| other.name == sample.name).count() == 1;
                 let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
                 let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };
-                write(&masks.join(&name), &painted.mask)?;
-                write(&overlays.join(&name), &painted.overlay)?;
-                unet_engine::error::say(format_args!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3));
+                // A disk may have room again for the next one.
+                match write(&masks.join(&name), &painted.mask).and(write(&overlays.join(&name), &painted.overlay)) {
+                    Ok(()) => {
+                        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+                        unet_engine::error::say(format_args!("{progress}: {milliseconds:.1} ms"));
+                    }
+                    Err(failure) => {
+                        unwritten += 1;
+                        unet_engine::error::say(format_args!("{progress}: not written: {failure}"));
+                    }
+                }
             }
             Err(error) => {
                 skipped += 1;
                 unet_engine::error::say(format_args!("{progress}: skipped: {}", chain(error.as_ref())));
             }
         }
+    }
+    if unwritten > 0 {
+        let error = format!("{unwritten} of {} images were not written, {skipped} skipped", images.len());
+        return Err(Failure { exit: Exit::Write, error: error.into() });
     }
     if skipped > 0 {
         return Err(Failure::fault(format!("{skipped} of {} images were skipped", images.len())));

@@ -9,7 +9,12 @@ pub(crate) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Roots) {
 }
 
 fn environment() -> Environment {
-    Environment { chips: Ok(Vec::new()), programs: OsString::new(), now: Duration::from_secs(1_764_000_000) }
+    Environment {
+        chips: Ok(Vec::new()),
+        programs: OsString::new(),
+        now: Duration::from_secs(1_764_000_000),
+        watchdog: None,
+    }
 }
 
 #[track_caller]

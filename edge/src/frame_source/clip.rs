@@ -1,6 +1,7 @@
 //! The keys of sources whose frames are stored: a stream, images, a recording.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::spec::{Policy, Rate};
 use crate::section::Section;
@@ -32,6 +33,10 @@ impl ClipSpec {
 
     pub(super) fn policy(&self) -> Policy {
         Policy::stored(self.rate)
+    }
+
+    pub(super) fn interval(&self) -> Option<Duration> {
+        self.rate.map(Rate::interval)
     }
 }
 

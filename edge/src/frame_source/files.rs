@@ -34,6 +34,10 @@ impl SourceSpec for FilesSpec {
         self.0.policy()
     }
 
+    fn interval(&self) -> Option<Duration> {
+        self.0.interval()
+    }
+
     fn requirement(&self) -> Requirement<'_> {
         Requirement::Path(&self.0.path)
     }

@@ -31,6 +31,11 @@ pub trait SourceSpec: fmt::Debug + Send + Sync {
     /// How the pipeline treats it.
     fn policy(&self) -> Policy;
 
+    /// The time between two frames, if the configuration sets it.
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
+
     /// What has to exist before it can be opened.
     fn requirement(&self) -> Requirement<'_>;
 

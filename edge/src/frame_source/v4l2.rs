@@ -17,6 +17,7 @@ mod negotiate;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use unet_shared::image::PixelFormat;
 
@@ -77,6 +78,10 @@ impl SourceSpec for CameraSpec {
 
     fn policy(&self) -> Policy {
         Policy { live: true, reopen: Reopen::AfterErrorOrEnd }
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        self.rate.map(Rate::interval)
     }
 
     fn requirement(&self) -> Requirement<'_> {

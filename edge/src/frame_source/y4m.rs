@@ -40,6 +40,10 @@ impl SourceSpec for Y4mSpec {
         self.0.policy()
     }
 
+    fn interval(&self) -> Option<Duration> {
+        self.0.interval()
+    }
+
     fn requirement(&self) -> Requirement<'_> {
         if self.is_standard_input() { Requirement::Nothing("standard input") } else { Requirement::Path(&self.0.path) }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Stored, Writer, open_folder, remove, stem_numbers};
+use super::{Place, list, remove, stem_numbers};
 
 /// Limits of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,58 +18,57 @@ pub struct FolderBounds {
 /// The folder.
 #[derive(Debug)]
 pub struct BoundedFolder {
-    folder: PathBuf,
+    place: Arc<Place>,
     bounds: FolderBounds,
     // Oldest first.
     files: VecDeque<(String, u64)>,
     bytes: u64,
-    writer: Writer,
 }
 
 impl BoundedFolder {
-    /// Opens a folder. Files of an earlier process count; files with other names do not, and are never removed. No other process
-    /// may write there at the same time.
+    /// Opens a folder. Files of an earlier process count; files with other names do not, and are never removed.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be created, listed or cleared of temporary files.
-    pub fn open(folder: &Path, bounds: FolderBounds) -> io::Result<Self> {
-        let mut found: Vec<_> = open_folder(folder)?
+    /// If the folder cannot be listed, or a file beyond the limits cannot be removed.
+    pub fn open(place: Arc<Place>, bounds: FolderBounds) -> io::Result<Self> {
+        let mut found: Vec<_> = list(place.path())?
             .into_iter()
             .filter_map(|(name, size)| Some((stem_numbers(name.split_once('.')?.0)?, name, size)))
             .collect();
         found.sort_unstable();
         let bytes = found.iter().map(|(_, _, size)| size).sum();
         let files = found.into_iter().map(|(_, name, size)| (name, size)).collect();
-        let mut folder = BoundedFolder { folder: folder.to_owned(), bounds, files, bytes, writer: Writer::default() };
+        let mut folder = BoundedFolder { place, bounds, files, bytes };
         // The limits may have been higher before.
         folder.make_room(0, 0)?;
         Ok(folder)
     }
 
     /// Writes a file, whose name is a [`super::file_stem`] with an extension; other names would not count at the next start. The
-    /// limits hold at every moment. A failure costs only this file.
-    pub fn store(&mut self, name: &str, bytes: &[u8]) -> Stored {
+    /// limits hold at every moment. A folder that was removed is created again.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, as on a full disk. That costs only this file; the next call tries again.
+    pub fn store(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let size = bytes.len() as u64;
         if size > self.bounds.bytes_max || self.bounds.files_max == 0 {
             let problem = format!("{name}: expected at most {} bytes, found {size}", self.bounds.bytes_max);
-            return self.writer.fail(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
         }
         // A file of the same name is replaced.
-        if let Some(at) = self.files.iter().rposition(|(other, _)| other == name)
-            && let Err(error) = self.drop_file(at)
-        {
-            return self.writer.fail(error);
+        if let Some(at) = self.files.iter().rposition(|(other, _)| other == name) {
+            self.drop_file(at)?;
         }
-        if let Err(error) = self.make_room(1, size) {
-            return self.writer.fail(error);
+        self.make_room(1, size)?;
+        if self.place.write(name, bytes)? {
+            self.files.clear();
+            self.bytes = 0;
         }
-        let stored = self.writer.write(&self.folder.join(name), bytes);
-        if matches!(stored, Stored::Written | Stored::Resumed) {
-            self.files.push_back((name.to_owned(), size));
-            self.bytes += size;
-        }
-        stored
+        self.files.push_back((name.to_owned(), size));
+        self.bytes += size;
+        Ok(())
     }
 
     /// Number of files.
@@ -94,7 +93,7 @@ impl BoundedFolder {
 
     fn drop_file(&mut self, at: usize) -> io::Result<()> {
         if let Some((name, size)) = self.files.get(at) {
-            remove(&self.folder.join(name))?;
+            remove(&self.place.path().join(name))?;
             self.bytes -= size;
             self.files.remove(at);
         }

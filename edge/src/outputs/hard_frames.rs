@@ -1,10 +1,10 @@
 //! A folder that keeps the frames with the lowest margins, for the next training.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Stored, Writer, open_folder, remove, stem_numbers};
+use super::{Place, list, remove, stem_numbers};
 
 /// Which frames are kept, and limits of the folder.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,12 +30,11 @@ struct Kept {
 /// The folder.
 #[derive(Debug)]
 pub struct HardFrames {
-    folder: PathBuf,
+    place: Arc<Place>,
     bounds: HardFramesBounds,
     kept: Vec<Kept>,
     bytes: u64,
     last: Option<Duration>,
-    writer: Writer,
 }
 
 /// A margin, at most 255, as in file names.
@@ -56,15 +55,14 @@ impl HardFrames {
     /// # Errors
     ///
     /// The same.
-    pub fn open(folder: &Path, bounds: HardFramesBounds) -> io::Result<Self> {
-        let mut kept: Vec<Kept> = open_folder(folder)?
+    pub fn open(place: Arc<Place>, bounds: HardFramesBounds) -> io::Result<Self> {
+        let mut kept: Vec<Kept> = list(place.path())?
             .into_iter()
             .filter_map(|(name, size)| Some(Kept { margin: margin_of(&name)?, name, size }))
             .collect();
         kept.sort_unstable();
         let bytes = kept.iter().map(|kept| kept.size).sum();
-        let mut frames =
-            HardFrames { folder: folder.to_owned(), bounds, kept, bytes, last: None, writer: Writer::default() };
+        let mut frames = HardFrames { place, bounds, kept, bytes, last: None };
         while frames.kept.len() > bounds.frames_max || frames.bytes > bounds.bytes_max {
             frames.drop_easiest()?;
         }
@@ -81,33 +79,36 @@ impl HardFrames {
     }
 
     /// Keeps a frame if [`HardFrames::accepts`] it, replacing easier ones if there is no room. `stem` is a [`super::file_stem`],
-    /// which is prefixed with the margin.
-    pub fn store(&mut self, margin: f64, now: Duration, stem: &str, extension: &str, bytes: &[u8]) -> Stored {
+    /// which is prefixed with the margin. Returns whether it is kept.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. That costs only this frame; the next call tries again.
+    pub fn store(&mut self, margin: f64, now: Duration, stem: &str, extension: &str, bytes: &[u8]) -> io::Result<bool> {
         if !self.accepts(margin, now) {
-            return Stored::Skipped;
+            return Ok(false);
         }
         let (margin, size) = (hundredths(margin), bytes.len() as u64);
         // Only easier frames are replaced, and only if that frees enough.
         let harder = self.kept.partition_point(|kept| kept.margin <= margin);
         let held: u64 = self.kept[..harder].iter().map(|kept| kept.size).sum();
         if harder >= self.bounds.frames_max || held.saturating_add(size) > self.bounds.bytes_max {
-            return Stored::Skipped;
+            return Ok(false);
         }
         while self.kept.len() >= self.bounds.frames_max || self.bytes + size > self.bounds.bytes_max {
-            if let Err(error) = self.drop_easiest() {
-                return self.writer.fail(error);
-            }
+            self.drop_easiest()?;
         }
         let name = format!("m{margin:05}-{stem}.{extension}");
-        let stored = self.writer.write(&self.folder.join(&name), bytes);
-        if matches!(stored, Stored::Written | Stored::Resumed) {
-            self.last = Some(now);
-            self.bytes += size;
-            let kept = Kept { margin, name, size };
-            let at = self.kept.partition_point(|other| *other < kept);
-            self.kept.insert(at, kept);
+        if self.place.write(&name, bytes)? {
+            self.kept.clear();
+            self.bytes = 0;
         }
-        stored
+        self.last = Some(now);
+        self.bytes += size;
+        let kept = Kept { margin, name, size };
+        let at = self.kept.partition_point(|other| *other < kept);
+        self.kept.insert(at, kept);
+        Ok(true)
     }
 
     /// Number of frames kept.
@@ -117,7 +118,7 @@ impl HardFrames {
 
     fn drop_easiest(&mut self) -> io::Result<()> {
         if let Some(easiest) = self.kept.last() {
-            remove(&self.folder.join(&easiest.name))?;
+            remove(&self.place.path().join(&easiest.name))?;
             self.bytes -= easiest.size;
             self.kept.pop();
         }

@@ -1,8 +1,10 @@
 use std::fs;
+use std::sync::Arc;
 
 use unet_shared::preprocess::Placement;
 
 use super::*;
+use crate::telemetry::log::Log;
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -15,27 +17,27 @@ fn name(sequence: u64) -> String {
     file_stem(Duration::from_millis(1_700_000_000_000 + sequence), sequence) + ".png"
 }
 
-fn written(stored: Stored) {
-    assert!(matches!(stored, Stored::Written), "{stored:?}");
+fn place(folder: &Path) -> Arc<Place> {
+    Places::new(Log::none()).open(folder).unwrap()
 }
 
 #[test]
 fn the_oldest_files_are_removed_at_the_limits() {
     let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("deep/masks");
-    let mut masks = BoundedFolder::open(&place, FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
+    let path = folder.path().join("deep/masks");
+    let mut masks = BoundedFolder::open(place(&path), FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
     for sequence in 0..4 {
-        written(masks.store(&name(sequence), &[0; 20]));
+        masks.store(&name(sequence), &[0; 20]).unwrap();
     }
-    assert_eq!(names(&place), [1, 2, 3].map(name));
+    assert_eq!(names(&path), [1, 2, 3].map(name));
     // 20 + 20 + 20 + 70 exceed 100 until two are removed.
-    written(masks.store(&name(4), &[0; 70]));
-    assert_eq!((names(&place), masks.files(), masks.bytes()), ([3, 4].map(name).to_vec(), 2, 90));
+    masks.store(&name(4), &[0; 70]).unwrap();
+    assert_eq!((names(&path), masks.files(), masks.bytes()), ([3, 4].map(name).to_vec(), 2, 90));
     // A file of the same name is replaced.
-    written(masks.store(&name(4), &[0; 80]));
+    masks.store(&name(4), &[0; 80]).unwrap();
     assert_eq!((masks.files(), masks.bytes()), (2, 100));
-    let error = masks.store(&name(5), &[0; 101]);
-    assert!(matches!(&error, Stored::Failed(error) if error.to_string().ends_with("at most 100 bytes, found 101")));
+    let error = masks.store(&name(5), &[0; 101]).unwrap_err();
+    assert!(error.to_string().ends_with("at most 100 bytes, found 101"), "{error}");
     assert_eq!(masks.files(), 2);
 }
 
@@ -48,35 +50,35 @@ fn existing_files_count_and_other_files_are_ignored() {
     }
     // A temporary file of a killed process.
     fs::write(path(&format!(".{}.77.3.tmp", name(4))), b"half").unwrap();
-    let mut masks = BoundedFolder::open(folder.path(), FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
+    let mut masks = BoundedFolder::open(place(folder.path()), FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
     assert_eq!((masks.files(), masks.bytes()), (3, 30));
-    written(masks.store(&name(5), &[0; 10]));
+    masks.store(&name(5), &[0; 10]).unwrap();
     assert_eq!(names(folder.path()), [name(2), name(3), name(5), "letter.png".to_owned()]);
     drop(masks);
-    let masks = BoundedFolder::open(folder.path(), FolderBounds { files_max: 1, bytes_max: 100 }).unwrap();
+    let masks = BoundedFolder::open(place(folder.path()), FolderBounds { files_max: 1, bytes_max: 100 }).unwrap();
     assert_eq!((masks.files(), names(folder.path())), (1, vec![name(5), "letter.png".to_owned()]));
 }
 
 #[test]
-fn a_failing_disk_is_reported_once() {
+fn a_failure_costs_one_file_and_a_removed_folder_is_created_again() {
     let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("masks");
-    let mut masks = BoundedFolder::open(&place, FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
-    written(masks.store(&name(0), b"a"));
-    // A missing folder stands in for a failing disk.
-    fs::rename(&place, folder.path().join("away")).unwrap();
-    assert!(matches!(masks.store(&name(1), b"b"), Stored::Failed(_)));
-    assert!(matches!(masks.store(&name(2), b"c"), Stored::StillFailing));
-    fs::rename(folder.path().join("away"), &place).unwrap();
-    assert!(matches!(masks.store(&name(3), b"d"), Stored::Resumed));
-    written(masks.store(&name(4), b"e"));
-    assert_eq!(names(&place), [0, 3, 4].map(name));
+    let path = folder.path().join("masks");
+    let mut masks = BoundedFolder::open(place(&path), FolderBounds { files_max: 3, bytes_max: 100 }).unwrap();
+    masks.store(&name(0), b"a").unwrap();
+    fs::rename(&path, folder.path().join("away")).unwrap();
+    // A file in place of the folder stands in for a failing disk.
+    fs::write(&path, b"").unwrap();
+    masks.store(&name(1), b"b").unwrap_err();
+    masks.store(&name(2), b"c").unwrap_err();
+    fs::remove_file(&path).unwrap();
+    masks.store(&name(3), b"d").unwrap();
+    assert_eq!((names(&path), masks.files(), masks.bytes()), (vec![name(3)], 1, 1));
 }
 
-/// As above on a disk that is really full: runs this test again in a namespace with a small disk, if that is possible.
+/// On a disk that is really full: runs this test again in a namespace with a small disk, if that is possible.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_reported_once() {
+fn a_full_disk_costs_only_the_files_that_do_not_fit() {
     const PLACE: &str = "UNET_EDGE_TEST_SMALL_DISK";
     const NOT_HERE: i32 = 77;
     if let Some(place) = std::env::var_os(PLACE) {
@@ -87,7 +89,7 @@ fn a_full_disk_is_reported_once() {
     let output = std::process::Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "outputs::tests::a_full_disk_is_reported_once"])
+        .args(["--exact", "outputs::tests::a_full_disk_costs_only_the_files_that_do_not_fit"])
         .env(PLACE, place.path())
         .output();
     let Ok(output) = output else { return };
@@ -104,18 +106,20 @@ fn a_full_disk_is_reported_once() {
 /// Sixteen pages have room for three files of five.
 #[cfg(target_os = "linux")]
 fn fill(place: &Path) {
-    let mut masks = BoundedFolder::open(place, FolderBounds { files_max: 10, bytes_max: 1 << 20 }).unwrap();
+    let mut masks =
+        BoundedFolder::open(self::place(place), FolderBounds { files_max: 10, bytes_max: 1 << 20 }).unwrap();
     for sequence in 0..3 {
-        written(masks.store(&name(sequence), &[1; 20_000]));
+        masks.store(&name(sequence), &[1; 20_000]).unwrap();
     }
-    let stored = masks.store(&name(3), &[1; 20_000]);
-    assert!(matches!(&stored, Stored::Failed(error) if error.kind() == io::ErrorKind::StorageFull), "{stored:?}");
-    assert!(matches!(masks.store(&name(4), &[1; 20_000]), Stored::StillFailing));
+    for sequence in [3, 4] {
+        let error = masks.store(&name(sequence), &[1; 20_000]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    }
     // No partial file, and only existing files are counted.
     assert_eq!((names(place), masks.files(), masks.bytes()), ([0, 1, 2].map(name).to_vec(), 3, 60_000));
     // Another program frees space.
     fs::remove_file(place.join(name(1))).unwrap();
-    assert!(matches!(masks.store(&name(5), &[1; 20_000]), Stored::Resumed));
+    masks.store(&name(5), &[1; 20_000]).unwrap();
     assert_eq!(names(place), [0, 2, 5].map(name));
 }
 
@@ -126,28 +130,29 @@ fn bounds(frames_max: usize, bytes_max: u64) -> HardFramesBounds {
 #[test]
 fn the_hardest_frames_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let mut hard = HardFrames::open(folder.path(), bounds(2, 100)).unwrap();
+    let place = place(folder.path());
+    let mut hard = HardFrames::open(place.clone(), bounds(2, 100)).unwrap();
     let at = |seconds: u64| Duration::from_secs(seconds);
     let stem = |sequence| file_stem(at(1_700_000_000), sequence);
     let mut keep = |margin, seconds, sequence| hard.store(margin, at(seconds), &stem(sequence), "png", &[0; 10]);
-    written(keep(15.0, 0, 0));
+    assert!(keep(15.0, 0, 0).unwrap());
     // Too soon; not hard; then harder ones, which replace the easier of two.
-    assert!(matches!(keep(1.0, 9, 1), Stored::Skipped));
-    assert!(matches!(keep(20.0, 10, 2), Stored::Skipped));
-    written(keep(12.5, 10, 3));
-    assert!(matches!(keep(15.0, 20, 4), Stored::Skipped));
-    written(keep(3.25, 20, 5));
+    assert!(!keep(1.0, 9, 1).unwrap());
+    assert!(!keep(20.0, 10, 2).unwrap());
+    assert!(keep(12.5, 10, 3).unwrap());
+    assert!(!keep(15.0, 20, 4).unwrap());
+    assert!(keep(3.25, 20, 5).unwrap());
     let expected = [format!("m00325-{}.png", stem(5)), format!("m01250-{}.png", stem(3))];
     assert_eq!(names(folder.path()), expected);
     // After a restart, and with a lower limit.
     drop(hard);
-    let mut hard = HardFrames::open(folder.path(), bounds(2, 100)).unwrap();
+    let mut hard = HardFrames::open(place.clone(), bounds(2, 100)).unwrap();
     assert!(!hard.accepts(13.0, at(0)) && hard.accepts(12.0, at(0)));
     // 95 bytes do not fit beside the 10 of the harder frame.
-    assert!(matches!(hard.store(12.0, at(0), &stem(6), "png", &[0; 95]), Stored::Skipped));
-    written(hard.store(2.0, at(0), &stem(7), "png", &[0; 95]));
+    assert!(!hard.store(12.0, at(0), &stem(6), "png", &[0; 95]).unwrap());
+    assert!(hard.store(2.0, at(0), &stem(7), "png", &[0; 95]).unwrap());
     assert_eq!((names(folder.path()), hard.frames()), (vec![format!("m00200-{}.png", stem(7))], 1));
-    let hard = HardFrames::open(folder.path(), bounds(2, 50)).unwrap();
+    let hard = HardFrames::open(place, bounds(2, 50)).unwrap();
     assert_eq!((names(folder.path()), hard.frames()), (Vec::new(), 0));
 }
 

@@ -26,15 +26,16 @@ pub(super) struct Capture {
     pub(super) log: Log,
 }
 
+impl Drop for Capture {
+    /// Ends the inference thread, also on a panic.
+    fn drop(&mut self) {
+        self.frames.close();
+    }
+}
+
 impl Capture {
     /// Runs until the source or the program ends.
     pub(super) fn run(mut self) -> Result<(), SourceError> {
-        let result = self.capture();
-        self.frames.close();
-        result
-    }
-
-    fn capture(&mut self) -> Result<(), SourceError> {
         let mut held: Option<Lent<FrameSlot>> = None;
         let mut last: Option<u64> = None;
         while !self.stop.load(Ordering::Relaxed) {

@@ -13,31 +13,43 @@ use super::step::{Pins, PinsError, Step};
 use crate::clock::Clock;
 use crate::frame_source::FrameSlot;
 use crate::peripherals::Trigger;
-use crate::rules::Change;
+use crate::postprocess::RegionsSpec;
+use crate::rules::{Change, Rule};
 use crate::telemetry::log::{Failing, Log, LogLevel};
 use unet_engine::error::chain;
 use unet_engine::segmenter::Segmenter;
 
 /// Pins that the main thread can make safe while this thread is busy. Nothing changes them afterwards.
 #[derive(Clone)]
-pub(super) struct SharedPins(Arc<Mutex<(Box<dyn Pins>, bool)>>);
+pub(super) struct SharedPins(Arc<Mutex<Held>>);
+
+struct Held {
+    pins: Box<dyn Pins>,
+    /// Nothing but the safe state may be set any more.
+    ending: bool,
+    safe: bool,
+}
 
 impl SharedPins {
     pub(super) fn new(pins: Box<dyn Pins>) -> Self {
-        SharedPins(Arc::new(Mutex::new((pins, false))))
+        SharedPins(Arc::new(Mutex::new(Held { pins, ending: false, safe: false })))
     }
 }
 
 impl Pins for SharedPins {
     fn apply(&mut self, changes: &[Change]) -> Result<(), PinsError> {
-        let (pins, safe) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if *safe { Ok(()) } else { pins.apply(changes) }
+        let held = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.ending { Ok(()) } else { held.pins.apply(changes) }
     }
 
     fn make_safe(&mut self) -> Result<(), PinsError> {
-        let (pins, safe) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *safe = true;
-        pins.make_safe()
+        let held = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.ending = true;
+        if !held.safe {
+            held.pins.make_safe()?;
+            held.safe = true;
+        }
+        Ok(())
     }
 }
 
@@ -51,6 +63,8 @@ pub(super) struct Infer<S> {
     pub(super) trigger: Option<BoxedTrigger>,
     pub(super) frames: Arc<Queue<Lent<FrameSlot>>>,
     pub(super) outlets: Outlets,
+    /// What replaces it, from the next frame on.
+    pub(super) inbox: Arc<Inbox>,
     pub(super) live: bool,
     /// How long frames may be missing before all rules become inactive.
     pub(super) stall: Duration,
@@ -61,10 +75,40 @@ pub(super) struct Infer<S> {
     pub(super) log: Log,
 }
 
+/// What replaces rules, regions and sinks of a running pipeline.
+pub(super) struct Update {
+    pub(super) rules: Vec<Rule>,
+    pub(super) regions: RegionsSpec,
+    pub(super) outlets: Outlets,
+}
+
+/// The next update for the thread, until that ends.
+#[derive(Default)]
+pub(super) struct Inbox(Mutex<(Option<Update>, bool)>);
+
+impl Inbox {
+    /// Replaces an update that was not taken yet. Without a thread to take it, the update is dropped, which ends its sinks.
+    pub(super) fn put(&self, update: Update) {
+        let (next, closed) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *next = Some(update).filter(|_| !*closed);
+    }
+
+    fn take(&self) -> Option<Update> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (None, true);
+    }
+}
+
 impl<S> Drop for Infer<S> {
-    /// Ends the sinks, also on a panic.
+    /// Pins are safe once nothing sets them any more, even if a sink is still busy. Also on a panic.
     fn drop(&mut self) {
-        self.outlets.close();
+        self.inbox.close();
+        if let Err(error) = self.pins.make_safe() {
+            self.log.say(LogLevel::Error, format_args!("{}", chain(&error)));
+        }
     }
 }
 
@@ -78,6 +122,11 @@ impl<S: Segmenter> Infer<S> {
         // Largest frame so far, for which memory is allocated.
         let mut reserved = 0;
         while !self.stop.load(Ordering::Relaxed) {
+            self.progress.count_turn();
+            if let Some(update) = self.inbox.take() {
+                pins_failing.check(self.apply(update), |error| self.log_pins(&error));
+                reserved = 0;
+            }
             if triggered_at.is_none() {
                 match self.wait_trigger(&mut trigger_failing) {
                     Some(at) => triggered_at = Some(at),
@@ -102,14 +151,26 @@ impl<S: Segmenter> Infer<S> {
             if resting {
                 self.log.say(LogLevel::Warning, format_args!("frames arrive again"));
             }
-            (quiet_since, resting) = (self.clock.now(), false);
+            resting = false;
             // A frame from before the trigger's edge is not the requested one.
             let requested = self.trigger.is_none() || triggered_at.is_some_and(|at| lent.read().captured >= at);
             if requested {
                 triggered_at = None;
+                self.progress.begin_frame(self.clock.now());
                 self.process(&mut lent.write(), &mut reserved, &mut pins_failing);
+                self.progress.end_frame(self.clock.now());
             }
+            // The time that a frame takes is no pause of the source.
+            quiet_since = self.clock.now();
         }
+    }
+
+    /// Takes new rules and sinks. The sinks that they replace end when they have written what they hold.
+    fn apply(&mut self, update: Update) -> Result<(), PinsError> {
+        let Update { rules, regions, outlets } = update;
+        let with_margin = outlets.needs().margin;
+        self.outlets = outlets;
+        self.step.reconfigure(&regions, rules, with_margin, &mut self.pins)
     }
 
     /// When a frame was requested; at once if there is no trigger.
@@ -162,9 +223,7 @@ impl<S: Segmenter> Infer<S> {
         let with_pixels = self.outlets.needs().pixels;
         let wait_unless = (!self.live).then_some(&*self.stop);
         let fill = |outcome: &mut super::Outcome| outcome.take(frame, seen, with_pixels, drops, since_1970);
-        if !self.outlets.publish(fill, wait_unless) {
-            self.progress.count_unwritten();
-        }
+        self.outlets.publish(fill, wait_unless, &self.progress);
         pins_failing.check(pins, |error| self.log_pins(&error));
     }
 

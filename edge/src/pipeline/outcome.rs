@@ -1,10 +1,12 @@
 //! What is known of a processed frame, in memory of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use unet_shared::image::{ImageError, ImageView};
 use unet_shared::preprocess::Placement;
 
+use super::progress::Progress;
 use super::step::Seen;
 use crate::frame_source::{DecodedFrame, FrameSlot};
 use crate::postprocess::{Regions, Shares};
@@ -13,7 +15,7 @@ use crate::telemetry::Stages;
 use crate::telemetry::json_lines::Drops;
 
 /// A frame and its results. The memory is reused for later frames.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The frame as the source delivered it.
     pub frame: FrameSlot,
@@ -39,6 +41,8 @@ pub struct Outcome {
     pub since_1970: Duration,
     // The pixels of a JPEG frame, if a sink needs them.
     decoded: DecodedFrame,
+    // Whether an output has lost it.
+    lost: AtomicBool,
 }
 
 impl Outcome {
@@ -63,6 +67,14 @@ impl Outcome {
         self.rules.extend_from_slice(seen.rules);
         (self.size, self.placement, self.margin) = (seen.size, seen.placement, seen.margin);
         (self.latency_us, self.drops, self.since_1970) = (seen.latency_us, drops, since_1970);
+        *self.lost.get_mut() = false;
+    }
+
+    /// Counts a frame that an output has lost, once for all outputs.
+    pub(super) fn count_loss(&self, progress: &Progress) {
+        if !self.lost.swap(true, Ordering::Relaxed) {
+            progress.count_unwritten();
+        }
     }
 
     /// Allocates memory for a frame of `frame_len` bytes with these results, so that [`Outcome::take`] allocates nothing.

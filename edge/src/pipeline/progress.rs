@@ -1,7 +1,9 @@
 //! Counters of the pipeline, readable from other threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::liveness::Pulse;
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::json_lines::Drops;
 use crate::telemetry::{Stage, Stages};
@@ -15,6 +17,10 @@ pub struct Progress {
     lost_while_busy: AtomicU64,
     failed: AtomicU64,
     unwritten: AtomicU64,
+    turns: AtomicU64,
+    /// In microseconds plus 1; 0 while no frame is being processed.
+    busy_since: AtomicU64,
+    slowest_us: AtomicU64,
 }
 
 impl Progress {
@@ -36,6 +42,31 @@ impl Progress {
             failed: self.failed.load(Ordering::Relaxed),
             unwritten: self.unwritten.load(Ordering::Relaxed),
         }
+    }
+
+    /// The state of the inference thread. With a trigger, captured frames prove that the source works, since without an edge
+    /// nothing is processed.
+    pub fn pulse(&self, is_triggered: bool) -> Pulse {
+        let busy_since = self.busy_since.load(Ordering::Relaxed).checked_sub(1);
+        Pulse {
+            frames: if is_triggered { self.captured() } else { self.finished() },
+            turns: self.turns.load(Ordering::Relaxed),
+            busy_since: busy_since.map(Duration::from_micros),
+            slowest: Duration::from_micros(self.slowest_us.load(Ordering::Relaxed)),
+        }
+    }
+
+    pub(super) fn count_turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin_frame(&self, now: Duration) {
+        self.busy_since.store(now.as_micros() as u64 + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end_frame(&self, now: Duration) {
+        let since = self.busy_since.swap(0, Ordering::Relaxed);
+        self.slowest_us.fetch_max((now.as_micros() as u64 + 1).saturating_sub(since), Ordering::Relaxed);
     }
 
     pub(super) fn count_captured(&self, lost_before: u64) {
@@ -72,7 +103,7 @@ impl Latencies {
 
     pub(super) fn record(&mut self, latency_us: &Stages<u64>) {
         for (stage, &microseconds) in latency_us.iter() {
-            self.0[stage].record(std::time::Duration::from_micros(microseconds));
+            self.0[stage].record(Duration::from_micros(microseconds));
         }
     }
 }

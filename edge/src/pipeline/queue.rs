@@ -78,6 +78,11 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
+    /// Number of items.
+    pub(super) fn len(&self) -> usize {
+        self.state().items.len()
+    }
+
     /// Whether it is closed and empty.
     pub(super) fn is_over(&self) -> bool {
         let state = self.state();

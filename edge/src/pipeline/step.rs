@@ -188,6 +188,24 @@ impl<S: Segmenter> Step<S> {
         })
     }
 
+    /// Replaces rules and regions. A rule of the same name and class stays active, if it has the same place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pins::apply`].
+    pub fn reconfigure(
+        &mut self,
+        regions: &RegionsSpec,
+        rules: Vec<Rule>,
+        with_margin: bool,
+        pins: &mut dyn Pins,
+    ) -> Result<(), PinsError> {
+        let spec = self.predictor.spec();
+        self.postprocess = Postprocess::new(spec.width, spec.height, regions);
+        self.with_margin = with_margin;
+        pins.apply(self.rules.replace(rules))
+    }
+
     /// Deactivates all rules and their pins, as when frames stop arriving.
     ///
     /// # Errors

@@ -173,9 +173,10 @@ impl Sink for SpySink {
         "spy"
     }
 
-    fn write(&mut self, outcome: &Outcome, _: Log) {
+    fn write(&mut self, outcome: &Outcome, _: Log) -> Result<(), WriteError> {
         assert_eq!(outcome.view().unwrap().width(), SIDE as usize);
         self.0.lock().unwrap().push((outcome.frame.sequence, outcome.mask[0]));
+        Ok(())
     }
 }
 
@@ -307,7 +308,7 @@ impl Sink for Broken {
         "broken"
     }
 
-    fn write(&mut self, _: &Outcome, log: Log) {
+    fn write(&mut self, _: &Outcome, log: Log) -> Result<(), WriteError> {
         log.say(LogLevel::Debug, format_args!("about to panic"));
         panic!("a bug in an output");
     }
@@ -324,6 +325,113 @@ fn a_panic_of_a_sink_ends_the_run_with_safe_pins() {
     assert_eq!(pins.calls(), ["0 true", "safe"]);
 }
 
+fn losses(running: &Running, name: &str) -> Losses {
+    running.losses().into_iter().find(|losses| losses.0 == name).map(|losses| losses.1).unwrap_or_default()
+}
+
+/// As on a full disk until the gate is open.
+struct Failing(Arc<AtomicBool>, SpySink);
+
+impl Sink for Failing {
+    fn name(&self) -> &'static str {
+        "failing"
+    }
+
+    fn write(&mut self, outcome: &Outcome, log: Log) -> Result<(), WriteError> {
+        if !self.0.load(Ordering::Relaxed) {
+            return Err("no space".into());
+        }
+        self.1.write(outcome, log)
+    }
+}
+
+#[test]
+fn failed_writes_are_counted_and_tried_again_with_the_next_frame() {
+    let frames: Vec<_> = (0..8).map(|sequence| (sequence, 255)).collect();
+    let (mut parts, _, sink) = parts(numbered(&frames), stalled);
+    let (open, written) = (Arc::new(AtomicBool::new(false)), SpySink::default());
+    parts.sinks.push(Box::new(Failing(open.clone(), written.clone())));
+    parts.sinks.push(Box::new(Failing(open.clone(), written.clone())));
+    (parts.source, parts.live) = (Box::new(Live(0)), true);
+    let mut running = start(parts).unwrap();
+    until(|| losses(&running, "failing").failed >= 8);
+    open.store(true, Ordering::Relaxed);
+    until(|| written.numbers().len() > 3);
+    let Losses { missed, failed, waiting } = losses(&running, "failing");
+    assert!(failed >= 8 && waiting <= 6, "{missed} {failed} {waiting}");
+    running.stop(Duration::from_secs(5)).1.unwrap();
+    // Two sinks lost each of these frames, which count once.
+    let unwritten = running.progress().drops().unwritten;
+    let (all, spy) = (losses(&running, "failing"), losses(&running, "spy"));
+    assert!(
+        unwritten >= failed.div_ceil(2) && unwritten <= all.failed + all.missed + spy.missed,
+        "{unwritten} {all:?}"
+    );
+    assert!(sink.numbers().len() > 3);
+    assert_eq!(all.waiting, 0);
+}
+
+#[test]
+fn rules_and_sinks_are_replaced_between_two_frames() {
+    let (mut parts, pins, before) = parts(Vec::new(), stalled);
+    (parts.source, parts.live) = (Box::new(Live(0)), true);
+    let mut running = start(parts).unwrap();
+    until(|| before.numbers().len() > 3 && pins.calls() == ["0 true"]);
+    let after = SpySink::default();
+    running.reconfigure(Vec::new(), RegionsSpec::default(), vec![Box::new(after.clone())]).unwrap();
+    until(|| after.numbers().len() > 3);
+    running.stop(Duration::from_secs(5)).1.unwrap();
+    // The rule is gone, and its pin is inactive.
+    assert_eq!(pins.calls(), ["0 true", "0 false", "safe"]);
+    let (before, after) = (before.numbers(), after.numbers());
+    assert!(before.last() < after.first(), "{before:?} {after:?}");
+    // Two waited for the sink that ended, and each sink may miss some.
+    assert_eq!(losses(&running, "spy").failed, 0);
+    // Too late: nothing takes it, and its sinks end.
+    running.reconfigure(Vec::new(), RegionsSpec::default(), vec![Box::new(SpySink::default())]).unwrap();
+}
+
+/// Panics at its first frame.
+struct BrokenSource;
+
+impl FrameSource for BrokenSource {
+    fn describe(&self) -> String {
+        "broken".to_owned()
+    }
+
+    fn next_frame(&mut self, _: &mut FrameSlot, _: Duration) -> Result<Arrival, SourceError> {
+        panic!("a bug in a source");
+    }
+}
+
+#[test]
+fn a_panic_of_the_source_ends_the_run_with_safe_pins() {
+    let (mut parts, pins, _) = parts(Vec::new(), stalled);
+    parts.source = Box::new(BrokenSource);
+    let mut running = start(parts).unwrap();
+    until(|| running.is_finished());
+    assert!(matches!(running.stop(Duration::from_secs(1)).0, Ended::Panic(_)));
+    assert_eq!(pins.calls(), ["safe"]);
+}
+
+#[test]
+fn pins_are_safe_when_the_source_has_ended_and_when_the_pipeline_is_dropped() {
+    // A sink that blocks must not keep a pin active.
+    let (mut parts, pins, _) = parts(numbered(&[(0, 255), (1, 255)]), || Ok(Arrival::End));
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    parts.sinks.push(Box::new(Slow(gate.clone())));
+    let running = start(parts).unwrap();
+    until(|| pins.calls() == ["0 true", "safe"]);
+    assert!(!running.is_finished());
+    drop(held);
+    let (parts, pins, _) = self::parts(numbered(&[(0, 255), (1, 255)]), stalled);
+    let running = start(parts).unwrap();
+    until(|| pins.calls() == ["0 true"]);
+    drop(running);
+    assert_eq!(pins.calls(), ["0 true", "safe"]);
+}
+
 /// Blocks in its first frame until it is released.
 struct Slow(Arc<Mutex<()>>);
 
@@ -332,8 +440,9 @@ impl Sink for Slow {
         "slow"
     }
 
-    fn write(&mut self, _: &Outcome, _: Log) {
+    fn write(&mut self, _: &Outcome, _: Log) -> Result<(), WriteError> {
         drop(self.0.lock());
+        Ok(())
     }
 }
 
@@ -362,8 +471,7 @@ fn a_slow_sink_delays_neither_pins_nor_other_sinks() {
     parts.sinks.insert(0, Box::new(Slow(gate.clone())));
     let mut running = start(parts).unwrap();
     until(|| sink.numbers().len() > 50);
-    let missed =
-        |running: &Running, name| running.missed().find(|missed| missed.0 == name).map_or(0, |missed| missed.1);
+    let missed = |running: &Running, name| losses(running, name).missed;
     // One is being written, two wait.
     assert!(missed(&running, "slow") >= 50 - 3, "{}", missed(&running, "slow"));
     assert_eq!(pins.calls(), ["0 true"]);
@@ -393,9 +501,10 @@ impl Sink for Both {
         Needs { pixels: true, ..Needs::default() }
     }
 
-    fn write(&mut self, outcome: &Outcome, _: Log) {
+    fn write(&mut self, outcome: &Outcome, _: Log) -> Result<(), WriteError> {
         let pixels = outcome.view().unwrap().data().to_vec();
         self.0.lock().unwrap().push((outcome.frame.bytes.clone(), pixels));
+        Ok(())
     }
 }
 

@@ -86,3 +86,26 @@ fn conditions_are_parsed_and_displayed() {
     assert_eq!(error("regions < inf"), "expected a number after the comparison, found \"inf\"");
     assert!(error("regions = 1").starts_with("expected a measure, one of > >= < <=, and a number"));
 }
+
+#[test]
+fn replaced_rules_keep_their_state_at_their_place() {
+    let rule = |name: &str, class| Rule {
+        name: name.to_owned(),
+        class,
+        condition: "area_percent >= 0".parse().unwrap(),
+        for_frames: 1,
+        release: 0.0,
+        release_frames: 1,
+    };
+    let mut rules = Rules::new(vec![rule("a", 0), rule("b", 0), rule("c", 0)]);
+    let mut postprocess = Postprocess::new(2, 2, &RegionsSpec::default());
+    let placement = Placement { x: 0, y: 0, width: 2, height: 2 };
+    let (shares, regions) = postprocess.run(&[0; 4], placement).unwrap();
+    assert_eq!(rules.step(shares, regions).len(), 3);
+    let strict = Rule { condition: "area_percent >= 50".parse().unwrap(), ..rule("a", 0) };
+    let changes = rules.replace(vec![strict, rule("b", 1), rule("d", 0), rule("e", 0)]);
+    let inactive = |rule| Change { rule, active: false, value: 100.0 };
+    assert_eq!(changes, [inactive(1), inactive(2)]);
+    assert_eq!(rules.states().iter().map(|state| state.active).collect::<Vec<_>>(), [true, false, false, false]);
+    assert_eq!(rules.replace(Vec::new()), [inactive(0)]);
+}

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Context, OpenError, PaintError, SinkSpec, folder, log_stored};
+use super::{Context, OpenError, PaintError, SinkSpec, folder};
 use crate::outputs::{HardFrames, HardFramesBounds, file_stem};
-use crate::pipeline::{Needs, Outcome, Sink};
+use crate::pipeline::{Needs, Outcome, Sink, WriteError};
 use crate::section::Section;
-use crate::telemetry::log::{Log, LogLevel};
-use unet_engine::error::chain;
+use crate::telemetry::log::Log;
 use unet_engine::picture;
 
 const FRAMES_MAX: u64 = 1_000_000;
@@ -45,8 +44,13 @@ impl SinkSpec for HardFramesSpec {
         Some((&self.folder, self.bounds.bytes_max))
     }
 
-    fn open(&self, _: &Context<'_>) -> Result<Box<dyn Sink>, OpenError> {
-        let frames = HardFrames::open(&self.folder, self.bounds).map_err(OpenError::folder(&self.folder))?;
+    fn needs(&self) -> Needs {
+        Needs { pixels: true, margin: true }
+    }
+
+    fn open(&self, context: &Context) -> Result<Box<dyn Sink>, OpenError> {
+        let frames = context.places.open(&self.folder).and_then(|place| HardFrames::open(place, self.bounds));
+        let frames = frames.map_err(OpenError::folder(&self.folder))?;
         Ok(Box::new(HardFrameSink(frames)))
     }
 }
@@ -60,18 +64,14 @@ impl Sink for HardFrameSink {
         "hard frames"
     }
 
-    fn needs(&self) -> Needs {
-        Needs { pixels: true, margin: true }
-    }
-
-    fn write(&mut self, outcome: &Outcome, log: Log) {
+    fn write(&mut self, outcome: &Outcome, _: Log) -> Result<(), WriteError> {
         let now = outcome.frame.captured;
-        let Some(margin) = outcome.margin.filter(|&margin| self.0.accepts(margin, now)) else { return };
-        let stem = file_stem(outcome.since_1970, outcome.frame.sequence);
-        let png = outcome.view().map_err(PaintError::Pixels).and_then(|view| Ok(picture::image_png(&view)?));
-        match png {
-            Ok(png) => log_stored(self.0.store(margin, now, &stem, "png", &png), self.name(), log),
-            Err(error) => log.say(LogLevel::Warning, format_args!("hard frames: {}", chain(&error))),
+        if let Some(margin) = outcome.margin.filter(|&margin| self.0.accepts(margin, now)) {
+            let stem = file_stem(outcome.since_1970, outcome.frame.sequence);
+            let view = outcome.view().map_err(PaintError::Pixels)?;
+            let png = picture::image_png(&view).map_err(PaintError::Picture)?;
+            self.0.store(margin, now, &stem, "png", &png)?;
         }
+        Ok(())
     }
 }

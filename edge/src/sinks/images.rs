@@ -7,11 +7,11 @@ use unet_shared::label::LabelTable;
 use unet_shared::mask::mask_to_image;
 use unet_shared::preprocess::Preprocess;
 
-use super::{Context, OpenError, PaintError, SinkSpec, folder, log_stored};
+use super::{Context, OpenError, PaintError, SinkSpec, folder};
 use crate::outputs::{BoundedFolder, FolderBounds, file_stem};
-use crate::pipeline::{Needs, Outcome, Sink};
+use crate::pipeline::{Needs, Outcome, Sink, WriteError};
 use crate::section::Section;
-use crate::telemetry::log::{Log, LogLevel};
+use crate::telemetry::log::Log;
 use unet_engine::error::chain;
 use unet_engine::picture;
 
@@ -76,8 +76,12 @@ impl SinkSpec for ImagesSpec {
         Some((&self.folder, self.bounds.bytes_max))
     }
 
-    fn open(&self, context: &Context<'_>) -> Result<Box<dyn Sink>, OpenError> {
-        let manifest = context.manifest;
+    fn needs(&self) -> Needs {
+        Needs { pixels: self.content == Content::Overlay, ..Needs::default() }
+    }
+
+    fn open(&self, context: &Context) -> Result<Box<dyn Sink>, OpenError> {
+        let manifest = &context.manifest;
         let painter = match self.content {
             Content::Mask => {
                 let labels = manifest.label_table();
@@ -87,7 +91,8 @@ impl SinkSpec for ImagesSpec {
             }
             Content::Overlay => Painter::Overlay(manifest.classes.iter().map(|class| class.color).collect()),
         };
-        let folder = BoundedFolder::open(&self.folder, self.bounds).map_err(OpenError::folder(&self.folder))?;
+        let folder = context.places.open(&self.folder).and_then(|place| BoundedFolder::open(place, self.bounds));
+        let folder = folder.map_err(OpenError::folder(&self.folder))?;
         Ok(Box::new(ImageSink {
             name: self.name(),
             painter,
@@ -140,22 +145,14 @@ impl Sink for ImageSink {
         self.name
     }
 
-    fn needs(&self) -> Needs {
-        Needs { pixels: matches!(self.painter, Painter::Overlay(_)), ..Needs::default() }
-    }
-
-    fn write(&mut self, outcome: &Outcome, log: Log) {
+    fn write(&mut self, outcome: &Outcome, _: Log) -> Result<(), WriteError> {
         let is_due = self.seen.is_multiple_of(self.every);
         self.seen += 1;
-        if !is_due {
-            return;
+        if is_due {
+            let png = self.paint(outcome)?;
+            let name = file_stem(outcome.since_1970, outcome.frame.sequence) + ".png";
+            self.folder.store(&name, &png)?;
         }
-        match self.paint(outcome) {
-            Ok(png) => {
-                let name = file_stem(outcome.since_1970, outcome.frame.sequence) + ".png";
-                log_stored(self.folder.store(&name, &png), self.name, log);
-            }
-            Err(error) => log.say(LogLevel::Warning, format_args!("{}: {}", self.name, chain(&error))),
-        }
+        Ok(())
     }
 }

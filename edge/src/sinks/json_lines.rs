@@ -1,15 +1,14 @@
 //! One line of JSON per frame on standard output, see `JSON_LINES.md`.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use unet_shared::digest::Digest;
 
-use super::{Context, OpenError, SinkSpec};
-use crate::pipeline::{Outcome, Sink};
+use super::{Context, LineFile, OpenError, SinkSpec};
+use crate::pipeline::{Outcome, Sink, WriteError};
 use crate::section::Section;
 use crate::telemetry::json_lines::{FrameRecord, JsonLines};
-use crate::telemetry::log::{Log, LogLevel};
+use crate::telemetry::log::Log;
 
 /// `json_lines = true`, the default.
 #[derive(Debug)]
@@ -24,34 +23,34 @@ impl SinkSpec for JsonLinesSpec {
         "JSON lines"
     }
 
-    fn open(&self, context: &Context<'_>) -> Result<Box<dyn Sink>, OpenError> {
+    fn open(&self, context: &Context) -> Result<Box<dyn Sink>, OpenError> {
         let classes = context.manifest.classes.iter().map(|class| class.name.as_str());
         let lines = JsonLines::new(classes, context.rules.iter().map(|rule| rule.name.as_str()));
-        Ok(Box::new(LineSink::new(lines, io::stdout())))
+        let output = LineFile::stdout().map_err(OpenError::StandardOutput)?;
+        Ok(Box::new(LineSink::new(lines, output)))
     }
 }
 
 /// Writes the lines.
 #[derive(Debug)]
-pub struct LineSink<W> {
+pub struct LineSink {
     lines: JsonLines,
-    output: Option<W>,
+    output: LineFile,
 }
 
-impl<W: Write + Send> LineSink<W> {
-    /// Writes to `output` until that fails.
-    pub fn new(lines: JsonLines, output: W) -> Self {
-        LineSink { lines, output: Some(output) }
+impl LineSink {
+    /// Writes to `output`.
+    pub fn new(lines: JsonLines, output: LineFile) -> Self {
+        LineSink { lines, output }
     }
 }
 
-impl<W: Write + Send> Sink for LineSink<W> {
+impl Sink for LineSink {
     fn name(&self) -> &'static str {
         JsonLinesSpec.name()
     }
 
-    fn write(&mut self, outcome: &Outcome, log: Log) {
-        let Some(output) = &mut self.output else { return };
+    fn write(&mut self, outcome: &Outcome, _: Log) -> Result<(), WriteError> {
         let record = FrameRecord {
             sequence: outcome.frame.sequence,
             captured: outcome.frame.captured,
@@ -64,10 +63,6 @@ impl<W: Write + Send> Sink for LineSink<W> {
             rules: &outcome.rules,
             drops: outcome.drops,
         };
-        if let Err(error) = output.write_all(self.lines.line(&record)).and_then(|()| output.flush()) {
-            // A reader that has gone does not come back; frames and pins go on.
-            log.say(LogLevel::Warning, format_args!("standard output is closed, no more lines: {error}"));
-            self.output = None;
-        }
+        Ok(self.output.write_line(self.lines.line(&record))?)
     }
 }

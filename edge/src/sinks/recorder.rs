@@ -1,14 +1,16 @@
 //! A recording of the original bytes of the processed frames.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Context, OpenError, SinkSpec, folder};
+use crate::clock::Clock;
 use crate::frame_source::recording::{Recorded, Recorder, RecorderBounds};
-use crate::outputs::file_stem;
-use crate::pipeline::{Outcome, Sink};
+use crate::outputs::{Place, file_stem};
+use crate::pipeline::{Outcome, Sink, WriteError};
 use crate::section::Section;
-use crate::telemetry::log::{Failing, Log, LogLevel};
+use crate::telemetry::log::{Log, LogLevel};
 
 /// `[outputs.recorder]`
 #[derive(Debug)]
@@ -37,20 +39,30 @@ impl SinkSpec for RecorderSpec {
         Some((&self.folder, self.bounds.bytes_max))
     }
 
-    fn open(&self, context: &Context<'_>) -> Result<Box<dyn Sink>, OpenError> {
-        let stem = file_stem(context.clock.since_1970(), 0);
-        let recorder =
-            Recorder::create_in(&self.folder, &stem, self.bounds).map_err(OpenError::folder(&self.folder))?;
-        Ok(Box::new(RecorderSink { recorder, full: false, failing: Failing::default() }))
+    fn open(&self, context: &Context) -> Result<Box<dyn Sink>, OpenError> {
+        let failed = OpenError::folder(&self.folder);
+        let open = || {
+            let place = context.places.open(&self.folder)?;
+            let recorder = create(&place, self.bounds, context.clock.as_ref())?;
+            Ok((place, recorder))
+        };
+        let (place, recorder) = open().map_err(failed)?;
+        let (bounds, clock) = (self.bounds, Arc::clone(&context.clock));
+        Ok(Box::new(RecorderSink { place, bounds, clock, recorder, full: false }))
     }
 }
 
+fn create(place: &Place, bounds: RecorderBounds, clock: &dyn Clock) -> io::Result<Recorder> {
+    Recorder::create_in(place.path(), &file_stem(clock.since_1970(), 0), bounds)
+}
+
 /// Writes the recording until it is full.
-#[derive(Debug)]
 struct RecorderSink {
+    place: Arc<Place>,
+    bounds: RecorderBounds,
+    clock: Arc<dyn Clock>,
     recorder: Recorder,
     full: bool,
-    failing: Failing,
 }
 
 impl Sink for RecorderSink {
@@ -58,18 +70,28 @@ impl Sink for RecorderSink {
         "recorder"
     }
 
-    fn write(&mut self, outcome: &Outcome, log: Log) {
+    fn write(&mut self, outcome: &Outcome, log: Log) -> Result<(), WriteError> {
         if self.full {
-            return;
+            return Ok(());
         }
-        let recorded = self.recorder.record(&outcome.frame);
-        if let Ok(Recorded::Full) = recorded {
+        if self.recorder.is_removed() {
+            // What is written to a file without a name is lost.
+            self.place.restore()?;
+            self.recorder = create(&self.place, self.bounds, self.clock.as_ref())?;
+            let path = self.recorder.path().display();
+            log.say(LogLevel::Warning, format_args!("recorder: the recording was removed, going on with {path}"));
+        }
+        if self.recorder.record(&outcome.frame)? == Recorded::Full {
             self.full = true;
             let (path, frames) = (self.recorder.path().display(), self.recorder.frames());
-            log.say(LogLevel::Info, format_args!("recorder: {path} is full, with {frames} frames"));
+            // Without a frame, earlier recordings have used up the limit.
+            let level = if frames == 0 { LogLevel::Warning } else { LogLevel::Info };
+            let bytes_max = self.bounds.bytes_max;
+            log.say(
+                level,
+                format_args!("recorder: {path} is full, with {frames} frames; the folder may have {bytes_max} bytes"),
+            );
         }
-        self.failing.check(recorded.map(drop), |error| {
-            log.say(LogLevel::Error, format_args!("recorder: write failed, will retry: {error}"));
-        });
+        Ok(())
     }
 }

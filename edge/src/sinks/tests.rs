@@ -60,3 +60,13 @@ fn wrong_keys_are_reported_at_their_lines() {
         ]
     );
 }
+
+#[test]
+fn masks_and_overlays_need_two_folders() {
+    // Through `outputs`, which sees all of them.
+    let text = "package = 'a'\n[source]\nkind = 'files'\npath = 'a'\n[outputs.masks]\nfolder = 'm'\n\
+                [outputs.overlays]\nfolder = 'm/'\n";
+    let error = crate::config::parse("a.toml", text).unwrap_err().to_string();
+    assert!(error.contains("masks and overlays have the same file names: expected two folders, found m"), "{error}");
+    crate::config::parse("a.toml", &text.replace("m/", "o")).unwrap();
+}

@@ -23,7 +23,7 @@ pub struct Drops {
     pub busy: u64,
     /// Could not be read, decoded or segmented.
     pub failed: u64,
-    /// Processed, but missed by at least one output whose queue was full.
+    /// Processed, but lost by at least one output, which was too slow or could not write.
     pub unwritten: u64,
 }
 

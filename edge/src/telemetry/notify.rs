@@ -1,5 +1,5 @@
 //! Notifications to systemd by the `sd_notify` protocol: datagrams of `KEY=value` to the socket in the environment. The watchdog
-//! is only fed if frames were processed; otherwise systemd restarts the program.
+//! is only fed while the pipeline is alive (`pipeline/liveness.rs`); otherwise systemd restarts the program.
 
 use std::ffi::OsString;
 use std::io;
@@ -152,26 +152,24 @@ fn watchdog(variable: &impl Fn(&str) -> Option<OsString>) -> Option<Duration> {
     number("WATCHDOG_USEC").filter(|&microseconds| ours && microseconds > 0).map(Duration::from_micros)
 }
 
-/// When the watchdog is fed: a third of its timeout after the last time, and only if a frame was processed since then.
+/// When the watchdog is fed: a third of its timeout after the last time, if the pipeline is alive.
 #[derive(Debug, Clone, Copy)]
 pub struct Heartbeat {
     interval: Duration,
     last: Option<Duration>,
-    frames: u64,
 }
 
 impl Heartbeat {
     /// For a watchdog with this timeout.
     pub fn new(timeout: Duration) -> Self {
-        Heartbeat { interval: timeout / 3, last: None, frames: 0 }
+        Heartbeat { interval: timeout / 3, last: None }
     }
 
-    /// Whether it is due at `now`, with the number of frames processed since the start.
-    pub fn is_due(&mut self, now: Duration, frames_finished: u64) -> bool {
-        let waited = self.last.is_none_or(|last| now.saturating_sub(last) >= self.interval);
-        let due = waited && frames_finished > self.frames;
+    /// Whether it is due at `now`.
+    pub fn is_due(&mut self, now: Duration, is_alive: bool) -> bool {
+        let due = is_alive && self.last.is_none_or(|last| now.saturating_sub(last) >= self.interval);
         if due {
-            (self.last, self.frames) = (Some(now), frames_finished);
+            self.last = Some(now);
         }
         due
     }
@@ -246,14 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_need_time_and_progress() {
+    fn heartbeats_need_time_and_life() {
         let mut heartbeat = Heartbeat::new(Duration::from_secs(3));
-        let mut due = |seconds: u64, frames| heartbeat.is_due(Duration::from_millis(seconds * 500), frames);
-        // Nothing was processed yet; then at each frame that is a second after the last heartbeat.
+        let mut due = |half_seconds: u64, alive| heartbeat.is_due(Duration::from_millis(half_seconds * 500), alive);
         assert_eq!(
-            [due(0, 0), due(9, 0), due(10, 1), due(11, 2), due(12, 2), due(13, 2)],
-            [false, false, true, false, true, false]
+            [due(0, false), due(9, true), due(10, true), due(11, true), due(12, true), due(13, false)],
+            [false, true, false, true, false, false]
         );
-        assert_eq!([due(99, 2), due(100, 3)], [false, true]);
+        assert_eq!([due(99, false), due(100, true)], [false, true]);
     }
 }

@@ -135,7 +135,7 @@ fn signals_stop_it_within_a_second() {
     let fixture = Fixture::new();
     fixture.write_image("source/a.png");
     let source = fixture.path("source");
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["-TERM", "-INT", "-QUIT", "-ALRM", "-XCPU"] {
         let config = configure(&fixture, &format!("[source]\nkind = \"files\"\npath = {source:?}\nloop = true\n"));
         let mut child = start(&config);
         wait_for_line(&mut child);
@@ -218,16 +218,21 @@ fn streams_may_be_complete_cut_or_invalid() {
 }
 
 #[test]
-fn the_watchdog_is_fed_by_progress_only() {
+fn the_watchdog_is_fed_while_frames_arrive() {
     let fixture = Fixture::new();
     let socket = UnixDatagram::bind(fixture.path("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let clip = fixture.path("clip.y4m");
     std::fs::write(&clip, y4m(1)).unwrap();
-    // One frame, then silence.
+    // One frame, then silence for longer than the configuration allows, also after a restart of the program.
     let config = configure(
         &fixture,
-        &format!("[source]\nkind = \"process\"\ncommand = [\"sh\", \"-c\", 'cat \"$0\"; exec sleep 60', {clip:?}]\n"),
+        &format!(
+            "[source]\nkind = \"process\"\n\
+             command = [\"sh\", \"-c\", '[ -e \"$1\" ] || cat \"$0\"; : >\"$1\"; exec sleep 60', {clip:?}, {seen:?}]\n\
+             [watchdog]\nstall_seconds = 2\n",
+            seen = fixture.path("seen"),
+        ),
     );
     let mut command = Command::new(env!("CARGO_BIN_EXE_unet-edge"));
     command.args(["run", "--config"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -239,11 +244,212 @@ fn the_watchdog_is_fed_by_progress_only() {
         String::from_utf8(bytes[..len].to_vec()).unwrap()
     };
     assert_eq!(hear(), "READY=1\n");
-    assert_eq!(hear(), "WATCHDOG=1\n");
-    socket.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    let started = Instant::now();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let mut bytes = [0; 200];
-    assert!(socket.recv(&mut bytes).is_err(), "the watchdog was fed without a frame");
+    let mut fed = 0;
+    while socket.recv(&mut bytes).is_ok() {
+        fed += 1;
+        assert!(started.elapsed() < Duration::from_secs(30), "the watchdog is fed without frames");
+    }
+    // A pause between frames is no reason to restart: every tenth of a second for two seconds or a little more.
+    assert!((5..60).contains(&fed), "{fed} heartbeats");
     let output = end(child, "-TERM");
     check_exit(&output, 0);
     assert_eq!(hear(), "STOPPING=1\n");
+}
+
+/// Runs until the images end, with standard output in a file.
+fn run_to(output: std::fs::File, config: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unet-edge"));
+    command.args(["run", "--config"]).arg(config).stdin(Stdio::null()).stdout(output).output().unwrap()
+}
+
+fn sends(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits until the program has said this on standard error, which goes to a file.
+#[track_caller]
+fn wait_for_words(log: &Path, words: &str) {
+    let start = Instant::now();
+    while !std::fs::read_to_string(log).unwrap().contains(words) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{words} in {}", std::fs::read_to_string(log).unwrap());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Starts with lines and log in files of the fixture.
+fn start_with_files(fixture: &Fixture, config: &Path) -> Child {
+    let file = |name| std::fs::File::create(fixture.path(name)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unet-edge"));
+    command.args(["run", "--config"]).arg(config).stdin(Stdio::null());
+    command.stdout(file("lines")).stderr(file("log")).spawn().unwrap()
+}
+
+/// Images again and again, at a rate.
+fn looped(fixture: &Fixture, rate: u32) -> String {
+    fixture.write_image("source/a.png");
+    format!("[source]\nkind = \"files\"\npath = {:?}\nloop = true\nrate = {rate}\n", fixture.path("source"))
+}
+
+#[test]
+fn lines_that_cannot_be_written_are_counted_and_fail_the_run() {
+    let fixture = Fixture::new();
+    for name in ["a", "b", "c"] {
+        fixture.write_image(&format!("source/{name}.png"));
+    }
+    let source = fixture.path("source");
+    let config = configure(&fixture, &format!("[source]\nkind = \"files\"\npath = {source:?}\n"));
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        let output = run_to(full, &config);
+        check_exit(&output, 4);
+        let told = stderr(&output);
+        assert!(told.ends_with("error: results were lost because they could not be written: JSON lines 3\n"), "{told}");
+        assert!(told.contains("JSON lines: write failed, will retry: No space left"), "{told}");
+        assert!(told.contains("3 of 3 frames processed") && told.contains("3 unwritten (JSON lines 3)"), "{told}");
+    }
+    // A reader that has gone.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = run_to(std::fs::File::from(std::os::fd::OwnedFd::from(writer)), &config);
+    check_exit(&output, 4);
+    assert!(stderr(&output).contains("JSON lines: write failed, will retry: Broken pipe"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_full_file_holds_whole_lines_and_writing_goes_on_when_there_is_room() {
+    let fixture = Fixture::new();
+    let config = configure(&fixture, &(looped(&fixture, 50) + "[outputs.masks]\nfolder = 'unused'\n"));
+    let config_text = std::fs::read_to_string(&config).unwrap();
+    let text = config_text.replace("'unused'", &format!("{:?}", fixture.path("masks")));
+    std::fs::write(&config, text).unwrap();
+    let (lines, log) = (fixture.path("lines"), fixture.path("log"));
+    // A limit of the shell, in blocks of 512 or 1024 bytes, which a later `prlimit` lifts; it stands in for a full disk. The log
+    // goes through a pipe, which has no such limit.
+    let script = "ulimit -S -f 4; exec \"$0\" run --config \"$1\" >\"$2\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_unet-edge")]).arg(&config).arg(&lines);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = child.stderr.take().unwrap();
+    let told = std::thread::spawn({
+        let log = log.clone();
+        move || std::io::copy(&mut errors, &mut std::fs::File::create(log).unwrap())
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    wait_for_words(&log, "JSON lines: write failed, will retry: File too large");
+    let full = std::fs::read_to_string(&lines).unwrap();
+    assert!(full.ends_with("}\n") && !full.is_empty(), "{full}");
+    let lifted = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &child.id().to_string()]).status();
+    if lifted.is_ok_and(|status| status.success()) {
+        wait_for_words(&log, "JSON lines: writing again, ");
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let output = end(child, "-TERM");
+    told.join().unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let text = std::fs::read_to_string(&lines).unwrap();
+    for line in text.lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+    }
+    assert!(std::fs::read_to_string(&log).unwrap().contains("results were lost"));
+}
+
+#[test]
+fn a_second_program_is_refused_by_the_folder_and_a_killed_one_leaves_no_lock() {
+    let fixture = Fixture::new();
+    let masks = fixture.path("masks");
+    let config = configure(&fixture, &format!("{}[outputs.masks]\nfolder = {masks:?}\n", looped(&fixture, 20)));
+    let mut first = start(&config);
+    wait_for_line(&mut first);
+    let output = unet_edge(&["run", "--config", "@"], &[&config]);
+    check_failure(&output, 4, &["masks: in use by another unet-edge"]);
+    // Also without a configuration.
+    let arguments = ["run", "@", "--source", "@", "--output", "@"];
+    let images = unet_edge(&arguments, &[&fixture.package(), &fixture.path("source"), fixture.folder.path()]);
+    check_failure(&images, 4, &["masks: in use by another unet-edge"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut second = start(&config);
+    wait_for_line(&mut second);
+    check_exit(&end(second, "-TERM"), 0);
+}
+
+#[test]
+fn a_removed_folder_is_created_again_and_told() {
+    let fixture = Fixture::new();
+    let (masks, recording) = (fixture.path("masks"), fixture.path("recording"));
+    let outputs = format!("[outputs.masks]\nfolder = {masks:?}\n[outputs.recorder]\nfolder = {recording:?}\n");
+    let config = configure(&fixture, &(looped(&fixture, 50) + &outputs));
+    let child = start_with_files(&fixture, &config);
+    let files = |folder: &Path| std::fs::read_dir(folder).map_or(0, |entries| entries.count());
+    let wait_for_files = || {
+        let start = Instant::now();
+        while files(&masks) < 3 || files(&recording) < 1 {
+            assert!(start.elapsed() < Duration::from_secs(30), "no files");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait_for_files();
+    // A mask may be written in between.
+    while masks.exists() {
+        let _ = std::fs::remove_dir_all(&masks);
+    }
+    std::fs::remove_dir_all(&recording).unwrap();
+    wait_for_words(&fixture.path("log"), "masks: was removed, created again");
+    wait_for_words(&fixture.path("log"), "recorder: the recording was removed");
+    wait_for_files();
+    // A mask that is being written when its folder goes is lost.
+    assert!(matches!(end(child, "-TERM").status.code(), Some(0 | 4)));
+}
+
+#[test]
+fn hup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise() {
+    let fixture = Fixture::new();
+    let masks = fixture.path("masks");
+    let rule = |percent: u32| {
+        format!("[[rule]]\nname = \"bright\"\nclass = \"bright\"\ncondition = \"area_percent >= {percent}\"\n")
+    };
+    let source = looped(&fixture, 50);
+    let config = configure(&fixture, &format!("{source}{}", rule(60)));
+    let child = start_with_files(&fixture, &config);
+    let (lines, log) = (fixture.path("lines"), fixture.path("log"));
+    wait_for_words(&lines, "\"active\":false");
+    // Not valid: everything goes on as before.
+    configure(&fixture, "[source]\nkind = \"none\"\n");
+    sends(&child, "-HUP");
+    wait_for_words(&log, "not reloaded, going on with the configuration as it was: ");
+    assert!(std::fs::read_to_string(&log).unwrap().contains("unet-edge.toml:3: source: kind = \"none\""));
+    assert!(!std::fs::read_to_string(&lines).unwrap().contains("\"active\":true"));
+    // Valid: another threshold and an output; the changed stall needs a restart.
+    let more = format!("[outputs.masks]\nfolder = {masks:?}\n[watchdog]\nstall_seconds = 9\n");
+    configure(&fixture, &format!("{source}{}{more}", rule(50)));
+    sends(&child, "-HUP");
+    wait_for_words(&log, "read again: applied rules, [outputs]; changed and in need of a restart: [watchdog]");
+    wait_for_words(&lines, "\"active\":true");
+    let start = Instant::now();
+    while std::fs::read_dir(&masks).map_or(0, |entries| entries.count()) < 3 {
+        assert!(start.elapsed() < Duration::from_secs(30), "no masks");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for signal in ["-USR1", "-USR2"] {
+        sends(&child, signal);
+    }
+    wait_for_words(&log, "status: ");
+    let output = end(child, "-TERM");
+    assert_eq!(output.status.code(), Some(0));
+    // No frame is written twice or out of order.
+    let text = std::fs::read_to_string(&lines).unwrap();
+    let numbers = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["sequence"].as_u64().unwrap());
+    assert!(numbers.is_sorted_by(|one, other| one < other));
+}
+
+#[test]
+fn hup_without_a_configuration_stops_it() {
+    let fixture = Fixture::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unet-edge"));
+    command.arg("run").arg(fixture.package()).args(["--source", "process:sleep 60"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    check_exit(&end(child, "-HUP"), 0);
 }

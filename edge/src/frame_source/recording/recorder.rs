@@ -127,6 +127,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// Whether somebody has removed the file.
+    pub fn is_removed(&self) -> bool {
+        #[cfg(unix)]
+        return self.file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0);
+        #[cfg(not(unix))]
+        return false;
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -33,6 +33,10 @@ impl SourceSpec for RecordingSpec {
         self.0.policy()
     }
 
+    fn interval(&self) -> Option<Duration> {
+        self.0.interval()
+    }
+
     fn requirement(&self) -> Requirement<'_> {
         Requirement::Path(&self.0.path)
     }
