@@ -19,6 +19,7 @@ use unet_engine::error::chain;
 use unet_engine::inference::EngineOptions;
 use unet_engine::package::Package;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
+use unet_shared::tiles::TilesChoice;
 
 use super::Failure;
 use super::pins::{Light, Peripherals};
@@ -34,6 +35,7 @@ const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
 pub struct Device {
     pub package: Package,
     pub engine: EngineOptions,
+    pub tiles: Option<TilesChoice>,
     pub source: Arc<dyn SourceSpec>,
     pub resolved: Resolved,
     pub rules: Vec<RuleConfig>,
@@ -67,13 +69,18 @@ impl Device {
         let with_margin = Needs::of(&sinks).margin;
         let policy = self.source.policy();
         let step = Step::new(spec, segmenter, &self.resolved.regions, self.resolved.rules, with_margin);
+        let tiles = TilesChoice::or_trained(self.tiles, self.package.manifest.tiles);
+        let step = step.map_err(Failure::input)?.with_tiles(tiles);
+        if let Some(note) = step.tiles_note() {
+            log.say(LogLevel::Info, format_args!("{note}"));
+        }
         let is_triggered = peripherals.trigger.is_some();
         let clock = Arc::new(SystemClock);
         let parts = Parts {
             source,
             live: policy.live,
             trigger: peripherals.trigger,
-            step: step.map_err(Failure::input)?,
+            step,
             pins: peripherals.outputs,
             sinks,
             stall: self.watchdog.stall,

@@ -19,7 +19,7 @@ use unet_engine::{atomic_file, picture};
 use unet_shared::label::LabelTable;
 
 use super::device::Device;
-use super::{EngineArguments, Failure, chain, load};
+use super::{EngineArguments, Failure, TilesArgument, chain, load};
 
 /// Segment frames of a camera, a stream, or a folder of images
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub struct Run {
     #[arg(required_unless_present = "config")]
     package: Option<PathBuf>,
     /// A configuration file, in place of all other arguments
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "source", "output", "kernel", "threads"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "source", "output", "kernel", "threads", "tiles"])]
     config: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
@@ -39,6 +39,8 @@ pub struct Run {
     /// Folder for masks and overlays; without it, only a line of JSON is written for each frame
     #[arg(long)]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    tiles: TilesArgument,
 }
 
 impl Run {
@@ -52,10 +54,11 @@ impl Run {
         };
         let source = parse_word(word).map_err(Failure::input)?;
         if let (Some(images), Some(output)) = (source.images(), &self.output) {
-            return paint_files(package, &self.engine, images, output);
+            return paint_files(package, &self.engine, self.tiles, images, output);
         }
         let device = Device {
             engine: self.engine.options()?,
+            tiles: self.tiles.tiles,
             package: Package::read(package)?,
             source,
             resolved: Resolved::default(),
@@ -75,13 +78,20 @@ fn configured(path: &Path) -> Result<Device, Failure> {
     let package = Package::read(&config.package)?;
     let classes: Vec<&str> = package.manifest.classes.iter().map(|class| class.name.as_str()).collect();
     let resolved = config.resolve(&classes).map_err(Failure::input)?;
-    let Config { engine, source, rules, board, outputs, watchdog, log, .. } = config;
-    Ok(Device { package, engine, source, resolved, rules, board, outputs, watchdog, log })
+    let Config { engine, tiles, source, rules, board, outputs, watchdog, log, .. } = config;
+    Ok(Device { package, engine, tiles, source, resolved, rules, board, outputs, watchdog, log })
 }
 
 /// Masks and overlays of image files, with the names of the files.
-fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: &Path) -> Result<(), Failure> {
+fn paint_files(
+    package: &Path,
+    engine: &EngineArguments,
+    tiles: TilesArgument,
+    source: &Path,
+    output: &Path,
+) -> Result<(), Failure> {
     let (package, predictor) = load(package, engine)?;
+    let predictor = tiles.apply(predictor);
     let images = list_images(source).map_err(Failure::input)?;
     let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
     for folder in [&masks, &overlays] {

@@ -18,6 +18,7 @@ use unet_host::steps::predict::{frame_iou, mask_picture};
 use unet_host::steps::score::{EngineChoice, segmenter};
 use unet_host::steps::{OpenRun, Weights};
 use unet_shared::label::LabelTable;
+use unet_shared::tiles::TilesChoice;
 
 /// What to predict.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,10 @@ pub struct Predict {
     /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
+    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
+    /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
+    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    tiles: Option<TilesChoice>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -75,14 +80,16 @@ impl Predict {
             let run = OpenRun::open(&self.subject)?;
             let (segmenter, _) = segmenter(&run, self.engine, self.weights)?;
             let palette = run.palette();
-            let predictor = Predictor::new(segmenter, run.config.preprocess)?;
+            let tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
+            let predictor = Predictor::new(segmenter, run.config.preprocess)?.with_tiles(tiles);
             return Ok(Subject { predictor, table: run.table, palette });
         }
         let package = Package::read(&self.subject)?;
         let manifest = &package.manifest;
         let segmenter: Box<dyn Segmenter> = Box::new(Int8Segmenter::load(&package)?);
         Ok(Subject {
-            predictor: Predictor::new(segmenter, manifest.preprocess)?,
+            predictor: Predictor::new(segmenter, manifest.preprocess)?
+                .with_tiles(TilesChoice::or_trained(self.tiles, manifest.tiles)),
             table: manifest.label_table()?,
             palette: manifest.classes.iter().map(|class| class.color).collect(),
         })
@@ -90,6 +97,9 @@ impl Predict {
 
     pub fn run(self) -> Result<Exit, HostError> {
         let Subject { mut predictor, table, palette } = self.subject()?;
+        if let Some(note) = predictor.tiles_note() {
+            unet_engine::error::say(note);
+        }
         let samples = list_images(&self.images)?;
         let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
         let path = |sample: &Sample| sample.image.clone();
