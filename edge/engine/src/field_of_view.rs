@@ -219,8 +219,10 @@ impl fmt::Display for TilesNote {
         write!(f, "; the network looks {radius} pixels far, ")?;
         if u64::from(overlap) >= needed && u64::from(overlap).is_multiple_of(multiple) {
             f.write_str("so no border shows")
-        } else {
+        } else if needed < u64::from(width.min(height)) {
             write!(f, "so borders may show (none with an overlap of {needed})")
+        } else {
+            f.write_str("more than tiles of this size can overlap, so borders may show")
         }
     }
 }

@@ -82,7 +82,7 @@ impl Inspect {
 fn field_text(field_of_view: Option<FieldOfView>) -> String {
     match field_of_view {
         Some(view) => format!(
-            "{} pixels far; tiles of the input's size that overlap by {} have no visible border",
+            "{} pixels far; tiles show no border if they are not scaled and overlap by {}",
             view.radius,
             view.overlap()
         ),

@@ -152,9 +152,9 @@ impl Painter {
     fn paint(&mut self, path: &Path) -> Result<Painted, Box<dyn std::error::Error>> {
         let image: DecodedImage = decode_image(path)?;
         let mask = self.predictor.predict(&image.view())?;
-        Ok(Painted {
-            mask: picture::label_png(mask, image.width, image.height, &self.labels)?,
-            overlay: picture::overlay_png(&image.view(), mask, &self.colors)?,
-        })
+        let labels = picture::label_png(mask, image.width, image.height, &self.labels)?;
+        let painted = picture::rgb_image(&image.view())?;
+        drop(image);
+        Ok(Painted { mask: labels, overlay: picture::painted_png(painted, mask, &self.colors)? })
     }
 }

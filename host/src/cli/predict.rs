@@ -6,12 +6,12 @@ use serde::Serialize;
 use unet_data::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
 use unet_engine::exit::Exit;
 use unet_engine::package::Package;
-use unet_engine::picture::{label_png, rgb_image};
+use unet_engine::picture::{OVERLAY_ALPHA, label_png, paint_mask, rgb_image};
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
-use unet_host::report::panel::{Panel, overlay, side_by_side};
+use unet_host::report::panel::{Panel, side_by_side};
 use unet_host::report::save_png;
 use unet_host::run_dir::RunDir;
 use unet_host::steps::predict::{frame_iou, mask_picture};
@@ -168,11 +168,14 @@ fn one(
     let labels = label_png(&prediction, width, height, table)?;
     unet_engine::atomic_file::write(&mask_path, &labels)
         .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
-    let (picture, mask) = (rgb_image(&image.view())?, mask_picture(prediction, width, height));
-    save_png(&overlay_path, &overlay(&picture, &mask, palette)?)?;
+    // A large image is in memory once.
+    let (mut picture, mask) = (rgb_image(&image.view())?, mask_picture(prediction, width, height));
+    drop(image);
     let truth = truth.map(|truth| mask_picture(truth, width, height));
     let panel = Panel { image: &picture, truth: truth.as_ref(), prediction: &mask, palette };
     save_png(&panel_path, &side_by_side(&panel.tiles()?))?;
+    paint_mask(&mut picture, &mask, palette, OVERLAY_ALPHA)?;
+    save_png(&overlay_path, &picture)?;
     Ok(Predicted {
         name: sample.name.clone(),
         mask: mask_path,

@@ -77,6 +77,8 @@ fn a_note_says_whether_borders_show() {
     assert!(note("64,22", view).ends_with("so borders may show (none with an overlap of 24)"));
     // Tiles would begin between the places of the pooling windows.
     assert!(note("64,26", view).ends_with("so borders may show (none with an overlap of 24)"));
+    let wide = Some(FieldOfView { radius: 32, multiple: 4 });
+    assert!(note("64,62", wide).ends_with("more than tiles of this size can overlap, so borders may show"));
     assert!(note("64", None).contains("unknown"));
     assert!(note("128", view).contains("fitted to the model's input of 64x64"));
 }
