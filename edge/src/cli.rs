@@ -9,6 +9,7 @@ use std::path::Path;
 use clap::{Parser, Subcommand};
 use engine::EngineArguments;
 use size::Size;
+use tiles::TilesArgument;
 use unet_engine::error::chain;
 use unet_engine::exit::Exit;
 use unet_engine::package::{Package, PackageError};
@@ -28,6 +29,7 @@ mod reload;
 mod run;
 mod signals;
 mod size;
+mod tiles;
 
 #[derive(Debug, Parser)]
 #[command(name = "unet-edge", version, about = "Runs a packaged, quantized U-Net", after_help = Exit::help())]

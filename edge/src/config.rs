@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 use unet_engine::inference::{EngineOptions, KernelChoice};
+use unet_shared::tiles::TilesChoice;
 
 pub use crate::section::{ConfigError, ConfigErrors};
 pub use board::BoardConfig;
@@ -37,6 +38,8 @@ pub struct Config {
     pub package: PathBuf,
     /// How the model is run.
     pub engine: EngineOptions,
+    /// Whether and how frames are cut; none to do as the package says.
+    pub tiles: Option<TilesChoice>,
     /// Where frames come from.
     pub source: Arc<dyn SourceSpec>,
     /// Which regions are reported.
@@ -119,7 +122,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
     let mut root = Section::new(String::new(), Some(table.get_ref()), 0, &errors);
     root.require("package", "the path of a package");
     let package = root.path("package");
-    let engine = engine(root.section("engine"));
+    let (engine, tiles) = engine(root.section("engine"));
     root.require("source", "a table of keys");
     let source = root.section("source").and_then(frame_source::read);
     let regions = regions(root.section("regions"));
@@ -134,6 +137,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
         (Some(package), Some(source)) if errors.is_empty() => Ok(Config {
             package: package.value,
             engine,
+            tiles,
             source,
             regions,
             rules,
@@ -148,9 +152,9 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
     }
 }
 
-fn engine(section: Option<Section<'_, '_>>) -> EngineOptions {
-    let mut options = EngineOptions::default();
-    let Some(mut section) = section else { return options };
+fn engine(section: Option<Section<'_, '_>>) -> (EngineOptions, Option<TilesChoice>) {
+    let (mut options, mut tiles) = (EngineOptions::default(), None);
+    let Some(mut section) = section else { return (options, tiles) };
     if let Some(threads) = section.integer("threads", 1..=EngineOptions::THREADS_MAX as u64, "1 to 64 threads") {
         options.threads = threads as usize;
     }
@@ -160,8 +164,14 @@ fn engine(section: Option<Section<'_, '_>>) -> EngineOptions {
             Err(error) => section.refuse_with("kernel", &error.to_string()),
         }
     }
+    if let Some(Lined { value: text, .. }) = section.text("tiles") {
+        match text.parse() {
+            Ok(choice) => tiles = Some(choice),
+            Err(error) => section.refuse_with("tiles", &format!("{error}; or \"none\"")),
+        }
+    }
     section.finish();
-    options
+    (options, tiles)
 }
 
 fn regions(section: Option<Section<'_, '_>>) -> RegionsConfig {

@@ -1,7 +1,7 @@
 //! From a mask to the share of each class and its connected components.
 //!
-//! Everything is computed at the model's size, within the rectangle that the frame fills; the rest is padding. Nothing allocates
-//! after construction. Knows no frames, rules or outputs.
+//! Everything is computed at the mask's size, which is the model's, or the frame's if it is cut into tiles, within the rectangle
+//! that the frame fills; the rest is padding. Nothing allocates after construction. Knows no frames, rules or outputs.
 
 mod regions;
 mod shares;
@@ -51,6 +51,14 @@ impl Postprocess {
     /// For masks of `width` x `height` pixels.
     pub fn new(width: u32, height: u32, spec: &RegionsSpec) -> Self {
         Postprocess { width, height, shares: Shares::default(), labeller: Labeller::new(width as usize, spec) }
+    }
+
+    /// From now on for masks of another size. Allocates only for a width that is larger than any before.
+    pub fn resize(&mut self, (width, height): (u32, u32)) {
+        if width > self.width {
+            self.labeller.reserve(width as usize);
+        }
+        (self.width, self.height) = (width, height);
     }
 
     /// Counts the pixels of `mask` within `placement`, and finds their connected components.

@@ -16,6 +16,7 @@ use unet_edge::telemetry::log::Log;
 use unet_engine::package::Package;
 use unet_engine::segmenter::Int8Segmenter;
 use unet_shared::image::PixelFormat;
+use unet_shared::tiles::Tiles;
 use unet_test_support::counting_allocator::{Counting, allocations};
 use unet_test_support::tiny_package;
 
@@ -60,8 +61,15 @@ impl FrameSource for Noise {
     }
 }
 
+// One test, as the counters are the process's.
 #[test]
 fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
+    for tiles in [None, Some("16,4".parse().unwrap())] {
+        frames_allocate_nothing(tiles);
+    }
+}
+
+fn frames_allocate_nothing(tiles: Option<Tiles>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.unet");
     let (manifest, members) = tiny_package::parts();
@@ -89,7 +97,7 @@ fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
         source: Box::new(Noise { frames, sequence: 0, at_warm: at_warm.clone(), at_end: at_end.clone() }),
         live: false,
         trigger: None,
-        step: Step::new(spec, segmenter, &RegionsSpec::default(), vec![rule], true).unwrap(),
+        step: Step::new(spec, segmenter, &RegionsSpec::default(), vec![rule], true).unwrap().with_tiles(tiles),
         pins: Box::new(()),
         sinks: vec![Box::new(LineSink::new(JsonLines::new(["dark", "bright"], ["bright"]), lines))],
         stall: Duration::from_secs(60),
@@ -105,5 +113,5 @@ fn a_frame_allocates_nothing_from_capture_to_the_line_of_json() {
     let (before, after) = (at_warm.load(Ordering::Relaxed), at_end.load(Ordering::Relaxed));
     // The counter works.
     assert!(before > 0);
-    assert_eq!(after - before, 0, "allocations in {} frames", FRAMES - WARM);
+    assert_eq!(after - before, 0, "allocations in {} frames, {tiles:?}", FRAMES - WARM);
 }

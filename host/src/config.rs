@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use unet_data::OpenOptions;
 use unet_shared::preprocess::Preprocess;
+use unet_shared::tiles::Tiles;
 
 use crate::backend::Backend;
 use crate::dataset::augment::Augmentation;
@@ -56,6 +57,12 @@ pub struct RunConfig {
     /// Backend to compute with
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
+    /// Cut images larger than SIZE into tiles, which are then the images of training, validation and prediction: 512, 512,128 or
+    /// 640x480,64, in pixels of the image. OVERLAP is a quarter of SIZE by default
+    // Files of runs on whole images do not name it.
+    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<Tiles>,
     /// From pixels to the network's input; requested by [`InputOptions`].
     #[arg(skip = Preprocess::CLASSIC)]
     pub preprocess: Preprocess,
@@ -258,6 +265,14 @@ vertical = false
         patient.training.patience = Some(5);
         let expected = FILE.replace("\"cosine\"\n", "\"cosine\"\npatience = 5\n");
         assert_eq!(toml::to_string(&patient).unwrap(), expected);
+    }
+
+    #[test]
+    fn tiles_are_one_key() {
+        let tiled = RunConfig { tiles: Some("512,64".parse().unwrap()), ..config() };
+        let written = toml::to_string(&tiled).unwrap();
+        assert_eq!(written, FILE.replace("\"flex\"\n", "\"flex\"\ntiles = \"512x512,64\"\n"));
+        assert_eq!(toml::from_str::<RunConfig>(&written).unwrap(), tiled);
     }
 
     #[test]

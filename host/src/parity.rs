@@ -17,6 +17,9 @@ const STAGES: [(&str, StageDigest); 6] = [
     ("prediction at the label's size", |f| f.prediction),
 ];
 
+/// The stages that do not depend on how images are cut.
+const STAGES_BEFORE_TILES: usize = 2;
+
 /// A difference between two records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "difference", rename_all = "snake_case")]
@@ -89,6 +92,8 @@ pub fn compare(first: &EvaluationRecord, second: &EvaluationRecord) -> Parity {
         let (first, second) = (first.model.to_string(), second.model.to_string());
         differences.push(Difference::Subject { what: "sha256 of the model".to_owned(), first, second });
     }
+    // Other tiles give every later stage other bytes; these alone can be compared.
+    let stages = if first.tiles == second.tiles { &STAGES[..] } else { &STAGES[..STAGES_BEFORE_TILES] };
     let mut frames = 0;
     for a in &first.frames {
         let Some(b) = second.frames.iter().find(|b| b.name == a.name) else {
@@ -101,7 +106,7 @@ pub fn compare(first: &EvaluationRecord, second: &EvaluationRecord) -> Parity {
             let (first, second) = (format!("{}x{}", a.width, a.height), format!("{}x{}", b.width, b.height));
             differences.push(Difference::Subject { what, first, second });
         }
-        if let Some((stage, _)) = STAGES.iter().find(|(_, digest)| digest(a) != digest(b)) {
+        if let Some((stage, _)) = stages.iter().find(|(_, digest)| digest(a) != digest(b)) {
             differences.push(Difference::Stage { frame: a.name.clone(), stage: (*stage).to_owned() });
         }
     }
@@ -125,10 +130,16 @@ fn subjects(first: &EvaluationRecord, second: &EvaluationRecord) -> Vec<Differen
     let pairs = [
         ("split", first.split.clone(), second.split.clone()),
         ("classes", first.classes.join(", "), second.classes.join(", ")),
+        ("tiles", tiles(first), tiles(second)),
         ("number of classes", first.confusion.classes().to_string(), second.confusion.classes().to_string()),
     ];
     let differing = pairs.into_iter().filter(|(_, a, b)| a != b);
     differing.map(|(what, first, second)| Difference::Subject { what: what.to_owned(), first, second }).collect()
+}
+
+/// How images were cut.
+fn tiles(record: &EvaluationRecord) -> String {
+    record.tiles.map_or_else(|| "none, images whole".to_owned(), |tiles| tiles.to_string())
 }
 
 /// IoU of one class, or the mean, in two records.
@@ -219,6 +230,7 @@ mod tests {
             dataset: "d".to_owned(),
             split: "val".to_owned(),
             classes: vec!["sky".to_owned(), "road".to_owned()],
+            tiles: None,
             frames: vec![frame("a"), frame("b")],
             confusion: OwnedConfusion::from_counts(vec![6, 2, 1, 7], 2).unwrap(),
             timing: Timing::default(),
@@ -243,6 +255,18 @@ mod tests {
         let stage = Difference::Stage { frame: "b".to_owned(), stage: "logits".to_owned() };
         assert_eq!(parity.differences, [stage]);
         assert!(!parity.equal);
+    }
+
+    #[test]
+    fn records_with_and_without_tiles_say_so_and_nothing_that_follows_from_it() {
+        let mut other = record();
+        other.tiles = Some("512,64".parse().unwrap());
+        other.frames[0].input = Digest::of(b"other");
+        let texts: Vec<String> = compare(&record(), &other).differences.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["tiles: none, images whole in the first, 512x512,64 in the second"]);
+        assert!(!compare_within(&record(), &other, 1.0).within);
+        other.frames[0].label = Digest::of(b"other");
+        assert_eq!(compare(&record(), &other).differences.len(), 2);
     }
 
     #[test]

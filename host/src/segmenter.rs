@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use unet_engine::field_of_view::FieldOfView;
 use unet_engine::segmenter::{SegmentError, Segmenter};
 use unet_shared::digest::{Digest, Hasher};
 use unet_shared::mask::argmax_f32;
@@ -52,6 +53,10 @@ impl Segmenter for BurnSegmenter {
         self.model.layers().classes()
     }
 
+    fn field_of_view(&self) -> Option<FieldOfView> {
+        self.model.layers().field_of_view()
+    }
+
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
         self.last = self.logits(planes);
         argmax_f32(&self.last, self.classes(), mask).map_err(|error| SegmentError(Box::new(error)))
@@ -67,6 +72,7 @@ impl Segmenter for BurnSegmenter {
 pub struct FloatOnnxSegmenter {
     engine: FloatEngine,
     classes: usize,
+    field_of_view: Option<FieldOfView>,
     batcher: Batcher,
     /// Logits of the last frame.
     last: Vec<f32>,
@@ -75,7 +81,13 @@ pub struct FloatOnnxSegmenter {
 impl FloatOnnxSegmenter {
     /// Uses a loaded file with `classes` logits per pixel.
     pub fn new(engine: FloatEngine, classes: usize, preprocess: Preprocess) -> Self {
-        Self { engine, classes, batcher: Batcher::new(preprocess), last: vec![] }
+        Self { engine, classes, field_of_view: None, batcher: Batcher::new(preprocess), last: vec![] }
+    }
+
+    /// The same, of a network that looks so far.
+    #[must_use]
+    pub fn with_field_of_view(self, field_of_view: Option<FieldOfView>) -> Self {
+        Self { field_of_view, ..self }
     }
 
     /// Logits `[K, H, W]` of one preprocessed image.
@@ -97,6 +109,10 @@ impl Segmenter for FloatOnnxSegmenter {
 
     fn classes(&self) -> usize {
         self.classes
+    }
+
+    fn field_of_view(&self) -> Option<FieldOfView> {
+        self.field_of_view
     }
 
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {

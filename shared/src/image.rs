@@ -8,6 +8,7 @@ mod colour;
 use core::fmt;
 
 use crate::preprocess::Channels;
+use crate::tiles::Tile;
 use crate::vector::InstructionSet;
 
 pub(crate) use colour::Row;
@@ -147,6 +148,13 @@ pub enum ImageError {
         /// Rows of the image.
         height: usize,
     },
+    /// A part that is empty or not within the image, or that begins between two pixels that share their chroma.
+    Crop {
+        /// Width and height of the image.
+        image: (usize, usize),
+        /// First column, first row, width and height of the part.
+        found: (usize, usize, usize, usize),
+    },
     /// The buffer for a row has the wrong length.
     Output {
         /// Width times channels.
@@ -175,6 +183,11 @@ impl fmt::Display for ImageError {
                 write!(f, "image data: expected at least {expected} bytes, found {found}")
             }
             Self::Row { y, height } => write!(f, "image row: expected a row below {height}, found {y}"),
+            Self::Crop { image: (columns, rows), found: (x, y, width, height) } => write!(
+                f,
+                "part of an image: expected one within {columns}x{rows} pixels, on whole chroma samples, found {width}x{height} \
+                 at column {x}, row {y}"
+            ),
             Self::Output { expected, found } => {
                 write!(f, "buffer for an image row: expected {expected} bytes, found {found}")
             }
@@ -192,6 +205,10 @@ pub struct ImageView<'a> {
     height: usize,
     stride: usize,
     format: PixelFormat,
+    // First column and row of the view in the image whose bytes these are, and that image's rows.
+    left: usize,
+    top: usize,
+    rows: usize,
 }
 
 impl<'a> ImageView<'a> {
@@ -226,7 +243,7 @@ impl<'a> ImageView<'a> {
         if data.len() < expected {
             return Err(ImageError::Data { expected, found: data.len() });
         }
-        Ok(Self { data, width, height, stride, format })
+        Ok(Self { data, width, height, stride, format, left: 0, top: 0, rows: height })
     }
 
     /// A view of rows without padding.
@@ -235,6 +252,32 @@ impl<'a> ImageView<'a> {
     /// As [`ImageView::new`].
     pub fn packed(data: &'a [u8], width: usize, height: usize, format: PixelFormat) -> Result<Self, ImageError> {
         Self::new(data, width, height, format.row_len(width), format)
+    }
+
+    /// A part of the image: `width` x `height` pixels from column `x` and row `y`. Copies nothing.
+    ///
+    /// # Errors
+    /// If it is empty or not within the image, or if pixels share their chroma and a side or the start is odd.
+    pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Self, ImageError> {
+        let within =
+            |start: usize, len: usize, side: usize| len > 0 && start.checked_add(len).is_some_and(|end| end <= side);
+        let even = |needed: bool, start: usize, len: usize| !needed || start.is_multiple_of(2) && len.is_multiple_of(2);
+        let fits = within(x, width, self.width)
+            && within(y, height, self.height)
+            && even(self.format.needs_even_width(), x, width)
+            && even(self.format.needs_even_height(), y, height);
+        if !fits {
+            return Err(ImageError::Crop { image: (self.width, self.height), found: (x, y, width, height) });
+        }
+        Ok(Self { left: self.left + x, top: self.top + y, width, height, ..*self })
+    }
+
+    /// The pixels of a tile.
+    ///
+    /// # Errors
+    /// As [`ImageView::crop`].
+    pub fn crop_to(&self, tile: &Tile) -> Result<Self, ImageError> {
+        self.crop(tile.columns.tile.start, tile.rows.tile.start, tile.width(), tile.height())
     }
 
     /// Pixels per row.
@@ -261,7 +304,7 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
-    /// The viewed bytes.
+    /// The viewed bytes; of a part, those of the whole image.
     #[must_use]
     pub const fn data(&self) -> &'a [u8] {
         self.data
@@ -303,14 +346,15 @@ impl<'a> ImageView<'a> {
         if out.len() != expected {
             return Err(ImageError::Output { expected, found: out.len() });
         }
-        let first = self.bytes(y * self.stride, self.format.row_len(self.width));
-        let chroma = self.stride * self.height;
+        let y = self.top + y;
+        let first = self.bytes(y * self.stride + self.format.row_len(self.left), self.format.row_len(self.width));
+        let chroma = self.stride * self.rows;
         let (second, third) = match self.format {
-            PixelFormat::Nv12 => (self.bytes(chroma + y / 2 * self.stride, self.width), [].as_slice()),
+            PixelFormat::Nv12 => (self.bytes(chroma + y / 2 * self.stride + self.left, self.width), [].as_slice()),
             PixelFormat::I420 => {
                 let half = self.stride / 2;
-                let row = |start: usize| self.bytes(start + y / 2 * half, self.width / 2);
-                (row(chroma), row(chroma + half * (self.height / 2)))
+                let row = |start: usize| self.bytes(start + y / 2 * half + self.left / 2, self.width / 2);
+                (row(chroma), row(chroma + half * (self.rows / 2)))
             }
             _ => ([].as_slice(), [].as_slice()),
         };

@@ -10,6 +10,7 @@
 //! | [`image`] | views of borrowed pixels, their formats, and the conversion to gray or RGB |
 //! | [`preprocess`] | pixels to the u8 planes of a model's input: colour, resize, placement, tables |
 //! | [`label`], [`mask`] | label values to class ids and back; masks between the sizes of image and model; argmax |
+//! | [`tiles`] | cutting a large image into overlapping tiles |
 //! | [`metrics`] | the confusion matrix, and IoU, Dice and accuracy derived from it |
 //! | [`quantization`] | scale, zero point, and the one rounding rule |
 //! | [`palette`] | display colours of classes |
@@ -68,4 +69,5 @@ mod pseudo_random;
 pub mod quantization;
 #[cfg(feature = "alloc")]
 pub mod record;
+pub mod tiles;
 pub mod vector;

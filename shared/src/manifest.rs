@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::label::{LabelError, LabelTable, LabelValue};
 use crate::preprocess::Preprocess;
 use crate::quantization::Quantization;
+use crate::tiles::Tiles;
 
 /// The version of the manifest's format that this crate writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -28,6 +29,9 @@ pub struct Manifest {
     pub created_by: String,
     /// Preprocessing from pixels to the model's input.
     pub preprocess: Preprocess,
+    /// How images larger than a tile are cut, if the model was trained on tiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<Tiles>,
     /// The classes, by id.
     pub classes: Vec<ClassEntry>,
     /// Label values that are ignored in training and scoring.

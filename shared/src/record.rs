@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::metrics::OwnedConfusion;
+use crate::tiles::Tiles;
 
 /// The version of the record's format that this crate writes and reads.
 pub const RECORD_VERSION: u32 = 1;
@@ -35,6 +36,9 @@ pub struct EvaluationRecord {
     pub split: String,
     /// Names of the classes, by id.
     pub classes: Vec<String>,
+    /// How images larger than a tile were cut; none if images were scored whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<Tiles>,
     /// One entry per frame, in the order of scoring (by name).
     pub frames: Vec<FrameRecord>,
     /// Counts over all frames, at the size of each label.
@@ -43,7 +47,8 @@ pub struct EvaluationRecord {
     pub timing: Timing,
 }
 
-/// The stage digests of one frame, in the order of the stages.
+/// The stage digests of one frame, in the order of the stages. Of an image that was cut into several tiles, input, logits and mask
+/// are the digests of the tiles' digests, 32 bytes each, row by row from the top left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrameRecord {
     /// Name of the sample.

@@ -5,12 +5,13 @@
 use std::time::Instant;
 
 use unet_data::{PairError, Sample, load_pair};
-use unet_shared::digest::Digest;
+use unet_shared::digest::{Digest, Hasher};
 use unet_shared::label::LabelTable;
 use unet_shared::metrics::{MetricsError, OwnedConfusion};
 use unet_shared::record::{EvaluationRecord, FrameRecord, RECORD_VERSION, Timing};
+use unet_shared::tiles::Grid;
 
-use crate::predictor::Predictor;
+use crate::predictor::{PredictError, Predictor};
 use crate::segmenter::{SegmentError, Segmenter};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -129,30 +130,39 @@ pub fn evaluate<S: Segmenter>(
         let name = &sample.name;
         let pair = load_pair(sample, labels).map_err(|source| EvaluateError::Load { name: name.clone(), source })?;
         let (image, label) = (&pair.image, &pair.mask);
-        predictor
-            .prepare(&image.view())
-            .map_err(|error| preprocess_error(name, "preprocess the image", Box::new(error)))?;
-        let start = Instant::now();
-        predictor.segment().map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
-        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-        let prediction = predictor
-            .mask_at(pair.width, pair.height)
-            .map_err(|error| preprocess_error(name, "resize the mask to the label", Box::new(error)))?;
+        let predict_error = |error| match error {
+            PredictError::Segment(source) => EvaluateError::Segment { name: name.clone(), source },
+            PredictError::Preprocess(source) => preprocess_error(name, "preprocess the image", Box::new(source)),
+            error => preprocess_error(name, "resize the mask", Box::new(error)),
+        };
+        let (mut milliseconds, mut stages) = (0.0, [const { Vec::new() }; 3]);
+        for tile in predictor.grid(image.width, image.height).tiles() {
+            predictor.prepare(&image.view(), tile).map_err(predict_error)?;
+            let start = Instant::now();
+            predictor.segment().map_err(predict_error)?;
+            milliseconds += start.elapsed().as_secs_f64() * 1e3;
+            let logits = predictor
+                .segmenter_mut()
+                .logits_digest()
+                .map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
+            let found = [Digest::of(predictor.planes()), logits, Digest::of(predictor.mask())];
+            for (stage, digest) in stages.iter_mut().zip(found) {
+                stage.push(digest);
+            }
+        }
+        let prediction = predictor.mask_at(pair.width, pair.height).map_err(predict_error)?;
         confusion.add(label, prediction).map_err(|source| EvaluateError::Count { name: name.clone(), source })?;
         let prediction = Digest::of(prediction);
-        let logits = predictor
-            .segmenter_mut()
-            .logits_digest()
-            .map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
+        let [input, logits, mask] = stages.map(|digests| of_tiles(&digests));
         frames.push(FrameRecord {
             name: name.clone(),
             width: image.width as u32,
             height: image.height as u32,
             pixels: Digest::of(&image.data),
             label: Digest::of(label),
-            input: Digest::of(predictor.planes()),
+            input,
             logits,
-            mask: Digest::of(predictor.mask()),
+            mask,
             prediction,
             milliseconds,
         });
@@ -169,10 +179,40 @@ pub fn evaluate<S: Segmenter>(
         dataset: meta.dataset,
         split: meta.split,
         classes: meta.classes,
+        tiles: predictor.tiles(),
         frames,
         confusion,
         timing,
     })
+}
+
+/// How the images of a record were cut, if they were: the tiles, and how many images were smaller than one.
+pub fn tiles_line(record: &EvaluationRecord) -> Option<String> {
+    let tiles = record.tiles?;
+    let whole = record
+        .frames
+        .iter()
+        .filter(|frame| Grid::new(Some(tiles), frame.width as usize, frame.height as usize).count() == 1);
+    let (whole, all) = (whole.count(), record.frames.len());
+    let (width, height, overlap) = (tiles.width(), tiles.height(), tiles.overlap());
+    let rest = if whole > 0 {
+        format!("; {whole} of {all} images are not larger and were scored whole")
+    } else {
+        String::new()
+    };
+    Some(format!("tiles of {width}x{height} pixels, overlap {overlap}{rest}"))
+}
+
+/// The digest of a stage of one frame: that of its only tile, or of the tiles' digests in their order.
+fn of_tiles(digests: &[Digest]) -> Digest {
+    if let [only] = digests {
+        return *only;
+    }
+    let mut hasher = Hasher::new();
+    for digest in digests {
+        hasher.update(&digest.0);
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]

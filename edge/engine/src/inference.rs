@@ -7,6 +7,7 @@
 use unet_shared::digest::Digest;
 use unet_shared::manifest::TensorEntry;
 
+use crate::field_of_view::FieldOfView;
 use crate::package::{Golden, Package};
 use crate::shape;
 
@@ -20,6 +21,7 @@ mod loaded;
 mod model;
 mod options;
 mod tract;
+mod windows;
 
 pub use backend::{Element, Frame, Port};
 pub use description::{Description, NodeDescription, Part, PartTime, TractNode};
@@ -130,6 +132,11 @@ impl Engine {
     /// What runs where.
     pub fn describe(&self) -> Description {
         self.model.describe()
+    }
+
+    /// How far the network looks, if its operators say.
+    pub fn field_of_view(&self) -> Option<FieldOfView> {
+        self.model.field_of_view()
     }
 
     /// The model behind the manifest.

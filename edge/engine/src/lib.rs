@@ -30,6 +30,7 @@ pub mod atomic_file;
 pub mod error;
 pub mod evaluate;
 pub mod exit;
+pub mod field_of_view;
 pub mod inference;
 pub mod machine;
 pub mod package;

@@ -113,7 +113,15 @@ pub fn rgb_image(image: &ImageView<'_>) -> Result<RgbImage, PictureError> {
 ///
 /// When sizes differ, or the image cannot be read.
 pub fn overlay_png(image: &ImageView<'_>, mask: &[u8], palette: &[[u8; 3]]) -> Result<Vec<u8>, PictureError> {
-    let mut picture = rgb_image(image)?;
+    painted_png(rgb_image(image)?, mask, palette)
+}
+
+/// [`overlay_png`] of a picture that is not needed afterwards: a large one is in memory once.
+///
+/// # Errors
+///
+/// When sizes differ.
+pub fn painted_png(mut picture: RgbImage, mask: &[u8], palette: &[[u8; 3]]) -> Result<Vec<u8>, PictureError> {
     paint_mask(&mut picture, mask, palette, OVERLAY_ALPHA)?;
     png(&picture.into())
 }

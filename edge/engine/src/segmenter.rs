@@ -6,6 +6,7 @@ use std::error::Error;
 use unet_shared::digest::Digest;
 use unet_shared::preprocess::Preprocess;
 
+use crate::field_of_view::FieldOfView;
 use crate::inference::{Engine, EngineOptions, InferenceError};
 use crate::package::Package;
 
@@ -16,6 +17,11 @@ pub trait Segmenter {
 
     /// Number of classes.
     fn classes(&self) -> usize;
+
+    /// How far the network looks, if that is known.
+    fn field_of_view(&self) -> Option<FieldOfView> {
+        None
+    }
 
     /// Segments one frame. `planes` are preprocessed pixels, u8, `C*H*W`, before any normalisation; `mask` receives
     /// `H*W` class ids.
@@ -49,6 +55,10 @@ impl<S: Segmenter + ?Sized> Segmenter for Box<S> {
 
     fn classes(&self) -> usize {
         (**self).classes()
+    }
+
+    fn field_of_view(&self) -> Option<FieldOfView> {
+        (**self).field_of_view()
     }
 
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {
@@ -146,6 +156,10 @@ impl Segmenter for Int8Segmenter {
 
     fn classes(&self) -> usize {
         self.engine.output().shape[1]
+    }
+
+    fn field_of_view(&self) -> Option<FieldOfView> {
+        self.engine.field_of_view()
     }
 
     fn segment(&mut self, planes: &[u8], mask: &mut [u8]) -> Result<(), SegmentError> {

@@ -19,6 +19,7 @@ use unet_engine::error::chain;
 use unet_engine::exit::Exit;
 use unet_engine::package::Package;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
+use unet_shared::tiles::TilesChoice;
 
 use super::Failure;
 use super::pins::{Light, Peripherals};
@@ -64,12 +65,17 @@ impl Device {
         let with_margin = Needs::of(&sinks).margin;
         let policy = setup.source.policy();
         let step = Step::new(spec, segmenter, &setup.resolved.regions, setup.resolved.rules.clone(), with_margin);
+        let tiles = TilesChoice::or_trained(setup.tiles, package.manifest.tiles);
+        let step = step.map_err(Failure::input)?.with_tiles(tiles);
+        if let Some(note) = step.tiles_note() {
+            log.say(LogLevel::Info, format_args!("{note}"));
+        }
         let is_triggered = peripherals.trigger.is_some();
         let parts = Parts {
             source,
             live: policy.live,
             trigger: peripherals.trigger,
-            step: step.map_err(Failure::input)?,
+            step,
             pins: peripherals.outputs,
             sinks,
             stall: setup.watchdog.stall,

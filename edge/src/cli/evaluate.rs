@@ -10,7 +10,7 @@ use unet_engine::{atomic_file, machine};
 use unet_shared::digest::Digest;
 use unet_shared::record::EvaluationRecord;
 
-use super::{EngineArguments, Failure, json_text, load, print, print_json, ratio_text};
+use super::{EngineArguments, Failure, TilesArgument, json_text, load, print, print_json, ratio_text};
 
 /// Score a package on a labelled dataset
 #[derive(Debug, Args)]
@@ -30,6 +30,8 @@ pub struct Evaluate {
     /// Seed of that split (default: as in training)
     #[arg(long)]
     split_seed: Option<u64>,
+    #[command(flatten)]
+    tiles: TilesArgument,
     /// Write the evaluation record here
     #[arg(long)]
     output: Option<PathBuf>,
@@ -43,7 +45,8 @@ impl Evaluate {
         if let Some(path) = &self.output {
             atomic_file::check(path).map_err(|error| Failure::write(path, error))?;
         }
-        let (package, mut predictor) = load(&self.package, &self.engine)?;
+        let (package, predictor) = load(&self.package, &self.engine)?;
+        let mut predictor = self.tiles.apply(predictor);
         let provenance = &package.manifest.provenance;
         let options = OpenOptions {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
@@ -96,6 +99,9 @@ fn text(record: &EvaluationRecord) -> String {
     }
     let (iou, accuracy) = (ratio_text(confusion.mean_iou()), ratio_text(confusion.pixel_accuracy()));
     let _ = writeln!(text, "mean IoU {iou}, pixel accuracy {accuracy}, {} frames", record.frames.len());
+    if let Some(line) = unet_engine::evaluate::tiles_line(record) {
+        let _ = writeln!(text, "{line}");
+    }
     let timing = &record.timing;
     let _ = writeln!(
         text,

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use unet_engine::field_of_view::FieldOfView;
 use unet_engine::inference::{Description, Element, InferenceError, Model, Port};
 use unet_engine::package::Package;
+use unet_engine::segmenter::Segmenter as _;
 use unet_shared::manifest::{Manifest, TensorEntry};
 use unet_shared::preprocess::Normalize;
 
@@ -39,17 +41,19 @@ impl Inspect {
         }
         let (package, mut predictor) = load(&self.package, &self.engine)?;
         let engine = predictor.segmenter_mut().engine_mut().describe();
+        let field_of_view = predictor.segmenter().field_of_view();
         if self.json {
             return print_json(&json!({
                 "file": self.package.display().to_string(),
                 "digest": package.digest,
                 "bytes": package.size(),
                 "engine": engine,
+                "field_of_view": field_of_view,
                 "golden": { "vectors": package.manifest.golden.len(), "passed": true },
                 "manifest": package.manifest,
             }));
         }
-        print(&text(&self.package.display().to_string(), &package, &engine))
+        print(&text(&self.package.display().to_string(), &package, &engine, field_of_view))
     }
 
     fn onnx(&self) -> Result<(), Failure> {
@@ -60,13 +64,13 @@ impl Inspect {
         let name = self.package.file_name().unwrap_or(self.package.as_os_str()).to_string_lossy();
         let size = self.size.map(|size| [size.height, size.width]);
         let model = Model::open(&name, &bytes, size, &self.engine.options()?).map_err(refused)?;
-        let engine = model.describe();
+        let (engine, field_of_view) = (model.describe(), model.field_of_view());
         if self.json {
             let metadata: BTreeMap<_, _> = model.metadata().iter().cloned().collect();
             let bytes = bytes.len();
-            return print_json(
-                &json!({ "file": file.to_string(), "bytes": bytes, "engine": engine, "metadata": metadata }),
-            );
+            return print_json(&json!({
+                "file": file.to_string(), "bytes": bytes, "engine": engine, "metadata": metadata, "field_of_view": field_of_view,
+            }));
         }
         let mut lines = Lines::default();
         lines.add("model", format!("{file}, {} bytes", bytes.len()));
@@ -75,6 +79,7 @@ impl Inspect {
         for (index, (key, value)) in model.metadata().iter().enumerate() {
             lines.add(if index == 0 { "metadata" } else { "" }, one_line(&format!("{key}: {value}")));
         }
+        lines.add("looks", field_text(field_of_view));
         engine_lines(&mut lines, &engine);
         print(&lines.0)
     }
@@ -83,6 +88,17 @@ impl Inspect {
 /// Without what would end the line or move the cursor.
 fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+fn field_text(field_of_view: Option<FieldOfView>) -> String {
+    match field_of_view {
+        Some(view) => format!(
+            "{} pixels far; tiles show no border if they are not scaled and overlap by {}",
+            view.radius,
+            view.overlap()
+        ),
+        None => "unknown: an operator depends on the whole image, or is not known here".to_owned(),
+    }
 }
 
 fn port_text(port: &Port) -> String {
@@ -96,7 +112,7 @@ fn port_text(port: &Port) -> String {
     format!("{} {element} {}", port.name, shape.join("x"))
 }
 
-fn text(file: &str, package: &Package, engine: &Description) -> String {
+fn text(file: &str, package: &Package, engine: &Description, field_of_view: Option<FieldOfView>) -> String {
     let manifest = &package.manifest;
     let mut lines = Lines::default();
     lines.add("package", format!("{file}, {} bytes, sha256 {}", package.size(), package.digest));
@@ -107,6 +123,10 @@ fn text(file: &str, package: &Package, engine: &Description) -> String {
     lines.add("input", tensor_text(&manifest.model.input));
     lines.add("output", tensor_text(&manifest.model.output));
     lines.add("preprocessing", preprocess_text(manifest));
+    if let Some(tiles) = manifest.tiles {
+        let (width, height, overlap) = (tiles.width(), tiles.height(), tiles.overlap());
+        lines.add("tiles", format!("{width}x{height} pixels, overlap {overlap}, as in training"));
+    }
     for (id, class) in manifest.classes.iter().enumerate() {
         let [red, green, blue] = class.color;
         let values: Vec<_> = class.values.iter().map(ToString::to_string).collect();
@@ -130,6 +150,7 @@ fn text(file: &str, package: &Package, engine: &Description) -> String {
     lines.add("weights", provenance.weights.to_string());
     let (f32_iou, int8_iou) = (ratio_text(provenance.mean_iou_f32), ratio_text(provenance.mean_iou_int8));
     lines.add("mean IoU", format!("f32 {f32_iou}, int8 {int8_iou}"));
+    lines.add("looks", field_text(field_of_view));
     let golden = manifest.golden.len();
     lines.add("golden vectors", format!("{golden} of {golden} passed by {}", engine.engine));
     engine_lines(&mut lines, engine);

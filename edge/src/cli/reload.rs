@@ -13,6 +13,7 @@ use unet_edge::sinks::SinkSpec;
 use unet_edge::telemetry::log::LogLevel;
 use unet_engine::inference::EngineOptions;
 use unet_shared::manifest::Manifest;
+use unet_shared::tiles::TilesChoice;
 
 use super::Failure;
 
@@ -22,6 +23,7 @@ pub struct Setup {
     pub file: Option<PathBuf>,
     pub package: PathBuf,
     pub engine: EngineOptions,
+    pub tiles: Option<TilesChoice>,
     pub source: Arc<dyn SourceSpec>,
     pub resolved: Resolved,
     pub rules: Vec<RuleConfig>,
@@ -36,9 +38,9 @@ impl Setup {
     pub fn new(file: &Path, config: Config, manifest: &Manifest) -> Result<Self, Failure> {
         let classes: Vec<&str> = manifest.classes.iter().map(|class| class.name.as_str()).collect();
         let resolved = config.resolve(&classes).map_err(Failure::input)?;
-        let Config { package, engine, source, rules, board, outputs, watchdog, log, .. } = config;
+        let Config { package, engine, tiles, source, rules, board, outputs, watchdog, log, .. } = config;
         let file = Some(file.to_owned());
-        Ok(Setup { file, package, engine, source, resolved, rules, board, outputs, watchdog, log })
+        Ok(Setup { file, package, engine, tiles, source, resolved, rules, board, outputs, watchdog, log })
     }
 
     /// Reads a configuration file for a package that is loaded.
@@ -65,7 +67,7 @@ impl Reload {
         let mut reload = Reload::default();
         let mut restart = |name, differs: bool| reload.restart.extend(differs.then_some(name));
         restart("package", old.package != new.package);
-        restart("[engine]", differ(&old.engine, &new.engine));
+        restart("[engine]", differ(&(old.engine, old.tiles), &(new.engine, new.tiles)));
         restart("[source]", differ(&old.source, &new.source));
         restart("[board]", board(&old.board) != board(&new.board));
         restart("[watchdog]", old.watchdog != new.watchdog);
@@ -149,8 +151,8 @@ stall_seconds = 5
     fn setup(text: &str) -> Setup {
         let config = config::parse("unet-edge.toml", text).unwrap();
         let resolved = config.resolve(&["grain", "crack"]).unwrap();
-        let Config { package, engine, source, rules, board, outputs, watchdog, log, .. } = config;
-        Setup { file: None, package, engine, source, resolved, rules, board, outputs, watchdog, log }
+        let Config { package, engine, tiles, source, rules, board, outputs, watchdog, log, .. } = config;
+        Setup { file: None, package, engine, tiles, source, resolved, rules, board, outputs, watchdog, log }
     }
 
     /// The result of replacing a part of the text.

@@ -21,7 +21,7 @@ use unet_shared::label::LabelTable;
 
 use super::device::Device;
 use super::reload::Setup;
-use super::{EngineArguments, Failure, chain, load};
+use super::{EngineArguments, Failure, TilesArgument, chain, load};
 
 /// Segment frames of a camera, a stream, or a folder of images
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub struct Run {
     /// The package
     package: Option<PathBuf>,
     /// A configuration file, in place of all other arguments
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "source", "output", "kernel", "threads"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "source", "output", "kernel", "threads", "tiles"])]
     config: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
@@ -40,6 +40,8 @@ pub struct Run {
     /// Folder for masks and overlays; without it, only a line of JSON is written for each frame
     #[arg(long)]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    tiles: TilesArgument,
 }
 
 impl Run {
@@ -52,12 +54,13 @@ impl Run {
         };
         let source = parse_word(word).map_err(Failure::input)?;
         if let (Some(images), Some(output)) = (source.images(), &self.output) {
-            return paint_files(package, &self.engine, images, output);
+            return paint_files(package, &self.engine, self.tiles, images, output);
         }
         let setup = Setup {
             file: None,
             package: package.clone(),
             engine: self.engine.options()?,
+            tiles: self.tiles.tiles,
             source,
             resolved: Resolved::default(),
             rules: Vec::new(),
@@ -79,8 +82,15 @@ fn configured(path: &Path) -> Result<Device, Failure> {
 }
 
 /// Masks and overlays of image files, with the names of the files.
-fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: &Path) -> Result<(), Failure> {
+fn paint_files(
+    package: &Path,
+    engine: &EngineArguments,
+    tiles: TilesArgument,
+    source: &Path,
+    output: &Path,
+) -> Result<(), Failure> {
     let (package, predictor) = load(package, engine)?;
+    let predictor = tiles.apply(predictor);
     let images = list_images(source).map_err(Failure::input)?;
     let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
     let places = Places::new(Log::new(LogLevel::Warning));
@@ -155,9 +165,9 @@ impl Painter {
     fn paint(&mut self, path: &Path) -> Result<Painted, Box<dyn std::error::Error>> {
         let image: DecodedImage = decode_image(path)?;
         let mask = self.predictor.predict(&image.view())?;
-        Ok(Painted {
-            mask: picture::label_png(mask, image.width, image.height, &self.labels)?,
-            overlay: picture::overlay_png(&image.view(), mask, &self.colors)?,
-        })
+        let labels = picture::label_png(mask, image.width, image.height, &self.labels)?;
+        let painted = picture::rgb_image(&image.view())?;
+        drop(image);
+        Ok(Painted { mask: labels, overlay: picture::painted_png(painted, mask, &self.colors)? })
     }
 }

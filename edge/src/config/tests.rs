@@ -66,10 +66,21 @@ fn commented_keys_of_the_example_are_valid() {
 #[test]
 fn missing_keys_have_defaults() {
     let config = parsed(SMALLEST);
-    assert_eq!((config.engine.threads, config.engine.kernel), (1, KernelChoice::Auto));
+    assert_eq!((config.engine.threads, config.engine.kernel, config.tiles), (1, KernelChoice::Auto, None));
     assert_eq!((config.board, config.rules.len()), (BoardConfig::default(), 0));
     assert_eq!(config.outputs.iter().map(|output| output.name()).collect::<Vec<_>>(), ["JSON lines"]);
     assert_eq!(config.watchdog, WatchdogConfig { notify: true, stall: Duration::from_secs(5) });
+}
+
+#[test]
+fn tiles_are_sizes_or_none() {
+    let tiles = |text: &str| parsed(&format!("{SMALLEST}[engine]\ntiles = {text}\n")).tiles;
+    assert_eq!(tiles("\"512,64\""), Some(TilesChoice::Cut("512,64".parse().unwrap())));
+    assert_eq!(tiles("\"none\""), Some(TilesChoice::Whole));
+    for wrong in ["\"511\"", "\"64,64\"", "\"some\"", "512"] {
+        let errors = errors_after(&format!("[engine]\ntiles = {wrong}\n"));
+        assert!(errors.len() == 1 && errors[0].starts_with("6: engine: tiles"), "{errors:?}");
+    }
 }
 
 #[test]

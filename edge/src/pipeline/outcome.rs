@@ -21,9 +21,11 @@ pub struct Outcome {
     pub frame: FrameSlot,
     /// Width and height of the frame in pixels.
     pub size: (u32, u32),
-    /// Rectangle that the frame fills in the model's input.
+    /// Width and height of the mask: the model's, or the frame's if it was cut into tiles.
+    pub mask_size: (u32, u32),
+    /// Rectangle that the frame fills in the mask.
     pub placement: Placement,
-    /// The class of each pixel of the model's input, `H*W`.
+    /// The class of each pixel of the mask.
     pub mask: Vec<u8>,
     /// Pixels of each class.
     pub shares: Shares,
@@ -60,12 +62,13 @@ impl Outcome {
             std::mem::swap(&mut self.decoded, seen.decoded);
         }
         self.mask.clear();
-        self.mask.extend_from_slice(seen.mask);
+        self.mask.extend_from_slice(seen.mask.classes);
         self.shares.clone_from(seen.shares);
         self.regions.clone_from(seen.regions);
         self.rules.clear();
         self.rules.extend_from_slice(seen.rules);
-        (self.size, self.placement, self.margin) = (seen.size, seen.placement, seen.margin);
+        (self.mask_size, self.placement) = (seen.mask.size, seen.mask.placement);
+        (self.size, self.margin) = (seen.size, seen.margin);
         (self.latency_us, self.drops, self.since_1970) = (seen.latency_us, drops, since_1970);
         *self.lost.get_mut() = false;
     }
@@ -81,7 +84,7 @@ impl Outcome {
     pub(super) fn reserve(&mut self, frame_len: usize, seen: &Seen<'_>) {
         let missing = |vec: &Vec<u8>, len: usize| len.saturating_sub(vec.len());
         self.frame.bytes.reserve_exact(missing(&self.frame.bytes, frame_len));
-        self.mask.reserve_exact(missing(&self.mask, seen.mask.len()));
+        self.mask.reserve_exact(missing(&self.mask, seen.mask.classes.len()));
         self.regions.reserve_as(seen.regions);
         self.rules.clear();
         self.rules.reserve_exact(seen.rules.len());

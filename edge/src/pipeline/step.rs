@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use embedded_hal::digital::OutputPin;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError};
+use unet_shared::tiles::Tiles;
 
 use crate::clock::Clock;
 use crate::frame_source::{DecodedFrame, FrameSlot, PixelsError, pixels};
@@ -14,7 +15,8 @@ use crate::peripherals::RuleOutputs;
 use crate::postprocess::{Postprocess, PostprocessError, Regions, RegionsSpec, Shares};
 use crate::rules::{Change, Rule, RuleState, Rules};
 use crate::telemetry::Stages;
-use unet_engine::predictor::Predictor;
+use unet_engine::field_of_view::TilesNote;
+use unet_engine::predictor::{FrameMask, PredictError, Predictor};
 use unet_engine::segmenter::{SegmentError, Segmenter};
 
 /// Output pins that follow the rules.
@@ -70,10 +72,10 @@ pub enum StepError {
     /// No pixels.
     #[error(transparent)]
     Pixels(#[from] PixelsError),
-    /// They cannot be preprocessed.
-    #[error("frame: {0}")]
-    Preprocess(PreprocessError),
-    /// The model fails.
+    /// They cannot be preprocessed, or the model fails.
+    #[error("frame has no mask")]
+    Predict(#[from] PredictError),
+    /// The logits cannot be read.
     #[error(transparent)]
     Segment(#[from] SegmentError),
     /// The mask has a wrong size.
@@ -89,10 +91,8 @@ pub enum StepError {
 pub struct Seen<'a> {
     /// Width and height of the frame, in pixels.
     pub size: (u32, u32),
-    /// Rectangle that the frame fills in the model's input.
-    pub placement: Placement,
-    /// The class of each pixel of the model's input, `H*W`.
-    pub mask: &'a [u8],
+    /// The class of each pixel, at the model's size, or at the frame's if it was cut into tiles.
+    pub mask: FrameMask<'a>,
     /// Pixels of each class.
     pub shares: &'a Shares,
     /// Connected components.
@@ -141,6 +141,17 @@ impl<S: Segmenter> Step<S> {
         })
     }
 
+    /// The same, with frames larger than a tile cut into tiles.
+    #[must_use]
+    pub fn with_tiles(self, tiles: Option<Tiles>) -> Self {
+        Step { predictor: self.predictor.with_tiles(tiles), ..self }
+    }
+
+    /// What tiles mean for this model, if frames are cut.
+    pub fn tiles_note(&self) -> Option<TilesNote> {
+        self.predictor.tiles_note()
+    }
+
     /// Processes one frame and sets the pins.
     ///
     /// # Errors
@@ -150,38 +161,47 @@ impl<S: Segmenter> Step<S> {
         let taken = clock.now();
         let view = pixels(frame, &mut self.decoded)?;
         let size = (view.width() as u32, view.height() as u32);
-        let placement = self.predictor.prepare(&view).map_err(StepError::Preprocess)?;
-        let prepared = clock.now();
-        self.predictor.segment()?;
-        let segmented = clock.now();
-        let (shares, regions) = self.postprocess.run(self.predictor.mask(), placement)?;
+        let micros = |duration: Duration| duration.as_micros() as u64;
+        let (mut preprocessing, mut inference) = (Duration::ZERO, Duration::ZERO);
+        let (mut margins, mut at, mut last) = (Mean::default(), taken, None);
+        for tile in self.predictor.grid(view.width(), view.height()).tiles() {
+            let is_last = tile.is_last();
+            let placement = self.predictor.prepare(&view, tile)?;
+            let prepared = clock.now();
+            self.predictor.segment()?;
+            let segmented = clock.now();
+            preprocessing += prepared.saturating_sub(at);
+            inference += segmented.saturating_sub(prepared);
+            at = segmented;
+            // The next tile replaces the logits; the last ones, of a whole frame the only ones, wait until the pins are set.
+            if is_last {
+                last = Some(placement);
+            } else {
+                margins.add(margin(&mut self.predictor, self.with_margin, placement)?);
+            }
+        }
+        let FrameMask { classes, size: mask_size, placement } = self.predictor.frame_mask()?;
+        self.postprocess.resize(mask_size);
+        let (shares, regions) = self.postprocess.run(classes, placement)?;
         let pins = pins.apply(self.rules.step(shares, regions));
         let decided = clock.now();
-        let margin = if self.with_margin {
-            let spec = self.predictor.spec();
-            let size = (spec.width, spec.height);
-            let segmenter = self.predictor.segmenter_mut();
-            let classes = segmenter.classes();
-            segmenter.quantized_logits()?.map(|logits| mean_margin(logits, classes, size, placement)).transpose()?
-        } else {
-            None
-        };
-        let between = |from: Duration, to: Duration| to.saturating_sub(from).as_micros() as u64;
+        if let Some(placement) = last {
+            margins.add(margin(&mut self.predictor, self.with_margin, placement)?);
+        }
         Ok(Seen {
             size,
-            placement,
-            mask: self.predictor.mask(),
+            mask: self.predictor.frame_mask()?,
             shares: self.postprocess.shares(),
             regions: self.postprocess.regions(),
             rules: self.rules.states(),
-            margin,
+            margin: margins.get(),
             // In the order of the stages.
             latency_us: Stages::new([
-                between(frame.captured, taken),
-                between(taken, prepared),
-                between(prepared, segmented),
-                between(segmented, decided),
-                between(frame.captured, decided),
+                micros(taken.saturating_sub(frame.captured)),
+                micros(preprocessing),
+                micros(inference),
+                micros(decided.saturating_sub(at)),
+                micros(decided.saturating_sub(frame.captured)),
             ]),
             pins,
             decoded: &mut self.decoded,
@@ -213,5 +233,42 @@ impl<S: Segmenter> Step<S> {
     /// As [`Pins::apply`].
     pub fn rest(&mut self, pins: &mut dyn Pins) -> Result<(), PinsError> {
         pins.apply(self.rules.reset())
+    }
+}
+
+/// The mean margin of the last tile, if it is wanted and the model has quantized logits.
+fn margin<S: Segmenter>(
+    predictor: &mut Predictor<S>,
+    is_wanted: bool,
+    placement: Placement,
+) -> Result<Option<f64>, StepError> {
+    if !is_wanted {
+        return Ok(None);
+    }
+    let spec = predictor.spec();
+    let size = (spec.width, spec.height);
+    let segmenter = predictor.segmenter_mut();
+    let classes = segmenter.classes();
+    let logits = segmenter.quantized_logits()?;
+    Ok(logits.map(|logits| mean_margin(logits, classes, size, placement)).transpose()?)
+}
+
+/// The mean of the tiles' margins.
+#[derive(Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.sum += value;
+            self.count += 1;
+        }
+    }
+
+    fn get(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / f64::from(self.count))
     }
 }

@@ -101,7 +101,7 @@ fn a_frame_step_by_step() {
     let mut frame = gray(200);
     frame.bytes[0] = 0;
     let seen = step.step(&frame, &clock, &mut pins).unwrap();
-    assert_eq!(seen.mask[..5], [0, 1, 1, 1, 1]);
+    assert_eq!(seen.mask.classes[..5], [0, 1, 1, 1, 1]);
     assert_eq!((seen.size, seen.shares.count_of(1), seen.regions.count()), ((4, 4), 15, 2));
     // Captured at 0, dequeued at 0, and a millisecond each.
     let latency = Stage::ALL.map(|stage| seen.latency_us[stage]);

@@ -263,6 +263,16 @@ impl Labeller {
         }
     }
 
+    /// Makes room for masks of this width.
+    pub(super) fn reserve(&mut self, width: usize) {
+        let missing = |len: usize, wanted: usize| wanted.saturating_sub(len);
+        self.previous.reserve(missing(self.previous.len(), width));
+        self.current.reserve(missing(self.current.len(), width));
+        self.open.reserve(missing(self.open.len(), 2 * width));
+        self.parents.reserve(missing(self.parents.len(), 2 * width));
+        self.places.reserve(missing(self.places.len(), 2 * width));
+    }
+
     pub(super) fn regions(&self) -> &Regions {
         &self.regions
     }

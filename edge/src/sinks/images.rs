@@ -129,7 +129,8 @@ impl ImageSink {
     fn paint(&mut self, outcome: &Outcome) -> Result<Vec<u8>, PaintError> {
         let (width, height) = (outcome.size.0 as usize, outcome.size.1 as usize);
         self.at_size.resize(width * height, 0);
-        mask_to_image(&outcome.mask, &self.spec, outcome.placement, width, height, &mut self.at_size)
+        let spec = Preprocess { width: outcome.mask_size.0, height: outcome.mask_size.1, ..self.spec };
+        mask_to_image(&outcome.mask, &spec, outcome.placement, width, height, &mut self.at_size)
             .map_err(PaintError::Mask)?;
         Ok(match &self.painter {
             Painter::Mask(labels) => picture::label_png(&self.at_size, width, height, labels)?,

@@ -7,6 +7,7 @@ mod doctor;
 mod evaluate;
 mod inspect;
 mod run;
+mod tiles;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -6,18 +6,19 @@ use serde::Serialize;
 use unet_data::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
 use unet_engine::exit::Exit;
 use unet_engine::package::Package;
-use unet_engine::picture::{label_png, rgb_image};
+use unet_engine::picture::{OVERLAY_ALPHA, label_png, paint_mask, rgb_image};
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
-use unet_host::report::panel::{Panel, overlay, side_by_side};
+use unet_host::report::panel::{Panel, side_by_side};
 use unet_host::report::save_png;
 use unet_host::run_dir::RunDir;
 use unet_host::steps::predict::{frame_iou, mask_picture};
 use unet_host::steps::score::{EngineChoice, segmenter};
 use unet_host::steps::{OpenRun, Weights};
 use unet_shared::label::LabelTable;
+use unet_shared::tiles::TilesChoice;
 
 /// What to predict.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,10 @@ pub struct Predict {
     /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
+    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
+    /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
+    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    tiles: Option<TilesChoice>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -75,14 +80,16 @@ impl Predict {
             let run = OpenRun::open(&self.subject)?;
             let (segmenter, _) = segmenter(&run, self.engine, self.weights)?;
             let palette = run.palette();
-            let predictor = Predictor::new(segmenter, run.config.preprocess)?;
+            let tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
+            let predictor = Predictor::new(segmenter, run.config.preprocess)?.with_tiles(tiles);
             return Ok(Subject { predictor, table: run.table, palette });
         }
         let package = Package::read(&self.subject)?;
         let manifest = &package.manifest;
         let segmenter: Box<dyn Segmenter> = Box::new(Int8Segmenter::load(&package)?);
         Ok(Subject {
-            predictor: Predictor::new(segmenter, manifest.preprocess)?,
+            predictor: Predictor::new(segmenter, manifest.preprocess)?
+                .with_tiles(TilesChoice::or_trained(self.tiles, manifest.tiles)),
             table: manifest.label_table()?,
             palette: manifest.classes.iter().map(|class| class.color).collect(),
         })
@@ -90,6 +97,9 @@ impl Predict {
 
     pub fn run(self) -> Result<Exit, HostError> {
         let Subject { mut predictor, table, palette } = self.subject()?;
+        if let Some(note) = predictor.tiles_note() {
+            unet_engine::error::say(note);
+        }
         let samples = list_images(&self.images)?;
         let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
         let path = |sample: &Sample| sample.image.clone();
@@ -158,11 +168,14 @@ fn one(
     let labels = label_png(&prediction, width, height, table)?;
     unet_engine::atomic_file::write(&mask_path, &labels)
         .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
-    let (picture, mask) = (rgb_image(&image.view())?, mask_picture(prediction, width, height));
-    save_png(&overlay_path, &overlay(&picture, &mask, palette)?)?;
+    // A large image is in memory once.
+    let (mut picture, mask) = (rgb_image(&image.view())?, mask_picture(prediction, width, height));
+    drop(image);
     let truth = truth.map(|truth| mask_picture(truth, width, height));
     let panel = Panel { image: &picture, truth: truth.as_ref(), prediction: &mask, palette };
     save_png(&panel_path, &side_by_side(&panel.tiles()?))?;
+    paint_mask(&mut picture, &mask, palette, OVERLAY_ALPHA)?;
+    save_png(&overlay_path, &picture)?;
     Ok(Predicted {
         name: sample.name.clone(),
         mask: mask_path,

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use unet_data::Split;
+use unet_engine::evaluate::tiles_line;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::run_dir::{RunDir, json};
 use unet_host::steps::score::{EngineChoice, score_package, score_run};
 use unet_host::steps::{OpenRun, Weights};
 use unet_shared::record::EvaluationRecord;
+use unet_shared::tiles::TilesChoice;
 
 /// What to evaluate, on what, and how.
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,10 @@ pub struct Val {
     /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
+    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
+    /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
+    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    tiles: Option<TilesChoice>,
     /// Write the evaluation record here
     #[arg(long)]
     output: Option<PathBuf>,
@@ -41,13 +47,14 @@ impl Val {
             unet_engine::atomic_file::check(path).map_err(|source| HostError::Write { path: path.clone(), source })?;
         }
         let record = if RunDir::is_run(&self.subject) {
-            let run = OpenRun::open(&self.subject)?;
+            let mut run = OpenRun::open(&self.subject)?;
+            run.config.tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
             score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
         } else if self.subject.is_file() {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
-            score_package(&self.subject, data, self.split)?
+            score_package(&self.subject, data, self.split, self.tiles)?
         } else {
             let path = self.subject.display();
             let found = if self.subject.exists() { "is neither" } else { "does not exist" };
@@ -78,6 +85,9 @@ pub fn text(record: &EvaluationRecord) -> String {
     for (class, name) in record.classes.iter().enumerate() {
         let (iou, dice) = (super::ratio(confusion.iou(class)), super::ratio(confusion.dice(class)));
         text += &format!("  {name:width$}  IoU {iou}  Dice {dice}  pixels {}\n", confusion.truth_pixels(class));
+    }
+    if let Some(line) = tiles_line(record) {
+        text += &format!("  {line}\n");
     }
     text += &format!("  {:.1} ms per frame (median)\n", record.timing.median_ms);
     text

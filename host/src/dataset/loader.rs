@@ -6,10 +6,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use unet_data::{PairError, Sample, load_pair};
+use unet_data::{LoadedPair, PairError, Sample, load_pair};
 use unet_shared::label::LabelTable;
 use unet_shared::mask::mask_to_input;
-use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};
+use unet_shared::preprocess::{Preprocess, PreprocessError, Preprocessor};
+use unet_shared::tiles::Tile;
+
+use super::pieces::Pieces;
+use super::truth::Truth;
 
 /// A sample as training and validation read it.
 #[derive(Clone, Debug)]
@@ -22,22 +26,9 @@ pub struct Item {
     pub truth: Option<Truth>,
 }
 
-/// A mask at the label's own size.
-#[derive(Clone, Debug)]
-pub struct Truth {
-    /// Class ids, row by row.
-    pub mask: Vec<u8>,
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// Where the image lies in the model's input.
-    pub placement: Placement,
-}
-
 impl Item {
     fn bytes(&self) -> u64 {
-        (self.planes.len() + self.mask.len() + self.truth.as_ref().map_or(0, |t| t.mask.len())) as u64
+        (self.planes.len() + self.mask.len() + self.truth.as_ref().map_or(0, Truth::bytes)) as u64
     }
 }
 
@@ -97,6 +88,7 @@ pub struct LoaderOptions {
 #[derive(Debug)]
 pub struct Loader {
     samples: Vec<Sample>,
+    pieces: Pieces,
     table: LabelTable,
     preprocess: Preprocess,
     options: LoaderOptions,
@@ -116,18 +108,37 @@ impl Loader {
         options: LoaderOptions,
     ) -> Result<Self, PreprocessError> {
         preprocess.validate()?;
-        let cached = samples.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { samples, table, preprocess, options, cached, cached_bytes: AtomicU64::new(0) })
+        let pieces = Pieces::whole(samples.len());
+        let cached = empty_cache(&pieces);
+        Ok(Self { samples, pieces, table, preprocess, options, cached, cached_bytes: AtomicU64::new(0) })
     }
 
-    /// Number of samples.
+    /// A loader of pieces of the samples: each is an image of its own.
+    #[must_use]
+    pub fn with_pieces(self, pieces: Pieces) -> Self {
+        let cached = empty_cache(&pieces);
+        Self { pieces, cached, ..self }
+    }
+
+    /// Number of pieces: samples that are not cut, and the tiles of the others.
     pub fn len(&self) -> usize {
-        self.samples.len()
+        self.pieces.len()
     }
 
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
+        self.pieces.is_empty()
+    }
+
+    /// Bytes of all decoded pieces without their truth: what the cache would hold.
+    pub fn decoded_bytes(&self) -> u64 {
+        let pixels = u64::from(self.preprocess.width) * u64::from(self.preprocess.height);
+        self.len() as u64 * (self.preprocess.input_len() as u64 + pixels)
+    }
+
+    /// Bytes that the cache may hold.
+    pub fn cache_bytes(&self) -> u64 {
+        self.options.cache_bytes
     }
 
     /// The samples.
@@ -135,7 +146,7 @@ impl Loader {
         &self.samples
     }
 
-    /// Calls `consume` with each sample of `order` in that order, while the next ones are loaded on other threads.
+    /// Calls `consume` with each piece of `order` in that order, while the next ones are loaded on other threads.
     ///
     /// # Errors
     /// The first error, of loading or of `consume`, which ends it.
@@ -167,7 +178,7 @@ impl Loader {
             for _ in 0..workers {
                 let (sender, next, stop, consumed, change) = (sender.clone(), &next, &stop, &consumed, &change);
                 scope.spawn(move || {
-                    let mut preprocessor = None;
+                    let mut worker = Worker::default();
                     while !stop.load(Ordering::Relaxed) {
                         let position = next.fetch_add(1, Ordering::Relaxed);
                         let Some(&sample) = order.get(position) else { break };
@@ -176,7 +187,7 @@ impl Loader {
                             done = consumed.1.wait(done).unwrap_or_else(PoisonError::into_inner);
                         }
                         drop(done);
-                        let loaded = self.item(sample, &mut preprocessor).map(|mut item| {
+                        let loaded = self.item(sample, &mut worker).map(|mut item| {
                             change(sample, &mut item);
                             item
                         });
@@ -203,43 +214,108 @@ impl Loader {
         })
     }
 
-    fn item(&self, sample: usize, preprocessor: &mut Option<Preprocessor>) -> Result<Arc<Item>, LoadError> {
-        if let Some(item) = self.cached[sample].get() {
+    fn item(&self, piece: usize, worker: &mut Worker) -> Result<Arc<Item>, LoadError> {
+        if let Some(item) = self.cached[piece].get() {
             return Ok(item.clone());
         }
-        let item = Arc::new(self.load(sample, preprocessor)?);
-        let bytes = item.bytes();
-        if self.cached_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.options.cache_bytes {
-            // If another thread was first, its item has the same bytes.
-            let _ = self.cached[sample].set(item.clone());
-        } else {
-            self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let (image, number) = self.pieces.at(piece);
+        let name = &self.samples[image].name;
+        let preprocess_error = |source: Failure| LoadError::Preprocess { name: name.clone(), source };
+        let preprocessor = worker.preprocessor.get_or_insert_with(|| Preprocessor::new(self.preprocess));
+        let preprocessor = preprocessor.as_mut().map_err(|error| preprocess_error(Box::new(*error)))?;
+        let load = || {
+            let pair = |source| LoadError::Pair { name: name.clone(), source: Box::new(source) };
+            load_pair(&self.samples[image], &self.table).map_err(pair)
+        };
+        let Some(tiles) = self.pieces.tiles(image) else {
+            let item = Arc::new(self.make(load()?, preprocessor).map_err(preprocess_error)?);
+            self.keep(piece, &item);
+            return Ok(item);
+        };
+        if worker.recent.as_ref().is_none_or(|(recent, _)| *recent != image) {
+            // Two large images need not be in memory at once.
+            worker.recent = None;
         }
-        Ok(item)
+        let (_, loaded) = match &mut worker.recent {
+            Some(recent) => recent,
+            empty => empty.insert((image, load()?)),
+        };
+        let whole = loaded.mask_at_image();
+        // Decoding is most of the work, so the other tiles are made too, as long as there is room.
+        let (mut wanted, mut room) = (None, true);
+        for tile in tiles {
+            let other = self.pieces.first(image) + tile.index;
+            let is_wanted = tile.index == number;
+            if is_wanted || room && self.cached[other].get().is_none() {
+                let item = self.make_tile(loaded, &whole, &tile, preprocessor).map_err(preprocess_error)?;
+                let item = Arc::new(item);
+                room &= self.keep(other, &item);
+                wanted = if is_wanted { Some(item) } else { wanted };
+            }
+        }
+        Ok(wanted.expect("a piece is a tile of its image"))
     }
 
-    fn load(&self, sample: usize, preprocessor: &mut Option<Preprocessor>) -> Result<Item, LoadError> {
-        let sample = &self.samples[sample];
-        let pair = |source| LoadError::Pair { name: sample.name.clone(), source: Box::new(source) };
-        let loaded = load_pair(sample, &self.table).map_err(pair)?;
-        let fail = |source: Box<dyn std::error::Error + Send + Sync>| LoadError::Preprocess {
-            name: sample.name.clone(),
-            source,
-        };
-        let preprocessor = match preprocessor {
-            Some(preprocessor) => preprocessor,
-            None => preprocessor.insert(Preprocessor::new(self.preprocess).map_err(|e| fail(e.into()))?),
-        };
+    /// Keeps an item for the next epoch if there is room.
+    fn keep(&self, piece: usize, item: &Arc<Item>) -> bool {
+        let bytes = item.bytes();
+        let room = self.cached_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.options.cache_bytes;
+        // If another thread was first, its item has the same bytes.
+        if !room || self.cached[piece].set(item.clone()).is_err() {
+            self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        room
+    }
+
+    fn make(&self, loaded: LoadedPair, preprocessor: &mut Preprocessor) -> Result<Item, Failure> {
         let mut planes = vec![0; self.preprocess.input_len()];
-        let placement = preprocessor.run(&loaded.image.view(), &mut planes).map_err(|e| fail(e.into()))?;
+        let placement = preprocessor.run(&loaded.image.view(), &mut planes)?;
         let mut mask = vec![0; (self.preprocess.width * self.preprocess.height) as usize];
         let (width, height) = (loaded.image.width, loaded.image.height);
-        mask_to_input(&loaded.mask_at_image(), width, height, &self.preprocess, &mut mask)
-            .map_err(|e| fail(e.into()))?;
-        let (width, height) = (loaded.width, loaded.height);
-        let truth = self.options.with_truth.then_some(Truth { mask: loaded.mask, width, height, placement });
+        mask_to_input(&loaded.mask_at_image(), width, height, &self.preprocess, &mut mask)?;
+        let size = (loaded.width, loaded.height);
+        let truth = self.options.with_truth.then(|| Truth::whole(loaded.mask, size, placement));
         Ok(Item { planes, mask, truth })
     }
+
+    /// The item of a tile; `whole` is the label's mask at the size of the image.
+    fn make_tile(
+        &self,
+        loaded: &LoadedPair,
+        whole: &[u8],
+        tile: &Tile,
+        preprocessor: &mut Preprocessor,
+    ) -> Result<Item, Failure> {
+        let found = (loaded.image.width, loaded.image.height);
+        if found != tile.image {
+            let ((width, height), found) = (tile.image, format!("{}x{}", found.0, found.1));
+            return Err(format!("image: expected {width}x{height} pixels as at the start, found {found}").into());
+        }
+        let mut planes = vec![0; self.preprocess.input_len()];
+        let placement = preprocessor.run(&loaded.image.view().crop_to(tile)?, &mut planes)?;
+        let rows = tile.rows.tile.clone().map(|y| &whole[y * loaded.image.width..][tile.columns.tile.clone()]);
+        let part: Vec<u8> = rows.flatten().copied().collect();
+        let mut mask = vec![0; (self.preprocess.width * self.preprocess.height) as usize];
+        mask_to_input(&part, tile.width(), tile.height(), &self.preprocess, &mut mask)?;
+        let size = (loaded.width, loaded.height);
+        let truth = self.options.with_truth.then(|| Truth::of_tile(&loaded.mask, size, tile, placement));
+        Ok(Item { planes, mask, truth })
+    }
+}
+
+/// Why a decoded sample cannot be preprocessed.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn empty_cache(pieces: &Pieces) -> Vec<OnceLock<Arc<Item>>> {
+    (0..pieces.len()).map(|_| OnceLock::new()).collect()
+}
+
+/// What a loading thread keeps from one piece to the next.
+#[derive(Default)]
+struct Worker {
+    preprocessor: Option<Result<Preprocessor, PreprocessError>>,
+    // The last image that is cut, as its next tile is likely to follow.
+    recent: Option<(usize, LoadedPair)>,
 }
 
 /// Receives the samples as the workers finish them, and passes them on in order.

@@ -3,6 +3,8 @@
 //!
 //! Knows names, channels and sizes relative to the image; knows neither tensors nor weights.
 
+use unet_engine::field_of_view::{FieldOfView, Window, WindowLayer};
+
 /// Index of an activation: 0 is the images, `i + 1` the output of layer `i`.
 pub type ValueId = usize;
 
@@ -177,6 +179,33 @@ impl Layers {
     /// The image's height and width must be multiples of this.
     pub fn size_multiple(&self) -> usize {
         1 << self.values.iter().map(|value| value.halvings).max().unwrap_or(0)
+    }
+
+    /// How far the network looks.
+    pub fn field_of_view(&self) -> Option<FieldOfView> {
+        let gather = |size, stride| Window::Gather { size, stride, dilation: 1, before: size / 2 };
+        let mut layers: Vec<WindowLayer> = vec![];
+        // The layer of each value, as more than one window may make it.
+        let mut made_by = vec![0];
+        for node in &self.nodes {
+            let windows = match node.layer {
+                Layer::MaxPool => vec![Window::Gather { size: 2, stride: 2, dilation: 1, before: 0 }],
+                Layer::Convolution(convolution) => match convolution.kind {
+                    ConvolutionKind::Pointwise => vec![Window::Point],
+                    ConvolutionKind::Same => vec![gather(3, 1)],
+                    ConvolutionKind::Strided => vec![gather(3, 2)],
+                    ConvolutionKind::Upsampling => vec![Window::Enlarge { factor: 2 }, gather(3, 1)],
+                    ConvolutionKind::UpConvolution => vec![Window::Enlarge { factor: 2 }],
+                },
+            };
+            let mut inputs: Vec<usize> = node.inputs.iter().map(|&input| made_by[input]).collect();
+            for window in windows {
+                layers.push(WindowLayer { inputs, windows: [window; 2] });
+                inputs = vec![layers.len()];
+            }
+            made_by.push(layers.len());
+        }
+        FieldOfView::of(&layers)
     }
 
     /// Channels that a layer reads.

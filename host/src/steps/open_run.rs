@@ -6,7 +6,8 @@ use burn::tensor::Device;
 use unet_data::{Dataset, DecodedImage, Sample, decode_image};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
-use unet_shared::preprocess::Preprocessor;
+use unet_shared::preprocess::{PreprocessError, Preprocessor};
+use unet_shared::tiles::Grid;
 
 use crate::config::RunConfig;
 use crate::error::HostError;
@@ -112,15 +113,45 @@ impl OpenRun {
         Ok(load_weights(self.config.model.init(self.config.seed, device), &path)?)
     }
 
-    /// Decodes and preprocesses an image.
+    /// Decodes and preprocesses an image; of one that is cut into tiles, the one in the middle.
     ///
     /// # Errors
     /// If it cannot be decoded or does not fit the input.
     pub fn planes(&self, sample: &Sample) -> Result<(DecodedImage, Vec<u8>), HostError> {
         let image = decode_image(&sample.image)?;
-        let mut planes = vec![0; self.config.preprocess.input_len()];
-        Preprocessor::new(self.config.preprocess)?.run(&image.view(), &mut planes)?;
+        let middle = Grid::new(self.config.tiles, image.width, image.height).count() / 2;
+        let planes = self.planes_of_tiles(&image, [middle])?.swap_remove(0);
         Ok((image, planes))
+    }
+
+    /// Decodes an image, and preprocesses `count` of its tiles, spread evenly over it, or all of them if there are fewer; the
+    /// whole image if it is not cut.
+    ///
+    /// # Errors
+    /// As [`OpenRun::planes`].
+    pub fn inputs(&self, sample: &Sample, count: usize) -> Result<Vec<Vec<u8>>, HostError> {
+        let image = decode_image(&sample.image)?;
+        let tiles = Grid::new(self.config.tiles, image.width, image.height).count();
+        let count = count.min(tiles);
+        self.planes_of_tiles(&image, (0..count).map(|k| k * tiles / count))
+    }
+
+    /// The planes of the tiles of these numbers.
+    fn planes_of_tiles(
+        &self,
+        image: &DecodedImage,
+        numbers: impl IntoIterator<Item = usize>,
+    ) -> Result<Vec<Vec<u8>>, HostError> {
+        let grid = Grid::new(self.config.tiles, image.width, image.height);
+        let mut preprocessor = Preprocessor::new(self.config.preprocess)?;
+        let view = image.view();
+        let tiles = numbers.into_iter().filter_map(|number| grid.tile(number));
+        let planes = tiles.map(|tile| {
+            let mut planes = vec![0; self.config.preprocess.input_len()];
+            preprocessor.run(&view.crop_to(&tile).map_err(PreprocessError::Image)?, &mut planes)?;
+            Ok(planes)
+        });
+        planes.collect()
     }
 }
 

@@ -83,6 +83,7 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
         name: run.config.name.clone(),
         created_by: PROGRAM.to_owned(),
         preprocess: run.config.preprocess,
+        tiles: run.config.tiles,
         classes: run.snapshot.labels.classes.clone(),
         ignore: run.snapshot.labels.ignore.clone(),
         model: entry,

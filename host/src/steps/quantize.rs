@@ -54,18 +54,22 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
     let samples = spread(dataset.split(Split::Train), images);
     let batcher = Batcher::new(preprocess);
     let mut failed = None;
-    let normalized = samples.iter().map_while(|sample| match run.planes(sample) {
-        Ok((_, planes)) => {
-            let mut values = Vec::with_capacity(planes.len());
-            batcher.normalize(&planes, &mut values);
-            Some(values)
-        }
+    // Of images that are cut into tiles, as many tiles as are needed.
+    let inputs_each = images.div_ceil(samples.len().max(1));
+    let inputs = samples.iter().map_while(|sample| match run.inputs(sample, inputs_each) {
+        Ok(inputs) => Some(inputs),
         Err(error) => {
             failed = Some(error);
             None
         }
     });
-    let progress = Progress::new("calibrating", samples.len() as u64, "images");
+    let normalized = inputs.flatten().take(images).map(|planes| {
+        let mut values = Vec::with_capacity(planes.len());
+        batcher.normalize(&planes, &mut values);
+        values
+    });
+    let expected = if run.config.tiles.is_some() { images } else { samples.len() };
+    let progress = Progress::new("calibrating", expected as u64, "images");
     let calibration = calibrate(&graph, &preprocess, normalized, || progress.inc(1));
     progress.finish();
     if let Some(error) = failed {

@@ -70,6 +70,10 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
     let preprocess = &run.config.preprocess;
     let input = format!("{}x{}x{}", preprocess.width, preprocess.height, preprocess.channels.count());
     key_figures.push(("input".to_owned(), input));
+    if let Some(tiles) = run.config.tiles {
+        let (width, height, overlap) = (tiles.width(), tiles.height(), tiles.overlap());
+        key_figures.push(("tiles".to_owned(), format!("{width}x{height}, overlap {overlap}")));
+    }
     let dataset = vec![
         ("folder".to_owned(), run.config.data.display().to_string()),
         ("training images".to_owned(), run.snapshot.train.len().to_string()),
@@ -106,7 +110,7 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPanel>, HostError> {
     let dataset = run.data(None)?;
     let samples = dataset.split(Split::Val);
     let (network, _) = segmenter(run, EngineChoice::Burn, Weights::Best)?;
-    let mut predictor = Predictor::new(network, run.config.preprocess)?;
+    let mut predictor = Predictor::new(network, run.config.preprocess)?.with_tiles(run.config.tiles);
     let progress = Progress::new("predicting panels", samples.len() as u64, "frames");
     let load = |k: usize| load_pair(&samples[k], &run.table);
     let mut scores: Vec<(f64, usize)> = vec![];

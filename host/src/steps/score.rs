@@ -11,6 +11,7 @@ use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_shared::digest::Digest;
 use unet_shared::record::EvaluationRecord;
+use unet_shared::tiles::TilesChoice;
 
 use super::open_run::{OpenRun, Weights};
 use super::provenance::{QuantizationNote, read_output_of};
@@ -55,7 +56,8 @@ pub fn segmenter(
             let bytes = read_output_of("export", run, &run.dir.float_onnx())?;
             let graph = float_onnx::read(&bytes)?;
             let engine = FloatEngine::new(&bytes, graph.input, &[])?;
-            let segmenter = FloatOnnxSegmenter::new(engine, run.config.model.classes, preprocess);
+            let segmenter = FloatOnnxSegmenter::new(engine, run.config.model.classes, preprocess)
+                .with_field_of_view(run.config.model.layers().field_of_view());
             (Box::new(segmenter), Digest::of(&bytes))
         }
         EngineChoice::Int8 => {
@@ -89,17 +91,25 @@ pub fn score_run(
         split: split.name().to_owned(),
         classes: run.class_names(),
     };
-    score(&dataset, split, &run.table, &mut Predictor::new(segmenter, run.config.preprocess)?, meta)
+    let mut predictor = Predictor::new(segmenter, run.config.preprocess)?.with_tiles(run.config.tiles);
+    score(&dataset, split, &run.table, &mut predictor, meta)
 }
 
-/// Evaluates a package as the edge does, on one split of the dataset at `data`, split as in training.
+/// Evaluates a package as the edge does, on one split of the dataset at `data`, split as in training. Without `tiles`, images are
+/// cut as in training.
 ///
 /// # Errors
 /// If the package is refused or the dataset cannot be used.
-pub fn score_package(path: &Path, data: &Path, split: Split) -> Result<EvaluationRecord, HostError> {
+pub fn score_package(
+    path: &Path,
+    data: &Path,
+    split: Split,
+    tiles: Option<TilesChoice>,
+) -> Result<EvaluationRecord, HostError> {
     let package = Package::read(path)?;
-    let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?;
     let manifest = &package.manifest;
+    let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?
+        .with_tiles(TilesChoice::or_trained(tiles, manifest.tiles));
     let provenance = &manifest.provenance;
     let options = OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed };
     let dataset = Dataset::open(data, &options)?;
@@ -122,6 +132,9 @@ fn score<S: Segmenter>(
     predictor: &mut Predictor<S>,
     meta: RecordMeta,
 ) -> Result<EvaluationRecord, HostError> {
+    if let Some(note) = predictor.tiles_note() {
+        unet_engine::error::say(note);
+    }
     let samples = dataset.split(split);
     let progress =
         Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");

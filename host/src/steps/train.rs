@@ -9,12 +9,14 @@ use unet_shared::image::PixelFormat;
 use unet_shared::label::{LabelTable, LabelValue};
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::record::EvaluationRecord;
+use unet_shared::tiles::{Grid, Tiles};
 
 use super::open_run::{OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, score_run};
 use crate::config::{InputOptions, RunConfig, defaults, nearest_multiple};
 use crate::dataset::loader::{Loader, LoaderOptions};
+use crate::dataset::pieces::Pieces;
 use crate::error::HostError;
 use crate::memory;
 use crate::progress::Progress;
@@ -95,14 +97,21 @@ const DEFAULT_BATCH_MAX: usize = 8;
 const INSPECTED_IMAGES: usize = 16;
 
 /// Default size and channels: the largest width and height of some of the images, scaled to at most [`DEFAULT_SIDE_MAX`] and
-/// rounded to the nearest multiple of `multiple` (for padding: not scaled, and rounded up), and gray if all of them are.
-fn default_input(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32, u32), Channels), HostError> {
+/// rounded to the nearest multiple of `multiple` (for padding: not scaled, and rounded up), and gray if all of them are. Images that
+/// are cut are as large as their tiles.
+fn default_input(
+    samples: &[Sample],
+    multiple: usize,
+    fit: Fit,
+    tiles: Option<Tiles>,
+) -> Result<((u32, u32), Channels), HostError> {
     let (mut width, mut height, mut gray) = (1, 1, true);
     // Every padded image must fit unscaled.
     let count = if fit == Fit::Pad { samples.len() } else { INSPECTED_IMAGES };
     for sample in super::open_run::spread(samples, count) {
         let image = decode_image(&sample.image)?;
-        (width, height) = (image.width.max(width), image.height.max(height));
+        let piece = tiles.map_or((usize::MAX, usize::MAX), |tiles| (tiles.width() as usize, tiles.height() as usize));
+        (width, height) = (image.width.min(piece.0).max(width), image.height.min(piece.1).max(height));
         gray &= image.format == PixelFormat::Gray8;
     }
     let longest = width.max(height);
@@ -118,7 +127,12 @@ fn default_input(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32,
 
 /// Pixels of each class in the training split. Loads every pair of both splits once, so that a broken one is reported before
 /// the first epoch.
-fn count_pixels(dataset: &Dataset, table: &LabelTable, preprocess: &Preprocess) -> Result<Vec<u64>, HostError> {
+fn count_pixels(
+    dataset: &Dataset,
+    table: &LabelTable,
+    preprocess: &Preprocess,
+    tiles: Option<Tiles>,
+) -> Result<Vec<u64>, HostError> {
     let samples: Vec<(&Sample, bool)> = dataset
         .train
         .iter()
@@ -129,7 +143,10 @@ fn count_pixels(dataset: &Dataset, table: &LabelTable, preprocess: &Preprocess) 
     let mut failure: Option<(usize, HostError)> = None;
     let load = |index: usize| -> Result<Vec<u8>, HostError> {
         let pair = load_pair(samples[index].0, table)?;
-        preprocess.placement(pair.image.width, pair.image.height)?;
+        // All tiles of an image have one size.
+        if let Some(tile) = Grid::new(tiles, pair.image.width, pair.image.height).tile(0) {
+            preprocess.placement(tile.width(), tile.height())?;
+        }
         Ok(pair.mask)
     };
     let progress = Progress::new("validating", samples.len() as u64, "pairs");
@@ -195,7 +212,7 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     let snapshot = DatasetSnapshot { digest: dataset_digest(&dataset)?, labels, train: train_names, val: val_names };
 
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-    let (size, channels) = default_input(&dataset.train, multiple, options.input.fit)?;
+    let (size, channels) = default_input(&dataset.train, multiple, options.input.fit, config.tiles)?;
     config.preprocess = if options.classic {
         Preprocess::CLASSIC
     } else {
@@ -211,8 +228,8 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     config.name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     config.code_version = env!("CARGO_PKG_VERSION").to_owned();
     config.validate().map_err(HostError::Usage)?;
-    plan_memory(&config, &dataset, memory)?;
-    let pixels = count_pixels(&dataset, &snapshot.labels.table()?, &config.preprocess)?;
+    plan_memory(&config, &dataset, None, memory)?;
+    let pixels = count_pixels(&dataset, &snapshot.labels.table()?, &config.preprocess, config.tiles)?;
     if pixels.iter().all(|&count| count == 0) {
         let data = data.display();
         return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
@@ -294,8 +311,14 @@ fn cache_shares(config: &RunConfig, dataset: &Dataset) -> [u64; 2] {
         .map(|split| (u128::from(config.training.loader.cache_bytes) * split.len() as u128 / samples) as u64)
 }
 
-/// Decides whether gradient checkpointing is needed to fit into memory.
-fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) -> Result<MemoryPlan, HostError> {
+/// Decides whether gradient checkpointing is needed to fit into memory. `pieces` are the numbers of training and validation images,
+/// or of tiles if images are cut; none if that is not known yet.
+fn plan_memory(
+    config: &RunConfig,
+    dataset: &Dataset,
+    pieces: Option<[usize; 2]>,
+    options: MemoryOptions,
+) -> Result<MemoryPlan, HostError> {
     let (width, height) = (config.preprocess.width as usize, config.preprocess.height as usize);
     // Planes and mask; for validation also the mask at the image's size, which is taken to be that of the first image.
     let sample = (config.preprocess.input_len() + width * height) as u64;
@@ -304,10 +327,35 @@ fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) ->
         None => 0,
     };
     let shares = cache_shares(config, dataset);
-    let kept = (dataset.train.len() as u64 * sample).min(shares[0])
-        + (dataset.val.len() as u64 * (sample + truth)).min(shares[1]);
-    let shape = StepShape::of(config, dataset.train.len());
+    // Unknown many tiles fill a batch and the cache.
+    let [train, val] = pieces.unwrap_or_else(|| match config.tiles {
+        Some(_) => [usize::MAX; 2],
+        None => [dataset.train.len(), dataset.val.len()],
+    });
+    let kept = (train as u64).saturating_mul(sample).min(shares[0])
+        + (val as u64).saturating_mul(sample + truth).min(shares[1]);
+    let shape = StepShape::of(config, train);
     Ok(MemoryPlan::new(shape.as_ref(), kept, options, memory::available_bytes())?)
+}
+
+/// What is trained and scored on if images are cut.
+fn say_tiles(tiles: Tiles, training: &Loader, validation: &Loader) {
+    let (width, height, overlap) = (tiles.width(), tiles.height(), tiles.overlap());
+    unet_engine::error::say(format_args!(
+        "tiles of {width}x{height} pixels, overlap {overlap}: {} for training, {} for validation, where each pixel counts once, in \
+         the tile that keeps it",
+        training.len(),
+        validation.len()
+    ));
+    let (needed, cache) = (training.decoded_bytes(), training.cache_bytes());
+    if needed > cache {
+        let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+        let (needed, cache) = (mebibytes(needed), mebibytes(cache));
+        unet_engine::error::say(format_args!(
+            "warning: decoded training tiles take {needed} MiB, and {cache} MiB are for them: an image is decoded again for each \
+             tile beyond that; --cache-mib of a new run avoids it"
+        ));
+    }
 }
 
 /// Trains a run to its end, scores its best weights and writes its report. `memory` may differ from that of an earlier call,
@@ -321,15 +369,21 @@ pub fn finish(
     observer: &mut dyn Observer,
 ) -> Result<(Outcome, EvaluationRecord), HostError> {
     let dataset = run.data(None)?;
-    let plan = plan_memory(&run.config, &dataset, memory)?;
-    unet_engine::error::say(plan);
-    let loader = |split, with_truth, cache_bytes| {
+    let loader = |split, with_truth, cache_bytes| -> Result<Loader, HostError> {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.loader.workers, with_truth };
-        Loader::new(dataset.split(split).to_vec(), run.table.clone(), run.config.preprocess, options)
+        let samples = dataset.split(split);
+        let pieces = Pieces::of(samples, run.config.tiles)?;
+        let loader = Loader::new(samples.to_vec(), run.table.clone(), run.config.preprocess, options)?;
+        Ok(loader.with_pieces(pieces))
     };
     let [train_share, val_share] = cache_shares(&run.config, &dataset);
     let training = loader(Split::Train, false, train_share)?;
     let validation = loader(Split::Val, true, val_share)?;
+    let plan = plan_memory(&run.config, &dataset, Some([training.len(), validation.len()]), memory)?;
+    unet_engine::error::say(plan);
+    if let Some(tiles) = run.config.tiles {
+        say_tiles(tiles, &training, &validation);
+    }
     let outcome =
         train(&run.dir, &run.config, &run.class_names(), plan.checkpointing, &training, &validation, observer)?;
     let record = score_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;

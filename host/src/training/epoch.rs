@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use unet_shared::mask::{argmax_f32, mask_to_image};
+use unet_shared::mask::argmax_f32;
 use unet_shared::metrics::OwnedConfusion;
 
 use super::batch::Batcher;
@@ -116,7 +116,7 @@ pub fn validate(
     let mut confusion = OwnedConfusion::zeros(classes)?;
     let (mut loss, mut total) = (0.0, 0.0);
     let pixels = (config.preprocess.width * config.preprocess.height) as usize;
-    let (mut mask, mut prediction) = (vec![0; pixels], vec![]);
+    let (mut mask, mut scratch) = (vec![0; pixels], Default::default());
     let order: Vec<usize> = (0..loader.len()).collect();
     let mut items: Vec<Arc<Item>> = vec![];
     loader.for_each(&order, |sample, item| -> Result<(), TrainError> {
@@ -137,9 +137,7 @@ pub fn validate(
         for (item, logits) in items.iter().zip(logits.chunks_exact(classes * pixels)) {
             let Some(truth) = &item.truth else { continue };
             argmax_f32(logits, classes, &mut mask)?;
-            prediction.resize(truth.mask.len(), 0);
-            mask_to_image(&mask, &config.preprocess, truth.placement, truth.width, truth.height, &mut prediction)?;
-            confusion.add(&truth.mask, &prediction)?;
+            truth.count(&mask, &config.preprocess, &mut scratch, &mut confusion)?;
         }
         progress(items.len());
         items.clear();

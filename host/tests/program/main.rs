@@ -8,6 +8,7 @@ mod memory;
 mod refusals;
 mod resume;
 mod threads;
+mod tiles;
 mod whole_path;
 
 use std::path::{Path, PathBuf};

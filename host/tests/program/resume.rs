@@ -21,7 +21,7 @@ pub fn results(run: &Path) -> Vec<Vec<String>> {
 
 /// Trains one run without interruption and one that is killed in its third epoch and resumed, expects equal results, weights and
 /// logits, and returns the folder of both runs.
-fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
+pub fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
     let arguments = |name| {
         let shape = ["--base", "4", "--depth", "2", "--epochs", EPOCHS, "--batch", "2"];
         [&["train", text(data), "--runs", text(runs), "--name", name], &shape[..], recipe].concat()

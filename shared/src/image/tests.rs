@@ -99,6 +99,36 @@ proptest! {
 }
 
 #[test]
+fn a_part_has_the_pixels_of_the_whole() {
+    let (width, height) = (12, 10);
+    for format in PixelFormat::ALL {
+        let stride = format.row_len(width) + 4;
+        let data: Vec<u8> = (0..stride * height * 2).map(|index| (index * 89 % 253) as u8).collect();
+        let view = ImageView::new(&data, width, height, stride, format).unwrap();
+        let part = view.crop(2, 4, 8, 6).unwrap();
+        // A part of a part.
+        for (part, x, y, columns, rows) in [(part, 2, 4, 8, 6), (part.crop(4, 2, 2, 4).unwrap(), 6, 6, 2, 4)] {
+            for channels in [Channels::Gray, Channels::Rgb] {
+                let count = channels.count();
+                let (mut all, mut some) = (vec![0; width * count], vec![0; columns * count]);
+                for row in 0..rows {
+                    view.read_row(y + row, channels, &mut all).unwrap();
+                    part.read_row(row, channels, &mut some).unwrap();
+                    assert_eq!(some, all[x * count..(x + columns) * count], "{format}, row {row}");
+                }
+                assert!(part.read_row(rows, channels, &mut some).is_err());
+            }
+        }
+        for (x, y, columns, rows) in [(0, 0, 0, 2), (0, 0, 14, 2), (10, 0, 4, 2), (0, 8, 2, 4), (usize::MAX, 0, 2, 2)] {
+            let error = ImageError::Crop { image: (width, height), found: (x, y, columns, rows) };
+            assert_eq!(view.crop(x, y, columns, rows).err(), Some(error), "{format}");
+        }
+        assert_eq!(view.crop(1, 0, 2, 2).is_err(), format.needs_even_width(), "{format}");
+        assert_eq!(view.crop(0, 1, 2, 2).is_err(), format.needs_even_height(), "{format}");
+    }
+}
+
+#[test]
 fn colours_by_hand() {
     let cases = [([255, 255, 255], 255), ([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([9, 9, 9], 9)];
     for (rgb, gray) in cases {

@@ -76,6 +76,7 @@ pub fn parts() -> (Manifest, Vec<(String, Vec<u8>)>) {
         name: "tiny".to_owned(),
         created_by: "unet-edge tests".to_owned(),
         preprocess: preprocess(),
+        tiles: None,
         classes: vec![class("dark", 29, [0, 0, 0]), class("bright", 226, [255, 0, 0])],
         ignore: Vec::new(),
         model: ModelEntry { file: "model.onnx".to_owned(), input: input(), output: output() },

@@ -15,4 +15,5 @@ mod quantization_parity;
 mod real_datasets;
 mod repository;
 mod shipped_models;
+mod tiles;
 mod tiny_run;

@@ -49,7 +49,7 @@ fn the_loader_reads_what_the_board_reads_in_any_order_and_any_memory() {
                 loader
                     .for_each::<LoadError>(&order, |sample, item: Arc<Item>| {
                         assert_eq!(Digest::of(&item.planes), expected[sample], "{}", json(&spec));
-                        assert_eq!(item.truth.as_ref().unwrap().mask.len(), 64 * 64);
+                        assert_eq!(item.truth.as_ref().unwrap().pixels(), 64 * 64);
                         seen.push(sample);
                         Ok(())
                     })

@@ -13,6 +13,8 @@ use super::kernel::Kernel;
 use super::loaded::Loaded;
 use super::options::{EngineOptions, KernelChoice};
 use super::tract::Tract;
+use super::windows;
+use crate::field_of_view::FieldOfView;
 use crate::shape;
 
 /// A loaded graph that is ready for frames.
@@ -21,6 +23,7 @@ pub struct Model {
     input: Port,
     output: Port,
     metadata: Vec<(String, String)>,
+    field_of_view: Option<FieldOfView>,
 }
 
 impl Model {
@@ -55,7 +58,8 @@ impl Model {
     fn new(mut loaded: Loaded, options: &EngineOptions) -> Result<Self, InferenceError> {
         let (input, output) = (loaded.input.clone(), loaded.output.clone());
         let metadata = std::mem::take(&mut loaded.metadata);
-        Ok(Model { backend: backend(loaded, options)?, input, output, metadata })
+        let field_of_view = windows::field_of_view(&loaded.graph, &input.name, &output.name);
+        Ok(Model { backend: backend(loaded, options)?, input, output, metadata, field_of_view })
     }
 
     /// Name of what computes, for records.
@@ -76,6 +80,11 @@ impl Model {
     /// What runs where.
     pub fn describe(&self) -> Description {
         self.backend.describe()
+    }
+
+    /// How far the network looks, if its operators say.
+    pub fn field_of_view(&self) -> Option<FieldOfView> {
+        self.field_of_view
     }
 
     /// The graph's input.
