@@ -65,7 +65,7 @@ impl Device {
         let with_margin = Needs::of(&sinks).margin;
         let policy = setup.source.policy();
         let step = Step::new(spec, segmenter, &setup.resolved.regions, setup.resolved.rules.clone(), with_margin);
-        let tiles = TilesChoice::or_trained(setup.tiles, package.manifest.tiles);
+        let tiles = TilesChoice::or_trained(setup.tiles, context.manifest.tiles);
         let step = step.map_err(Failure::input)?.with_tiles(tiles);
         if let Some(note) = step.tiles_note() {
             log.say(LogLevel::Info, format_args!("{note}"));
