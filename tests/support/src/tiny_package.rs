@@ -12,6 +12,9 @@ use super::quantized_onnx::{Conv, Graph};
 pub const SIDE: usize = 16;
 pub const PIXELS: usize = SIDE * SIDE;
 
+/// The scale of pixels and logits; weights have 1.
+const STEP: f32 = 1.0 / 255.0;
+
 /// Pixels above this are class 1.
 pub const THRESHOLD: u8 = 128;
 
@@ -28,16 +31,16 @@ pub fn preprocess() -> Preprocess {
 }
 
 pub fn input() -> TensorEntry {
-    let quantization = Quantization { scale: 1.0 / 255.0, zero_point: 0 };
+    let quantization = Quantization { scale: STEP, zero_point: 0 };
     TensorEntry { name: "image".to_owned(), shape: [1, 1, SIDE, SIDE], quantization }
 }
 
 pub fn output() -> TensorEntry {
-    let quantization = Quantization { scale: 1.0, zero_point: 0 };
+    let quantization = Quantization { scale: STEP, zero_point: 0 };
     TensorEntry { name: "logits".to_owned(), shape: [1, 2, SIDE, SIDE], quantization }
 }
 
-/// Weights 0 and 1, bias 128 and 0, all scales 1.
+/// Weights 0 and 1, bias 128 and 0.
 pub fn model() -> Vec<u8> {
     let conv = Conv {
         shape: [2, 1, 1, 1],
@@ -45,8 +48,8 @@ pub fn model() -> Vec<u8> {
         weight_scales: vec![1.0, 1.0],
         bias: vec![i32::from(THRESHOLD), 0],
         pads: [0; 4],
-        x: (1.0, 0),
-        y: (1.0, 0),
+        x: (STEP, 0),
+        y: (STEP, 0),
     };
     Graph::new("image", [1, 1, SIDE, SIDE]).conv("image", "logits", &conv).finish("logits", [1, 2, SIDE, SIDE])
 }
