@@ -96,7 +96,7 @@ fn summarize(
     let show = |path: &Path| listing.show(path);
     let mut total = LabelHistogram::default();
     counts.values().for_each(|part| total.merge(part));
-    let mask_path = |index: usize| units[index].mask.clone().unwrap_or_default();
+    let mask_path = |index: usize| units[index].mask.as_ref().map(|mask| mask.path().to_owned()).unwrap_or_default();
     let map = if total.values.is_empty() {
         None
     } else {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use unet_data::layout::Layout;
 use unet_data::listing::{Folder, Kind as FolderKind, Listing, split_of, words};
 use unet_data::pairing::{PairingProblem, part, stem};
-use unet_data::{Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
+use unet_data::{Annotation, Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
 
 use super::examine::Unit;
 use super::finding::{Finding, Kind, Severity};
@@ -88,7 +88,7 @@ impl Inventory {
                 self.units.push(Unit { image: Some(path.clone()), mask: None, split: split(path) });
             }
             for path in &some_masks {
-                self.units.push(Unit { image: None, mask: Some(path.clone()), split: split(path) });
+                self.units.push(Unit { image: None, mask: Some(path.clone().into()), split: split(path) });
             }
             images.extend(some_images);
             masks.extend(some_masks);
@@ -107,7 +107,11 @@ impl Inventory {
             let path = image.or(mask);
             let folder = path
                 .and_then(|path| listing.folders.iter().find(|folder| Some(folder.path.as_path()) == path.parent()));
-            self.units.push(Unit { image: image.cloned(), mask: mask.cloned(), split: folder.and_then(|f| f.split) });
+            self.units.push(Unit {
+                image: image.cloned(),
+                mask: mask.cloned().map(Annotation::File),
+                split: folder.and_then(|f| f.split),
+            });
         };
         for problem in problems {
             match problem {

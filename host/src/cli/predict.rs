@@ -1,9 +1,9 @@
 //! `unet-host predict RUN IMAGES --output DIR`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
-use unet_data::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
+use unet_data::{Annotation, Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
 use unet_engine::exit::Exit;
 use unet_engine::package::Package;
 use unet_engine::picture::{label_png, rgb_image};
@@ -108,7 +108,7 @@ impl Predict {
         let mut report = Report { images: vec![], failed: vec![] };
         for sample in &samples {
             let truth = pairing.samples.iter().find(|paired| paired.image == sample.image);
-            let truth = truth.and_then(|paired| paired.label.as_deref());
+            let truth = truth.and_then(|paired| paired.label.as_ref());
             // Images with the same stem, such as a.png and a.jpg, keep their full names.
             let alone = samples.iter().filter(|other| other.name == sample.name).count() == 1;
             let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
@@ -130,7 +130,7 @@ impl Predict {
 
 fn one(
     sample: &Sample,
-    truth: Option<&Path>,
+    truth: Option<&Annotation>,
     predictor: &mut Predictor<Box<dyn Segmenter>>,
     table: &LabelTable,
     palette: &[[u8; 3]],
@@ -140,8 +140,8 @@ fn one(
     let (width, height) = (image.width, image.height);
     let prediction = predictor.predict(&image.view())?.to_vec();
     let truth = truth
-        .map(|path| {
-            let sample = Sample { label: Some(path.to_owned()), ..sample.clone() };
+        .map(|label| {
+            let sample = Sample { label: Some(label.clone()), ..sample.clone() };
             Ok::<_, HostError>(load_pair(&sample, table)?.mask_at_image().into_owned())
         })
         .transpose()?;

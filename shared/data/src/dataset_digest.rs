@@ -27,7 +27,7 @@ pub fn dataset_digest(dataset: &Dataset) -> Result<Digest, FileError> {
         part(sample.name.as_bytes());
         part(&read_bytes(&sample.image)?);
         if let Some(label) = &sample.label {
-            part(&read_bytes(label)?);
+            label.for_each_part(&mut part)?;
         }
         Ok(hasher.finish())
     };

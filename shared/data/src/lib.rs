@@ -3,6 +3,7 @@
 //!
 //! Owns decoding, layouts, pairing, splits, `dataset.toml` and label maps. Knows no training, no model and no package.
 
+pub mod annotation;
 pub mod dataset;
 pub mod dataset_digest;
 pub mod dataset_file;
@@ -16,6 +17,7 @@ pub mod pairing;
 pub mod sample;
 pub mod workers;
 
+pub use annotation::Annotation;
 pub use dataset::{Dataset, DatasetError, OpenOptions};
 pub use dataset_digest::dataset_digest;
 pub use dataset_file::DatasetFile;

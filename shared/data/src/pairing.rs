@@ -50,7 +50,7 @@ pub enum PairingProblem {
 }
 
 /// Pairs of image and mask, and the files that are left over.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pairing {
     /// Pairs, sorted by name.
     pub samples: Vec<Sample>,
@@ -157,7 +157,7 @@ impl Pairing {
                 masks_left.append(&mut masks);
             } else if let ([image], [mask]) = (images.as_slice(), masks.as_slice()) {
                 let name = stem(image);
-                self.samples.push(Sample { name, image: image.clone(), label: Some(mask.clone()) });
+                self.samples.push(Sample { name, image: image.clone(), label: Some(mask.clone().into()) });
             } else {
                 self.problems.push(PairingProblem::Ambiguous { name, images, masks });
             }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn names(pairing: &Pairing) -> Vec<(String, String)> {
-        let label = |sample: &Sample| sample.label.as_ref().unwrap().to_string_lossy().into_owned();
+        let label = |sample: &Sample| sample.label.as_ref().unwrap().path().to_string_lossy().into_owned();
         pairing.samples.iter().map(|sample| (sample.name.clone(), label(sample))).collect()
     }
 

@@ -97,7 +97,7 @@ fn failures_name_the_sample() {
     assert!(run(&[broken]).unwrap_err().to_string().contains("broken"));
 
     let unknown = sample(folder.path(), "unknown", 0);
-    write_png(unknown.label.as_deref().unwrap(), [16, 16], |_, _| 77);
+    write_png(unknown.label.as_ref().unwrap().path(), [16, 16], |_, _| 77);
     assert!(matches!(run(&[unknown]).unwrap_err(), EvaluateError::Load { .. }));
 }
 

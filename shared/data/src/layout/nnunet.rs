@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(dataset.layout.name(), "nnunet");
         assert_eq!([dataset.train.len(), dataset.val.len(), dataset.test.len()], [2, 1, 0]);
         assert_eq!(dataset.problems, []);
-        let label = |sample: &Sample| stem(sample.label.as_ref().unwrap());
+        let label = |sample: &Sample| stem(sample.label.as_ref().unwrap().path());
         let pairs: Vec<_> = dataset.samples().map(|sample| (sample.name.clone(), label(sample))).collect();
         assert!(pairs.iter().all(|(name, label)| *name == format!("{label}_0000")), "{pairs:?}");
         let file = dataset.file.unwrap();
