@@ -89,6 +89,22 @@ pub enum FileError {
         /// Row of the first such pixel.
         y: usize,
     },
+    /// An annotation file does not describe a label.
+    #[error("{}: {found}", path.display())]
+    Drawing {
+        /// The annotation file.
+        path: PathBuf,
+        /// What was expected and found.
+        found: String,
+    },
+    /// A mask of one class or object is none.
+    #[error("mask {}: expected 0 and one other value, and the size of the image's other masks, found {found}", path.display())]
+    PartMask {
+        /// The mask.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
 }
 
 impl FileError {
@@ -101,7 +117,9 @@ impl FileError {
             | Self::CutOff { path }
             | Self::Decode { path, .. }
             | Self::Samples { path, .. }
-            | Self::Alpha { path, .. } => path,
+            | Self::Alpha { path, .. }
+            | Self::Drawing { path, .. }
+            | Self::PartMask { path, .. } => path,
         }
     }
 }
@@ -153,6 +171,18 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
         other => return Err(unreadable_samples(path, &other)),
     };
     Ok(DecodedImage { width, height, format, data, orientation, bit_depth })
+}
+
+/// Width and height of an image file as [`decode_image`] returns it, from its header alone.
+pub fn image_size(path: &Path) -> Result<(usize, usize), FileError> {
+    let failed = |source| FileError::Decode { path: path.into(), source };
+    let bytes = read_bytes(path)?;
+    let format = image::guess_format(&bytes);
+    let format = format.map_err(|_| FileError::Format { path: path.into(), found: guess_content(&bytes) })?;
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes.as_slice()), format).into_decoder().map_err(failed)?;
+    let turned = decoder.orientation().is_ok_and(|orientation| orientation.to_exif() >= 5);
+    let (width, height) = decoder.dimensions();
+    Ok(if turned { (height as usize, width as usize) } else { (width as usize, height as usize) })
 }
 
 /// The bytes of a file, within [`FILE_BYTES_MAX`].

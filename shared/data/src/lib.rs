@@ -8,12 +8,14 @@ pub mod dataset;
 pub mod dataset_digest;
 pub mod dataset_file;
 pub mod decode;
+pub mod drawing;
 pub mod histogram;
 pub mod labels;
 pub mod layout;
 pub mod listing;
 pub mod loaded_pair;
 pub mod pairing;
+pub mod run_lengths;
 pub mod sample;
 pub mod workers;
 

@@ -50,6 +50,13 @@ pub struct DecodedLabel {
 }
 
 impl DecodedLabel {
+    /// A label that was not stored as one image.
+    pub(crate) fn drawn(width: usize, height: usize, samples: OwnedSamples) -> Self {
+        let source =
+            LabelSource { bit_depth: 8, rgb: false, palette: false, alpha: false, lossy: false, orientation: 1 };
+        Self { width, height, samples, source }
+    }
+
     /// A view of the values.
     pub fn view(&self) -> LabelView<'_> {
         let view = match &self.samples {
