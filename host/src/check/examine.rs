@@ -7,9 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use unet_data::decode::LabelSource;
+use unet_data::decode::{LabelSource, decode_image_page};
 use unet_data::histogram::LabelHistogram;
-use unet_data::{Annotation, DecodedImage, Split, decode_image};
+use unet_data::{Annotation, DecodedImage, Split};
 use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 use unet_shared::label::LabelValue;
@@ -21,6 +21,8 @@ use super::fingerprint::Fingerprint;
 pub struct Unit {
     /// The image file.
     pub image: Option<PathBuf>,
+    /// The page of the image's file, if that is a TIFF file of several.
+    pub page: Option<usize>,
     /// Where the mask comes from.
     pub mask: Option<Annotation>,
     /// The split that they belong to.
@@ -77,13 +79,13 @@ pub struct MaskFacts {
 /// Decodes a unit's files; `index` identifies the unit in the counts.
 pub fn examine(unit: &Unit, index: usize) -> Examined {
     Examined {
-        image: unit.image.as_deref().map(image_facts),
+        image: unit.image.as_deref().map(|image| image_facts(image, unit.page)),
         mask: unit.mask.as_ref().map(|mask| mask_facts(mask, index)),
     }
 }
 
-fn image_facts(path: &Path) -> Result<ImageFacts, String> {
-    let image = decode_image(path).map_err(|error| chain(&error))?;
+fn image_facts(path: &Path, page: Option<usize>) -> Result<ImageFacts, String> {
+    let image = decode_image_page(path, page).map_err(|error| chain(&error))?;
     let fingerprint = Fingerprint::of(&image).map_err(|error| chain(&error))?;
     Ok(ImageFacts {
         size: (image.width, image.height),

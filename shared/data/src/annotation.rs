@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::decode::{DecodedLabel, FileError, OwnedSamples, decode_label, read_bytes};
+use super::decode::{DecodedLabel, FileError, OwnedSamples, decode_label, decode_label_page, read_bytes};
 use super::drawing::{BACKGROUND, Drawing};
 
 /// The source of a label.
@@ -14,6 +14,13 @@ use super::drawing::{BACKGROUND, Drawing};
 pub enum Annotation {
     /// An image file that holds the label's values.
     File(PathBuf),
+    /// One page of a TIFF file.
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// The page's index.
+        page: usize,
+    },
     /// A mask for each class or object.
     Masks(Vec<PartMask>),
     /// Shapes of an annotation file.
@@ -33,7 +40,7 @@ impl Annotation {
     /// The file that stands for the label in messages.
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) => path,
+            Self::File(path) | Self::Page { path, .. } => path,
             Self::Masks(parts) => parts.first().map_or(Path::new(""), |part| &part.path),
             Self::Drawing(drawing) => &drawing.file,
         }
@@ -42,7 +49,7 @@ impl Annotation {
     /// The image files that the label is read from.
     pub fn image_files(&self) -> Vec<&Path> {
         match self {
-            Self::File(path) => vec![path],
+            Self::File(path) | Self::Page { path, .. } => vec![path],
             Self::Masks(parts) => parts.iter().map(|part| part.path.as_path()).collect(),
             Self::Drawing(_) => Vec::new(),
         }
@@ -52,6 +59,7 @@ impl Annotation {
     pub fn decode(&self) -> Result<DecodedLabel, FileError> {
         match self {
             Self::File(path) => decode_label(path),
+            Self::Page { path, page } => decode_label_page(path, Some(*page)),
             Self::Masks(parts) => join(parts),
             Self::Drawing(drawing) => drawing.draw(),
         }
@@ -62,6 +70,13 @@ impl Annotation {
     pub(crate) fn for_each_part(&self, part: &mut dyn FnMut(&[u8])) -> Result<(), FileError> {
         match self {
             Self::File(path) => part(&read_bytes(path)?),
+            // Of its pixels: the file of a long stack would be read once for each page.
+            Self::Page { path, page } => match decode_label_page(path, Some(*page))?.samples {
+                OwnedSamples::Gray8(samples) | OwnedSamples::Rgb8(samples) => part(&samples),
+                OwnedSamples::Gray16(samples) => {
+                    part(&samples.into_iter().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+                }
+            },
             Self::Masks(parts) => {
                 for PartMask { path, value } in parts {
                     part(&[*value]);

@@ -15,10 +15,12 @@ use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 
 mod content;
 mod label;
+mod tiff_pages;
 
 use content::guess_content;
 pub use content::jpeg_has_end;
-pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label};
+pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
+pub use tiff_pages::{TiffPage, tiff_pages};
 
 /// The largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -89,6 +91,14 @@ pub enum FileError {
         /// Row of the first such pixel.
         y: usize,
     },
+    /// The file has no such page.
+    #[error("{}: expected a TIFF file with a page {}, found none", path.display(), page + 1)]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// The page's index.
+        page: usize,
+    },
     /// An annotation file does not describe a label.
     #[error("{}: {found}", path.display())]
     Drawing {
@@ -118,6 +128,7 @@ impl FileError {
             | Self::Decode { path, .. }
             | Self::Samples { path, .. }
             | Self::Alpha { path, .. }
+            | Self::Page { path, .. }
             | Self::Drawing { path, .. }
             | Self::PartMask { path, .. } => path,
         }
@@ -156,7 +167,12 @@ impl DecodedImage {
 
 /// Reads an image file.
 pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
-    let Decoded { pixels, orientation, bit_depth, .. } = decode(path)?;
+    decode_image_page(path, None)
+}
+
+/// Reads an image file, or one page of a TIFF file.
+pub fn decode_image_page(path: &Path, page: Option<usize>) -> Result<DecodedImage, FileError> {
+    let Decoded { pixels, orientation, bit_depth, .. } = decode(path, page)?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let high = |samples: Vec<u16>| samples.into_iter().map(|sample| (sample >> 8) as u8).collect::<Vec<u8>>();
     let (format, data) = match pixels {
@@ -215,9 +231,14 @@ struct Decoded {
     lossy: bool,
 }
 
-fn decode(path: &Path) -> Result<Decoded, FileError> {
+fn decode(path: &Path, page: Option<usize>) -> Result<Decoded, FileError> {
     let failed = |source| FileError::Decode { path: path.into(), source };
-    let bytes = read_bytes(path)?;
+    let mut bytes = read_bytes(path)?;
+    if let Some(page) = page
+        && !tiff_pages::choose_page(&mut bytes, page)
+    {
+        return Err(FileError::Page { path: path.into(), page });
+    }
     let format = match image::guess_format(&bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
         _ => return Err(FileError::Format { path: path.into(), found: guess_content(&bytes) }),

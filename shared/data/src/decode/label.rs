@@ -79,7 +79,12 @@ impl DecodedLabel {
 
 /// Reads a label file.
 pub fn decode_label(path: &Path) -> Result<DecodedLabel, FileError> {
-    let Decoded { pixels, orientation, bit_depth, palette, lossy } = decode(path)?;
+    decode_label_page(path, None)
+}
+
+/// Reads a label file, or one page of a TIFF file.
+pub fn decode_label_page(path: &Path, page: Option<usize>) -> Result<DecodedLabel, FileError> {
+    let Decoded { pixels, orientation, bit_depth, palette, lossy } = decode(path, page)?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let (rgb, alpha) = (pixels.color().has_color(), pixels.color().has_alpha());
     let transparent = |pixel: usize| FileError::Alpha { path: path.into(), x: pixel % width, y: pixel / width };
