@@ -129,7 +129,7 @@ impl Predict {
         }
         let folders = ["overlays", "panels", "masks"];
         for folder in &folders[..if self.format == MaskFormat::Coco { 2 } else { 3 }] {
-            let path = self.output.folder.join(folder);
+            let path = self.output.join(folder);
             std::fs::create_dir_all(&path).map_err(|source| HostError::Write { path, source })?;
         }
         let progress = Progress::new("predicting", samples.len() as u64, "images");
@@ -198,7 +198,7 @@ fn one(
             prediction.iter().filter(|&&p| usize::from(p) == class).count() as f64 / prediction.len().max(1) as f64
         })
         .collect();
-    let path = |folder: &str| output.join(folder).join(format!("{}.png", sample.name));
+    let path = |folder: &str| output.folder.join(folder).join(format!("{}.png", sample.name));
     let (mut mask_path, overlay_path, panel_path) = (path("masks"), path("overlays"), path("panels"));
     let encoded = match output.format {
         MaskFormat::Png => Some(label_png(&prediction, width, height, table)?),
