@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use unet_data::workers::in_parallel;
-use unet_data::{FileError, Sample, decode_image};
+use unet_data::{FileError, Sample};
 use unet_shared::tiles::{Grid, Tile, Tiles};
 
 /// The pieces of the images of a split, image by image, each row by row.
@@ -27,9 +27,8 @@ impl Pieces {
     pub fn of(samples: &[Sample], tiles: Option<Tiles>) -> Result<Self, FileError> {
         let Some(tiles) = tiles else { return Ok(Self::whole(samples.len())) };
         let mut grids: Vec<Option<Result<Grid, FileError>>> = samples.iter().map(|_| None).collect();
-        let work = |index: usize| {
-            decode_image(&samples[index].image).map(|image| Grid::new(Some(tiles), image.width, image.height))
-        };
+        let work =
+            |index: usize| samples[index].decode_image().map(|image| Grid::new(Some(tiles), image.width, image.height));
         in_parallel(samples.len(), work, |index, grid| {
             let failed = grid.is_err();
             grids[index] = Some(grid);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use unet_data::{Dataset, DecodedImage, Sample, decode_image};
+use unet_data::{Dataset, DecodedImage, Sample};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{PreprocessError, Preprocessor};
@@ -73,7 +73,7 @@ impl OpenRun {
     /// # Errors
     /// If the folder is not a dataset.
     pub fn data(&self, data: Option<&Path>) -> Result<Dataset, HostError> {
-        Ok(Dataset::open(data.unwrap_or(&self.config.data), &self.config.split())?)
+        Ok(Dataset::open(data.unwrap_or(&self.config.data), &self.config.open_options())?)
     }
 
     /// Path of the weights.
@@ -118,7 +118,7 @@ impl OpenRun {
     /// # Errors
     /// If it cannot be decoded or does not fit the input.
     pub fn planes(&self, sample: &Sample) -> Result<(DecodedImage, Vec<u8>), HostError> {
-        let image = decode_image(&sample.image)?;
+        let image = sample.decode_image()?;
         let middle = Grid::new(self.config.tiles, image.width, image.height).count() / 2;
         let planes = self.planes_of_tiles(&image, [middle])?.swap_remove(0);
         Ok((image, planes))
@@ -130,7 +130,7 @@ impl OpenRun {
     /// # Errors
     /// As [`OpenRun::planes`].
     pub fn inputs(&self, sample: &Sample, count: usize) -> Result<Vec<Vec<u8>>, HostError> {
-        let image = decode_image(&sample.image)?;
+        let image = sample.decode_image()?;
         let tiles = Grid::new(self.config.tiles, image.width, image.height).count();
         let count = count.min(tiles);
         self.planes_of_tiles(&image, (0..count).map(|k| k * tiles / count))

@@ -15,6 +15,7 @@ use unet_shared::tiles::TilesChoice;
 
 use super::open_run::{OpenRun, Weights};
 use super::provenance::{QuantizationNote, read_output_of};
+use crate::config::FolderOptions;
 use crate::error::HostError;
 use crate::export::float_onnx;
 use crate::float_engine::FloatEngine;
@@ -103,6 +104,7 @@ pub fn score_run(
 pub fn score_package(
     path: &Path,
     data: &Path,
+    folders: &FolderOptions,
     split: Split,
     tiles: Option<TilesChoice>,
 ) -> Result<EvaluationRecord, HostError> {
@@ -111,7 +113,8 @@ pub fn score_package(
     let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?
         .with_tiles(TilesChoice::or_trained(tiles, manifest.tiles));
     let provenance = &manifest.provenance;
-    let options = OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed };
+    let options =
+        OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed, choice: folders.choice() };
     let dataset = Dataset::open(data, &options)?;
     let meta = RecordMeta {
         program: PROGRAM.to_owned(),

@@ -7,6 +7,7 @@ use unet_engine::inference::{Engine, EngineOptions};
 use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
+use unet_host::config::FolderOptions;
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
@@ -140,9 +141,10 @@ fn training_on_tiles_scores_what_tiled_prediction_scores() {
     let packed = package::package(&run, None, GoldenSource::Frames).unwrap();
     // A package brings its tiles.
     let desk = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap();
-    let board = score_package(&packed.path, &data, Split::Val, None).unwrap();
+    let board = score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, None).unwrap();
     assert!(compare(&desk, &board).equal);
-    let whole = score_package(&packed.path, &data, Split::Val, Some(TilesChoice::Whole)).unwrap();
+    let whole =
+        score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, Some(TilesChoice::Whole)).unwrap();
     let differences = compare(&desk, &whole).differences;
     assert!(differences[0].to_string().starts_with("tiles: 48x48"), "{}", differences[0]);
 }
