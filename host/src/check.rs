@@ -92,11 +92,11 @@ fn summarize(
     counts: BTreeMap<Option<Split>, LabelHistogram>,
     examined: &[Examined],
 ) -> CheckReport {
-    let Inventory { layout, splits, units, file, mut findings } = inventory;
+    let Inventory { layout, splits, units, file, unused, notes, mut findings, .. } = inventory;
     let show = |path: &Path| listing.show(path);
     let mut total = LabelHistogram::default();
     counts.values().for_each(|part| total.merge(part));
-    let mask_path = |index: usize| units[index].mask.clone().unwrap_or_default();
+    let mask_path = |index: usize| units[index].mask.as_ref().map(|mask| mask.path().to_owned()).unwrap_or_default();
     let map = if total.values.is_empty() {
         None
     } else {
@@ -139,6 +139,8 @@ fn summarize(
         values,
         values_omitted,
         classes,
+        notes,
+        unused,
         findings,
     }
 }
@@ -165,6 +167,8 @@ fn single_file(path: &Path) -> CheckReport {
         values: Vec::new(),
         values_omitted: 0,
         classes: Vec::new(),
+        notes: Vec::new(),
+        unused: Vec::new(),
         findings,
     }
 }

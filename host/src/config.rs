@@ -4,6 +4,7 @@
 //! Fields with `#[arg(skip)]` have no flag of their own: [`crate::steps::train::start`] resolves them from the dataset, and
 //! [`RunConfig::validate`] rejects a configuration in which they are still missing.
 
+mod folders;
 mod input;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::training::loss::LossConfig;
 use crate::training::optimizer::OptimizerConfig;
 use crate::training::schedule::ScheduleKind;
 
+pub use folders::FolderOptions;
 pub use input::{InputOptions, parse_channels, parse_size};
 
 /// Upper bound of the epochs, to reject typing errors.
@@ -50,6 +52,10 @@ pub struct RunConfig {
     // A seed of its own, so that runs with different training seeds are scored on the same images.
     #[arg(long, default_value_t = OpenOptions::default().seed)]
     pub split_seed: u64,
+    /// Folders of images and masks.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub folders: FolderOptions,
     /// Seed of initial weights, shuffles and augmentation
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -124,9 +130,9 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// How the dataset is split, if its folders define no split.
-    pub fn split(&self) -> OpenOptions {
-        OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed }
+    /// How the dataset is read and split, where its folders do not say it.
+    pub fn open_options(&self) -> OpenOptions {
+        OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed, choice: self.folders.choice() }
     }
 
     /// Checks every field, and that the fields fit each other.
@@ -258,6 +264,11 @@ vertical = false
         patient.training.patience = Some(5);
         let expected = FILE.replace("\"cosine\"\n", "\"cosine\"\npatience = 5\n");
         assert_eq!(toml::to_string(&patient).unwrap(), expected);
+        let mut chosen = config();
+        chosen.folders.masks = Some("1st_manual".to_owned());
+        let expected = FILE.replace("split_seed = 0\n", "split_seed = 0\nmasks = \"1st_manual\"\n");
+        assert_eq!(toml::to_string(&chosen).unwrap(), expected);
+        assert_eq!(toml::from_str::<RunConfig>(&expected).unwrap(), chosen);
     }
 
     #[test]

@@ -132,6 +132,7 @@ exit_codes! {
     OnnxError => Input,
     PairError => Input,
     PictureError => Internal,
+    png::EncodingError => Internal,
     PackageLoadError => Input,
     PreprocessError => Input,
     SegmentError => Internal,

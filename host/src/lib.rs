@@ -10,6 +10,7 @@ pub mod dataset;
 pub mod error;
 pub mod export;
 pub mod float_engine;
+pub mod mask_format;
 pub mod memory;
 pub mod model;
 pub mod operation;

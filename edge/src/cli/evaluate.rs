@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_data::{Dataset, OpenOptions, Split};
+use unet_data::{Dataset, FolderChoice, OpenOptions, Split};
 use unet_engine::evaluate::{RecordMeta, evaluate};
 use unet_engine::{atomic_file, machine};
 use unet_shared::digest::Digest;
@@ -30,6 +30,15 @@ pub struct Evaluate {
     /// Seed of that split (default: as in training)
     #[arg(long)]
     split_seed: Option<u64>,
+    /// Folder of the images below the dataset's, or the end of its path (default: found by its name)
+    #[arg(long, value_name = "FOLDER")]
+    images: Option<PathBuf>,
+    /// Folder of the masks, likewise
+    #[arg(long, value_name = "FOLDER")]
+    masks: Option<PathBuf>,
+    /// What a mask's name has after that of its image, such as _mask
+    #[arg(long, allow_hyphen_values = true)]
+    suffix: Option<String>,
     /// Write the evaluation record here
     #[arg(long)]
     output: Option<PathBuf>,
@@ -45,6 +54,7 @@ impl Evaluate {
         let options = OpenOptions {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
             seed: self.split_seed.unwrap_or(provenance.split_seed),
+            choice: FolderChoice { images: self.images, masks: self.masks, suffix: self.suffix },
         };
         let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
         if !dataset.problems.is_empty() {

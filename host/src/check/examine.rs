@@ -7,9 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use unet_data::decode::LabelSource;
+use unet_data::decode::{LabelSource, decode_image_page};
 use unet_data::histogram::LabelHistogram;
-use unet_data::{DecodedImage, Split, decode_image, decode_label};
+use unet_data::{Annotation, DecodedImage, Split};
 use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 use unet_shared::label::LabelValue;
@@ -17,12 +17,14 @@ use unet_shared::label::LabelValue;
 use super::fingerprint::Fingerprint;
 
 /// What is decoded together: a pair, or a file that has no partner.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
     /// The image file.
     pub image: Option<PathBuf>,
-    /// The mask file.
-    pub mask: Option<PathBuf>,
+    /// The page of the image's file, if that is a TIFF file of several.
+    pub page: Option<usize>,
+    /// Where the mask comes from.
+    pub mask: Option<Annotation>,
     /// The split that they belong to.
     pub split: Option<Split>,
 }
@@ -77,13 +79,13 @@ pub struct MaskFacts {
 /// Decodes a unit's files; `index` identifies the unit in the counts.
 pub fn examine(unit: &Unit, index: usize) -> Examined {
     Examined {
-        image: unit.image.as_deref().map(image_facts),
-        mask: unit.mask.as_deref().map(|path| mask_facts(path, index)),
+        image: unit.image.as_deref().map(|image| image_facts(image, unit.page)),
+        mask: unit.mask.as_ref().map(|mask| mask_facts(mask, index)),
     }
 }
 
-fn image_facts(path: &Path) -> Result<ImageFacts, String> {
-    let image = decode_image(path).map_err(|error| chain(&error))?;
+fn image_facts(path: &Path, page: Option<usize>) -> Result<ImageFacts, String> {
+    let image = decode_image_page(path, page).map_err(|error| chain(&error))?;
     let fingerprint = Fingerprint::of(&image).map_err(|error| chain(&error))?;
     Ok(ImageFacts {
         size: (image.width, image.height),
@@ -97,8 +99,8 @@ fn image_facts(path: &Path) -> Result<ImageFacts, String> {
     })
 }
 
-fn mask_facts(path: &Path, index: usize) -> Result<(MaskFacts, LabelHistogram), String> {
-    let label = decode_label(path).map_err(|error| chain(&error))?;
+fn mask_facts(mask: &Annotation, index: usize) -> Result<(MaskFacts, LabelHistogram), String> {
+    let label = mask.decode().map_err(|error| chain(&error))?;
     let histogram = LabelHistogram::of(&label, index);
     let values: BTreeSet<LabelValue> = histogram.values.keys().copied().collect();
     let between = histogram.between().map(|found| (found.between.len(), found.pixels as f64 / histogram.pixels as f64));
@@ -108,7 +110,7 @@ fn mask_facts(path: &Path, index: usize) -> Result<(MaskFacts, LabelHistogram), 
         colours: histogram.has_colours(),
         single: values.first().copied().filter(|_| values.len() == 1),
         between,
-        really: real_format(path),
+        really: real_format(mask.path()),
     };
     Ok((facts, histogram))
 }

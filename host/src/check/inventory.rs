@@ -3,13 +3,13 @@
 //! If the layout is accepted, these are the dataset's pairs and what is left over; if not, every image file in the folder, told apart as
 //! image or mask by the names of files and folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use unet_data::layout::Layout;
 use unet_data::listing::{Folder, Kind as FolderKind, Listing, split_of, words};
 use unet_data::pairing::{PairingProblem, part, stem};
-use unet_data::{Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, decode_label};
+use unet_data::{Annotation, Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, Unused, decode_label};
 
 use super::examine::Unit;
 use super::finding::{Finding, Kind, Severity};
@@ -28,6 +28,12 @@ pub struct Inventory {
     pub units: Vec<Unit>,
     /// The content of `dataset.toml`.
     pub file: Option<DatasetFile>,
+    /// Image files that take no part.
+    pub unused: Vec<Unused>,
+    /// What the layout's reader assumed or left out.
+    pub notes: Vec<String>,
+    /// Lists and annotations that were read.
+    read: HashSet<PathBuf>,
     /// Findings from the names.
     pub findings: Vec<Finding>,
 }
@@ -35,8 +41,16 @@ pub struct Inventory {
 impl Inventory {
     /// Lists a folder.
     pub fn of(listing: &Listing, options: &OpenOptions) -> Self {
-        let mut inventory =
-            Self { layout: None, splits: Vec::new(), units: Vec::new(), file: None, findings: Vec::new() };
+        let mut inventory = Self {
+            layout: None,
+            splits: Vec::new(),
+            units: Vec::new(),
+            file: None,
+            unused: Vec::new(),
+            notes: Vec::new(),
+            read: HashSet::new(),
+            findings: Vec::new(),
+        };
         match Dataset::from_listing(listing, options) {
             Ok(dataset) => inventory.add_dataset(listing, dataset),
             Err(error) => inventory.add_all_files(listing, &error),
@@ -56,6 +70,7 @@ impl Inventory {
             self.splits.push(SplitSummary { split, pairs: samples.len() });
             self.units.extend(samples.iter().map(|sample| Unit {
                 image: Some(sample.image.clone()),
+                page: sample.page,
                 mask: sample.label.clone(),
                 split: Some(split),
             }));
@@ -70,6 +85,7 @@ impl Inventory {
         }
         self.add_problems(listing, &dataset.problems);
         self.file = dataset.file;
+        (self.unused, self.notes, self.read) = (dataset.unused, dataset.notes, dataset.read.into_iter().collect());
     }
 
     /// Adds every file of a folder whose layout is refused, so that the report shows all that is wrong and not only the layout.
@@ -85,10 +101,10 @@ impl Inventory {
             };
             let split = |path: &Path| folder.split.or_else(|| split_of(words(&stem(path)).first()?));
             for path in &some_images {
-                self.units.push(Unit { image: Some(path.clone()), mask: None, split: split(path) });
+                self.units.push(Unit { image: Some(path.clone()), page: None, mask: None, split: split(path) });
             }
             for path in &some_masks {
-                self.units.push(Unit { image: None, mask: Some(path.clone()), split: split(path) });
+                self.units.push(Unit { image: None, page: None, mask: Some(path.clone().into()), split: split(path) });
             }
             images.extend(some_images);
             masks.extend(some_masks);
@@ -107,7 +123,12 @@ impl Inventory {
             let path = image.or(mask);
             let folder = path
                 .and_then(|path| listing.folders.iter().find(|folder| Some(folder.path.as_path()) == path.parent()));
-            self.units.push(Unit { image: image.cloned(), mask: mask.cloned(), split: folder.and_then(|f| f.split) });
+            self.units.push(Unit {
+                image: image.cloned(),
+                page: None,
+                mask: mask.cloned().map(Annotation::File),
+                split: folder.and_then(|f| f.split),
+            });
         };
         for problem in problems {
             match problem {
@@ -214,7 +235,7 @@ impl Inventory {
     fn other_files(&self, listing: &Listing) -> (Vec<ListFile>, Vec<Finding>) {
         let (mut lists, mut findings) = (Vec::new(), Vec::new());
         for folder in &listing.folders {
-            for path in &folder.others {
+            for path in folder.others.iter().filter(|path| !self.read.contains(path.as_path())) {
                 if has_list_extension(path) && folder.kind.is_none() {
                     lists.extend(ListFile::read(path, listing.show(path)));
                 } else if folder.kind.is_some() || has_data_extension(path) {

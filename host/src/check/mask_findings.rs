@@ -24,11 +24,11 @@ pub fn findings(
     let mut single: Vec<(String, LabelValue)> = Vec::new();
     let mut count = 0;
     for (unit, facts) in units.iter().zip(examined) {
-        let (Some(path), Some(Ok((mask, _)))) = (&unit.mask, &facts.mask) else {
+        let (Some(mask_source), Some(Ok((mask, _)))) = (&unit.mask, &facts.mask) else {
             continue;
         };
         count += 1;
-        let name = show(path);
+        let name = show(mask_source.path());
         if let Some(value) = mask.single {
             single.push((name.clone(), value));
         }

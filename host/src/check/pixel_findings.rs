@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use unet_data::Annotation;
 use unet_data::loaded_pair::same_shape;
 use unet_shared::image::PixelFormat;
 
@@ -17,15 +18,15 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
     let mut groups = Groups::default();
     for (unit, facts) in units.iter().zip(examined) {
         for (path, error) in [
-            (&unit.image, facts.image.as_ref().and_then(|image| image.as_ref().err())),
-            (&unit.mask, facts.mask.as_ref().and_then(|mask| mask.as_ref().err())),
+            (unit.image.as_deref(), facts.image.as_ref().and_then(|image| image.as_ref().err())),
+            (unit.mask.as_ref().map(Annotation::path), facts.mask.as_ref().and_then(|mask| mask.as_ref().err())),
         ] {
             if let (Some(path), Some(error)) = (path, error) {
                 findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], error.clone()));
             }
         }
         let mask = facts.mask.as_ref().and_then(|mask| mask.as_ref().ok()).map(|(mask, _)| mask);
-        if let (Some(path), Some(mask)) = (&unit.mask, mask) {
+        if let (Some(path), Some(mask)) = (unit.mask.as_ref().map(Annotation::path), mask) {
             if let Some(really) = mask.really {
                 findings.push(wrong_extension(show(path), really));
             }
@@ -52,7 +53,7 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
         if image.gray_as_rgb {
             groups.gray_as_rgb.push(name.clone());
         }
-        let pair = unit.mask.as_deref().zip(mask.map(|mask| mask.size));
+        let pair = unit.mask.as_ref().map(Annotation::path).zip(mask.map(|mask| mask.size));
         findings.extend(rotation(image, &name, pair, show));
         if let Some((mask_path, size)) = pair.filter(|(_, size)| *size != image.size) {
             findings.push(size_mismatch(image, name, size, show(mask_path)));

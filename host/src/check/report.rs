@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use unet_data::Split;
 use unet_data::layout::Layout;
+use unet_data::{Split, Unused};
 use unet_shared::label::LabelValue;
 
 use super::finding::{Finding, Severity};
@@ -32,6 +32,10 @@ pub struct CheckReport {
     pub values_omitted: usize,
     /// The classes.
     pub classes: Vec<ClassSummary>,
+    /// What the layout's reader assumed or left out, a sentence each.
+    pub notes: Vec<String>,
+    /// Image files that take no part, by folder.
+    pub unused: Vec<Unused>,
     /// The findings, errors first.
     pub findings: Vec<Finding>,
 }

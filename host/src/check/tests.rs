@@ -267,18 +267,38 @@ fn the_same_image_in_two_splits() {
 }
 
 #[test]
-fn instance_masks_in_each_shape() {
+fn masks_of_objects_are_read_or_named() {
     let root = folder();
-    picture(1, 64, 48).save(path(&root, "58c5/images/58c5.png")).unwrap();
-    for name in ["m1", "m2"] {
-        halves(255, 64, 48).save(path(&root, &format!("58c5/masks/{name}.png"))).unwrap();
+    for image in ["58c5", "77aa"] {
+        picture(image.len() as u32, 64, 48).save(path(&root, &format!("{image}/images/{image}.png"))).unwrap();
+        for name in ["m1", "m2"] {
+            halves(255, 64, 48).save(path(&root, &format!("{image}/masks/{name}.png"))).unwrap();
+        }
     }
-    let kinds = |root: &TempDir| found(root).into_iter().map(|(kind, ..)| kind).collect::<Vec<_>>();
-    assert_eq!(kinds(&root), [Kind::Layout, Kind::InstanceMasks, Kind::ZeroAnd255Mask]);
+    let text = report(&root).text();
+    assert!(text.contains("4 masks are parts of their images, of class object"), "{text}");
     let root = valid();
     fs::rename(path(&root, "masks/1.png"), path(&root, "masks/1_0.png")).unwrap();
     fs::copy(path(&root, "masks/1_0.png"), path(&root, "masks/1_1.png")).unwrap();
+    let kinds = |root: &TempDir| found(root).into_iter().map(|(kind, ..)| kind).collect::<Vec<_>>();
     assert_eq!(kinds(&root), [Kind::InstanceMasks]);
+}
+
+#[test]
+fn what_takes_no_part_is_counted_and_named() {
+    let root = valid();
+    for name in ["images/rejected/9.png", "thermal/0.png"] {
+        picture(9, 64, 48).save(path(&root, name)).unwrap();
+    }
+    let report = report(&root);
+    let text = report.text();
+    assert_eq!(report.unused.len(), 2, "{text}");
+    assert!(text.contains("0 notes, 2 image files take no part\n"), "{text}");
+    assert!(
+        text.contains(" unused  images/rejected (1 image files: nested, without partners in the same place)"),
+        "{text}"
+    );
+    assert!(text.contains(" unused  thermal (1 image files: not a folder of this layout)"), "{text}");
 }
 
 #[test]

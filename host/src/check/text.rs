@@ -14,6 +14,9 @@ const FILES_SHOWN: usize = 4;
 /// Maximum number of mask values.
 const VALUES_SHOWN: usize = 40;
 
+/// Maximum number of folders whose files take no part.
+const UNUSED_SHOWN: usize = 8;
+
 /// Maximum number of image sizes.
 const SIZES_SHOWN: usize = 5;
 
@@ -45,6 +48,9 @@ fn write_report(out: &mut String, report: &CheckReport) -> std::fmt::Result {
         let formats: Vec<String> = report.formats.iter().map(|(format, count)| format!("{format} ({count})")).collect();
         writeln!(out, "  sizes   {}{more}", shown.join(", "))?;
         writeln!(out, "  pixels  {}", formats.join(", "))?;
+    }
+    for note in &report.notes {
+        writeln!(out, "  note    {note}")?;
     }
     write_values(out, report)?;
     write_findings(out, report)
@@ -84,7 +90,15 @@ fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
 fn write_findings(out: &mut String, report: &CheckReport) -> std::fmt::Result {
     let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Info));
-    writeln!(out, "\n{errors} errors, {warnings} warnings, {notes} notes")?;
+    let unused: usize = report.unused.iter().map(|unused| unused.files).sum();
+    let left = if unused > 0 { format!(", {unused} image files take no part") } else { String::new() };
+    writeln!(out, "\n{errors} errors, {warnings} warnings, {notes} notes{left}")?;
+    for unused in report.unused.iter().take(UNUSED_SHOWN) {
+        writeln!(out, " unused  {unused}")?;
+    }
+    if report.unused.len() > UNUSED_SHOWN {
+        writeln!(out, "         and {} more folders", report.unused.len() - UNUSED_SHOWN)?;
+    }
     let mut group: Option<(Severity, Kind)> = None;
     let mut shown = 0;
     for finding in &report.findings {

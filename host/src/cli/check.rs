@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use unet_data::OpenOptions;
 use unet_engine::exit::Exit;
 use unet_host::check::check;
+use unet_host::config::FolderOptions;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
 
@@ -19,6 +20,8 @@ pub struct Check {
     /// Seed of that split
     #[arg(long, default_value_t = OpenOptions::default().seed)]
     split_seed: u64,
+    #[command(flatten)]
+    folders: FolderOptions,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -26,7 +29,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(self) -> Result<Exit, HostError> {
-        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed };
+        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed, choice: self.folders.choice() };
         let mut progress: Option<(Progress, usize)> = None;
         let report = check(&self.data, &options, &mut |done, all| {
             let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "files"), 0));

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unet_data::{Sample, dataset::list_images, decode_image, load_pair, pairing::pair};
+use unet_data::decode::tiff_pages;
+use unet_data::stacks::expand_images;
+use unet_data::{Annotation, Sample, dataset::list_images, load_pair, pairing::pair};
 use unet_engine::exit::Exit;
 use unet_engine::package::Package;
 use unet_engine::picture::{label_png, rgb_image};
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_host::error::HostError;
+use unet_host::mask_format::{CocoFile, MaskFormat, palette_png};
 use unet_host::progress::Progress;
 use unet_host::report::panel::{Panel, overlay, side_by_side};
 use unet_host::report::save_png;
-use unet_host::run_dir::RunDir;
+use unet_host::run_dir::{RunDir, json};
 use unet_host::steps::predict::{frame_iou, mask_picture};
 use unet_host::steps::score::{EngineChoice, segmenter};
 use unet_host::steps::{OpenRun, Weights};
@@ -38,6 +41,9 @@ pub struct Predict {
     /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
+    /// Format of the masks: PNG with label values, PNG with a palette, or one COCO file, OUTPUT/masks.json
+    #[arg(long, value_enum, default_value_t = MaskFormat::Png)]
+    format: MaskFormat,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -67,6 +73,17 @@ struct Subject {
     predictor: Predictor<Box<dyn Segmenter>>,
     table: LabelTable,
     palette: Vec<[u8; 3]>,
+    names: Vec<String>,
+}
+
+/// Where results go, and as what.
+struct Output<'a> {
+    folder: &'a Path,
+    table: &'a LabelTable,
+    palette: &'a [[u8; 3]],
+    format: MaskFormat,
+    /// The masks of all images so far, for [`MaskFormat::Coco`].
+    coco: CocoFile,
 }
 
 impl Predict {
@@ -76,7 +93,8 @@ impl Predict {
             let (segmenter, _) = segmenter(&run, self.engine, self.weights)?;
             let palette = run.palette();
             let predictor = Predictor::new(segmenter, run.config.preprocess)?;
-            return Ok(Subject { predictor, table: run.table, palette });
+            let names = run.class_names();
+            return Ok(Subject { predictor, table: run.table, palette, names });
         }
         let package = Package::read(&self.subject)?;
         let manifest = &package.manifest;
@@ -85,36 +103,53 @@ impl Predict {
             predictor: Predictor::new(segmenter, manifest.preprocess)?,
             table: manifest.label_table()?,
             palette: manifest.classes.iter().map(|class| class.color).collect(),
+            names: manifest.classes.iter().map(|class| class.name.clone()).collect(),
         })
     }
 
     pub fn run(self) -> Result<Exit, HostError> {
-        let Subject { mut predictor, table, palette } = self.subject()?;
-        let samples = list_images(&self.images)?;
+        let Subject { mut predictor, table, palette, names } = self.subject()?;
+        let mut notes = vec![];
+        let samples = expand_images(list_images(&self.images)?, &mut notes);
+        notes.iter().for_each(|note| unet_engine::error::say(format_args!("note: {note}")));
         let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
-        let path = |sample: &Sample| sample.image.clone();
-        let pairing = pair(&samples.iter().map(path).collect::<Vec<_>>(), &truths.iter().map(path).collect::<Vec<_>>());
-        if self.truth.is_some() && pairing.samples.len() < samples.len() {
-            let (paired, all) = (pairing.samples.len(), samples.len());
+        let paths = |samples: &[Sample]| {
+            let mut paths: Vec<PathBuf> = samples.iter().map(|sample| sample.image.clone()).collect();
+            // The slices of a stack share a file.
+            paths.dedup();
+            paths
+        };
+        let images = paths(&samples);
+        let pairing = pair(&images, &paths(&truths));
+        if self.truth.is_some() && pairing.samples.len() < images.len() {
+            let (paired, all) = (pairing.samples.len(), images.len());
             unet_engine::error::say(format_args!(
                 "warning: only {paired} of {all} images have a label of the same name"
             ));
         }
-        for folder in ["masks", "overlays", "panels"] {
+        let folders = ["overlays", "panels", "masks"];
+        for folder in &folders[..if self.format == MaskFormat::Coco { 2 } else { 3 }] {
             let path = self.output.join(folder);
             std::fs::create_dir_all(&path).map_err(|source| HostError::Write { path, source })?;
         }
         let progress = Progress::new("predicting", samples.len() as u64, "images");
+        let coco = CocoFile::new(&names);
+        let mut output = Output { folder: &self.output, table: &table, palette: &palette, format: self.format, coco };
         let mut report = Report { images: vec![], failed: vec![] };
         for sample in &samples {
             let truth = pairing.samples.iter().find(|paired| paired.image == sample.image);
-            let truth = truth.and_then(|paired| paired.label.as_deref());
+            let truth = truth.and_then(|paired| paired.label.clone()).map(|label| match (label, sample.page) {
+                (Annotation::File(path), Some(page)) if tiff_pages(&path).len() > page => {
+                    Annotation::Page { path, page }
+                }
+                (label, _) => label,
+            });
             // Images with the same stem, such as a.png and a.jpg, keep their full names.
             let alone = samples.iter().filter(|other| other.name == sample.name).count() == 1;
             let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
             let sample =
                 Sample { name: if alone { sample.name.clone() } else { file_name.into_owned() }, ..sample.clone() };
-            match one(&sample, truth, &mut predictor, &table, &palette, &self.output) {
+            match one(&sample, truth.as_ref(), &mut predictor, &mut output) {
                 Ok(predicted) => report.images.push(predicted),
                 // A broken image does not stop the others; a full disk does.
                 Err(error) if error.exit_code() == Exit::Input => report.failed.push(unet_engine::error::chain(&error)),
@@ -123,25 +158,35 @@ impl Predict {
             progress.inc(1);
         }
         progress.finish();
+        if self.format == MaskFormat::Coco {
+            let path = output.coco_path();
+            unet_engine::atomic_file::write(&path, json(&output.coco).as_bytes())
+                .map_err(|source| HostError::Write { path, source })?;
+        }
         super::print(self.json, &report, || text(&report))?;
         Ok(if report.failed.is_empty() { Exit::Success } else { Exit::Fault })
     }
 }
 
+impl Output<'_> {
+    fn coco_path(&self) -> PathBuf {
+        self.folder.join("masks.json")
+    }
+}
+
 fn one(
     sample: &Sample,
-    truth: Option<&Path>,
+    truth: Option<&Annotation>,
     predictor: &mut Predictor<Box<dyn Segmenter>>,
-    table: &LabelTable,
-    palette: &[[u8; 3]],
-    output: &Path,
+    output: &mut Output<'_>,
 ) -> Result<Predicted, HostError> {
-    let image = decode_image(&sample.image)?;
+    let (table, palette) = (output.table, output.palette);
+    let image = sample.decode_image()?;
     let (width, height) = (image.width, image.height);
     let prediction = predictor.predict(&image.view())?.to_vec();
     let truth = truth
-        .map(|path| {
-            let sample = Sample { label: Some(path.to_owned()), ..sample.clone() };
+        .map(|label| {
+            let sample = Sample { label: Some(label.clone()), ..sample.clone() };
             Ok::<_, HostError>(load_pair(&sample, table)?.mask_at_image().into_owned())
         })
         .transpose()?;
@@ -153,11 +198,23 @@ fn one(
             prediction.iter().filter(|&&p| usize::from(p) == class).count() as f64 / prediction.len().max(1) as f64
         })
         .collect();
-    let path = |folder: &str| output.join(folder).join(format!("{}.png", sample.name));
-    let (mask_path, overlay_path, panel_path) = (path("masks"), path("overlays"), path("panels"));
-    let labels = label_png(&prediction, width, height, table)?;
-    unet_engine::atomic_file::write(&mask_path, &labels)
-        .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
+    let path = |folder: &str| output.folder.join(folder).join(format!("{}.png", sample.name));
+    let (mut mask_path, overlay_path, panel_path) = (path("masks"), path("overlays"), path("panels"));
+    let encoded = match output.format {
+        MaskFormat::Png => Some(label_png(&prediction, width, height, table)?),
+        MaskFormat::Palette => Some(palette_png(&prediction, width as u32, height as u32, palette)?),
+        MaskFormat::Coco => {
+            let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
+            let file_name = if sample.page.is_some() { sample.name.clone() } else { file_name.into_owned() };
+            output.coco.add(file_name, &prediction, width, height);
+            mask_path = output.coco_path();
+            None
+        }
+    };
+    if let Some(encoded) = encoded {
+        unet_engine::atomic_file::write(&mask_path, &encoded)
+            .map_err(|source| HostError::Write { path: mask_path.clone(), source })?;
+    }
     let (picture, mask) = (rgb_image(&image.view())?, mask_picture(prediction, width, height));
     save_png(&overlay_path, &overlay(&picture, &mask, palette)?)?;
     let truth = truth.map(|truth| mask_picture(truth, width, height));

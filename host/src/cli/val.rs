@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use unet_data::Split;
 use unet_engine::exit::Exit;
+use unet_host::config::FolderOptions;
 use unet_host::error::HostError;
 use unet_host::run_dir::{RunDir, json};
 use unet_host::steps::score::{EngineChoice, score_package, score_run};
@@ -18,6 +19,8 @@ pub struct Val {
     /// Folder of the dataset (default: the one that the run was trained on)
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    folders: FolderOptions,
     /// Split: train, val or test
     #[arg(long, default_value_t = Split::Val)]
     split: Split,
@@ -38,13 +41,14 @@ pub struct Val {
 impl Val {
     pub fn run(self) -> Result<Exit, HostError> {
         let record = if RunDir::is_run(&self.subject) {
-            let run = OpenRun::open(&self.subject)?;
+            let mut run = OpenRun::open(&self.subject)?;
+            run.config.folders = self.folders.or(run.config.folders);
             score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
         } else if self.subject.is_file() {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
-            score_package(&self.subject, data, self.split)?
+            score_package(&self.subject, data, &self.folders, self.split)?
         } else {
             let path = self.subject.display();
             return Err(HostError::Usage(format!("{path}: expected the folder of a run, or a package")));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use unet_data::{Dataset, DecodedImage, Sample, decode_image};
+use unet_data::{Dataset, DecodedImage, Sample};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::Preprocessor;
@@ -72,7 +72,7 @@ impl OpenRun {
     /// # Errors
     /// If the folder is not a dataset.
     pub fn data(&self, data: Option<&Path>) -> Result<Dataset, HostError> {
-        Ok(Dataset::open(data.unwrap_or(&self.config.data), &self.config.split())?)
+        Ok(Dataset::open(data.unwrap_or(&self.config.data), &self.config.open_options())?)
     }
 
     /// Path of the weights.
@@ -114,7 +114,7 @@ impl OpenRun {
     /// # Errors
     /// If it cannot be decoded or does not fit the input.
     pub fn planes(&self, sample: &Sample) -> Result<(DecodedImage, Vec<u8>), HostError> {
-        let image = decode_image(&sample.image)?;
+        let image = sample.decode_image()?;
         let mut planes = vec![0; self.config.preprocess.input_len()];
         Preprocessor::new(self.config.preprocess)?.run(&image.view(), &mut planes)?;
         Ok((image, planes))

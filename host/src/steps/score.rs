@@ -14,6 +14,7 @@ use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights};
 use super::provenance::{QuantizationNote, read_output_of};
+use crate::config::FolderOptions;
 use crate::error::HostError;
 use crate::export::float_onnx;
 use crate::float_engine::FloatEngine;
@@ -96,12 +97,18 @@ pub fn score_run(
 ///
 /// # Errors
 /// If the package is refused or the dataset cannot be used.
-pub fn score_package(path: &Path, data: &Path, split: Split) -> Result<EvaluationRecord, HostError> {
+pub fn score_package(
+    path: &Path,
+    data: &Path,
+    folders: &FolderOptions,
+    split: Split,
+) -> Result<EvaluationRecord, HostError> {
     let package = Package::read(path)?;
     let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?;
     let manifest = &package.manifest;
     let provenance = &manifest.provenance;
-    let options = OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed };
+    let options =
+        OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed, choice: folders.choice() };
     let dataset = Dataset::open(data, &options)?;
     let meta = RecordMeta {
         program: PROGRAM.to_owned(),

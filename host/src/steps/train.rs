@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use unet_data::workers::in_parallel;
-use unet_data::{Dataset, Sample, Split, collect_labels, dataset_digest, decode_image, load_pair};
+use unet_data::{Dataset, Sample, Split, collect_labels, dataset_digest, load_pair};
 use unet_shared::image::PixelFormat;
 use unet_shared::label::{LabelTable, LabelValue};
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
@@ -85,6 +85,8 @@ impl Default for TrainOptions {
     }
 }
 
+/// Folders of unused files that are named before training; `check` names all.
+const UNUSED_SHOWN: usize = 4;
 /// Longest side of a default input size.
 const DEFAULT_SIDE_MAX: usize = 512;
 /// Pixels of a default batch.
@@ -101,7 +103,7 @@ fn default_input(samples: &[Sample], multiple: usize, fit: Fit) -> Result<((u32,
     // Every padded image must fit unscaled.
     let count = if fit == Fit::Pad { samples.len() } else { INSPECTED_IMAGES };
     for sample in super::open_run::spread(samples, count) {
-        let image = decode_image(&sample.image)?;
+        let image = sample.decode_image()?;
         (width, height) = (image.width.max(width), image.height.max(height));
         gray &= image.format == PixelFormat::Gray8;
     }
@@ -224,7 +226,7 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
 
 /// The dataset in `data` with the requested split and ignored label values, and warnings about what may surprise.
 fn open_dataset(data: &Path, options: &TrainOptions) -> Result<Dataset, HostError> {
-    let mut dataset = Dataset::open(data, &options.config.split())?;
+    let mut dataset = Dataset::open(data, &options.config.open_options())?;
     if dataset.train.is_empty() {
         return Err(HostError::Usage(format!("{}: expected pairs to train on, found none", data.display())));
     }
@@ -233,6 +235,17 @@ fn open_dataset(data: &Path, options: &TrainOptions) -> Result<Dataset, HostErro
         unet_engine::error::say(format_args!(
             "warning: {count} files of {data} are not used; `unet-host check` lists them"
         ));
+    }
+    for note in &dataset.notes {
+        unet_engine::error::say(format_args!("note: {note}"));
+    }
+    if !dataset.unused.is_empty() {
+        let files: usize = dataset.unused.iter().map(|unused| unused.files).sum();
+        let folders: Vec<String> = dataset.unused.iter().take(UNUSED_SHOWN).map(ToString::to_string).collect();
+        let more = dataset.unused.len().saturating_sub(UNUSED_SHOWN);
+        let more = if more > 0 { format!(" and {more} more folders") } else { String::new() };
+        let folders = folders.join(", ");
+        unet_engine::error::say(format_args!("note: {files} image files take no part: {folders}{more}"));
     }
     if dataset.validates_on_training() {
         unet_engine::error::say(format_args!(
@@ -300,7 +313,7 @@ fn plan_memory(config: &RunConfig, dataset: &Dataset, options: MemoryOptions) ->
     // Planes and mask; for validation also the mask at the image's size, which is taken to be that of the first image.
     let sample = (config.preprocess.input_len() + width * height) as u64;
     let truth = match dataset.val.first() {
-        Some(first) => decode_image(&first.image).map(|image| (image.width * image.height) as u64)?,
+        Some(first) => first.decode_image().map(|image| (image.width * image.height) as u64)?,
         None => 0,
     };
     let shares = cache_shares(config, dataset);

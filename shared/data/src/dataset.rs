@@ -3,29 +3,36 @@
 //! Decodes nothing. Samples are sorted by name, and a seeded split depends on the seed and the names alone, so every
 //! machine sees the same dataset.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::annotation::Annotation;
+use super::choice::FolderChoice;
 use super::dataset_file::{DatasetFile, DatasetFileError};
 use super::decode::FileError;
 use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout};
 use super::listing::Listing;
 use super::pairing::{Pairing, PairingProblem, stem};
 use super::sample::{Sample, Split};
+use super::stacks;
+use super::unused::{self, Unused};
 use unet_shared::digest::Digest;
 
-/// How to split a dataset whose layout states no splits.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How to read a dataset whose folders do not say it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpenOptions {
     /// Share of the pairs for validation, from 0 to below 1. If it is above 0 and there are two pairs or more, at least
     /// one pair.
     pub val_ratio: f64,
     /// Seed of the split.
     pub seed: u64,
+    /// Folders and endings of names; they take precedence over those of `dataset.toml`.
+    pub choice: FolderChoice,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { val_ratio: 0.2, seed: 0 }
+        Self { val_ratio: 0.2, seed: 0, choice: FolderChoice::default() }
     }
 }
 
@@ -75,6 +82,12 @@ pub struct Dataset {
     pub file: Option<DatasetFile>,
     /// Files that are not used, and why.
     pub problems: Vec<PairingProblem>,
+    /// Other image files of the directory that take no part.
+    pub unused: Vec<Unused>,
+    /// What the layout's reader assumed or left out, a sentence each.
+    pub notes: Vec<String>,
+    /// Lists, tables and annotations that were read.
+    pub read: Vec<PathBuf>,
 }
 
 impl Dataset {
@@ -95,24 +108,44 @@ impl Dataset {
         let root = listing.root.clone();
         let refused = |found| DatasetError::Layout { root: root.clone(), found };
         let file = DatasetFile::read(&root)?;
-        let (layout, Contents { parts, classes }) = layout::read(listing).map_err(refused)?;
+        let stated = file.as_ref().map(DatasetFile::choice).unwrap_or_default();
+        let (layout, contents) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?;
+        let Contents { parts, classes, notes, companions, read } = contents;
+        let file = file.map(|file| file.or_classes(classes.as_ref())).or(classes);
         let mut dataset = Self {
             root: root.clone(),
             layout,
             train: vec![],
             val: vec![],
             test: vec![],
-            file: file.or(classes),
+            file,
             problems: vec![],
+            unused: vec![],
+            notes,
+            read,
         };
-        for (split, Pairing { samples, problems }) in parts {
+        for (split, Pairing { samples, problems, notes }) in parts {
+            let mut samples =
+                stacks::expand(samples, &mut dataset.notes, &|path| listing.show(path)).map_err(refused)?;
+            samples.sort_by(|a, b| a.name.cmp(&b.name));
             match split.unwrap_or(Split::Train) {
                 Split::Train => dataset.train = samples,
                 Split::Val => dataset.val = samples,
                 Split::Test => dataset.test = samples,
             }
             dataset.problems.extend(problems);
+            dataset.notes.extend(notes);
         }
+        let used: HashSet<&Path> = dataset
+            .samples()
+            .flat_map(|sample| {
+                let labels = sample.label.iter().flat_map(Annotation::image_files);
+                std::iter::once(sample.image.as_path()).chain(labels)
+            })
+            .collect();
+        let problems = dataset.problems.iter().flat_map(PairingProblem::files);
+        let told: HashSet<&Path> = problems.chain(&companions).map(PathBuf::as_path).collect();
+        dataset.unused = unused::find(listing, &used, &told);
         if dataset.samples().next().is_none() {
             return Err(refused(describe_unpaired(&dataset.problems)));
         }
@@ -155,7 +188,7 @@ impl Dataset {
 
 /// The images of a directory without labels, or the single image `path`, sorted by name: input for a model.
 pub fn list_images(path: &Path) -> Result<Vec<Sample>, DatasetError> {
-    let sample = |path: PathBuf| Sample { name: stem(&path), image: path, label: None };
+    let sample = |path: PathBuf| Sample { name: stem(&path), image: path, page: None, label: None };
     if path.is_file() {
         return Ok(vec![sample(path.into())]);
     }
@@ -280,7 +313,7 @@ mod tests {
         assert!(matches!(refused, Err(DatasetError::NotAFolder { .. })));
         let missing = Dataset::open(&file.path().join("missing"), &OpenOptions::default());
         assert!(matches!(missing, Err(DatasetError::File(FileError::Read { .. }))));
-        let options = OpenOptions { val_ratio: 1.0, seed: 0 };
+        let options = OpenOptions { val_ratio: 1.0, ..OpenOptions::default() };
         assert!(matches!(Dataset::open(file.path(), &options), Err(DatasetError::Ratio(_))));
     }
 
@@ -294,8 +327,9 @@ mod tests {
     #[test]
     fn seeded_split_is_pinned() {
         // Pinned: a change would move images between the splits of everybody's runs.
-        let samples = (0..10).map(|i| Sample { name: i.to_string(), image: "i".into(), label: None }).collect();
-        let (_, val) = split_by_ratio(samples, &OpenOptions { val_ratio: 0.3, seed: 7 });
+        let samples =
+            (0..10).map(|i| Sample { name: i.to_string(), image: "i".into(), page: None, label: None }).collect();
+        let (_, val) = split_by_ratio(samples, &OpenOptions { val_ratio: 0.3, seed: 7, ..OpenOptions::default() });
         let names: Vec<&str> = val.iter().map(|sample| sample.name.as_str()).collect();
         assert_eq!(names, PINNED);
     }
@@ -310,9 +344,9 @@ mod tests {
             val_ratio in 0.0..0.99,
             turn in 0usize..40,
         ) {
-            let options = OpenOptions { val_ratio, seed };
+            let options = OpenOptions { val_ratio, seed, ..OpenOptions::default() };
             let mut samples: Vec<Sample> =
-                names.iter().map(|name| Sample { name: name.clone(), image: "i".into(), label: None }).collect();
+                names.iter().map(|name| Sample { name: name.clone(), image: "i".into(), page: None, label: None }).collect();
             let (train, val) = split_by_ratio(samples.clone(), &options);
             let of = |samples: &[Sample]| samples.iter().map(|s| s.name.clone()).collect::<BTreeSet<_>>();
             prop_assert!(of(&train).is_disjoint(&of(&val)));

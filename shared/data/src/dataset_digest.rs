@@ -25,9 +25,12 @@ pub fn dataset_digest(dataset: &Dataset) -> Result<Digest, FileError> {
         };
         part(split.name().as_bytes());
         part(sample.name.as_bytes());
-        part(&read_bytes(&sample.image)?);
+        match sample.page {
+            None => part(&read_bytes(&sample.image)?),
+            Some(_) => part(&sample.decode_image()?.data),
+        }
         if let Some(label) = &sample.label {
-            part(&read_bytes(label)?);
+            label.for_each_part(&mut part)?;
         }
         Ok(hasher.finish())
     };

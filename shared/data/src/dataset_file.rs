@@ -1,6 +1,7 @@
 //! `dataset.toml`: names, values and colours of the classes, and the values to ignore, written by a person.
 //!
 //! ```toml
+//! masks = "1st_manual"            # the folder of the masks; images = FOLDER and suffix = "_mask" likewise
 //! ignore = 11                     # or a list; values are numbers or "#rrggbb"
 //! join_between = true             # values that are not listed belong to the nearest class
 //!
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use unet_shared::label::LabelValue;
 
+use super::choice::FolderChoice;
+
 /// The file's name in the directory of a dataset.
 pub const DATASET_FILE: &str = "dataset.toml";
 
@@ -34,6 +37,15 @@ pub struct DatasetFile {
     /// masks; if absent, only if no class is listed and the labels look anti-aliased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_between: Option<bool>,
+    /// The folder of the images, as [`FolderChoice::images`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// The folder of the masks, as [`FolderChoice::masks`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<PathBuf>,
+    /// The ending of the masks' names, as [`FolderChoice::suffix`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<String>,
     /// Further values to ignore, from the command line.
     #[serde(skip)]
     pub also_ignore: Vec<LabelValue>,
@@ -104,6 +116,22 @@ pub enum DatasetFileError {
 }
 
 impl DatasetFile {
+    /// The folders and endings that it states.
+    pub(crate) fn choice(&self) -> FolderChoice {
+        FolderChoice { images: self.images.clone(), masks: self.masks.clone(), suffix: self.suffix.clone() }
+    }
+
+    /// This file, with a format's own classes and ignored values if it states nothing about values.
+    pub(crate) fn or_classes(self, classes: Option<&Self>) -> Self {
+        let says_nothing = Self { images: None, masks: None, suffix: None, ..self.clone() } == Self::default();
+        match classes {
+            Some(classes) if says_nothing => {
+                Self { images: self.images, masks: self.masks, suffix: self.suffix, ..classes.clone() }
+            }
+            _ => self,
+        }
+    }
+
     /// Reads `dataset.toml` in the directory `root`; none if there is no such file.
     pub fn read(root: &Path) -> Result<Option<Self>, DatasetFileError> {
         let path = root.join(DATASET_FILE);

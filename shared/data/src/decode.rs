@@ -15,10 +15,12 @@ use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 
 mod content;
 mod label;
+mod tiff_pages;
 
 use content::guess_content;
 pub use content::jpeg_has_end;
-pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label};
+pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
+pub use tiff_pages::{TiffPage, tiff_pages};
 
 /// The largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -89,6 +91,30 @@ pub enum FileError {
         /// Row of the first such pixel.
         y: usize,
     },
+    /// The file has no such page.
+    #[error("{}: expected a TIFF file with a page {}, found none", path.display(), page + 1)]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// The page's index.
+        page: usize,
+    },
+    /// An annotation file does not describe a label.
+    #[error("{}: {found}", path.display())]
+    Drawing {
+        /// The annotation file.
+        path: PathBuf,
+        /// What was expected and found.
+        found: String,
+    },
+    /// A mask of one class or object is none.
+    #[error("mask {}: expected 0 and one other value, and the size of the image's other masks, found {found}", path.display())]
+    PartMask {
+        /// The mask.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
 }
 
 impl FileError {
@@ -101,7 +127,10 @@ impl FileError {
             | Self::CutOff { path }
             | Self::Decode { path, .. }
             | Self::Samples { path, .. }
-            | Self::Alpha { path, .. } => path,
+            | Self::Alpha { path, .. }
+            | Self::Page { path, .. }
+            | Self::Drawing { path, .. }
+            | Self::PartMask { path, .. } => path,
         }
     }
 }
@@ -138,7 +167,12 @@ impl DecodedImage {
 
 /// Reads an image file.
 pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
-    let Decoded { pixels, orientation, bit_depth, .. } = decode(path)?;
+    decode_image_page(path, None)
+}
+
+/// Reads an image file, or one page of a TIFF file.
+pub fn decode_image_page(path: &Path, page: Option<usize>) -> Result<DecodedImage, FileError> {
+    let Decoded { pixels, orientation, bit_depth, .. } = decode(path, page)?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let high = |samples: Vec<u16>| samples.into_iter().map(|sample| (sample >> 8) as u8).collect::<Vec<u8>>();
     let (format, data) = match pixels {
@@ -153,6 +187,18 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
         other => return Err(unreadable_samples(path, &other)),
     };
     Ok(DecodedImage { width, height, format, data, orientation, bit_depth })
+}
+
+/// Width and height of an image file as [`decode_image`] returns it, from its header alone.
+pub fn image_size(path: &Path) -> Result<(usize, usize), FileError> {
+    let failed = |source| FileError::Decode { path: path.into(), source };
+    let bytes = read_bytes(path)?;
+    let format = image::guess_format(&bytes);
+    let format = format.map_err(|_| FileError::Format { path: path.into(), found: guess_content(&bytes) })?;
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes.as_slice()), format).into_decoder().map_err(failed)?;
+    let turned = decoder.orientation().is_ok_and(|orientation| orientation.to_exif() >= 5);
+    let (width, height) = decoder.dimensions();
+    Ok(if turned { (height as usize, width as usize) } else { (width as usize, height as usize) })
 }
 
 /// The bytes of a file, within [`FILE_BYTES_MAX`].
@@ -185,9 +231,14 @@ struct Decoded {
     lossy: bool,
 }
 
-fn decode(path: &Path) -> Result<Decoded, FileError> {
+fn decode(path: &Path, page: Option<usize>) -> Result<Decoded, FileError> {
     let failed = |source| FileError::Decode { path: path.into(), source };
-    let bytes = read_bytes(path)?;
+    let mut bytes = read_bytes(path)?;
+    if let Some(page) = page
+        && !tiff_pages::choose_page(&mut bytes, page)
+    {
+        return Err(FileError::Page { path: path.into(), page });
+    }
     let format = match image::guess_format(&bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
         _ => return Err(FileError::Format { path: path.into(), found: guess_content(&bytes) }),

@@ -6,8 +6,9 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use super::annotation::Annotation;
 use super::dataset_file::DatasetFile;
-use super::decode::{FileError, decode_label};
+use super::decode::FileError;
 use super::histogram::{LabelHistogram, as_colour, as_gray};
 use super::sample::Sample;
 use super::workers::in_parallel;
@@ -88,10 +89,10 @@ pub enum LabelsError {
 /// Collects the distinct values of the samples' labels and makes classes of them. `file` is the content of
 /// `dataset.toml`.
 pub fn collect_labels(samples: &[Sample], file: Option<&DatasetFile>) -> Result<LabelMap, LabelsError> {
-    let labels: Vec<PathBuf> = samples.iter().filter_map(|sample| sample.label.clone()).collect();
+    let labels: Vec<&Annotation> = samples.iter().filter_map(|sample| sample.label.as_ref()).collect();
     let mut sum = LabelHistogram::default();
     let mut error: Option<(usize, FileError)> = None;
-    let work = |index: usize| decode_label(&labels[index]).map(|label| LabelHistogram::of(&label, index));
+    let work = |index: usize| labels[index].decode().map(|label| LabelHistogram::of(&label, index));
     in_parallel(labels.len(), work, |index, result| {
         match result {
             Ok(histogram) => sum.merge(&histogram),
@@ -103,7 +104,7 @@ pub fn collect_labels(samples: &[Sample], file: Option<&DatasetFile>) -> Result<
     });
     match error {
         Some((_, error)) => Err(error.into()),
-        None => LabelMap::from_histogram(sum, file, |index| labels[index].clone()),
+        None => LabelMap::from_histogram(sum, file, |index| labels[index].path().to_owned()),
     }
 }
 

@@ -4,22 +4,51 @@
 //! below this one, with its [`Format`], and a line in [`FORMATS`].
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use super::annotation::Annotation;
+use super::choice::FolderChoice;
 use super::dataset_file::DatasetFile;
-use super::listing::{Folder, Listing};
-use super::pairing::Pairing;
+use super::decode::read_bytes;
+use super::histogram::LabelHistogram;
+use super::listing::{Folder, Kind, Listing, is_result_folder};
+use super::pairing::{Pairing, pair};
 use super::sample::Split;
 
+mod chosen;
+mod cityscapes;
+mod classes;
+mod coco;
+mod colour_table;
+mod labelme;
+mod mask_sets;
 mod nnunet;
 mod one_folder;
 mod splits;
+#[cfg(test)]
+pub(crate) mod testing;
 mod two_folders;
+mod ultralytics;
+mod voc;
 
-/// All readers, in the order in which they are asked: formats that are known by a file of their own before those that
-/// are told by the names of folders.
-static FORMATS: [&Format; 4] = [&nnunet::FORMAT, &splits::FORMAT, &two_folders::FORMAT, &one_folder::FORMAT];
+/// All readers, in the order in which they are asked: formats that are known by files or folders of their own, then folders
+/// of images and masks, then annotations that are drawn, which may lie beside finished masks.
+static FORMATS: [&Format; 12] = [
+    &chosen::FORMAT,
+    &nnunet::FORMAT,
+    &voc::FORMAT,
+    &cityscapes::FORMAT,
+    &ultralytics::FORMAT,
+    &colour_table::FORMAT,
+    &mask_sets::FORMAT,
+    &splits::FORMAT,
+    &two_folders::FORMAT,
+    &coco::FORMAT,
+    &labelme::FORMAT,
+    &one_folder::FORMAT,
+];
 
 /// A reader of one layout.
 struct Format {
@@ -71,22 +100,32 @@ impl Serialize for Layout {
 }
 
 /// What a reader finds in a folder.
+#[derive(Default)]
 pub(crate) struct Contents {
     /// The pairs of each split; `None` if the layout does not state the split.
     pub(crate) parts: Vec<(Option<Split>, Pairing)>,
     /// Classes and ignored values, if the format states them itself. `dataset.toml` takes precedence.
     pub(crate) classes: Option<DatasetFile>,
+    /// What the reader assumed or left out, a sentence each.
+    pub(crate) notes: Vec<String>,
+    /// Image files that belong to the format and are not needed, or that a note tells of.
+    pub(crate) companions: Vec<PathBuf>,
+    /// Files other than images that were read: lists, tables and annotations.
+    pub(crate) read: Vec<PathBuf>,
 }
 
 impl Contents {
     /// Pairs without splits or classes.
     fn unsplit(pairing: Pairing) -> Self {
-        Self { parts: vec![(None, pairing)], classes: None }
+        Self { parts: vec![(None, pairing)], ..Self::default() }
     }
 }
 
 /// Asks each reader for the contents of a folder; the error says why none can read it.
-pub(crate) fn read(listing: &Listing) -> Result<(Layout, Contents), String> {
+pub(crate) fn read(listing: &Listing, choice: &FolderChoice) -> Result<(Layout, Contents), String> {
+    if !choice.is_empty() {
+        return Ok((Layout(&chosen::FORMAT), chosen::read_chosen(listing, choice)?));
+    }
     for format in FORMATS {
         if let Some(contents) = (format.read)(listing)? {
             return Ok((Layout(format), contents));
@@ -115,9 +154,104 @@ impl fmt::Display for AcceptedLayouts {
     }
 }
 
-/// The folders whose names belong to a layout and that hold images.
+/// Levels of folders below the root whose names state a layout.
+const LAYOUT_DEPTH_MAX: usize = 3;
+
+/// The folders whose names belong to a layout and that hold images, themselves or in folders of other names below them.
 fn image_folders(listing: &Listing) -> impl Iterator<Item = &Folder> {
-    listing.folders.iter().filter(|folder| folder.known && !folder.images.is_empty())
+    let holds_images = |folder: &&Folder| {
+        let nested = |below: &Folder| !below.known && !below.images.is_empty() && below.path.starts_with(&folder.path);
+        !folder.images.is_empty() || folder.kind.is_some() && folder.depth > 0 && listing.folders.iter().any(nested)
+    };
+    listing.folders.iter().filter(|folder| folder.known && folder.depth <= LAYOUT_DEPTH_MAX).filter(holds_images)
+}
+
+/// The only one of some folders.
+fn only_folder<'a>(mut found: impl Iterator<Item = &'a Folder>) -> Option<&'a Folder> {
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// The folder called `name` in another.
+fn subfolder<'a>(listing: &'a Listing, root: &Folder, name: &str) -> Option<&'a Folder> {
+    let path = root.path.join(name);
+    listing.folders.iter().find(|folder| folder.path == path)
+}
+
+/// The only dataset of a format; none if there is none.
+fn only_root<'a>(
+    listing: &Listing,
+    mut roots: impl Iterator<Item = &'a Folder>,
+    format: &str,
+) -> Result<Option<&'a Folder>, String> {
+    match (roots.next(), roots.next()) {
+        (Some(first), Some(second)) => {
+            let (first, second) = (listing.show(&first.path), listing.show(&second.path));
+            Err(format!("{first} and {second} are both {format} datasets: expected the path of one"))
+        }
+        (root, _) => Ok(root),
+    }
+}
+
+/// The text of a list or an annotation file.
+fn read_text(listing: &Listing, path: &Path) -> Result<String, String> {
+    let bytes = read_bytes(path).map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        format!("{}: {cause}", listing.show(path))
+    })?;
+    String::from_utf8(bytes).map_err(|_| format!("{}: expected text in UTF-8, found other bytes", listing.show(path)))
+}
+
+/// Pairs the files of two folders, and those of folders below that lie in the same place in both. Other nested files are
+/// left out.
+fn pair_trees(listing: &Listing, images: &Folder, masks: &Folder) -> Pairing {
+    let mut all = if images.images.is_empty() && masks.images.is_empty() {
+        Pairing::default()
+    } else {
+        pair(&images.images, &masks.images)
+    };
+    for nested in listing.folders.iter().filter(|folder| folder.path != images.path && !folder.images.is_empty()) {
+        let Ok(place) = nested.path.strip_prefix(&images.path) else { continue };
+        let partner = masks.path.join(place);
+        let Some(partner) = listing.folders.iter().find(|folder| folder.path == partner) else { continue };
+        if nested.path == partner.path || partner.images.is_empty() {
+            continue;
+        }
+        let Pairing { mut samples, problems, notes } = pair(&nested.images, &partner.images);
+        let place = place.to_string_lossy().replace('\\', "/");
+        samples.iter_mut().for_each(|sample| sample.name = format!("{place}/{}", sample.name));
+        all.samples.extend(samples);
+        all.problems.extend(problems);
+        all.notes.extend(notes);
+    }
+    all.samples.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// Most values of files that may be masks.
+const MASK_VALUES_MAX: usize = 32;
+
+/// Refuses a folder of masks if the folder beside it may hold the masks as well: as many files, of few values, under a name
+/// that says nothing. Folders called `masks` or `labels` are what they say.
+fn refuse_rivals(listing: &Listing, images: &Folder, masks: &Folder) -> Result<(), String> {
+    let name = masks.path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+    if matches!(name.as_deref(), Some("masks" | "labels")) {
+        return Ok(());
+    }
+    let may_be_masks = |folder: &&Folder| {
+        let beside = folder.path.parent() == masks.path.parent() && folder.kind.is_none() && folder.depth > 0;
+        let count = listing.images_below(images).len();
+        beside
+            && !is_result_folder(&folder.path)
+            && folder.images.len() == count
+            && folder.images.first().is_some_and(|first| {
+                let values =
+                    Annotation::File(first.clone()).decode().map(|label| LabelHistogram::of(&label, 0).values.len());
+                values.is_ok_and(|values| values <= MASK_VALUES_MAX)
+            })
+    };
+    let Some(rival) = listing.folders.iter().find(may_be_masks) else { return Ok(()) };
+    let (images, masks, rival) = (listing.show(&images.path), listing.show(&masks.path), listing.show(&rival.path));
+    Err(format!("{masks} and {rival} may both hold the masks of {images}; --masks {rival} or --masks {masks} chooses"))
 }
 
 /// The only folder of `found`; of several, the only one that is itself called `images` or `masks`.
@@ -135,7 +269,8 @@ fn one_of<'a>(listing: &Listing, found: impl Iterator<Item = &'a Folder>) -> Res
         (Some(folder), None) => Ok(Some(folder)),
         _ => {
             let names: Vec<String> = found.iter().map(|folder| listing.show(&folder.path)).collect();
-            Err(format!("folders {} are ambiguous", names.join(", ")))
+            let flag = if found.iter().all(|folder| folder.kind == Some(Kind::Masks)) { "masks" } else { "images" };
+            Err(format!("folders {} are ambiguous; --{flag} FOLDER chooses", names.join(", ")))
         }
     }
 }
@@ -150,7 +285,7 @@ fn describe_folders(listing: &Listing) -> String {
         }
     }
     match parts.len() {
-        0 => "no file in it or up to three folders below".into(),
+        0 => "no file in it or the folders below".into(),
         1..=6 => format!("found {}, which is no layout of images and masks", parts.join(", ")),
         n => format!(
             "found {} and {} folders more, which is no layout of images and masks",

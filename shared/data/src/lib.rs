@@ -3,19 +3,27 @@
 //!
 //! Owns decoding, layouts, pairing, splits, `dataset.toml` and label maps. Knows no training, no model and no package.
 
+pub mod annotation;
+pub mod choice;
 pub mod dataset;
 pub mod dataset_digest;
 pub mod dataset_file;
 pub mod decode;
+pub mod drawing;
 pub mod histogram;
 pub mod labels;
 pub mod layout;
 pub mod listing;
 pub mod loaded_pair;
 pub mod pairing;
+pub mod run_lengths;
 pub mod sample;
+pub mod stacks;
+pub mod unused;
 pub mod workers;
 
+pub use annotation::Annotation;
+pub use choice::FolderChoice;
 pub use dataset::{Dataset, DatasetError, OpenOptions};
 pub use dataset_digest::dataset_digest;
 pub use dataset_file::DatasetFile;
@@ -23,3 +31,4 @@ pub use decode::{DecodedImage, DecodedLabel, FileError, decode_image, decode_lab
 pub use labels::{LabelMap, LabelsError, collect_labels};
 pub use loaded_pair::{LoadedPair, PairError, load_pair};
 pub use sample::{Sample, Split};
+pub use unused::Unused;

@@ -9,7 +9,7 @@ use super::decode::FileError;
 use super::sample::Split;
 
 /// Levels of folders below the root that are listed.
-const DEPTH_MAX: usize = 3;
+const DEPTH_MAX: usize = 6;
 
 /// What a folder contains, according to its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Lists the files of `root` and of three levels of folders below it, without hidden ones and the `__MACOSX`
+    /// Lists the files of `root` and of six levels of folders below it, without hidden ones and the `__MACOSX`
     /// folders of archives.
     pub fn of(root: &Path) -> Result<Self, FileError> {
         let mut listing = Self { root: root.into(), folders: Vec::new() };
@@ -65,7 +65,7 @@ impl Listing {
             let entry = entry.map_err(failed)?;
             let file_name = entry.file_name();
             let file_name = file_name.to_string_lossy();
-            if file_name.starts_with('.') || file_name == "__MACOSX" || file_name == "Thumbs.db" {
+            if file_name.starts_with('.') || is_litter(&file_name) {
                 continue;
             }
             let path = entry.path();
@@ -94,6 +94,12 @@ impl Listing {
         Ok(())
     }
 
+    /// The image files of a folder and of all folders below it.
+    pub(crate) fn images_below(&self, folder: &Folder) -> Vec<PathBuf> {
+        let below = self.folders.iter().filter(|below| below.path.starts_with(&folder.path));
+        below.flat_map(|below| &below.images).cloned().collect()
+    }
+
     /// A path for display: relative to the root, with forward slashes.
     pub fn show(&self, path: &Path) -> String {
         show_below(&self.root, path)
@@ -104,6 +110,17 @@ impl Listing {
 pub fn show_below(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
     if below.is_empty() { ".".into() } else { below }
+}
+
+/// Whether a name, in any case, is that of a file or folder that operating systems and archives leave behind.
+fn is_litter(name: &str) -> bool {
+    let name = name.to_lowercase();
+    matches!(name.as_str(), "__macosx" | "thumbs.db" | "ehthumbs.db" | "desktop.ini" | "@eadir" | "$recycle.bin")
+}
+
+/// Whether a folder is named like the output of a program.
+pub(crate) fn is_result_folder(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| words(&name.to_string_lossy()).iter().any(|word| is_result_word(word)))
 }
 
 /// Whether the extension is that of a supported image format.
@@ -183,10 +200,9 @@ fn kind_of(word: &str) -> Option<Kind> {
     match word {
         "image" | "images" | "img" | "imgs" | "photo" | "photos" | "picture" | "pictures" | "frame" | "frames"
         | "input" | "inputs" | "original" | "originals" | "rgb" => Some(Kind::Images),
-        "mask" | "masks" | "label" | "labels" | "lbl" | "annotation" | "annotations" | "annot" | "annots" | "gt"
-        | "groundtruth" | "truth" | "seg" | "segs" | "segmentation" | "segmentations" | "target" | "targets" => {
-            Some(Kind::Masks)
-        }
+        "mask" | "masks" | "label" | "labels" | "lbl" | "annotation" | "annotations" | "annot" | "annots" | "ann"
+        | "anns" | "gt" | "groundtruth" | "truth" | "seg" | "segs" | "segmentation" | "segmentations" | "target"
+        | "targets" => Some(Kind::Masks),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use super::decode::{DecodedImage, DecodedLabel, FileError, decode_image, decode_label};
+use super::decode::{DecodedImage, DecodedLabel, FileError};
 use super::sample::Sample;
 use unet_shared::label::{LabelError, LabelTable, LabelValue};
 
@@ -75,16 +75,17 @@ impl LoadedPair {
 /// Reads the image and label of a sample, and encodes the label. A label of the same aspect ratio as the image but
 /// another size, such as 612x408 for an image of 660x440, keeps its size; any other difference in size is an error.
 pub fn load_pair(sample: &Sample, labels: &LabelTable) -> Result<LoadedPair, PairError> {
-    let label_path = sample.label.as_ref().ok_or_else(|| PairError::NoLabel { image: sample.image.clone() })?;
-    let image = decode_image(&sample.image)?;
-    let label = decode_label(label_path)?;
+    let annotation = sample.label.as_ref().ok_or_else(|| PairError::NoLabel { image: sample.image.clone() })?;
+    let image = sample.decode_image()?;
+    let label = annotation.decode()?;
     let (image_size, label_size) = ((image.width, image.height), (label.width, label.height));
     if !same_shape(image_size, label_size) {
         let turned = image.orientation_applied();
-        let (image, label) = (sample.image.clone(), label_path.clone());
+        let (image, label) = (sample.image.clone(), annotation.path().to_owned());
         return Err(PairError::Size { image, image_size, turned, label, label_size });
     }
-    let mask = encode_label(label, labels).map_err(|source| PairError::Encode { path: label_path.clone(), source })?;
+    let mask = encode_label(label, labels)
+        .map_err(|source| PairError::Encode { path: annotation.path().to_owned(), source })?;
     let (width, height) = label_size;
     Ok(LoadedPair { image, mask, width, height })
 }
@@ -129,7 +130,7 @@ mod tests {
         GrayImage::from_pixel(3, 2, Luma([9])).save(&sample.image).unwrap();
         let message = load_pair(&sample, &table).unwrap_err().to_string();
         assert!(message.contains("a.jpg has 3x2 pixels") && message.contains("a.png has 2x2"), "{message}");
-        GrayImage::from_raw(2, 2, vec![1, 2, 7, 2]).unwrap().save(sample.label.as_ref().unwrap()).unwrap();
+        GrayImage::from_raw(2, 2, vec![1, 2, 7, 2]).unwrap().save(sample.label.as_ref().unwrap().path()).unwrap();
         GrayImage::new(2, 2).save(&sample.image).unwrap();
         let error = load_pair(&sample, &table).unwrap_err();
         assert!(matches!(

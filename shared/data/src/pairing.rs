@@ -50,16 +50,33 @@ pub enum PairingProblem {
 }
 
 /// Pairs of image and mask, and the files that are left over.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pairing {
     /// Pairs, sorted by name.
     pub samples: Vec<Sample>,
     /// Files that could not be paired.
     pub problems: Vec<PairingProblem>,
+    /// How they were paired, if their names alone did not say it.
+    pub notes: Vec<String>,
+}
+
+impl PairingProblem {
+    pub(crate) fn is_unpaired_image(&self) -> bool {
+        matches!(self, Self::UnpairedImage(_))
+    }
+
+    /// The files concerned.
+    pub(crate) fn files(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::UnpairedImage(path) | Self::UnpairedMask(path) => vec![path],
+            Self::Ambiguous { images, masks, .. } => images.iter().chain(masks).collect(),
+        }
+    }
 }
 
 /// Pairs images with masks, ignoring case: first by equal stems, then by the mask's stem without a suffix or prefix
-/// such as `_mask`, then by both stems without theirs.
+/// such as `_mask`, then by both stems without theirs. If nothing pairs, by the stems without the ending that all images or
+/// all masks have, which is noted.
 pub fn pair(images: &[PathBuf], masks: &[PathBuf]) -> Pairing {
     let whole = |path: &Path| stem(path).to_lowercase();
     let without = |path: &Path, words: &[&str]| {
@@ -71,8 +88,37 @@ pub fn pair(images: &[PathBuf], masks: &[PathBuf]) -> Pairing {
     let mut pairing = Pairing::default();
     let (images, masks) = pairing.pair_by(images, masks, whole, whole);
     let (images, masks) = pairing.pair_by(&images, &masks, whole, mask_key);
-    let left = pairing.pair_by(&images, &masks, image_key, mask_key);
+    let mut left = pairing.pair_by(&images, &masks, image_key, mask_key);
+    if pairing.samples.is_empty() && pairing.problems.is_empty() {
+        let (image_ending, mask_ending) = (common_ending(&left.0), common_ending(&left.1));
+        if !image_ending.is_empty() || !mask_ending.is_empty() {
+            let key = |path: &Path, ending: &str| {
+                let stem = whole(path);
+                stem.strip_suffix(ending).map_or_else(|| stem.clone(), str::to_owned)
+            };
+            left = pairing.pair_by(&left.0, &left.1, |path| key(path, &image_ending), |path| key(path, &mask_ending));
+            if !pairing.samples.is_empty() {
+                let endings: Vec<String> =
+                    [image_ending, mask_ending].into_iter().filter(|ending| !ending.is_empty()).collect();
+                let (plural, endings) = (if endings.len() == 1 { "" } else { "s" }, endings.join(" and "));
+                let note = format!("images and masks are paired by their names without the ending{plural} {endings}");
+                pairing.notes.push(note);
+            }
+        }
+    }
     pairing.finish(left)
+}
+
+/// The ending, in lower case and from a separator on, that the stems of all files have; of several files only.
+fn common_ending(paths: &[PathBuf]) -> String {
+    let stems: Vec<String> = paths.iter().map(|path| stem(path).to_lowercase()).collect();
+    let [first, rest @ ..] = stems.as_slice() else { return String::new() };
+    let ends =
+        first.char_indices().map(|(at, _)| at).filter(|&at| at > 0 && first[at..].starts_with(['_', '-', '.', ' ']));
+    let ending = ends
+        .map(|at| &first[at..])
+        .find(|ending| rest.iter().all(|stem| stem.strip_suffix(ending).is_some_and(|rest| !rest.is_empty())));
+    if rest.is_empty() { String::new() } else { ending.unwrap_or_default().to_owned() }
 }
 
 /// Pairs images with masks by keys that are made of their paths.
@@ -157,7 +203,7 @@ impl Pairing {
                 masks_left.append(&mut masks);
             } else if let ([image], [mask]) = (images.as_slice(), masks.as_slice()) {
                 let name = stem(image);
-                self.samples.push(Sample { name, image: image.clone(), label: Some(mask.clone()) });
+                self.samples.push(Sample { name, image: image.clone(), page: None, label: Some(mask.clone().into()) });
             } else {
                 self.problems.push(PairingProblem::Ambiguous { name, images, masks });
             }
@@ -183,7 +229,7 @@ mod tests {
     }
 
     fn names(pairing: &Pairing) -> Vec<(String, String)> {
-        let label = |sample: &Sample| sample.label.as_ref().unwrap().to_string_lossy().into_owned();
+        let label = |sample: &Sample| sample.label.as_ref().unwrap().path().to_string_lossy().into_owned();
         pairing.samples.iter().map(|sample| (sample.name.clone(), label(sample))).collect()
     }
 

@@ -6,15 +6,27 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An image file and its label file, if it has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use super::annotation::Annotation;
+use super::decode::{DecodedImage, FileError, decode_image_page};
+
+/// An image file and its label, if it has one.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// The stem of the image's file name; no two samples of a split share it.
     pub name: String,
     /// The image file.
     pub image: PathBuf,
-    /// The label file; every sample of a dataset has one.
-    pub label: Option<PathBuf>,
+    /// The page of the image's file, if that is a TIFF file of several.
+    pub page: Option<usize>,
+    /// Where its label comes from; every sample of a dataset has one.
+    pub label: Option<Annotation>,
+}
+
+impl Sample {
+    /// Reads the image.
+    pub fn decode_image(&self) -> Result<DecodedImage, FileError> {
+        decode_image_page(&self.image, self.page)
+    }
 }
 
 /// A part of a dataset.
@@ -70,6 +82,6 @@ impl Sample {
         let (image, path) = (folder.join(format!("{name}.jpg")), folder.join(format!("{name}.png")));
         image::GrayImage::new(width, height).save(&image).unwrap();
         image::GrayImage::from_raw(width, height, label).unwrap().save(&path).unwrap();
-        Self { name: name.into(), image, label: Some(path) }
+        Self { name: name.into(), image, page: None, label: Some(path.into()) }
     }
 }

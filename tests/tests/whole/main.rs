@@ -1,6 +1,7 @@
 //! End-to-end tests through the public APIs, one module per contract.
 
 mod architecture;
+mod dataset_readers;
 mod export_roundtrip;
 mod folded_upsampling;
 mod golden;

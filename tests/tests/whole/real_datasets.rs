@@ -50,7 +50,7 @@ fn check_names_the_fault_of_each_folder_of_nasties() {
         ("rgb_colour_mask_suffix", vec![Kind::Layout, Kind::UnpairedMask, Kind::ColourMask]),
         ("onebit_inverted_mask", vec![Kind::Layout, Kind::UnpairedMask, Kind::OneBitMask]),
         ("exif_orientation3", vec![Kind::ExifRotation]),
-        ("rgba_image_instance_masks", vec![Kind::Layout, Kind::InstanceMasks, Kind::AlphaChannel]),
+        ("rgba_image_instance_masks", vec![Kind::AlphaChannel]),
         ("mask_size_differs", vec![Kind::SizeMismatch, Kind::ZeroAnd255Mask]),
         ("gray16_png", vec![Kind::Layout, Kind::SixteenBit, Kind::PredictionFile]),
         ("matlab_mask", vec![Kind::Layout, Kind::Unreadable]),

@@ -13,7 +13,7 @@ use unet_host::training::trainer::Observer;
 use unet_shared::preprocess::{Channels, Normalize};
 
 /// Ignores all events.
-struct Silent;
+pub struct Silent;
 
 impl Observer for Silent {
     fn epoch_begins(&mut self, _: usize, _: usize, _: usize) {}

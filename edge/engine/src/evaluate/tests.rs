@@ -15,7 +15,7 @@ fn sample(folder: &Path, name: &str, wrong: u32) -> Sample {
     let (image, label) = (folder.join(format!("{name}.png")), folder.join(format!("{name}_mask.png")));
     write_png(&image, [16, 16], |x, _| if x < 8 { 200 } else { 10 });
     write_png(&label, [16, 16], |x, y| if x < 8 && !(x == 0 && y < wrong) { 226 } else { 29 });
-    Sample { name: name.to_owned(), image, label: Some(label) }
+    Sample { name: name.to_owned(), image, page: None, label: Some(label.into()) }
 }
 
 fn predictor() -> Predictor<Int8Segmenter> {
@@ -68,7 +68,7 @@ fn counts_are_taken_at_the_labels_own_size() {
     let (image, label) = (folder.path().join("a.png"), folder.path().join("a_mask.png"));
     write_png(&image, [64, 32], |x, _| if x < 32 { 200 } else { 10 });
     write_png(&label, [64, 32], |x, _| if x < 32 { 226 } else { 29 });
-    let record = run(&[Sample { name: "a".to_owned(), image, label: Some(label) }]).unwrap();
+    let record = run(&[Sample { name: "a".to_owned(), image, page: None, label: Some(label.into()) }]).unwrap();
     assert_eq!(record.confusion.counts(), [1024, 0, 0, 1024]);
     assert_ne!(record.frames[0].mask, record.frames[0].prediction);
 }
@@ -97,7 +97,7 @@ fn failures_name_the_sample() {
     assert!(run(&[broken]).unwrap_err().to_string().contains("broken"));
 
     let unknown = sample(folder.path(), "unknown", 0);
-    write_png(unknown.label.as_deref().unwrap(), [16, 16], |_, _| 77);
+    write_png(unknown.label.as_ref().unwrap().path(), [16, 16], |_, _| 77);
     assert!(matches!(run(&[unknown]).unwrap_err(), EvaluateError::Load { .. }));
 }
 

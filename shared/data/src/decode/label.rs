@@ -50,6 +50,13 @@ pub struct DecodedLabel {
 }
 
 impl DecodedLabel {
+    /// A label that was not stored as one image.
+    pub(crate) fn drawn(width: usize, height: usize, samples: OwnedSamples) -> Self {
+        let source =
+            LabelSource { bit_depth: 8, rgb: false, palette: false, alpha: false, lossy: false, orientation: 1 };
+        Self { width, height, samples, source }
+    }
+
     /// A view of the values.
     pub fn view(&self) -> LabelView<'_> {
         let view = match &self.samples {
@@ -72,7 +79,12 @@ impl DecodedLabel {
 
 /// Reads a label file.
 pub fn decode_label(path: &Path) -> Result<DecodedLabel, FileError> {
-    let Decoded { pixels, orientation, bit_depth, palette, lossy } = decode(path)?;
+    decode_label_page(path, None)
+}
+
+/// Reads a label file, or one page of a TIFF file.
+pub fn decode_label_page(path: &Path, page: Option<usize>) -> Result<DecodedLabel, FileError> {
+    let Decoded { pixels, orientation, bit_depth, palette, lossy } = decode(path, page)?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let (rgb, alpha) = (pixels.color().has_color(), pixels.color().has_alpha());
     let transparent = |pixel: usize| FileError::Alpha { path: path.into(), x: pixel % width, y: pixel / width };

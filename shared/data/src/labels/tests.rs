@@ -108,8 +108,8 @@ fn colours_and_a_label_that_is_all_black() {
         vec![Sample::gray(folder.path(), "a", 2, vec![0; 4]), Sample::gray(folder.path(), "b", 2, vec![0; 4])];
     let mut colour = RgbImage::new(2, 2);
     colour.put_pixel(1, 0, Rgb([255, 0, 0]));
-    colour.save(samples[1].label.as_ref().unwrap()).unwrap();
-    RgbImage::new(2, 2).save(samples[0].label.as_ref().unwrap()).unwrap();
+    colour.save(samples[1].label.as_ref().unwrap().path()).unwrap();
+    RgbImage::new(2, 2).save(samples[0].label.as_ref().unwrap().path()).unwrap();
     let map = collect_labels(&samples, None).unwrap();
     assert_eq!(values(&map), [[LabelValue::Rgb([0; 3])], [LabelValue::Rgb([255, 0, 0])]]);
     assert_eq!(map.classes[1].color, [255, 0, 0]);

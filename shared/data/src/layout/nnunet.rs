@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use unet_shared::label::LabelValue;
 
-use super::{Contents, Format};
+use super::{Contents, Format, only_root, subfolder};
 use crate::dataset_file::{ClassSpec, DatasetFile};
-use crate::listing::{Folder, Listing, has_image_extension};
+use crate::listing::{Listing, has_image_extension};
 use crate::pairing::{Pairing, pair_by_keys, stem};
 use crate::sample::Split;
 
@@ -42,17 +42,10 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
         folder.others.iter().any(|path| path.ends_with("dataset.json"))
             && ["imagesTr", "labelsTr"].iter().all(|name| subfolder(listing, folder, name).is_some())
     });
-    let root = match roots.collect::<Vec<_>>()[..] {
-        [] => return Ok(None),
-        [root] => root,
-        [first, second, ..] => {
-            let (first, second) = (listing.show(&first.path), listing.show(&second.path));
-            return Err(format!("{first} and {second} are both nnU-Net datasets: expected the path of one"));
-        }
-    };
-    let json = root.path.join("dataset.json");
-    let refused = |problem: String| format!("nnU-Net {}: {problem}", listing.show(&json));
-    let text = std::fs::read_to_string(&json).map_err(|error| refused(error.to_string()))?;
+    let Some(root) = only_root(listing, roots, "nnU-Net")? else { return Ok(None) };
+    let path = root.path.join("dataset.json");
+    let refused = |problem: String| format!("nnU-Net {}: {problem}", listing.show(&path));
+    let text = std::fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
     let json: DatasetJson = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
     if let Some(ending) = json.file_ending.filter(|ending| !has_image_extension(Path::new(&format!("x{ending}")))) {
         return Err(refused(format!("expected a file_ending of PNG, JPEG, TIFF or BMP, found {ending:?}")));
@@ -64,12 +57,7 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
             parts.push((split, pair_cases(listing, &images.images, &labels.images)?));
         }
     }
-    Ok(Some(Contents { parts, classes: Some(classes) }))
-}
-
-fn subfolder<'a>(listing: &'a Listing, root: &Folder, name: &str) -> Option<&'a Folder> {
-    let path = root.path.join(name);
-    listing.folders.iter().find(|folder| folder.path == path)
+    Ok(Some(Contents { parts, classes: Some(classes), read: vec![path], ..Contents::default() }))
 }
 
 /// Pairs the images of one channel with their labels.
@@ -154,7 +142,7 @@ mod tests {
         assert_eq!(dataset.layout.name(), "nnunet");
         assert_eq!([dataset.train.len(), dataset.val.len(), dataset.test.len()], [2, 1, 0]);
         assert_eq!(dataset.problems, []);
-        let label = |sample: &Sample| stem(sample.label.as_ref().unwrap());
+        let label = |sample: &Sample| stem(sample.label.as_ref().unwrap().path());
         let pairs: Vec<_> = dataset.samples().map(|sample| (sample.name.clone(), label(sample))).collect();
         assert!(pairs.iter().all(|(name, label)| *name == format!("{label}_0000")), "{pairs:?}");
         let file = dataset.file.unwrap();

@@ -1,6 +1,6 @@
 //! A folder for each split.
 
-use super::{Contents, Format, image_folders, one_of};
+use super::{Contents, Format, image_folders, one_of, pair_trees, refuse_rivals};
 use crate::listing::{Kind, Listing};
 use crate::pairing::{pair, part};
 use crate::sample::Split;
@@ -28,7 +28,10 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
             None => pick(split, None)?,
         };
         match (images, masks) {
-            (Some(images), Some(masks)) => parts.push((Some(split), pair(&images.images, &masks.images))),
+            (Some(images), Some(masks)) => {
+                refuse_rivals(listing, images, masks)?;
+                parts.push((Some(split), pair_trees(listing, images, masks)));
+            }
             (Some(folder), None) if folder.kind.is_none() => {
                 let (images, masks) = part(&folder.images);
                 if !masks.is_empty() {
@@ -38,5 +41,5 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
             _ => {}
         }
     }
-    Ok((!parts.is_empty()).then_some(Contents { parts, classes: None }))
+    Ok((!parts.is_empty()).then_some(Contents { parts, ..Contents::default() }))
 }

@@ -1,6 +1,6 @@
 //! One folder of images and one of masks, not split.
 
-use super::{Contents, Format, image_folders, one_of};
+use super::{Contents, Format, image_folders, one_of, pair_trees, refuse_rivals};
 use crate::listing::{Kind, Listing};
 use crate::pairing::pair;
 
@@ -16,5 +16,10 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     let of_kind = |kind| one_of(listing, image_folders(listing).filter(|folder| folder.kind == Some(kind)));
     let (images, masks) = (of_kind(Kind::Images)?, of_kind(Kind::Masks)?);
     let images = images.or_else(|| image_folders(listing).find(|folder| folder.depth == 0));
-    Ok(images.zip(masks).map(|(images, masks)| Contents::unsplit(pair(&images.images, &masks.images))))
+    let Some((images, masks)) = images.zip(masks) else { return Ok(None) };
+    refuse_rivals(listing, images, masks)?;
+    // Folders below the root are not nested images.
+    let pairing =
+        if images.depth == 0 { pair(&images.images, &masks.images) } else { pair_trees(listing, images, masks) };
+    Ok(Some(Contents::unsplit(pairing)))
 }

@@ -1,0 +1,226 @@
+//! TIFF files of several pages: slices of a stack, or an image with smaller versions of itself.
+//!
+//! Images and masks with the same number of pages are stacks, and each page is a sample. If only one of the two has several,
+//! the page of the other's size counts. Anything else is refused, since a page that is left out would be missed in silence.
+
+use std::path::Path;
+
+use super::annotation::Annotation;
+use super::decode::{TiffPage, image_size, tiff_pages};
+use super::sample::Sample;
+
+/// The pages of a file that are not smaller versions of others; a file of another format has one.
+fn pages(path: &Path) -> Vec<TiffPage> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    if !matches!(extension.as_deref(), Some("tif" | "tiff")) {
+        return Vec::new();
+    }
+    let mut pages = tiff_pages(path);
+    pages.retain(|page| !page.reduced);
+    pages
+}
+
+fn are_slices(pages: &[TiffPage]) -> bool {
+    pages.len() > 1 && pages.iter().all(|page| page.size == pages[0].size)
+}
+
+/// A sample for each page of the stacks among `samples`; what was assumed is added to `notes`.
+pub(crate) fn expand(
+    samples: Vec<Sample>,
+    notes: &mut Vec<String>,
+    show: &dyn Fn(&Path) -> String,
+) -> Result<Vec<Sample>, String> {
+    let mut expanded = Vec::with_capacity(samples.len());
+    let (mut stacks, mut slices) = (0, 0);
+    for sample in samples {
+        let image_pages = pages(&sample.image);
+        let label_path = match &sample.label {
+            Some(Annotation::File(path)) => Some(path.clone()),
+            _ => None,
+        };
+        let label_pages = label_path.as_deref().map(pages).unwrap_or_default();
+        let (images, labels) = (image_pages.len().max(1), label_pages.len().max(1));
+        if images == labels && are_slices(&image_pages) && are_slices(&label_pages) {
+            (stacks, slices) = (stacks + 1, slices + images);
+            expanded.extend(image_pages.iter().zip(&label_pages).map(|(image, label)| {
+                let path = label_path.clone().unwrap_or_default();
+                Sample { label: Some(Annotation::Page { path, page: label.index }), ..slice(&sample, image) }
+            }));
+            continue;
+        }
+        let mut sample = sample;
+        let label =
+            label_path.as_deref().map_or_else(String::new, |path| format!(", and its mask {} {labels}", show(path)));
+        let counts = format!("{} has {images} pages{label}", show(&sample.image));
+        if images > 1 || image_pages.first().is_some_and(|page| page.index > 0) {
+            let size = label_path.as_deref().filter(|_| labels == 1).and_then(|path| image_size(path).ok());
+            let page = only_of_size(&image_pages, size, &counts)?;
+            notes.push(format!("{counts}: page {} is read, which has the mask's size", page.index + 1));
+            sample.page = Some(page.index);
+        }
+        if labels > 1 || label_pages.first().is_some_and(|page| page.index > 0) {
+            let size = image_size(&sample.image).ok().filter(|_| images == 1);
+            let page = only_of_size(&label_pages, size, &counts)?;
+            notes.push(format!("{counts}: page {} of the mask is read, which has the image's size", page.index + 1));
+            let path = label_path.unwrap_or_default();
+            sample.label = Some(Annotation::Page { path, page: page.index });
+        }
+        expanded.push(sample);
+    }
+    if stacks > 0 {
+        notes.push(format!("{stacks} TIFF stacks are read as {slices} slices"));
+    }
+    Ok(expanded)
+}
+
+fn only_of_size<'a>(pages: &'a [TiffPage], size: Option<(usize, usize)>, counts: &str) -> Result<&'a TiffPage, String> {
+    if let [only] = pages {
+        return Ok(only);
+    }
+    let mut of_size = pages.iter().filter(|page| Some(page.size) == size);
+    match (of_size.next(), of_size.next()) {
+        (Some(page), None) => Ok(page),
+        _ => Err(format!(
+            "{counts}: expected as many pages of one size in both, or a single page of the other's size; save each slice as a file"
+        )),
+    }
+}
+
+/// The sample of one page.
+fn slice(sample: &Sample, page: &TiffPage) -> Sample {
+    Sample { name: format!("{}_page{:04}", sample.name, page.index + 1), page: Some(page.index), ..sample.clone() }
+}
+
+/// Images to predict, with a sample for each page of a stack. Of a file with pages of different sizes the first is taken,
+/// which `notes` says.
+pub fn expand_images(samples: Vec<Sample>, notes: &mut Vec<String>) -> Vec<Sample> {
+    let mut expanded = Vec::with_capacity(samples.len());
+    for sample in samples {
+        let pages = pages(&sample.image);
+        if are_slices(&pages) {
+            expanded.extend(pages.iter().map(|page| slice(&sample, page)));
+            continue;
+        }
+        if pages.len() > 1 {
+            let (image, count) = (sample.image.display(), pages.len());
+            notes.push(format!("{image} has {count} pages of different sizes: only the first is read"));
+        }
+        let page = pages.first().map(|page| page.index).filter(|&index| index > 0);
+        expanded.push(Sample { page, ..sample });
+    }
+    expanded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::OwnedSamples;
+    use crate::layout::testing::{Folder, assert_equal_to_plain, gray};
+    use image::{GrayImage, ImageFormat, Luma};
+    use std::io::Cursor;
+
+    /// A TIFF file of several gray pages: files of one page each, joined by shifting their offsets.
+    pub(crate) fn stack(pages: &[GrayImage]) -> Vec<u8> {
+        let mut joined: Vec<u8> = Vec::new();
+        let mut link = 4;
+        for page in pages {
+            let mut file = Cursor::new(Vec::new());
+            page.write_to(&mut file, ImageFormat::Tiff).unwrap();
+            let mut file = file.into_inner();
+            assert_eq!(&file[..4], b"II*\0");
+            let base = joined.len() as u32;
+            let number = |bytes: &[u8]| bytes.iter().rev().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
+            let directory = number(&file[4..8]) as usize;
+            let entries = number(&file[directory..directory + 2]) as usize;
+            for entry in 0..entries {
+                let at = directory + 2 + entry * 12;
+                let (tag, kind, count) =
+                    (number(&file[at..at + 2]), number(&file[at + 2..at + 4]), number(&file[at + 4..at + 8]));
+                let bytes = count * [0, 1, 1, 2, 4, 8][kind as usize];
+                // Strips lie where tag 273 says, and values of more than 4 bytes where their entry says.
+                if bytes > 4 || tag == 273 {
+                    assert!(tag != 273 || count == 1, "one strip");
+                    let moved = number(&file[at + 8..at + 12]) + base;
+                    file[at + 8..at + 12].copy_from_slice(&moved.to_le_bytes());
+                }
+            }
+            if base > 0 {
+                joined[link..link + 4].copy_from_slice(&(directory as u32 + base).to_le_bytes());
+            }
+            link = base as usize + directory + 2 + entries * 12;
+            joined.extend(file);
+        }
+        joined
+    }
+
+    fn page(seed: u8) -> GrayImage {
+        GrayImage::from_fn(4, 4, |x, y| Luma([seed * 40 + (x * 3 + y) as u8]))
+    }
+
+    #[test]
+    fn pages_of_stacks_are_samples() {
+        let (folder, plain) = (Folder::new(), Folder::new());
+        let (images, masks): (Vec<GrayImage>, Vec<GrayImage>) =
+            (0..3).map(|k| (page(k), gray(k, &[(0, 0, 1)]))).unzip();
+        std::fs::write(folder.path("images/s.tif"), stack(&images)).unwrap();
+        std::fs::write(folder.path("masks/s.tif"), stack(&masks)).unwrap();
+        for (k, (image, mask)) in images.iter().zip(&masks).enumerate() {
+            image.save(plain.path(&format!("images/s_page{:04}.png", k + 1))).unwrap();
+            mask.save(plain.path(&format!("masks/s_page{:04}.png", k + 1))).unwrap();
+        }
+        let dataset = folder.open();
+        assert_eq!(dataset.notes, ["1 TIFF stacks are read as 3 slices"]);
+        let names = |dataset: &crate::Dataset| dataset.samples().map(|sample| sample.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&dataset), names(&plain.open()));
+        assert_equal_to_plain(&dataset, &plain.open());
+        let digest = crate::dataset_digest(&dataset).unwrap();
+        std::fs::write(folder.path("images/s.tif"), stack(&[page(0), page(1), page(3)])).unwrap();
+        assert_ne!(crate::dataset_digest(&folder.open()).unwrap(), digest);
+        let images = expand_images(crate::dataset::list_images(&folder.path("images")).unwrap(), &mut Vec::new());
+        assert_eq!(images.len(), 3);
+        assert_eq!(images[2].decode_image().unwrap().data[0], 120);
+    }
+
+    #[test]
+    fn other_pages_are_told_or_refused() {
+        let folder = Folder::new();
+        let large = GrayImage::new(8, 8);
+        std::fs::write(folder.path("images/s.tif"), stack(&[large, page(1)])).unwrap();
+        gray(1, &[(0, 0, 0)]).save(folder.path("masks/s.png")).unwrap();
+        let dataset = folder.open();
+        assert_eq!(dataset.notes.len(), 1, "{:?}", dataset.notes);
+        assert!(dataset.notes[0].ends_with("page 2 is read, which has the mask's size"), "{:?}", dataset.notes);
+        assert_eq!(dataset.train[0].decode_image().unwrap().data[0], 40);
+        std::fs::write(folder.path("images/s.tif"), stack(&[page(0), page(1)])).unwrap();
+        let message = folder.try_open().unwrap_err().to_string();
+        assert!(
+            message.contains("images/s.tif has 2 pages, and its mask masks/s.png 1: expected as many"),
+            "{message}"
+        );
+        std::fs::remove_file(folder.path("masks/s.png")).unwrap();
+        std::fs::write(folder.path("masks/s.tif"), stack(&[gray(0, &[]), gray(1, &[]), gray(2, &[])])).unwrap();
+        assert!(folder.try_open().unwrap_err().to_string().contains("its mask masks/s.tif 3"));
+        page(0).save(folder.path("images/s.tif")).unwrap();
+        std::fs::write(folder.path("masks/s.tif"), stack(&[GrayImage::new(2, 2), gray(1, &[])])).unwrap();
+        let label = folder.open().train[0].label.as_ref().unwrap().decode().unwrap();
+        assert_eq!(label.samples, OwnedSamples::Gray8(vec![1; 16]));
+    }
+
+    #[test]
+    fn cut_files_and_loops_have_an_end() {
+        let folder = Folder::new();
+        let whole = stack(&[page(0), page(1)]);
+        let path = folder.path("a.tif");
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            assert!(tiff_pages(&path).len() <= 2);
+        }
+        let mut looped = whole.clone();
+        let first: [u8; 4] = looped[4..8].try_into().unwrap();
+        let directory = u32::from_le_bytes(first) as usize;
+        let next = directory + 2 + usize::from(looped[directory]) * 12;
+        looped[next..next + 4].copy_from_slice(&first);
+        std::fs::write(&path, &looped).unwrap();
+        assert_eq!(tiff_pages(&path).len(), 1);
+    }
+}
