@@ -47,6 +47,8 @@ pub struct ImageFacts {
     pub bit_depth: u8,
     /// The pixels' format.
     pub format: PixelFormat,
+    /// Is a JPEG with data left over.
+    pub leftovers: bool,
     /// RGB whose channels are equal in every pixel.
     pub gray_as_rgb: bool,
     /// The largest sample.
@@ -89,6 +91,7 @@ fn image_facts(path: &Path) -> Result<ImageFacts, String> {
         size: (image.width, image.height),
         orientation: image.orientation,
         bit_depth: image.bit_depth,
+        leftovers: image.leftovers,
         format: image.format,
         gray_as_rgb: is_gray(&image),
         brightest: image.data.iter().copied().max().unwrap_or(0),

@@ -46,6 +46,9 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
         if image.bit_depth == 16 {
             if image.brightest < HIGH_BYTE_DARK { &mut groups.dark } else { &mut groups.deep }.push(name.clone());
         }
+        if image.leftovers {
+            groups.leftovers.push(name.clone());
+        }
         if image.format == PixelFormat::Rgba8 {
             groups.alpha.push(name.clone());
         }
@@ -70,6 +73,7 @@ struct Groups {
     deep_masks: Vec<String>,
     rotated_masks: Vec<String>,
     alpha: Vec<String>,
+    leftovers: Vec<String>,
     gray_as_rgb: Vec<String>,
 }
 
@@ -91,6 +95,12 @@ impl Groups {
                 Kind::ExifRotation,
                 self.rotated_masks,
                 "the mask's EXIF orientation is applied; the mask must match the image as displayed",
+            ),
+            (
+                Warning,
+                Kind::JpegLeftovers,
+                self.leftovers,
+                "data is left over before a marker: some cameras pad so, but a damaged file looks the same; look at the image",
             ),
             (Info, Kind::AlphaChannel, self.alpha, "RGBA image; its alpha is ignored"),
             (

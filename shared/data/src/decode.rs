@@ -14,10 +14,11 @@ use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageRea
 use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 
 mod content;
+mod jpeg;
 mod label;
 
 use content::guess_content;
-pub use content::jpeg_has_end;
+pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label};
 
 /// The largest file that is read, in bytes.
@@ -54,11 +55,13 @@ pub enum FileError {
         /// What its bytes look like.
         found: &'static str,
     },
-    /// The file ends before its image does.
-    #[error("{} is cut off: the JPEG data has no end marker", path.display())]
-    CutOff {
+    /// The data of a JPEG file is not whole.
+    #[error("{} {damage}", path.display())]
+    Damaged {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
     },
     /// The decoder rejects the file.
     #[error("cannot decode {}", path.display())]
@@ -98,7 +101,7 @@ impl FileError {
             Self::Read { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Format { path, .. }
-            | Self::CutOff { path }
+            | Self::Damaged { path, .. }
             | Self::Decode { path, .. }
             | Self::Samples { path, .. }
             | Self::Alpha { path, .. } => path,
@@ -121,6 +124,8 @@ pub struct DecodedImage {
     pub orientation: u8,
     /// Bits per sample in the file: 1, 2, 4, 8 or 16.
     pub bit_depth: u8,
+    /// Is a JPEG with data left over before a marker, which some cameras write and damage leaves.
+    pub leftovers: bool,
 }
 
 impl DecodedImage {
@@ -138,7 +143,7 @@ impl DecodedImage {
 
 /// Reads an image file.
 pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
-    let Decoded { pixels, orientation, bit_depth, .. } = decode(path)?;
+    let Decoded { pixels, orientation, bit_depth, leftovers, .. } = decode(path)?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let high = |samples: Vec<u16>| samples.into_iter().map(|sample| (sample >> 8) as u8).collect::<Vec<u8>>();
     let (format, data) = match pixels {
@@ -152,7 +157,7 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
         DynamicImage::ImageRgba16(buffer) => (PixelFormat::Rgba8, high(buffer.into_raw())),
         other => return Err(unreadable_samples(path, &other)),
     };
-    Ok(DecodedImage { width, height, format, data, orientation, bit_depth })
+    Ok(DecodedImage { width, height, format, data, orientation, bit_depth, leftovers })
 }
 
 /// The bytes of a file, within [`FILE_BYTES_MAX`].
@@ -183,6 +188,7 @@ struct Decoded {
     bit_depth: u8,
     palette: bool,
     lossy: bool,
+    leftovers: bool,
 }
 
 fn decode(path: &Path) -> Result<Decoded, FileError> {
@@ -192,9 +198,10 @@ fn decode(path: &Path) -> Result<Decoded, FileError> {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
         _ => return Err(FileError::Format { path: path.into(), found: guess_content(&bytes) }),
     };
-    // The decoder silently fills the missing part of a JPEG with gray.
-    if format == ImageFormat::Jpeg && !jpeg_has_end(&bytes) {
-        return Err(FileError::CutOff { path: path.into() });
+    let mut leftovers = false;
+    if format == ImageFormat::Jpeg {
+        let whole = verify_jpeg(&bytes).map_err(|damage| FileError::Damaged { path: path.into(), damage })?;
+        leftovers = whole.leftovers > 0;
     }
     // The decoder reports neither a PNG's palette nor depths below 8 bits; both are in the header chunk, which comes
     // first.
@@ -216,7 +223,7 @@ fn decode(path: &Path) -> Result<Decoded, FileError> {
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
     pixels.apply_orientation(orientation);
     let lossy = format == ImageFormat::Jpeg;
-    Ok(Decoded { pixels, orientation: orientation.to_exif(), bit_depth, palette, lossy })
+    Ok(Decoded { pixels, orientation: orientation.to_exif(), bit_depth, palette, lossy, leftovers })
 }
 
 fn bit_depth(color: ExtendedColorType) -> u8 {
@@ -302,12 +309,12 @@ mod tests {
                 fs::write(&path, &bytes[..cut]).unwrap();
                 let error = decode_image(&path).unwrap_err();
                 let expected =
-                    matches!(error, FileError::Format { .. } | FileError::CutOff { .. } | FileError::Decode { .. });
+                    matches!(error, FileError::Format { .. } | FileError::Damaged { .. } | FileError::Decode { .. });
                 assert!(expected, "{name} cut at {cut}: {error}");
             }
             if name.ends_with("jpg") {
                 fs::write(&path, &bytes[..bytes.len() - 2]).unwrap();
-                assert!(matches!(decode_image(&path), Err(FileError::CutOff { .. })));
+                assert!(matches!(decode_image(&path), Err(FileError::Damaged { .. })));
             }
         }
     }

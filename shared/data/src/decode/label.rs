@@ -72,7 +72,7 @@ impl DecodedLabel {
 
 /// Reads a label file.
 pub fn decode_label(path: &Path) -> Result<DecodedLabel, FileError> {
-    let Decoded { pixels, orientation, bit_depth, palette, lossy } = decode(path)?;
+    let Decoded { pixels, orientation, bit_depth, palette, lossy, .. } = decode(path)?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let (rgb, alpha) = (pixels.color().has_color(), pixels.color().has_alpha());
     let transparent = |pixel: usize| FileError::Alpha { path: path.into(), x: pixel % width, y: pixel / width };
