@@ -105,7 +105,7 @@ fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Predictor<Int
     let options = engine.options()?;
     let package = Package::read(path)?;
     let predictor = Predictor::from_package(&package, &options)
-        .map_err(|error| Failure::input(format!("package {} is refused: {}", path.display(), chain(&error))))?;
+        .map_err(|error| Failure::input(format!("package {} was rejected: {}", path.display(), chain(&error))))?;
     Ok((package, predictor))
 }
 

@@ -109,7 +109,9 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
     let errors = Errors::new(file, text);
     let (table, malformed) = DeTable::parse_recoverable(text);
     for error in &malformed {
-        errors.add(error.span().map_or(0, |span| span.start), "", error.message().trim_end());
+        let start = error.span().map_or(0, |span| span.start);
+        let line = text.lines().nth(errors.line(start) - 1).unwrap_or_default().trim();
+        errors.add(start, "", &format!("`{line}` is not valid TOML: {}", error.message().trim_end()));
     }
     if !malformed.is_empty() {
         return Err(errors.finish());

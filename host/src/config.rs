@@ -141,7 +141,7 @@ impl RunConfig {
         if width % multiple != 0 || height % multiple != 0 {
             let rule = if self.model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
             return Err(format!(
-                "expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; nearest is {}x{}",
+                "expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; the nearest valid size is {}x{}",
                 nearest_multiple(width, multiple),
                 nearest_multiple(height, multiple)
             ));
@@ -302,7 +302,7 @@ vertical = false
         assert_eq!(config().validate(), Ok(()));
         type Change = fn(&mut RunConfig);
         let cases: [(Change, &str); 9] = [
-            (|c| c.preprocess.width = 30, "nearest is 32x16"),
+            (|c| c.preprocess.width = 30, "nearest valid size is 32x16"),
             (|c| c.training.epochs = 0, "epochs"),
             (|c| c.training.batch = 0, "batch"),
             (|c| c.training.learning_rate = f64::NAN, "learning rate"),

@@ -19,8 +19,6 @@ pub enum DocumentError {
     },
     /// The text is not a JSON document of the format.
     Format {
-        /// The kind of document.
-        document: &'static str,
         /// The parser's message.
         message: String,
     },
@@ -32,7 +30,7 @@ impl fmt::Display for DocumentError {
             Self::Version { document, expected, found } => {
                 write!(f, "{document} version: expected {expected}, found {found}")
             }
-            Self::Format { document, message } => write!(f, "cannot read {document}: {message}"),
+            Self::Format { message } => f.write_str(message),
         }
     }
 }
@@ -53,7 +51,7 @@ pub(crate) fn parse_versioned<T: serde::de::DeserializeOwned>(
         version: u32,
     }
 
-    let format = |error: serde_json::Error| DocumentError::Format { document, message: error.to_string() };
+    let format = |error: serde_json::Error| DocumentError::Format { message: error.to_string() };
     let VersionOnly { version: found } = serde_json::from_slice(bytes).map_err(format)?;
     if found != expected {
         return Err(DocumentError::Version { document, expected, found });

@@ -64,7 +64,7 @@ pub enum PackageError {
         source: io::Error,
     },
     /// The bytes are not an intact package.
-    #[error("package {} is refused", path.display())]
+    #[error("package {} {}", path.display(), source.verdict())]
     Refused {
         /// The package.
         path: PathBuf,
@@ -195,6 +195,15 @@ pub enum PackageFault {
 }
 
 impl PackageFault {
+    /// What the fault means for the file, and the remedy if one is known.
+    fn verdict(&self) -> &'static str {
+        match self {
+            PackageFault::Size { .. } => "is not a package",
+            PackageFault::Digest { .. } => "is damaged, incomplete or not a package; copy it again",
+            _ => "was rejected",
+        }
+    }
+
     fn inconsistent(what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
         PackageFault::Inconsistent { what: what.into(), expected: expected.into(), found: found.into() }
     }
@@ -299,9 +308,8 @@ fn encode(mut manifest: Manifest, members: &[(String, Vec<u8>)]) -> Result<Vec<u
         .iter()
         .map(|(name, data)| MemberEntry { name: name.clone(), size: data.len() as u64, sha256: Digest::of(data) })
         .collect();
-    let json = serde_json::to_vec_pretty(&manifest).map_err(|error| {
-        PackageFault::Manifest(DocumentError::Format { document: "manifest", message: error.to_string() })
-    })?;
+    let json = serde_json::to_vec_pretty(&manifest)
+        .map_err(|error| PackageFault::Manifest(DocumentError::Format { message: error.to_string() }))?;
     let mut bytes = Vec::new();
     archive::push(&mut bytes, MANIFEST_NAME, &json)?;
     for (name, data) in members {

@@ -58,7 +58,7 @@ impl Bench {
     pub fn main(self) -> Result<(), Failure> {
         let options = self.engine.options()?;
         let refused = |error: InferenceError| {
-            Failure::input(format!("model {} is refused: {}", self.model.display(), chain(&error)))
+            Failure::input(format!("model {} was rejected: {}", self.model.display(), chain(&error)))
         };
         let size = self.size.map(|size| [size.height, size.width]);
         let drawn = if self.digest { self.frames } else { self.frames.min(DRAWN_FRAMES) };

@@ -53,7 +53,7 @@ impl Inspect {
 
     fn onnx(&self) -> Result<(), Failure> {
         let file = self.package.display();
-        let refused = |error: InferenceError| Failure::input(format!("model {file} is refused: {}", chain(&error)));
+        let refused = |error: InferenceError| Failure::input(format!("model {file} was rejected: {}", chain(&error)));
         let bytes =
             std::fs::read(&self.package).map_err(|error| Failure::input(format!("failed to read {file}: {error}")))?;
         let name = self.package.file_name().unwrap_or(self.package.as_os_str()).to_string_lossy();

@@ -25,7 +25,6 @@ use super::{EngineArguments, Failure, chain, load};
 #[derive(Debug, Args)]
 pub struct Run {
     /// The package
-    #[arg(required_unless_present = "config")]
     package: Option<PathBuf>,
     /// A configuration file, in place of all other arguments
     #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "source", "output", "kernel", "threads"])]
@@ -34,7 +33,7 @@ pub struct Run {
     engine: EngineArguments,
     /// A folder of images or one image; /dev/video0, clip.y4m, - for YUV4MPEG2 on standard input, a recording, or
     /// process:PROGRAM
-    #[arg(long, required_unless_present = "config")]
+    #[arg(long)]
     source: Option<String>,
     /// Folder for masks and overlays; without it, only a line of JSON is written for each frame
     #[arg(long)]
@@ -46,9 +45,8 @@ impl Run {
         if let Some(config) = &self.config {
             return configured(config)?.main();
         }
-        // The parser requires both.
         let (Some(package), Some(word)) = (&self.package, &self.source) else {
-            return Err(Failure::internal("neither configuration nor package"));
+            return Err(Failure::input("expected a package with --source SOURCE, or --config FILE"));
         };
         let source = parse_word(word).map_err(Failure::input)?;
         if let (Some(images), Some(output)) = (source.images(), &self.output) {

@@ -39,7 +39,7 @@ fn package(path: &Path, options: &EngineOptions, config: &Config) -> (Vec<Findin
     let engine = match Engine::load_with(&package, options) {
         Ok(engine) => engine,
         Err(error) => {
-            let found = format!("{} is refused: {}", path.display(), chain(&error));
+            let found = format!("{} was rejected: {}", path.display(), chain(&error));
             let advice =
                 "create it again with unet-host of this version; try kernel = \"scalar\" to rule out a faulty kernel";
             return (vec![Finding::problem(SUBJECT, found, advice)], None);
@@ -138,7 +138,7 @@ mod tests {
         bytes[700] ^= 4;
         std::fs::write(&path, bytes).unwrap();
         let found = findings(&config(&path, ""));
-        assert!(found[0].0 == Verdict::Problem && found[0].1.contains("refused"), "{found:?}");
+        assert!(found[0].0 == Verdict::Problem && found[0].1.contains("is damaged"), "{found:?}");
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Files {
     fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
         let images = list_images(&spec.path)
-            .map_err(|error| SourceError::new(&name, Kind::Fatal, chain(&error), None))?
+            // The error names the path itself.
+            .map_err(|error| SourceError::new("source", Kind::Fatal, chain(&error), None))?
             .into_iter()
             .map(|sample| sample.image)
             .collect();
@@ -196,6 +197,6 @@ mod tests {
     fn a_missing_folder_is_fatal() {
         let error = Files::open(&spec(Path::new("/no/such/folder"), false)).unwrap_err();
         assert_eq!(error.kind(), Kind::Fatal);
-        assert!(error.to_string().starts_with("/no/such/folder: "), "{error}");
+        assert!(error.to_string().starts_with("source: cannot read /no/such/folder: "), "{error}");
     }
 }

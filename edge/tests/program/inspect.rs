@@ -50,7 +50,7 @@ fn packages_that_are_not_whole_are_refused_by_name() {
     for bytes in [&whole[..whole.len() - 1], &whole[..10], &[], &flipped] {
         std::fs::write(&path, bytes).unwrap();
         let output = unet_edge(&["inspect", "@"], &[&path]);
-        check_failure(&output, 2, &["broken.unet", "refused", "expected", "found"]);
+        check_failure(&output, 2, &["broken.unet", "not a package", "expected", "found"]);
     }
     check_failure(&unet_edge(&["inspect", "@"], &[&fixture.path("absent.unet")]), 2, &["absent.unet"]);
     check_failure(&unet_edge(&["inspect", "@"], &[fixture.folder.path()]), 2, &["expected a file"]);
@@ -120,5 +120,5 @@ fn an_onnx_file_says_what_runs_where_and_why() {
     assert_eq!(document["engine"].get("tract_nodes"), None);
     check_failure(&unet_edge(&["inspect", "@", "--size", "8x8"], &[&fixture.package()]), 2, &["--size", "*.onnx"]);
     std::fs::write(&path, b"no model").unwrap();
-    check_failure(&unet_edge(&["inspect", "@"], &[&path]), 2, &["net.onnx", "refused", "reading"]);
+    check_failure(&unet_edge(&["inspect", "@"], &[&path]), 2, &["net.onnx", "rejected", "reading"]);
 }

@@ -13,10 +13,10 @@ use unet_host::training::trainer::Observer;
 
 /// Dataset and hyperparameters of a new run, or the run to resume.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("run").args(["data", "resume"]).required(true))]
 pub struct Train {
     /// Folder of the dataset: {train,val}/{images,masks}, images/{train,val} + masks/{train,val}, images + masks, or one folder
     /// of pairs
-    #[arg(required_unless_present = "resume")]
     data: Option<PathBuf>,
     /// Continue the run in this folder, to the same numbers as without the interruption
     #[arg(long, value_name = "RUN", conflicts_with = "data", conflicts_with_all = super::ids::<TrainOptions>())]
@@ -57,7 +57,9 @@ impl Train {
         let run = match (&self.resume, &self.data) {
             (Some(root), _) => resume(root)?,
             (None, Some(data)) => start(data, &self.options, self.memory())?,
-            (None, None) => return Err(HostError::Usage("expected a dataset or --resume RUN".to_owned())),
+            (None, None) => {
+                return Err(HostError::Usage("expected the folder of a dataset, or --resume RUN".to_owned()));
+            }
         };
         let (preprocess, training) = (&run.config.preprocess, &run.config.training);
         unet_engine::error::say(format_args!(

@@ -94,9 +94,9 @@ impl fmt::Display for Kernel {
     }
 }
 
-/// Not the name of a [`Kernel`].
+/// Not the name of a [`Kernel`], nor one of the two other choices of a compute kernel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("kernel: expected {}, found {found}", names())]
+#[error("expected auto, tract, {}, found {found}", names())]
 pub struct UnknownKernel {
     /// The name given.
     pub found: String,
@@ -136,7 +136,8 @@ mod tests {
     fn other_names_are_refused_with_the_list() {
         let error = "mmx".parse::<Kernel>().unwrap_err();
         assert_eq!(error, UnknownKernel { found: "mmx".to_owned() });
-        let expected = "kernel: expected scalar, avx2, avx-vnni, avx512-vnni, neon, neon-dot or neon-i8mm, found mmx";
+        let expected =
+            "expected auto, tract, scalar, avx2, avx-vnni, avx512-vnni, neon, neon-dot or neon-i8mm, found mmx";
         assert_eq!(error.to_string(), expected);
     }
 }
