@@ -36,7 +36,7 @@ fn whole_files_pass() {
             assert_eq!(verify_jpeg(&encode(&scene(width, height, 3), quality)), Ok(Whole::default()));
         }
         let mut gray = Vec::new();
-        let image = GrayImage::from_fn(width, height, |x, y| Luma([(x * 31 ^ y * 17) as u8]));
+        let image = GrayImage::from_fn(width, height, |x, y| Luma([((x * 31) ^ (y * 17)) as u8]));
         JpegEncoder::new_with_quality(&mut gray, 95).encode_image(&image).unwrap();
         assert_eq!(verify_jpeg(&gray), Ok(Whole::default()));
     }
