@@ -80,7 +80,11 @@ fn configured(path: &Path) -> Result<Device, Failure> {
 /// Masks and overlays of image files, with the names of the files.
 fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: &Path) -> Result<(), Failure> {
     let (package, predictor) = load(package, engine)?;
-    let images = list_images(source).map_err(Failure::input)?;
+    let list = list_images(source).map_err(Failure::input)?;
+    if let Some(passed_over) = list.passed_over(source) {
+        unet_engine::error::say(passed_over);
+    }
+    let images = list.samples;
     let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
     for folder in [&masks, &overlays] {
         fs::create_dir_all(folder).map_err(|error| Failure::write(folder, error))?;
@@ -92,10 +96,7 @@ fn paint_files(package: &Path, engine: &EngineArguments, source: &Path, output: 
         let progress = format!("{}/{} {}", index + 1, images.len(), sample.image.display());
         match painter.paint(&sample.image) {
             Ok(painted) => {
-                // Images with the same stem, such as a.png and a.jpg, keep their full names.
-                let alone = images.iter().filter(|other| other.name == sample.name).count() == 1;
-                let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
-                let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };
+                let name = format!("{}.png", sample.name);
                 write(&masks.join(&name), &painted.mask)?;
                 write(&overlays.join(&name), &painted.overlay)?;
                 unet_engine::error::say(format_args!("{progress}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3));

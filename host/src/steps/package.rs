@@ -85,6 +85,7 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
         preprocess: run.config.preprocess,
         classes: run.snapshot.labels.classes.clone(),
         ignore: run.snapshot.labels.ignore.clone(),
+        reading: run.snapshot.labels.reading,
         model: entry,
         golden,
         members: vec![],
