@@ -8,29 +8,33 @@ mod examine;
 mod finding;
 mod fingerprint;
 mod inventory;
+mod label_options;
 mod list_file;
 mod mask_findings;
 mod pixel_findings;
 mod report;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use unet_data::histogram::{LabelHistogram, as_colour};
+use unet_data::histogram::{LabelHistogram, as_colour, as_gray};
+use unet_data::label_facts::LabelFacts;
 use unet_data::listing::{Listing, show_below};
 use unet_data::workers::in_parallel;
-use unet_data::{FileError, LabelMap, OpenOptions, Split};
-use unet_shared::label::LabelValue;
+use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split};
+use unet_shared::label::{LabelTable, LabelValue, Reading};
 use unet_shared::mask::IGNORE_INDEX;
 
-use examine::{Examined, examine};
+use examine::{Examined, ImageFacts, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
+pub use label_options::LabelOptions;
 use list_file::ListFile;
 pub use report::{CheckReport, ClassSummary, SizeSummary, SplitSummary, ValueSummary};
 use unet_engine::error::chain;
+use unet_shared::image::PixelFormat;
 
 /// Maximum number of values in a report; more are only counted.
 const VALUES_LISTED_MAX: usize = 256;
@@ -49,8 +53,38 @@ pub enum CheckError {
     File(#[from] FileError),
 }
 
-/// How a dataset without split folders is split; the same as for training.
-pub type CheckOptions = OpenOptions;
+/// The same as for training.
+#[derive(Debug, Clone, Default)]
+pub struct CheckOptions {
+    /// How a dataset without split folders is split.
+    pub open: OpenOptions,
+    /// How labels are read, in addition to what `dataset.toml` says.
+    pub labels: LabelOptions,
+}
+
+/// A report, and what was read for it.
+#[derive(Debug)]
+pub struct Checked {
+    /// The report.
+    pub report: CheckReport,
+    /// The dataset; none if its layout is not accepted.
+    pub dataset: Option<Dataset>,
+    /// Its classes; none if the labels allow none.
+    pub labels: Option<LabelMap>,
+    /// What all its images contain.
+    pub content: Content,
+}
+
+/// What the images of a dataset contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// All are gray, in one channel.
+    Gray,
+    /// All are gray, some in three equal channels.
+    GrayAsRgb,
+    /// Some have colours.
+    Colour,
+}
 
 /// Checks the dataset in the folder `root`. `progress` is called with the number of files or pairs that are done, and of all.
 ///
@@ -60,19 +94,20 @@ pub fn check(
     root: &Path,
     options: &CheckOptions,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<CheckReport, CheckError> {
+) -> Result<Checked, CheckError> {
     if !root.exists() {
         return Err(CheckError::Missing { path: root.into() });
     }
     if !root.is_dir() {
-        return Ok(single_file(root));
+        return Ok(Checked { report: single_file(root), dataset: None, labels: None, content: Content::Colour });
     }
     let listing = Listing::of(root)?;
     let inventory = Inventory::of(&listing, options);
+    let reading = inventory.file.as_ref().map_or(Reading::STORED, DatasetFile::reading);
     let mut counts: BTreeMap<Option<Split>, LabelHistogram> = BTreeMap::new();
     let mut examined: Vec<Option<Examined>> = inventory.units.iter().map(|_| None).collect();
     let mut done = 0;
-    let work = |index: usize| examine(&inventory.units[index], index);
+    let work = |index: usize| examine(&inventory.units[index], &reading, index);
     in_parallel(inventory.units.len(), work, |index, mut result| {
         if let Some(Ok((_, histogram))) = &mut result.mask {
             counts.entry(inventory.units[index].split).or_default().merge(&std::mem::take(histogram));
@@ -83,7 +118,7 @@ pub fn check(
         ControlFlow::Continue(())
     });
     let examined: Vec<Examined> = examined.into_iter().flatten().collect();
-    Ok(summarize(&listing, inventory, counts, &examined))
+    Ok(summarize(&listing, inventory, counts, &examined, &reading))
 }
 
 fn summarize(
@@ -91,34 +126,45 @@ fn summarize(
     inventory: Inventory,
     counts: BTreeMap<Option<Split>, LabelHistogram>,
     examined: &[Examined],
-) -> CheckReport {
-    let Inventory { layout, splits, units, file, unused, notes, mut findings, .. } = inventory;
+    reading: &Reading,
+) -> Checked {
+    let Inventory { dataset, splits, units, file, unused, notes, mut findings, .. } = inventory;
     let show = |path: &Path| listing.show(path);
     let mut total = LabelHistogram::default();
     counts.values().for_each(|part| total.merge(part));
-    let mask_path = |index: usize| units[index].mask.as_ref().map(|mask| mask.path().to_owned()).unwrap_or_default();
+    let mask_path = |index: usize| units[index].mask.as_ref().map(|mask| show(mask.path())).unwrap_or_default().into();
+    let masks = examined.iter().filter_map(|unit| unit.mask.as_ref()?.as_ref().ok());
+    let facts: Vec<LabelFacts> = masks.map(|(mask, _)| mask.label.clone()).collect();
     let map = if total.values.is_empty() {
         None
     } else {
-        match LabelMap::from_histogram(total.clone(), file.as_ref(), mask_path) {
+        match LabelMap::of(&facts, total.clone(), file.as_ref(), &mask_path) {
             Ok(map) => Some(map),
             Err(error) => {
-                findings.push(Finding::new(Severity::Error, Kind::Classes, Vec::new(), chain(&error)));
+                findings.push(Finding::new(Severity::Error, kind_of(&error), Vec::new(), chain(&error)));
                 None
             }
         }
     };
     findings.extend(pixel_findings::findings(&units, examined, &show));
-    findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), &show));
+    findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
     findings.extend(duplicates::findings(&units, examined, &show));
-    if let Some(map) = &map {
-        findings.extend(missing_classes(map, &counts));
+    if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
+        findings.extend(missing_classes(map, &table, &counts));
     }
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.kind.cmp(&b.kind)).then(a.files.cmp(&b.files)));
     let (mut values, classes) = shares(&total, map.as_ref());
     let values_omitted = values.len().saturating_sub(VALUES_LISTED_MAX);
     values.truncate(VALUES_LISTED_MAX);
     let images: Vec<_> = examined.iter().filter_map(|unit| unit.image.as_ref()?.as_ref().ok()).collect();
+    let has_colours = |image: &&&ImageFacts| image.format != PixelFormat::Gray8 && !image.gray_as_rgb;
+    let content = if images.is_empty() || images.iter().any(|image| has_colours(&image)) {
+        Content::Colour
+    } else if images.iter().any(|image| image.gray_as_rgb) {
+        Content::GrayAsRgb
+    } else {
+        Content::Gray
+    };
     let mut sizes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     let mut formats: BTreeMap<String, usize> = BTreeMap::new();
     for image in &images {
@@ -128,20 +174,32 @@ fn summarize(
     let mut sizes: Vec<SizeSummary> =
         sizes.into_iter().map(|((width, height), images)| SizeSummary { width, height, images }).collect();
     sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
-    CheckReport {
+    let report = CheckReport {
         root: listing.root.display().to_string(),
-        layout,
+        layout: dataset.as_ref().map(|dataset| dataset.layout),
         splits,
         images: images.len(),
         masks: examined.iter().filter(|unit| matches!(unit.mask, Some(Ok(_)))).count(),
         sizes,
         formats,
+        labels: map.as_ref().map(|map| map.assumption.clone()),
         values,
         values_omitted,
         classes,
         notes,
         unused,
         findings,
+    };
+    Checked { report, dataset, labels: map, content }
+}
+
+/// The kind of finding that an error on labels is.
+fn kind_of(error: &LabelsError) -> Kind {
+    match error {
+        LabelsError::Disagree { .. } => Kind::MixedEncodings,
+        LabelsError::Odd { .. } => Kind::AntiAliasedMask,
+        LabelsError::Objects { .. } => Kind::InstanceMasks,
+        _ => Kind::Classes,
     }
 }
 
@@ -164,6 +222,7 @@ fn single_file(path: &Path) -> CheckReport {
         masks: 0,
         sizes: Vec::new(),
         formats: BTreeMap::new(),
+        labels: None,
         values: Vec::new(),
         values_omitted: 0,
         classes: Vec::new(),
@@ -181,8 +240,7 @@ fn shares(total: &LabelHistogram, map: Option<&LabelMap>) -> (Vec<ValueSummary>,
     let mut class_pixels: BTreeMap<u8, u64> = BTreeMap::new();
     let mut values = Vec::new();
     for (&value, count) in &total.values {
-        let ids = table.as_ref();
-        let id = ids.and_then(|table| table.id_of(value).or_else(|| table.id_of(as_colour(value))));
+        let id = table.as_ref().and_then(|table| id_of(table, value));
         let class = id.filter(|&id| id != IGNORE_INDEX);
         if let Some(id) = class {
             *class_pixels.entry(id).or_default() += count.pixels;
@@ -195,21 +253,41 @@ fn shares(total: &LabelHistogram, map: Option<&LabelMap>) -> (Vec<ValueSummary>,
         id,
         name: class.name.clone(),
         share: share(class_pixels.get(&id).copied().unwrap_or(0), counted),
-        values: class.values.len(),
+        values: values.iter().filter(|value| value.class == Some(id)).count(),
     });
-    (values, classes.collect())
+    let classes = classes.collect();
+    (values, classes)
 }
 
-/// Classes that are missing from a split.
-fn missing_classes(map: &LabelMap, counts: &BTreeMap<Option<Split>, LabelHistogram>) -> Vec<Finding> {
+/// The id of a value as it is in a file: where the classes are colours, a gray is a colour too.
+fn id_of(table: &LabelTable, value: LabelValue) -> Option<u8> {
+    let colours = matches!(table.value_of(0), Some(LabelValue::Rgb(_)));
+    table.id_of_any(if colours { as_colour(value) } else { as_gray(value) })
+}
+
+/// Classes that are missing from a split, and splits in which no pixel counts.
+fn missing_classes(
+    map: &LabelMap,
+    table: &LabelTable,
+    counts: &BTreeMap<Option<Split>, LabelHistogram>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (split, part) in counts {
         let Some(split) = split else {
             continue;
         };
-        let holds = |value: &LabelValue| part.values.keys().any(|&v| v == *value || as_colour(v) == *value);
-        let missing = map.classes.iter().filter(|class| !class.values.iter().any(holds));
-        let missing: Vec<&str> = missing.map(|class| class.name.as_str()).collect();
+        let found: BTreeSet<u8> = part.values.keys().filter_map(|&value| id_of(table, value)).collect();
+        if found.iter().all(|id| *id == IGNORE_INDEX) {
+            let (severity, consequence) = match split {
+                Split::Train => (Severity::Error, "there is nothing to learn"),
+                _ => (Severity::Warning, "it has neither a loss nor a score"),
+            };
+            let message = format!("every labelled pixel of {split} is ignored: {consequence}");
+            findings.push(Finding::new(severity, Kind::AllIgnored, Vec::new(), message));
+            continue;
+        }
+        let missing = (0u8..).zip(&map.classes).filter(|(id, _)| !found.contains(id));
+        let missing: Vec<&str> = missing.map(|(_, class)| class.name.as_str()).collect();
         if missing.is_empty() {
             continue;
         }

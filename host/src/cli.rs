@@ -116,7 +116,7 @@ fn write(text: &str) -> Result<(), HostError> {
     }
 }
 
-/// An IoU, or `none` for a class that does not occur.
+/// An IoU or a loss, or `none` where no pixel counts.
 fn ratio(value: Option<f64>) -> String {
     value.map_or_else(|| "none".to_owned(), |v| format!("{v:.4}"))
 }

@@ -8,9 +8,11 @@ use core::str::FromStr;
 
 use crate::image::SIDE_MAX;
 
+mod reading;
 mod table;
 mod view;
 
+pub use reading::{Reading, Unlisted};
 pub use table::LabelTable;
 pub use view::{LabelSamples, LabelSamplesMut, LabelView};
 
@@ -27,6 +29,18 @@ pub enum LabelValue {
     Gray(u16),
     /// A colour.
     Rgb([u8; 3]),
+}
+
+impl LabelValue {
+    /// The squared distance of two values; a gray and a colour are farther apart than any two grays or colours.
+    #[must_use]
+    pub fn distance(self, other: Self) -> u64 {
+        match (self, other) {
+            (Self::Gray(a), Self::Gray(b)) => u64::from(a.abs_diff(b)).pow(2),
+            (Self::Rgb(a), Self::Rgb(b)) => a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(b)).pow(2)).sum(),
+            _ => u64::MAX,
+        }
+    }
 }
 
 impl fmt::Display for LabelValue {

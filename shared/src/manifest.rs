@@ -10,7 +10,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::label::{LabelError, LabelTable, LabelValue};
+use crate::label::{LabelError, LabelTable, LabelValue, Reading};
 use crate::preprocess::Preprocess;
 use crate::quantization::Quantization;
 use crate::tiles::Tiles;
@@ -36,6 +36,9 @@ pub struct Manifest {
     pub classes: Vec<ClassEntry>,
     /// Label values that are ignored in training and scoring.
     pub ignore: Vec<LabelValue>,
+    /// How label files are read.
+    #[serde(default, skip_serializing_if = "Reading::is_default")]
+    pub reading: Reading,
     /// The graph, its input and its output.
     pub model: ModelEntry,
     /// Inputs with the outputs that the engine must compute on the device.
@@ -170,7 +173,7 @@ pub fn label_table(classes: &[ClassEntry], ignore: &[LabelValue]) -> Result<Labe
 impl Manifest {
     /// The table from label values to ids of this manifest's classes.
     pub fn label_table(&self) -> Result<LabelTable, ClassListError> {
-        label_table(&self.classes, &self.ignore)
+        Ok(label_table(&self.classes, &self.ignore)?.with_reading(self.reading))
     }
 
     /// Reads a manifest from JSON, its version first.

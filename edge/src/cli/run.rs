@@ -91,7 +91,11 @@ fn paint_files(
 ) -> Result<(), Failure> {
     let (package, predictor) = load(package, engine)?;
     let predictor = tiles.apply(predictor);
-    let images = list_images(source).map_err(Failure::input)?;
+    let list = list_images(source).map_err(Failure::input)?;
+    if let Some(passed_over) = list.passed_over(source) {
+        unet_engine::error::say(passed_over);
+    }
+    let images = list.samples;
     let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
     let places = Places::new(Log::new(LogLevel::Warning));
     let lock = |folder: &PathBuf| places.open(folder).map_err(|error| Failure::write(folder, error));
@@ -103,10 +107,7 @@ fn paint_files(
         let progress = format!("{}/{} {}", index + 1, images.len(), sample.image.display());
         match painter.paint(&sample.image) {
             Ok(painted) => {
-                // Images with the same stem, such as a.png and a.jpg, keep their full names.
-                let alone = images.iter().filter(|other| other.name == sample.name).count() == 1;
-                let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
-                let name = if alone { format!("{}.png", sample.name) } else { format!("{file_name}.png") };
+                let name = format!("{}.png", sample.name);
                 // A disk may have room again for the next one.
                 match write(&masks.join(&name), &painted.mask).and(write(&overlays.join(&name), &painted.overlay)) {
                     Ok(()) => {

@@ -71,12 +71,13 @@ impl Files {
     /// If the file or folder does not exist or contains no image.
     fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
-        let images = list_images(&spec.path)
+        let list = list_images(&spec.path)
             // The error names the path itself.
-            .map_err(|error| SourceError::new("source", Kind::Fatal, chain(&error), None))?
-            .into_iter()
-            .map(|sample| sample.image)
-            .collect();
+            .map_err(|error| SourceError::new("source", Kind::Fatal, chain(&error), None))?;
+        if let Some(passed_over) = list.passed_over(&spec.path) {
+            unet_engine::error::say(passed_over);
+        }
+        let images = list.samples.into_iter().map(|sample| sample.image).collect();
         let pace = Pace::new(spec.rate.map(Rate::interval));
         Ok(Files { name, images, repeat: spec.repeat, pace, next: 0, unreadable: 0 })
     }

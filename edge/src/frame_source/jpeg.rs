@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegDecoder;
 use image::{ColorType, ImageDecoder, Limits};
-use unet_data::decode::jpeg_has_end;
+use unet_data::decode::verify_jpeg;
 use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
 use super::{FRAME_BYTES_MAX, FrameSlot, Kind, SourceError};
@@ -79,10 +79,8 @@ fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut DecodedFrame) 
     if !frame.bytes.starts_with(&[0xff, 0xd8]) {
         return Err(skip("expected a JPEG image, found other bytes".to_owned()));
     }
-    // The decoder silently fills missing data with gray.
-    if !jpeg_has_end(&frame.bytes) {
-        return Err(skip(format!("JPEG is cut off after {} bytes", frame.bytes.len())));
-    }
+    // The decoder fills what is missing or damaged with gray, and says nothing.
+    verify_jpeg(&frame.bytes).map_err(|damage| skip(format!("JPEG of {} bytes {damage}", frame.bytes.len())))?;
     let mut decoder = JpegDecoder::new(Cursor::new(frame.bytes.as_slice())).map_err(refused)?;
     let (width, height) = decoder.dimensions();
     let len = usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX);
@@ -196,10 +194,11 @@ mod tests {
         };
         let bytes = rgb(20, 12);
         for length in 2..bytes.len() {
-            assert_eq!(
-                problem(bytes[..length].to_vec()),
-                format!("camera: frame 7: JPEG is cut off after {length} bytes")
-            );
+            let found = problem(bytes[..length].to_vec());
+            // What is left of the last bits may be no code.
+            let expected = ["is cut off: the JPEG data ", "is damaged: impossible code"];
+            let expected = expected.map(|what| format!("camera: frame 7: JPEG of {length} bytes {what}"));
+            assert!(expected.iter().any(|expected| found.starts_with(expected)), "{found}");
         }
         assert_eq!(problem(b"GIF89a".to_vec()), "camera: frame 7: expected a JPEG image, found other bytes");
         assert_eq!(problem(Vec::new()), "camera: frame 7: expected a JPEG image, found other bytes");
@@ -212,8 +211,17 @@ mod tests {
         long[at..at + 4].copy_from_slice(&[0, 8, 0x40, 1]);
         let text = problem(long);
         assert!(text.contains("16385"), "{text}");
-        let mut nothing = bytes;
+        let mut nothing = bytes.clone();
         nothing[at..at + 4].copy_from_slice(&[0; 4]);
-        assert!(problem(nothing).contains("failed to decode JPEG"));
+        assert!(problem(nothing).contains("is damaged: impossible JPEG header"));
+        // An end marker behind half of the data.
+        let half = [&bytes[..bytes.len() * 3 / 4], &[0xff, 0xd9]].concat();
+        let found = problem(half);
+        assert!(found.contains("is cut off: the JPEG data ends after") || found.contains("impossible code"), "{found}");
+        // The only code of 16 ones begins with a marker, so these bits are none.
+        let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
+        let mut rotten = bytes;
+        rotten[scan + 2..scan + 6].copy_from_slice(&[0xfe, 0xfe, 0xfe, 0xfe]);
+        assert!(problem(rotten).contains("is damaged: impossible code or value"));
     }
 }

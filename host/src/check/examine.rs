@@ -1,7 +1,6 @@
 //! Decodes a file or a pair and keeps the facts that findings need: about 1.5 KB, never the pixels, so that a dataset of any
 //! size can be checked.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,10 +8,11 @@ use std::path::{Path, PathBuf};
 use image::ImageFormat;
 use unet_data::decode::{LabelSource, decode_image_page};
 use unet_data::histogram::LabelHistogram;
-use unet_data::{Annotation, DecodedImage, Split};
+use unet_data::label_facts::LabelFacts;
+use unet_data::{Annotation, DecodedImage, FileError, Split};
 use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
-use unet_shared::label::LabelValue;
+use unet_shared::label::{LabelValue, Reading};
 
 use super::fingerprint::Fingerprint;
 
@@ -35,7 +35,7 @@ pub struct Examined {
     /// Of the image, if there is one.
     pub image: Option<Result<ImageFacts, String>>,
     /// Of the mask, if there is one.
-    pub mask: Option<Result<(MaskFacts, LabelHistogram), String>>,
+    pub mask: Option<Result<(MaskFacts, LabelHistogram), FileError>>,
 }
 
 /// Facts about an image.
@@ -49,6 +49,8 @@ pub struct ImageFacts {
     pub bit_depth: u8,
     /// The pixels' format.
     pub format: PixelFormat,
+    /// Is a JPEG with data left over.
+    pub leftovers: bool,
     /// RGB whose channels are equal in every pixel.
     pub gray_as_rgb: bool,
     /// The largest sample.
@@ -70,17 +72,19 @@ pub struct MaskFacts {
     pub colours: bool,
     /// The value, if there is only one.
     pub single: Option<LabelValue>,
-    /// Number of values that occur only between areas and their share of the pixels, if it looks anti-aliased or compressed.
-    pub between: Option<(usize, f64)>,
+    /// The share of pixels that are not opaque.
+    pub transparent: f64,
+    /// What it contains, to compare it with the others.
+    pub label: LabelFacts,
     /// The format of the content, if the extension says another.
     pub really: Option<&'static str>,
 }
 
 /// Decodes a unit's files; `index` identifies the unit in the counts.
-pub fn examine(unit: &Unit, index: usize) -> Examined {
+pub fn examine(unit: &Unit, reading: &Reading, index: usize) -> Examined {
     Examined {
         image: unit.image.as_deref().map(|image| image_facts(image, unit.page)),
-        mask: unit.mask.as_ref().map(|mask| mask_facts(mask, index)),
+        mask: unit.mask.as_ref().map(|mask| mask_facts(mask, reading, index)),
     }
 }
 
@@ -91,6 +95,7 @@ fn image_facts(path: &Path, page: Option<usize>) -> Result<ImageFacts, String> {
         size: (image.width, image.height),
         orientation: image.orientation,
         bit_depth: image.bit_depth,
+        leftovers: image.leftovers,
         format: image.format,
         gray_as_rgb: is_gray(&image),
         brightest: image.data.iter().copied().max().unwrap_or(0),
@@ -99,17 +104,22 @@ fn image_facts(path: &Path, page: Option<usize>) -> Result<ImageFacts, String> {
     })
 }
 
-fn mask_facts(mask: &Annotation, index: usize) -> Result<(MaskFacts, LabelHistogram), String> {
-    let label = mask.decode().map_err(|error| chain(&error))?;
-    let histogram = LabelHistogram::of(&label, index);
-    let values: BTreeSet<LabelValue> = histogram.values.keys().copied().collect();
-    let between = histogram.between().map(|found| (found.between.len(), found.pixels as f64 / histogram.pixels as f64));
+fn mask_facts(mask: &Annotation, reading: &Reading, index: usize) -> Result<(MaskFacts, LabelHistogram), FileError> {
+    let label = mask.decode()?;
+    let transparent = label
+        .alpha
+        .as_ref()
+        .map_or(0.0, |alpha| alpha.iter().filter(|&&alpha| alpha < u8::MAX).count() as f64 / alpha.len().max(1) as f64);
+    let label = label.into_values(reading, mask.path())?;
+    let (facts, histogram) = LabelFacts::of(&label, index);
+    let mut values = histogram.values.keys();
     let facts = MaskFacts {
         size: (label.width, label.height),
         source: label.source,
         colours: histogram.has_colours(),
-        single: values.first().copied().filter(|_| values.len() == 1),
-        between,
+        single: values.next().copied().filter(|_| values.next().is_none()),
+        transparent,
+        label: facts,
         really: real_format(mask.path()),
     };
     Ok((facts, histogram))

@@ -161,7 +161,7 @@ mod tests {
 
     fn image(width: usize, height: usize, pixel: impl Fn(usize, usize) -> u8) -> DecodedImage {
         let data = (0..width * height).map(|at| pixel(at % width, at / width)).collect();
-        DecodedImage { width, height, format: PixelFormat::Gray8, data, orientation: 1, bit_depth: 8 }
+        DecodedImage { width, height, format: PixelFormat::Gray8, data, orientation: 1, bit_depth: 8, leftovers: false }
     }
 
     fn pattern(seed: usize, x: usize, y: usize) -> u8 {

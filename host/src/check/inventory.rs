@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use unet_data::layout::Layout;
 use unet_data::listing::{Folder, Kind as FolderKind, Listing, split_of, words};
 use unet_data::pairing::{PairingProblem, part, stem};
-use unet_data::{Annotation, Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, Unused, decode_label};
+use unet_data::{Annotation, Dataset, DatasetError, DatasetFile, FileError, Split, Unused, counted, decode_label};
 
+use super::CheckOptions;
 use super::examine::Unit;
 use super::finding::{Finding, Kind, Severity};
 use super::list_file::{self, ListFile, has_list_extension};
@@ -20,8 +20,8 @@ use unet_engine::error::chain;
 /// The files to decode, and the findings so far.
 #[derive(Debug)]
 pub struct Inventory {
-    /// The layout; none if it is not accepted.
-    pub layout: Option<Layout>,
+    /// The dataset; none if its layout is not accepted.
+    pub dataset: Option<Dataset>,
     /// Pairs of each split.
     pub splits: Vec<SplitSummary>,
     /// What to decode.
@@ -40,9 +40,9 @@ pub struct Inventory {
 
 impl Inventory {
     /// Lists a folder.
-    pub fn of(listing: &Listing, options: &OpenOptions) -> Self {
+    pub fn of(listing: &Listing, options: &CheckOptions) -> Self {
         let mut inventory = Self {
-            layout: None,
+            dataset: None,
             splits: Vec::new(),
             units: Vec::new(),
             file: None,
@@ -51,8 +51,11 @@ impl Inventory {
             read: HashSet::new(),
             findings: Vec::new(),
         };
-        match Dataset::from_listing(listing, options) {
-            Ok(dataset) => inventory.add_dataset(listing, dataset),
+        match Dataset::from_listing(listing, &options.open) {
+            Ok(mut dataset) => {
+                options.labels.add_to(&mut dataset.file);
+                inventory.add_dataset(listing, dataset);
+            }
             Err(error) => inventory.add_all_files(listing, &error),
         }
         let (lists, unsupported) = inventory.other_files(listing);
@@ -62,7 +65,6 @@ impl Inventory {
     }
 
     fn add_dataset(&mut self, listing: &Listing, dataset: Dataset) {
-        self.layout = Some(dataset.layout);
         for split in Split::ALL {
             // Training pairs that are also scored, because there are no others, are decoded once.
             let again = split == Split::Val && dataset.validates_on_training();
@@ -84,8 +86,10 @@ impl Inventory {
             self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
         self.add_problems(listing, &dataset.problems);
-        self.file = dataset.file;
-        (self.unused, self.notes, self.read) = (dataset.unused, dataset.notes, dataset.read.into_iter().collect());
+        self.file.clone_from(&dataset.file);
+        (self.unused, self.notes) = (dataset.unused.clone(), dataset.notes.clone());
+        self.read = dataset.read.iter().cloned().collect();
+        self.dataset = Some(dataset);
     }
 
     /// Adds every file of a folder whose layout is refused, so that the report shows all that is wrong and not only the layout.
@@ -155,9 +159,9 @@ impl Inventory {
                     let instances = images.len() == 1 && masks.len() > 1;
                     let kind = if instances { Kind::InstanceMasks } else { Kind::AmbiguousPair };
                     let message = format!(
-                        "{} images and {} masks are named {name:?}; none of them is used; keep one of each",
-                        images.len(),
-                        masks.len()
+                        "{} and {} are named {name:?}; none of them is used; keep one of each",
+                        counted(images.len(), "image"),
+                        counted(masks.len(), "mask")
                     );
                     let files = images.iter().chain(masks).map(show).collect();
                     self.findings.push(Finding::new(Severity::Error, kind, files, message));
@@ -233,21 +237,31 @@ impl Inventory {
 
     /// List files, and files of unsupported formats among images and masks.
     fn other_files(&self, listing: &Listing) -> (Vec<ListFile>, Vec<Finding>) {
-        let (mut lists, mut findings) = (Vec::new(), Vec::new());
+        let (mut lists, mut findings, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for folder in &listing.folders {
             for path in folder.others.iter().filter(|path| !self.read.contains(path.as_path())) {
                 if has_list_extension(path) && folder.kind.is_none() {
                     lists.extend(ListFile::read(path, listing.show(path)));
                 } else if folder.kind.is_some() || has_data_extension(path) {
-                    let reason = match decode_label(path) {
-                        // The extension is unknown, but the content is an image.
-                        Ok(_) => "its content is an image, but its extension is not known as one; rename it".into(),
-                        Err(error) => unreadable(&error),
+                    let (severity, reason) = match decode_label(path) {
+                        Ok(_) => (
+                            Severity::Error,
+                            "its content is an image, but its extension is not known as one; rename it".into(),
+                        ),
+                        Err(_) if !has_data_extension(path) => {
+                            notes.push(listing.show(path));
+                            continue;
+                        }
+                        Err(error) => (Severity::Error, unreadable(&error)),
                     };
-                    let severity = if folder.kind.is_some() { Severity::Error } else { Severity::Warning };
+                    let severity = if folder.kind.is_some() { severity } else { Severity::Warning };
                     findings.push(Finding::new(severity, Kind::Unreadable, vec![listing.show(path)], reason));
                 }
             }
+        }
+        if !notes.is_empty() {
+            let message = "not an image by extension or content; it is passed over";
+            findings.push(Finding::new(Severity::Info, Kind::OtherFile, notes, message));
         }
         (lists, findings)
     }

@@ -134,7 +134,8 @@ pub fn findings(lists: &[ListFile]) -> Vec<Finding> {
             let more = if shared.len() > 10 { ", and more" } else { "" };
             let message = format!("{} entries are in both {split} and {other}: {shown}{more}", shared.len());
             let files = files.union(other_files).map(|&name| name.to_owned()).collect();
-            findings.push(Finding::new(Severity::Error, Kind::SplitOverlap, files, message));
+            // Training does not read the lists.
+            findings.push(Finding::new(Severity::Warning, Kind::SplitOverlap, files, message));
         }
     }
     findings
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn overlap_between_lists_is_found() {
         let (train, val) = (read("train.txt", "a\nb\n").unwrap(), read("val.txt", "b\nc\n").unwrap());
-        assert!(kinds(&[train.clone(), val]).contains(&(Kind::SplitOverlap, Severity::Error)));
+        assert!(kinds(&[train.clone(), val]).contains(&(Kind::SplitOverlap, Severity::Warning)));
         assert_eq!(kinds(&[train]), [(Kind::ListFile, Severity::Info)]);
     }
 

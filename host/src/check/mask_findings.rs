@@ -3,91 +3,90 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use unet_data::LabelMap;
 use unet_data::histogram::LabelHistogram;
-use unet_shared::label::LabelValue;
+use unet_data::label_facts::LabelFacts;
+use unet_data::labels::agreement::palette_difference;
+use unet_data::{FileError, LabelMap};
+use unet_shared::label::{LabelValue, Reading};
 
-use super::examine::{Examined, Unit};
+use super::examine::{Examined, MaskFacts, Unit};
 use super::finding::{Finding, Kind, Severity};
 
-/// Findings on each mask and on the values of all masks.
+/// Findings on each mask and on the values of all masks, which were read by `reading`.
 pub fn findings(
     units: &[Unit],
     examined: &[Examined],
     total: &LabelHistogram,
     map: Option<&LabelMap>,
+    reading: &Reading,
     show: &dyn Fn(&Path) -> String,
 ) -> Vec<Finding> {
     use Severity::{Info, Warning};
-    let (mut one_bit, mut colour, mut palette, mut jpeg, mut alpha) = (vec![], vec![], vec![], vec![], vec![]);
-    let mut soft: Vec<(String, usize, f64)> = Vec::new();
-    let mut single: Vec<(String, LabelValue)> = Vec::new();
-    let mut count = 0;
+    let mut masks: Vec<(String, &MaskFacts)> = Vec::new();
     for (unit, facts) in units.iter().zip(examined) {
-        let (Some(mask_source), Some(Ok((mask, _)))) = (&unit.mask, &facts.mask) else {
-            continue;
-        };
-        count += 1;
-        let name = show(mask_source.path());
-        if let Some(value) = mask.single {
-            single.push((name.clone(), value));
-        }
-        if mask.source.lossy {
-            jpeg.push(name.clone());
-        } else if let Some((values, share)) = mask.between {
-            soft.push((name.clone(), values, share));
-        }
-        if mask.source.alpha {
-            alpha.push(name.clone());
-        }
-        if mask.source.palette {
-            palette.push(name);
-        } else if mask.colours {
-            colour.push(name);
-        } else if mask.source.bit_depth == 1 {
-            one_bit.push(name);
+        if let (Some(source), Some(Ok((mask, _)))) = (&unit.mask, &facts.mask) {
+            masks.push((show(source.path()), mask));
         }
     }
-    let joined = map.map_or(0, |map| map.joined.len());
-    let remedy = if joined > 0 {
-        "each value between is mapped to the class with the nearest value"
-    } else {
-        "save the masks without smoothing, or list the classes in dataset.toml with join_between = true"
+    let named = |is: &dyn Fn(&MaskFacts) -> bool| -> Vec<String> {
+        masks.iter().filter(|(_, mask)| is(mask)).map(|(name, _)| name.clone()).collect()
     };
-    let mut findings = Vec::new();
+    let plain = |mask: &MaskFacts| !mask.source.palette || mask.label.has_plain_palette();
+    let mut findings: Vec<Finding> = not_opaque(units, examined, show).into_iter().collect();
     let mut add = |severity, kind, files: Vec<String>, message: String| {
         if !files.is_empty() {
             findings.push(Finding::new(severity, kind, files, message));
         }
     };
-    if !soft.is_empty() {
-        let max = soft.iter().map(|(_, values, _)| *values).max().unwrap_or(0);
-        let share = soft.iter().map(|(_, _, share)| *share).fold(0.0, f64::max) * 100.0;
-        let message = format!(
-            "anti-aliased or scaled mask: up to {max} values that occur only between areas, on up to {share:.2} % of the pixels; {remedy}"
-        );
-        add(Warning, Kind::AntiAliasedMask, soft.into_iter().map(|(name, ..)| name).collect(), message);
-    }
-    let message =
-        format!("JPEG does not preserve values: {} distinct values in all masks; {remedy}", total.values.len());
-    add(Warning, Kind::JpegMask, jpeg, message);
+    let lossy = named(&|mask| mask.source.lossy);
+    let message = format!("JPEG does not preserve values: {} distinct values in all masks", total.values.len());
+    add(Warning, Kind::JpegMask, lossy, message);
     let colours = "RGB mask: each distinct colour is a class, in sorted order";
-    add(Info, Kind::ColourMask, colour, colours.into());
-    let message = "palette mask: the palette's colours are the classes, not the indices".into();
-    add(Info, Kind::ColourMask, palette, message);
+    add(Info, Kind::ColourMask, named(&|mask| mask.colours && plain(mask)), colours.into());
+    let palettes = named(&|mask| !plain(mask) || mask.source.palette && !reading.palette_indices);
+    let facts: Vec<LabelFacts> = masks.iter().map(|(_, mask)| mask.label.clone()).collect();
+    let name_of = |index: usize| units[index].mask.as_ref().map(|mask| show(mask.path())).unwrap_or_default();
+    if !reading.palette_indices {
+        let message = "palette mask: its values are the palette's colours, because dataset.toml or the layout says so";
+        add(Info, Kind::PaletteMask, palettes, message.into());
+    } else if let Some(difference) = palette_difference(&facts) {
+        let colour = |rgb| LabelValue::Rgb(rgb);
+        let message = format!(
+            "the palettes differ: index {} is {} in {} and {} in {}; the index is the class",
+            difference.index,
+            colour(difference.one.1),
+            name_of(difference.one.0),
+            colour(difference.other.1),
+            name_of(difference.other.0)
+        );
+        add(Warning, Kind::PaletteMask, palettes, message);
+    } else {
+        add(Info, Kind::PaletteMask, palettes, "palette mask: its values are the indices, not the colours".into());
+    }
+    let message = "the file says that 0 is white; its values are used as they are stored, nothing is inverted";
+    add(Warning, Kind::WhiteIsZeroMask, named(&|mask| mask.source.white_is_zero), message.into());
     let mut message = "1-bit mask, read as 0 and 255".to_owned();
     let bright = total.values.get(&LabelValue::Gray(255)).map_or(0, |count| count.pixels);
     if is_zero_and_255(total) && bright > total.pixels / 2 {
         let share = bright as f64 / total.pixels as f64 * 100.0;
         let _ = write!(message, "; 255 has {share:.1} % of the pixels: if it is the background, the mask is inverted");
     }
-    add(Info, Kind::OneBitMask, one_bit, message);
-    add(Info, Kind::AlphaChannel, alpha, "mask with an alpha channel, opaque everywhere; the alpha is ignored".into());
+    let one_bit = |mask: &MaskFacts| mask.source.bit_depth == 1 && !mask.source.palette;
+    add(Info, Kind::OneBitMask, named(&one_bit), message);
+    let transparent = masks.iter().map(|(_, mask)| mask.transparent).fold(0.0, f64::max) * 100.0;
+    let message = format!("mask with transparent pixels, up to {transparent:.2} %; dataset.toml says what they are");
+    add(Info, Kind::TransparentMask, named(&|mask| mask.transparent > 0.0), message);
+    let opaque = |mask: &MaskFacts| mask.source.alpha && mask.transparent == 0.0;
+    let message =
+        "mask with an alpha channel, opaque everywhere, or a palette with transparent entries; the alpha is ignored";
+    add(Info, Kind::AlphaChannel, named(&opaque), message.into());
     if is_zero_and_255(total) {
         let message = "the masks contain only 0 and 255: they become classes 0 and 1; 255 is not ignored";
         findings.push(Finding::new(Info, Kind::ZeroAnd255Mask, Vec::new(), message));
     }
-    findings.extend(empty_masks(single, count));
+    findings.extend(never_together(&masks, total));
+    let single = masks.iter().filter_map(|(name, mask)| Some((name.clone(), mask.single?))).collect();
+    findings.extend(empty_masks(single, masks.len()));
     if let Some(map) = map.filter(|map| map.classes.len() == 1) {
         let message = format!("all masks contain one class, {}: there is nothing to learn", map.classes[0].name);
         findings.push(Finding::new(Warning, Kind::Classes, Vec::new(), message));
@@ -95,8 +94,42 @@ pub fn findings(
     findings
 }
 
+/// Masks that cannot be read because they have transparent pixels.
+fn not_opaque(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> String) -> Option<Finding> {
+    let (mut files, mut most, mut worst) = (Vec::new(), 0.0, String::new());
+    for (unit, facts) in units.iter().zip(examined) {
+        if let (Some(mask), Some(Err(FileError::Alpha { percent, .. }))) = (&unit.mask, &facts.mask) {
+            files.push(show(mask.path()));
+            if *percent > most {
+                (most, worst) = (*percent, show(mask.path()));
+            }
+        }
+    }
+    let message = format!(
+        "the mask has transparent pixels, up to {most:.2} % in {worst}; transparent = VALUE in dataset.toml, such as 0 or \
+         \"#000000\", says what they are"
+    );
+    (!files.is_empty()).then(|| Finding::new(Severity::Error, Kind::TransparentMask, files, message))
+}
+
 fn is_zero_and_255(total: &LabelHistogram) -> bool {
     total.values.keys().eq(&[LabelValue::Gray(0), LabelValue::Gray(255)])
+}
+
+/// A few large values that never meet in a mask: several names for one class, or classes that exclude each other.
+fn never_together(masks: &[(String, &MaskFacts)], total: &LabelHistogram) -> Option<Finding> {
+    let large: Vec<&LabelValue> = total.values.keys().filter(|value| **value != LabelValue::Gray(0)).collect();
+    let are_codes = large.iter().all(|value| matches!(value, LabelValue::Gray(32..)));
+    let meet = |mask: &MaskFacts| large.iter().filter(|value| mask.label.contains(***value)).count() > 1;
+    if !(2..=8).contains(&large.len()) || !are_codes || masks.iter().any(|(_, mask)| meet(mask)) {
+        return None;
+    }
+    let values = large.iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "the values {values} are classes of their own, and no mask contains two of them; if they mean the same, list the classes in \
+         dataset.toml"
+    );
+    Some(Finding::new(Severity::Warning, Kind::Classes, Vec::new(), message))
 }
 
 /// Masks of one value: often an object was not annotated.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use unet_data::Annotation;
 use unet_data::loaded_pair::same_shape;
+use unet_data::{Annotation, FileError};
+use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 
 use super::examine::{Examined, ImageFacts, Unit};
@@ -17,20 +18,23 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
     let mut findings = Vec::new();
     let mut groups = Groups::default();
     for (unit, facts) in units.iter().zip(examined) {
-        for (path, error) in [
-            (unit.image.as_deref(), facts.image.as_ref().and_then(|image| image.as_ref().err())),
-            (unit.mask.as_ref().map(Annotation::path), facts.mask.as_ref().and_then(|mask| mask.as_ref().err())),
-        ] {
-            if let (Some(path), Some(error)) = (path, error) {
-                findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], error.clone()));
+        if let (Some(path), Some(Err(error))) = (&unit.image, &facts.image) {
+            findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], error.clone()));
+        }
+        match (&unit.mask, &facts.mask) {
+            // All of them share one finding on masks.
+            (_, Some(Err(FileError::Alpha { .. }))) => {}
+            (Some(mask), Some(Err(error))) => {
+                findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(mask.path())], chain(error)));
             }
+            _ => {}
         }
         let mask = facts.mask.as_ref().and_then(|mask| mask.as_ref().ok()).map(|(mask, _)| mask);
         if let (Some(path), Some(mask)) = (unit.mask.as_ref().map(Annotation::path), mask) {
             if let Some(really) = mask.really {
                 findings.push(wrong_extension(show(path), really));
             }
-            if mask.source.bit_depth == 16 {
+            if mask.source.bit_depth >= 16 {
                 groups.deep_masks.push(show(path));
             }
             if mask.source.orientation != 1 {
@@ -47,11 +51,16 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
         if image.bit_depth == 16 {
             if image.brightest < HIGH_BYTE_DARK { &mut groups.dark } else { &mut groups.deep }.push(name.clone());
         }
+        if image.leftovers {
+            groups.leftovers.push(name.clone());
+        }
         if image.format == PixelFormat::Rgba8 {
             groups.alpha.push(name.clone());
         }
         if image.gray_as_rgb {
             groups.gray_as_rgb.push(name.clone());
+        } else if image.format != PixelFormat::Gray8 {
+            groups.has_colours = true;
         }
         let pair = unit.mask.as_ref().map(Annotation::path).zip(mask.map(|mask| mask.size));
         findings.extend(rotation(image, &name, pair, show));
@@ -71,7 +80,9 @@ struct Groups {
     deep_masks: Vec<String>,
     rotated_masks: Vec<String>,
     alpha: Vec<String>,
+    leftovers: Vec<String>,
     gray_as_rgb: Vec<String>,
+    has_colours: bool,
 }
 
 impl Groups {
@@ -86,19 +97,30 @@ impl Groups {
                 "16-bit image that uses only the low end of its range: its high byte, which is used, is nearly black; \
                  stretch it to the full range",
             ),
-            (Info, Kind::SixteenBit, self.deep_masks, "16-bit mask; its values are used as they are"),
+            (Info, Kind::SixteenBit, self.deep_masks, "mask of more than 8 bits; its values are used as they are"),
             (
                 Warning,
                 Kind::ExifRotation,
                 self.rotated_masks,
                 "the mask's EXIF orientation is applied; the mask must match the image as displayed",
             ),
+            (
+                Warning,
+                Kind::JpegLeftovers,
+                self.leftovers,
+                "data is left over before a marker: some cameras pad so, but a damaged file looks the same; look at the image",
+            ),
             (Info, Kind::AlphaChannel, self.alpha, "RGBA image; its alpha is ignored"),
             (
                 Info,
                 Kind::GrayAsRgb,
                 self.gray_as_rgb,
-                "three equal channels; one gray channel has the same content and is faster",
+                if self.has_colours {
+                    "three equal channels, unlike other images, which have colours"
+                } else {
+                    "three equal channels; training uses one gray channel, which has the same content and is faster, unless it is \
+                     given --channels 3"
+                },
             ),
         ];
         let filled = all.into_iter().filter(|(_, _, files, _)| !files.is_empty());

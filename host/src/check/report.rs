@@ -26,6 +26,8 @@ pub struct CheckReport {
     pub sizes: Vec<SizeSummary>,
     /// Pixel formats, such as `gray8`, and the number of images of each.
     pub formats: BTreeMap<String, usize>,
+    /// How the labels are understood and why; none if they cannot be.
+    pub labels: Option<String>,
     /// The values in the masks, in order, with the class of each.
     pub values: Vec<ValueSummary>,
     /// Number of values beyond those listed.
@@ -91,6 +93,11 @@ pub struct ClassSummary {
 impl CheckReport {
     /// Whether anything stops training or makes its scores meaningless.
     pub fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+        self.of(Severity::Error).next().is_some()
+    }
+
+    /// The findings of one severity.
+    pub fn of(&self, severity: Severity) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.severity == severity)
     }
 }

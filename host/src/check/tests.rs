@@ -40,8 +40,8 @@ fn valid() -> TempDir {
 }
 
 fn report(root: &TempDir) -> CheckReport {
-    let report = check(root.path(), &CheckOptions::default(), &mut |_, _| {}).unwrap();
-    assert!(!report.text().is_empty());
+    let report = check(root.path(), &CheckOptions::default(), &mut |_, _| {}).unwrap().report;
+    assert!(!report.text(true).is_empty());
     report
 }
 
@@ -55,14 +55,15 @@ fn expect(change: impl Fn(&TempDir), kind: Kind, severity: Severity, files: &[&s
     let root = valid();
     change(&root);
     let files: Vec<String> = files.iter().map(|file| file.to_string()).collect();
-    assert_eq!(found(&root), [(kind, severity, files)], "{}", report(&root).text());
+    assert_eq!(found(&root), [(kind, severity, files)], "{}", report(&root).text(false));
 }
 
 #[test]
 fn a_valid_dataset_has_no_finding() {
     let root = valid();
     let mut steps = Vec::new();
-    let report = check(root.path(), &CheckOptions::default(), &mut |done, all| steps.push((done, all))).unwrap();
+    let report = check(root.path(), &CheckOptions::default(), &mut |done, all| steps.push((done, all)));
+    let report = report.unwrap().report;
     assert_eq!(report.findings, []);
     assert!(!report.has_errors());
     assert_eq!(steps, [(1, 4), (2, 4), (3, 4), (4, 4)]);
@@ -188,7 +189,7 @@ fn soft(width: u32, height: u32) -> GrayImage {
 
 #[test]
 fn values_of_masks() {
-    use Severity::{Info, Warning};
+    use Severity::{Error, Info, Warning};
     expect(
         |root| GrayImage::new(64, 48).save(path(root, "masks/1.png")).unwrap(),
         Kind::EmptyMask,
@@ -213,9 +214,14 @@ fn values_of_masks() {
     assert_eq!(colours.values[1].value, LabelValue::Rgb([255, 0, 0]));
     let root = valid();
     rewrite(&root, 0..4, &|path| soft(64, 48).save(path).unwrap());
-    let soft = report(&root);
-    assert_eq!(soft.findings[0].kind, Kind::AntiAliasedMask);
-    assert_eq!((soft.findings.len(), soft.findings[0].files.len(), soft.classes.len()), (1, 4, 2));
+    let smoothed = report(&root);
+    assert_eq!((smoothed.findings[0].kind, smoothed.findings[0].severity), (Kind::AntiAliasedMask, Error));
+    assert_eq!((smoothed.findings.len(), smoothed.classes.len()), (1, 0), "{}", smoothed.text(false));
+    let message = &smoothed.findings[0].message;
+    assert!(message.contains("9 values on 14.062 % of its pixels") && message.contains("--snap"), "{message}");
+    let snap = CheckOptions { labels: LabelOptions { snap: true, ..Default::default() }, ..Default::default() };
+    let snapped = check(root.path(), &snap, &mut |_, _| {}).unwrap().report;
+    assert_eq!((snapped.findings.len(), snapped.classes.len()), (0, 2), "{}", snapped.text(false));
     let root = valid();
     for seed in 0..4 {
         fs::remove_file(path(&root, &format!("masks/{seed}.png"))).unwrap();
@@ -223,7 +229,10 @@ fn values_of_masks() {
         GrayImage::from_fn(64, 48, disc).save(path(&root, &format!("masks/{seed}.jpg"))).unwrap();
     }
     let lossy = report(&root);
-    assert_eq!((lossy.findings[0].kind, lossy.findings[0].files.len()), (Kind::JpegMask, 4));
+    assert_eq!((lossy.findings[0].kind, lossy.findings[0].severity), (Kind::AntiAliasedMask, Error));
+    assert_eq!((lossy.findings[1].kind, lossy.findings[1].files.len()), (Kind::JpegMask, 4));
+    let snapped = check(root.path(), &snap, &mut |_, _| {}).unwrap().report;
+    assert_eq!((snapped.has_errors(), snapped.classes.len()), (false, 2), "{}", snapped.text(false));
 }
 
 #[test]
@@ -275,7 +284,7 @@ fn masks_of_objects_are_read_or_named() {
             halves(255, 64, 48).save(path(&root, &format!("{image}/masks/{name}.png"))).unwrap();
         }
     }
-    let text = report(&root).text();
+    let text = report(&root).text(false);
     assert!(text.contains("4 masks are parts of their images, of class object"), "{text}");
     let root = valid();
     fs::rename(path(&root, "masks/1.png"), path(&root, "masks/1_0.png")).unwrap();
@@ -291,14 +300,14 @@ fn what_takes_no_part_is_counted_and_named() {
         picture(9, 64, 48).save(path(&root, name)).unwrap();
     }
     let report = report(&root);
-    let text = report.text();
+    let text = report.text(false);
     assert_eq!(report.unused.len(), 2, "{text}");
-    assert!(text.contains("0 notes, 2 image files take no part\n"), "{text}");
+    assert!(text.contains("0 notes, 2 image files not used\n"), "{text}");
     assert!(
-        text.contains(" unused  images/rejected (1 image files: nested, without partners in the same place)"),
+        text.contains(" unused  images/rejected (1 image file: nested, without partners in the same place)"),
         "{text}"
     );
-    assert!(text.contains(" unused  thermal (1 image files: not a folder of this layout)"), "{text}");
+    assert!(text.contains(" unused  thermal (1 image file: not a folder of this layout)"), "{text}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use unet_data::counted;
+
 use super::finding::{Finding, Kind, Severity};
 use super::report::{CheckReport, SizeSummary, ValueSummary};
 
@@ -21,16 +23,16 @@ const UNUSED_SHOWN: usize = 8;
 const SIZES_SHOWN: usize = 5;
 
 impl CheckReport {
-    /// The report as text, with a line feed at its end.
-    pub fn text(&self) -> String {
+    /// The report as text, with a line feed at its end; `verbose` names every file.
+    pub fn text(&self, verbose: bool) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = write_report(&mut text, self);
+        let _ = write_report(&mut text, self, verbose);
         text
     }
 }
 
-fn write_report(out: &mut String, report: &CheckReport) -> std::fmt::Result {
+fn write_report(out: &mut String, report: &CheckReport, verbose: bool) -> std::fmt::Result {
     writeln!(out, "{}", report.root)?;
     match report.layout {
         Some(layout) => {
@@ -40,20 +42,24 @@ fn write_report(out: &mut String, report: &CheckReport) -> std::fmt::Result {
         }
         None => writeln!(out, "  layout  not accepted")?,
     }
-    writeln!(out, "  files   {} images, {} masks", report.images, report.masks)?;
+    let (images, masks) = (counted(report.images, "image"), counted(report.masks, "mask"));
+    writeln!(out, "  files   {images}, {masks}")?;
     if !report.sizes.is_empty() {
         let size = |s: &SizeSummary| format!("{}x{} ({})", s.width, s.height, s.images);
         let shown: Vec<String> = report.sizes.iter().take(SIZES_SHOWN).map(size).collect();
-        let more = more(report.sizes.len(), SIZES_SHOWN, "sizes");
+        let more = more(report.sizes.len(), SIZES_SHOWN, "more size");
         let formats: Vec<String> = report.formats.iter().map(|(format, count)| format!("{format} ({count})")).collect();
         writeln!(out, "  sizes   {}{more}", shown.join(", "))?;
         writeln!(out, "  pixels  {}", formats.join(", "))?;
+    }
+    if let Some(labels) = &report.labels {
+        writeln!(out, "  labels  {labels}")?;
     }
     for note in &report.notes {
         writeln!(out, "  note    {note}")?;
     }
     write_values(out, report)?;
-    write_findings(out, report)
+    write_findings(out, report, verbose)
 }
 
 fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
@@ -78,7 +84,7 @@ fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
     }
     let all = report.values.len() + report.values_omitted;
     if all > VALUES_SHOWN {
-        writeln!(out, "  and {} rarer values", all - VALUES_SHOWN)?;
+        writeln!(out, "  and {}", counted(all - VALUES_SHOWN, "rarer value"))?;
     }
     if !report.classes.is_empty() && report.classes.len() < report.values.len() {
         let classes = report.classes.iter().map(|c| format!("{} {} {:.3} %", c.id, c.name, c.share * 100.0));
@@ -87,17 +93,18 @@ fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_findings(out: &mut String, report: &CheckReport) -> std::fmt::Result {
-    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Info));
+fn write_findings(out: &mut String, report: &CheckReport, verbose: bool) -> std::fmt::Result {
+    let count = |severity, noun| counted(report.of(severity).count(), noun);
+    let (errors, warnings) = (count(Severity::Error, "error"), count(Severity::Warning, "warning"));
     let unused: usize = report.unused.iter().map(|unused| unused.files).sum();
-    let left = if unused > 0 { format!(", {unused} image files take no part") } else { String::new() };
-    writeln!(out, "\n{errors} errors, {warnings} warnings, {notes} notes{left}")?;
-    for unused in report.unused.iter().take(UNUSED_SHOWN) {
+    let left = if unused > 0 { format!(", {} not used", counted(unused, "image file")) } else { String::new() };
+    writeln!(out, "\n{errors}, {warnings}, {}{left}", count(Severity::Info, "note"))?;
+    let shown = if verbose { report.unused.len() } else { UNUSED_SHOWN };
+    for unused in report.unused.iter().take(shown) {
         writeln!(out, " unused  {unused}")?;
     }
-    if report.unused.len() > UNUSED_SHOWN {
-        writeln!(out, "         and {} more folders", report.unused.len() - UNUSED_SHOWN)?;
+    if report.unused.len() > shown {
+        writeln!(out, "         and {} (--verbose)", counted(report.unused.len() - shown, "more folder"))?;
     }
     let mut group: Option<(Severity, Kind)> = None;
     let mut shown = 0;
@@ -107,8 +114,8 @@ fn write_findings(out: &mut String, report: &CheckReport) -> std::fmt::Result {
             (group, shown) = (Some(this), 0);
         }
         shown += 1;
-        if shown <= FINDINGS_SHOWN {
-            write_finding(out, finding)?;
+        if verbose || shown <= FINDINGS_SHOWN {
+            write_finding(out, finding, verbose)?;
         } else if shown == FINDINGS_SHOWN + 1 {
             let all = report.findings.iter().filter(|f| (f.severity, f.kind) == this).count();
             writeln!(out, "         and {} more of this kind", all - FINDINGS_SHOWN)?;
@@ -117,7 +124,7 @@ fn write_findings(out: &mut String, report: &CheckReport) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
+fn write_finding(out: &mut String, finding: &Finding, verbose: bool) -> std::fmt::Result {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -125,12 +132,25 @@ fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
     };
     writeln!(out, "{severity:>7}  {}: {}", finding.kind.title(), finding.message)?;
     if !finding.files.is_empty() {
-        let shown = finding.files.iter().take(FILES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-        writeln!(out, "         in {shown}{}", more(finding.files.len(), FILES_SHOWN, "files"))?;
+        writeln!(out, "         in {}", files(finding, verbose))?;
     }
     Ok(())
 }
 
+fn files(finding: &Finding, verbose: bool) -> String {
+    let shown = if verbose { finding.files.len() } else { FILES_SHOWN };
+    let names = finding.files.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
+    format!("{names}{}", more(finding.files.len(), shown, "more file"))
+}
+
+impl Finding {
+    /// The finding in one line.
+    pub fn line(&self) -> String {
+        let files = if self.files.is_empty() { String::new() } else { format!(" (in {})", files(self, false)) };
+        format!("{}: {}{files}", self.kind.title(), self.message)
+    }
+}
+
 fn more(all: usize, shown: usize, what: &str) -> String {
-    if all > shown { format!(" and {} more {what}", all - shown) } else { String::new() }
+    if all > shown { format!(" and {}", counted(all - shown, what)) } else { String::new() }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use unet_data::OpenOptions;
 use unet_engine::exit::Exit;
-use unet_host::check::check;
+use unet_host::check::{CheckOptions, LabelOptions, check};
 use unet_host::config::FolderOptions;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
@@ -22,6 +22,11 @@ pub struct Check {
     split_seed: u64,
     #[command(flatten)]
     folders: FolderOptions,
+    #[command(flatten)]
+    labels: LabelOptions,
+    /// Name every file of every finding
+    #[arg(long)]
+    verbose: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -29,9 +34,10 @@ pub struct Check {
 
 impl Check {
     pub fn run(self) -> Result<Exit, HostError> {
-        let options = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed, choice: self.folders.choice() };
+        let open = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed, choice: self.folders.choice() };
+        let options = CheckOptions { open, labels: self.labels };
         let mut progress: Option<(Progress, usize)> = None;
-        let report = check(&self.data, &options, &mut |done, all| {
+        let checked = check(&self.data, &options, &mut |done, all| {
             let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "files"), 0));
             progress.inc(done.saturating_sub(*shown) as u64);
             *shown = done;
@@ -39,7 +45,8 @@ impl Check {
         if let Some((progress, _)) = progress {
             progress.finish();
         }
-        super::print(self.json, &report, || report.text())?;
+        let report = checked.report;
+        super::print(self.json, &report, || report.text(self.verbose))?;
         Ok(if report.has_errors() { Exit::Fault } else { Exit::Success })
     }
 }

@@ -119,10 +119,14 @@ impl Predict {
         if let Some(note) = predictor.tiles_note() {
             unet_engine::error::say(note);
         }
+        let list = list_images(&self.images)?;
+        if let Some(passed_over) = list.passed_over(&self.images) {
+            unet_engine::error::say(passed_over);
+        }
         let mut notes = vec![];
-        let samples = expand_images(list_images(&self.images)?, &mut notes);
+        let samples = expand_images(list.samples, &mut notes);
         notes.iter().for_each(|note| unet_engine::error::say(format_args!("note: {note}")));
-        let truths = self.truth.as_deref().map(list_images).transpose()?.unwrap_or_default();
+        let truths = self.truth.as_deref().map(list_images).transpose()?.map_or_else(Vec::new, |list| list.samples);
         let paths = |samples: &[Sample]| {
             let mut paths: Vec<PathBuf> = samples.iter().map(|sample| sample.image.clone()).collect();
             // The slices of a stack share a file.
@@ -154,12 +158,7 @@ impl Predict {
                 }
                 (label, _) => label,
             });
-            // Images with the same stem, such as a.png and a.jpg, keep their full names.
-            let alone = samples.iter().filter(|other| other.name == sample.name).count() == 1;
-            let file_name = sample.image.file_name().unwrap_or_default().to_string_lossy();
-            let sample =
-                Sample { name: if alone { sample.name.clone() } else { file_name.into_owned() }, ..sample.clone() };
-            match one(&sample, truth.as_ref(), &mut predictor, &mut output) {
+            match one(sample, truth.as_ref(), &mut predictor, &mut output) {
                 Ok(predicted) => report.images.push(predicted),
                 // A broken image does not stop the others; a full disk does.
                 Err(error) if error.exit_code() == Exit::Input => report.failed.push(unet_engine::error::chain(&error)),

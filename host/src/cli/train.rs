@@ -142,11 +142,11 @@ impl Observer for Watcher {
             progress.finish();
         }
         unet_engine::error::say(format_args!(
-            "epoch {}/{}: loss {:.4}, validation loss {:.4}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.1} %",
+            "epoch {}/{}: loss {:.4}, validation loss {}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.1} %",
             row.epoch,
             self.epochs,
             row.train_loss,
-            row.val_loss,
+            super::ratio(row.val_loss),
             super::ratio(row.mean_iou),
             if best { " (best)" } else { "" },
             row.seconds,

@@ -11,7 +11,7 @@ pub struct InputOptions {
     /// Input size as WIDTHxHEIGHT, multiples of 2^depth (default: the images' size, at most 512 a side)
     #[arg(long, value_parser = parse_size)]
     pub size: Option<(u32, u32)>,
-    /// Colour channels of the input, 1 or 3 (default: those of the images)
+    /// Colour channels of the input, 1 or 3 (default: those of the images; 1 if all are gray, also where they are stored as RGB)
     #[arg(long, value_parser = parse_channels)]
     pub channels: Option<Channels>,
     /// How an image is fitted to the input: stretched, scaled with its aspect ratio kept, or unscaled with a margin

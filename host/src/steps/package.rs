@@ -86,6 +86,7 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
         tiles: run.config.tiles,
         classes: run.snapshot.labels.classes.clone(),
         ignore: run.snapshot.labels.ignore.clone(),
+        reading: run.snapshot.labels.reading,
         model: entry,
         golden,
         members: vec![],

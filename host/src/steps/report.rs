@@ -27,7 +27,7 @@ fn points(rows: &[EpochRow]) -> Vec<EpochPoint> {
         .map(|row| EpochPoint {
             epoch: row.epoch as u32,
             train_loss: Some(row.train_loss),
-            val_loss: Some(row.val_loss),
+            val_loss: row.val_loss,
             mean_iou: row.mean_iou,
             class_iou: row.class_iou.clone(),
         })

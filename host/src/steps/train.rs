@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use unet_data::workers::in_parallel;
-use unet_data::{Dataset, Sample, Split, collect_labels, dataset_digest, load_pair};
-use unet_shared::image::PixelFormat;
-use unet_shared::label::{LabelTable, LabelValue};
+use unet_data::{Dataset, LabelMap, Sample, Split, counted, dataset_digest, load_pair};
+use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::record::EvaluationRecord;
 use unet_shared::tiles::{Grid, Tiles};
@@ -14,6 +13,7 @@ use unet_shared::tiles::{Grid, Tiles};
 use super::open_run::{OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, score_run};
+use crate::check::{CheckOptions, Checked, Content, LabelOptions, Severity, check};
 use crate::config::{InputOptions, RunConfig, defaults, nearest_multiple};
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
@@ -61,9 +61,12 @@ pub struct TrainOptions {
     /// Folder for run folders
     #[arg(long, default_value = "runs/train")]
     pub runs: PathBuf,
-    /// Label values to ignore, gray values or "#rrggbb", separated by commas, in addition to those of dataset.toml
-    #[arg(long, value_delimiter = ',')]
-    pub ignore: Vec<LabelValue>,
+    /// How labels are read.
+    #[command(flatten)]
+    pub labels: LabelOptions,
+    /// Train although `check` finds errors in the dataset, on what can be used of it
+    #[arg(long)]
+    pub despite_errors: bool,
     /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255
     #[arg(long, conflicts_with = "InputOptions")]
     pub classic: bool,
@@ -95,26 +98,24 @@ const DEFAULT_SIDE_MAX: usize = 512;
 const DEFAULT_BATCH_PIXELS: usize = 1 << 19;
 /// Images of a default batch.
 const DEFAULT_BATCH_MAX: usize = 8;
-/// Number of images that determine the default size and channels.
+/// Number of images that determine the default size.
 const INSPECTED_IMAGES: usize = 16;
 
-/// Default size and channels: the largest width and height of some of the images, scaled to at most [`DEFAULT_SIDE_MAX`] and
-/// rounded to the nearest multiple of `multiple` (for padding: not scaled, and rounded up), and gray if all of them are. Images that
-/// are cut are as large as their tiles.
-fn default_input(
+/// Default size: the largest width and height of some of the images, scaled to at most [`DEFAULT_SIDE_MAX`] and rounded to the
+/// nearest multiple of `multiple` (for padding: not scaled, and rounded up). Images that are cut are as large as their tiles.
+fn default_size(
     samples: &[Sample],
     multiple: usize,
     fit: Fit,
     tiles: Option<Tiles>,
-) -> Result<((u32, u32), Channels), HostError> {
-    let (mut width, mut height, mut gray) = (1, 1, true);
+) -> Result<(u32, u32), HostError> {
+    let (mut width, mut height) = (1, 1);
     // Every padded image must fit unscaled.
     let count = if fit == Fit::Pad { samples.len() } else { INSPECTED_IMAGES };
     for sample in super::open_run::spread(samples, count) {
         let image = sample.decode_image()?;
         let piece = tiles.map_or((usize::MAX, usize::MAX), |tiles| (tiles.width() as usize, tiles.height() as usize));
         (width, height) = (image.width.min(piece.0).max(width), image.height.min(piece.1).max(height));
-        gray &= image.format == PixelFormat::Gray8;
     }
     let longest = width.max(height);
     let side = |side: usize| {
@@ -124,7 +125,7 @@ fn default_input(
         let scaled = if longest > DEFAULT_SIDE_MAX { side * DEFAULT_SIDE_MAX / longest } else { side };
         nearest_multiple(scaled, multiple) as u32
     };
-    Ok(((side(width), side(height)), if gray { Channels::Gray } else { Channels::Rgb }))
+    Ok((side(width), side(height)))
 }
 
 /// Pixels of each class in the training split. Loads every pair of both splits once, so that a broken one is reported before
@@ -206,15 +207,14 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
         let (data, runs) = (config.data.display(), options.runs.display());
         return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
     }
-    let dataset = open_dataset(data, options)?;
-    let all: Vec<Sample> = dataset.samples().cloned().collect();
-    let labels = collect_labels(&all, dataset.file.as_ref())?;
+    let (dataset, labels, channels) = checked_dataset(data, options)?;
     let names = |split| dataset.split(split).iter().map(|s| s.name.clone()).collect();
     let (train_names, val_names) = (names(Split::Train), names(Split::Val));
-    let snapshot = DatasetSnapshot { digest: dataset_digest(&dataset)?, labels, train: train_names, val: val_names };
+    let digest = dataset_digest(&dataset, &labels)?;
+    let snapshot = DatasetSnapshot { digest, labels, train: train_names, val: val_names };
 
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-    let (size, channels) = default_input(&dataset.train, multiple, options.input.fit, config.tiles)?;
+    let size = default_size(&dataset.train, multiple, options.input.fit, config.tiles)?;
     config.preprocess = if options.classic {
         Preprocess::CLASSIC
     } else {
@@ -241,38 +241,65 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     OpenRun::open(&root)
 }
 
-/// The dataset in `data` with the requested split and ignored label values, and warnings about what may surprise.
-fn open_dataset(data: &Path, options: &TrainOptions) -> Result<Dataset, HostError> {
-    let mut dataset = Dataset::open(data, &options.config.open_options())?;
-    if dataset.train.is_empty() {
+/// The dataset in `data` with the requested split, its classes, and the channels that its images have. What `check` warns of is
+/// printed; what it calls an error is one.
+fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, LabelMap, Channels), HostError> {
+    if Dataset::open(data, &options.config.open_options())?.train.is_empty() {
         return Err(HostError::Usage(format!("{}: expected pairs to train on, found none", data.display())));
     }
-    if !dataset.problems.is_empty() {
-        let (count, data) = (dataset.problems.len(), data.display());
-        unet_engine::error::say(format_args!(
-            "warning: {count} files of {data} are not used; `unet-host check` lists them"
-        ));
+    let mut progress: Option<(Progress, usize)> = None;
+    let request = CheckOptions { open: options.config.open_options(), labels: options.labels.clone() };
+    let Checked { report, dataset, labels, content } = check(data, &request, &mut |done, all| {
+        let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "pairs"), 0));
+        progress.inc(done.saturating_sub(*shown) as u64);
+        *shown = done;
+    })?;
+    if let Some((progress, _)) = progress {
+        progress.finish();
     }
-    for note in &dataset.notes {
+    for note in &report.notes {
         unet_engine::error::say(format_args!("note: {note}"));
     }
-    if !dataset.unused.is_empty() {
-        let files: usize = dataset.unused.iter().map(|unused| unused.files).sum();
-        let folders: Vec<String> = dataset.unused.iter().take(UNUSED_SHOWN).map(ToString::to_string).collect();
-        let more = dataset.unused.len().saturating_sub(UNUSED_SHOWN);
-        let more = if more > 0 { format!(" and {more} more folders") } else { String::new() };
-        let folders = folders.join(", ");
-        unet_engine::error::say(format_args!("note: {files} image files take no part: {folders}{more}"));
+    if !report.unused.is_empty() {
+        let files: usize = report.unused.iter().map(|unused| unused.files).sum();
+        let folders: Vec<String> = report.unused.iter().take(UNUSED_SHOWN).map(ToString::to_string).collect();
+        let more = report.unused.len().saturating_sub(UNUSED_SHOWN);
+        let more = if more > 0 { format!(" and {}", counted(more, "more folder")) } else { String::new() };
+        let (files, folders) = (counted(files, "image file"), folders.join(", "));
+        unet_engine::error::say(format_args!("note: {files} not used: {folders}{more}"));
     }
-    if dataset.validates_on_training() {
-        unet_engine::error::say(format_args!(
-            "warning: no pairs are left for validation, so the scores are those of the training images"
-        ));
+    for finding in report.of(Severity::Warning) {
+        unet_engine::error::say(format_args!("warning: {}", finding.line()));
     }
-    if !options.ignore.is_empty() {
-        dataset.file.get_or_insert_default().also_ignore.clone_from(&options.ignore);
+    let errors: Vec<String> = report.of(Severity::Error).map(|finding| finding.line()).collect();
+    let (Some(dataset), Some(labels)) = (dataset, labels) else {
+        return Err(refused(data, &errors, ""));
+    };
+    if options.despite_errors {
+        errors.iter().for_each(|error| unet_engine::error::say(format_args!("warning: {error}")));
+    } else if !errors.is_empty() {
+        return Err(refused(data, &errors, "; --despite-errors trains all the same"));
     }
-    Ok(dataset)
+    unet_engine::error::say(format_args!("labels: {}", labels.assumption));
+    let channels = if content == Content::Colour { Channels::Rgb } else { Channels::Gray };
+    if content == Content::GrayAsRgb && options.input.channels.is_none() && !options.classic {
+        unet_engine::error::say(
+            "images: all are gray, stored as RGB; training uses one channel (--channels 3 uses three)",
+        );
+    }
+    Ok((dataset, labels, channels))
+}
+
+/// The error for a dataset in which `check` finds errors; all but a single one are printed before.
+fn refused(data: &Path, errors: &[String], hint: &str) -> HostError {
+    let data = data.display();
+    HostError::Usage(match errors {
+        [error] => format!("{data}: {error}{hint}"),
+        errors => {
+            errors.iter().for_each(|error| unet_engine::error::say(format_args!("error: {error}")));
+            format!("{data}: the dataset has {}{hint}", counted(errors.len(), "error"))
+        }
+    })
 }
 
 fn default_batch(preprocess: &Preprocess) -> usize {
@@ -306,7 +333,7 @@ fn run_folder(runs: &Path, name: &str, requested: bool) -> Result<PathBuf, HostE
 /// If the folder is not a run, or its dataset has changed.
 pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
     let run = OpenRun::open(root)?;
-    let found = dataset_digest(&run.data(None)?)?;
+    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels)?;
     if found != run.snapshot.digest {
         return Err(HostError::Usage(format!(
             "{}: dataset has changed since the run was made: expected digest {}, found {found}",

@@ -27,8 +27,8 @@ pub struct EpochRow {
     pub epoch: usize,
     /// Mean over the training batches.
     pub train_loss: f64,
-    /// Loss of the validation images.
-    pub val_loss: f64,
+    /// Loss of the validation images; none if all their pixels are ignored.
+    pub val_loss: Option<f64>,
     /// Mean IoU of the classes that occur.
     pub mean_iou: Option<f64>,
     /// Share of the pixels whose predicted class is right.
@@ -253,7 +253,8 @@ pub fn restore(
 /// The columns of results.csv with times, which differ between otherwise equal runs.
 pub const TIMING_COLUMNS: [&str; 3] = ["seconds", "images_per_second", "waiting_share"];
 
-/// results.csv: a header, then one row per epoch. The IoU of a class that does not occur is an empty field.
+/// results.csv: a header, then one row per epoch. The IoU of a class that does not occur, and the loss of pixels that are all
+/// ignored, are empty fields.
 pub fn results_csv(rows: &[EpochRow], class_names: &[String]) -> String {
     let mut text = String::from("epoch,train_loss,val_loss,mean_iou,pixel_accuracy");
     for name in class_names {
@@ -263,7 +264,7 @@ pub fn results_csv(rows: &[EpochRow], class_names: &[String]) -> String {
     let _ = writeln!(text, ",learning_rate,{}", TIMING_COLUMNS.join(","));
     let optional = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
     for row in rows {
-        let _ = write!(text, "{},{},{}", row.epoch, row.train_loss, row.val_loss);
+        let _ = write!(text, "{},{},{}", row.epoch, row.train_loss, optional(row.val_loss));
         let _ = write!(text, ",{},{}", optional(row.mean_iou), optional(row.pixel_accuracy));
         for &iou in &row.class_iou {
             let _ = write!(text, ",{}", optional(iou));
@@ -283,7 +284,7 @@ mod tests {
         let row = EpochRow {
             epoch: 1,
             train_loss: 0.5,
-            val_loss: 0.25,
+            val_loss: Some(0.25),
             mean_iou: Some(0.75),
             pixel_accuracy: None,
             class_iou: vec![Some(0.75), None],

@@ -92,8 +92,8 @@ pub fn train(
 /// Result of validation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validated {
-    /// Mean of the batches' losses, weighted by their pixels that count.
-    pub loss: f64,
+    /// Mean of the batches' losses, weighted by their pixels that count; none if no pixel does.
+    pub loss: Option<f64>,
     /// Counts at the labels' own sizes.
     pub confusion: OwnedConfusion,
 }
@@ -143,7 +143,7 @@ pub fn validate(
         items.clear();
         Ok(())
     })?;
-    Ok(Validated { loss: if total > 0.0 { loss / total } else { 0.0 }, confusion })
+    Ok(Validated { loss: (total > 0.0).then(|| loss / total), confusion })
 }
 
 #[cfg(test)]

@@ -88,11 +88,13 @@ pub fn train(
             })?;
         let validated =
             epoch::validate(&learner.model, config, validation, &device, &mut |images| observer.validated(images))?;
-        if !validated.loss.is_finite() {
+        if validated.loss.is_some_and(|loss| !loss.is_finite()) {
             let learning_rate = trained.learning_rate;
             return Err(TrainError::Diverged { epoch, step: learner.step, learning_rate });
         }
-        state.schedule.epoch_ended(validated.loss);
+        if let Some(loss) = validated.loss {
+            state.schedule.epoch_ended(loss);
+        }
         state.step = learner.step;
         let row = EpochRow {
             epoch,

@@ -4,6 +4,7 @@ mod bench_train;
 mod data;
 mod demo;
 mod fold_upsample;
+mod labels;
 mod memory;
 mod refusals;
 mod resume;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::decode::{DecodedLabel, FileError, OwnedSamples, decode_label, decode_label_page, read_bytes};
 use super::drawing::{BACKGROUND, Drawing};
+use unet_shared::label::{LabelValue, Reading};
 
 /// The source of a label.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,7 +101,9 @@ fn join(parts: &[PartMask]) -> Result<DecodedLabel, FileError> {
     let mut joined: Option<(usize, usize, Vec<u8>)> = None;
     for PartMask { path, value } in parts {
         let refused = |found| FileError::PartMask { path: path.clone(), found };
-        let label = decode_label(path)?;
+        // What is transparent is outside.
+        let reading = Reading { transparent: Some(LabelValue::Gray(0)), ..Reading::STORED };
+        let label = decode_label(path)?.into_values(&reading, path)?;
         let (width, height) = (label.width, label.height);
         let (w, h, samples) = joined.get_or_insert_with(|| (width, height, vec![BACKGROUND; width * height]));
         if (*w, *h) != (width, height) {

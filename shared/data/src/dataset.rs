@@ -3,15 +3,16 @@
 //! Decodes nothing. Samples are sorted by name, and a seeded split depends on the seed and the names alone, so every
 //! machine sees the same dataset.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::annotation::Annotation;
 use super::choice::FolderChoice;
+use super::counted::counted;
 use super::dataset_file::{DatasetFile, DatasetFileError};
 use super::decode::FileError;
 use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout};
-use super::listing::Listing;
+use super::listing::{Listing, show_below};
 use super::pairing::{Pairing, PairingProblem, stem};
 use super::sample::{Sample, Split};
 use super::stacks;
@@ -111,6 +112,8 @@ impl Dataset {
         let stated = file.as_ref().map(DatasetFile::choice).unwrap_or_default();
         let (layout, contents) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?;
         let Contents { parts, classes, notes, companions, read } = contents;
+        let stated_by = format!("the {} layout", layout.name());
+        let classes = classes.map(|classes| DatasetFile { stated_by: Some(stated_by), ..classes });
         let file = file.map(|file| file.or_classes(classes.as_ref())).or(classes);
         let mut dataset = Self {
             root: root.clone(),
@@ -186,19 +189,69 @@ impl Dataset {
     }
 }
 
-/// The images of a directory without labels, or the single image `path`, sorted by name: input for a model.
-pub fn list_images(path: &Path) -> Result<Vec<Sample>, DatasetError> {
-    let sample = |path: PathBuf| Sample { name: stem(&path), image: path, page: None, label: None };
-    if path.is_file() {
-        return Ok(vec![sample(path.into())]);
+/// Images without labels: input for a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageList {
+    /// The images, sorted by path, each with a name of its own for its results.
+    pub samples: Vec<Sample>,
+    /// Images in folders below, which are passed over.
+    pub below: Vec<PathBuf>,
+}
+
+impl ImageList {
+    /// The images that are passed over, for people; none if there are none.
+    pub fn passed_over(&self, root: &Path) -> Option<String> {
+        const SHOWN: usize = 4;
+        let names: Vec<String> = self.below.iter().take(SHOWN).map(|path| show_below(root, path)).collect();
+        let more = self.below.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let count = self.below.len();
+        let images = counted(count, "image");
+        (count > 0)
+            .then(|| format!("{images} in folders below {} passed over: {}{more}", root.display(), names.join(", ")))
     }
-    let mut listing = Listing::of(path)?;
-    let images = listing.folders.swap_remove(0).images;
+}
+
+/// The images of a directory, without those of the directories below, or the single image `path`.
+pub fn list_images(path: &Path) -> Result<ImageList, DatasetError> {
+    if path.is_file() {
+        let sample = Sample { name: stem(path), image: path.into(), page: None, label: None };
+        return Ok(ImageList { samples: vec![sample], below: Vec::new() });
+    }
+    let mut folders = Listing::of(path)?.folders.into_iter();
+    let images = folders.next().map(|folder| folder.images).unwrap_or_default();
+    let below: Vec<PathBuf> = folders.flat_map(|folder| folder.images).collect();
     if images.is_empty() {
-        let found = "no PNG, JPEG, TIFF or BMP file in it".into();
+        let found = match below.len() {
+            0 => "no PNG, JPEG, TIFF or BMP file in it".into(),
+            count => format!("no PNG, JPEG, TIFF or BMP file in it, {count} in folders below"),
+        };
         return Err(DatasetError::Layout { root: path.into(), found });
     }
-    Ok(images.into_iter().map(sample).collect())
+    let names = result_names(&images);
+    let sample = |(image, name)| Sample { name, image, page: None, label: None };
+    Ok(ImageList { samples: images.into_iter().zip(names).map(sample).collect(), below })
+}
+
+/// A name for the results of each image: its stem, or its whole file name if another has the same name otherwise, as for
+/// `a.png`, `a.jpg` and `a.png.jpg`.
+fn result_names(images: &[PathBuf]) -> Vec<String> {
+    let mut names: Vec<String> = images.iter().map(|path| stem(path)).collect();
+    loop {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        names.iter().for_each(|name| *counts.entry(name).or_default() += 1);
+        let whole =
+            |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let next: Vec<String> = images
+            .iter()
+            .zip(&names)
+            .map(|(path, name)| if counts[name.as_str()] > 1 { whole(path) } else { name.clone() })
+            .collect();
+        if next == names {
+            return names;
+        }
+        names = next;
+    }
 }
 
 /// Why a directory with an accepted layout has no pair.
@@ -212,7 +265,10 @@ fn describe_unpaired(problems: &[PairingProblem]) -> String {
         }
     }
     format!(
-        "no image has a mask of the same name ({images} unpaired images, {masks} unpaired masks, {names} ambiguous names)"
+        "no image has a mask of the same name ({}, {}, {})",
+        counted(images, "unpaired image"),
+        counted(masks, "unpaired mask"),
+        counted(names, "ambiguous name")
     )
 }
 
@@ -303,7 +359,7 @@ mod tests {
         };
         check(&[], "no file");
         check(&["a.jpg", "b.jpg"], "2 unpaired images");
-        check(&["001_mask.png"], "1 unpaired masks");
+        check(&["001_mask.png"], "1 unpaired mask,");
         check(&["notes.txt"], "1 others");
         check(&["58c5/images/a.png", "58c5/masks/b.png"], "58c5/images (1 image files");
         check(&["images/a.png", "labels/a.png", "annotations/a.png"], "annotations, labels are ambiguous");
@@ -315,6 +371,20 @@ mod tests {
         assert!(matches!(missing, Err(DatasetError::File(FileError::Read { .. }))));
         let options = OpenOptions { val_ratio: 1.0, ..OpenOptions::default() };
         assert!(matches!(Dataset::open(file.path(), &options), Err(DatasetError::Ratio(_))));
+    }
+
+    #[test]
+    fn every_image_has_a_name_of_its_own_and_folders_below_are_named() {
+        let root = folder(&["a.png", "a.jpg", "a.png.jpg", "B.PNG", "sub/b.png", "sub/deep/c.png", "notes.txt"]);
+        let list = list_images(root.path()).unwrap();
+        let names: Vec<&str> = list.samples.iter().map(|sample| sample.name.as_str()).collect();
+        assert_eq!(names, ["B", "a.jpg", "a.png", "a.png.jpg"]);
+        let told = list.passed_over(root.path()).unwrap();
+        assert!(told.starts_with("2 images in folders below") && told.ends_with("sub/b.png, sub/deep/c.png"), "{told}");
+        let single = list_images(&root.path().join("a.jpg")).unwrap();
+        assert_eq!((single.samples[0].name.as_str(), single.passed_over(root.path())), ("a", None));
+        let nested = list_images(folder(&["sub/b.png"]).path()).unwrap_err().to_string();
+        assert!(nested.contains("1 in folders below"), "{nested}");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! ```toml
 //! masks = "1st_manual"            # the folder of the masks; images = FOLDER and suffix = "_mask" likewise
 //! ignore = 11                     # or a list; values are numbers or "#rrggbb"
-//! join_between = true             # values that are not listed belong to the nearest class
+//! labels = "instances"            # 0 is the background, every other value an object; "classes": each value is a class
+//! palette = "colors"              # the values of palette files are their colours; "indices": their indices
+//! snap = true                     # values that are not listed have the class of the nearest
+//! transparent = 0                 # the value of transparent pixels
 //!
 //! [[class]]
 //! name = "road"
@@ -19,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use unet_shared::label::LabelValue;
+use unet_shared::label::{LabelValue, Reading};
 
 use super::choice::FolderChoice;
 
@@ -30,13 +33,22 @@ pub const DATASET_FILE: &str = "dataset.toml";
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetFile {
-    /// Values to ignore; if absent, 255 may be ignored by default.
+    /// Values to ignore; if absent, 255 is ignored beside ids that count up from 0.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Option::is_none")]
     pub ignore: Option<Vec<LabelValue>>,
-    /// Whether values that are not listed belong to the class with the nearest value, as at the edges of anti-aliased
-    /// masks; if absent, only if no class is listed and the labels look anti-aliased.
+    /// What the values mean; if absent, classes, unless they look like something else, which is an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub join_between: Option<bool>,
+    pub labels: Option<Meaning>,
+    /// The values of files with a palette; if absent, indices, unless the classes are listed as colours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub palette: Option<PaletteValues>,
+    /// Whether values that are not listed have the class of the nearest value, as at the edges of anti-aliased masks; if absent,
+    /// such masks are an error.
+    #[serde(default, alias = "join_between", skip_serializing_if = "Option::is_none")]
+    pub snap: Option<bool>,
+    /// The value of transparent pixels; if absent, such masks are an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transparent: Option<LabelValue>,
     /// The folder of the images, as [`FolderChoice::images`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
@@ -49,9 +61,35 @@ pub struct DatasetFile {
     /// Further values to ignore, from the command line.
     #[serde(skip)]
     pub also_ignore: Vec<LabelValue>,
+    /// `snap`, from the command line.
+    #[serde(skip)]
+    pub also_snap: bool,
+    /// Who states this, if not a file of this name: a layout.
+    #[serde(skip)]
+    pub stated_by: Option<String>,
     /// The classes, by id.
     #[serde(default, rename = "class", skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassSpec>,
+}
+
+/// What label values mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Meaning {
+    /// Each value is a class.
+    Classes,
+    /// 0 or black is the background, each other value an object; all objects are one class.
+    Instances,
+}
+
+/// The values of files with a palette.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PaletteValues {
+    /// The indices.
+    Indices,
+    /// The palette's colours.
+    Colors,
 }
 
 /// One `[[class]]`.
@@ -142,6 +180,26 @@ impl DatasetFile {
         }
     }
 
+    /// How label files are read before their values are known.
+    pub fn reading(&self) -> Reading {
+        let is_colour = |value: &LabelValue| matches!(value, LabelValue::Rgb(_));
+        let palette_indices = match self.palette {
+            Some(values) => values == PaletteValues::Indices,
+            None => !self.classes.iter().flat_map(ClassSpec::label_values).any(|value| is_colour(&value)),
+        };
+        Reading { palette_indices, transparent: self.transparent, ..Reading::STORED }
+    }
+
+    /// Whether values that are not listed have the class of the nearest.
+    pub fn snaps(&self) -> bool {
+        self.also_snap || self.snap == Some(true)
+    }
+
+    /// Who states the classes and the ignored values.
+    pub fn said_by(&self) -> &str {
+        self.stated_by.as_deref().unwrap_or(DATASET_FILE)
+    }
+
     /// Parses the text of a `dataset.toml`; `path` is for error messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, DatasetFileError> {
         let file: Self =
@@ -180,12 +238,16 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let file = parse(
-            "ignore = 11\njoin_between = true\n[[class]]\nname = 'road'\nvalue = 3\ncolor = '#804080'\n\
+            "ignore = 11\njoin_between = true\nlabels = 'classes'\npalette = 'colors'\ntransparent = '#000000'\n[[class]]\nname = 'road'\nvalue = 3\ncolor = '#804080'\n\
              [[class]]\nname = 'car'\nvalues = [4, 5]\n[[class]]\nname = 'sky'\ncolor = '#0000ff'\n",
         )
         .unwrap();
         assert_eq!(file.ignore, Some(vec![LabelValue::Gray(11)]));
-        assert_eq!(file.join_between, Some(true));
+        assert_eq!((file.snap, file.labels), (Some(true), Some(Meaning::Classes)));
+        assert_eq!(
+            file.reading(),
+            Reading { palette_indices: false, transparent: Some(LabelValue::Rgb([0; 3])), ..Reading::STORED }
+        );
         let values: Vec<_> = file.classes.iter().map(ClassSpec::label_values).collect();
         assert_eq!(values[0], [LabelValue::Gray(3)]);
         assert_eq!(values[1], [LabelValue::Gray(4), LabelValue::Gray(5)]);
@@ -198,7 +260,15 @@ mod tests {
 
     #[test]
     fn invalid_files_are_refused() {
-        for text in ["ignore = -1", "ignore = 'red'", "classes = []", "[[class]]\nvalue = 3"] {
+        for text in [
+            "ignore = -1",
+            "labels = 'objects'",
+            "palette = 'index'",
+            "snap = 1",
+            "ignore = 'red'",
+            "classes = []",
+            "[[class]]\nvalue = 3",
+        ] {
             let error = parse(text).unwrap_err();
             assert!(matches!(error, DatasetFileError::Format { .. }), "{text}: {error}");
         }

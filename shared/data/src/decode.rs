@@ -14,11 +14,12 @@ use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageRea
 use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 
 mod content;
+mod jpeg;
 mod label;
 mod tiff_pages;
 
 use content::guess_content;
-pub use content::jpeg_has_end;
+pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
 pub use tiff_pages::{TiffPage, tiff_pages};
 
@@ -56,11 +57,13 @@ pub enum FileError {
         /// What its bytes look like.
         found: &'static str,
     },
-    /// The file ends before its image does.
-    #[error("{} is cut off: the JPEG data has no end marker", path.display())]
-    CutOff {
+    /// The data of a JPEG file is not whole.
+    #[error("{} {damage}", path.display())]
+    Damaged {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
     },
     /// The decoder rejects the file.
     #[error("cannot decode {}", path.display())]
@@ -81,11 +84,26 @@ pub enum FileError {
         /// The type found.
         found: String,
     },
+    /// The samples of a label are not label values.
+    #[error("label {} has {found} expected {expected}", path.display())]
+    LabelSamples {
+        /// The file.
+        path: PathBuf,
+        /// What label values are.
+        expected: &'static str,
+        /// The samples, and the first that is no value.
+        found: String,
+    },
     /// A label has pixels that are not opaque, so its colours alone do not say the class.
-    #[error("label {} has an alpha channel, and pixel ({x}, {y}) is not opaque", path.display())]
+    #[error(
+        "label {}: {percent:.2} % of its pixels are not opaque, first ({x}, {y}); transparent = VALUE in dataset.toml, such \
+         as 0 or \"#000000\", says what they are", path.display()
+    )]
     Alpha {
         /// The file.
         path: PathBuf,
+        /// The share of pixels that are not opaque.
+        percent: f64,
         /// Column of the first such pixel.
         x: usize,
         /// Row of the first such pixel.
@@ -124,9 +142,10 @@ impl FileError {
             Self::Read { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Format { path, .. }
-            | Self::CutOff { path }
+            | Self::Damaged { path, .. }
             | Self::Decode { path, .. }
             | Self::Samples { path, .. }
+            | Self::LabelSamples { path, .. }
             | Self::Alpha { path, .. }
             | Self::Page { path, .. }
             | Self::Drawing { path, .. }
@@ -150,6 +169,8 @@ pub struct DecodedImage {
     pub orientation: u8,
     /// Bits per sample in the file: 1, 2, 4, 8 or 16.
     pub bit_depth: u8,
+    /// Is a JPEG with data left over before a marker, which some cameras write and damage leaves.
+    pub leftovers: bool,
 }
 
 impl DecodedImage {
@@ -172,7 +193,7 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
 
 /// Reads an image file, or one page of a TIFF file.
 pub fn decode_image_page(path: &Path, page: Option<usize>) -> Result<DecodedImage, FileError> {
-    let Decoded { pixels, orientation, bit_depth, .. } = decode(path, page)?;
+    let Decoded { pixels, orientation, bit_depth, leftovers, .. } = decode_bytes(path, &read_page(path, page)?)?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let high = |samples: Vec<u16>| samples.into_iter().map(|sample| (sample >> 8) as u8).collect::<Vec<u8>>();
     let (format, data) = match pixels {
@@ -186,7 +207,7 @@ pub fn decode_image_page(path: &Path, page: Option<usize>) -> Result<DecodedImag
         DynamicImage::ImageRgba16(buffer) => (PixelFormat::Rgba8, high(buffer.into_raw())),
         other => return Err(unreadable_samples(path, &other)),
     };
-    Ok(DecodedImage { width, height, format, data, orientation, bit_depth })
+    Ok(DecodedImage { width, height, format, data, orientation, bit_depth, leftovers })
 }
 
 /// Width and height of an image file as [`decode_image`] returns it, from its header alone.
@@ -227,36 +248,34 @@ struct Decoded {
     pixels: DynamicImage,
     orientation: u8,
     bit_depth: u8,
-    palette: bool,
     lossy: bool,
+    leftovers: bool,
 }
 
-fn decode(path: &Path, page: Option<usize>) -> Result<Decoded, FileError> {
-    let failed = |source| FileError::Decode { path: path.into(), source };
+/// The bytes of a file, changed so that decoders see one page of a TIFF file as its first.
+fn read_page(path: &Path, page: Option<usize>) -> Result<Vec<u8>, FileError> {
     let mut bytes = read_bytes(path)?;
-    if let Some(page) = page
-        && !tiff_pages::choose_page(&mut bytes, page)
-    {
-        return Err(FileError::Page { path: path.into(), page });
+    match page {
+        Some(page) if !tiff_pages::choose_page(&mut bytes, page) => Err(FileError::Page { path: path.into(), page }),
+        _ => Ok(bytes),
     }
-    let format = match image::guess_format(&bytes) {
+}
+
+fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
+    let failed = |source| FileError::Decode { path: path.into(), source };
+    let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
-        _ => return Err(FileError::Format { path: path.into(), found: guess_content(&bytes) }),
+        _ => return Err(FileError::Format { path: path.into(), found: guess_content(bytes) }),
     };
-    // The decoder silently fills the missing part of a JPEG with gray.
-    if format == ImageFormat::Jpeg && !jpeg_has_end(&bytes) {
-        return Err(FileError::CutOff { path: path.into() });
+    let mut leftovers = false;
+    if format == ImageFormat::Jpeg {
+        let whole = verify_jpeg(bytes).map_err(|damage| FileError::Damaged { path: path.into(), damage })?;
+        leftovers = whole.leftovers > 0;
     }
-    // The decoder reports neither a PNG's palette nor depths below 8 bits; both are in the header chunk, which comes
-    // first.
+    // The decoder reports no depths below 8 bits; they are in a PNG's header chunk, which comes first.
     let header = if format == ImageFormat::Png { bytes.get(24..26) } else { None };
-    let palette = header.is_some_and(|header| header[1] == PNG_PALETTE);
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE_MAX as u32);
-    limits.max_image_height = Some(SIDE_MAX as u32);
-    limits.max_alloc = Some(DECODED_BYTES_MAX);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes.as_slice()), format);
-    reader.limits(limits);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(failed)?;
     // An unreadable orientation does not make the pixels unreadable.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -267,7 +286,15 @@ fn decode(path: &Path, page: Option<usize>) -> Result<Decoded, FileError> {
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
     pixels.apply_orientation(orientation);
     let lossy = format == ImageFormat::Jpeg;
-    Ok(Decoded { pixels, orientation: orientation.to_exif(), bit_depth, palette, lossy })
+    Ok(Decoded { pixels, orientation: orientation.to_exif(), bit_depth, lossy, leftovers })
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_MAX as u32);
+    limits.max_image_height = Some(SIDE_MAX as u32);
+    limits.max_alloc = Some(DECODED_BYTES_MAX);
+    limits
 }
 
 fn bit_depth(color: ExtendedColorType) -> u8 {
@@ -353,12 +380,12 @@ mod tests {
                 fs::write(&path, &bytes[..cut]).unwrap();
                 let error = decode_image(&path).unwrap_err();
                 let expected =
-                    matches!(error, FileError::Format { .. } | FileError::CutOff { .. } | FileError::Decode { .. });
+                    matches!(error, FileError::Format { .. } | FileError::Damaged { .. } | FileError::Decode { .. });
                 assert!(expected, "{name} cut at {cut}: {error}");
             }
             if name.ends_with("jpg") {
                 fs::write(&path, &bytes[..bytes.len() - 2]).unwrap();
-                assert!(matches!(decode_image(&path), Err(FileError::CutOff { .. })));
+                assert!(matches!(decode_image(&path), Err(FileError::Damaged { .. })));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How often each value occurs in labels, and which values look like artefacts of anti-aliasing or compression.
+//! How often each value occurs in labels, and in what surroundings.
 //!
 //! Knows no classes; [`super::labels`] interprets the values.
 
@@ -17,6 +17,8 @@ pub struct ValueCount {
     pub pixels: u64,
     /// Of these, pixels whose four neighbours inside the label all have it too.
     pub interior: u64,
+    /// Pixels that have two or more other values among their eight neighbours, as at the edges of smoothed areas.
+    pub mixed: u64,
     /// Labels that contain the value.
     pub labels: u64,
     /// Index of the first label that contains it.
@@ -36,17 +38,6 @@ pub struct LabelHistogram {
     pub overflow: bool,
 }
 
-/// Values of areas, and values that occur only between areas.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Between {
-    /// Values of areas.
-    pub solid: Vec<LabelValue>,
-    /// Values between areas.
-    pub between: Vec<LabelValue>,
-    /// Pixels with a value between areas.
-    pub pixels: u64,
-}
-
 impl LabelHistogram {
     /// The counts of the label with this index.
     pub fn of(label: &DecodedLabel, index: usize) -> Self {
@@ -54,13 +45,9 @@ impl LabelHistogram {
         let mut histogram = Self { pixels: (width * height) as u64, lossy: label.source.lossy, ..Self::default() };
         match &label.samples {
             OwnedSamples::Gray8(samples) => {
-                let mut counts = [(0u64, 0u64); 256];
-                for_each_pixel(samples, width, |value, interior| {
-                    let (pixels, inside) = &mut counts[usize::from(value)];
-                    *pixels += 1;
-                    *inside += u64::from(interior);
-                });
-                let counted = (0..=u8::MAX).zip(counts).filter(|(_, (pixels, _))| *pixels > 0);
+                let mut counts = [Counts::default(); 256];
+                for_each_pixel(samples, width, |value, surroundings| counts[usize::from(value)].add(surroundings));
+                let counted = (0..=u8::MAX).zip(counts).filter(|(_, counts)| counts.pixels > 0);
                 histogram.extend(counted.map(|(value, count)| (LabelValue::Gray(value.into()), count)), index);
             }
             OwnedSamples::Gray16(samples) => {
@@ -87,6 +74,7 @@ impl LabelHistogram {
                 .and_modify(|sum| {
                     sum.pixels += count.pixels;
                     sum.interior += count.interior;
+                    sum.mixed += count.mixed;
                     sum.labels += count.labels;
                     sum.first = sum.first.min(count.first);
                 })
@@ -112,44 +100,50 @@ impl LabelHistogram {
         colours
     }
 
-    /// Separates areas from what is between them, if the labels look anti-aliased or compressed: at least eight values,
-    /// and more than twice as many as areas, that have few interior pixels and together at most a fifth of all pixels.
-    /// Classes drawn as thin lines are rare values too, but there are few of them.
-    pub fn between(&self) -> Option<Between> {
-        const BETWEEN_MIN: usize = 8;
-        let solid = |count: &ValueCount| {
-            let share = count.pixels as f64 / self.pixels as f64;
-            let interior = count.interior as f64 / count.pixels as f64;
-            // JPEG blocks leave small areas of wrong values.
-            share >= 0.02 || !self.lossy && interior >= 0.25
-        };
-        let (areas, rest): (Vec<_>, Vec<_>) = self.values.iter().partition(|(_, count)| solid(count));
-        let pixels = rest.iter().map(|(_, count)| count.pixels).sum::<u64>();
-        let few = pixels <= self.pixels / 5;
-        let many = rest.len() >= BETWEEN_MIN && rest.len() > 2 * areas.len();
-        let values = |part: Vec<(&LabelValue, &ValueCount)>| part.into_iter().map(|(value, _)| *value).collect();
-        (few && many && !areas.is_empty()).then(|| Between { solid: values(areas), between: values(rest), pixels })
-    }
-
-    fn extend(&mut self, counts: impl IntoIterator<Item = (LabelValue, (u64, u64))>, first: usize) {
-        let count = |(pixels, interior)| ValueCount { pixels, interior, labels: 1, first };
+    fn extend(&mut self, counts: impl IntoIterator<Item = (LabelValue, Counts)>, first: usize) {
+        let count = |Counts { pixels, interior, mixed }| ValueCount { pixels, interior, mixed, labels: 1, first };
         self.values.extend(counts.into_iter().map(|(value, counts)| (value, count(counts))));
     }
 
     /// Counts samples of many possible values; values beyond the bound only set `overflow`.
-    fn count<T: Copy + Eq + std::hash::Hash>(&mut self, samples: &[T], width: usize) -> HashMap<T, (u64, u64)> {
-        let mut counts: HashMap<T, (u64, u64)> = HashMap::new();
-        for_each_pixel(samples, width, |value, interior| {
+    fn count<T: Copy + Eq + std::hash::Hash>(&mut self, samples: &[T], width: usize) -> HashMap<T, Counts> {
+        let mut counts: HashMap<T, Counts> = HashMap::new();
+        for_each_pixel(samples, width, |value, surroundings| {
             if counts.len() >= DISTINCT_MAX && !counts.contains_key(&value) {
                 self.overflow = true;
                 return;
             }
-            let (pixels, inside) = counts.entry(value).or_default();
-            *pixels += 1;
-            *inside += u64::from(interior);
+            counts.entry(value).or_default().add(surroundings);
         });
         counts
     }
+}
+
+/// Pixels of a value in one label.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    pixels: u64,
+    interior: u64,
+    mixed: u64,
+}
+
+impl Counts {
+    fn add(&mut self, surroundings: Surroundings) {
+        self.pixels += 1;
+        self.interior += u64::from(surroundings == Surroundings::Interior);
+        self.mixed += u64::from(surroundings == Surroundings::Mixed);
+    }
+}
+
+/// What is around a pixel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Surroundings {
+    /// Its value, above, below, left and right.
+    Interior,
+    /// Its value and at most one other.
+    Edge,
+    /// Two or more other values.
+    Mixed,
 }
 
 /// An 8-bit gray as the colour of three equal channels; other values as they are.
@@ -168,8 +162,8 @@ pub fn as_gray(value: LabelValue) -> LabelValue {
     }
 }
 
-/// Visits each pixel with its value, and whether its neighbours above, below, left and right have the same value.
-fn for_each_pixel<T: Copy + Eq>(samples: &[T], width: usize, mut visit: impl FnMut(T, bool)) {
+/// Visits each pixel with its value and what is around it.
+fn for_each_pixel<T: Copy + Eq>(samples: &[T], width: usize, mut visit: impl FnMut(T, Surroundings)) {
     let row = |y: usize| samples.get(y * width..(y + 1) * width);
     let mut y = 0;
     while let Some(here) = row(y) {
@@ -177,9 +171,15 @@ fn for_each_pixel<T: Copy + Eq>(samples: &[T], width: usize, mut visit: impl FnM
         let below = row(y + 1).unwrap_or(here);
         for x in 0..width {
             let value = here[x];
-            let left = here[x.saturating_sub(1)];
-            let right = here[(x + 1).min(width - 1)];
-            visit(value, above[x] == value && below[x] == value && left == value && right == value);
+            let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
+            if above[x] == value && below[x] == value && here[left] == value && here[right] == value {
+                visit(value, Surroundings::Interior);
+                continue;
+            }
+            let mut other = None;
+            let around = [above, here, below].into_iter().flat_map(|row| [row[left], row[x], row[right]]);
+            let mixed = around.filter(|&near| near != value).any(|near| *other.get_or_insert(near) != near);
+            visit(value, if mixed { Surroundings::Mixed } else { Surroundings::Edge });
         }
         y += 1;
     }
@@ -196,8 +196,16 @@ mod tests {
             OwnedSamples::Gray16(samples) => samples.len(),
             OwnedSamples::Rgb8(samples) => samples.len() / 3,
         };
-        let source = LabelSource { bit_depth: 8, rgb: false, palette: false, alpha: false, lossy, orientation: 1 };
-        DecodedLabel { width, height: count / width, samples, source }
+        let source = LabelSource {
+            bit_depth: 8,
+            rgb: false,
+            palette: false,
+            alpha: false,
+            white_is_zero: false,
+            lossy,
+            orientation: 1,
+        };
+        DecodedLabel { width, height: count / width, samples, palette: None, alpha: None, source }
     }
 
     #[test]
@@ -210,8 +218,8 @@ mod tests {
         ];
         let histogram = LabelHistogram::of(&label(4, OwnedSamples::Gray8(samples.clone()), false), 5);
         let expected = [
-            (LabelValue::Gray(0), ValueCount { pixels: 3, interior: 0, labels: 1, first: 5 }),
-            (LabelValue::Gray(7), ValueCount { pixels: 9, interior: 6, labels: 1, first: 5 }),
+            (LabelValue::Gray(0), ValueCount { pixels: 3, interior: 0, mixed: 0, labels: 1, first: 5 }),
+            (LabelValue::Gray(7), ValueCount { pixels: 9, interior: 6, mixed: 0, labels: 1, first: 5 }),
         ];
         assert_eq!(histogram.values, BTreeMap::from(expected));
         // The other sample types are counted the same way.
@@ -225,23 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn ramp_between_two_areas_is_in_between() {
-        let row: Vec<u8> = [vec![0; 60], (1..10).map(|step| step * 25).collect(), vec![255; 60]].concat();
-        let samples = row.repeat(20);
-        let width = row.len();
-        let between = LabelHistogram::of(&label(width, OwnedSamples::Gray8(samples), false), 0).between();
-        // A column of one value has no interior pixel.
-        let between = between.unwrap();
-        assert_eq!(between.solid, [LabelValue::Gray(0), LabelValue::Gray(255)]);
-        assert_eq!((between.between.len(), between.pixels), (9, 180));
-    }
-
-    #[test]
-    fn many_classes_and_thin_classes_are_not_in_between() {
-        // Forty areas of 3x3 pixels, and seven lines of one pixel on a background.
-        let areas: Vec<u8> = (0..3).flat_map(|_| (0..40u8).flat_map(|value| [value; 3])).collect();
-        assert_eq!(LabelHistogram::of(&label(120, OwnedSamples::Gray8(areas), false), 0).between(), None);
-        let lines: Vec<u8> = (0..100).flat_map(|_| (0..100u8).map(|x| if x % 14 == 3 { x } else { 0 })).collect();
-        assert_eq!(LabelHistogram::of(&label(100, OwnedSamples::Gray8(lines), false), 0).between(), None);
+    fn pixels_with_two_other_values_around_are_mixed() {
+        // A step of two values between areas, and a line of one pixel.
+        let row = [0u8, 0, 0, 85, 170, 255, 255, 0, 0, 9, 0, 0];
+        let samples = OwnedSamples::Gray8(row.repeat(10));
+        let histogram = LabelHistogram::of(&label(row.len(), samples, false), 0);
+        let mixed = |value| {
+            let count = &histogram.values[&LabelValue::Gray(value)];
+            (count.pixels, count.interior, count.mixed)
+        };
+        assert_eq!(mixed(85), (10, 0, 10));
+        assert_eq!(mixed(170), (10, 0, 10));
+        assert_eq!(mixed(9), (10, 0, 0));
     }
 }

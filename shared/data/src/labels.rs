@@ -1,20 +1,30 @@
 //! From the labels of a dataset to its classes.
 //!
-//! Distinct values are collected over all labels, and each gets an id in sorted order, unless `dataset.toml` lists the
-//! classes.
+//! Each label is looked at by itself, then all must agree on one encoding. The distinct values get ids in sorted order, unless
+//! `dataset.toml` or the layout lists the classes. Nothing is joined, ignored or inverted by a guess: where the labels allow more
+//! than one reading, they are refused with what chooses one, and [`LabelMap::assumption`] says in one line how they are read.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::annotation::Annotation;
-use super::dataset_file::DatasetFile;
+use super::counted::counted;
+use super::dataset_file::{DatasetFile, Meaning};
 use super::decode::FileError;
 use super::histogram::{LabelHistogram, as_colour, as_gray};
+use super::label_facts::{Form, LabelFacts};
 use super::sample::Sample;
 use super::workers::in_parallel;
-use unet_shared::label::{CLASSES_MAX, LabelError, LabelTable, LabelValue};
+use unet_shared::label::{CLASSES_MAX, LabelError, LabelTable, LabelValue, Reading, Unlisted};
 use unet_shared::manifest::{ClassEntry, ClassListError, label_table};
 use unet_shared::palette::class_color;
+
+pub mod agreement;
+mod areas;
+mod objects;
+
+use agreement::Disagreement;
+use areas::Areas;
 
 /// The classes of a dataset, by id, and the label values to ignore.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -23,10 +33,12 @@ pub struct LabelMap {
     pub classes: Vec<ClassEntry>,
     /// Values to ignore.
     pub ignore: Vec<LabelValue>,
-    /// Values that occur only between areas, as at the edges of anti-aliased masks, and were added to the class with
-    /// the nearest value. They are among the values of the classes too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub joined: Vec<LabelValue>,
+    /// How label files are read. A run made before this was stored has the default.
+    #[serde(default, skip_serializing_if = "Reading::is_default")]
+    pub reading: Reading,
+    /// How the labels are understood and why, in one line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub assumption: String,
 }
 
 /// Why no classes can be made of labels.
@@ -41,8 +53,8 @@ pub enum LabelsError {
     /// There are more distinct values than the number of classes allowed.
     #[error(
         "expected at most {CLASSES_MAX} distinct label values, found {}: the labels look like photographs or compressed \
-         masks; list the classes in dataset.toml with join_between = true, or save the masks as PNG without anti-aliasing",
-        if *at_least { format!("at least {found}") } else { found.to_string() }
+         masks; --snap maps each value to the nearest class, labels = \"instances\" in dataset.toml reads numbers of objects as \
+         one class", if *at_least { format!("at least {found}") } else { found.to_string() }
     )]
     TooManyValues {
         /// Distinct values found.
@@ -50,10 +62,72 @@ pub enum LabelsError {
         /// Whether there are more that were not counted.
         at_least: bool,
     },
+    /// Two labels are not in one encoding.
+    #[error("{} has {one_has}, but {} has {other_has}: they cannot be read in one way; {remedy}", one.display(), other.display())]
+    Disagree {
+        /// A label.
+        one: PathBuf,
+        /// What it contains.
+        one_has: String,
+        /// Another one.
+        other: PathBuf,
+        /// What that contains.
+        other_has: String,
+        /// What the user can do.
+        remedy: &'static str,
+    },
+    /// Labels look smoothed, scaled or compressed.
+    #[error(
+        "{labels} of {all} labels look smoothed, scaled or compressed: {percent:.3} % of all pixels have values that fill no \
+         area, most in {}: {worst_values} {} on {worst_percent:.3} % of its pixels; save the masks without smoothing, or map \
+         each value to the nearest class with --snap or snap = true in dataset.toml; labels = \"classes\" there makes each value a \
+         class", worst.display(), if *worst_values == 1 { "value" } else { "values" }
+    )]
+    Odd {
+        /// Labels with odd values.
+        labels: usize,
+        /// All labels.
+        all: usize,
+        /// The share of all pixels.
+        percent: f64,
+        /// The label with the largest share.
+        worst: PathBuf,
+        /// Odd values in it.
+        worst_values: usize,
+        /// Their share of its pixels.
+        worst_percent: f64,
+    },
+    /// The values look like numbers of objects.
+    #[error(
+        "the values look like numbers of objects, not classes: {} has {objects}, each one region; labels = \"instances\" in \
+         dataset.toml makes one class of them, labels = \"classes\" a class of each", path.display()
+    )]
+    Objects {
+        /// The label with most.
+        path: PathBuf,
+        /// Its values besides the background.
+        objects: usize,
+    },
+    /// 255 may be void or a class.
+    #[error(
+        "label value 255 occurs beside {others}, first in {}: it may be void or a class; ignore = 255 in dataset.toml, or \
+         --ignore 255, ignores it, ignore = [] in dataset.toml makes it a class", path.display()
+    )]
+    Void {
+        /// The other values.
+        others: String,
+        /// The first label that contains 255.
+        path: PathBuf,
+    },
+    /// `dataset.toml` lists classes with values for labels that are numbers of objects.
+    #[error(
+        "dataset.toml: labels = \"instances\" has a background and a foreground: expected no class, or two names without values"
+    )]
+    ObjectClasses,
     /// A label contains a value that `dataset.toml` does not list.
     #[error(
-        "label value {value} occurs in {labels} labels ({pixels} pixels), first in {}, but dataset.toml lists it neither \
-         as a class nor as ignored", path.display()
+        "label value {value} occurs in {} ({}), first in {}, but {by} lists it neither as a class nor as ignored",
+        counted(*labels as usize, "label"), counted(*pixels as usize, "pixel"), path.display()
     )]
     Unlisted {
         /// The value.
@@ -64,6 +138,8 @@ pub enum LabelsError {
         pixels: u64,
         /// The first label that contains it.
         path: PathBuf,
+        /// What lists the classes.
+        by: String,
     },
     /// `dataset.toml` has values for some classes and not for others.
     #[error("dataset.toml: expected values for all classes or for none, found none for class {class:?}")]
@@ -90,12 +166,20 @@ pub enum LabelsError {
 /// `dataset.toml`.
 pub fn collect_labels(samples: &[Sample], file: Option<&DatasetFile>) -> Result<LabelMap, LabelsError> {
     let labels: Vec<&Annotation> = samples.iter().filter_map(|sample| sample.label.as_ref()).collect();
-    let mut sum = LabelHistogram::default();
+    let reading = file.map_or(Reading::STORED, DatasetFile::reading);
+    let mut counts = LabelHistogram::default();
+    let mut facts: Vec<Option<LabelFacts>> = labels.iter().map(|_| None).collect();
     let mut error: Option<(usize, FileError)> = None;
-    let work = |index: usize| labels[index].decode().map(|label| LabelHistogram::of(&label, index));
+    let work = |index: usize| {
+        let label = labels[index].decode()?.into_values(&reading, labels[index].path())?;
+        Ok::<_, FileError>(LabelFacts::of(&label, index))
+    };
     in_parallel(labels.len(), work, |index, result| {
         match result {
-            Ok(histogram) => sum.merge(&histogram),
+            Ok((found, histogram)) => {
+                counts.merge(&histogram);
+                facts[index] = Some(found);
+            }
             // Of several errors the first in order, whichever thread reported first.
             Err(new) if error.as_ref().is_none_or(|(first, _)| index < *first) => error = Some((index, new)),
             Err(_) => {}
@@ -104,115 +188,335 @@ pub fn collect_labels(samples: &[Sample], file: Option<&DatasetFile>) -> Result<
     });
     match error {
         Some((_, error)) => Err(error.into()),
-        None => LabelMap::from_histogram(sum, file, |index| labels[index].path().to_owned()),
+        None => {
+            let facts: Vec<LabelFacts> = facts.into_iter().flatten().collect();
+            LabelMap::of(&facts, counts, file, &|index| labels[index].path().to_owned())
+        }
     }
 }
 
 impl LabelMap {
-    /// Makes classes of counted values; `path_of` returns the label file of an index in the counts.
-    pub fn from_histogram(
-        histogram: LabelHistogram,
+    /// Makes classes of labels; `counts` are those of all of them, and `path_of` returns the file of an index.
+    pub fn of(
+        facts: &[LabelFacts],
+        counts: LabelHistogram,
         file: Option<&DatasetFile>,
-        path_of: impl Fn(usize) -> PathBuf,
+        path_of: &dyn Fn(usize) -> PathBuf,
     ) -> Result<Self, LabelsError> {
         let empty = DatasetFile::default();
         let file = file.unwrap_or(&empty);
         let listed = file.ignore.iter().flatten().copied().chain(file.classes.iter().flat_map(|c| c.label_values()));
-        let colours = histogram.has_colours() || listed.map(as_gray).any(|value| matches!(value, LabelValue::Rgb(_)));
-        let histogram = if colours { histogram.into_colours() } else { histogram };
-        let canonical = |value: LabelValue| if colours { as_colour(value) } else { as_gray(value) };
-        let mut ignore: Vec<LabelValue> = match &file.ignore {
-            Some(values) => values.iter().copied().map(canonical).collect(),
-            None if file.classes.iter().all(|class| class.label_values().is_empty()) => ignored_by_default(&histogram),
-            None => Vec::new(),
-        };
-        for value in file.also_ignore.iter().copied().map(canonical) {
-            if !ignore.contains(&value) {
-                ignore.push(value);
-            }
+        let colours = counts.has_colours() || listed.map(as_gray).any(|value| matches!(value, LabelValue::Rgb(_)));
+        let counts = if colours { counts.into_colours() } else { counts };
+        let set = Labels { facts, counts, file, colours, path_of };
+        if file.labels == Some(Meaning::Instances) {
+            return set.objects();
         }
-        let mut found: Vec<LabelValue> =
-            histogram.values.keys().copied().filter(|value| !ignore.contains(value)).collect();
-        let mut classes: Vec<ClassEntry> = Vec::new();
-        for class in &file.classes {
-            let values: Vec<LabelValue> = class.label_values().into_iter().map(canonical).collect();
-            let color = class.color.or(values.first().copied()).and_then(rgb_of);
-            let color = color.unwrap_or_else(|| class_color(classes.len().min(CLASSES_MAX) as u8));
-            classes.push(ClassEntry { name: class.name.clone(), values, color });
-        }
-        let mut joined = Vec::new();
-        let with_values = classes.iter().filter(|class| !class.values.is_empty()).count();
-        if with_values > 0 {
-            if let Some(class) = classes.iter().find(|class| class.values.is_empty()) {
-                return Err(LabelsError::SomeValues { class: class.name.clone() });
-            }
-            found.retain(|value| !classes.iter().any(|class| class.values.contains(value)));
-            if file.join_between == Some(true) {
-                joined = found;
-            } else if let Some(value) = found.first() {
-                let count = &histogram.values[value];
-                let path = path_of(count.first);
-                return Err(LabelsError::Unlisted { value: *value, labels: count.labels, pixels: count.pixels, path });
-            }
-        } else {
-            if file.join_between != Some(false)
-                && let Some(between) = histogram.between()
-            {
-                joined = between.between.into_iter().filter(|value| found.contains(value)).collect();
-                found.retain(|value| !joined.contains(value));
-            }
-            if found.is_empty() {
-                return Err(LabelsError::NoClass);
-            }
-            if found.len() > CLASSES_MAX {
-                let found = histogram.values.len();
-                return Err(LabelsError::TooManyValues { found, at_least: histogram.overflow });
-            }
-            if classes.is_empty() {
-                classes = found.iter().zip(0..).map(|(&value, id)| class_of(value, id)).collect();
-            } else if classes.len() == found.len() {
-                classes.iter_mut().zip(&found).for_each(|(class, &value)| class.values = vec![value]);
-            } else {
-                let values = found.iter().take(32).map(LabelValue::to_string).collect::<Vec<_>>().join(", ");
-                return Err(LabelsError::NameCount { named: classes.len(), found: found.len(), values });
-            }
-        }
-        join(&mut classes, &joined);
-        let map = Self { classes, ignore, joined };
+        let has_values = file.classes.iter().any(|class| !class.label_values().is_empty());
+        let map = if has_values { set.listed()? } else { set.unlisted()? };
         match map.table() {
             Ok(_) => Ok(map),
-            Err(ClassListError::Class { source: LabelError::TooManyValues, .. }) => {
-                let found = histogram.values.len();
-                Err(LabelsError::TooManyValues { found, at_least: histogram.overflow })
-            }
+            Err(ClassListError::Class { source: LabelError::TooManyValues, .. }) => Err(set.too_many()),
             Err(error) => Err(error.into()),
         }
     }
 
     /// The table from values to ids.
     pub fn table(&self) -> Result<LabelTable, ClassListError> {
-        label_table(&self.classes, &self.ignore)
+        Ok(label_table(&self.classes, &self.ignore)?.with_reading(self.reading))
     }
 
     /// The classes' names, by id.
     pub fn names(&self) -> Vec<String> {
         self.classes.iter().map(|class| class.name.clone()).collect()
     }
+
+    /// Everything that decides which class a sample of a file is, for a digest. Empty for runs made before the reading was
+    /// stored, whose digests cover files alone.
+    pub fn interpretation(&self) -> Vec<u8> {
+        if self.reading.is_default() {
+            return Vec::new();
+        }
+        let values: Vec<_> = self.classes.iter().map(|class| &class.values).collect();
+        serde_json::to_vec(&(values, &self.ignore, &self.reading)).expect("values and flags are plain")
+    }
 }
 
-/// 255 if all other values look like ids: 0 to at most 100 without a gap, and at least two of them. A mask of 0 and 255
-/// has two classes.
-fn ignored_by_default(histogram: &LabelHistogram) -> Vec<LabelValue> {
-    let void = LabelValue::Gray(255);
-    let mut ids = histogram.values.keys().filter(|value| **value != void).zip(0u16..);
-    let count = histogram.values.len().saturating_sub(1);
-    let are_ids = (2..=101).contains(&count) && ids.all(|(value, id)| *value == LabelValue::Gray(id));
-    if histogram.values.contains_key(&void) && are_ids { vec![void] } else { Vec::new() }
+/// The labels of a dataset, before they have classes.
+struct Labels<'a> {
+    facts: &'a [LabelFacts],
+    counts: LabelHistogram,
+    file: &'a DatasetFile,
+    /// Grays are colours of equal channels.
+    colours: bool,
+    path_of: &'a dyn Fn(usize) -> PathBuf,
 }
 
-fn class_of(value: LabelValue, id: u8) -> ClassEntry {
-    ClassEntry { name: value.to_string(), values: vec![value], color: rgb_of(value).unwrap_or_else(|| class_color(id)) }
+/// Values to ignore, and for each group of them who says so.
+#[derive(Default)]
+struct Ignored {
+    values: Vec<LabelValue>,
+    reasons: Vec<String>,
 }
+
+impl Ignored {
+    fn add(&mut self, values: Vec<LabelValue>, reason: impl std::fmt::Display) {
+        if !values.is_empty() {
+            self.reasons.push(format!("{} ignored, because {reason}", ranges(&values)));
+        }
+        for value in values {
+            if !self.values.contains(&value) {
+                self.values.push(value);
+            }
+        }
+    }
+}
+
+impl Labels<'_> {
+    fn canonical(&self, value: LabelValue) -> LabelValue {
+        if self.colours { as_colour(value) } else { as_gray(value) }
+    }
+
+    fn values(&self, values: &[LabelValue]) -> Vec<LabelValue> {
+        values.iter().map(|&value| self.canonical(value)).collect()
+    }
+
+    /// The values that dataset.toml, the layout or the command line ignore.
+    fn ignored(&self) -> Ignored {
+        let mut ignored = Ignored::default();
+        ignored.add(
+            self.values(self.file.ignore.as_deref().unwrap_or_default()),
+            format_args!("{} says so", self.file.said_by()),
+        );
+        ignored.add(self.values(&self.file.also_ignore), "--ignore says so");
+        ignored
+    }
+
+    fn too_many(&self) -> LabelsError {
+        LabelsError::TooManyValues { found: self.counts.values.len(), at_least: self.counts.overflow }
+    }
+
+    fn disagree(&self, found: Disagreement) -> LabelsError {
+        let Disagreement { one, other, remedy } = found;
+        let ((one, one_has), (other, other_has)) = (one, other);
+        LabelsError::Disagree { one: (self.path_of)(one), one_has, other: (self.path_of)(other), other_has, remedy }
+    }
+
+    fn map(&self, classes: Vec<ClassEntry>, ignored: Ignored, unlisted: Unlisted, mut what: String) -> LabelMap {
+        for reason in ignored.reasons {
+            what += "; ";
+            what += &reason;
+        }
+        if let Some(value) = self.file.transparent {
+            what += &format!("; transparent pixels are {value}, because dataset.toml says so");
+        }
+        if unlisted == Unlisted::Nearest {
+            let by = if self.file.also_snap { "--snap" } else { "dataset.toml" };
+            what += &format!("; other values have the class of the nearest, because {by} says so");
+        }
+        let reading = Reading { unlisted, ..self.file.reading() };
+        LabelMap { classes, ignore: ignored.values, reading, assumption: what }
+    }
+
+    fn unlisted_values(&self) -> Unlisted {
+        if self.file.snaps() { Unlisted::Nearest } else { Unlisted::Refused }
+    }
+
+    /// Numbers of objects: the background and one class.
+    fn objects(&self) -> Result<LabelMap, LabelsError> {
+        let value = |gray: u8| self.canonical(LabelValue::Gray(gray.into()));
+        let values = if self.colours { [value(0), value(255)] } else { [value(0), value(1)] };
+        let names = match self.file.classes.as_slice() {
+            [] => ["background".to_owned(), "object".to_owned()],
+            [a, b] if a.label_values().is_empty() && b.label_values().is_empty() => [a.name.clone(), b.name.clone()],
+            _ => return Err(LabelsError::ObjectClasses),
+        };
+        let ignored = self.ignored();
+        if !self.counts.values.keys().any(|value| !ignored.values.contains(value)) {
+            return Err(LabelsError::NoClass);
+        }
+        let entry = |(name, (value, id)): (String, (LabelValue, u8))| ClassEntry {
+            name,
+            values: vec![value],
+            color: class_color(id),
+        };
+        let classes = names.into_iter().zip(values.into_iter().zip(0..)).map(entry).collect();
+        let what =
+            format!("{} is the background and every other value an object, because dataset.toml says so", values[0]);
+        Ok(self.map(classes, ignored, Unlisted::Foreground, what))
+    }
+
+    /// The classes that dataset.toml or the layout lists with their values.
+    fn listed(&self) -> Result<LabelMap, LabelsError> {
+        let classes: Vec<ClassEntry> = (0..).zip(&self.file.classes).map(|(id, class)| self.entry(id, class)).collect();
+        if let Some(class) = classes.iter().find(|class| class.values.is_empty()) {
+            return Err(LabelsError::SomeValues { class: class.name.clone() });
+        }
+        let ignored = self.ignored();
+        let unlisted = self.unlisted_values();
+        let mut found = self.counts.values.iter().filter(|(value, _)| {
+            !ignored.values.contains(value) && !classes.iter().any(|class| class.values.contains(value))
+        });
+        if let Some((&value, count)) = found.next().filter(|_| unlisted == Unlisted::Refused) {
+            let (path, by) = ((self.path_of)(count.first), self.file.said_by().to_owned());
+            return Err(LabelsError::Unlisted { value, labels: count.labels, pixels: count.pixels, path, by });
+        }
+        let what = format!("{} as {} lists them", self.kind(), self.file.said_by());
+        Ok(self.map(classes, ignored, unlisted, what))
+    }
+
+    fn entry(&self, id: usize, class: &super::dataset_file::ClassSpec) -> ClassEntry {
+        let values = self.values(&class.label_values());
+        let color = class.color.or(values.first().copied()).and_then(rgb_of);
+        let color = color.or_else(|| self.palette_colour(*values.first()?));
+        ClassEntry {
+            name: class.name.clone(),
+            values,
+            color: color.unwrap_or_else(|| class_color(id.min(CLASSES_MAX) as u8)),
+        }
+    }
+
+    /// A class for each value.
+    fn unlisted(&self) -> Result<LabelMap, LabelsError> {
+        let mut ignored = self.ignored();
+        let is_checked = self.file.labels != Some(Meaning::Classes);
+        let snap = self.file.snaps();
+        if is_checked {
+            if let Some(disagreement) = agreement::forms(self.facts).or_else(|| agreement::palettes(self.facts)) {
+                return Err(self.disagree(disagreement));
+            }
+            if let Some((objects, index)) = objects::numbered(self.facts) {
+                return Err(LabelsError::Objects { path: (self.path_of)(index), objects });
+            }
+        }
+        let mut found: Vec<LabelValue> = self.counts.values.keys().copied().collect();
+        let areas = Areas::of(self.facts);
+        if snap {
+            found = self.values(&areas.classes(self.facts));
+            found.sort();
+            found.dedup();
+        } else if is_checked && self.file.snap.is_none() {
+            self.refuse_odd(&areas)?;
+        }
+        if is_checked {
+            let is_class = |value: LabelValue| {
+                let value = self.canonical(value);
+                found.contains(&value) && !ignored.values.contains(&value)
+            };
+            if let Some(disagreement) = agreement::scales(self.facts, is_class) {
+                return Err(self.disagree(disagreement));
+            }
+            if self.file.ignore.is_none() {
+                self.ignore_void(&found, &mut ignored)?;
+            }
+        }
+        found.retain(|value| !ignored.values.contains(value));
+        if found.is_empty() {
+            return Err(LabelsError::NoClass);
+        }
+        if found.len() > CLASSES_MAX {
+            return Err(self.too_many());
+        }
+        let named = &self.file.classes;
+        if !named.is_empty() && named.len() != found.len() {
+            let values = found.iter().take(32).map(LabelValue::to_string).collect::<Vec<_>>().join(", ");
+            return Err(LabelsError::NameCount { named: named.len(), found: found.len(), values });
+        }
+        let mut classes: Vec<ClassEntry> = found.iter().zip(0..).map(|(&value, id)| self.class_of(value, id)).collect();
+        for (class, spec) in classes.iter_mut().zip(named) {
+            class.name.clone_from(&spec.name);
+            class.color = spec.color.and_then(rgb_of).unwrap_or(class.color);
+        }
+        let ids = if classes.len() == 1 { "class 0".to_owned() } else { format!("classes 0-{}", classes.len() - 1) };
+        let what = format!("{} {} as {ids}", self.kind(), ranges(&found));
+        Ok(self.map(classes, ignored, self.unlisted_values(), what))
+    }
+
+    fn refuse_odd(&self, areas: &Areas) -> Result<(), LabelsError> {
+        let Some(odd) = areas.odd(self.facts) else {
+            return Ok(());
+        };
+        // Most pixels of a photograph are like that.
+        if odd.percent > 50.0 {
+            return Err(self.too_many());
+        }
+        Err(LabelsError::Odd {
+            labels: odd.labels,
+            all: self.facts.len(),
+            percent: odd.percent,
+            worst: (self.path_of)(odd.worst),
+            worst_values: odd.worst_values,
+            worst_percent: odd.worst_percent,
+        })
+    }
+
+    /// Ignores 255 beside ids that count up from 0, as in most published datasets, if the labels leave no doubt.
+    fn ignore_void(&self, found: &[LabelValue], ignored: &mut Ignored) -> Result<(), LabelsError> {
+        let void = LabelValue::Gray(255);
+        let ids: Vec<LabelValue> =
+            found.iter().copied().filter(|value| *value != void && !ignored.values.contains(value)).collect();
+        let (Some(&last), Some(count)) = (ids.last(), self.counts.values.get(&void)) else {
+            return Ok(());
+        };
+        if self.colours || ignored.values.contains(&void) || ids == [LabelValue::Gray(0)] {
+            return Ok(());
+        }
+        let counts_up = ids.iter().zip(0..).all(|(id, at)| *id == LabelValue::Gray(at)) && ids.len() <= IDS_MAX;
+        if counts_up {
+            // 0 and 255 in one label and 0, 1 and 255 in another: two classes and void, or two encodings.
+            let one = LabelValue::Gray(1);
+            let of_two = self.facts.iter().filter(|_| ids.len() == 2);
+            if let Some(without) = of_two.clone().find(|file| file.contains(void) && !file.contains(one))
+                && let Some(with) = of_two.clone().find(|file| file.contains(one))
+            {
+                return Err(self.disagree(agreement::values_of(without, with)));
+            }
+            let reason = format!(
+                "it occurs beside the ids {} and is void there by custom (ignore = [] in dataset.toml makes it a class)",
+                ranges(&ids)
+            );
+            ignored.add(vec![void], reason);
+        } else if self.palette_colour(void) == Some(VOC_VOID) {
+            ignored.add(
+                vec![void],
+                "its colour is that of void in PASCAL VOC (ignore = [] in dataset.toml makes it a class)",
+            );
+        } else if matches!(last, LabelValue::Gray(0..32)) {
+            return Err(LabelsError::Void { others: ranges(&ids), path: (self.path_of)(count.first) });
+        }
+        Ok(())
+    }
+
+    /// The colour of an index, in the first palette that has one.
+    fn palette_colour(&self, value: LabelValue) -> Option<[u8; 3]> {
+        let LabelValue::Gray(index) = value else { return None };
+        let with_palette = self.facts.iter().filter(|file| !file.has_plain_palette());
+        let mut colours = with_palette.flat_map(|file| &file.palette);
+        colours.find(|(found, _)| u16::from(*found) == index).map(|(_, colour)| *colour)
+    }
+
+    fn class_of(&self, value: LabelValue, id: u8) -> ClassEntry {
+        let color = rgb_of(value).or_else(|| self.palette_colour(value)).unwrap_or_else(|| class_color(id));
+        ClassEntry { name: value.to_string(), values: vec![value], color }
+    }
+
+    /// What the values are, for people.
+    fn kind(&self) -> &'static str {
+        let has = |form| self.facts.iter().any(|file| file.form == form);
+        match (self.colours, has(Form::Indices), has(Form::Gray) || has(Form::Colours)) {
+            (true, ..) => "colours",
+            (false, true, false) => "palette indices",
+            (false, true, true) => "gray values and palette indices",
+            (false, false, _) => "gray values",
+        }
+    }
+}
+
+/// Ids that count up are at most so many if 255 is void.
+const IDS_MAX: usize = 200;
+
+/// The colour of index 255 in the palette of PASCAL VOC.
+const VOC_VOID: [u8; 3] = [224, 224, 192];
 
 fn rgb_of(value: LabelValue) -> Option<[u8; 3]> {
     match value {
@@ -221,23 +525,24 @@ fn rgb_of(value: LabelValue) -> Option<[u8; 3]> {
     }
 }
 
-/// Adds each value to the class whose first value is nearest; of equally near ones, to the lower id.
-fn join(classes: &mut [ClassEntry], values: &[LabelValue]) {
+/// Sorted values for people: numbers that follow each other as `0-20`; of many parts, the first.
+fn ranges(values: &[LabelValue]) -> String {
+    const SHOWN: usize = 8;
+    let mut parts: Vec<(LabelValue, LabelValue)> = Vec::new();
     for &value in values {
-        let nearest = classes.iter_mut().min_by_key(|class| distance(class.values[0], value));
-        if let Some(class) = nearest {
-            class.values.push(value);
+        match (parts.last_mut(), value) {
+            (Some((_, LabelValue::Gray(last))), LabelValue::Gray(next)) if *last + 1 == next => *last = next,
+            _ => parts.push((value, value)),
         }
     }
-}
-
-/// The squared distance of two values; a gray and a colour are farther apart than any two grays or colours.
-fn distance(a: LabelValue, b: LabelValue) -> u64 {
-    match (a, b) {
-        (LabelValue::Gray(a), LabelValue::Gray(b)) => u64::from(a.abs_diff(b)).pow(2),
-        (LabelValue::Rgb(a), LabelValue::Rgb(b)) => a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(b)).pow(2)).sum(),
-        _ => u64::MAX,
-    }
+    let text = |(first, last): &(LabelValue, LabelValue)| match (first, last) {
+        (first, last) if first == last => first.to_string(),
+        (LabelValue::Gray(first), LabelValue::Gray(last)) if first + 1 == *last => format!("{first}, {last}"),
+        (first, last) => format!("{first}-{last}"),
+    };
+    let shown: Vec<String> = parts.iter().take(SHOWN).map(text).collect();
+    let more = if parts.len() > SHOWN { format!(" and {} more", parts.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
 }
 
 #[cfg(test)]

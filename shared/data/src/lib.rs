@@ -5,12 +5,14 @@
 
 pub mod annotation;
 pub mod choice;
+pub mod counted;
 pub mod dataset;
 pub mod dataset_digest;
 pub mod dataset_file;
 pub mod decode;
 pub mod drawing;
 pub mod histogram;
+pub mod label_facts;
 pub mod labels;
 pub mod layout;
 pub mod listing;
@@ -24,6 +26,7 @@ pub mod workers;
 
 pub use annotation::Annotation;
 pub use choice::FolderChoice;
+pub use counted::counted;
 pub use dataset::{Dataset, DatasetError, OpenOptions};
 pub use dataset_digest::dataset_digest;
 pub use dataset_file::DatasetFile;

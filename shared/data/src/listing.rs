@@ -49,8 +49,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Lists the files of `root` and of six levels of folders below it, without hidden ones and the `__MACOSX`
-    /// folders of archives.
+    /// Lists the files of `root` and of six levels of folders below it, without hidden ones and what operating systems and
+    /// archives leave behind.
     pub fn of(root: &Path) -> Result<Self, FileError> {
         let mut listing = Self { root: root.into(), folders: Vec::new() };
         listing.walk(root, FolderName { split: None, kind: None, known: true }, 0)?;
@@ -65,7 +65,7 @@ impl Listing {
             let entry = entry.map_err(failed)?;
             let file_name = entry.file_name();
             let file_name = file_name.to_string_lossy();
-            if file_name.starts_with('.') || is_litter(&file_name) {
+            if is_litter(&file_name) {
                 continue;
             }
             let path = entry.path();
@@ -106,16 +106,29 @@ impl Listing {
     }
 }
 
+/// Whether a file or folder is hidden, or was left behind by an operating system, an archive or a file server; in any case of
+/// letters.
+fn is_litter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with('.')
+        || name.starts_with("thumbs.db")
+        || name.starts_with("ehthumbs")
+        || matches!(
+            name.as_str(),
+            "desktop.ini"
+                | "icon\r"
+                | "__macosx"
+                | "@eadir"
+                | "$recycle.bin"
+                | "system volume information"
+                | "lost+found"
+        )
+}
+
 /// A path relative to `root`, with forward slashes; `.` for the root itself.
 pub fn show_below(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
     if below.is_empty() { ".".into() } else { below }
-}
-
-/// Whether a name, in any case, is that of a file or folder that operating systems and archives leave behind.
-fn is_litter(name: &str) -> bool {
-    let name = name.to_lowercase();
-    matches!(name.as_str(), "__macosx" | "thumbs.db" | "ehthumbs.db" | "desktop.ini" | "@eadir" | "$recycle.bin")
 }
 
 /// Whether a folder is named like the output of a program.
@@ -295,7 +308,11 @@ mod tests {
         fs::create_dir_all(&below).unwrap();
         fs::write(below.join("a.PNG"), []).unwrap();
         fs::write(below.join("a.mat"), []).unwrap();
-        fs::write(below.join(".hidden.png"), []).unwrap();
+        for litter in [".hidden.png", "._a.png", "THUMBS.DB", "ehthumbs_vista.db", "Desktop.INI", ".DS_Store"] {
+            fs::write(below.join(litter), []).unwrap();
+        }
+        fs::create_dir_all(below.join("@EADIR")).unwrap();
+        fs::create_dir_all(root.path().join("__MacOSX/masks")).unwrap();
         let listing = Listing::of(root.path()).unwrap();
         let folder = listing.folders.last().unwrap();
         assert_eq!((folder.split, folder.kind, folder.known), (Some(Split::Val), Some(Kind::Masks), true));

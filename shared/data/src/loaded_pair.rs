@@ -77,7 +77,7 @@ impl LoadedPair {
 pub fn load_pair(sample: &Sample, labels: &LabelTable) -> Result<LoadedPair, PairError> {
     let annotation = sample.label.as_ref().ok_or_else(|| PairError::NoLabel { image: sample.image.clone() })?;
     let image = sample.decode_image()?;
-    let label = annotation.decode()?;
+    let label = annotation.decode()?.into_values(labels.reading(), annotation.path())?;
     let (image_size, label_size) = ((image.width, image.height), (label.width, label.height));
     if !same_shape(image_size, label_size) {
         let turned = image.orientation_applied();

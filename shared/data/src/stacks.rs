@@ -173,10 +173,13 @@ mod tests {
         let names = |dataset: &crate::Dataset| dataset.samples().map(|sample| sample.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&dataset), names(&plain.open()));
         assert_equal_to_plain(&dataset, &plain.open());
-        let digest = crate::dataset_digest(&dataset).unwrap();
+        let all: Vec<Sample> = dataset.samples().cloned().collect();
+        let labels = crate::collect_labels(&all, None).unwrap();
+        let digest = crate::dataset_digest(&dataset, &labels).unwrap();
         std::fs::write(folder.path("images/s.tif"), stack(&[page(0), page(1), page(3)])).unwrap();
-        assert_ne!(crate::dataset_digest(&folder.open()).unwrap(), digest);
-        let images = expand_images(crate::dataset::list_images(&folder.path("images")).unwrap(), &mut Vec::new());
+        assert_ne!(crate::dataset_digest(&folder.open(), &labels).unwrap(), digest);
+        let list = crate::dataset::list_images(&folder.path("images")).unwrap();
+        let images = expand_images(list.samples, &mut Vec::new());
         assert_eq!(images.len(), 3);
         assert_eq!(images[2].decode_image().unwrap().data[0], 120);
     }

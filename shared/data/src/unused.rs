@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::counted::counted;
 use super::listing::{Folder, Kind, Listing};
 
 /// Image files of one folder that take no part.
@@ -49,7 +50,7 @@ impl fmt::Display for UnusedReason {
 
 impl fmt::Display for Unused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} image files: {})", self.folder, self.files, self.reason)
+        write!(f, "{} ({}: {})", self.folder, counted(self.files, "image file"), self.reason)
     }
 }
 

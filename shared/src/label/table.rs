@@ -3,7 +3,9 @@
 use heapless::Vec;
 
 use super::view::check_len;
-use super::{CLASSES_MAX, LabelError, LabelSamples, LabelSamplesMut, LabelValue, LabelView, VALUES_MAX};
+use super::{
+    CLASSES_MAX, LabelError, LabelSamples, LabelSamplesMut, LabelValue, LabelView, Reading, Unlisted, VALUES_MAX,
+};
 use crate::mask::IGNORE_INDEX;
 
 /// Label values to class ids and back: each class has at least one value, no value is in two classes, and some values
@@ -19,13 +21,33 @@ pub struct LabelTable {
     /// The first value of each class.
     first: Vec<LabelValue, CLASSES_MAX>,
     first_ignored: Option<LabelValue>,
+    reading: Reading,
 }
 
 impl LabelTable {
     /// A table without classes.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ids: Vec::new(), first: Vec::new(), first_ignored: None }
+        let reading = Reading {
+            palette_indices: false,
+            samples_as_stored: false,
+            transparent: None,
+            unlisted: Unlisted::Refused,
+        };
+        Self { ids: Vec::new(), first: Vec::new(), first_ignored: None, reading }
+    }
+
+    /// The same table for labels that are read like this.
+    #[must_use]
+    pub const fn with_reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
+        self
+    }
+
+    /// How labels are read.
+    #[must_use]
+    pub const fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// A table with one class per value, with ids in the order of the values.
@@ -93,10 +115,23 @@ impl LabelTable {
         self.first.len()
     }
 
-    /// The class of a value, [`IGNORE_INDEX`] for an ignored one, none for an unknown one.
+    /// The class of a value, [`IGNORE_INDEX`] for an ignored one, none for one that is not listed.
     #[must_use]
     pub fn id_of(&self, value: LabelValue) -> Option<u8> {
         self.position(value).ok().map(|i| self.ids[i].1)
+    }
+
+    /// The class of a value, listed or not, according to [`Reading::unlisted`].
+    #[must_use]
+    pub fn id_of_any(&self, value: LabelValue) -> Option<u8> {
+        self.id_of(value).or_else(|| match self.reading.unlisted {
+            Unlisted::Refused => None,
+            Unlisted::Nearest => {
+                let nearest = self.ids.iter().map(|(listed, id)| (listed.distance(value), *id)).min();
+                nearest.filter(|(distance, _)| *distance < u64::MAX).map(|(_, id)| id)
+            }
+            Unlisted::Foreground => u8::try_from(self.first.len().checked_sub(1)?).ok(),
+        })
     }
 
     /// The first value of a class, or the first ignored value for [`IGNORE_INDEX`].
@@ -108,12 +143,12 @@ impl LabelTable {
     /// Writes the class id of each pixel: `out` is a mask of `width * height` bytes.
     ///
     /// # Errors
-    /// If `out` has another length, or for the first pixel whose value is not in the table.
+    /// If `out` has another length, or for the first pixel whose value has no id.
     pub fn encode(&self, label: &LabelView<'_>, out: &mut [u8]) -> Result<(), LabelError> {
         check_len(label.width() * label.height(), out.len())?;
         let unknown = |value, i: usize| LabelError::Unknown { value, x: i % label.width(), y: i / label.width() };
         if let LabelSamples::Gray8(data) = label.samples() {
-            let ids: [Option<u8>; 256] = core::array::from_fn(|value| self.id_of(LabelValue::Gray(value as u16)));
+            let ids: [Option<u8>; 256] = core::array::from_fn(|value| self.id_of_any(LabelValue::Gray(value as u16)));
             for (i, (to, &value)) in out.iter_mut().zip(data).enumerate() {
                 *to = ids[usize::from(value)].ok_or_else(|| unknown(LabelValue::Gray(value.into()), i))?;
             }
@@ -124,7 +159,7 @@ impl LabelTable {
         label.try_for_each(|i, value| {
             let id = match last {
                 Some((known, id)) if known == value => id,
-                _ => self.id_of(value).ok_or_else(|| unknown(value, i))?,
+                _ => self.id_of_any(value).ok_or_else(|| unknown(value, i))?,
             };
             last = Some((value, id));
             out[i] = id;

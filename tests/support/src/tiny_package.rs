@@ -82,6 +82,7 @@ pub fn parts() -> (Manifest, Vec<(String, Vec<u8>)>) {
         tiles: None,
         classes: vec![class("dark", 29, [0, 0, 0]), class("bright", 226, [255, 0, 0])],
         ignore: Vec::new(),
+        reading: Default::default(),
         model: ModelEntry { file: "model.onnx".to_owned(), input: input(), output: output() },
         golden: vec![GoldenEntry {
             input: "golden/0.input".to_owned(),

@@ -2,23 +2,6 @@
 
 use image::ImageFormat;
 
-/// Whether the entropy-coded data of a JPEG file is followed by an end-of-image marker. An embedded thumbnail has its
-/// own end marker, so the segments before the scan are skipped by their lengths.
-pub fn jpeg_has_end(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xda;
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
-        if marker == 0xff {
-            at += 1; // a fill byte
-        } else if marker == START_OF_SCAN {
-            return bytes[at..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]);
-        } else {
-            at += 2 + usize::from(u16::from_be_bytes([high, low]));
-        }
-    }
-    false
-}
-
 /// Describes the content of an unsupported file, for the error message.
 pub(super) fn guess_content(bytes: &[u8]) -> &'static str {
     if bytes.is_empty() {

@@ -1,12 +1,20 @@
 //! Label files, with their values unchanged.
+//!
+//! [`decode_label`] returns what is stored; [`DecodedLabel::into_values`] turns it into values, as a [`Reading`] says.
 
 use std::path::Path;
 
-use image::DynamicImage;
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageFormat};
 
-use unet_shared::label::LabelView;
+use unet_shared::label::{LabelValue, LabelView, Reading};
 
-use super::{Decoded, FileError, decode, unreadable_samples};
+use super::{Decoded, FileError, decode_bytes, read_page, unreadable_samples};
+use crate::histogram::{as_colour, as_gray};
+
+mod bmp;
+mod png;
+mod tiff;
 
 /// The samples of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,39 +30,56 @@ pub enum OwnedSamples {
 /// How a label is stored in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LabelSource {
-    /// Bits per sample: 1, 2, 4, 8 or 16.
+    /// Bits per sample: 1, 2, 4, 8, 16 or more.
     pub bit_depth: u8,
     /// Has colour channels, even if they are all equal.
     pub rgb: bool,
     /// Has a palette.
     pub palette: bool,
-    /// Has an alpha channel, which is opaque.
+    /// Has an alpha channel, or a palette with transparent entries.
     pub alpha: bool,
-    /// Is a JPEG, which does not preserve values.
+    /// Calls 0 white.
+    pub white_is_zero: bool,
+    /// Is compressed as JPEG, which does not preserve values.
     pub lossy: bool,
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
 }
 
-/// A label with the values of its file, rows packed.
+/// A label with the samples of its file, rows packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodedLabel {
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// The values. A colour file whose channels are all equal is gray; a 1-bit file has the values 0 and 255.
+    /// The samples. A colour file whose channels are all equal is gray; the samples of a file with a palette are indices;
+    /// a 1-bit file without one has the values 0 and 255.
     pub samples: OwnedSamples,
+    /// The palette, if the samples are indices.
+    pub palette: Option<Vec<[u8; 3]>>,
+    /// How opaque each pixel is, 0 to 255, unless all are opaque.
+    pub alpha: Option<Vec<u8>>,
     /// How they are stored in the file.
     pub source: LabelSource,
 }
 
+/// The least alpha of a pixel that counts as opaque.
+const OPAQUE_MIN: u8 = 128;
+
 impl DecodedLabel {
     /// A label that was not stored as one image.
     pub(crate) fn drawn(width: usize, height: usize, samples: OwnedSamples) -> Self {
-        let source =
-            LabelSource { bit_depth: 8, rgb: false, palette: false, alpha: false, lossy: false, orientation: 1 };
-        Self { width, height, samples, source }
+        let source = LabelSource {
+            bit_depth: 8,
+            rgb: false,
+            palette: false,
+            alpha: false,
+            white_is_zero: false,
+            lossy: false,
+            orientation: 1,
+        };
+        Self { width, height, samples, palette: None, alpha: None, source }
     }
 
     /// A view of the values.
@@ -75,6 +100,70 @@ impl DecodedLabel {
         }
         self
     }
+
+    /// The label with its values as samples. `path` is for the error, if it has transparent pixels and `reading` does not
+    /// say what they are.
+    pub fn into_values(mut self, reading: &Reading, path: &Path) -> Result<Self, FileError> {
+        if !reading.palette_indices
+            && let (Some(palette), OwnedSamples::Gray8(indices)) = (self.palette.take(), &self.samples)
+        {
+            let colour = |&index: &u8| palette.get(usize::from(index)).copied().unwrap_or_default();
+            self.samples = colours(indices.iter().flat_map(colour).collect());
+        }
+        if self.source.white_is_zero && !reading.samples_as_stored {
+            match &mut self.samples {
+                OwnedSamples::Gray8(samples) => samples.iter_mut().for_each(|sample| *sample = !*sample),
+                OwnedSamples::Gray16(samples) => samples.iter_mut().for_each(|sample| *sample = !*sample),
+                OwnedSamples::Rgb8(_) => {}
+            }
+        }
+        if let Some(alpha) = self.alpha.take() {
+            let Some(value) = reading.transparent else {
+                let see_through = alpha.iter().filter(|&&alpha| alpha < u8::MAX).count();
+                let pixel = alpha.iter().position(|&alpha| alpha < u8::MAX).unwrap_or(0);
+                let (x, y) = (pixel % self.width, pixel / self.width);
+                let percent = see_through as f64 / alpha.len() as f64 * 100.0;
+                return Err(FileError::Alpha { path: path.into(), percent, x, y });
+            };
+            self.set(value, |pixel| alpha[pixel] < OPAQUE_MIN, path)?;
+        }
+        Ok(self)
+    }
+
+    /// Gives some pixels a value, in wider samples if it does not fit those that there are.
+    fn set(&mut self, value: LabelValue, is_set: impl Fn(usize) -> bool, path: &Path) -> Result<(), FileError> {
+        let pixels = (0..self.width * self.height).filter(|&pixel| is_set(pixel));
+        let refused = |found: &str| FileError::Samples {
+            path: path.into(),
+            expected: "samples of the kind that dataset.toml gives transparent pixels",
+            found: found.into(),
+        };
+        match (&mut self.samples, as_gray(value)) {
+            (OwnedSamples::Gray16(samples), LabelValue::Gray(gray)) => pixels.for_each(|pixel| samples[pixel] = gray),
+            (OwnedSamples::Gray8(samples), LabelValue::Gray(gray)) => match u8::try_from(gray) {
+                Ok(gray) => pixels.for_each(|pixel| samples[pixel] = gray),
+                Err(_) => {
+                    let mut wide: Vec<u16> = samples.iter().map(|&sample| sample.into()).collect();
+                    pixels.for_each(|pixel| wide[pixel] = gray);
+                    self.samples = OwnedSamples::Gray16(wide);
+                }
+            },
+            (OwnedSamples::Gray8(samples), LabelValue::Rgb(rgb)) => {
+                let mut coloured: Vec<[u8; 3]> = samples.iter().map(|&sample| [sample; 3]).collect();
+                pixels.for_each(|pixel| coloured[pixel] = rgb);
+                self.samples = OwnedSamples::Rgb8(coloured.into_flattened());
+            }
+            (OwnedSamples::Rgb8(samples), value) => {
+                let LabelValue::Rgb(rgb) = as_colour(value) else {
+                    return Err(refused("colour"));
+                };
+                let samples = samples.as_chunks_mut::<3>().0;
+                pixels.for_each(|pixel| samples[pixel] = rgb);
+            }
+            (OwnedSamples::Gray16(_), LabelValue::Rgb(_)) => return Err(refused("16-bit")),
+        }
+        Ok(())
+    }
 }
 
 /// Reads a label file.
@@ -84,31 +173,78 @@ pub fn decode_label(path: &Path) -> Result<DecodedLabel, FileError> {
 
 /// Reads a label file, or one page of a TIFF file.
 pub fn decode_label_page(path: &Path, page: Option<usize>) -> Result<DecodedLabel, FileError> {
-    let Decoded { pixels, orientation, bit_depth, palette, lossy } = decode(path, page)?;
-    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
-    let (rgb, alpha) = (pixels.color().has_color(), pixels.color().has_alpha());
-    let transparent = |pixel: usize| FileError::Alpha { path: path.into(), x: pixel % width, y: pixel / width };
-    let samples = match pixels {
-        DynamicImage::ImageLuma8(buffer) => OwnedSamples::Gray8(buffer.into_raw()),
-        DynamicImage::ImageLumaA8(buffer) => OwnedSamples::Gray8(opaque(&buffer, 2, u8::MAX).map_err(transparent)?),
-        DynamicImage::ImageLuma16(buffer) => OwnedSamples::Gray16(buffer.into_raw()),
-        DynamicImage::ImageLumaA16(buffer) => OwnedSamples::Gray16(opaque(&buffer, 2, u16::MAX).map_err(transparent)?),
-        DynamicImage::ImageRgb8(buffer) => colours(buffer.into_raw()),
-        DynamicImage::ImageRgba8(buffer) => colours(opaque(&buffer, 4, u8::MAX).map_err(transparent)?),
-        DynamicImage::ImageRgb16(buffer) => colours16(path, &buffer)?,
-        DynamicImage::ImageRgba16(buffer) => colours16(path, &opaque(&buffer, 4, u16::MAX).map_err(transparent)?)?,
-        other => return Err(unreadable_samples(path, &other)),
-    };
-    let source = LabelSource { bit_depth, rgb, palette, alpha, lossy, orientation };
-    Ok(DecodedLabel { width, height, samples, source })
+    let bytes = read_page(path, page)?;
+    match image::guess_format(&bytes) {
+        Ok(ImageFormat::Png) if png::has_palette(&bytes) => png::decode(path, &bytes),
+        Ok(ImageFormat::Bmp) if bmp::has_palette(&bytes) => bmp::decode(path, bytes),
+        _ if tiff::is_tiff(&bytes) => tiff::decode(path, bytes),
+        _ => of_pixels(path, decode_bytes(path, &bytes)?),
+    }
 }
 
-/// The samples without alpha, the last of `channels`; or the index of the first pixel that is not opaque.
-fn opaque<T: Copy + PartialEq>(samples: &[T], channels: usize, full: T) -> Result<Vec<T>, usize> {
-    match samples.chunks_exact(channels).position(|pixel| pixel[channels - 1] != full) {
-        Some(pixel) => Err(pixel),
-        None => Ok(samples.chunks_exact(channels).flat_map(|pixel| &pixel[..channels - 1]).copied().collect()),
-    }
+/// The label in a decoded file.
+fn of_pixels(path: &Path, decoded: Decoded) -> Result<DecodedLabel, FileError> {
+    let Decoded { pixels, orientation, bit_depth, lossy, .. } = decoded;
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    let (rgb, has_alpha) = (pixels.color().has_color(), pixels.color().has_alpha());
+    let mut alpha = Vec::new();
+    let samples = match pixels {
+        DynamicImage::ImageLuma8(buffer) => OwnedSamples::Gray8(buffer.into_raw()),
+        DynamicImage::ImageLumaA8(buffer) => OwnedSamples::Gray8(split_alpha(&buffer, 2, |sample| sample, &mut alpha)),
+        DynamicImage::ImageLuma16(buffer) => OwnedSamples::Gray16(buffer.into_raw()),
+        DynamicImage::ImageLumaA16(buffer) => OwnedSamples::Gray16(split_alpha(&buffer, 2, high_byte, &mut alpha)),
+        DynamicImage::ImageRgb8(buffer) => colours(buffer.into_raw()),
+        DynamicImage::ImageRgba8(buffer) => colours(split_alpha(&buffer, 4, |sample| sample, &mut alpha)),
+        DynamicImage::ImageRgb16(buffer) => colours16(path, &buffer)?,
+        DynamicImage::ImageRgba16(buffer) => colours16(path, &split_alpha(&buffer, 4, high_byte, &mut alpha))?,
+        other => return Err(unreadable_samples(path, &other)),
+    };
+    let alpha = Some(alpha).filter(|alpha| alpha.iter().any(|&alpha| alpha < u8::MAX));
+    let source =
+        LabelSource { bit_depth, rgb, palette: false, alpha: has_alpha, white_is_zero: false, lossy, orientation };
+    Ok(DecodedLabel { width, height, samples, palette: None, alpha, source })
+}
+
+fn high_byte(sample: u16) -> u8 {
+    (sample >> 8) as u8
+}
+
+/// The samples without alpha, the last of `channels`, which is appended to `alpha`.
+fn split_alpha<T: Copy>(samples: &[T], channels: usize, as_byte: impl Fn(T) -> u8, alpha: &mut Vec<u8>) -> Vec<T> {
+    alpha.extend(samples.chunks_exact(channels).map(|pixel| as_byte(pixel[channels - 1])));
+    samples.chunks_exact(channels).flat_map(|pixel| &pixel[..channels - 1]).copied().collect()
+}
+
+/// The label in a file with a palette, of which `indices` has one for each pixel.
+fn of_indices(
+    (width, height): (u32, u32),
+    indices: Vec<u8>,
+    palette: Vec<[u8; 3]>,
+    bit_depth: u8,
+    orientation: Orientation,
+) -> Option<DecodedLabel> {
+    let mut pixels = DynamicImage::ImageLuma8(GrayImage::from_raw(width, height, indices)?);
+    pixels.apply_orientation(orientation);
+    let source = LabelSource {
+        bit_depth,
+        rgb: false,
+        palette: true,
+        alpha: false,
+        white_is_zero: false,
+        lossy: false,
+        orientation: orientation.to_exif(),
+    };
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    let samples = OwnedSamples::Gray8(pixels.into_luma8().into_raw());
+    Some(DecodedLabel { width, height, samples, palette: Some(palette), alpha: None, source })
+}
+
+/// Unpacks rows of samples of 1, 2 or 4 bits, the first in the highest bits; rows begin at a byte.
+fn unpack(rows: &[u8], width: usize, bits: u8) -> Vec<u8> {
+    let bits = usize::from(bits);
+    let row_bytes = (width * bits).div_ceil(8).max(1);
+    let sample = |row: &[u8], x: usize| row[x * bits / 8] >> (8 - bits - x * bits % 8) & (0xff >> (8 - bits)) as u8;
+    rows.chunks_exact(row_bytes).flat_map(|row| (0..width).map(move |x| sample(row, x))).collect()
 }
 
 /// Colours, or gray if the three channels are equal in every pixel.
@@ -185,15 +321,32 @@ mod tests {
     }
 
     #[test]
-    fn alpha_of_a_label_must_be_opaque() {
+    fn transparent_pixels_have_the_value_that_is_asked_for() {
         let folder = folder();
         let path = folder.path().join("mask.png");
         let mut label = RgbaImage::from_pixel(3, 2, Rgba([1, 2, 3, 255]));
+        let read = |value| {
+            let reading = Reading { transparent: value, ..Reading::STORED };
+            Ok::<_, FileError>(decode_label(&path)?.into_values(&reading, &path)?.samples)
+        };
         label.save(&path).unwrap();
-        assert_eq!(decode_label(&path).unwrap().samples, OwnedSamples::Rgb8([1, 2, 3].repeat(6)));
+        assert_eq!(read(None).unwrap(), OwnedSamples::Rgb8([1, 2, 3].repeat(6)));
         label.put_pixel(2, 1, Rgba([1, 2, 3, 254]));
+        label.put_pixel(0, 1, Rgba([9, 9, 9, 0]));
         label.save(&path).unwrap();
-        assert!(matches!(decode_label(&path), Err(FileError::Alpha { x: 2, y: 1, .. })));
+        let error = read(None).unwrap_err();
+        assert!(matches!(error, FileError::Alpha { x: 0, y: 1, .. }), "{error}");
+        assert!(error.to_string().contains("33.33 %") && error.to_string().contains("transparent ="), "{error}");
+        for value in [LabelValue::Gray(7), LabelValue::Rgb([7; 3])] {
+            let expected = [[1, 2, 3], [1, 2, 3], [1, 2, 3], [7, 7, 7], [1, 2, 3], [1, 2, 3]];
+            assert_eq!(read(Some(value)).unwrap(), OwnedSamples::Rgb8(expected.concat()));
+        }
+        assert!(matches!(read(Some(LabelValue::Gray(300))), Err(FileError::Samples { .. })));
         assert_eq!(decode_image(&path).unwrap().format, PixelFormat::Rgba8);
+        LumaAImage::from_vec(2, 1, vec![5, 255, 6, 0]).unwrap().save(&path).unwrap();
+        assert_eq!(read(Some(LabelValue::Gray(300))).unwrap(), OwnedSamples::Gray16(vec![5, 300]));
+        assert_eq!(read(Some(LabelValue::Rgb([0, 0, 9]))).unwrap(), OwnedSamples::Rgb8(vec![5, 5, 5, 0, 0, 9]));
     }
+
+    type LumaAImage = image::GrayAlphaImage;
 }

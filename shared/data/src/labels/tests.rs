@@ -8,13 +8,20 @@ use unet_shared::mask::IGNORE_INDEX;
 
 use LabelValue::Gray;
 
+/// Pixels of an area of 3 x 3.
+const AREA: usize = 9;
+
+/// The classes of labels with an area for each of their values.
 fn classes(labels: &[&[u8]], file: Option<&str>) -> Result<LabelMap, LabelsError> {
     let folder = tempfile::tempdir().unwrap();
     let file = file.map(|text| DatasetFile::parse(text, Path::new("dataset.toml")).unwrap());
     let samples: Vec<Sample> = labels
         .iter()
         .enumerate()
-        .map(|(i, label)| Sample::gray(folder.path(), &i.to_string(), 1, label.to_vec()))
+        .map(|(i, label)| {
+            let areas = label.iter().flat_map(|&value| [value; AREA]).collect();
+            Sample::gray(folder.path(), &i.to_string(), 3, areas)
+        })
         .collect();
     collect_labels(&samples, file.as_ref())
 }
@@ -35,9 +42,17 @@ fn values_of_all_labels_get_ids_in_sorted_order() {
 fn void_is_ignored_only_beside_ids() {
     let ignored = |labels: &[&[u8]]| classes(labels, None).unwrap().ignore;
     assert_eq!(ignored(&[&[0, 1, 2, 255]]), [Gray(255)]);
+    assert_eq!(ignored(&[&[0, 1, 255]]), [Gray(255)]);
     assert_eq!(ignored(&[&[0, 255]]), []);
-    assert_eq!(ignored(&[&[0, 2, 255]]), []);
+    assert_eq!(ignored(&[&[0, 128, 255]]), []);
     assert_eq!(ignored(&[&[0, 1, 254]]), []);
+    // Labels that are void everywhere.
+    assert_eq!(ignored(&[&[0, 1, 2], &[255, 255], &[0, 2]]), [Gray(255)]);
+    // Ids with a gap.
+    let gap = classes(&[&[0, 2, 255]], None).unwrap_err();
+    assert!(matches!(&gap, LabelsError::Void { .. }), "{gap}");
+    assert!(gap.to_string().contains("ignore = 255"), "{gap}");
+    assert_eq!(classes(&[&[0, 2, 255]], Some("ignore = 255")).unwrap().ignore, [Gray(255)]);
     assert_eq!(classes(&[&[0, 1, 255]], Some("ignore = []")).unwrap().classes.len(), 3);
 }
 
@@ -59,7 +74,7 @@ fn dataset_file_names_orders_and_ignores() {
 #[test]
 fn values_that_the_dataset_file_does_not_list_are_refused() {
     let unlisted = classes(&[&[1], &[7, 1, 7]], Some("[[class]]\nname='a'\nvalue=1")).unwrap_err();
-    assert!(matches!(&unlisted, LabelsError::Unlisted { value: Gray(7), labels: 1, pixels: 2, .. }), "{unlisted}");
+    assert!(matches!(&unlisted, LabelsError::Unlisted { value: Gray(7), labels: 1, pixels: 18, .. }), "{unlisted}");
     assert!(unlisted.to_string().contains("1.png"), "{unlisted}");
     let some = classes(&[&[1]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'"));
     assert!(matches!(some, Err(LabelsError::SomeValues { .. })));
@@ -71,33 +86,312 @@ fn values_that_the_dataset_file_does_not_list_are_refused() {
     assert!(matches!(classes(&[], None), Err(LabelsError::NoClass)));
 }
 
+#[test]
+fn encodings_that_differ_between_labels_are_refused_and_named() {
+    let refused = |labels: &[&[u8]], one: &str, other: &str| {
+        let error = classes(labels, None).unwrap_err();
+        assert!(matches!(&error, LabelsError::Disagree { .. }), "{labels:?}: {error}");
+        let message = error.to_string();
+        assert!(message.contains(one) && message.contains(other) && message.contains("dataset.toml"), "{message}");
+    };
+    refused(&[&[0, 255], &[0, 1]], "1.png has the values 0, 1", "0.png has the values 0, 255");
+    refused(&[&[0, 255], &[0, 255], &[0, 1], &[0, 255]], "2.png has the values 0, 1", "0.png has the values 0, 255");
+    // 1 and 255 in one label: 255 may be void there, but not where it is all that there is.
+    refused(&[&[0, 1, 255], &[0, 255]], "1.png has the values 0, 255", "0.png has the values 0, 1, 255");
+    refused(&[&[0, 1], &[255, 255]], "0.png", "1.png has the values 255");
+    refused(&[&[0, 1, 2], &[0, 85, 170]], "0.png", "1.png");
+    refused(&[&[0, 1, 2], &[0, 255]], "0.png", "1.png has the values 0, 255");
+    refused(&[&[0, 255], &[0, 254]], "254", "255");
+    // The list of the classes says otherwise, as does that each value is a class.
+    let listed = "[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalues=[1, 255]";
+    let map = classes(&[&[0, 255], &[0, 1]], Some(listed)).unwrap();
+    assert_eq!(values(&map), [vec![Gray(0)], vec![Gray(1), Gray(255)]]);
+    assert_eq!(classes(&[&[0, 255], &[0, 1]], Some("labels = 'classes'")).unwrap().classes.len(), 3);
+    // Labels of one class each are no disagreement.
+    assert_eq!(classes(&[&[0, 1], &[0, 2], &[0, 5], &[0, 7]], None).unwrap().classes.len(), 5);
+    assert_eq!(classes(&[&[29, 76], &[76, 226], &[150, 226]], None).unwrap().classes.len(), 4);
+}
+
+#[test]
+fn the_assumption_says_why() {
+    let assumption = |labels: &[&[u8]], file| classes(labels, file).unwrap().assumption;
+    assert_eq!(assumption(&[&[0, 255]], None), "gray values 0, 255 as classes 0-1");
+    let void = assumption(&[&[0, 1, 2, 255]], None);
+    assert!(
+        void.starts_with("gray values 0-2 as classes 0-2; 255 ignored, because it occurs beside the ids 0-2"),
+        "{void}"
+    );
+    let said = "gray values 0-2 as classes 0-2; 255 ignored, because dataset.toml says so";
+    assert_eq!(assumption(&[&[0, 1, 2, 255]], Some("ignore = 255")), said);
+    let listed = "[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalue=1";
+    assert_eq!(assumption(&[&[0, 1]], Some(listed)), "gray values as dataset.toml lists them");
+}
+
+#[test]
+fn numbers_of_objects_are_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    // Columns of 1 to 20 and of 1 to 15, apart.
+    let columns = |count: u8| (1..=count).flat_map(|id| [id, id, 0]).collect::<Vec<u8>>().repeat(4);
+    let samples =
+        [Sample::gray(folder.path(), "a", 60, columns(20)), Sample::gray(folder.path(), "b", 45, columns(15))];
+    let collect = |text: &str| {
+        let file = DatasetFile::parse(text, Path::new("dataset.toml")).unwrap();
+        collect_labels(&samples, Some(&file))
+    };
+    let error = collect("").unwrap_err();
+    assert!(matches!(&error, LabelsError::Objects { objects: 20, .. }), "{error}");
+    assert_eq!(collect("labels = 'classes'").unwrap().classes.len(), 21);
+    let map = collect("labels = 'instances'").unwrap();
+    assert_eq!(map.names(), ["background", "object"]);
+    let table = map.table().unwrap();
+    assert_eq!([0, 1, 9, 20].map(|value| table.id_of_any(Gray(value))), [Some(0), Some(1), Some(1), Some(1)]);
+    let mask = load_pair(&samples[0], &table).unwrap().mask;
+    assert_eq!(mask[..7], [1, 1, 0, 1, 1, 0, 1]);
+    let named = collect("labels = 'instances'\n[[class]]\nname='dish'\n[[class]]\nname='cell'").unwrap();
+    assert_eq!(named.names(), ["dish", "cell"]);
+    let listed = collect("labels = 'instances'\n[[class]]\nname='dish'\nvalue=0");
+    assert!(matches!(listed, Err(LabelsError::ObjectClasses)));
+    // As many thin classes in each label are classes.
+    let same = [Sample::gray(folder.path(), "c", 60, columns(20)), Sample::gray(folder.path(), "d", 60, columns(20))];
+    assert_eq!(collect_labels(&same, None).unwrap().classes.len(), 21);
+}
+
 /// Rows of 60 dark pixels, nine rising values, and 60 bright pixels.
 fn ramp() -> Vec<u8> {
     [vec![0; 60], (1..10).map(|step| step * 25).collect(), vec![255; 60]].concat().repeat(20)
 }
 
 #[test]
-fn values_between_areas_join_the_nearest() {
+fn values_between_areas_have_the_nearest_class_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let sample = Sample::gray(folder.path(), "soft", 129, ramp());
     let collect = |text: &str| {
         let file = DatasetFile::parse(text, Path::new("dataset.toml")).unwrap();
         collect_labels(std::slice::from_ref(&sample), Some(&file))
     };
+    let error = collect("").unwrap_err();
+    assert!(matches!(error, LabelsError::Odd { labels: 1, all: 1, worst_values: 9, .. }), "{error}");
+    assert!(error.to_string().contains("6.977 % of its pixels"), "{error}");
+    for text in ["snap = true", "join_between = true"] {
+        let map = collect(text).unwrap();
+        let table = map.table().unwrap();
+        assert_eq!([125, 150].map(|value| table.id_of_any(Gray(value))), [Some(0), Some(1)], "{text}");
+        assert_eq!((map.classes.len(), table.value_of(1)), (2, Some(Gray(255))));
+        assert!(map.assumption.ends_with("have the class of the nearest, because dataset.toml says so"));
+        let mask = load_pair(&sample, &table).unwrap().mask;
+        assert_eq!((mask[64], mask[65], mask.len()), (0, 1, 129 * 20));
+    }
+    for text in ["snap = false", "labels = 'classes'"] {
+        assert_eq!(collect(text).unwrap().classes.len(), 11);
+    }
+    let listed = "snap = true\n[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalue=255";
+    assert_eq!(collect(listed).unwrap().classes.len(), 2);
+    let thin: Vec<u8> = (0..40).flat_map(|_| (0..120u8).map(|x| if x % 10 == 3 { x / 10 + 1 } else { 0 })).collect();
+    let thin = [Sample::gray(folder.path(), "t", 120, thin.clone()), Sample::gray(folder.path(), "u", 120, thin)];
+    assert_eq!(collect_labels(&thin, None).unwrap().classes.len(), 13);
+}
+
+#[test]
+fn steps_of_a_scaled_mask_are_odd_though_they_are_few() {
+    let folder = tempfile::tempdir().unwrap();
+    // Three steps between two areas.
+    let row: Vec<u8> = [vec![0; 20], vec![64, 128, 191], vec![255; 20]].concat();
+    let collect = |sample: Sample| collect_labels(&[sample], None);
+    let error = collect(Sample::gray(folder.path(), "a", 43, row.repeat(20))).unwrap_err();
+    assert!(matches!(error, LabelsError::Odd { worst_values: 3, .. }), "{error}");
+    // One value between two areas is an outline.
+    let row: Vec<u8> = [vec![0; 20], vec![128], vec![255; 20]].concat();
+    assert_eq!(collect(Sample::gray(folder.path(), "b", 41, row.repeat(20))).unwrap().classes.len(), 3);
+    // A few pixels next to the value of an area are damage.
+    let mut label = [vec![0; 20], vec![255; 20]].concat().repeat(20);
+    label[0] = 1;
+    let error = collect(Sample::gray(folder.path(), "c", 40, label)).unwrap_err();
+    assert!(matches!(error, LabelsError::Odd { worst_values: 1, .. }), "{error}");
+}
+
+/// Saves a label of `width` with a palette.
+fn save_palette(path: &Path, width: u32, indices: &[u8], palette: &[u8]) {
+    let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), width, indices.len() as u32 / width);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(palette);
+    encoder.write_header().unwrap().write_image_data(indices).unwrap();
+}
+
+#[test]
+fn the_index_of_a_palette_is_the_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = ["a", "b"].map(|name| Sample::gray(folder.path(), name, 2, vec![0; 4]));
+    let save = |sample: usize, indices: &[u8], palette: &[u8]| {
+        save_palette(samples[sample].label.as_ref().unwrap().path(), 2, indices, palette);
+    };
+    let collect = |text: &str| collect_labels(&samples, Some(&DatasetFile::parse(text, Path::new("d")).unwrap()));
+    // Two indices of one colour, and one without a colour.
+    let palette = [0, 0, 0, 128, 0, 0, 128, 0, 0];
+    save(0, &[0, 1, 2, 3], &palette);
+    save(1, &[0, 1, 0, 1], &palette);
     let map = collect("").unwrap();
-    assert_eq!((map.classes.len(), map.joined.len()), (2, 9));
-    let table = map.table().unwrap();
-    assert_eq!([125, 150].map(|value| table.id_of(Gray(value))), [Some(0), Some(1)]);
-    assert_eq!(table.value_of(1), Some(Gray(255)));
-    assert_eq!(collect("join_between = false").unwrap().classes.len(), 11);
-    let listed = "join_between = true\n[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalue=255";
-    assert_eq!(collect(listed).unwrap().joined.len(), 9);
+    assert_eq!(values(&map), [[Gray(0)], [Gray(1)], [Gray(2)], [Gray(3)]]);
+    assert_eq!((map.classes[1].color, map.classes[2].color), ([128, 0, 0], [128, 0, 0]));
+    assert!(map.assumption.starts_with("palette indices 0-3 as classes 0-3"), "{}", map.assumption);
+    assert_eq!(load_pair(&samples[0], &map.table().unwrap()).unwrap().mask, [0, 1, 2, 3]);
+    // As it was before the reading was stored with a run: colours, of which two indices share one.
+    let old = collect("palette = 'colors'").unwrap();
+    assert_eq!(old.classes.len(), 2);
+    let table = LabelMap { reading: Reading::default(), ..old }.table().unwrap();
+    assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0, 1, 1, 0]);
+    // Classes that are listed by colours.
+    let listed = "[[class]]\nname='bg'\ncolor='#000000'\n[[class]]\nname='red'\ncolor='#800000'";
+    let table = collect(listed).unwrap().table().unwrap();
+    assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0, 1, 1, 0]);
+    // Grays of the same values.
+    image::GrayImage::from_raw(2, 2, vec![0, 2, 2, 1])
+        .unwrap()
+        .save(samples[1].label.as_ref().unwrap().path())
+        .unwrap();
+    assert!(collect("").unwrap().assumption.starts_with("gray values and palette indices 0-3"));
+    // Palettes that were made file by file.
+    save(0, &[0, 1, 2, 0], &[0, 0, 0, 128, 0, 0, 0, 128, 0]);
+    save(1, &[0, 1, 2, 0], &[0, 0, 0, 0, 128, 0, 128, 0, 0]);
+    let error = collect("").unwrap_err().to_string();
+    assert!(error.contains("at index 1") && error.contains("at index 2") && error.contains("palette = "), "{error}");
+    assert_eq!(collect("palette = 'colors'").unwrap().classes.len(), 3);
+    // Indices in one label, colours in another.
+    RgbImage::from_fn(2, 2, |x, _| Rgb([x as u8 * 128, 0, 0])).save(samples[1].label.as_ref().unwrap().path()).unwrap();
+    let error = collect("").unwrap_err();
+    assert!(matches!(&error, LabelsError::Disagree { .. }), "{error}");
+    assert_eq!(collect("palette = 'colors'").unwrap().classes.len(), 3);
+    // Gray ids in one, colours in another.
+    image::GrayImage::from_raw(2, 2, vec![0, 2, 2, 1])
+        .unwrap()
+        .save(samples[0].label.as_ref().unwrap().path())
+        .unwrap();
+    let error = collect("").unwrap_err().to_string();
+    assert!(error.contains("a.png has the gray values 0, 1, 2"), "{error}");
+}
+
+#[test]
+fn values_that_are_listed_nowhere_have_no_class_by_default() {
+    // A coloured pixel is not near to any gray.
+    let map = classes(&[&[0, 255]], Some("snap = true")).unwrap();
+    assert_eq!(map.table().unwrap().id_of_any(LabelValue::Rgb([200, 0, 0])), None);
+    assert_eq!(map.table().unwrap().id_of_any(Gray(200)), Some(1));
+}
+
+/// How a mask of class ids is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Ids,
+    Spread,
+    Palette,
+    Colour,
+    Deep,
+}
+
+impl Encoding {
+    const ALL: [Self; 5] = [Self::Ids, Self::Spread, Self::Palette, Self::Colour, Self::Deep];
+
+    /// Writes `mask`, whose ids are below `classes`.
+    fn save(self, path: &Path, width: u32, mask: &[u8], classes: u8) {
+        let height = mask.len() as u32 / width;
+        let spread = |id: u8| (u32::from(id) * 255 / u32::from(classes - 1)) as u8;
+        let colour = |id: u8| class_color(id + 1);
+        let gray = |value: &dyn Fn(u8) -> u8| mask.iter().map(|&id| value(id)).collect::<Vec<u8>>();
+        match self {
+            Self::Ids => image::GrayImage::from_raw(width, height, mask.to_vec()).unwrap().save(path),
+            Self::Spread => image::GrayImage::from_raw(width, height, gray(&spread)).unwrap().save(path),
+            Self::Palette => {
+                save_palette(path, width, mask, &(0..classes).flat_map(colour).collect::<Vec<u8>>());
+                Ok(())
+            }
+            Self::Colour => {
+                let pixels = mask.iter().flat_map(|&id| colour(id)).collect();
+                RgbImage::from_raw(width, height, pixels).unwrap().save(path)
+            }
+            Self::Deep => {
+                let pixels = mask.iter().map(|&id| u16::from(spread(id)) * 257).collect::<Vec<u16>>();
+                image::ImageBuffer::<image::Luma<u16>, _>::from_raw(width, height, pixels).unwrap().save(path)
+            }
+        }
+        .unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever the encodings, the classes are those that were drawn, or the set is refused.
+    #[test]
+    fn classes_are_those_drawn_or_the_set_is_refused(
+        classes in 2u8..6,
+        masks in prop::collection::vec((prop::collection::vec((any::<u8>(), 1u32..20, 1u32..15), 1..8), 0usize..5), 1..7),
+        one_encoding: bool,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (width, height) = (40u32, 30u32);
+        let mut drawn: Vec<(Sample, Vec<u8>)> = Vec::new();
+        let mut encodings: Vec<Encoding> = Vec::new();
+        for (at, (areas, encoding)) in masks.iter().enumerate() {
+            // Rectangles on the background; the first label has every class, so that ids and classes are the same.
+            let mut mask = vec![0u8; (width * height) as usize];
+            let first = (0..classes).map(|id| (id, 6, 6)).filter(|_| at == 0);
+            for (nth, (id, w, h)) in areas.iter().copied().chain(first).enumerate() {
+                let (x0, y0) = (nth as u32 * 11 % (width - w), nth as u32 * 7 % (height - h));
+                for y in y0..y0 + h {
+                    for x in x0..x0 + w {
+                        mask[(y * width + x) as usize] = id % classes;
+                    }
+                }
+            }
+            let encoding = Encoding::ALL[if one_encoding { masks[0].1 } else { *encoding }];
+            let sample = Sample::gray(folder.path(), &at.to_string(), width, vec![0; mask.len()]);
+            encoding.save(sample.label.as_ref().unwrap().path(), width, &mask, classes);
+            drawn.push((sample, mask));
+            encodings.push(encoding);
+        }
+        let all_classes_drawn = (0..classes).all(|id| drawn[0].1.contains(&id));
+        let samples: Vec<Sample> = drawn.iter().map(|(sample, _)| sample.clone()).collect();
+        match collect_labels(&samples, None) {
+            Ok(map) => {
+                prop_assume!(all_classes_drawn);
+                let table = map.table().unwrap();
+                // Colours are sorted, so their ids are others.
+                let expected = if encodings[0] == Encoding::Colour {
+                    let mut order: Vec<u8> = (0..classes).collect();
+                    order.sort_by_key(|&id| class_color(id + 1));
+                    let mut ids = vec![0u8; usize::from(classes)];
+                    order.iter().zip(0..).for_each(|(&class, id)| ids[usize::from(class)] = id);
+                    ids
+                } else {
+                    (0..classes).collect()
+                };
+                prop_assert_eq!(map.classes.len(), usize::from(classes), "{:?}: {}", encodings, map.assumption);
+                for (sample, mask) in &drawn {
+                    let seen = load_pair(sample, &table).unwrap().mask;
+                    let expected: Vec<u8> = mask.iter().map(|&id| expected[usize::from(id)]).collect();
+                    prop_assert_eq!(seen, expected, "{:?}: {}", encodings, map.assumption);
+                }
+            }
+            // In one encoding there is no reason to refuse.
+            Err(error) => prop_assert!(!encodings.iter().all(|e| *e == encodings[0]), "{:?}: {error}", encodings),
+        }
+    }
+}
+
+#[test]
+fn more_than_one_reading_of_a_ramp() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Sample::gray(folder.path(), "soft", 129, ramp());
+    let error = collect_labels(&[sample], None).unwrap_err();
+    assert!(error.to_string().contains("soft.png"), "{error}");
 }
 
 #[test]
 fn more_values_than_classes_is_an_error_with_advice() {
-    let photo: Vec<u8> = (0..=255u8).flat_map(|value| [value; 4]).collect();
-    let error = classes(&[&photo], None).unwrap_err();
+    let folder = tempfile::tempdir().unwrap();
+    let photo: Vec<u8> =
+        (0..100u32).flat_map(|y| (0..100u32).map(move |x| (x * x / 7 + y * y / 5 + x * y) as u8)).collect();
+    let error = collect_labels(&[Sample::gray(folder.path(), "photo", 100, photo)], None).unwrap_err();
     assert!(matches!(error, LabelsError::TooManyValues { found: 256, at_least: false }), "{error}");
 }
 

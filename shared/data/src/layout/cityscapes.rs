@@ -130,6 +130,6 @@ mod tests {
         assert_equal_to_plain(&dataset, &plain.open());
         assert_eq!(labels_of(&dataset).names()[18], "bicycle");
         let unused: Vec<String> = dataset.unused.iter().map(|unused| unused.to_string()).collect();
-        assert_eq!(unused, ["leftImg8bit/test/berlin (1 image files: images without masks)"]);
+        assert_eq!(unused, ["leftImg8bit/test/berlin (1 image file: images without masks)"]);
     }
 }

@@ -233,7 +233,7 @@ mod tests {
         folder.text("labels.txt", "__ignore__\n_background_\ndisc\nbar\n");
         let dataset = folder.open();
         assert_eq!(labels_of(&dataset).names(), ["background", "disc", "bar"]);
-        assert_eq!(dataset.unused[0].to_string(), ". (1 image files: not named by the annotations)");
+        assert_eq!(dataset.unused[0].to_string(), ". (1 image file: not named by the annotations)");
     }
 
     #[test]
