@@ -103,12 +103,7 @@ const INSPECTED_IMAGES: usize = 16;
 
 /// Default size: the largest width and height of some of the images, scaled to at most [`DEFAULT_SIDE_MAX`] and rounded to the
 /// nearest multiple of `multiple` (for padding: not scaled, and rounded up). Images that are cut are as large as their tiles.
-fn default_size(
-    samples: &[Sample],
-    multiple: usize,
-    fit: Fit,
-    tiles: Option<Tiles>,
-) -> Result<(u32, u32), HostError> {
+fn default_size(samples: &[Sample], multiple: usize, fit: Fit, tiles: Option<Tiles>) -> Result<(u32, u32), HostError> {
     let (mut width, mut height) = (1, 1);
     // Every padded image must fit unscaled.
     let count = if fit == Fit::Pad { samples.len() } else { INSPECTED_IMAGES };
