@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use unet_data::dataset::list_images;
 use unet_data::{DecodedImage, decode_image};
-use unet_edge::config::{self, BoardConfig, Config, Resolved, WatchdogConfig};
+use unet_edge::config::{self, BoardConfig, Config, ConfigError, Resolved, WatchdogConfig};
 use unet_edge::frame_source::parse_word;
 use unet_edge::sinks;
 use unet_edge::telemetry::log::LogLevel;
@@ -16,7 +16,9 @@ use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::Int8Segmenter;
 use unet_engine::{atomic_file, picture};
+use unet_shared::image::SIDE_MAX;
 use unet_shared::label::LabelTable;
+use unet_shared::preprocess::Preprocess;
 
 use super::device::Device;
 use super::{EngineArguments, Failure, chain, load};
@@ -31,8 +33,8 @@ pub struct Run {
     config: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
-    /// A folder of images or one image; /dev/video0, clip.y4m, - for YUV4MPEG2 on standard input, a recording, or
-    /// process:PROGRAM
+    /// A folder of images or one image; /dev/video0, clip.y4m, - for YUV4MPEG2 on standard input, clip.mjpeg, a recording,
+    /// or process:PROGRAM
     #[arg(long)]
     source: Option<String>,
     /// Folder for masks and overlays; without it, only a line of JSON is written for each frame
@@ -70,7 +72,18 @@ impl Run {
 /// Reads a configuration.
 fn configured(path: &Path) -> Result<Device, Failure> {
     let config = config::read(path).map_err(Failure::input)?;
+    // Of any model.
+    let pixels = (SIDE_MAX as u64).pow(2);
+    let any = config.constant_conditions(pixels);
+    let tell = |ConfigError { line, problem }: &ConfigError| {
+        unet_engine::error::say(format_args!("warning: {}:{line}: {problem}", path.display()));
+    };
+    any.iter().for_each(tell);
     let package = Package::read(&config.package)?;
+    let Preprocess { width, height, .. } = package.manifest.preprocess;
+    let pixels = u64::from(width) * u64::from(height);
+    let lines: Vec<usize> = any.iter().map(|note| note.line).collect();
+    config.constant_conditions(pixels).iter().filter(|note| !lines.contains(&note.line)).for_each(tell);
     let classes: Vec<&str> = package.manifest.classes.iter().map(|class| class.name.as_str()).collect();
     let resolved = config.resolve(&classes).map_err(Failure::input)?;
     let Config { engine, source, rules, board, outputs, watchdog, log, .. } = config;

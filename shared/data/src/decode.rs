@@ -14,11 +14,13 @@ use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageRea
 use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 
 mod content;
+mod huffman_tables;
 mod label;
 mod tiff_pages;
 
 use content::guess_content;
 pub use content::jpeg_has_end;
+pub use huffman_tables::with_huffman_tables;
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
 pub use tiff_pages::{TiffPage, tiff_pages};
 
@@ -251,11 +253,12 @@ fn decode(path: &Path, page: Option<usize>) -> Result<Decoded, FileError> {
     // first.
     let header = if format == ImageFormat::Png { bytes.get(24..26) } else { None };
     let palette = header.is_some_and(|header| header[1] == PNG_PALETTE);
+    let bytes = with_huffman_tables(&bytes);
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX as u32);
     limits.max_image_height = Some(SIDE_MAX as u32);
     limits.max_alloc = Some(DECODED_BYTES_MAX);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes.as_slice()), format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
     // An unreadable orientation does not make the pixels unreadable.
