@@ -126,8 +126,8 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
     root.require("source", "a table of keys");
     let source = root.section("source").and_then(frame_source::read);
     let regions = regions(root.section("regions"));
-    let board = board::read(root.section("board"));
-    let rules = rules::read(root.sections("rule"), board.name);
+    let (board, boards) = board::read(root.section("board"));
+    let rules = rules::read(root.sections("rule"), &boards);
     let outputs = sinks::read(root.section_or_empty("outputs"));
     let watchdog = watchdog(root.section("watchdog"));
     let log = log(root.section("log"));

@@ -13,6 +13,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use unet_shared::image::SIDE_MAX;
 
 use crate::board::{BoardError, ChipInfo};
 use crate::config::{Config, ConfigErrors};
@@ -117,7 +118,13 @@ fn configuration(config: &Result<Config, ConfigErrors>) -> Vec<Finding> {
     match config {
         Ok(config) => {
             let (rules, pins) = (config.rules.len(), pins::of_config(config).len());
-            vec![Finding::ok(SUBJECT, format!("can be read; rules {rules}, pins {pins}"))]
+            let ok = Finding::ok(SUBJECT, format!("can be read; rules {rules}, pins {pins}"));
+            let note = |crate::config::ConfigError { line, problem }| {
+                let advice = "fix the threshold, or remove the rule";
+                Finding::warning(SUBJECT, format!("line {line}: {problem}"), advice)
+            };
+            let constant = config.constant_conditions((SIDE_MAX as u64).pow(2)).into_iter().map(note);
+            std::iter::once(ok).chain(constant).collect()
         }
         Err(errors) => {
             let problem = |error: &crate::config::ConfigError| {

@@ -4,6 +4,7 @@
 //! frame. `KINDS` lists the kinds of source; each describes itself in its own file, see `SourceKind` in `spec.rs`.
 
 mod clip;
+mod colour;
 mod deadline_read;
 mod error;
 mod files;
@@ -14,14 +15,14 @@ pub mod recording;
 mod reopening;
 mod spec;
 pub mod stream;
+mod stream_file;
 pub mod v4l2;
-mod y4m;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use unet_shared::image::{ImageError, ImageView, PixelFormat};
+use unet_shared::image::{ColourEncoding, ImageError, ImageView, PixelFormat};
 
 use crate::section::Section;
 
@@ -33,7 +34,8 @@ use spec::SourceKind;
 pub use spec::{Policy, Rate, Reopen, Requirement, SourceSpec};
 
 /// Every kind of source. The last one takes the words of the command line that no other claims.
-const KINDS: [&SourceKind; 5] = [&v4l2::KIND, &process::KIND, &y4m::KIND, &recording::KIND, &files::KIND];
+const KINDS: [&SourceKind; 6] =
+    [&v4l2::KIND, &process::KIND, &stream_file::Y4M, &stream_file::MJPEG, &recording::KIND, &files::KIND];
 
 /// Size limit of a frame: twice a 4K frame in RGBA.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
@@ -42,14 +44,14 @@ pub const FRAME_BYTES_MAX: usize = 64 << 20;
 pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Arc<dyn SourceSpec>> {
     let names = KINDS.map(|kind| (kind.name, kind));
     section.require("kind", "the kind of source");
-    // The other keys depend on the kind.
-    let kind = section.choice("kind", &names)?;
+    // The other keys depend on the kind, or on the one that is probably meant.
+    let kind = section.choice("kind", &names).or_else(|| section.suggested("kind", &names))?;
     let source = (kind.read)(&mut section);
     section.finish();
     source
 }
 
-/// A source in one word of the command line: `/dev/video0`, a folder, an image, `clip.y4m`, `recording.uerec`, `-` for a
+/// A source in one word of the command line: `/dev/video0`, a folder, an image, `clip.y4m`, `clip.mjpeg`, `recording.uerec`, `-` for a
 /// YUV4MPEG2 stream on standard input; or with its kind as a prefix, as in `v4l2:/dev/v4l/by-id/…`, `process:rpicam-vid`, and
 /// `process:PROGRAM ARGUMENTS` for a program that writes YUV4MPEG2.
 ///
@@ -64,6 +66,9 @@ pub fn parse_word(word: &str) -> Result<Arc<dyn SourceSpec>, String> {
             "" => Err(format!("source {word}: expected something after the colon, found nothing")),
             rest => (kind.from_word)(rest).map_err(|problem| format!("source {word}: {problem}")),
         };
+    }
+    if process::ffmpeg::is_input(word) && !std::path::Path::new(word).is_dir() {
+        return Err(process::ffmpeg::advice(word));
     }
     match KINDS.iter().find(|kind| (kind.claims)(word)) {
         Some(kind) if !word.is_empty() => (kind.from_word)(word),
@@ -91,6 +96,8 @@ pub struct FrameFormat {
     pub height: u32,
     /// Bytes from one row of the first plane to the next; 0 for JPEG.
     pub stride: u32,
+    /// Range and matrix of pixels with luma. Those of JPEG are always the same.
+    pub colour: ColourEncoding,
 }
 
 impl fmt::Display for FrameFormat {
@@ -120,7 +127,7 @@ impl Default for FrameSlot {
     /// An empty slot, to be written to.
     fn default() -> Self {
         let encoding = Encoding::Pixels(PixelFormat::Gray8);
-        let format = FrameFormat { encoding, width: 0, height: 0, stride: 0 };
+        let format = FrameFormat { encoding, width: 0, height: 0, stride: 0, colour: ColourEncoding::JPEG };
         FrameSlot { bytes: Vec::new(), format, sequence: 0, captured: Duration::ZERO }
     }
 }
@@ -132,10 +139,11 @@ impl FrameSlot {
     ///
     /// If there are fewer bytes than the format needs, or the format is invalid.
     pub fn view(&self) -> Option<Result<ImageView<'_>, ImageError>> {
-        let FrameFormat { encoding, width, height, stride } = self.format;
+        let FrameFormat { encoding, width, height, stride, colour } = self.format;
         match encoding {
             Encoding::Pixels(format) => {
-                Some(ImageView::new(&self.bytes, width as usize, height as usize, stride as usize, format))
+                let view = ImageView::new(&self.bytes, width as usize, height as usize, stride as usize, format);
+                Some(view.map(|view| view.encoded(colour)))
             }
             Encoding::Jpeg => None,
         }

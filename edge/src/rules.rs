@@ -30,6 +30,14 @@ impl Measure {
         }
     }
 
+    /// The largest value in a mask of so many pixels; the smallest one is 0.
+    pub fn max(self, pixels: u64) -> f64 {
+        match self {
+            Measure::AreaPercent => 100.0,
+            Measure::Regions | Measure::LargestArea => pixels as f64,
+        }
+    }
+
     fn of(self, class: u8, shares: &Shares, regions: &Regions) -> f64 {
         match self {
             Measure::AreaPercent => shares.percent(class),
@@ -90,6 +98,18 @@ pub struct Condition {
     pub comparison: Comparison,
     /// The threshold.
     pub threshold: f64,
+}
+
+impl Condition {
+    /// Whether it holds for every value from 0 to `max`, or for none; `None` if that depends on the value.
+    pub fn is_constant(&self, max: f64) -> Option<bool> {
+        // Conditions are monotonic.
+        match [0.0, max].map(|value| self.comparison.holds(value, self.threshold)) {
+            [true, true] => Some(true),
+            [false, false] => Some(false),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Condition {

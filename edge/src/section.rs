@@ -90,6 +90,11 @@ impl<'a, 't> Section<'a, 't> {
         }
     }
 
+    /// The line of a key that is present.
+    pub(crate) fn key_line(&self, key: &str) -> Option<usize> {
+        self.find(key).map(|value| self.errors.line(value.span().start))
+    }
+
     pub(crate) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
@@ -195,6 +200,12 @@ impl<'a, 't> Section<'a, 't> {
             self.refuse_value(key, value, &format!("one of {}{hint}", names.join(", ")));
         }
         found
+    }
+
+    /// The choice that a wrong value probably means: the one that [`Section::choice`] suggests.
+    pub(crate) fn suggested<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        let name = nearest(self.find(key)?.get_ref().as_str()?, choices.iter().map(|(name, _)| *name))?;
+        choices.iter().find(|(known, _)| *known == name).map(|(_, choice)| *choice)
     }
 
     /// A table within this one.

@@ -15,7 +15,7 @@ use unet_edge::telemetry::json_lines::JsonLines;
 use unet_edge::telemetry::log::Log;
 use unet_engine::package::Package;
 use unet_engine::segmenter::Int8Segmenter;
-use unet_shared::image::PixelFormat;
+use unet_shared::image::{ColourEncoding, PixelFormat};
 use unet_shared::tiles::Tiles;
 use unet_test_support::counting_allocator::{Counting, allocations};
 use unet_test_support::tiny_package;
@@ -54,7 +54,13 @@ impl FrameSource for Noise {
         slot.bytes.clear();
         slot.bytes.extend_from_slice(&self.frames[self.sequence as usize % self.frames.len()]);
         let encoding = Encoding::Pixels(PixelFormat::Yuyv);
-        slot.format = FrameFormat { encoding, width: WIDTH, height: HEIGHT, stride: 2 * WIDTH };
+        slot.format = FrameFormat {
+            encoding,
+            width: WIDTH,
+            height: HEIGHT,
+            stride: 2 * WIDTH,
+            colour: ColourEncoding::assumed(PixelFormat::Yuyv),
+        };
         (slot.sequence, slot.captured) = (self.sequence, SystemClock.now());
         self.sequence += 1;
         Ok(Arrival::Frame)

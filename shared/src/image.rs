@@ -1,9 +1,10 @@
 //! Views over borrowed pixels: their layout in memory, and one row of them as gray or RGB.
 //!
-//! Owns the pixel formats, the checks that make a view safe to read, and the colour arithmetic.
+//! Owns the pixel formats, the encodings of colour, the checks that make a view safe to read, and the colour arithmetic.
 //! Knows nothing of files, cameras or sizes other than the image's own.
 
 mod colour;
+mod encoding;
 
 use core::fmt;
 
@@ -12,6 +13,12 @@ use crate::tiles::Tile;
 use crate::vector::InstructionSet;
 
 pub(crate) use colour::Row;
+pub use encoding::{ColourEncoding, Matrix, Range};
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(unused_imports, reason = "no instruction set of this architecture converts rows")
+)]
+pub(crate) use encoding::{Factors, small, whole, with_factors};
 
 /// The largest width or height of an image or a target, in pixels. Every product in the resize fits `u32` because of
 /// it.
@@ -37,18 +44,32 @@ pub enum PixelFormat {
     Nv12,
     /// 4:2:0: a Y plane, then a U and a V plane with half the stride. Both sides and the stride are even.
     I420,
+    /// 4:2:2: a Y plane, then a U and a V plane with half the stride and all rows. The width and the stride are even.
+    I422,
+    /// 4:4:4: a Y, a U and a V plane of the same size.
+    I444,
 }
 
 impl PixelFormat {
     /// All formats.
-    pub const ALL: [Self; 8] =
-        [Self::Gray8, Self::Rgb8, Self::Bgr8, Self::Rgba8, Self::Yuyv, Self::Uyvy, Self::Nv12, Self::I420];
+    pub const ALL: [Self; 10] = [
+        Self::Gray8,
+        Self::Rgb8,
+        Self::Bgr8,
+        Self::Rgba8,
+        Self::Yuyv,
+        Self::Uyvy,
+        Self::Nv12,
+        Self::I420,
+        Self::I422,
+        Self::I444,
+    ];
 
     /// Bytes of a row of `width` pixels in the first (or only) plane; also the stride of a packed image.
     #[must_use]
     pub const fn row_len(self, width: usize) -> usize {
         match self {
-            Self::Gray8 | Self::Nv12 | Self::I420 => width,
+            Self::Gray8 | Self::Nv12 | Self::I420 | Self::I422 | Self::I444 => width,
             Self::Yuyv | Self::Uyvy => width.saturating_mul(2),
             Self::Rgb8 | Self::Bgr8 => width.saturating_mul(3),
             Self::Rgba8 => width.saturating_mul(4),
@@ -67,15 +88,59 @@ impl PixelFormat {
             Self::Uyvy => "uyvy",
             Self::Nv12 => "nv12",
             Self::I420 => "i420",
+            Self::I422 => "i422",
+            Self::I444 => "i444",
         }
     }
 
-    const fn needs_even_width(self) -> bool {
-        matches!(self, Self::Yuyv | Self::Uyvy | Self::Nv12 | Self::I420)
+    /// Whether there is luma, so that the range counts.
+    #[must_use]
+    pub const fn has_luma(self) -> bool {
+        !matches!(self, Self::Rgb8 | Self::Bgr8 | Self::Rgba8)
     }
 
-    const fn needs_even_height(self) -> bool {
+    /// Whether there is chroma, so that the matrix counts.
+    #[must_use]
+    pub const fn has_chroma(self) -> bool {
+        self.has_luma() && !matches!(self, Self::Gray8)
+    }
+
+    /// Whether two pixels of a row share their chroma.
+    #[must_use]
+    pub const fn needs_even_width(self) -> bool {
+        matches!(self, Self::Yuyv | Self::Uyvy | Self::Nv12 | Self::I420 | Self::I422)
+    }
+
+    const fn needs_even_stride(self) -> bool {
+        matches!(self, Self::I420 | Self::I422)
+    }
+
+    /// Whether two rows share their chroma.
+    #[must_use]
+    pub const fn needs_even_height(self) -> bool {
         matches!(self, Self::Nv12 | Self::I420)
+    }
+
+    /// The width of a chroma plane, or the length of its rows in bytes, if that of the luma plane is `width`. The formats
+    /// with planes have one of U and one of V, except for NV12.
+    const fn chroma_width(self, width: usize) -> usize {
+        if self.needs_even_stride() { width / 2 } else { width }
+    }
+
+    const fn chroma_height(self, height: usize) -> usize {
+        if self.needs_even_height() { height / 2 } else { height }
+    }
+
+    /// Bytes of all planes, including the padding of the very last row. `None` if that does not fit `usize`.
+    #[must_use]
+    pub fn padded_len(self, height: usize, stride: usize) -> Option<usize> {
+        let planes = match self {
+            Self::Nv12 => 1,
+            Self::I420 | Self::I422 | Self::I444 => 2,
+            _ => 0,
+        };
+        let chroma = self.chroma_width(stride).checked_mul(self.chroma_height(height))?.checked_mul(planes)?;
+        stride.checked_mul(height)?.checked_add(chroma)
     }
 
     /// Bytes from the first to the last that is read. Padding after the very last row is not required, since drivers
@@ -84,10 +149,10 @@ impl PixelFormat {
         let last = |rows: usize, stride: usize, row: usize| rows.checked_sub(1)?.checked_mul(stride)?.checked_add(row);
         match self {
             Self::Nv12 => stride.checked_mul(height)?.checked_add(last(height / 2, stride, width)?),
-            Self::I420 => {
-                let (rows, half) = (height / 2, stride / 2);
-                let luma_and_u = stride.checked_mul(height)?.checked_add(half.checked_mul(rows)?)?;
-                luma_and_u.checked_add(last(rows, half, width / 2)?)
+            Self::I420 | Self::I422 | Self::I444 => {
+                let (rows, chroma) = (self.chroma_height(height), self.chroma_width(stride));
+                let luma_and_u = stride.checked_mul(height)?.checked_add(chroma.checked_mul(rows)?)?;
+                luma_and_u.checked_add(last(rows, chroma, self.chroma_width(width))?)
             }
             _ => last(height, stride, self.row_len(width)),
         }
@@ -127,8 +192,10 @@ pub enum ImageError {
         /// Stride found, in bytes.
         found: usize,
     },
-    /// The stride of an I420 image is odd, so its chroma planes have none.
+    /// The stride is odd although chroma planes have half of it.
     OddStride {
+        /// The format.
+        format: PixelFormat,
         /// Stride found, in bytes.
         found: usize,
     },
@@ -177,7 +244,9 @@ impl fmt::Display for ImageError {
             Self::Stride { expected, found } => {
                 write!(f, "image stride: expected at least {expected} bytes, found {found}")
             }
-            Self::OddStride { found } => write!(f, "i420 image: expected an even stride, found {found} bytes"),
+            Self::OddStride { format, found } => {
+                write!(f, "{format} image: expected an even stride, found {found} bytes")
+            }
             Self::TooLarge => f.write_str("image does not fit the address space"),
             Self::Data { expected, found } => {
                 write!(f, "image data: expected at least {expected} bytes, found {found}")
@@ -209,11 +278,12 @@ pub struct ImageView<'a> {
     left: usize,
     top: usize,
     rows: usize,
+    encoding: ColourEncoding,
 }
 
 impl<'a> ImageView<'a> {
     /// A view of `width` x `height` pixels whose rows (of the Y plane, in planar formats) start `stride` bytes apart.
-    /// More bytes than needed are allowed.
+    /// More bytes than needed are allowed. The encoding is [`ColourEncoding::assumed`].
     ///
     /// # Errors
     /// If a side, the stride or the number of bytes does not fit the format.
@@ -236,14 +306,20 @@ impl<'a> ImageView<'a> {
         if stride < row_len {
             return Err(ImageError::Stride { expected: row_len, found: stride });
         }
-        if format == PixelFormat::I420 && !stride.is_multiple_of(2) {
-            return Err(ImageError::OddStride { found: stride });
+        if format.needs_even_stride() && !stride.is_multiple_of(2) {
+            return Err(ImageError::OddStride { format, found: stride });
         }
         let expected = format.data_len(width, height, stride).ok_or(ImageError::TooLarge)?;
         if data.len() < expected {
             return Err(ImageError::Data { expected, found: data.len() });
         }
-        Ok(Self { data, width, height, stride, format, left: 0, top: 0, rows: height })
+        Ok(Self { data, width, height, stride, format, left: 0, top: 0, rows: height, encoding: ColourEncoding::assumed(format) })
+    }
+
+    /// With another range and matrix; without effect on RGB.
+    #[must_use]
+    pub const fn encoded(self, encoding: ColourEncoding) -> Self {
+        Self { encoding, ..self }
     }
 
     /// A view of rows without padding.
@@ -304,6 +380,12 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
+    /// Range and matrix.
+    #[must_use]
+    pub const fn encoding(&self) -> ColourEncoding {
+        self.encoding
+    }
+
     /// The viewed bytes; of a part, those of the whole image.
     #[must_use]
     pub const fn data(&self) -> &'a [u8] {
@@ -351,14 +433,15 @@ impl<'a> ImageView<'a> {
         let chroma = self.stride * self.rows;
         let (second, third) = match self.format {
             PixelFormat::Nv12 => (self.bytes(chroma + y / 2 * self.stride + self.left, self.width), [].as_slice()),
-            PixelFormat::I420 => {
-                let half = self.stride / 2;
-                let row = |start: usize| self.bytes(start + y / 2 * half + self.left / 2, self.width / 2);
-                (row(chroma), row(chroma + half * (self.rows / 2)))
+            PixelFormat::I420 | PixelFormat::I422 | PixelFormat::I444 => {
+                let (stride, width) = (self.format.chroma_width(self.stride), self.format.chroma_width(self.width));
+                let at = self.format.chroma_height(y) * stride + self.format.chroma_width(self.left);
+                let plane = stride * self.format.chroma_height(self.rows);
+                (self.bytes(chroma + at, width), self.bytes(chroma + plane + at, width))
             }
             _ => ([].as_slice(), [].as_slice()),
         };
-        Ok(Row { format: self.format, planes: [first, second, third] })
+        Ok(Row { format: self.format, encoding: self.encoding, planes: [first, second, third] })
     }
 
     /// `len` bytes from `start`; `new` has checked that every row of every plane lies within the data.

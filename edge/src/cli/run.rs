@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use unet_data::dataset::list_images;
 use unet_data::{DecodedImage, decode_image};
-use unet_edge::config::{self, BoardConfig, Resolved, WatchdogConfig};
+use unet_edge::config::{self, BoardConfig, ConfigError, Resolved, WatchdogConfig};
 use unet_edge::frame_source::parse_word;
 use unet_edge::outputs::Places;
 use unet_edge::sinks;
@@ -17,7 +17,9 @@ use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::Int8Segmenter;
 use unet_engine::{atomic_file, picture};
+use unet_shared::image::SIDE_MAX;
 use unet_shared::label::LabelTable;
+use unet_shared::preprocess::Preprocess;
 
 use super::device::Device;
 use super::reload::Setup;
@@ -33,8 +35,8 @@ pub struct Run {
     config: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArguments,
-    /// A folder of images or one image; /dev/video0, clip.y4m, - for YUV4MPEG2 on standard input, a recording, or
-    /// process:PROGRAM
+    /// A folder of images or one image; /dev/video0, clip.y4m, - for YUV4MPEG2 on standard input, clip.mjpeg, a recording,
+    /// or process:PROGRAM
     #[arg(long)]
     source: Option<String>,
     /// Folder for masks and overlays; without it, only a line of JSON is written for each frame
@@ -76,7 +78,18 @@ impl Run {
 /// Reads a configuration.
 fn configured(path: &Path) -> Result<Device, Failure> {
     let config = config::read(path).map_err(Failure::input)?;
+    // Of any model.
+    let pixels = (SIDE_MAX as u64).pow(2);
+    let any = config.constant_conditions(pixels);
+    let tell = |ConfigError { line, problem }: &ConfigError| {
+        unet_engine::error::say(format_args!("warning: {}:{line}: {problem}", path.display()));
+    };
+    any.iter().for_each(tell);
     let package = Package::read(&config.package)?;
+    let Preprocess { width, height, .. } = package.manifest.preprocess;
+    let pixels = u64::from(width) * u64::from(height);
+    let lines: Vec<usize> = any.iter().map(|note| note.line).collect();
+    config.constant_conditions(pixels).iter().filter(|note| !lines.contains(&note.line)).for_each(tell);
     let setup = Setup::new(path, config, &package.manifest)?;
     Ok(Device { package, setup })
 }

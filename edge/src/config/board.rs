@@ -1,6 +1,6 @@
 //! `[board]`
 
-use super::pin::{self, InputConfig, OutputConfig};
+use super::pin::{self, Boards, InputConfig, OutputConfig};
 use crate::board::BoardName;
 use crate::section::Section;
 
@@ -15,17 +15,15 @@ pub struct BoardConfig {
     pub trigger: Option<InputConfig>,
 }
 
-pub(super) fn read(section: Option<Section<'_, '_>>) -> BoardConfig {
-    let Some(mut section) = section else { return BoardConfig::default() };
-    let name = section.choice("name", &BoardName::ALL.map(|board| (board.name(), board)));
-    // Pins of an unknown board cannot be checked.
-    let Some(name) = name.or((!section.has("name")).then(BoardName::default)) else {
-        let _ = (section.section_or_text("status_led"), section.section_or_text("trigger"));
-        section.finish();
-        return BoardConfig::default();
-    };
-    let status_led = pin::output(&mut section, "status_led", name);
-    let trigger = pin::trigger(&mut section, name);
+/// The board, and the boards that the pins of rules may belong to.
+pub(super) fn read(section: Option<Section<'_, '_>>) -> (BoardConfig, Boards) {
+    let Some(mut section) = section else { return (BoardConfig::default(), Boards::One(BoardName::default())) };
+    let names = BoardName::ALL.map(|board| (board.name(), board));
+    let name = section.choice("name", &names).or((!section.has("name")).then(BoardName::default));
+    // While the name is wrong, mistakes in the pins are still found.
+    let boards = name.or_else(|| section.suggested("name", &names)).map_or(Boards::Any, Boards::One);
+    let status_led = pin::output(&mut section, "status_led", &boards);
+    let trigger = pin::trigger(&mut section, &boards);
     section.finish();
-    BoardConfig { name, status_led, trigger }
+    (BoardConfig { name: name.unwrap_or_default(), status_led, trigger }, boards)
 }

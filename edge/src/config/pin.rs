@@ -50,8 +50,29 @@ pub enum TriggerWay {
     Polled,
 }
 
+/// The boards that a pin may belong to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Boards {
+    /// The configured one, or the one that a misspelled name probably means.
+    One(BoardName),
+    /// Any, since the name of the board is unknown.
+    Any,
+}
+
+impl Boards {
+    fn resolve(&self, pin: &str) -> Result<LineAddress, String> {
+        match self {
+            Boards::One(board) => board.resolve(pin).map_err(|error| error.to_string()),
+            Boards::Any => BoardName::ALL
+                .into_iter()
+                .find_map(|board| board.resolve(pin).ok())
+                .ok_or_else(|| format!("expected a pin of any board, found {pin:?}")),
+        }
+    }
+}
+
 /// A pin: its name alone, or a table with more keys.
-pub(super) fn output(section: &mut Section<'_, '_>, key: &'static str, board: BoardName) -> Option<OutputConfig> {
+pub(super) fn output(section: &mut Section<'_, '_>, key: &'static str, boards: &Boards) -> Option<OutputConfig> {
     let (pin, active_low, safe) = match section.section_or_text(key)? {
         Err(pin) => (Some(pin), None, None),
         Ok(mut inner) => {
@@ -64,12 +85,12 @@ pub(super) fn output(section: &mut Section<'_, '_>, key: &'static str, board: Bo
         }
     };
     let Lined { value: pin, line } = pin?;
-    let address = address(section, key, board, &pin, line)?;
+    let address = address(section, key, boards, &pin, line)?;
     let (active_low, safe) = (active_low.unwrap_or(false), safe.unwrap_or_default());
     Some(OutputConfig { pin, line, address, active_low, safe })
 }
 
-pub(super) fn trigger(section: &mut Section<'_, '_>, board: BoardName) -> Option<InputConfig> {
+pub(super) fn trigger(section: &mut Section<'_, '_>, boards: &Boards) -> Option<InputConfig> {
     const KEY: &str = "trigger";
     let (mut active_low, mut bias, mut debounce, mut way) = (None, None, None, None);
     let pin = match section.section_or_text(KEY)? {
@@ -86,7 +107,7 @@ pub(super) fn trigger(section: &mut Section<'_, '_>, board: BoardName) -> Option
         }
     };
     let Lined { value: pin, line } = pin?;
-    let address = address(section, KEY, board, &pin, line)?;
+    let address = address(section, KEY, boards, &pin, line)?;
     Some(InputConfig {
         pin,
         line,
@@ -98,8 +119,8 @@ pub(super) fn trigger(section: &mut Section<'_, '_>, board: BoardName) -> Option
     })
 }
 
-fn address(section: &Section<'_, '_>, key: &str, board: BoardName, pin: &str, line: usize) -> Option<LineAddress> {
-    match board.resolve(pin) {
+fn address(section: &Section<'_, '_>, key: &str, boards: &Boards, pin: &str, line: usize) -> Option<LineAddress> {
+    match boards.resolve(pin) {
         Ok(address) => Some(address),
         Err(error) => {
             section.errors().add_at_line(line, section.name(), &format!("{key}: {error}"));

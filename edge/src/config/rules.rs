@@ -1,11 +1,10 @@
 //! `[[rule]]`, and resolving class names against a package.
 
-use super::pin::{self, OutputConfig};
+use super::pin::{self, Boards, OutputConfig};
 use super::{Config, RegionsConfig};
-use crate::board::BoardName;
 use crate::postprocess::RegionsSpec;
-use crate::rules::{Condition, Rule};
-use crate::section::{ConfigErrors, Errors, Lined, Section, nearest};
+use crate::rules::{Condition, Measure, Rule};
+use crate::section::{ConfigError, ConfigErrors, Errors, Lined, Section, nearest};
 
 const RULES_MAX: usize = 256;
 
@@ -20,10 +19,14 @@ pub struct RuleConfig {
     pub class_line: usize,
     /// What activates it.
     pub condition: Condition,
+    /// Line of the condition.
+    pub condition_line: usize,
     /// Consecutive frames that must meet the condition.
     pub for_frames: u32,
     /// Threshold for deactivation.
     pub release: f64,
+    /// Line of the threshold.
+    pub release_line: usize,
     /// Consecutive frames that must fail the release threshold.
     pub release_frames: u32,
     /// Pin driven by the rule.
@@ -39,7 +42,7 @@ pub struct Resolved {
     pub regions: RegionsSpec,
 }
 
-pub(super) fn read(sections: Vec<Section<'_, '_>>, board: BoardName) -> Vec<RuleConfig> {
+pub(super) fn read(sections: Vec<Section<'_, '_>>, boards: &Boards) -> Vec<RuleConfig> {
     let mut rules: Vec<RuleConfig> = Vec::new();
     for (index, mut section) in sections.into_iter().enumerate() {
         if index == RULES_MAX {
@@ -60,7 +63,7 @@ pub(super) fn read(sections: Vec<Section<'_, '_>>, board: BoardName) -> Vec<Rule
         section.require("condition", "a condition such as \"area_percent > 0.5\"");
         let class = section.text("class");
         let condition = section.text("condition").and_then(|text| match text.value.parse::<Condition>() {
-            Ok(condition) => Some(condition),
+            Ok(condition) => Some(Lined { value: condition, line: text.line }),
             Err(error) => {
                 section.refuse_with("condition", &error.to_string());
                 None
@@ -71,16 +74,30 @@ pub(super) fn read(sections: Vec<Section<'_, '_>>, board: BoardName) -> Vec<Rule
         let release_frames = section.integer("release_for", frames, "1 or more frames");
         let release_frames = release_frames.map_or(for_frames, |frames| frames as u32);
         let release = section.number("release", f64::MIN..=f64::MAX, "a number");
-        if let (Some(condition), Some(release)) = (condition, release) {
-            check_release(&section, condition, release);
+        if let (Some(condition), Some(release)) = (&condition, release) {
+            check_release(&section, condition.value, release);
         }
-        let output = pin::output(&mut section, "output", board);
+        let output = pin::output(&mut section, "output", boards);
+        let release_line = section.key_line("release");
         section.finish();
         if let (Some(name), Some(Lined { value: class, line: class_line }), Some(condition)) = (name, class, condition)
         {
+            let Lined { value: condition, line: condition_line } = condition;
+            let release_line = release_line.unwrap_or(condition_line);
             let release = release.unwrap_or(condition.threshold);
             let name = name.value;
-            rules.push(RuleConfig { name, class, class_line, condition, for_frames, release, release_frames, output });
+            rules.push(RuleConfig {
+                name,
+                class,
+                class_line,
+                condition,
+                condition_line,
+                for_frames,
+                release,
+                release_line,
+                release_frames,
+                output,
+            });
         }
     }
     rules
@@ -97,6 +114,33 @@ fn check_release(section: &Section<'_, '_>, condition: Condition, release: f64) 
 }
 
 impl Config {
+    /// Conditions that never or always hold for masks of so many pixels, and thresholds of `release` that always hold, each with its
+    /// line. The rules are valid, but probably not what is meant.
+    pub fn constant_conditions(&self, pixels: u64) -> Vec<ConfigError> {
+        self.rules.iter().filter_map(|rule| self.constant_condition(rule, pixels)).collect()
+    }
+
+    fn constant_condition(&self, rule: &RuleConfig, pixels: u64) -> Option<ConfigError> {
+        let RuleConfig { name, class, condition, release, .. } = rule;
+        let measure = condition.measure;
+        let counts_regions = measure != Measure::AreaPercent;
+        let (max, values) = if counts_regions && self.regions.without.iter().any(|(without, _)| without == class) {
+            (0.0, format!("[regions] is without {class:?}, so {} is 0", measure.name()))
+        } else {
+            let max = measure.max(pixels);
+            (max, format!("{} is 0 to {max}", measure.name()))
+        };
+        let note = |line, problem| Some(ConfigError { line, problem: format!("rule {name:?}: {problem}: {values}") });
+        match condition.is_constant(max) {
+            Some(true) => note(rule.condition_line, format!("condition = \"{condition}\" always holds")),
+            Some(false) => note(rule.condition_line, format!("condition = \"{condition}\" can never hold")),
+            None if (Condition { threshold: *release, ..*condition }).is_constant(max) == Some(true) => {
+                note(rule.release_line, format!("release = {release} always holds, the rule stays active once it is"))
+            }
+            None => None,
+        }
+    }
+
     /// Replaces class names by ids. `classes` are the package's class names, ordered by id.
     ///
     /// # Errors

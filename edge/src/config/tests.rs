@@ -141,11 +141,14 @@ kernel = "gpu"
 }
 
 #[test]
-fn the_keys_of_an_unknown_source_are_not_checked() {
+fn the_keys_of_a_misspelled_source_are_checked() {
     let source = |lines: &str| errors(&format!("package = \"a\"\n[source]\n{lines}\n"));
     assert_eq!(
         source("kind = \"vl42\"\ndevice = 3"),
-        ["3: source: kind = \"vl42\": expected one of v4l2, process, y4m, recording, files; did you mean \"v4l2\"?"]
+        [
+            "3: source: kind = \"vl42\": expected one of v4l2, process, y4m, mjpeg, recording, files; did you mean \"v4l2\"?",
+            "4: source: device = 3: expected a non-empty string in quotes",
+        ]
     );
     assert_eq!(source("device = 3"), ["2: source: kind is missing: expected the kind of source"]);
 }
@@ -212,11 +215,68 @@ output = { pin = "pin 11", save = "active" }
             "13: rule \"a\": output: the pin is already used by board: trigger in line 8",
         ]
     );
-    // The pins of an unknown board are not checked.
+}
+
+#[test]
+fn pins_of_an_unknown_board_are_checked() {
+    let text = r#"[board]
+name = "pi3"
+status_led = { pin = "GPIO40", active_lo = true }
+trigger = "GPIO17"
+[[rule]]
+name = "a"
+class = "b"
+condition = "regions > 1"
+output = "pin 11"
+"#;
+    let found = errors_after(text);
+    assert_eq!(found.len(), 4, "{found:#?}");
     assert_eq!(
-        errors_after("[board]\nname = \"pi3\"\nstatus_led = \"GPIO40\"\n"),
-        ["6: board: name = \"pi3\": expected one of pi4, pi5, orin-nano, generic; did you mean \"pi4\"?"]
+        found[0],
+        "6: board: name = \"pi3\": expected one of pi4, pi5, orin-nano, generic; did you mean \"pi4\"?"
     );
+    assert_eq!(found[1], "7: board.status_led: unknown key \"active_lo\"; did you mean active_low?");
+    assert!(found[2].starts_with("7: board: status_led: board pi4: expected GPIO0 to GPIO27"), "{}", found[2]);
+    assert_eq!(found[3], "13: rule \"a\": output: the pin is already used by board: trigger in line 8");
+    // Without a name that is near, what no board has.
+    let found = errors_after("[board]\nname = \"beaglebone\"\nstatus_led = \"40\"\ntrigger = \"GPIO17\"\n");
+    assert!(found[0].starts_with("6: board: name = \"beaglebone\": expected one of "), "{found:?}");
+    assert_eq!(found[1..], ["7: board: status_led: expected a pin of any board, found \"40\""]);
+}
+
+#[test]
+fn conditions_that_never_or_always_hold_are_told() {
+    let notes = |lines: &str| {
+        let rule = "[regions]\nwithout = [\"b\"]\n[[rule]]\nname = \"a\"\nclass = ";
+        let config = parsed(&format!("{SMALLEST}{rule}{lines}"));
+        let line = |ConfigError { line, problem }: ConfigError| format!("{line}: {problem}");
+        config.constant_conditions(64).into_iter().map(line).collect::<Vec<_>>()
+    };
+    for (lines, expected) in [
+        ("\"c\"\ncondition = \"area_percent > 99\"", None),
+        (
+            "\"c\"\ncondition = \"area_percent > 150\"",
+            Some("10: rule \"a\": condition = \"area_percent > 150\" can never hold: area_percent is 0 to 100"),
+        ),
+        (
+            "\"c\"\ncondition = \"largest_area <= 64\"",
+            Some("10: rule \"a\": condition = \"largest_area <= 64\" always holds: largest_area is 0 to 64"),
+        ),
+        (
+            "\"b\"\ncondition = \"regions > 0\"",
+            Some(
+                "10: rule \"a\": condition = \"regions > 0\" can never hold: [regions] is without \"b\", so regions is 0",
+            ),
+        ),
+        (
+            "\"b\"\ncondition = \"area_percent > 5\"\nrelease = -1",
+            Some(
+                "11: rule \"a\": release = -1 always holds, the rule stays active once it is: area_percent is 0 to 100",
+            ),
+        ),
+    ] {
+        assert_eq!(notes(lines), expected.into_iter().collect::<Vec<_>>());
+    }
 }
 
 #[test]

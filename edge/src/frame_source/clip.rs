@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::spec::{Policy, Rate};
+use super::spec::{Policy, Rate, read_path};
 use crate::section::Section;
 
 /// Where the frames are stored, and how they are played.
@@ -25,7 +25,7 @@ impl ClipSpec {
 
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         section.require("path", "the path of a file or folder");
-        let path = section.path("path");
+        let path = read_path(section, "path");
         let repeat = section.boolean("loop").unwrap_or(false);
         let rate = Rate::read(section);
         Some(ClipSpec { path: path?.value, repeat, rate })

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use unet_data::dataset::list_images;
+use unet_data::decode::read_bytes;
 use unet_data::{DecodedImage, decode_image};
+use unet_shared::image::ColourEncoding;
 
 use super::clip::ClipSpec;
 use super::pace::Pace;
 use super::spec::{Policy, Rate, Requirement, SourceKind, SourceSpec};
+use super::stream::FrameStream;
 use super::{Arrival, Encoding, FrameFormat, FrameSlot, FrameSource, Kind, SourceError};
 use crate::clock::{Clock, SystemClock};
 use unet_engine::error::chain;
@@ -61,6 +64,8 @@ struct Files {
     next: u64,
     // How many files in a row could not be read.
     unreadable: usize,
+    // JPEG images in the only file, if there are several.
+    several: Option<u64>,
 }
 
 impl Files {
@@ -79,7 +84,8 @@ impl Files {
         }
         let images = list.samples.into_iter().map(|sample| sample.image).collect();
         let pace = Pace::new(spec.rate.map(Rate::interval));
-        Ok(Files { name, images, repeat: spec.repeat, pace, next: 0, unreadable: 0 })
+        let several = if spec.path.is_file() { images_within(&spec.path).filter(|&count| count > 1) } else { None };
+        Ok(Files { name, images, repeat: spec.repeat, pace, next: 0, unreadable: 0, several })
     }
 
     /// The file of the frame with this number.
@@ -89,10 +95,27 @@ impl Files {
     }
 }
 
+/// How many JPEG images follow each other in a file; `None` if it does not begin with one.
+fn images_within(path: &Path) -> Option<u64> {
+    let bytes = read_bytes(path).ok()?;
+    if !bytes.starts_with(&[0xff, 0xd8]) {
+        return None;
+    }
+    let (mut stream, mut slot) = (FrameStream::mjpeg(bytes.as_slice()), FrameSlot::default());
+    while let Ok(Arrival::Frame) = stream.next(&mut slot, Duration::ZERO) {}
+    Some(stream.sequence())
+}
+
 impl FrameSource for Files {
     fn describe(&self) -> String {
         let (count, again) = (self.images.len(), if self.repeat { ", looped" } else { "" });
-        format!("{}: {count} image{}{again}", self.name, if count == 1 { "" } else { "s" })
+        let name = &self.name;
+        match self.several {
+            Some(several) => format!(
+                "{name}: holds {several} JPEG images, of which the first is read{again}; mjpeg:{name} reads all of them"
+            ),
+            None => format!("{name}: {count} image{}{again}", if count == 1 { "" } else { "s" }),
+        }
     }
 
     fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {
@@ -118,7 +141,13 @@ impl FrameSource for Files {
                 let encoding = Encoding::Pixels(format);
                 *slot = FrameSlot {
                     bytes: data,
-                    format: FrameFormat { encoding, width: columns, height: rows, stride },
+                    format: FrameFormat {
+                        encoding,
+                        width: columns,
+                        height: rows,
+                        stride,
+                        colour: ColourEncoding::JPEG,
+                    },
                     sequence,
                     captured,
                 };

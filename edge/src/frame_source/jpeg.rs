@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegDecoder;
 use image::{ColorType, ImageDecoder, Limits};
-use unet_data::decode::verify_jpeg;
+use unet_data::decode::{verify_jpeg, with_huffman_tables};
 use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
 use super::{FRAME_BYTES_MAX, FrameSlot, Kind, SourceError};
@@ -79,9 +79,10 @@ fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut DecodedFrame) 
     if !frame.bytes.starts_with(&[0xff, 0xd8]) {
         return Err(skip("expected a JPEG image, found other bytes".to_owned()));
     }
+    let whole = with_huffman_tables(&frame.bytes);
     // The decoder fills what is missing or damaged with gray, and says nothing.
-    verify_jpeg(&frame.bytes).map_err(|damage| skip(format!("JPEG of {} bytes {damage}", frame.bytes.len())))?;
-    let mut decoder = JpegDecoder::new(Cursor::new(frame.bytes.as_slice())).map_err(refused)?;
+    verify_jpeg(&whole).map_err(|damage| skip(format!("JPEG of {} bytes {damage}", frame.bytes.len())))?;
+    let mut decoder = JpegDecoder::new(Cursor::new(whole)).map_err(refused)?;
     let (width, height) = decoder.dimensions();
     let len = usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX);
     if len > FRAME_BYTES_MAX {
@@ -118,7 +119,8 @@ mod tests {
     use super::*;
 
     fn frame(bytes: Vec<u8>) -> FrameSlot {
-        let format = FrameFormat { encoding: Encoding::Jpeg, width: 9, height: 9, stride: 0 };
+        let colour = unet_shared::image::ColourEncoding::JPEG;
+        let format = FrameFormat { encoding: Encoding::Jpeg, width: 9, height: 9, stride: 0, colour };
         FrameSlot { bytes, format, sequence: 7, captured: Duration::from_secs(3) }
     }
 
@@ -176,13 +178,16 @@ mod tests {
             at = end;
         }
         without.extend(&bytes[at..]);
-        // Marks the frame as Motion JPEG.
+        // A camera may mark the frame as Motion JPEG.
         let marker = b"\xff\xe0\0\x10AVI1\0\0\0\0\0\0\0\0\0\0";
-        let without = [&without[..2], marker, &without[2..]].concat();
+        let marked = [&without[..2], marker, &without[2..]].concat();
         let (mut expected, mut found) = (DecodedFrame::default(), DecodedFrame::default());
         decode_jpeg("x", &frame(bytes), &mut expected).unwrap();
-        decode_jpeg("x", &frame(without), &mut found).unwrap();
-        assert_eq!(found.bytes, expected.bytes);
+        for bytes in [without, marked] {
+            decode_jpeg("x", &frame(bytes), &mut found).unwrap();
+            assert_eq!(found.bytes, expected.bytes);
+            found.bytes.fill(0);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! fails, the error contains the last lines of its standard error.
 
 mod child;
+pub(super) mod ffmpeg;
 mod spec;
 
 use std::process::ChildStdout;
@@ -36,11 +37,11 @@ impl Process {
     fn open(spec: &ProcessSpec) -> Result<Self, SourceError> {
         let name = spec.command.first().cloned().unwrap_or_default();
         let raw = match spec.output {
-            ProcessOutput::Y4m => None,
+            ProcessOutput::Y4m | ProcessOutput::Mjpeg => None,
             ProcessOutput::Raw { format, width, height, stride } => {
                 let (width, height) = (width.get(), height.get());
                 let encoding = Encoding::Pixels(format);
-                let frame = FrameFormat { encoding, width, height, stride };
+                let frame = FrameFormat { encoding, width, height, stride, colour: spec.colour.encoding(format) };
                 let len = raw_frame_len(&frame)
                     .map_err(|problem| SourceError::new(&name, Kind::Fatal, format!("frames: {problem}"), None))?;
                 Some((frame, len))
@@ -55,11 +56,13 @@ impl Process {
             };
             SourceError::new(&name, kind, "failed to start", Some(cause))
         })?;
+        let output = Polled(output);
         let stream = match raw {
-            None => FrameStream::y4m(Polled(output)),
-            Some((format, len)) => FrameStream::raw(Polled(output), format, len),
+            Some((format, len)) => FrameStream::raw(output, format, len),
+            None if spec.output == ProcessOutput::Mjpeg => FrameStream::mjpeg(output),
+            None => FrameStream::y4m(output),
         };
-        Ok(Process { name, stream, running })
+        Ok(Process { name, stream: stream.with_colour(spec.colour), running })
     }
 
     /// The end of the output: a regular end or an error, depending on how the program exited.
@@ -88,12 +91,7 @@ impl Process {
 fn raw_frame_len(format: &FrameFormat) -> Result<usize, String> {
     let Encoding::Pixels(pixels) = format.encoding else { return Err("expected pixels".to_owned()) };
     let (rows, stride) = (format.height as usize, format.stride as usize);
-    let eighths = match pixels {
-        unet_shared::image::PixelFormat::Nv12 | unet_shared::image::PixelFormat::I420 => 12,
-        _ => 8,
-    };
-    let bytes = rows.checked_mul(stride).and_then(|bytes| bytes.checked_mul(eighths)).map(|bytes| bytes / 8);
-    match bytes {
+    match pixels.padded_len(rows, stride) {
         Some(bytes) if bytes <= FRAME_BYTES_MAX => {
             // The check that each frame has to pass.
             let zeros = vec![0; bytes];
@@ -109,7 +107,9 @@ fn raw_frame_len(format: &FrameFormat) -> Result<usize, String> {
 impl FrameSource for Process {
     fn describe(&self) -> String {
         match self.stream.format() {
-            Some(format) => format!("{}: {format}", self.name),
+            Some(format) => {
+                format!("{}: {format}{}", self.name, self.stream.colour().describe(format.encoding))
+            }
             None => self.name.clone(),
         }
     }
@@ -118,11 +118,18 @@ impl FrameSource for Process {
         match self.stream.next(slot, SystemClock.now() + patience) {
             Ok(Arrival::End) => self.ended(None),
             Ok(other) => Ok(other),
-            Err(cut @ (StreamError::Cut { .. } | StreamError::CutHeader { .. })) => self.ended(Some(cut)),
+            Err(cut @ (StreamError::Cut { .. } | StreamError::CutHeader { .. } | StreamError::CutImage { .. })) => {
+                self.ended(Some(cut))
+            }
             Err(StreamError::Read(cause)) => {
                 Err(SourceError::new(&self.name, Kind::Retry, "could not be read", Some(cause)))
             }
-            Err(StreamError::Header(error)) => Err(SourceError::new(&self.name, Kind::Fatal, error.to_string(), None)),
+            Err(error @ (StreamError::Header(_) | StreamError::NoImage { .. })) => {
+                Err(SourceError::new(&self.name, Kind::Fatal, error.to_string(), None))
+            }
+            Err(error @ StreamError::Large { .. }) => {
+                Err(SourceError::new(&self.name, Kind::SkipFrame, error.to_string(), None))
+            }
             // Bytes were lost; restarting the program restores the frame boundaries.
             Err(error @ StreamError::Mark { .. }) => {
                 Err(SourceError::new(&self.name, Kind::Retry, error.to_string(), None))

@@ -2,14 +2,15 @@
 //! the list of all kinds is in [`super::KINDS`].
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use unet_shared::image::SIDE_MAX;
 
+use super::process::ffmpeg;
 use super::{FrameSource, SourceError};
-use crate::section::Section;
+use crate::section::{Lined, Section};
 
 /// A kind of source.
 pub(crate) struct SourceKind {
@@ -50,6 +51,17 @@ pub trait SourceSpec: fmt::Debug + Send + Sync {
     fn images(&self) -> Option<&Path> {
         None
     }
+}
+
+/// The path at a key, which is no URL.
+pub(super) fn read_path(section: &mut Section<'_, '_>, key: &'static str) -> Option<Lined<PathBuf>> {
+    let path = section.path(key)?;
+    if ffmpeg::is_url(&path.value.to_string_lossy()) {
+        let block = "kind = \"process\", preset = \"ffmpeg\" and this as its input";
+        section.refuse_with(key, &format!("expected a path, found a URL, which needs ffmpeg: {block}"));
+        return None;
+    }
+    Some(path)
 }
 
 /// How the pipeline treats a source.

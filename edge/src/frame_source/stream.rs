@@ -1,14 +1,18 @@
 //! Frames from a stream of bytes that arrives in arbitrary pieces. A frame that is incomplete at the deadline is continued at the
 //! next call, whatever slot comes with it.
 
+mod images;
 mod y4m_header;
 
 use std::io;
 use std::time::Duration;
 
+use super::colour::Colour;
 use super::deadline_read::DeadlineRead;
-use super::{Arrival, FrameFormat, FrameSlot};
+use super::{Arrival, Encoding, FRAME_BYTES_MAX, FrameFormat, FrameSlot};
 use crate::clock::{Clock, SystemClock};
+use images::{Images, Step};
+use unet_shared::image::ColourEncoding;
 use y4m_header::{HEADER_BYTES_MAX, excerpt};
 
 pub use y4m_header::{Y4mError, Y4mHeader};
@@ -16,6 +20,8 @@ pub use y4m_header::{Y4mError, Y4mHeader};
 /// Size limit of the line before a frame, in bytes; its parameters are ignored.
 const MARK_BYTES_MAX: usize = 256;
 const MARK: &[u8] = b"FRAME";
+/// Most bytes before the first JPEG image: what is no image begins otherwise.
+const SKIPPED_MAX: usize = 1 << 16;
 
 /// Why a stream has no further frame.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,26 @@ pub enum StreamError {
         /// Bytes found.
         found: usize,
     },
+    /// It does not begin with an image.
+    #[error("expected JPEG images one after another, found {found} and no image in {SKIPPED_MAX} bytes")]
+    NoImage {
+        /// Its first bytes.
+        found: String,
+    },
+    /// It ended within an image.
+    #[error("stream is cut: frame {frame} ends after {found} bytes, without an end marker")]
+    CutImage {
+        /// Counted from 0.
+        frame: u64,
+        /// Bytes found.
+        found: usize,
+    },
+    /// An image above the size limit.
+    #[error("frame {frame}: expected a JPEG image of at most {FRAME_BYTES_MAX} bytes, found no end of it")]
+    Large {
+        /// Counted from 0.
+        frame: u64,
+    },
     /// It could not be read.
     #[error("could not be read")]
     Read(#[from] io::Error),
@@ -58,6 +84,7 @@ enum Stage {
     Header,
     Mark,
     Pixels,
+    Images,
     Over,
 }
 
@@ -71,6 +98,8 @@ pub struct FrameStream<R> {
     marked: bool,
     format: FrameFormat,
     frame_len: usize,
+    colour: Colour,
+    images: Images,
     // Bytes read beyond a line.
     ahead: Box<[u8]>,
     ahead_from: usize,
@@ -92,6 +121,8 @@ impl<R: DeadlineRead> FrameStream<R> {
             marked: true,
             format: FrameSlot::default().format,
             frame_len: 0,
+            colour: Colour::default(),
+            images: Images::default(),
             ahead: vec![0; 4096].into(),
             ahead_from: 0,
             ahead_to: 0,
@@ -109,10 +140,28 @@ impl<R: DeadlineRead> FrameStream<R> {
         FrameStream { stage: Stage::Pixels, marked: false, format, frame_len, ..FrameStream::y4m(input) }
     }
 
+    /// JPEG images, one after another. Other bytes between them, such as the headers of a multipart stream, are skipped.
+    pub fn mjpeg(input: R) -> Self {
+        let colour = ColourEncoding::JPEG;
+        let format = FrameFormat { encoding: Encoding::Jpeg, width: 0, height: 0, stride: 0, colour };
+        FrameStream { stage: Stage::Images, marked: false, format, ..FrameStream::y4m(input) }
+    }
+
+    /// With the range and matrix that somebody says before a header does.
+    pub(super) fn with_colour(mut self, colour: Colour) -> Self {
+        self.colour = colour;
+        self
+    }
+
     /// Continues counting from `sequence`.
     pub fn with_sequence(mut self, sequence: u64) -> Self {
         self.sequence = sequence;
         self
+    }
+
+    /// Who says what of range and matrix, once the header is read.
+    pub(super) fn colour(&self) -> Colour {
+        self.colour
     }
 
     /// Number of the next frame.
@@ -122,7 +171,7 @@ impl<R: DeadlineRead> FrameStream<R> {
 
     /// Format of the frames, once it is known.
     pub fn format(&self) -> Option<FrameFormat> {
-        if self.stage == Stage::Header || self.frame_len == 0 { None } else { Some(self.format) }
+        if self.stage == Stage::Header || self.format.width == 0 { None } else { Some(self.format) }
     }
 
     /// Reads the header if the stream has one; returns whether it is complete at `deadline`.
@@ -150,7 +199,9 @@ impl<R: DeadlineRead> FrameStream<R> {
         }
         let header = Y4mHeader::parse(&self.line).inspect_err(|_| self.stage = Stage::Over)?;
         self.line.clear();
-        (self.format, self.frame_len) = (header.frame_format(), header.frame_len());
+        self.colour.stated.range = header.range;
+        self.format = header.frame_format(self.colour.encoding(header.format));
+        self.frame_len = header.frame_len();
         self.stage = Stage::Mark;
         Ok(true)
     }
@@ -181,6 +232,7 @@ impl<R: DeadlineRead> FrameStream<R> {
                         return Err(StreamError::Mark { frame: self.sequence, found: excerpt(&self.line) });
                     }
                 },
+                Stage::Images => return self.image(slot, deadline),
                 Stage::Pixels => {
                     if self.pending.len() != self.frame_len {
                         self.pending.resize(self.frame_len, 0);
@@ -201,10 +253,7 @@ impl<R: DeadlineRead> FrameStream<R> {
                             }
                         }
                     }
-                    std::mem::swap(&mut slot.bytes, &mut self.pending);
-                    (slot.format, slot.sequence, slot.captured) = (self.format, self.sequence, self.captured);
-                    self.sequence += 1;
-                    self.filled = 0;
+                    self.deliver(slot);
                     if self.marked {
                         self.stage = Stage::Mark;
                     }
@@ -212,6 +261,65 @@ impl<R: DeadlineRead> FrameStream<R> {
                 }
             }
         }
+    }
+
+    /// Swaps the complete frame with the slot.
+    fn deliver(&mut self, slot: &mut FrameSlot) {
+        std::mem::swap(&mut slot.bytes, &mut self.pending);
+        (slot.format, slot.sequence, slot.captured) = (self.format, self.sequence, self.captured);
+        self.sequence += 1;
+        self.filled = 0;
+    }
+
+    /// The next JPEG image.
+    fn image(&mut self, slot: &mut FrameSlot, deadline: Duration) -> Result<Arrival, StreamError> {
+        loop {
+            if self.ahead_from == self.ahead_to {
+                match self.input.read_until(&mut self.ahead, deadline)? {
+                    None => return Ok(Arrival::Nothing),
+                    Some(0) => {
+                        self.stage = Stage::Over;
+                        return match self.images.is_within() {
+                            true => Err(StreamError::CutImage { frame: self.sequence, found: self.pending.len() }),
+                            false if self.sequence == 0 => Err(self.no_image()),
+                            false => Ok(Arrival::End),
+                        };
+                    }
+                    Some(count) => (self.ahead_from, self.ahead_to) = (0, count),
+                }
+                if self.sequence == 0 && self.line.is_empty() {
+                    // For a message, should there be no image.
+                    let first = self.ahead_to.min(HEADER_BYTES_MAX);
+                    self.line.extend_from_slice(&self.ahead[..first]);
+                }
+            }
+            let (used, step) = self.images.feed(&self.ahead[self.ahead_from..self.ahead_to], &mut self.pending);
+            self.ahead_from += used;
+            match step {
+                Step::More if self.pending.len() > FRAME_BYTES_MAX => {
+                    self.images.abandon();
+                    self.pending.clear();
+                    return Err(StreamError::Large { frame: self.sequence });
+                }
+                Step::More if self.sequence == 0 && self.images.skipped() > SKIPPED_MAX as u64 => {
+                    self.stage = Stage::Over;
+                    return Err(self.no_image());
+                }
+                Step::More => {}
+                Step::Begun => self.captured = SystemClock.now(),
+                Step::Complete => {
+                    let size = images::size(&self.pending);
+                    (self.format.width, self.format.height) = size.unwrap_or_default();
+                    self.deliver(slot);
+                    self.pending.clear();
+                    return Ok(Arrival::Frame);
+                }
+            }
+        }
+    }
+
+    fn no_image(&self) -> StreamError {
+        StreamError::NoImage { found: excerpt(&self.line) }
     }
 
     fn cut(&mut self) -> StreamError {

@@ -7,6 +7,8 @@ mod camera;
 #[cfg(target_os = "linux")]
 mod capability;
 #[cfg(target_os = "linux")]
+mod colorspace;
+#[cfg(target_os = "linux")]
 mod device;
 #[cfg(target_os = "linux")]
 mod listing;
@@ -21,7 +23,8 @@ use std::time::Duration;
 
 use unet_shared::image::PixelFormat;
 
-use super::spec::{Policy, Rate, Reopen, Requirement, Side, SourceKind, SourceSpec};
+use super::colour::{JPEG_COLOUR, Said};
+use super::spec::{Policy, Rate, Reopen, Requirement, Side, SourceKind, SourceSpec, read_path};
 use super::{Encoding, FrameSource, SourceError};
 use crate::section::Section;
 
@@ -53,22 +56,37 @@ pub(crate) struct CameraSpec {
     pub(crate) rate: Option<Rate>,
     /// `format`
     pub(crate) format: Option<CameraFormat>,
+    /// `range` and `matrix`, in place of what the driver states.
+    pub(super) colour: Said,
 }
 
 impl CameraSpec {
     /// A camera with the driver's settings.
     pub(crate) fn of(device: impl Into<PathBuf>) -> Self {
-        CameraSpec { device: device.into(), width: None, height: None, rate: None, format: None }
+        CameraSpec {
+            device: device.into(),
+            width: None,
+            height: None,
+            rate: None,
+            format: None,
+            colour: Said::default(),
+        }
     }
 }
 
 fn read(section: &mut Section<'_, '_>) -> Option<Arc<dyn SourceSpec>> {
     section.require("device", "the path of a camera, such as \"/dev/video0\"");
-    let device = section.path("device");
+    let device = read_path(section, "device");
     let [width, height] = ["width", "height"].map(|key| Side::read(section, key));
     let rate = Rate::read(section);
     let format = section.choice("format", &CameraFormat::ALL.map(|format| (format.name(), format)));
-    Some(Arc::new(CameraSpec { device: device?.value, width, height, rate, format }))
+    let colour = Said::read(section);
+    match format.map(CameraFormat::encoding) {
+        Some(Encoding::Pixels(format)) => Said::check(section, format),
+        Some(Encoding::Jpeg) => Said::refuse(section, JPEG_COLOUR),
+        None => {}
+    }
+    Some(Arc::new(CameraSpec { device: device?.value, width, height, rate, format, colour }))
 }
 
 impl SourceSpec for CameraSpec {
@@ -158,6 +176,7 @@ mod spec_tests {
             height: Side::new(480),
             rate: Rate::new(30.0),
             format: Some(CameraFormat::Mjpeg),
+            colour: Said::default(),
         };
         assert_eq!(format!("{spec:?}"), format!("{expected:?}"));
         assert_eq!(spec.policy(), Policy { live: true, reopen: Reopen::AfterErrorOrEnd });
@@ -174,9 +193,18 @@ mod spec_tests {
                 "3: section: height = 65535: expected 1 to 16384 pixels",
                 "4: section: rate = '30/1': expected 0.000001 to 1000 frames per second",
                 "5: section: format = 'MJPG': expected one of yuyv, uyvy, nv12, mjpeg, grey; did you mean \"mjpeg\"?",
-                "6: section: unknown key \"speed\"; known keys are device, width, height, rate, format",
+                "6: section: unknown key \"speed\"; known keys are device, width, height, rate, format, range, matrix",
             ]
         );
+        let text = "device = 'a'\nformat = 'mjpeg'\nrange = 'full'\nmatrix = 'bt709'";
+        let expected = |line: &str| format!("{line}: JPEG frames are always full range bt601");
+        assert_eq!(
+            problems(text, read),
+            [expected("3: section: range = 'full'"), expected("4: section: matrix = 'bt709'")]
+        );
+        let url = "1: section: device = 'rtsp://a/b': expected a path, found a URL, which needs ffmpeg: kind = \"process\", preset = \
+                   \"ffmpeg\" and this as its input";
+        assert_eq!(problems("device = 'rtsp://a/b'", read), [url]);
         let missing = "1: section: device is missing: expected the path of a camera, such as \"/dev/video0\"";
         assert_eq!(problems("", read), [missing]);
     }

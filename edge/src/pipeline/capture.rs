@@ -38,6 +38,9 @@ impl Capture {
     pub(super) fn run(mut self) -> Result<(), SourceError> {
         let mut held: Option<Lent<FrameSlot>> = None;
         let mut last: Option<u64> = None;
+        // Frames since the last one that arrived damaged, hence counted already.
+        let mut failed = 0;
+        let described = self.source.describe();
         while !self.stop.load(Ordering::Relaxed) {
             let Some(mut lent) = held.take().or_else(|| self.slot()) else { continue };
             let arrived = self.source.next_frame(&mut lent.write(), PATIENCE);
@@ -45,7 +48,15 @@ impl Capture {
                 Ok(Arrival::Frame) => {
                     let sequence = lent.read().sequence;
                     // A source that starts over counts from 0 again.
-                    let lost = last.map_or(0, |last| sequence.saturating_sub(last.saturating_add(1)));
+                    let missing = last.map_or(0, |last| sequence.saturating_sub(last.saturating_add(1)));
+                    let lost = missing.saturating_sub(std::mem::take(&mut failed));
+                    if last.is_none() {
+                        // A stream has told its format, range and matrix by now.
+                        let now = self.source.describe();
+                        if now != described {
+                            self.log.say(LogLevel::Info, format_args!("source {now}"));
+                        }
+                    }
                     last = Some(sequence);
                     self.progress.count_captured(lost);
                     // There is room for every slot.
@@ -58,6 +69,7 @@ impl Capture {
                     match error.kind() {
                         Kind::SkipFrame => {
                             self.progress.count_failed();
+                            failed += 1;
                             self.log.say(LogLevel::Warning, format_args!("{}", chain(&error)));
                         }
                         Kind::Retry => {

@@ -1,5 +1,5 @@
 use unet_shared::digest::Digest;
-use unet_shared::image::PixelFormat;
+use unet_shared::image::{ColourEncoding, PixelFormat};
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 
 use super::*;
@@ -90,8 +90,13 @@ fn step() -> Step<Threshold> {
 }
 
 fn gray(value: u8) -> FrameSlot {
-    let format =
-        FrameFormat { encoding: Encoding::Pixels(PixelFormat::Gray8), width: SIDE, height: SIDE, stride: SIDE };
+    let format = FrameFormat {
+        encoding: Encoding::Pixels(PixelFormat::Gray8),
+        width: SIDE,
+        height: SIDE,
+        stride: SIDE,
+        colour: ColourEncoding::JPEG,
+    };
     FrameSlot { bytes: vec![value; (SIDE * SIDE) as usize], format, ..FrameSlot::default() }
 }
 

@@ -76,6 +76,31 @@ fn a_reset_returns_the_active_rules() {
 }
 
 #[test]
+fn conditions_that_never_or_always_hold_are_known() {
+    let constant = |text: &str| {
+        let condition: Condition = text.parse().unwrap();
+        condition.is_constant(condition.measure.max(64))
+    };
+    for (text, expected) in [
+        ("area_percent > 150", Some(false)),
+        ("area_percent > 100", Some(false)),
+        ("area_percent >= 100", None),
+        ("area_percent < 0", Some(false)),
+        ("area_percent <= 0", None),
+        ("area_percent >= 0", Some(true)),
+        ("area_percent > -0.1", Some(true)),
+        ("area_percent <= 100", Some(true)),
+        ("area_percent < 100", None),
+        ("regions < 1", None),
+        ("largest_area > 63", None),
+        ("largest_area > 64", Some(false)),
+        ("regions < 65", Some(true)),
+    ] {
+        assert_eq!(constant(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn conditions_are_parsed_and_displayed() {
     let condition: Condition = " area_percent>=0.5 ".parse().unwrap();
     let expected = Condition { measure: Measure::AreaPercent, comparison: Comparison::AtLeast, threshold: 0.5 };

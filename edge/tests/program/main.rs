@@ -5,6 +5,7 @@ mod bench;
 mod device;
 mod doctor;
 mod evaluate;
+mod frames;
 mod inspect;
 mod run;
 mod tiles;

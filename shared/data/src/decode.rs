@@ -14,11 +14,13 @@ use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageRea
 use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 
 mod content;
+mod huffman_tables;
 mod jpeg;
 mod label;
 mod tiff_pages;
 
 use content::guess_content;
+pub use huffman_tables::with_huffman_tables;
 pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
 pub use tiff_pages::{TiffPage, tiff_pages};
@@ -267,6 +269,7 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
         _ => return Err(FileError::Format { path: path.into(), found: guess_content(bytes) }),
     };
+    let bytes = &*with_huffman_tables(bytes);
     let mut leftovers = false;
     if format == ImageFormat::Jpeg {
         let whole = verify_jpeg(bytes).map_err(|damage| FileError::Damaged { path: path.into(), damage })?;

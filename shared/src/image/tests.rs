@@ -21,8 +21,10 @@ fn pixel(view: &ImageView<'_>, x: usize, y: usize) -> (u8, [u8; 3]) {
     let at = |i: usize| view.data()[i];
     let (stride, height) = (view.stride(), view.height());
     let row = y * stride;
+    let ColourEncoding { range, matrix } = view.encoding();
     let (luma, u, v) = match view.format() {
-        PixelFormat::Gray8 => return (at(row + x), [at(row + x); 3]),
+        PixelFormat::Gray8 if range == Range::Full => return (at(row + x), [at(row + x); 3]),
+        PixelFormat::Gray8 => (at(row + x), 128, 128),
         PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::Rgba8 => {
             let bytes = if view.format() == PixelFormat::Rgba8 { 4 } else { 3 };
             let start = row + x * bytes;
@@ -42,10 +44,24 @@ fn pixel(view: &ImageView<'_>, x: usize, y: usize) -> (u8, [u8; 3]) {
             let u = stride * height + y / 2 * (stride / 2) + x / 2;
             (at(row + x), at(u), at(u + stride / 2 * (height / 2)))
         }
+        PixelFormat::I422 => {
+            let u = stride * height + y * (stride / 2) + x / 2;
+            (at(row + x), at(u), at(u + stride / 2 * height))
+        }
+        PixelFormat::I444 => (at(row + x), at(stride * height + row + x), at(stride * height * 2 + row + x)),
     };
-    let c = 298 * (i64::from(luma) - 16);
+    let c = match range {
+        Range::Limited => 298 * (i64::from(luma) - 16),
+        Range::Full => 256 * i64::from(luma),
+    };
     let (u, v) = (i64::from(u) - 128, i64::from(v) - 128);
-    (byte(c + 128), [byte(c + 409 * v + 128), byte(c - 100 * u - 208 * v + 128), byte(c + 516 * u + 128)])
+    let (gray, r, g, b) = match (range, matrix) {
+        (Range::Limited, Matrix::Bt601) => (0, 409 * v, -100 * u - 208 * v, 516 * u),
+        (Range::Limited, Matrix::Bt709) => (30 * u + 57 * v, 459 * v, -55 * u - 136 * v, 541 * u),
+        (Range::Full, Matrix::Bt601) => (0, 359 * v, -88 * u - 183 * v, 454 * u),
+        (Range::Full, Matrix::Bt709) => (26 * u + 50 * v, 403 * v, -48 * u - 120 * v, 475 * u),
+    };
+    (byte(c + gray + 128), [r, g, b].map(|colour| byte(c + colour + 128)))
 }
 
 proptest! {
@@ -56,6 +72,8 @@ proptest! {
         half_height in 1usize..5,
         odd: (bool, bool),
         padding in 0usize..5,
+        range in prop::sample::select(Range::ALL.as_slice()),
+        matrix in prop::sample::select(Matrix::ALL.as_slice()),
         bytes in prop::collection::vec(any::<u8>(), 2048),
     ) {
         let width = half_width * 2 - usize::from(odd.0 && !format.needs_even_width());
@@ -63,6 +81,7 @@ proptest! {
         let stride = format.row_len(width) + padding * 2;
         let len = format.data_len(width, height, stride).unwrap();
         let view = ImageView::new(&bytes[..len], width, height, stride, format).unwrap();
+        let view = view.encoded(ColourEncoding { range, matrix });
         let (mut gray, mut rgb) = (vec![0; width], vec![0; width * 3]);
         for y in 0..height {
             view.read_row(y, Channels::Gray, &mut gray).unwrap();
@@ -134,12 +153,26 @@ fn colours_by_hand() {
     for (rgb, gray) in cases {
         assert_eq!(colour::gray_of_rgb(rgb[0], rgb[1], rgb[2]), gray, "{rgb:?}");
     }
-    // Black, white and the colour bars' red of BT.601.
-    let cases = [([16, 128, 128], [0, 0, 0]), ([235, 128, 128], [255, 255, 255]), ([81, 90, 240], [255, 0, 0])];
-    for ([y, u, v], rgb) in cases {
-        assert_eq!(colour::rgb_of_yuv(y, u, v), rgb, "{y} {u} {v}");
+    // Black, white, and the red, green and blue of the colour bars, as the recommendations have them: `FACTORS` is the encoding.
+    fn check<const FACTORS: usize>(yuv: [[u8; 3]; 5]) {
+        let expected = [[0; 3], [255; 3], [255, 0, 0], [0, 255, 0], [0, 0, 255]];
+        for (yuv, rgb) in yuv.into_iter().zip(expected) {
+            let found = colour::rgb_of_yuv::<FACTORS>(yuv);
+            assert!(found.iter().zip(rgb).all(|(found, rgb)| found.abs_diff(rgb) <= 1), "{FACTORS} {yuv:?} {found:?}");
+            let [r, g, b] = rgb;
+            let gray = colour::gray_of_yuv::<FACTORS>(yuv);
+            assert!(gray.abs_diff(colour::gray_of_rgb(r, g, b)) <= 1, "{FACTORS} {yuv:?} {gray}");
+        }
     }
-    assert_eq!([0, 16, 126, 235, 255].map(colour::gray_of_y), [0, 0, 128, 255, 255]);
+    check::<0>([[16, 128, 128], [235, 128, 128], [81, 90, 240], [145, 54, 34], [41, 240, 110]]);
+    check::<1>([[16, 128, 128], [235, 128, 128], [63, 102, 240], [173, 42, 26], [32, 240, 118]]);
+    check::<2>([[0, 128, 128], [255, 128, 128], [76, 85, 255], [150, 44, 21], [29, 255, 107]]);
+    check::<3>([[0, 128, 128], [255, 128, 128], [54, 99, 255], [182, 30, 12], [18, 255, 116]]);
+    assert_eq!([0, 16, 126, 235, 255].map(|y| colour::gray_of_yuv::<0>([y, 128, 128])), [0, 0, 128, 255, 255]);
+    assert_eq!(colour::rgb_of_yuv::<0>([81, 90, 240]), [255, 0, 0]);
+    for y in 0..=255 {
+        assert_eq!(colour::rgb_of_yuv::<2>([y, 128, 128]), [y; 3]);
+    }
 }
 
 #[test]
@@ -161,7 +194,7 @@ fn a_view_names_what_does_not_fit() {
     check(3, 2, 8, Yuyv, ImageError::OddSide { format: Yuyv, width: 3, height: 2 });
     check(4, 3, 8, Nv12, ImageError::OddSide { format: Nv12, width: 4, height: 3 });
     check(4, 2, 11, Rgb8, ImageError::Stride { expected: 12, found: 11 });
-    check(4, 2, 5, I420, ImageError::OddStride { found: 5 });
+    check(4, 2, 5, I420, ImageError::OddStride { format: I420, found: 5 });
     check(4, 3, usize::MAX, Gray8, ImageError::TooLarge);
     check(4, 2, usize::MAX, Nv12, ImageError::TooLarge);
     check(4, 2, usize::MAX - 1, I420, ImageError::TooLarge);

@@ -1,14 +1,14 @@
 //! AVX2: sixteen pixels of 16 bits at a time, and `vpmaddwd` for products of 32 bits.
 //!
 //! The colours of YUV fit into 16 bits although the products do not: the part of a factor that is a multiple of 256 is added
-//! after the shift by 8, with the same result. 298 = 256 + 42, 409 = 256 + 153, -208 = -256 + 48, 516 = 512 + 4.
+//! after the shift by 8, with the same result. In BT.601 298 = 256 + 42, 409 = 512 - 103, -208 = -256 + 48, 516 = 512 + 4.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that are stated at each")]
 
 use core::arch::x86_64::*;
 
 use super::operations::{Layout, Operations, assert_fits};
-use crate::image::{PixelFormat, Row};
+use crate::image::{Factors, PixelFormat, Row, small, whole, with_factors};
 use crate::preprocess::windows::{STEP, Windows};
 
 pub(super) static OPERATIONS: Operations = Operations { is_available, convert, horizontal, accumulate, finish };
@@ -37,28 +37,43 @@ fn convert(row: &Row<'_>, width: usize, layout: Layout, out: &mut [u8]) -> usize
     assert_fits(row, width, layout, out.len());
     let out = Out { start: out.as_mut_ptr(), width, layout };
     let [first, second, third] = row.planes.map(<[u8]>::as_ptr);
+    let encoding = row.encoding;
     // SAFETY: in each arm sixteen pixels from `x` on are within the row, and `assert_fits` has found all of its bytes in the row
     // and in `out`.
     unsafe {
         match row.format {
+            PixelFormat::Gray8 if row.is_limited_gray() => {
+                let none = _mm256_set1_epi16(128);
+                with_factors!(encoding, yuv, (&out, |x| [widened(first.add(x)), none, none]));
+            }
             PixelFormat::Gray8 => rgb(&out, |x| [_mm_loadu_si128(first.add(x).cast()); 3]),
             PixelFormat::Rgb8 => rgb(&out, |x| of_three_bytes(first.add(x * 3), [0, 1, 2])),
             PixelFormat::Bgr8 => rgb(&out, |x| of_three_bytes(first.add(x * 3), [2, 1, 0])),
             PixelFormat::Rgba8 => rgb(&out, |x| of_four_bytes(first.add(x * 4))),
-            PixelFormat::Yuyv => yuv(&out, |x| of_pairs::<0, 1, 3>(first.add(x * 2))),
-            PixelFormat::Uyvy => yuv(&out, |x| of_pairs::<1, 0, 2>(first.add(x * 2))),
-            PixelFormat::Nv12 => yuv(&out, |x| {
-                let chroma = _mm_loadu_si128(second.add(x).cast());
-                let [u, v] = [0, 1].map(|at| _mm256_cvtepu8_epi16(_mm_shuffle_epi8(chroma, of_mask(twice(at)))));
-                [widened(first.add(x)), u, v]
-            }),
-            PixelFormat::I420 => yuv(&out, |x| {
-                let [u, v] = [second, third].map(|plane| {
-                    let chroma = _mm_loadl_epi64(plane.add(x / 2).cast());
-                    _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(chroma, chroma))
-                });
-                [widened(first.add(x)), u, v]
-            }),
+            PixelFormat::Yuyv => with_factors!(encoding, yuv, (&out, |x| of_pairs::<0, 1, 3>(first.add(x * 2)))),
+            PixelFormat::Uyvy => with_factors!(encoding, yuv, (&out, |x| of_pairs::<1, 0, 2>(first.add(x * 2)))),
+            PixelFormat::Nv12 => {
+                let load = |x| {
+                    let chroma = _mm_loadu_si128(second.add(x).cast());
+                    let [u, v] = [0, 1].map(|at| _mm256_cvtepu8_epi16(_mm_shuffle_epi8(chroma, of_mask(twice(at)))));
+                    [widened(first.add(x)), u, v]
+                };
+                with_factors!(encoding, yuv, (&out, load));
+            }
+            PixelFormat::I420 | PixelFormat::I422 => {
+                let load = |x| {
+                    let [u, v] = [second, third].map(|plane| {
+                        let chroma = _mm_loadl_epi64(plane.add(x / 2).cast());
+                        _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(chroma, chroma))
+                    });
+                    [widened(first.add(x)), u, v]
+                };
+                with_factors!(encoding, yuv, (&out, load));
+            }
+            PixelFormat::I444 => {
+                let load = |x| [first, second, third].map(|plane| widened(plane.add(x)));
+                with_factors!(encoding, yuv, (&out, load));
+            }
         }
     }
     width / PIXELS * PIXELS
@@ -145,52 +160,46 @@ unsafe fn rgb(out: &Out, load: impl Fn(usize) -> Rgb) {
     }
 }
 
-/// Converts whole steps of YUV pixels.
+/// Converts whole steps of YUV pixels by the factors at `FACTORS` in [`Factors::ALL`].
 ///
 /// # Safety
 /// All of `out` can be written.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn yuv(out: &Out, load: impl Fn(usize) -> Yuv) {
+unsafe fn yuv<const FACTORS: usize, L: Fn(usize) -> Yuv>(out: &Out, load: L) {
     let steps = (0..out.width / PIXELS * PIXELS).step_by(PIXELS);
     // SAFETY: whole steps end within the row.
     unsafe {
         match out.layout {
-            Layout::Gray => steps.for_each(|x| {
-                let (luma, inner) = luma(load(x)[0]);
-                out.gray(x, bytes(_mm256_add_epi16(luma, _mm256_srai_epi16::<8>(inner))));
-            }),
-            Layout::Separate => steps.for_each(|x| out.separate(x, rgb_of_yuv(load(x)))),
-            Layout::Interleaved => steps.for_each(|x| out.interleaved(x, rgb_of_yuv(load(x)))),
+            Layout::Gray => {
+                steps.for_each(|x| out.gray(x, of_yuv::<FACTORS>(load(x), const { Factors::ALL[FACTORS].gray })));
+            }
+            Layout::Separate => steps.for_each(|x| out.separate(x, rgb_of_yuv::<FACTORS>(load(x)))),
+            Layout::Interleaved => steps.for_each(|x| out.interleaved(x, rgb_of_yuv::<FACTORS>(load(x)))),
         }
     }
 }
 
-/// Y - 16, and 42 times that and a half for the rounding.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn luma(y: __m256i) -> (__m256i, __m256i) {
-    let luma = _mm256_sub_epi16(y, _mm256_set1_epi16(16));
-    (luma, _mm256_add_epi16(_mm256_mullo_epi16(luma, _mm256_set1_epi16(42)), _mm256_set1_epi16(128)))
+fn rgb_of_yuv<const FACTORS: usize>(yuv: Yuv) -> Rgb {
+    let Factors { red, green, blue, .. } = const { &Factors::ALL[FACTORS] };
+    [of_yuv::<FACTORS>(yuv, *red), of_yuv::<FACTORS>(yuv, *green), of_yuv::<FACTORS>(yuv, *blue)]
 }
 
-/// The sums before the shift lie between -20128 and 29597, so that none exceeds 16 bits.
+/// One colour by the factors of its chroma, all of which are constants here: those that are 0 disappear, and what two colours
+/// share is computed once. The sums before the shift fit 16 bits, as `encoding.rs` asserts.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn rgb_of_yuv([y, u, v]: Yuv) -> Rgb {
-    let (luma, inner) = luma(y);
+fn of_yuv<const FACTORS: usize>([y, u, v]: Yuv, [first, second]: [i16; 2]) -> __m128i {
+    let Factors { black, luma: factor, .. } = const { &Factors::ALL[FACTORS] };
+    let luma = _mm256_sub_epi16(y, _mm256_set1_epi16(*black));
     let [u, v] = [u, v].map(|chroma| _mm256_sub_epi16(chroma, _mm256_set1_epi16(128)));
-    let times = |chroma, factor| _mm256_mullo_epi16(chroma, _mm256_set1_epi16(factor));
-    let sum = |small, whole| {
-        let shifted = _mm256_srai_epi16::<8>(_mm256_add_epi16(inner, small));
-        bytes(_mm256_add_epi16(_mm256_add_epi16(luma, whole), shifted))
-    };
-    let double = _mm256_add_epi16(u, u);
-    [
-        sum(times(v, 153), v),
-        sum(_mm256_add_epi16(times(v, 48), times(u, -100)), _mm256_sub_epi16(_mm256_setzero_si256(), v)),
-        sum(_mm256_add_epi16(double, double), double),
-    ]
+    let times = |values, factor| _mm256_mullo_epi16(values, _mm256_set1_epi16(factor));
+    let inner = _mm256_add_epi16(times(luma, small(*factor)), _mm256_set1_epi16(128));
+    let fraction = _mm256_add_epi16(inner, _mm256_add_epi16(times(u, small(first)), times(v, small(second))));
+    let wholes = _mm256_add_epi16(times(u, whole(first)), times(v, whole(second)));
+    bytes(_mm256_add_epi16(_mm256_add_epi16(luma, wholes), _mm256_srai_epi16::<8>(fraction)))
 }
 
 /// Sixteen numbers, clamped to bytes.

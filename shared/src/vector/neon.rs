@@ -1,14 +1,14 @@
 //! NEON: sixteen pixels at a time as two halves, even and odd pixels, that share their chroma.
 //!
 //! The colours of YUV fit into 16 bits although the products do not: the part of a factor that is a multiple of 256 is added
-//! after the shift by 8, with the same result. 298 = 256 + 42, 409 = 256 + 153, -208 = -256 + 48, 516 = 512 + 4.
+//! after the shift by 8, with the same result. In BT.601 298 = 256 + 42, 409 = 512 - 103, -208 = -256 + 48, 516 = 512 + 4.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that are stated at each")]
 
 use core::arch::aarch64::*;
 
 use super::operations::{Layout, Operations, assert_fits};
-use crate::image::{PixelFormat, Row};
+use crate::image::{Factors, PixelFormat, Row, small, whole, with_factors};
 use crate::preprocess::windows::{STEP, Windows};
 
 pub(super) static OPERATIONS: Operations = Operations { is_available, convert, horizontal, accumulate, finish };
@@ -25,17 +25,25 @@ const PIXELS: usize = 16;
 type Rgb = uint8x16x3_t;
 
 /// Y of eight even and eight odd pixels, and their U and V.
-type Yuv = [uint8x8_t; 4];
+type Shared = [uint8x8_t; 4];
+
+/// Y, U and V of sixteen pixels.
+type Yuv = [uint8x16_t; 3];
 
 #[target_feature(enable = "neon")]
 fn convert(row: &Row<'_>, width: usize, layout: Layout, out: &mut [u8]) -> usize {
     assert_fits(row, width, layout, out.len());
     let out = Out { start: out.as_mut_ptr(), width, layout };
     let [first, second, third] = row.planes.map(<[u8]>::as_ptr);
+    let encoding = row.encoding;
     // SAFETY: in each arm sixteen pixels from `x` on are within the row, and `assert_fits` has found all of its bytes in the row
     // and in `out`.
     unsafe {
         match row.format {
+            PixelFormat::Gray8 if row.is_limited_gray() => {
+                let none = vdupq_n_u8(128);
+                with_factors!(encoding, yuv, (&out, |x| [vld1q_u8(first.add(x)), none, none]));
+            }
             PixelFormat::Gray8 => rgb(&out, |x| {
                 let gray = vld1q_u8(first.add(x));
                 uint8x16x3_t(gray, gray, gray)
@@ -49,22 +57,38 @@ fn convert(row: &Row<'_>, width: usize, layout: Layout, out: &mut [u8]) -> usize
                 let uint8x16x4_t(r, g, b, _) = vld4q_u8(first.add(x * 4));
                 uint8x16x3_t(r, g, b)
             }),
-            PixelFormat::Yuyv => yuv(&out, |x| {
-                let uint8x8x4_t(even, u, odd, v) = vld4_u8(first.add(x * 2));
-                [even, odd, u, v]
-            }),
-            PixelFormat::Uyvy => yuv(&out, |x| {
-                let uint8x8x4_t(u, even, v, odd) = vld4_u8(first.add(x * 2));
-                [even, odd, u, v]
-            }),
-            PixelFormat::Nv12 => yuv(&out, |x| {
-                let (uint8x8x2_t(even, odd), uint8x8x2_t(u, v)) = (vld2_u8(first.add(x)), vld2_u8(second.add(x)));
-                [even, odd, u, v]
-            }),
-            PixelFormat::I420 => yuv(&out, |x| {
-                let uint8x8x2_t(even, odd) = vld2_u8(first.add(x));
-                [even, odd, vld1_u8(second.add(x / 2)), vld1_u8(third.add(x / 2))]
-            }),
+            PixelFormat::Yuyv => {
+                let load = |x| {
+                    let uint8x8x4_t(even, u, odd, v) = vld4_u8(first.add(x * 2));
+                    [even, odd, u, v]
+                };
+                with_factors!(encoding, shared, (&out, load));
+            }
+            PixelFormat::Uyvy => {
+                let load = |x| {
+                    let uint8x8x4_t(u, even, v, odd) = vld4_u8(first.add(x * 2));
+                    [even, odd, u, v]
+                };
+                with_factors!(encoding, shared, (&out, load));
+            }
+            PixelFormat::Nv12 => {
+                let load = |x| {
+                    let (uint8x8x2_t(even, odd), uint8x8x2_t(u, v)) = (vld2_u8(first.add(x)), vld2_u8(second.add(x)));
+                    [even, odd, u, v]
+                };
+                with_factors!(encoding, shared, (&out, load));
+            }
+            PixelFormat::I420 | PixelFormat::I422 => {
+                let load = |x| {
+                    let uint8x8x2_t(even, odd) = vld2_u8(first.add(x));
+                    [even, odd, vld1_u8(second.add(x / 2)), vld1_u8(third.add(x / 2))]
+                };
+                with_factors!(encoding, shared, (&out, load));
+            }
+            PixelFormat::I444 => {
+                let load = |x| [first, second, third].map(|plane| vld1q_u8(plane.add(x)));
+                with_factors!(encoding, yuv, (&out, load));
+            }
         }
     }
     width / PIXELS * PIXELS
@@ -112,23 +136,61 @@ unsafe fn rgb(out: &Out, load: impl Fn(usize) -> Rgb) {
     }
 }
 
-/// Converts whole steps of YUV pixels.
+/// Converts whole steps of pixels that share their chroma in pairs, by the factors at `FACTORS` in [`Factors::ALL`].
 ///
 /// # Safety
 /// All of `out` can be written.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn yuv(out: &Out, load: impl Fn(usize) -> Yuv) {
+unsafe fn shared<const FACTORS: usize, L: Fn(usize) -> Shared>(out: &Out, load: L) {
     let steps = (0..out.width / PIXELS * PIXELS).step_by(PIXELS);
+    let rgb = |x| {
+        let [even, odd, u, v] = load(x);
+        let colours = chroma::<FACTORS>(u, v);
+        let zipped = |at: usize| {
+            let [even, odd] = [even, odd].map(|y| of_yuv::<FACTORS>(y, colours[at]));
+            vcombine_u8(vzip1_u8(even, odd), vzip2_u8(even, odd))
+        };
+        uint8x16x3_t(zipped(0), zipped(1), zipped(2))
+    };
     // SAFETY: whole steps end within the row; one byte or three a pixel.
     unsafe {
         match out.layout {
             Layout::Gray => steps.for_each(|x| {
-                let [even, odd, ..] = load(x);
-                vst2_u8(out.start.add(x), uint8x8x2_t(gray_of_y(even), gray_of_y(odd)));
+                let [even, odd, u, v] = load(x);
+                let [.., gray] = chroma::<FACTORS>(u, v);
+                vst2_u8(out.start.add(x), uint8x8x2_t(of_yuv::<FACTORS>(even, gray), of_yuv::<FACTORS>(odd, gray)));
             }),
-            Layout::Separate => steps.for_each(|x| out.separate(x, rgb_of_yuv(load(x)))),
-            Layout::Interleaved => steps.for_each(|x| vst3q_u8(out.start.add(x * 3), rgb_of_yuv(load(x)))),
+            Layout::Separate => steps.for_each(|x| out.separate(x, rgb(x))),
+            Layout::Interleaved => steps.for_each(|x| vst3q_u8(out.start.add(x * 3), rgb(x))),
+        }
+    }
+}
+
+/// Converts whole steps of YUV pixels by the factors at `FACTORS` in [`Factors::ALL`].
+///
+/// # Safety
+/// All of `out` can be written.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn yuv<const FACTORS: usize, L: Fn(usize) -> Yuv>(out: &Out, load: L) {
+    let steps = (0..out.width / PIXELS * PIXELS).step_by(PIXELS);
+    let colours = |x| {
+        let [y, u, v] = load(x);
+        let halves = [[y, u, v].map(|of| vget_low_u8(of)), [y, u, v].map(|of| vget_high_u8(of))];
+        let [low, high] = halves.map(|[y, u, v]| chroma::<FACTORS>(u, v).map(|colour| of_yuv::<FACTORS>(y, colour)));
+        [0, 1, 2, 3].map(|at| vcombine_u8(low[at], high[at]))
+    };
+    let rgb = |x| {
+        let [r, g, b, _] = colours(x);
+        uint8x16x3_t(r, g, b)
+    };
+    // SAFETY: whole steps end within the row; one byte or three a pixel.
+    unsafe {
+        match out.layout {
+            Layout::Gray => steps.for_each(|x| vst1q_u8(out.start.add(x), colours(x)[3])),
+            Layout::Separate => steps.for_each(|x| out.separate(x, rgb(x))),
+            Layout::Interleaved => steps.for_each(|x| vst3q_u8(out.start.add(x * 3), rgb(x))),
         }
     }
 }
@@ -140,33 +202,26 @@ fn less(values: uint8x8_t, constant: u8) -> int16x8_t {
     vreinterpretq_s16_u16(vsubl_u8(values, vdup_n_u8(constant)))
 }
 
+/// What chroma adds to red, green, blue and gray: the small part, before the shift, and the whole part. All factors are
+/// constants here: those that are 0 disappear, and so does a colour that is not used.
 #[inline]
 #[target_feature(enable = "neon")]
-fn gray_of_y(y: uint8x8_t) -> uint8x8_t {
-    let luma = less(y, 16);
-    vqmovun_s16(vaddq_s16(luma, vrshrq_n_s16::<8>(vmulq_n_s16(luma, 42))))
+fn chroma<const FACTORS: usize>(u: uint8x8_t, v: uint8x8_t) -> [[int16x8_t; 2]; 4] {
+    let Factors { red, green, blue, gray, .. } = const { &Factors::ALL[FACTORS] };
+    let (u, v) = (less(u, 128), less(v, 128));
+    let sum = |first, second| vmlaq_n_s16(vmulq_n_s16(u, first), v, second);
+    let parts = |[first, second]: [i16; 2]| [sum(small(first), small(second)), sum(whole(first), whole(second))];
+    [parts(*red), parts(*green), parts(*blue), parts(*gray)]
 }
 
-/// The sums before the shift lie between -20256 and 29469, and the half is added within the shift, so that none exceeds 16 bits.
+/// One colour. The sum before the shift fits 16 bits, as `encoding.rs` asserts, and the shift adds the half.
 #[inline]
 #[target_feature(enable = "neon")]
-fn rgb_of_yuv([even, odd, u, v]: Yuv) -> Rgb {
-    let (u, v) = (less(u, 128), less(v, 128));
-    let double = vaddq_s16(u, u);
-    let small = [vmulq_n_s16(v, 153), vmlaq_n_s16(vmulq_n_s16(v, 48), u, -100), vaddq_s16(double, double)];
-    let whole = [v, vnegq_s16(v), double];
-    let halves = [even, odd].map(|y| {
-        let luma = less(y, 16);
-        let inner = vmulq_n_s16(luma, 42);
-        let channel = |at: usize| {
-            let shifted = vrshrq_n_s16::<8>(vaddq_s16(inner, small[at]));
-            vqmovun_s16(vaddq_s16(vaddq_s16(luma, whole[at]), shifted))
-        };
-        [channel(0), channel(1), channel(2)]
-    });
-    let zipped =
-        |at: usize| vcombine_u8(vzip1_u8(halves[0][at], halves[1][at]), vzip2_u8(halves[0][at], halves[1][at]));
-    uint8x16x3_t(zipped(0), zipped(1), zipped(2))
+fn of_yuv<const FACTORS: usize>(y: uint8x8_t, [fraction, whole]: [int16x8_t; 2]) -> uint8x8_t {
+    let Factors { black, luma: factor, .. } = const { &Factors::ALL[FACTORS] };
+    let luma = less(y, *black as u8);
+    let shifted = vrshrq_n_s16::<8>(vaddq_s16(vmulq_n_s16(luma, small(*factor)), fraction));
+    vqmovun_s16(vaddq_s16(vaddq_s16(luma, whole), shifted))
 }
 
 /// Gray in fifteen bits; the shift adds the half.

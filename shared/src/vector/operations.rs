@@ -28,7 +28,8 @@ pub(super) fn assert_fits(row: &Row<'_>, width: usize, layout: Layout, out_len: 
     let [first, second, third] = row.planes;
     let chroma = match row.format {
         PixelFormat::Nv12 => [width, 0],
-        PixelFormat::I420 => [width / 2; 2],
+        PixelFormat::I420 | PixelFormat::I422 => [width / 2; 2],
+        PixelFormat::I444 => [width; 2],
         _ => [0; 2],
     };
     assert!(first.len() >= row.format.row_len(width) && second.len() >= chroma[0] && third.len() >= chroma[1]);
@@ -55,7 +56,8 @@ impl Operations {
     /// Converts a row to interleaved gray or RGB.
     pub(crate) fn interleave(&self, row: &Row<'_>, channels: Channels, out: &mut [u8]) {
         match (row.format, channels) {
-            (PixelFormat::Gray8, Channels::Gray) | (PixelFormat::Rgb8, Channels::Rgb) => row.convert(channels, out),
+            (PixelFormat::Gray8, Channels::Gray) if !row.is_limited_gray() => row.convert(channels, out),
+            (PixelFormat::Rgb8, Channels::Rgb) => row.convert(channels, out),
             (_, Channels::Gray) => self.convert(row, Layout::Gray, out.len(), out),
             (_, Channels::Rgb) => self.convert(row, Layout::Interleaved, out.len() / 3, out),
         }
@@ -64,8 +66,8 @@ impl Operations {
     /// Converts a row to gray, or to all its reds, greens and blues.
     pub(crate) fn separate(&self, row: &Row<'_>, channels: Channels, out: &mut [u8]) {
         match (row.format, channels) {
-            (PixelFormat::Gray8, Channels::Gray) => row.convert(channels, out),
-            (PixelFormat::Gray8, Channels::Rgb) => {
+            (PixelFormat::Gray8, Channels::Gray) if !row.is_limited_gray() => row.convert(channels, out),
+            (PixelFormat::Gray8, Channels::Rgb) if !row.is_limited_gray() => {
                 out.chunks_exact_mut(row.planes[0].len()).for_each(|plane| plane.copy_from_slice(row.planes[0]));
             }
             (_, Channels::Gray) => self.convert(row, Layout::Gray, out.len(), out),

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::InstructionSet;
-use crate::image::{ImageView, PixelFormat, SIDE_MAX};
+use crate::image::{ColourEncoding, ImageView, Matrix, PixelFormat, Range, SIDE_MAX};
 use crate::preprocess::{Channels, Filter, Fit, Normalize, Preprocess, Scratch};
 use crate::pseudo_random::pseudo_random;
 
@@ -57,9 +57,12 @@ fn check_rows(view: &ImageView<'_>) {
     }
 }
 
-fn is_whole(format: PixelFormat, side: usize) -> bool {
-    side.is_multiple_of(2)
-        || matches!(format, PixelFormat::Gray8 | PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::Rgba8)
+fn encodings() -> impl Iterator<Item = ColourEncoding> {
+    Range::ALL.into_iter().flat_map(|range| Matrix::ALL.map(|matrix| ColourEncoding { range, matrix }))
+}
+
+fn is_whole(format: PixelFormat, width: usize) -> bool {
+    width.is_multiple_of(2) || !format.needs_even_width()
 }
 
 /// The bytes end where the last row ends, so that a sanitizer finds reads beyond.
@@ -84,7 +87,9 @@ fn rows_of_every_width_and_format() {
     for format in PixelFormat::ALL {
         for width in (1..=67).filter(|&width| is_whole(format, width)) {
             for padding in [0, 6] {
-                check_rows(&view_of(&bytes, (width, 2), padding, format));
+                for encoding in encodings() {
+                    check_rows(&view_of(&bytes, (width, 2), padding, format).encoded(encoding));
+                }
             }
         }
     }
@@ -97,7 +102,9 @@ fn every_chroma() {
     for u in 0..=255 {
         let row: Vec<u8> =
             (0..=255).flat_map(|v| lumas.as_chunks::<2>().0.iter().flat_map(move |&[y0, y1]| [y0, u, y1, v])).collect();
-        check_rows(&ImageView::packed(&row, row.len() / 2, 1, PixelFormat::Yuyv).unwrap());
+        for encoding in encodings() {
+            check_rows(&ImageView::packed(&row, row.len() / 2, 1, PixelFormat::Yuyv).unwrap().encoded(encoding));
+        }
     }
 }
 
@@ -167,14 +174,17 @@ proptest! {
             prop::sample::select(FITS.as_slice()),
             prop::sample::select(FILTERS.as_slice()),
         ),
+        encoding in 0usize..4,
         bytes in prop::collection::vec(any::<u8>(), 170 * 4 * 24),
     ) {
-        let less = |half: usize, odd: bool| half * 2 - usize::from(odd && is_whole(format, 1));
-        let size = (less(half.0, odd.0), less(half.1, odd.1));
+        let encoding = encodings().nth(encoding).unwrap();
+        let less = |half: usize, odd: bool| half * 2 - usize::from(odd);
+        let width = less(half.0, odd.0 && !format.needs_even_width());
+        let size = (width, less(half.1, odd.1 && !format.needs_even_height()));
         let (channels, fit, filter) = how;
         // Padding goes to the target, at least as large as the image.
         let target = if fit == Fit::Pad { (size.0 as u32 + target.0 - 1, size.1 as u32 + target.1 - 1) } else { target };
-        let view = view_of(&bytes, size, padding * 2, format);
+        let view = view_of(&bytes, size, padding * 2, format).encoded(encoding);
         check_rows(&view);
         check_run(&spec(target, channels, fit, filter), &view);
     }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use unet_shared::image::PixelFormat;
+use unet_shared::image::{ColourEncoding, Matrix, PixelFormat};
 
+use super::super::colour::{Colour, JPEG_COLOUR, Said};
 use super::super::spec::{Policy, Rate, Reopen, Requirement, Side, SourceKind, SourceSpec};
 use super::super::{FrameSource, SourceError};
+use super::ffmpeg;
 use crate::section::{Lined, Section};
 
 /// `kind = "process"`. On the command line the name of a preset, or a program with arguments that writes YUV4MPEG2.
@@ -18,6 +20,18 @@ pub(super) struct ProcessSpec {
     pub(super) command: Vec<String>,
     /// `format`, `width`, `height`, `stride`: what it writes.
     pub(super) output: ProcessOutput,
+    /// `range` and `matrix`, and what is known of the frames of a preset.
+    pub(super) colour: Colour,
+    /// How the pipeline treats it.
+    pub(super) policy: Policy,
+}
+
+impl ProcessSpec {
+    /// A program that is started again after errors.
+    pub(super) fn new(command: Vec<String>, output: ProcessOutput) -> Self {
+        let policy = Policy { live: true, reopen: Reopen::AfterError };
+        ProcessSpec { command, output, colour: Colour::default(), policy }
+    }
 }
 
 /// What a program writes.
@@ -25,6 +39,8 @@ pub(super) struct ProcessSpec {
 pub(super) enum ProcessOutput {
     /// A YUV4MPEG2 stream, whose header contains size and format.
     Y4m,
+    /// JPEG images, one after another.
+    Mjpeg,
     /// Raw frames, one directly after the other.
     Raw {
         /// Pixel format.
@@ -44,7 +60,7 @@ impl SourceSpec for ProcessSpec {
     }
 
     fn policy(&self) -> Policy {
-        Policy { live: true, reopen: Reopen::AfterError }
+        self.policy
     }
 
     fn requirement(&self) -> Requirement<'_> {
@@ -60,25 +76,30 @@ const COMMAND_EXAMPLE: &str = "[\"ffmpeg\", \"-i\", \"clip.mp4\"]";
 
 fn from_word(words: &str) -> Result<Arc<dyn SourceSpec>, String> {
     if let Some(preset) = Preset::ALL.into_iter().find(|preset| preset.name() == words.trim()) {
-        return Ok(Arc::new(preset.spec(PresetKeys::DEFAULT)));
+        return match preset.takes_input() {
+            true => Err("expected a configuration, since the preset needs an input".to_owned()),
+            false => Ok(Arc::new(preset.spec(PresetKeys::default()))),
+        };
     }
     let command: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
     match command.is_empty() {
         true => Err("expected a program and its arguments, found nothing".to_owned()),
-        false => Ok(Arc::new(ProcessSpec { command, output: ProcessOutput::Y4m })),
+        false => Ok(Arc::new(ProcessSpec::new(command, ProcessOutput::Y4m))),
     }
 }
 
 fn read(section: &mut Section<'_, '_>) -> Option<Arc<dyn SourceSpec>> {
     let command = section.texts("command", COMMAND_EXAMPLE);
     let preset = section.choice("preset", &Preset::ALL.map(|preset| (preset.name(), preset)));
-    let formats = PixelFormat::ALL.map(|format| (format.name(), Some(format)));
-    let formats: Vec<_> = std::iter::once(("y4m", None)).chain(formats).collect();
+    let formats = PixelFormat::ALL.map(|format| (format.name(), Written::Raw(format)));
+    let formats: Vec<_> = [("y4m", Written::Y4m), ("mjpeg", Written::Mjpeg)].into_iter().chain(formats).collect();
     let format = section.choice("format", &formats);
     let [width, height] = ["width", "height"].map(|key| Side::read(section, key));
     let stride = section.integer("stride", 0..=u64::from(u32::MAX), "0 to 4294967295 bytes");
     let rate = Rate::read(section);
     let camera = section.integer("camera", 0..=255, "0 to 255");
+    let input = section.text("input");
+    let configured = Said::read(section);
     let refuse_all = |keys: &[&str], reason: &str| {
         for key in keys {
             section.refuse_with(key, reason);
@@ -95,55 +116,81 @@ fn read(section: &mut Section<'_, '_>) -> Option<Arc<dyn SourceSpec>> {
         }
         (false, true) => {
             refuse_all(&["format", "stride"], "a preset sets this itself");
-            let default = PresetKeys::DEFAULT;
-            let keys = PresetKeys {
-                width: width.unwrap_or(default.width),
-                height: height.unwrap_or(default.height),
-                rate: rate.unwrap_or(default.rate),
-                camera: camera.map_or(default.camera, |camera| camera as u8),
-            };
             let preset = preset?;
+            if preset.takes_input() {
+                refuse_all(&["camera"], "preset ffmpeg has an input in its place");
+                section.require("input", "the URL of a stream, or a file");
+            } else {
+                refuse_all(&["input"], "only preset ffmpeg has this key");
+            }
+            let input = input.map(|input| input.value);
+            let keys = PresetKeys { width, height, rate, camera: camera.map_or(0, |camera| camera as u8), input };
             let multiple = preset.width_multiple();
-            if !keys.width.get().is_multiple_of(multiple) {
+            let odd = |side: Option<Side>, multiple| side.is_some_and(|side| !side.get().is_multiple_of(multiple));
+            if odd(width, multiple) {
                 section.refuse("width", &format!("a multiple of {multiple} for preset {}", preset.name()));
             }
-            if !keys.height.get().is_multiple_of(2) {
+            if odd(height, 2) {
                 section.refuse("height", &format!("an even height for preset {}", preset.name()));
             }
             preset.spec(keys)
         }
         (true, false) => {
-            refuse_all(&["rate", "camera"], "only a preset has this key; pass it as an argument of the command");
-            let output = output(section, format.flatten(), [width, height], stride);
+            refuse_all(
+                &["rate", "camera", "input"],
+                "only a preset has this key; pass it as an argument of the command",
+            );
+            // Without a valid format, what depends on it cannot be checked.
+            let written = match section.has("format") {
+                true => format,
+                false => Some(Written::Y4m),
+            };
+            let output = written.and_then(|written| output(section, written, [width, height], stride));
             let command: Vec<String> = command?.into_iter().map(|Lined { value, .. }| value).collect();
             if command.first().is_none_or(String::is_empty) {
                 section.refuse("command", &format!("a program and its arguments, such as {COMMAND_EXAMPLE}"));
             }
-            ProcessSpec { command, output: output? }
+            ProcessSpec::new(command, output?)
         }
     };
-    Some(Arc::new(spec))
+    Some(Arc::new(ProcessSpec { colour: Colour { configured, ..spec.colour }, ..spec }))
+}
+
+/// The values of `format`.
+#[derive(Debug, Clone, Copy)]
+enum Written {
+    Y4m,
+    Mjpeg,
+    Raw(PixelFormat),
 }
 
 fn output(
     section: &Section<'_, '_>,
-    format: Option<PixelFormat>,
+    written: Written,
     [width, height]: [Option<Side>; 2],
     stride: Option<u64>,
 ) -> Option<ProcessOutput> {
-    let Some(format) = format else {
-        for key in ["width", "height", "stride"] {
-            section.refuse_with(key, "only raw formats have this key; the y4m header contains the size");
+    let (output, header) = match written {
+        Written::Raw(format) => {
+            Said::check(section, format);
+            for key in ["width", "height"] {
+                section.require(key, &format!("the number of pixels, for format {format}"));
+            }
+            let (width, height) = (width?, height?);
+            let packed = format.row_len(width.get() as usize) as u32;
+            let stride = stride.map_or(packed, |stride| stride as u32);
+            return Some(ProcessOutput::Raw { format, width, height, stride });
         }
-        return Some(ProcessOutput::Y4m);
+        Written::Mjpeg => {
+            Said::refuse(section, JPEG_COLOUR);
+            (ProcessOutput::Mjpeg, "each JPEG")
+        }
+        Written::Y4m => (ProcessOutput::Y4m, "the y4m"),
     };
-    for key in ["width", "height"] {
-        section.require(key, &format!("the number of pixels, for format {format}"));
+    for key in ["width", "height", "stride"] {
+        section.refuse_with(key, &format!("only raw formats have this key; {header} header contains the size"));
     }
-    let (width, height) = (width?, height?);
-    let packed = format.row_len(width.get() as usize) as u32;
-    let stride = stride.map_or(packed, |stride| stride as u32);
-    Some(ProcessOutput::Raw { format, width, height, stride })
+    Some(output)
 }
 
 /// Programs for cameras whose driver alone does not deliver usable frames.
@@ -153,55 +200,62 @@ enum Preset {
     RpicamVid,
     /// CSI cameras of a Jetson, through NVIDIA's GStreamer elements.
     GstreamerJetson,
+    /// Network streams and video files.
+    Ffmpeg,
 }
 
-/// `width`, `height`, `rate` and `camera` of a preset.
-#[derive(Debug, Clone, Copy)]
+/// `width`, `height`, `rate`, `camera` and `input` of a preset.
+#[derive(Debug, Clone, Default)]
 struct PresetKeys {
-    width: Side,
-    height: Side,
-    rate: Rate,
+    width: Option<Side>,
+    height: Option<Side>,
+    rate: Option<Rate>,
     camera: u8,
+    input: Option<String>,
 }
 
 impl PresetKeys {
-    const DEFAULT: PresetKeys = PresetKeys {
-        width: Side::new(1280).expect("within its range"),
-        height: Side::new(720).expect("within its range"),
-        rate: Rate::THIRTY,
-        camera: 0,
-    };
+    const WIDTH: Side = Side::new(1280).expect("within its range");
+    const HEIGHT: Side = Side::new(720).expect("within its range");
 }
 
 impl Preset {
-    const ALL: [Preset; 2] = [Preset::RpicamVid, Preset::GstreamerJetson];
+    const ALL: [Preset; 3] = [Preset::RpicamVid, Preset::GstreamerJetson, Preset::Ffmpeg];
 
     fn name(self) -> &'static str {
         match self {
             Preset::RpicamVid => "rpicam-vid",
             Preset::GstreamerJetson => "gstreamer-jetson",
+            Preset::Ffmpeg => "ffmpeg",
         }
+    }
+
+    fn takes_input(self) -> bool {
+        self == Preset::Ffmpeg
     }
 
     /// Frames are 4:2:0, hence even. A Pi 4 pads rows to 64 bytes and a Pi 5 to 128, and the stream does not contain the stride.
     fn width_multiple(self) -> u32 {
         match self {
             Preset::RpicamVid => 128,
-            Preset::GstreamerJetson => 2,
+            Preset::GstreamerJetson | Preset::Ffmpeg => 2,
         }
     }
 
     fn spec(self, keys: PresetKeys) -> ProcessSpec {
-        let PresetKeys { width, height, rate, camera } = keys;
-        let (columns, rows) = (width.get(), height.get());
-        let (command, format, stride) = match self {
+        let PresetKeys { width, height, rate, camera, input } = keys;
+        let (size, given_rate) = ([width, height], rate);
+        let (width, height) = (width.unwrap_or(PresetKeys::WIDTH), height.unwrap_or(PresetKeys::HEIGHT));
+        let (columns, rows, rate) = (width.get(), height.get(), rate.unwrap_or(Rate::THIRTY));
+        let (command, format, stride, stated) = match self {
             Preset::RpicamVid => {
                 let command = format!(
                     "rpicam-vid --nopreview --timeout 0 --verbose 0 --codec yuv420 --flush --camera {camera} \
                      --width {columns} --height {rows} --framerate {} --output -",
                     rate.per_second()
                 );
-                (command, PixelFormat::I420, columns)
+                // It asks libcamera for the colour space sYCC whenever the codec is yuv420.
+                (command, PixelFormat::I420, columns, Said::both(ColourEncoding::JPEG))
             }
             Preset::GstreamerJetson => {
                 // GStreamer only accepts fractions.
@@ -212,11 +266,24 @@ impl Preset {
                      video/x-raw(memory:NVMM),{size},framerate={thousandths}/1000 ! nvvidconv ! \
                      video/x-raw,format=NV12,{size} ! fdsink fd=1 sync=false"
                 );
-                (command, PixelFormat::Nv12, columns.next_multiple_of(4))
+                (command, PixelFormat::Nv12, columns.next_multiple_of(4), Said::default())
+            }
+            Preset::Ffmpeg => {
+                let input = input.unwrap_or_default();
+                let spec = ProcessSpec::new(ffmpeg::command(&input, size, given_rate), ProcessOutput::Y4m);
+                // The range is in the header of the stream, the matrix is not.
+                let stated = Said { range: None, matrix: Some(Matrix::Bt601) };
+                return ProcessSpec {
+                    colour: Colour { stated, ..Colour::default() },
+                    policy: ffmpeg::policy(&input),
+                    ..spec
+                };
             }
         };
         let command = command.split_whitespace().map(str::to_owned).collect();
-        ProcessSpec { command, output: ProcessOutput::Raw { format, width, height, stride } }
+        let colour = Colour { stated, ..Colour::default() };
+        let output = ProcessOutput::Raw { format, width, height, stride };
+        ProcessSpec { colour, ..ProcessSpec::new(command, output) }
     }
 }
 
@@ -237,12 +304,12 @@ mod tests {
     #[test]
     fn a_command_writes_y4m_or_raw_frames() {
         let command = ["ffmpeg", "-i", "x"].map(str::to_owned).to_vec();
-        let expected = ProcessSpec { command, output: ProcessOutput::Y4m };
+        let expected = ProcessSpec::new(command, ProcessOutput::Y4m);
         assert_eq!(spec("command = ['ffmpeg', '-i', 'x']"), format!("{expected:?}"));
         assert_eq!(spec("command = ['ffmpeg', '-i', 'x']\nformat = 'y4m'"), format!("{expected:?}"));
         let command = vec!["x".to_owned()];
         for (stride, expected) in [("", 8), ("stride = 16", 16)] {
-            let expected = ProcessSpec { command: command.clone(), output: raw(PixelFormat::Yuyv, 4, 2, expected) };
+            let expected = ProcessSpec::new(command.clone(), raw(PixelFormat::Yuyv, 4, 2, expected));
             let found = spec(&format!("command = ['x']\nformat = 'yuyv'\nwidth = 4\nheight = 2\n{stride}"));
             assert_eq!(found, format!("{expected:?}"));
         }
@@ -250,18 +317,57 @@ mod tests {
 
     #[test]
     fn presets_are_commands() {
+        let full = Colour { stated: Said::both(ColourEncoding::JPEG), ..Colour::default() };
         let command = "rpicam-vid --nopreview --timeout 0 --verbose 0 --codec yuv420 --flush --camera 1 --width 640 \
                        --height 480 --framerate 15 --output -";
         let command = command.split(' ').map(str::to_owned).collect();
-        let expected = ProcessSpec { command, output: raw(PixelFormat::I420, 640, 480, 640) };
+        let expected = ProcessSpec { colour: full, ..ProcessSpec::new(command, raw(PixelFormat::I420, 640, 480, 640)) };
         let found = spec("preset = 'rpicam-vid'\nwidth = 640\nheight = 480\nrate = 15\ncamera = 1");
         assert_eq!(found, format!("{expected:?}"));
         let command = "gst-launch-1.0 --quiet nvarguscamerasrc sensor-id=0 ! \
              video/x-raw(memory:NVMM),width=1280,height=720,framerate=30000/1000 ! nvvidconv ! \
              video/x-raw,format=NV12,width=1280,height=720 ! fdsink fd=1 sync=false";
         let command = command.split(' ').map(str::to_owned).collect();
-        let expected = ProcessSpec { command, output: raw(PixelFormat::Nv12, 1280, 720, 1280) };
+        let expected = ProcessSpec::new(command, raw(PixelFormat::Nv12, 1280, 720, 1280));
         assert_eq!(format!("{:?}", from_word("gstreamer-jetson").unwrap()), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn ffmpeg_reads_an_input() {
+        let text = "preset = 'ffmpeg'\ninput = 'rtsp://x/y'\nwidth = 640\nheight = 360\nrate = 5";
+        let command = "ffmpeg -nostdin -loglevel error -rtsp_transport tcp -i rtsp://x/y -an -vf \
+             fps=5,scale=w=640:h=360:out_color_matrix=bt601:out_range=limited -pix_fmt yuv420p -f yuv4mpegpipe -";
+        let command: Vec<String> = command.split(' ').map(str::to_owned).collect();
+        let found = spec(text);
+        assert!(found.starts_with(&format!("ProcessSpec {{ command: {command:?}, output: Y4m")), "{found}");
+        let sides = "preset = 'ffmpeg'\ninput = 'a.mp4'\nwidth = 641\ncamera = 1";
+        assert_eq!(
+            problems(sides, read),
+            [
+                "3: section: width = 641: expected a multiple of 2 for preset ffmpeg",
+                "4: section: camera = 1: preset ffmpeg has an input in its place",
+            ]
+        );
+        let missing = ["1: section: input is missing: expected the URL of a stream, or a file"];
+        assert_eq!(problems("preset = 'ffmpeg'", read), missing);
+        assert!(from_word("ffmpeg").is_err());
+    }
+
+    #[test]
+    fn range_and_matrix_belong_to_yuv() {
+        let command = "command = ['x']\nwidth = 4\nheight = 2\n";
+        let text = format!("{command}format = 'rgb8'\nrange = 'full'\nmatrix = 'bt709'");
+        assert_eq!(
+            problems(&text, read),
+            [
+                "5: section: range = 'full': the format rgb8 has no luma, hence no range",
+                "6: section: matrix = 'bt709': the format rgb8 has no chroma, hence no matrix",
+            ]
+        );
+        let text = format!("{command}format = 'mjpeg'\nrange = 'full'");
+        assert_eq!(problems(&text, read)[2..], ["5: section: range = 'full': JPEG frames are always full range bt601"]);
+        let found = spec(&format!("{command}format = 'i422'\nrange = 'full'\nmatrix = 'bt709'"));
+        assert!(found.contains("configured: Said { range: Some(Full), matrix: Some(Bt709) }"), "{found}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn shell(script: &str) -> Process {
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-    Process::open(&ProcessSpec { command, output: ProcessOutput::Y4m }).unwrap()
+    Process::open(&ProcessSpec::new(command, ProcessOutput::Y4m)).unwrap()
 }
 
 /// `sh` that prints a stream of frames of 2x1 gray: `ab`, `cd`.
@@ -25,7 +25,7 @@ fn a_successful_exit_ends_the_source() {
         assert_eq!(next(&mut source, &mut slot).unwrap(), Arrival::Frame);
         assert_eq!(slot.bytes, bytes);
     }
-    assert_eq!(source.describe(), "sh: gray8 2x1");
+    assert_eq!(source.describe(), "sh: gray8 2x1, range full (assumed)");
     assert_eq!(next(&mut source, &mut slot).unwrap(), Arrival::End);
     assert_eq!(next(&mut source, &mut slot).unwrap(), Arrival::End);
 }
@@ -67,7 +67,7 @@ fn raw_frames_are_split_by_their_size() {
     let output = ProcessOutput::Raw { format: PixelFormat::Nv12, width, height, stride: 6 };
     // Frames of 6 * 2 luma and 6 chroma bytes.
     let command = ["sh", "-c", "printf '%036d' 0; exit 2"].map(str::to_owned).to_vec();
-    let mut source = Process::open(&ProcessSpec { command, output }).unwrap();
+    let mut source = Process::open(&ProcessSpec::new(command, output)).unwrap();
     let mut slot = FrameSlot::default();
     for _ in 0..2 {
         assert_eq!(next(&mut source, &mut slot).unwrap(), Arrival::Frame);
@@ -84,7 +84,7 @@ fn invalid_raw_frames_are_refused_before_the_program_starts() {
     let open = |width, height, stride| {
         let (width, height) = (side(width), side(height));
         let output = ProcessOutput::Raw { format: PixelFormat::I420, width, height, stride };
-        Process::open(&ProcessSpec { command: vec!["/no/such/program".to_owned()], output }).unwrap_err()
+        Process::open(&ProcessSpec::new(vec!["/no/such/program".to_owned()], output)).unwrap_err()
     };
     let error = open(3, 2, 4);
     assert_eq!(error.to_string(), "/no/such/program: frames: i420 image: expected an even width and height, found 3x2");

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::super::colour::Said;
 use super::super::{FRAME_BYTES_MAX, FrameSlot};
 use super::{HEADER_LEN, Header, MAGIC, TRAILER_LEN, trailer};
 
@@ -50,6 +51,7 @@ pub struct RecordingReader<R> {
     input: R,
     frame: u64,
     over: bool,
+    stated: Said,
 }
 
 impl<R: io::Read> RecordingReader<R> {
@@ -65,7 +67,12 @@ impl<R: io::Read> RecordingReader<R> {
             let found = if found == 0 { "nothing".to_owned() } else { magic[..found].escape_ascii().to_string() };
             return Err(RecordingError::Magic { found });
         }
-        Ok(RecordingReader { input, frame: 0, over: false })
+        Ok(RecordingReader { input, frame: 0, over: false, stated: Said::default() })
+    }
+
+    /// What the last frame stated of range and matrix.
+    pub(super) fn stated(&self) -> Said {
+        self.stated
     }
 
     /// Reads the next frame with its recorded time. After anything but a frame there is only the end.
@@ -93,7 +100,7 @@ impl<R: io::Read> RecordingReader<R> {
             HEADER_LEN => {}
             _ => return Ok(Read::Cut),
         }
-        let Some(Header { format, len, sequence, captured }) = Header::from_bytes(&bytes) else {
+        let Some((Header { format, len, sequence, captured }, stated)) = Header::from_bytes(&bytes) else {
             // After a power loss the file may end with zeros, which were allocated but never written.
             return if bytes == [0; HEADER_LEN] { Ok(Read::Cut) } else { Err(RecordingError::Header { frame }) };
         };
@@ -108,6 +115,7 @@ impl<R: io::Read> RecordingReader<R> {
             return Ok(Read::Cut);
         }
         (slot.format, slot.sequence, slot.captured) = (format, sequence, captured);
+        self.stated = stated;
         Ok(Read::Frame)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clip::{ClipSpec, has_extension};
+use super::super::colour::{Colour, Said};
 use super::super::pace::Pace;
 use super::super::spec::{Policy, Rate, Requirement, SourceKind, SourceSpec};
 use super::super::{Arrival, FrameFormat, FrameSlot, FrameSource, Kind, SourceError};
@@ -13,24 +14,30 @@ use super::{EXTENSION, Read, RecordingError, RecordingReader};
 use crate::clock::{Clock, SystemClock};
 use unet_engine::error::chain;
 
-/// `kind = "recording"`, with the keys of a [`ClipSpec`].
+/// `kind = "recording"`, with the keys of a [`ClipSpec`], `range` and `matrix`.
 pub(crate) const KIND: SourceKind = SourceKind {
     name: "recording",
-    read: |section| Some(Arc::new(RecordingSpec(ClipSpec::read(section)?))),
-    from_word: |path| Ok(Arc::new(RecordingSpec(ClipSpec::once(path)))),
+    read: |section| {
+        let (clip, colour) = (ClipSpec::read(section), Said::read(section));
+        Some(Arc::new(RecordingSpec { clip: clip?, colour }))
+    },
+    from_word: |path| Ok(Arc::new(RecordingSpec { clip: ClipSpec::once(path), colour: Said::default() })),
     claims: |word| has_extension(word, EXTENSION),
 };
 
 #[derive(Debug)]
-struct RecordingSpec(ClipSpec);
+struct RecordingSpec {
+    clip: ClipSpec,
+    colour: Said,
+}
 
 impl SourceSpec for RecordingSpec {
     fn name(&self) -> String {
-        self.0.path.display().to_string()
+        self.clip.path.display().to_string()
     }
 
     fn policy(&self) -> Policy {
-        self.0.policy()
+        self.clip.policy()
     }
 
     fn interval(&self) -> Option<Duration> {
@@ -38,11 +45,11 @@ impl SourceSpec for RecordingSpec {
     }
 
     fn requirement(&self) -> Requirement<'_> {
-        Requirement::Path(&self.0.path)
+        Requirement::Path(&self.clip.path)
     }
 
     fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
-        Ok(Box::new(Replay::open(&self.0)?))
+        Ok(Box::new(Replay::open(&self.clip, self.colour)?))
     }
 }
 
@@ -54,6 +61,7 @@ pub(super) struct Replay {
     name: String,
     reader: RecordingReader<BufReader<File>>,
     pace: Pace,
+    colour: Colour,
     format: Option<FrameFormat>,
     offset: u64,
     next_sequence: u64,
@@ -66,12 +74,13 @@ impl Replay {
     /// # Errors
     ///
     /// If it cannot be opened or is not a recording.
-    pub(super) fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
+    pub(super) fn open(spec: &ClipSpec, configured: Said) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
         let reader = open(spec, &name)?;
         let pace = Pace::new(spec.rate.map(Rate::interval));
         let spec = spec.clone();
-        Ok(Replay { spec, name, reader, pace, format: None, offset: 0, next_sequence: 0, frames_of_round: 0 })
+        let colour = Colour { configured, ..Colour::default() };
+        Ok(Replay { spec, name, reader, pace, colour, format: None, offset: 0, next_sequence: 0, frames_of_round: 0 })
     }
 
     fn error(&self, error: &RecordingError) -> SourceError {
@@ -88,7 +97,9 @@ fn open(spec: &ClipSpec, name: &str) -> Result<RecordingReader<BufReader<File>>,
 impl FrameSource for Replay {
     fn describe(&self) -> String {
         match self.format {
-            Some(format) => format!("{}: recording, {format}", self.name),
+            Some(format) => {
+                format!("{}: recording, {format}{}", self.name, self.colour.describe(format.encoding))
+            }
             None => format!("{}: recording", self.name),
         }
     }
@@ -106,6 +117,8 @@ impl FrameSource for Replay {
         }
         match read {
             Read::Frame => {
+                self.colour.stated = self.reader.stated();
+                slot.format.colour = self.colour.of(slot.format.encoding);
                 self.format = Some(slot.format);
                 slot.captured = SystemClock.now();
                 slot.sequence = slot.sequence.saturating_add(self.offset);

@@ -1,3 +1,5 @@
+use unet_shared::image::ColourEncoding;
+
 use super::super::FrameSlot;
 use super::*;
 use std::io::ErrorKind;
@@ -9,8 +11,13 @@ const ONE: usize = 8 + FRAME;
 
 fn slot(sequence: u64, bytes: &[u8]) -> FrameSlot {
     let encoding = Encoding::Pixels(PixelFormat::Yuyv);
-    let format = FrameFormat { encoding, width: 2, height: 1, stride: 4 };
+    let format = FrameFormat { encoding, width: 2, height: 1, stride: 4, colour: colour(1) };
     FrameSlot { bytes: bytes.to_vec(), format, sequence, captured: Duration::new(7, sequence as u32) }
+}
+
+/// One of four encodings.
+fn colour(number: usize) -> ColourEncoding {
+    ColourEncoding { range: Range::ALL[number % 2], matrix: Matrix::ALL[number / 2] }
 }
 
 /// A recording of two frames in a folder.
@@ -30,7 +37,8 @@ fn the_layout_is_the_documented_one() {
     let bytes = std::fs::read(path).unwrap();
     let expected = [
         b"UEREC001FRAM".as_slice(),
-        &[5, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0],
+        // Full range, BT.601.
+        &[5, 2, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0],
         &[5, 0, 0, 0, 0, 0, 0, 0],
         // 7 s and 5 ns: 0x1_a13b_8605.
         &[0x05, 0x86, 0x3b, 0xa1, 1, 0, 0, 0],
@@ -40,11 +48,29 @@ fn the_layout_is_the_documented_one() {
     assert_eq!(bytes[..ONE], expected);
     assert_eq!(bytes[bytes.len() - 8..], *b"END\0\x02\0\0\0");
     for (number, encoding) in ENCODINGS.into_iter().enumerate() {
-        let format = FrameFormat { encoding, width: 1, height: 2, stride: 3 };
-        let header = Header { format, len: 4, sequence: 5, captured: Duration::from_nanos(6) };
-        assert_eq!(header.to_bytes()[4] as usize, number);
-        assert_eq!(Header::from_bytes(&header.to_bytes()), Some(header));
+        for colour in (0..4).map(colour) {
+            let format = FrameFormat { encoding, width: 1, height: 2, stride: 3, colour };
+            let header = Header { format, len: 4, sequence: 5, captured: Duration::from_nanos(6) };
+            let bytes = header.to_bytes();
+            let (has_luma, has_chroma) = match encoding {
+                Encoding::Pixels(format) => (format.has_luma(), format.has_chroma()),
+                Encoding::Jpeg => (false, false),
+            };
+            let range = if has_luma { 1 + u8::from(colour.range == Range::Full) } else { 0 };
+            let matrix = if has_chroma { 1 + u8::from(colour.matrix == Matrix::Bt709) } else { 0 };
+            assert_eq!(bytes[4..8], [number as u8, range, matrix, 0]);
+            let (read, stated) = Header::from_bytes(&bytes).unwrap();
+            assert_eq!(read.to_bytes(), bytes);
+            assert_eq!(stated.range, has_luma.then_some(colour.range));
+            assert_eq!(stated.matrix, has_chroma.then_some(colour.matrix));
+        }
     }
+    let refused = |at: usize, value: u8| {
+        let mut bytes = bytes[8..8 + HEADER_LEN].to_vec();
+        bytes[at] = value;
+        Header::from_bytes(bytes.as_slice().try_into().unwrap()).is_none()
+    };
+    assert!(refused(4, 11) && refused(5, 3) && refused(6, 3) && refused(7, 1));
 }
 
 #[test]
@@ -95,7 +121,7 @@ fn other_files_are_refused() {
     let mut bytes = std::fs::read(path).unwrap();
     let problem =
         |bytes: &[u8]| RecordingReader::new(bytes).unwrap().next(&mut FrameSlot::default()).unwrap_err().to_string();
-    bytes[12] = 9;
+    bytes[12] = 11;
     assert_eq!(problem(&bytes), "frame 0: expected a frame header, found other bytes");
     bytes[12] = 5;
     bytes[28..32].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -142,24 +168,28 @@ fn a_full_disk_costs_frames_only() {
 #[test]
 fn a_recording_is_a_source() {
     use super::super::clip::ClipSpec;
+    use super::super::colour::Said;
     use super::super::{Arrival, FrameSource, Kind};
     use super::replay::Replay;
 
     let (_folder, path) = recording();
     let mut spec = ClipSpec::once(&path);
-    let mut source = Replay::open(&spec).unwrap();
+    let mut source = Replay::open(&spec, Said::default()).unwrap();
     let mut read = FrameSlot::default();
     let next = |source: &mut Replay, read: &mut FrameSlot| source.next_frame(read, Duration::ZERO);
     assert_eq!(next(&mut source, &mut read).unwrap(), Arrival::Frame);
     assert_eq!((read.bytes.as_slice(), read.sequence), (b"abcd".as_slice(), 5));
-    assert!(read.captured > Duration::ZERO && source.describe().ends_with("a.uerec: recording, yuyv 2x1"));
+    assert!(
+        read.captured > Duration::ZERO
+            && source.describe().ends_with("a.uerec: recording, yuyv 2x1, range full (stated), matrix bt601 (stated)")
+    );
     assert_eq!(next(&mut source, &mut read).unwrap(), Arrival::Frame);
     assert_eq!(next(&mut source, &mut read).unwrap(), Arrival::End);
     spec.repeat = true;
     // Cut within the second frame: each round has one frame and one error.
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    let mut source = Replay::open(&spec).unwrap();
+    let mut source = Replay::open(&spec, Said::default()).unwrap();
     for sequence in [5, 11, 17] {
         assert_eq!(next(&mut source, &mut read).unwrap(), Arrival::Frame);
         assert_eq!(read.sequence, sequence);
@@ -168,5 +198,29 @@ fn a_recording_is_a_source() {
         assert!(error.to_string().ends_with("recording is cut after 1 complete frames"));
     }
     std::fs::write(&path, b"").unwrap();
-    assert_eq!(Replay::open(&spec).unwrap_err().kind(), Kind::Fatal);
+    assert_eq!(Replay::open(&spec, Said::default()).unwrap_err().kind(), Kind::Fatal);
+}
+
+#[test]
+fn recordings_without_range_and_matrix_are_read_as_before() {
+    use super::super::clip::ClipSpec;
+    use super::super::colour::Said;
+    use super::super::{Arrival, FrameSource};
+    use super::replay::Replay;
+
+    let (_folder, path) = recording();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[13..15].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let full = Said { range: Some(Range::Full), matrix: None };
+    for (configured, expected, described) in [
+        (Said::default(), colour(0), "range limited (assumed), matrix bt601 (assumed)"),
+        (full, colour(1), "range full (configured), matrix bt601 (assumed)"),
+    ] {
+        let mut source = Replay::open(&ClipSpec::once(&path), configured).unwrap();
+        let mut read = FrameSlot::default();
+        assert_eq!(source.next_frame(&mut read, Duration::ZERO).unwrap(), Arrival::Frame);
+        assert_eq!(read.view().unwrap().unwrap().encoding(), expected);
+        assert!(source.describe().ends_with(described), "{}", source.describe());
+    }
 }

@@ -118,7 +118,8 @@ fn other_data_is_refused() {
 #[test]
 fn raw_frames_follow_each_other() {
     let encoding = Encoding::Pixels(PixelFormat::Gray8);
-    let format = FrameFormat { encoding, width: 3, height: 1, stride: 3 };
+    let format =
+        FrameFormat { encoding, width: 3, height: 1, stride: 3, colour: unet_shared::image::ColourEncoding::JPEG };
     let mut stream = FrameStream::raw(Pieces::of(&[1, 2, 3, 4, 5, 6, 7], 2), format, 3).with_sequence(7);
     let mut slot = FrameSlot::default();
     for expected in [[1, 2, 3], [4, 5, 6]] {
@@ -140,4 +141,79 @@ fn buffers_are_reused() {
         seen.insert(slot.bytes.as_ptr() as usize);
     }
     assert_eq!((stream.sequence(), seen.len()), (20, 2));
+}
+
+/// A JPEG image with a thumbnail in a segment, and restart and stuffed bytes in its scan; 3 by 2 pixels.
+fn image(fill: u8) -> Vec<u8> {
+    [
+        b"\xff\xd8\xff\xe1\x00\x08\xff\xd8\xff\xd9\x01\x02".as_slice(),
+        b"\xff\xff\xc0\x00\x0b\x08\x00\x02\x00\x03\x01\x01\x11\x00\xff\xda\x00\x03\x00",
+        &[fill, 0xff, 0, 0xff, 0xd3, fill, 0xff, 0xd9],
+    ]
+    .concat()
+}
+
+/// The frames of a stream with its last error, and how many bytes were skipped.
+fn images(bytes: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<Arrival, String>, u64) {
+    let mut stream = FrameStream::mjpeg(Pieces::of(bytes, size));
+    let (mut slot, mut frames) = (FrameSlot::default(), Vec::new());
+    loop {
+        match next(&mut stream, &mut slot) {
+            Ok(Arrival::Frame) => {
+                assert_eq!((slot.sequence, slot.format.encoding), (frames.len() as u64, Encoding::Jpeg));
+                frames.push(slot.bytes.clone());
+            }
+            end => return (frames, end, stream.images.skipped()),
+        }
+    }
+}
+
+#[test]
+fn images_follow_each_other_whatever_is_between_them() {
+    let all = [image(1), image(2), image(3)];
+    let between = b"\r\n--boundary\r\nContent-Type: image/jpeg\r\n\r\n\xff\xff";
+    for between in [b"".as_slice(), b"\0", between] {
+        let bytes = [&all[0], between, &all[1], between, &all[2], b"\0\0"].concat();
+        for size in [1, 2, 3, 7, bytes.len()] {
+            let (frames, end, skipped) = images(&bytes, size);
+            assert_eq!((frames.as_slice(), end), (all.as_slice(), Ok(Arrival::End)), "pieces of {size}");
+            assert_eq!(skipped, 2 * between.len() as u64 + 2);
+        }
+    }
+    let mut stream = FrameStream::mjpeg(all[0].as_slice());
+    assert_eq!(stream.format(), None);
+    let mut slot = FrameSlot::default();
+    assert_eq!(next(&mut stream, &mut slot), Ok(Arrival::Frame));
+    assert_eq!((slot.format.width, slot.format.height, stream.format()), (3, 2, Some(slot.format)));
+}
+
+#[test]
+fn a_cut_image_is_one_frame() {
+    let [first, second] = [image(1), image(2)];
+    for length in 2..first.len() {
+        // An image that is cut within a segment contains the start of the next one.
+        if !(12..first.len() - 1).contains(&length) || (13..31).contains(&length) {
+            continue;
+        }
+        let (frames, end, _) = images(&[&first[..length], &second].concat(), 5);
+        assert_eq!(frames.last(), Some(&second), "cut to {length}");
+        assert_eq!((frames.len(), end), (2, Ok(Arrival::End)), "cut to {length}");
+    }
+    let (frames, end, _) = images(&[&first, &second[..20]].concat(), 5);
+    let expected = "stream is cut: frame 1 ends after 20 bytes, without an end marker";
+    assert_eq!((frames.len(), end), (1, Err(expected.to_owned())));
+}
+
+#[test]
+fn other_bytes_are_no_stream_of_images() {
+    for (bytes, found) in [(b"".as_slice(), "nothing"), (b"GIF89a", "GIF89a"), (&[0; 1 << 17], "\\x00\\x00\\x00\\x00")]
+    {
+        let (frames, end, _) = images(bytes, 4000);
+        let problem = end.unwrap_err();
+        assert!(
+            frames.is_empty() && problem.starts_with("expected JPEG images one after another, found "),
+            "{problem}"
+        );
+        assert!(problem.contains(found), "{problem}");
+    }
 }

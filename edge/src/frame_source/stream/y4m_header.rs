@@ -1,6 +1,7 @@
-//! The header of YUV4MPEG2, the format in which programs pass raw video through pipes. 8-bit 4:2:0 and gray are supported.
+//! The header of YUV4MPEG2, the format in which programs pass raw video through pipes. 8-bit 4:2:0, 4:2:2, 4:4:4 and gray are
+//! supported.
 
-use unet_shared::image::{PixelFormat, SIDE_MAX};
+use unet_shared::image::{ColourEncoding, PixelFormat, Range, SIDE_MAX};
 
 use super::super::{Encoding, FRAME_BYTES_MAX, FrameFormat};
 
@@ -8,6 +9,7 @@ use super::super::{Encoding, FRAME_BYTES_MAX, FrameFormat};
 pub const HEADER_BYTES_MAX: usize = 1024;
 
 const MAGIC: &[u8] = b"YUV4MPEG2";
+const CROP: &str = "-vf crop=trunc(iw/2)*2:trunc(ih/2)*2";
 
 /// A parsed header.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +20,8 @@ pub struct Y4mHeader {
     pub width: u32,
     /// Rows.
     pub height: u32,
+    /// The range, if the header states one.
+    pub range: Option<Range>,
 }
 
 /// Why a header is refused.
@@ -46,16 +50,22 @@ pub enum Y4mError {
         /// Its value.
         found: String,
     },
-    /// 4:2:0 has one chroma sample for two by two pixels.
-    #[error("header: expected even sides for 4:2:0, found {width}x{height}")]
+    /// Two pixels of a row, or of a column, share their chroma.
+    #[error("header: expected an even {} for {format}, found {width}x{height}; with ffmpeg, {CROP} cuts the last ones off",
+        if format.needs_even_height() { "width and height" } else { "width" })]
     Odd {
+        /// The format.
+        format: PixelFormat,
         /// Pixels per row.
         width: u32,
         /// Rows.
         height: u32,
     },
     /// An unsupported pixel format.
-    #[error("header: expected C420, C420jpeg, C420mpeg2, C420paldv or Cmono, found {found}")]
+    #[error(
+        "header: expected 8 bits of C420, C420jpeg, C420mpeg2, C420paldv, C422, C444 or Cmono, found {found}; ffmpeg writes C444 \
+         with -pix_fmt yuv444p"
+    )]
     Colour {
         /// Its value.
         found: String,
@@ -83,24 +93,29 @@ impl Y4mHeader {
         if words.next() != Some(MAGIC) {
             return Err(Y4mError::Magic { found: excerpt(line) });
         }
-        let (mut width, mut height, mut format) = (None, None, PixelFormat::I420);
+        let (mut width, mut height, mut range, mut format) = (None, None, None, PixelFormat::I420);
         for word in words {
             match word {
                 [b'W', digits @ ..] => width = Some(side('W', digits)?),
                 [b'H', digits @ ..] => height = Some(side('H', digits)?),
                 b"C420" | b"C420jpeg" | b"C420mpeg2" | b"C420paldv" => format = PixelFormat::I420,
+                b"C422" => format = PixelFormat::I422,
+                b"C444" => format = PixelFormat::I444,
                 b"Cmono" => format = PixelFormat::Gray8,
                 [b'C', ..] => return Err(Y4mError::Colour { found: excerpt(word) }),
-                // Frame rate, interlacing, pixel aspect ratio and comments do not change the layout.
+                b"XCOLORRANGE=FULL" => range = Some(Range::Full),
+                b"XCOLORRANGE=LIMITED" => range = Some(Range::Limited),
+                // Frame rate, interlacing, pixel aspect ratio and other comments do not change the pixels.
                 _ => {}
             }
         }
         let width = width.ok_or(Y4mError::Missing { tag: 'W' })?;
         let height = height.ok_or(Y4mError::Missing { tag: 'H' })?;
-        if format == PixelFormat::I420 && !(width.is_multiple_of(2) && height.is_multiple_of(2)) {
-            return Err(Y4mError::Odd { width, height });
+        let odd = |side: u32, needs_even: bool| needs_even && !side.is_multiple_of(2);
+        if odd(width, format.needs_even_width()) || odd(height, format.needs_even_height()) {
+            return Err(Y4mError::Odd { format, width, height });
         }
-        let header = Y4mHeader { format, width, height };
+        let header = Y4mHeader { format, width, height, range };
         match header.frame_len() {
             bytes if bytes > FRAME_BYTES_MAX => Err(Y4mError::Large { bytes, width, height }),
             _ => Ok(header),
@@ -109,15 +124,13 @@ impl Y4mHeader {
 
     /// Bytes of a frame.
     pub fn frame_len(&self) -> usize {
-        // Sides are at most SIDE_MAX, so this fits 32 bits.
-        let pixels = self.width as usize * self.height as usize;
-        if self.format == PixelFormat::I420 { pixels / 2 * 3 } else { pixels }
+        self.format.padded_len(self.height as usize, self.width as usize).unwrap_or(usize::MAX)
     }
 
     /// The format of its frames.
-    pub fn frame_format(&self) -> FrameFormat {
-        let Y4mHeader { format, width, height } = *self;
-        FrameFormat { encoding: Encoding::Pixels(format), width, height, stride: width }
+    pub fn frame_format(&self, colour: ColourEncoding) -> FrameFormat {
+        let Y4mHeader { format, width, height, .. } = *self;
+        FrameFormat { encoding: Encoding::Pixels(format), width, height, stride: width, colour }
     }
 }
 
@@ -159,6 +172,11 @@ mod tests {
         let gray = Y4mHeader::parse(b"YUV4MPEG2 H3 W5 Cmono F0:0").unwrap();
         assert_eq!((gray.frame_len(), gray.format), (15, PixelFormat::Gray8));
         assert_eq!(Y4mHeader::parse(b"YUV4MPEG2 W2 H2").unwrap().format, PixelFormat::I420);
+        let other = |words: &str| Y4mHeader::parse(format!("YUV4MPEG2 W4 H3 {words}").as_bytes()).unwrap();
+        let (half, whole) = (other("C422 XYSCSS=422 XCOLORRANGE=LIMITED"), other("C444 XCOLORRANGE=FULL"));
+        assert_eq!((half.frame_len(), half.format, half.range), (24, PixelFormat::I422, Some(Range::Limited)));
+        assert_eq!((whole.frame_len(), whole.format, whole.range), (36, PixelFormat::I444, Some(Range::Full)));
+        assert_eq!(other("C444 XCOLORRANGE=UNKNOWN").range, None);
     }
 
     #[test]
@@ -172,10 +190,17 @@ mod tests {
         assert_eq!(refused("YUV4MPEG2 W2 H4294967298"), "header: expected H with 1 to 16384 pixels, found 4294967298");
         assert_eq!(refused("YUV4MPEG2 W-2 H2"), "header: expected W with 1 to 16384 pixels, found -2");
         assert_eq!(refused("YUV4MPEG2 W H2"), "header: expected W with 1 to 16384 pixels, found nothing");
-        assert_eq!(refused("YUV4MPEG2 W3 H2"), "header: expected even sides for 4:2:0, found 3x2");
-        let colours = "header: expected C420, C420jpeg, C420mpeg2, C420paldv or Cmono, found";
-        assert_eq!(refused("YUV4MPEG2 W2 H2 C444"), format!("{colours} C444"));
-        assert_eq!(refused("YUV4MPEG2 W2 H2 C420p10"), format!("{colours} C420p10"));
+        let odd = |line: &str, text: &str| assert!(refused(line).starts_with(text), "{}", refused(line));
+        odd("YUV4MPEG2 W3 H2", "header: expected an even width and height for i420, found 3x2; with ffmpeg, -vf crop=");
+        odd("YUV4MPEG2 W3 H2 C422", "header: expected an even width for i422, found 3x2; with ffmpeg, -vf crop=");
+        let colours = |found: &str| {
+            format!(
+                "header: expected 8 bits of C420, C420jpeg, C420mpeg2, C420paldv, C422, C444 or Cmono, found {found}; ffmpeg \
+                 writes C444 with -pix_fmt yuv444p"
+            )
+        };
+        assert_eq!(refused("YUV4MPEG2 W2 H2 C411"), colours("C411"));
+        assert_eq!(refused("YUV4MPEG2 W2 H2 C420p10"), colours("C420p10"));
         let large = "header: expected frames of at most 67108864 bytes, found 402653184 for 16384x16384";
         assert_eq!(refused("YUV4MPEG2 W16384 H16384"), large);
     }

@@ -31,6 +31,9 @@ pub(super) const FLAG_TIMESTAMP_MONOTONIC: u32 = 0x2000;
 /// The rate can be set.
 pub(super) const PARM_TIME_PER_FRAME: u32 = 0x1000;
 
+/// The members of `struct v4l2_pix_format` after `priv` are valid, of `priv`.
+pub(super) const PRIVATE_MAGIC: u32 = 0xfeed_cafe;
+
 pub(super) const SIZE_DISCRETE: u32 = 1;
 pub(super) const INTERVAL_DISCRETE: u32 = 1;
 

@@ -150,13 +150,14 @@ fn device_error(name: &str, error: &DeviceError) -> SourceError {
 
 impl FrameSource for Camera {
     fn describe(&self) -> String {
-        let Negotiated { format, rate, requested, .. } = &self.negotiated;
+        let Negotiated { format, rate, requested, colour, .. } = &self.negotiated;
+        let colour = colour.describe(format.encoding);
         let rate = rate.map_or_else(String::new, |rate| format!(", {} frames per second", round(rate)));
         let requested = requested.as_ref().map_or_else(String::new, |requested| format!(" (requested {requested})"));
         let encoding = negotiate::name(format.encoding);
         let FrameFormat { width, height, .. } = format;
         let driver = &self.device.capabilities.driver;
-        format!("{} ({driver}): {encoding} {width}x{height}{rate}{requested}", self.name)
+        format!("{} ({driver}): {encoding} {width}x{height}{rate}{requested}{colour}", self.name)
     }
 
     fn next_frame(&mut self, slot: &mut FrameSlot, patience: Duration) -> Result<Arrival, SourceError> {

@@ -2,9 +2,11 @@
 
 use unet_shared::image::{ImageError, ImageView, SIDE_MAX};
 
+use super::super::colour::Colour;
 use super::super::spec::{Rate, Side};
 use super::super::{Encoding, FRAME_BYTES_MAX, FrameFormat};
 use super::abi::{self, PixelLayout};
+use super::colorspace;
 use super::device::{Device, DeviceError, Sizes, letters};
 use super::{CameraFormat, CameraSpec};
 
@@ -12,6 +14,8 @@ use super::{CameraFormat, CameraSpec};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Negotiated {
     pub(super) format: FrameFormat,
+    /// Who says what of range and matrix.
+    pub(super) colour: Colour,
     /// Minimum number of bytes of a complete frame.
     pub(super) bytes_min: usize,
     pub(super) rate: Option<f64>,
@@ -53,8 +57,9 @@ pub(super) fn negotiate(device: &Device, spec: &CameraSpec) -> Result<Negotiated
     let got = device.set_format(format)?.pixels;
     // The available rates depend on format and size.
     let rate = device.set_rate(rate);
-    let (format, bytes_min) = read_layout(chosen, &got).map_err(Refusal::Never)?;
-    Ok(Negotiated { format, bytes_min, rate, requested: requested(spec, &format, rate) })
+    let colour = Colour { configured: spec.colour, stated: colorspace::stated(&got) };
+    let (format, bytes_min) = read_layout(chosen, &got, colour).map_err(Refusal::Never)?;
+    Ok(Negotiated { format, colour, bytes_min, rate, requested: requested(spec, &format, rate) })
 }
 
 /// The fastest rate of a format at a size, if the driver lists it.
@@ -112,7 +117,7 @@ fn choose(
 }
 
 /// Format and minimum number of bytes of frames with this layout.
-fn read_layout(chosen: CameraFormat, got: &PixelLayout) -> Result<(FrameFormat, usize), String> {
+fn read_layout(chosen: CameraFormat, got: &PixelLayout, colour: Colour) -> Result<(FrameFormat, usize), String> {
     let PixelLayout { width, height, .. } = *got;
     if got.pixel_format != chosen.code() {
         return Err(format!("expected the format {}, found {}", letters(chosen.code()), letters(got.pixel_format)));
@@ -128,9 +133,10 @@ fn read_layout(chosen: CameraFormat, got: &PixelLayout) -> Result<(FrameFormat, 
         return Err(format!("expected at most {FRAME_BYTES_MAX} bytes per frame, found {size}"));
     }
     let encoding = chosen.encoding();
+    let colour = colour.of(encoding);
     let Encoding::Pixels(pixels) = encoding else {
         // Its first and last marker.
-        return Ok((FrameFormat { encoding, width, height, stride: 0 }, 4));
+        return Ok((FrameFormat { encoding, width, height, stride: 0, colour }, 4));
     };
     // Some drivers report no stride for packed rows.
     let packed = pixels.row_len(width as usize) as u32;
@@ -144,7 +150,7 @@ fn read_layout(chosen: CameraFormat, got: &PixelLayout) -> Result<(FrameFormat, 
     if bytes_min > size {
         return Err(format!("expected at least {bytes_min} bytes for {pixels} {width}x{height}, found {size}"));
     }
-    Ok((FrameFormat { encoding, width, height, stride }, bytes_min))
+    Ok((FrameFormat { encoding, width, height, stride, colour }, bytes_min))
 }
 
 /// What was requested but not granted, for the log.
@@ -201,6 +207,10 @@ mod tests {
         assert!(choose(&[], None, None, rates).unwrap_err().ends_with("found none"));
     }
 
+    fn read_layout(chosen: CameraFormat, got: &PixelLayout) -> Result<(FrameFormat, usize), String> {
+        super::read_layout(chosen, got, Colour::default())
+    }
+
     #[test]
     fn layouts_define_format_and_size() {
         let (format, bytes) =
@@ -234,14 +244,10 @@ mod tests {
 
     #[test]
     fn requests_that_were_not_granted_are_listed() {
-        let spec = CameraSpec {
-            device: "x".into(),
-            width: Side::new(640),
-            height: Side::new(480),
-            rate: Rate::new(30.0),
-            format: None,
-        };
-        let format = |width| FrameFormat { encoding: Encoding::Jpeg, width, height: 480, stride: 0 };
+        let spec =
+            CameraSpec { width: Side::new(640), height: Side::new(480), rate: Rate::new(30.0), ..CameraSpec::of("x") };
+        let colour = Colour::default().of(Encoding::Jpeg);
+        let format = |width| FrameFormat { encoding: Encoding::Jpeg, width, height: 480, stride: 0, colour };
         assert_eq!(requested(&spec, &format(640), Some(29.97)), None);
         assert_eq!(requested(&spec, &format(640), None), None);
         assert_eq!(requested(&spec, &format(320), Some(15.0)).unwrap(), "640x480, 30 frames per second");

@@ -1,4 +1,4 @@
-//! YUV4MPEG2 from a file or standard input.
+//! A stream of frames from a file or standard input: YUV4MPEG2, or JPEG images one after another.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clip::{ClipSpec, has_extension};
+use super::colour::{Colour, Said};
 use super::deadline_read::Polled;
 use super::pace::Pace;
 use super::spec::{Policy, Rate, Requirement, SourceKind, SourceSpec};
@@ -14,30 +15,72 @@ use super::stream::{FrameStream, StreamError};
 use super::{Arrival, FrameSlot, FrameSource, Kind, SourceError};
 use crate::clock::{Clock, SystemClock};
 
-/// `kind = "y4m"`, with the keys of a [`ClipSpec`].
-pub(crate) const KIND: SourceKind = SourceKind {
+/// `kind = "y4m"`, with the keys of a [`ClipSpec`], `range` and `matrix`.
+pub(crate) const Y4M: SourceKind = SourceKind {
     name: "y4m",
-    read: |section| Some(Arc::new(Y4mSpec(ClipSpec::read(section)?))),
-    from_word: |path| Ok(Arc::new(Y4mSpec(ClipSpec::once(path)))),
+    read: |section| {
+        let (clip, colour) = (ClipSpec::read(section), Said::read(section));
+        Some(Arc::new(StreamSpec { form: Form::Y4m(colour), clip: clip? }))
+    },
+    from_word: |path| Ok(Arc::new(StreamSpec { form: Form::Y4m(Said::default()), clip: ClipSpec::once(path) })),
     claims: |word| word == "-" || has_extension(word, "y4m"),
 };
 
-#[derive(Debug)]
-struct Y4mSpec(ClipSpec);
+/// `kind = "mjpeg"`, with the keys of a [`ClipSpec`].
+pub(crate) const MJPEG: SourceKind = SourceKind {
+    name: "mjpeg",
+    read: |section| Some(Arc::new(StreamSpec { form: Form::Mjpeg, clip: ClipSpec::read(section)? })),
+    from_word: |path| Ok(Arc::new(StreamSpec { form: Form::Mjpeg, clip: ClipSpec::once(path) })),
+    claims: |word| has_extension(word, "mjpeg") || has_extension(word, "mjpg"),
+};
 
-impl Y4mSpec {
-    fn is_standard_input(&self) -> bool {
-        self.0.path.as_os_str() == "-"
+#[derive(Debug)]
+struct StreamSpec {
+    form: Form,
+    clip: ClipSpec,
+}
+
+/// What a stream consists of.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// YUV4MPEG2, with the range and matrix that the configuration says.
+    Y4m(Said),
+    /// JPEG images.
+    Mjpeg,
+}
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Form::Y4m(_) => "y4m",
+            Form::Mjpeg => "mjpeg",
+        }
+    }
+
+    fn stream(self, file: File) -> FrameStream<Polled<File>> {
+        match self {
+            Form::Y4m(configured) => {
+                let colour = Colour { configured, ..Colour::default() };
+                FrameStream::y4m(Polled(file)).with_colour(colour)
+            }
+            Form::Mjpeg => FrameStream::mjpeg(Polled(file)),
+        }
     }
 }
 
-impl SourceSpec for Y4mSpec {
+impl StreamSpec {
+    fn is_standard_input(&self) -> bool {
+        self.clip.path.as_os_str() == "-"
+    }
+}
+
+impl SourceSpec for StreamSpec {
     fn name(&self) -> String {
-        if self.is_standard_input() { "standard input".to_owned() } else { self.0.path.display().to_string() }
+        if self.is_standard_input() { "standard input".to_owned() } else { self.clip.path.display().to_string() }
     }
 
     fn policy(&self) -> Policy {
-        self.0.policy()
+        self.clip.policy()
     }
 
     fn interval(&self) -> Option<Duration> {
@@ -45,32 +88,38 @@ impl SourceSpec for Y4mSpec {
     }
 
     fn requirement(&self) -> Requirement<'_> {
-        if self.is_standard_input() { Requirement::Nothing("standard input") } else { Requirement::Path(&self.0.path) }
+        if self.is_standard_input() {
+            Requirement::Nothing("standard input")
+        } else {
+            Requirement::Path(&self.clip.path)
+        }
     }
 
     fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
-        Ok(Box::new(Y4m::open(self)?))
+        Ok(Box::new(StreamFile::open(self)?))
     }
 }
 
 /// Frames of a stream.
 #[derive(Debug)]
-struct Y4m {
+struct StreamFile {
     name: String,
     stream: FrameStream<Polled<File>>,
     // The same file, for the next round.
     again: Option<File>,
+    form: Form,
     pace: Pace,
 }
 
-impl Y4m {
+impl StreamFile {
     /// Opens the file. The header of a regular file is read at once.
     ///
     /// # Errors
     ///
-    /// If it cannot be opened, or is not a YUV4MPEG2 stream.
-    fn open(spec: &Y4mSpec) -> Result<Self, SourceError> {
-        let (name, standard_input, spec) = (spec.name(), spec.is_standard_input(), &spec.0);
+    /// If it cannot be opened, or is not a stream of this form.
+    fn open(spec: &StreamSpec) -> Result<Self, SourceError> {
+        let (name, standard_input, form) = (spec.name(), spec.is_standard_input(), spec.form);
+        let spec = &spec.clip;
         let fatal = |problem: &str, cause| SourceError::new(&name, Kind::Fatal, problem, cause);
         if standard_input && spec.repeat {
             return Err(fatal("expected a file with loop = true, standard input cannot start over", None));
@@ -81,7 +130,7 @@ impl Y4m {
         let again = again.map_err(|cause| fatal("could not be opened twice", Some(cause)))?;
         let pace = Pace::new(spec.rate.map(Rate::interval));
         let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
-        let mut source = Y4m { name, stream: FrameStream::y4m(Polled(file)), again, pace };
+        let mut source = StreamFile { name, stream: form.stream(file), again, form, pace };
         // A pipe may be empty yet.
         if regular {
             source.stream.begin(SystemClock.now()).map_err(|error| source.error(error))?;
@@ -93,7 +142,9 @@ impl Y4m {
         match error {
             StreamError::Read(cause) => SourceError::new(&self.name, Kind::Fatal, "could not be read", Some(cause)),
             // The frames before it were complete, and the end comes next.
-            StreamError::Cut { .. } => SourceError::new(&self.name, Kind::SkipFrame, error.to_string(), None),
+            StreamError::Cut { .. } | StreamError::CutImage { .. } | StreamError::Large { .. } => {
+                SourceError::new(&self.name, Kind::SkipFrame, error.to_string(), None)
+            }
             error => SourceError::new(&self.name, Kind::Fatal, error.to_string(), None),
         }
     }
@@ -105,7 +156,7 @@ impl Y4m {
         let again = file.seek(SeekFrom::Start(0)).and_then(|_| file.try_clone());
         let again =
             again.map_err(|cause| SourceError::new(&self.name, Kind::Fatal, "failed to start over", Some(cause)))?;
-        self.stream = FrameStream::y4m(Polled(again)).with_sequence(sequence);
+        self.stream = self.form.stream(again).with_sequence(sequence);
         Ok(true)
     }
 }
@@ -136,11 +187,12 @@ fn open_file(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-impl FrameSource for Y4m {
+impl FrameSource for StreamFile {
     fn describe(&self) -> String {
+        let (name, form) = (&self.name, self.form.name());
         match self.stream.format() {
-            Some(format) => format!("{}: y4m, {format}", self.name),
-            None => format!("{}: y4m", self.name),
+            Some(format) => format!("{name}: {form}, {format}{}", self.stream.colour().describe(format.encoding)),
+            None => format!("{name}: {form}"),
         }
     }
 
@@ -164,8 +216,8 @@ impl FrameSource for Y4m {
 mod tests {
     use super::*;
 
-    fn spec(path: &Path, repeat: bool) -> Y4mSpec {
-        Y4mSpec(ClipSpec { repeat, ..ClipSpec::once(path) })
+    fn spec(path: &Path, repeat: bool) -> StreamSpec {
+        StreamSpec { form: Form::Y4m(Said::default()), clip: ClipSpec { repeat, ..ClipSpec::once(path) } }
     }
 
     fn file(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
@@ -180,8 +232,12 @@ mod tests {
         let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\ncd");
         let mut slot = FrameSlot::default();
         for repeat in [false, true] {
-            let mut source = Y4m::open(&spec(&path, repeat)).unwrap();
-            assert!(source.describe().ends_with("clip.y4m: y4m, gray8 2x1"), "{}", source.describe());
+            let mut source = StreamFile::open(&spec(&path, repeat)).unwrap();
+            assert!(
+                source.describe().ends_with("clip.y4m: y4m, gray8 2x1, range full (assumed)"),
+                "{}",
+                source.describe()
+            );
             for (sequence, bytes) in [(0, b"ab"), (1, b"cd")] {
                 assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
                 assert_eq!((slot.sequence, slot.bytes.as_slice()), (sequence, bytes.as_slice()));
@@ -195,7 +251,7 @@ mod tests {
     #[test]
     fn a_cut_file_loses_its_last_frame() {
         let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\nc");
-        let mut source = Y4m::open(&spec(&path, false)).unwrap();
+        let mut source = StreamFile::open(&spec(&path, false)).unwrap();
         let mut slot = FrameSlot::default();
         assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
         let error = source.next_frame(&mut slot, Duration::ZERO).unwrap_err();
@@ -213,19 +269,19 @@ mod tests {
             (b"\x89PNG\r\n", "found \\x89PNG"),
         ] {
             let (_folder, path) = file(bytes);
-            let error = Y4m::open(&spec(&path, true)).unwrap_err();
+            let error = StreamFile::open(&spec(&path, true)).unwrap_err();
             assert!(error.kind() == Kind::Fatal && error.to_string().contains(expected), "{error}");
         }
-        let error = Y4m::open(&spec(Path::new("/no/such/clip.y4m"), false)).unwrap_err();
+        let error = StreamFile::open(&spec(Path::new("/no/such/clip.y4m"), false)).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Fatal, "/no/such/clip.y4m: could not be opened"));
-        let error = Y4m::open(&spec(Path::new("-"), true)).unwrap_err();
+        let error = StreamFile::open(&spec(Path::new("-"), true)).unwrap_err();
         assert!(error.to_string().starts_with("standard input: expected a file"), "{error}");
     }
 
     #[test]
     fn a_loop_without_frames_ends() {
         let (_folder, path) = file(b"YUV4MPEG2 W2 H1 Cmono\n");
-        let mut source = Y4m::open(&spec(&path, true)).unwrap();
+        let mut source = StreamFile::open(&spec(&path, true)).unwrap();
         assert_eq!(source.next_frame(&mut FrameSlot::default(), Duration::ZERO).unwrap(), Arrival::End);
     }
 
@@ -243,7 +299,7 @@ mod tests {
             0,
         )
         .unwrap();
-        let mut source = Y4m::open(&spec(&path, false)).unwrap();
+        let mut source = StreamFile::open(&spec(&path, false)).unwrap();
         let mut slot = FrameSlot::default();
         let patience = Duration::from_millis(10);
         // Nothing is written yet; then half a frame; then the rest.
