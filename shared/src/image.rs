@@ -313,7 +313,17 @@ impl<'a> ImageView<'a> {
         if data.len() < expected {
             return Err(ImageError::Data { expected, found: data.len() });
         }
-        Ok(Self { data, width, height, stride, format, left: 0, top: 0, rows: height, encoding: ColourEncoding::assumed(format) })
+        Ok(Self {
+            data,
+            width,
+            height,
+            stride,
+            format,
+            left: 0,
+            top: 0,
+            rows: height,
+            encoding: ColourEncoding::assumed(format),
+        })
     }
 
     /// With another range and matrix; without effect on RGB.

@@ -84,7 +84,7 @@ impl SourceSpec for StreamSpec {
     }
 
     fn interval(&self) -> Option<Duration> {
-        self.0.interval()
+        self.clip.interval()
     }
 
     fn requirement(&self) -> Requirement<'_> {

@@ -41,7 +41,7 @@ impl SourceSpec for RecordingSpec {
     }
 
     fn interval(&self) -> Option<Duration> {
-        self.0.interval()
+        self.clip.interval()
     }
 
     fn requirement(&self) -> Requirement<'_> {
