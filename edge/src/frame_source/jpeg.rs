@@ -201,7 +201,7 @@ mod tests {
         for length in 2..bytes.len() {
             let found = problem(bytes[..length].to_vec());
             // What is left of the last bits may be no code.
-            let expected = ["is cut off: the JPEG data ", "is damaged: impossible code"];
+            let expected = ["is cut off: the JPEG data ", "is damaged: "];
             let expected = expected.map(|what| format!("camera: frame 7: JPEG of {length} bytes {what}"));
             assert!(expected.iter().any(|expected| found.starts_with(expected)), "{found}");
         }
@@ -222,7 +222,7 @@ mod tests {
         // An end marker behind half of the data.
         let half = [&bytes[..bytes.len() * 3 / 4], &[0xff, 0xd9]].concat();
         let found = problem(half);
-        assert!(found.contains("is cut off: the JPEG data ends after") || found.contains("impossible code"), "{found}");
+        assert!(found.contains("is cut off: the JPEG data ") || found.contains("is damaged: "), "{found}");
         // The only code of 16 ones begins with a marker, so these bits are none.
         let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
         let mut rotten = bytes;

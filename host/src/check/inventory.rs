@@ -228,11 +228,18 @@ impl Inventory {
                 && let [image] = images.images.as_slice()
                 && masks.images.len() > 1
                 && !masks.images.iter().any(|mask| stem(mask) == stem(image))
+                && !self.reads(&masks.images[0])
             {
                 let files = std::iter::once(image).chain(&masks.images).map(|path| listing.show(path)).collect();
                 self.findings.push(instance_masks(files));
             }
         }
+    }
+
+    /// Whether the label of a pair is read from this file.
+    fn reads(&self, mask: &Path) -> bool {
+        let pairs = self.units.iter().filter(|unit| unit.image.is_some());
+        pairs.filter_map(|unit| unit.mask.as_ref()).any(|label| label.image_files().contains(&mask))
     }
 
     /// List files, and files of unsupported formats among images and masks.

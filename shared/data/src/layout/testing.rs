@@ -61,7 +61,9 @@ pub(crate) fn gray(value: u8, pixels: &[(u32, u32, u8)]) -> GrayImage {
 
 pub(crate) fn labels_of(dataset: &Dataset) -> LabelMap {
     let samples: Vec<Sample> = dataset.samples().cloned().collect();
-    collect_labels(&samples, dataset.file.as_ref()).unwrap()
+    let map = collect_labels(&samples, dataset.file.as_ref()).unwrap();
+    // Who lists the classes differs.
+    LabelMap { assumption: String::new(), ..map }
 }
 
 /// Expects the same samples, pixels and class ids in each split.
