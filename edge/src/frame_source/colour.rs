@@ -127,7 +127,7 @@ mod tests {
             problems("range = 'tv'\nmatrix = 'bt2020'", read),
             [
                 "1: section: range = 'tv': expected one of limited, full",
-                "2: section: matrix = 'bt2020': expected one of bt601, bt709"
+                "2: section: matrix = 'bt2020': expected one of bt601, bt709; did you mean \"bt601\"?"
             ]
         );
     }

@@ -29,7 +29,7 @@ fn invalid_options_are_named() {
     assert!(with(&["--stem", "3"]).contains("possible values: 1, 2, 4"));
     assert!(with(&["--base", "0"]).contains("base channels"));
     assert!(with(&["--depth", "70"]).contains("depth"));
-    assert!(with(&["--epochs", "0"]).contains("at least 1"));
+    assert!(with(&["--epochs", "0"]).contains("epochs: expected 1 to"));
     assert!(with(&["--learning-rate", "-1"]).contains("learning rate"));
     assert!(with(&["--class-weights", "1,2"]).contains("expected 5 class weights"));
     assert!(with(&["--mean", "0.5", "--std", "0"]).contains("standard deviation"));

@@ -122,7 +122,7 @@ fn a_part_has_the_pixels_of_the_whole() {
     let (width, height) = (12, 10);
     for format in PixelFormat::ALL {
         let stride = format.row_len(width) + 4;
-        let data: Vec<u8> = (0..stride * height * 2).map(|index| (index * 89 % 253) as u8).collect();
+        let data: Vec<u8> = (0..stride * height * 3).map(|index| (index * 89 % 253) as u8).collect();
         let view = ImageView::new(&data, width, height, stride, format).unwrap();
         let part = view.crop(2, 4, 8, 6).unwrap();
         // A part of a part.
