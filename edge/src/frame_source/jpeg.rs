@@ -223,10 +223,10 @@ mod tests {
         let half = [&bytes[..bytes.len() * 3 / 4], &[0xff, 0xd9]].concat();
         let found = problem(half);
         assert!(found.contains("is cut off: the JPEG data ") || found.contains("is damaged: "), "{found}");
-        // The only code of 16 ones begins with a marker, so these bits are none.
+        // 24 ones, each byte with its stuffed zero: no table has a code of 16 ones.
         let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
         let mut rotten = bytes;
-        rotten[scan + 2..scan + 6].copy_from_slice(&[0xfe, 0xfe, 0xfe, 0xfe]);
+        rotten[scan + 2..scan + 8].copy_from_slice(&[0xff, 0, 0xff, 0, 0xff, 0]);
         assert!(problem(rotten).contains("is damaged: impossible code or value"));
     }
 }
