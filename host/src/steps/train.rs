@@ -363,7 +363,7 @@ fn plan_memory(
     };
     let shares = cache_shares(config, dataset);
     // Unknown many tiles fill a batch and the cache.
-    let [train, val] = pieces.unwrap_or_else(|| match config.tiles {
+    let [train, val] = pieces.unwrap_or(match config.tiles {
         Some(_) => [usize::MAX; 2],
         None => [dataset.train.len(), dataset.val.len()],
     });

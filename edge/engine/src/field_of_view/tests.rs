@@ -70,8 +70,9 @@ fn a_note_says_whether_borders_show() {
         let tiles = tiles.parse().unwrap();
         TilesNote { tiles, preprocess, field_of_view: view }.to_string()
     };
-    let view = Some(FieldOfView { radius: 11, multiple: 4 });
-    assert_eq!(view.unwrap().overlap(), 24);
+    let view = FieldOfView { radius: 11, multiple: 4 };
+    assert_eq!(view.overlap(), 24);
+    let view = Some(view);
     let expected = "tiles: images larger than 64x64 pixels are cut, overlap 24; the network looks 11 pixels far, so no border shows";
     assert_eq!(note("64,24", view), expected);
     assert!(note("64,22", view).ends_with("so borders may show (none with an overlap of 24)"));

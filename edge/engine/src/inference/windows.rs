@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
             (words, _) => words.iter().map(|&word| f32::from_le_bytes(word)).collect(),
         };
         let &[batch, channels, rows, columns] = scales.as_slice() else { return None };
-        let whole = |scale: f32| (scale >= 1.0 && scale <= 64.0 && scale.fract() == 0.0).then_some(scale as i64);
+        let whole = |scale: f32| ((1.0..=64.0).contains(&scale) && scale.fract() == 0.0).then_some(scale as i64);
         if (batch, channels) != (1.0, 1.0) {
             return None;
         }
