@@ -66,7 +66,7 @@ impl LabelFacts {
             (None, _) if label.source.rgb || label.source.palette => Form::Colours,
             (None, _) => Form::Gray,
         };
-        let palette = label.palette.iter().flatten().zip(0u8..).filter_map(|(&colour, index)| {
+        let palette = label.palette.iter().flatten().zip(0..=u8::MAX).filter_map(|(&colour, index)| {
             histogram.values.contains_key(&LabelValue::Gray(index.into())).then_some((index, colour))
         });
         let facts = Self {
