@@ -57,14 +57,6 @@ pub enum DatasetError {
         /// What was found instead.
         found: String,
     },
-    /// A directory of images without labels has no image.
-    #[error("{}: {found}", path.display())]
-    NoImages {
-        /// The directory.
-        path: PathBuf,
-        /// What was found instead.
-        found: String,
-    },
     /// `dataset.toml` cannot be used.
     #[error(transparent)]
     DatasetFile(#[from] DatasetFileError),
@@ -135,7 +127,6 @@ impl Dataset {
             notes,
             read,
         };
-        let states_splits = parts.iter().any(|(split, _)| split.is_some());
         for (split, Pairing { samples, problems, notes }) in parts {
             let mut samples =
                 stacks::expand(samples, &mut dataset.notes, &|path| listing.show(path)).map_err(refused)?;
@@ -162,14 +153,7 @@ impl Dataset {
             return Err(refused(describe_unpaired(&dataset.problems)));
         }
         if dataset.val.is_empty() {
-            let pairs = dataset.train.len();
             (dataset.train, dataset.val) = split_by_ratio(dataset.train, options);
-            if states_splits && !dataset.val.is_empty() {
-                let taken = dataset.val.len();
-                dataset.notes.push(format!(
-                    "there is no validation folder: {taken} of {pairs} training pairs are used for validation (--val-ratio, --split-seed)"
-                ));
-            }
         }
         // With a single pair, or a ratio of 0, the training pairs are scored.
         if dataset.val.is_empty() {
@@ -242,7 +226,7 @@ pub fn list_images(path: &Path) -> Result<ImageList, DatasetError> {
             0 => "no PNG, JPEG, TIFF or BMP file in it".into(),
             count => format!("no PNG, JPEG, TIFF or BMP file in it, {count} in folders below"),
         };
-        return Err(DatasetError::NoImages { path: path.into(), found });
+        return Err(DatasetError::Layout { root: path.into(), found });
     }
     let names = result_names(&images);
     let sample = |(image, name)| Sample { name, image, page: None, label: None };
