@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 SECONDS = 300
+MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
 
 
 def rows(path):
@@ -31,7 +32,7 @@ def run(command, cases, binaries, folder):
     """Exit code and output of a command. $CASES and $OUT are replaced, and && runs one after the other."""
     output = []
     for part in command.split(" && "):
-        words = shlex.split(part.replace("$CASES", str(cases)).replace("$OUT", folder))
+        words = shlex.split(part.replace("$CASES", str(cases)).replace("$MODELS", str(MODELS)).replace("$OUT", folder))
         if words[0] in ("unet-host", "unet-edge"):
             words[0] = str(binaries / words[0])
         try:
@@ -49,7 +50,7 @@ def said(output, pattern, cases, folder):
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     match = next((line for line in lines if pattern.search(line)), None)
     line = match or (lines[-1] if lines else "")
-    line = line.replace(f"{cases}/", "").replace(f"{folder}/", "")
+    line = line.replace(f"{cases}/", "").replace(f"{MODELS}/", "").replace(f"{folder}/", "")
     return match is not None, line if len(line) <= 300 else line[:297] + "..."
 
 
