@@ -14,7 +14,7 @@ pub struct Signals {
 
 impl Signals {
     /// Catches the signals from now on: TERM, INT, QUIT and others that would end the process stop it, USR1 and USR2 ask for a
-    /// status line, and HUP for the configuration to be read again, or to stop if there is none.
+    /// status line, and HUP for the configuration to be read again, or to stop if the program runs without one.
     ///
     /// # Errors
     ///

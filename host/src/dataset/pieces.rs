@@ -51,7 +51,7 @@ impl Pieces {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// Whether there is none.
+    /// Whether there are no pieces.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

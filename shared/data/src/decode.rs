@@ -127,7 +127,7 @@ pub enum FileError {
         /// What was expected and found.
         found: String,
     },
-    /// A mask of one class or object is none.
+    /// The mask of one class or object has more than two values, or another size than the others.
     #[error("mask {}: expected 0 and one other value, and the size of the image's other masks, found {found}", path.display())]
     PartMask {
         /// The mask.

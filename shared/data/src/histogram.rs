@@ -188,7 +188,6 @@ fn for_each_pixel<T: Copy + Eq>(samples: &[T], width: usize, mut visit: impl FnM
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::LabelSource;
 
     fn label(width: usize, samples: OwnedSamples, lossy: bool) -> DecodedLabel {
         let count = match &samples {
@@ -196,16 +195,9 @@ mod tests {
             OwnedSamples::Gray16(samples) => samples.len(),
             OwnedSamples::Rgb8(samples) => samples.len() / 3,
         };
-        let source = LabelSource {
-            bit_depth: 8,
-            rgb: false,
-            palette: false,
-            alpha: false,
-            white_is_zero: false,
-            lossy,
-            orientation: 1,
-        };
-        DecodedLabel { width, height: count / width, samples, palette: None, alpha: None, source }
+        let mut label = DecodedLabel::drawn(width, count / width, samples);
+        label.source.lossy = lossy;
+        label
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn subfolder<'a>(listing: &'a Listing, root: &Folder, name: &str) -> Option<&'a 
     listing.folders.iter().find(|folder| folder.path == path)
 }
 
-/// The only dataset of a format; none if there is none.
+/// The only dataset of a format, if the folder has one.
 fn only_root<'a>(
     listing: &Listing,
     mut roots: impl Iterator<Item = &'a Folder>,

@@ -166,7 +166,7 @@ fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> 
     node.attribute.iter().find(|attribute| attribute.name == name)
 }
 
-/// A list, or one number as a list of one; empty if there is none.
+/// The numbers of an attribute that holds a list or a single number; empty if the attribute is missing.
 fn integers<'a>(node: &'a NodeProto, name: &str) -> &'a [i64] {
     match attribute(node, name) {
         Some(attribute) if attribute.ints.is_empty() => std::slice::from_ref(&attribute.i),

@@ -131,7 +131,7 @@ fn of_float(value: f64) -> Option<u16> {
     (value.fract() == 0.0 && (0.0..=65535.0).contains(&value)).then_some(value as u16)
 }
 
-/// The samples as values, or an error with the first that is none.
+/// The samples as label values, or an error that names the first that is not a whole number in range.
 fn whole<T: Copy + std::fmt::Display>(
     path: &Path,
     width: usize,
