@@ -21,13 +21,14 @@ use std::path::{Path, PathBuf};
 
 use unet_data::histogram::{LabelHistogram, as_colour, as_gray};
 use unet_data::label_facts::LabelFacts;
+use unet_data::levels::{RangeRequest, choose_range};
 use unet_data::listing::{Listing, show_below};
 use unet_data::workers::in_parallel;
 use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split};
 use unet_shared::label::{LabelTable, LabelValue, Reading};
 use unet_shared::mask::IGNORE_INDEX;
 
-use examine::{Examined, ImageFacts, examine};
+use examine::{Examined, ImageFacts, Unit, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 pub use label_options::LabelOptions;
@@ -147,6 +148,7 @@ fn summarize(
         }
     };
     findings.extend(pixel_findings::findings(&units, examined, &show));
+    findings.extend(sample_range(&units, examined, &show));
     findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
@@ -201,6 +203,31 @@ fn kind_of(error: &LabelsError) -> Kind {
         LabelsError::Objects { .. } => Kind::InstanceMasks,
         _ => Kind::Classes,
     }
+}
+
+/// Which range of the samples of the training images becomes 0 to 255, if they have more than 8 bits.
+fn sample_range<'a>(units: &'a [Unit], examined: &'a [Examined], show: &dyn Fn(&Path) -> String) -> Option<Finding> {
+    let readable = |(unit, facts): &(&Unit, &Examined)| {
+        let trained = matches!(unit.split, None | Some(Split::Train));
+        trained && unit.mask.is_some() && matches!(facts.image, Some(Ok(_)))
+    };
+    let all: Vec<_> = units.iter().zip(examined).filter(readable).collect();
+    let is_deep = |facts: &Examined| matches!(&facts.image, Some(Ok(image)) if image.deep.is_some());
+    let image = |&(unit, _): &(&'a Unit, &'a Examined)| unit.image.as_deref().map(|image| (image, unit.page));
+    let mut deep: Vec<&Path> =
+        all.iter().filter(|(_, facts)| is_deep(facts)).filter_map(image).map(|(path, _)| path).collect();
+    // The pages of a stack are one file.
+    deep.dedup();
+    if deep.is_empty() {
+        return None;
+    }
+    let images: Vec<_> = all.iter().filter_map(image).collect();
+    let files = deep.iter().map(|path| show(path)).collect();
+    let (severity, message) = match choose_range(&images, None, RangeRequest::Auto) {
+        Ok(levels) => (Severity::Info, levels.to_string()),
+        Err(error) => (Severity::Error, chain(&error)),
+    };
+    Some(Finding::new(severity, Kind::SixteenBit, files, message))
 }
 
 /// The report on a path that is not a folder: a list, or any other file.

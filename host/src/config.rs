@@ -53,6 +53,10 @@ pub struct RunConfig {
     // A seed of its own, so that runs with different training seeds are scored on the same images.
     #[arg(long, default_value_t = OpenOptions::default().seed)]
     pub split_seed: u64,
+    /// Leave out pairs with a file that cannot be read, and say which
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_unreadable: bool,
     /// Folders of images and masks.
     #[command(flatten)]
     #[serde(flatten)]
@@ -139,7 +143,12 @@ impl Default for RunConfig {
 impl RunConfig {
     /// How the dataset is read and split, where its folders do not say it.
     pub fn open_options(&self) -> OpenOptions {
-        OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed, choice: self.folders.choice() }
+        OpenOptions {
+            val_ratio: self.val_ratio,
+            seed: self.split_seed,
+            skip_unreadable: self.skip_unreadable,
+            choice: self.folders.choice(),
+        }
     }
 
     /// Checks every field, and that the fields fit each other.

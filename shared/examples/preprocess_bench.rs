@@ -147,7 +147,7 @@ impl Bench {
             fit: Fit::Stretch,
             filter: request.filter.1,
             normalize: Normalize::Unit,
-            fill: 0,
+            ..Preprocess::CLASSIC
         };
         let needed = preprocess.scratch_len(image_width);
         Self {

@@ -13,6 +13,7 @@
 //! | [`tiles`] | cutting a large image into overlapping tiles |
 //! | [`metrics`] | the confusion matrix, and IoU, Dice and accuracy derived from it |
 //! | [`quantization`] | scale, zero point, and the one rounding rule |
+//! | [`samples`] | which bands and values of an image file become bytes |
 //! | [`palette`] | display colours of classes |
 //! | [`vector`] | AVX2 and NEON forms of the row operations |
 //! | `digest`, `manifest`, `record`, `document` (feature `alloc`) | SHA-256; the content of packages and evaluation records |
@@ -69,5 +70,6 @@ mod pseudo_random;
 pub mod quantization;
 #[cfg(feature = "alloc")]
 pub mod record;
+pub mod samples;
 pub mod tiles;
 pub mod vector;

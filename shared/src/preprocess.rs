@@ -14,6 +14,7 @@ pub(crate) mod windows;
 use core::fmt;
 
 use crate::image::{ImageError, ImageView, SIDE_MAX};
+use crate::samples::SampleReading;
 use crate::vector::InstructionSet;
 
 pub use geometry::Placement;
@@ -82,6 +83,9 @@ pub struct Preprocess {
     pub normalize: Normalize,
     /// The value of every channel outside the placed image.
     pub fill: u8,
+    /// How the samples of image files become the bytes that this begins with; frames of cameras are bytes.
+    #[cfg_attr(feature = "alloc", serde(default, skip_serializing_if = "SampleReading::is_plain"))]
+    pub samples: SampleReading,
 }
 
 /// Why a specification is invalid, or an image cannot be preprocessed.
@@ -208,6 +212,7 @@ impl Preprocess {
         filter: Filter::Area,
         normalize: Normalize::Unit,
         fill: 0,
+        samples: SampleReading::PLAIN,
     };
 
     /// Checks the target's sides and the normalization.

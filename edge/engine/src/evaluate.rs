@@ -126,9 +126,11 @@ pub fn evaluate<S: Segmenter>(
         OwnedConfusion::zeros(classes).map_err(|source| EvaluateError::Count { name: first.name.clone(), source })?;
     let mut frames = Vec::with_capacity(samples.len());
 
+    let reading = predictor.spec().samples;
     for sample in samples {
         let name = &sample.name;
-        let pair = load_pair(sample, labels).map_err(|source| EvaluateError::Load { name: name.clone(), source })?;
+        let pair =
+            load_pair(sample, labels, &reading).map_err(|source| EvaluateError::Load { name: name.clone(), source })?;
         let (image, label) = (&pair.image, &pair.mask);
         let predict_error = |error| match error {
             PredictError::Segment(source) => EvaluateError::Segment { name: name.clone(), source },

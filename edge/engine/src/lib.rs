@@ -17,7 +17,7 @@
 //! # unet_engine::package::write(&package, manifest, members)?;
 //! # image::GrayImage::from_fn(32, 8, |x, _| image::Luma([if x < 16 { 200 } else { 10 }])).save(&photo)?;
 //! let mut predictor = Predictor::load(&package)?; // re-runs the package's golden vectors
-//! let image = decode_image(&photo)?;
+//! let image = decode_image(&photo, &predictor.spec().samples)?;
 //! let mask = predictor.predict(&image.view())?; // a class id for each pixel of the image, row by row
 //! assert_eq!(mask.len(), image.width * image.height);
 //! let overlay = overlay_png(&image.view(), mask, &[[0, 0, 0], [255, 0, 0]])?;

@@ -30,6 +30,9 @@ pub struct Evaluate {
     /// Seed of that split (default: as in training)
     #[arg(long)]
     split_seed: Option<u64>,
+    /// Leave out pairs with a file that cannot be read, and say which
+    #[arg(long)]
+    skip_unreadable: bool,
     /// Folder of the images below the dataset's, or the end of its path (default: found by its name)
     #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
@@ -60,9 +63,11 @@ impl Evaluate {
         let options = OpenOptions {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
             seed: self.split_seed.unwrap_or(provenance.split_seed),
+            skip_unreadable: self.skip_unreadable,
             choice: FolderChoice { images: self.images, masks: self.masks, suffix: self.suffix },
         };
         let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
+        dataset.skipped().iter().for_each(unet_engine::error::say);
         if !dataset.problems.is_empty() {
             unet_engine::error::say(format_args!(
                 "files of {1} that are not used: {0}; `unet-host check` lists them",

@@ -214,5 +214,13 @@ fn preprocess_text(manifest: &Manifest) -> String {
         Normalize::MeanStd { mean, std } => format!("divided by 255, mean {mean:?}, standard deviation {std:?}"),
     };
     let words = format!("{:?}, {:?}, {:?} filter", spec.channels, spec.fit, spec.filter).to_lowercase();
-    format!("{}x{} {words}, {normalize}, outside filled with {}", spec.width, spec.height, spec.fill)
+    let mut text = format!("{}x{} {words}, {normalize}, outside filled with {}", spec.width, spec.height, spec.fill);
+    if let Some(bands) = spec.samples.bands {
+        let bands: Vec<_> = bands.as_slice().iter().map(ToString::to_string).collect();
+        let _ = write!(text, "; bands {} of image files", bands.join(","));
+    }
+    if let Some(range) = spec.samples.range {
+        let _ = write!(text, "; {range} in image files of more than 8 bits become 0 to 255");
+    }
+    text
 }

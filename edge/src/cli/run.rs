@@ -177,7 +177,7 @@ impl Painter {
     }
 
     fn paint(&mut self, path: &Path) -> Result<Painted, Box<dyn std::error::Error>> {
-        let image: DecodedImage = decode_image(path)?;
+        let image: DecodedImage = decode_image(path, &self.predictor.spec().samples)?;
         let mask = self.predictor.predict(&image.view())?;
         let labels = picture::label_png(mask, image.width, image.height, &self.labels)?;
         let painted = picture::rgb_image(&image.view())?;

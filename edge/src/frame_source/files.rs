@@ -8,6 +8,7 @@ use unet_data::dataset::list_images;
 use unet_data::decode::read_bytes;
 use unet_data::{DecodedImage, decode_image};
 use unet_shared::image::ColourEncoding;
+use unet_shared::samples::SampleReading;
 
 use super::clip::ClipSpec;
 use super::pace::Pace;
@@ -20,37 +21,50 @@ use unet_engine::error::chain;
 /// `kind = "files"`, with the keys of a [`ClipSpec`].
 pub(crate) const KIND: SourceKind = SourceKind {
     name: "files",
-    read: |section| Some(Arc::new(FilesSpec(ClipSpec::read(section)?))),
-    from_word: |path| Ok(Arc::new(FilesSpec(ClipSpec::once(path)))),
+    read: |section| Some(Arc::new(FilesSpec::new(ClipSpec::read(section)?))),
+    from_word: |path| Ok(Arc::new(FilesSpec::new(ClipSpec::once(path)))),
     claims: |_| true,
 };
 
 #[derive(Debug)]
-struct FilesSpec(ClipSpec);
+struct FilesSpec {
+    clip: ClipSpec,
+    reading: SampleReading,
+}
+
+impl FilesSpec {
+    fn new(clip: ClipSpec) -> Self {
+        FilesSpec { clip, reading: SampleReading::PLAIN }
+    }
+}
 
 impl SourceSpec for FilesSpec {
     fn name(&self) -> String {
-        self.0.path.display().to_string()
+        self.clip.path.display().to_string()
     }
 
     fn policy(&self) -> Policy {
-        self.0.policy()
+        self.clip.policy()
     }
 
     fn interval(&self) -> Option<Duration> {
-        self.0.interval()
+        self.clip.interval()
     }
 
     fn requirement(&self) -> Requirement<'_> {
-        Requirement::Path(&self.0.path)
+        Requirement::Path(&self.clip.path)
     }
 
     fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
-        Ok(Box::new(Files::open(&self.0)?))
+        Ok(Box::new(Files::open(&self.clip, self.reading)?))
     }
 
     fn images(&self) -> Option<&Path> {
-        Some(&self.0.path)
+        Some(&self.clip.path)
+    }
+
+    fn reading_as(&self, reading: &SampleReading) -> Option<Arc<dyn SourceSpec>> {
+        Some(Arc::new(FilesSpec { clip: self.clip.clone(), reading: *reading }))
     }
 }
 
@@ -60,6 +74,7 @@ struct Files {
     name: String,
     images: Vec<PathBuf>,
     repeat: bool,
+    reading: SampleReading,
     pace: Pace,
     next: u64,
     // How many files in a row could not be read.
@@ -74,7 +89,7 @@ impl Files {
     /// # Errors
     ///
     /// If the file or folder does not exist or contains no image.
-    fn open(spec: &ClipSpec) -> Result<Self, SourceError> {
+    fn open(spec: &ClipSpec, reading: SampleReading) -> Result<Self, SourceError> {
         let name = spec.path.display().to_string();
         let list = list_images(&spec.path)
             // The error names the path itself.
@@ -85,7 +100,7 @@ impl Files {
         let images = list.samples.into_iter().map(|sample| sample.image).collect();
         let pace = Pace::new(spec.rate.map(Rate::interval));
         let several = if spec.path.is_file() { images_within(&spec.path).filter(|&count| count > 1) } else { None };
-        Ok(Files { name, images, repeat: spec.repeat, pace, next: 0, unreadable: 0, several })
+        Ok(Files { name, images, repeat: spec.repeat, reading, pace, next: 0, unreadable: 0, several })
     }
 
     /// The file of the frame with this number.
@@ -133,7 +148,7 @@ impl FrameSource for Files {
         let captured = SystemClock.now();
         let sequence = self.next;
         self.next += 1;
-        match decode_image(self.path(sequence)) {
+        match decode_image(self.path(sequence), &self.reading) {
             Ok(DecodedImage { width, height, format, data, .. }) => {
                 self.unreadable = 0;
                 // A decoded image's sides are at most SIDE_MAX.
@@ -177,7 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         RgbImage::from_raw(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap().save(folder.path().join("b.png")).unwrap();
         GrayImage::from_raw(1, 2, vec![7, 9]).unwrap().save(folder.path().join("a.png")).unwrap();
-        let mut source = Files::open(&spec(folder.path(), false)).unwrap();
+        let mut source = Files::open(&spec(folder.path(), false), SampleReading::PLAIN).unwrap();
         assert!(source.describe().ends_with(": 2 images"));
         let mut slot = FrameSlot::default();
         assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
@@ -194,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.png"), b"text").unwrap();
         GrayImage::from_raw(1, 1, vec![7]).unwrap().save(folder.path().join("b.png")).unwrap();
-        let mut source = Files::open(&spec(folder.path(), true)).unwrap();
+        let mut source = Files::open(&spec(folder.path(), true), SampleReading::PLAIN).unwrap();
         let mut slot = FrameSlot::default();
         for round in 0..3 {
             let error = source.next_frame(&mut slot, Duration::ZERO).unwrap_err();
@@ -211,7 +226,7 @@ mod tests {
         for name in ["a.png", "b.png"] {
             std::fs::write(folder.path().join(name), b"text").unwrap();
         }
-        let mut source = Files::open(&spec(folder.path(), true)).unwrap();
+        let mut source = Files::open(&spec(folder.path(), true), SampleReading::PLAIN).unwrap();
         let mut kind = || source.next_frame(&mut FrameSlot::default(), Duration::ZERO).unwrap_err().kind();
         assert_eq!([kind(), kind(), kind(), kind()], [Kind::SkipFrame, Kind::SkipFrame, Kind::Fatal, Kind::Fatal]);
     }
@@ -222,14 +237,14 @@ mod tests {
         let path = folder.path().join("a.png");
         GrayImage::from_raw(1, 1, vec![7]).unwrap().save(&path).unwrap();
         let rate = Rate::new(0.001);
-        let mut source = Files::open(&ClipSpec { path, repeat: true, rate }).unwrap();
+        let mut source = Files::open(&ClipSpec { path, repeat: true, rate }, SampleReading::PLAIN).unwrap();
         let mut next = || source.next_frame(&mut FrameSlot::default(), Duration::from_millis(1)).unwrap();
         assert_eq!([next(), next(), next()], [Arrival::Frame, Arrival::Nothing, Arrival::Nothing]);
     }
 
     #[test]
     fn a_missing_folder_is_fatal() {
-        let error = Files::open(&spec(Path::new("/no/such/folder"), false)).unwrap_err();
+        let error = Files::open(&spec(Path::new("/no/such/folder"), false), SampleReading::PLAIN).unwrap_err();
         assert_eq!(error.kind(), Kind::Fatal);
         assert!(error.to_string().starts_with("source: cannot read /no/such/folder: "), "{error}");
     }

@@ -115,6 +115,8 @@ mod tests {
     use image::codecs::jpeg::JpegEncoder;
     use image::{GrayImage, RgbImage};
 
+    use unet_shared::samples::SampleReading;
+
     use super::super::{Encoding, FrameFormat};
     use super::*;
 
@@ -137,7 +139,7 @@ mod tests {
         let path = folder.path().join("a.jpg");
         let bytes = rgb(20, 12);
         std::fs::write(&path, &bytes).unwrap();
-        let expected = unet_data::decode_image(&path).unwrap();
+        let expected = unet_data::decode_image(&path, &SampleReading::PLAIN).unwrap();
         let mut pixels = DecodedFrame::default();
         // Some cameras pad their frames.
         for padding in [0, 100] {

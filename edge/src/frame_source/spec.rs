@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use unet_shared::image::SIDE_MAX;
+use unet_shared::samples::SampleReading;
 
 use super::process::ffmpeg;
 use super::{FrameSource, SourceError};
@@ -46,6 +47,11 @@ pub trait SourceSpec: fmt::Debug + Send + Sync {
     ///
     /// [`super::Kind::Retry`] if it may be available later, as a camera that is unplugged; else [`super::Kind::Fatal`].
     fn open(&self) -> Result<Box<dyn FrameSource>, SourceError>;
+
+    /// The same source with image files read as the model was trained on them; none for a source of other frames.
+    fn reading_as(&self, _reading: &SampleReading) -> Option<Arc<dyn SourceSpec>> {
+        None
+    }
 
     /// The image file or folder of images that it plays, if it is one.
     fn images(&self) -> Option<&Path> {

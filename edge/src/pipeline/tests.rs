@@ -76,7 +76,7 @@ fn step() -> Step<Threshold> {
         fit: Fit::Stretch,
         filter: Filter::Nearest,
         normalize: Normalize::Unit,
-        fill: 0,
+        ..Preprocess::CLASSIC
     };
     let rule = Rule {
         name: "bright".to_owned(),

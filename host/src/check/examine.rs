@@ -6,13 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use unet_data::decode::{LabelSource, decode_image_page};
+use unet_data::decode::{LabelSource, read_raster};
 use unet_data::histogram::LabelHistogram;
 use unet_data::label_facts::LabelFacts;
 use unet_data::{Annotation, DecodedImage, FileError, Split};
 use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 use unet_shared::label::{LabelValue, Reading};
+use unet_shared::samples::SampleReading;
 
 use super::fingerprint::Fingerprint;
 
@@ -45,16 +46,16 @@ pub struct ImageFacts {
     pub size: (usize, usize),
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
-    /// Bits per sample.
-    pub bit_depth: u8,
     /// The pixels' format.
     pub format: PixelFormat,
+    /// What the samples are, if they have more than 8 bits.
+    pub deep: Option<&'static str>,
+    /// Bands that are neither picture nor alpha.
+    pub extra_bands: usize,
     /// Is a JPEG with data left over.
     pub leftovers: bool,
     /// RGB whose channels are equal in every pixel.
     pub gray_as_rgb: bool,
-    /// The largest sample.
-    pub brightest: u8,
     /// The format of the content, if the extension says another.
     pub really: Option<&'static str>,
     /// To find duplicates; none for an image of a single value.
@@ -89,16 +90,19 @@ pub fn examine(unit: &Unit, reading: &Reading, index: usize) -> Examined {
 }
 
 fn image_facts(path: &Path, page: Option<usize>) -> Result<ImageFacts, String> {
-    let image = decode_image_page(path, page).map_err(|error| chain(&error))?;
+    let raster = read_raster(path, page).map_err(|error| chain(&error))?;
+    // Samples that training reads by a range of the whole set are looked at by their own.
+    let reading = SampleReading { range: raster.extent(), bands: None };
+    let image = raster.into_image(path, &reading).map_err(|error| chain(&error))?;
     let fingerprint = Fingerprint::of(&image).map_err(|error| chain(&error))?;
     Ok(ImageFacts {
         size: (image.width, image.height),
         orientation: image.orientation,
-        bit_depth: image.bit_depth,
+        deep: (image.samples != "8-bit").then_some(image.samples),
+        extra_bands: image.extra_bands,
         leftovers: image.leftovers,
         format: image.format,
         gray_as_rgb: is_gray(&image),
-        brightest: image.data.iter().copied().max().unwrap_or(0),
         really: real_format(path),
         fingerprint: Some(fingerprint).filter(|print| !print.uniform),
     })

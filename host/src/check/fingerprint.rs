@@ -57,7 +57,7 @@ impl Fingerprint {
             fit: Fit::Stretch,
             filter: Filter::Area,
             normalize: Normalize::Unit,
-            fill: 0,
+            ..Preprocess::CLASSIC
         };
         Preprocessor::new(spec)?.run(&view, &mut thumbnail)?;
         let count = (SIDE * SIDE) as f32;
@@ -161,7 +161,17 @@ mod tests {
 
     fn image(width: usize, height: usize, pixel: impl Fn(usize, usize) -> u8) -> DecodedImage {
         let data = (0..width * height).map(|at| pixel(at % width, at / width)).collect();
-        DecodedImage { width, height, format: PixelFormat::Gray8, data, orientation: 1, bit_depth: 8, leftovers: false }
+        DecodedImage {
+            width,
+            height,
+            format: PixelFormat::Gray8,
+            data,
+            orientation: 1,
+            bit_depth: 8,
+            samples: "8-bit",
+            extra_bands: 0,
+            leftovers: false,
+        }
     }
 
     fn pattern(seed: usize, x: usize, y: usize) -> u8 {

@@ -10,22 +10,26 @@ use unet_shared::image::PixelFormat;
 use super::examine::{Examined, ImageFacts, Unit};
 use super::finding::{Finding, Kind, Severity};
 
-/// A 16-bit image whose high bytes stay below this is dark and has few levels.
-const HIGH_BYTE_DARK: u8 = 32;
-
 /// Findings on each unit.
 pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> String) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut groups = Groups::default();
     for (unit, facts) in units.iter().zip(examined) {
+        let mut unreadable = |path: &Path, error: &str| {
+            // The finding names the file itself.
+            let file = path.display().to_string();
+            let error = error.strip_prefix(&file).map_or(error, |rest| rest.trim_start_matches([':', ' ']));
+            let message = format!("{error}; `--skip-unreadable` leaves such files out");
+            findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], message));
+        };
         if let (Some(path), Some(Err(error))) = (&unit.image, &facts.image) {
-            findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], error.clone()));
+            unreadable(path, error);
         }
         match (&unit.mask, &facts.mask) {
             // All of them share one finding on masks.
             (_, Some(Err(FileError::Alpha { .. }))) => {}
             (Some(mask), Some(Err(error))) => {
-                findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(mask.path())], chain(error)));
+                unreadable(mask.path(), &chain(error));
             }
             _ => {}
         }
@@ -48,8 +52,8 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
         if let Some(really) = image.really {
             findings.push(wrong_extension(name.clone(), really));
         }
-        if image.bit_depth == 16 {
-            if image.brightest < HIGH_BYTE_DARK { &mut groups.dark } else { &mut groups.deep }.push(name.clone());
+        if image.extra_bands > 0 {
+            groups.extra_bands.push(name.clone());
         }
         if image.leftovers {
             groups.leftovers.push(name.clone());
@@ -75,8 +79,7 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
 /// Files that share a finding.
 #[derive(Default)]
 struct Groups {
-    deep: Vec<String>,
-    dark: Vec<String>,
+    extra_bands: Vec<String>,
     deep_masks: Vec<String>,
     rotated_masks: Vec<String>,
     alpha: Vec<String>,
@@ -89,13 +92,11 @@ impl Groups {
     fn findings(self) -> Vec<Finding> {
         use Severity::{Info, Warning};
         let all = [
-            (Info, Kind::SixteenBit, self.deep, "16-bit image; its high byte is used"),
             (
                 Warning,
-                Kind::SixteenBit,
-                self.dark,
-                "16-bit image that uses only the low end of its range: its high byte, which is used, is nearly black; \
-                 stretch it to the full range",
+                Kind::ExtraBands,
+                self.extra_bands,
+                "more bands than gray, or red, green, blue and alpha: the first are used; `train --bands 1,2,3` chooses",
             ),
             (Info, Kind::SixteenBit, self.deep_masks, "mask of more than 8 bits; its values are used as they are"),
             (

@@ -34,7 +34,12 @@ pub struct Check {
 
 impl Check {
     pub fn run(self) -> Result<Exit, HostError> {
-        let open = OpenOptions { val_ratio: self.val_ratio, seed: self.split_seed, choice: self.folders.choice() };
+        let open = OpenOptions {
+            val_ratio: self.val_ratio,
+            seed: self.split_seed,
+            choice: self.folders.choice(),
+            ..OpenOptions::default()
+        };
         let options = CheckOptions { open, labels: self.labels };
         let mut progress: Option<(Progress, usize)> = None;
         let checked = check(&self.data, &options, &mut |done, all| {

@@ -42,6 +42,9 @@ pub struct Predict {
     /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
+    /// Exit with success although images could not be read; they are named all the same
+    #[arg(long)]
+    skip_unreadable: bool,
     /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
     /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
     #[arg(long, value_name = "SIZE[,OVERLAP]")]
@@ -173,7 +176,7 @@ impl Predict {
                 .map_err(|source| HostError::Write { path, source })?;
         }
         super::print(self.json, &report, || text(&report))?;
-        Ok(if report.failed.is_empty() { Exit::Success } else { Exit::Fault })
+        Ok(if report.failed.is_empty() || self.skip_unreadable { Exit::Success } else { Exit::Fault })
     }
 }
 
@@ -190,13 +193,14 @@ fn one(
     output: &mut Output<'_>,
 ) -> Result<Predicted, HostError> {
     let (table, palette) = (output.table, output.palette);
-    let image = sample.decode_image()?;
+    let reading = predictor.spec().samples;
+    let image = sample.decode_image(&reading)?;
     let (width, height) = (image.width, image.height);
     let prediction = predictor.predict(&image.view())?.to_vec();
     let truth = truth
         .map(|label| {
             let sample = Sample { label: Some(label.clone()), ..sample.clone() };
-            Ok::<_, HostError>(load_pair(&sample, table)?.mask_at_image().into_owned())
+            Ok::<_, HostError>(load_pair(&sample, table, &reading)?.mask_at_image().into_owned())
         })
         .transpose()?;
     let mean_iou =

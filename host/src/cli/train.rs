@@ -178,9 +178,10 @@ mod tests {
                 if !argument.get_action().takes_values() {
                     return (flag, None);
                 }
-                let candidates = ["1", "0.5", "32x32", "equal", "none", "adam", "cosine", "cross-entropy", "zoom"]
-                    .into_iter()
-                    .chain(["stretch", "area", "nearest", "flex", "runs"]);
+                let candidates =
+                    ["1", "auto", "0.5", "32x32", "equal", "none", "adam", "cosine", "cross-entropy", "zoom"]
+                        .into_iter()
+                        .chain(["stretch", "area", "nearest", "flex", "runs"]);
                 // One that needs another flag parses all the same.
                 let parses = |word: &&str| match parse(&["data", &flag, word]) {
                     Ok(_) => true,

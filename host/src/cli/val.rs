@@ -26,6 +26,9 @@ pub struct Val {
     /// Split: train, val or test
     #[arg(long, default_value_t = Split::Val)]
     split: Split,
+    /// Leave out pairs with a file that cannot be read, and say which
+    #[arg(long)]
+    skip_unreadable: bool,
     /// Engine: burn or tract for a run's f32 network, or int8; a package is always int8
     #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
     engine: EngineChoice,
@@ -51,6 +54,7 @@ impl Val {
         }
         let record = if RunDir::is_run(&self.subject) {
             let mut run = OpenRun::open(&self.subject)?;
+            run.config.skip_unreadable |= self.skip_unreadable;
             run.config.tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
             run.config.folders = self.folders.or(run.config.folders);
             score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
@@ -58,7 +62,8 @@ impl Val {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
-            score_package(&self.subject, data, &self.folders, self.split, self.tiles)?
+            let (split, skip) = (self.split, self.skip_unreadable);
+            score_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
         } else {
             let path = self.subject.display();
             let found = if self.subject.exists() { "is neither" } else { "does not exist" };

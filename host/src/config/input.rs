@@ -1,9 +1,13 @@
 //! The requested input of the network, which the dataset resolves to a [`Preprocess`].
 
+use std::num::NonZeroU16;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
+use unet_data::levels::RangeRequest;
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
+use unet_shared::samples::{Bands, SampleReading};
 
 /// How images become the network's input. Size and channels that are not given are found from the images.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,6 +30,13 @@ pub struct InputOptions {
     /// Standard deviation of each channel to divide by: one or three numbers, separated by commas
     #[arg(long, value_delimiter = ',', requires = "mean")]
     pub std: Vec<f32>,
+    /// Values of 16-bit, float and signed images that become 0 to 255: auto, depth, percentiles, high-byte or LOW,HIGH
+    #[arg(long, default_value = "auto", allow_hyphen_values = true, value_parser = clap::value_parser!(RangeRequest))]
+    pub range: RangeRequest,
+    /// Bands of the image files to use, counted from 1: one as gray, or three as red, green and blue (default: gray or the
+    /// first three)
+    #[arg(long, value_parser = parse_bands)]
+    pub bands: Option<Bands>,
 }
 
 impl InputOptions {
@@ -42,7 +53,16 @@ impl InputOptions {
             Normalize::MeanStd { mean: per_channel("mean", &self.mean)?, std: per_channel("std", &self.std)? }
         };
         let channels = self.channels.unwrap_or(channels);
-        Ok(Preprocess { width, height, channels, fit: self.fit, filter: self.filter, normalize, fill: 0 })
+        Ok(Preprocess {
+            width,
+            height,
+            channels,
+            fit: self.fit,
+            filter: self.filter,
+            normalize,
+            fill: 0,
+            samples: SampleReading::PLAIN,
+        })
     }
 }
 
@@ -72,6 +92,20 @@ where
 pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     sides.ok_or_else(|| "expected WIDTHxHEIGHT, such as 240x176".to_owned())
+}
+
+/// Parses one or three numbers of bands.
+///
+/// # Errors
+/// If the text is neither.
+pub fn parse_bands(text: &str) -> Result<Bands, String> {
+    let expected = || format!("expected one or three bands, counted from 1, such as 1,2,3, found {text:?}");
+    let numbers: Result<Vec<NonZeroU16>, _> = text.split(',').map(|number| number.trim().parse()).collect();
+    match numbers.map_err(|_| expected())?[..] {
+        [band] => Ok(Bands::Gray([band])),
+        [red, green, blue] => Ok(Bands::Rgb([red, green, blue])),
+        _ => Err(expected()),
+    }
 }
 
 /// Parses a number of colour channels.
@@ -131,6 +165,9 @@ mod tests {
             ("--fit round", "letterbox"),
             ("--size 64", "240x176"),
             ("--channels 2", "expected 1 or 3"),
+            ("--range 5,1", "the lower first"),
+            ("--bands 0", "counted from 1"),
+            ("--bands 1,2", "one or three bands"),
         ] {
             let error = preprocess(line).unwrap_err();
             assert!(error.contains(expected), "{line}: {error}");

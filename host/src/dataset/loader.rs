@@ -225,7 +225,7 @@ impl Loader {
         let preprocessor = preprocessor.as_mut().map_err(|error| preprocess_error(Box::new(*error)))?;
         let load = || {
             let pair = |source| LoadError::Pair { name: name.clone(), source: Box::new(source) };
-            load_pair(&self.samples[image], &self.table).map_err(pair)
+            load_pair(&self.samples[image], &self.table, &self.preprocess.samples).map_err(pair)
         };
         let Some(tiles) = self.pieces.tiles(image) else {
             let item = Arc::new(self.make(load()?, preprocessor).map_err(preprocess_error)?);

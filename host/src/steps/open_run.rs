@@ -118,7 +118,7 @@ impl OpenRun {
     /// # Errors
     /// If it cannot be decoded or does not fit the input.
     pub fn planes(&self, sample: &Sample) -> Result<(DecodedImage, Vec<u8>), HostError> {
-        let image = sample.decode_image()?;
+        let image = sample.decode_image(&self.config.preprocess.samples)?;
         let middle = Grid::new(self.config.tiles, image.width, image.height).count() / 2;
         let planes = self.planes_of_tiles(&image, [middle])?.swap_remove(0);
         Ok((image, planes))
@@ -130,7 +130,7 @@ impl OpenRun {
     /// # Errors
     /// As [`OpenRun::planes`].
     pub fn inputs(&self, sample: &Sample, count: usize) -> Result<Vec<Vec<u8>>, HostError> {
-        let image = sample.decode_image()?;
+        let image = sample.decode_image(&self.config.preprocess.samples)?;
         let tiles = Grid::new(self.config.tiles, image.width, image.height).count();
         let count = count.min(tiles);
         self.planes_of_tiles(&image, (0..count).map(|k| k * tiles / count))

@@ -112,7 +112,7 @@ fn panels(run: &OpenRun) -> Result<Vec<ReportPanel>, HostError> {
     let (network, _) = segmenter(run, EngineChoice::Burn, Weights::Best)?;
     let mut predictor = Predictor::new(network, run.config.preprocess)?.with_tiles(run.config.tiles);
     let progress = Progress::new("predicting panels", samples.len() as u64, "frames");
-    let load = |k: usize| load_pair(&samples[k], &run.table);
+    let load = |k: usize| load_pair(&samples[k], &run.table, &run.config.preprocess.samples);
     let mut scores: Vec<(f64, usize)> = vec![];
     for k in 0..samples.len() {
         let pair = load(k)?;

@@ -107,14 +107,19 @@ pub fn score_package(
     folders: &FolderOptions,
     split: Split,
     tiles: Option<TilesChoice>,
+    skip_unreadable: bool,
 ) -> Result<EvaluationRecord, HostError> {
     let package = Package::read(path)?;
     let manifest = &package.manifest;
     let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?
         .with_tiles(TilesChoice::or_trained(tiles, manifest.tiles));
     let provenance = &manifest.provenance;
-    let options =
-        OpenOptions { val_ratio: provenance.val_ratio, seed: provenance.split_seed, choice: folders.choice() };
+    let options = OpenOptions {
+        val_ratio: provenance.val_ratio,
+        seed: provenance.split_seed,
+        skip_unreadable,
+        choice: folders.choice(),
+    };
     let dataset = Dataset::open(data, &options)?;
     let meta = RecordMeta {
         program: PROGRAM.to_owned(),
@@ -135,6 +140,7 @@ fn score<S: Segmenter>(
     predictor: &mut Predictor<S>,
     meta: RecordMeta,
 ) -> Result<EvaluationRecord, HostError> {
+    dataset.skipped().iter().for_each(unet_engine::error::say);
     if let Some(note) = predictor.tiles_note() {
         unet_engine::error::say(note);
     }

@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use unet_data::levels::choose_range;
 use unet_data::workers::in_parallel;
 use unet_data::{Dataset, LabelMap, Sample, Split, counted, dataset_digest, load_pair};
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::record::EvaluationRecord;
+use unet_shared::samples::{Bands, SampleReading};
 use unet_shared::tiles::{Grid, Tiles};
 
 use super::open_run::{OpenRun, Weights};
@@ -103,12 +105,18 @@ const INSPECTED_IMAGES: usize = 16;
 
 /// Default size: the largest width and height of some of the images, scaled to at most [`DEFAULT_SIDE_MAX`] and rounded to the
 /// nearest multiple of `multiple` (for padding: not scaled, and rounded up). Images that are cut are as large as their tiles.
-fn default_size(samples: &[Sample], multiple: usize, fit: Fit, tiles: Option<Tiles>) -> Result<(u32, u32), HostError> {
+fn default_size(
+    samples: &[Sample],
+    multiple: usize,
+    fit: Fit,
+    tiles: Option<Tiles>,
+    reading: &SampleReading,
+) -> Result<(u32, u32), HostError> {
     let (mut width, mut height) = (1, 1);
     // Every padded image must fit unscaled.
     let count = if fit == Fit::Pad { samples.len() } else { INSPECTED_IMAGES };
     for sample in super::open_run::spread(samples, count) {
-        let image = sample.decode_image()?;
+        let image = sample.decode_image(reading)?;
         let piece = tiles.map_or((usize::MAX, usize::MAX), |tiles| (tiles.width() as usize, tiles.height() as usize));
         (width, height) = (image.width.min(piece.0).max(width), image.height.min(piece.1).max(height));
     }
@@ -121,6 +129,16 @@ fn default_size(samples: &[Sample], multiple: usize, fit: Fit, tiles: Option<Til
         nearest_multiple(scaled, multiple) as u32
     };
     Ok((side(width), side(height)))
+}
+
+/// How the samples of the images become bytes, chosen over the training images, and said if there is something to choose.
+fn sample_reading(samples: &[Sample], input: &InputOptions) -> Result<SampleReading, HostError> {
+    let images: Vec<_> = samples.iter().map(|sample| (sample.image.as_path(), sample.page)).collect();
+    let levels = choose_range(&images, input.bands.as_ref(), input.range)?;
+    if levels.deep > 0 {
+        unet_engine::error::say(&levels);
+    }
+    Ok(SampleReading { range: levels.range, bands: input.bands })
 }
 
 /// Pixels of each class in the training split. Loads every pair of both splits once, so that a broken one is reported before
@@ -140,7 +158,7 @@ fn count_pixels(
     let mut pixels = vec![0u64; table.class_count()];
     let mut failure: Option<(usize, HostError)> = None;
     let load = |index: usize| -> Result<Vec<u8>, HostError> {
-        let pair = load_pair(samples[index].0, table)?;
+        let pair = load_pair(samples[index].0, table, &preprocess.samples)?;
         // All tiles of an image have one size.
         if let Some(tile) = Grid::new(tiles, pair.image.width, pair.image.height).tile(0) {
             preprocess.placement(tile.width(), tile.height())?;
@@ -209,12 +227,19 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     let snapshot = DatasetSnapshot { digest, labels, train: train_names, val: val_names };
 
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-    let size = default_size(&dataset.train, multiple, options.input.fit, config.tiles)?;
+    let samples = sample_reading(&dataset.train, &options.input)?;
+    let channels = match options.input.bands {
+        Some(Bands::Gray(_)) => Channels::Gray,
+        Some(Bands::Rgb(_)) => Channels::Rgb,
+        None => channels,
+    };
+    let size = default_size(&dataset.train, multiple, options.input.fit, config.tiles, &samples)?;
     config.preprocess = if options.classic {
         Preprocess::CLASSIC
     } else {
         options.input.preprocess(size, channels).map_err(HostError::Usage)?
     };
+    config.preprocess.samples = samples;
     config.model.channels = config.preprocess.channels.count();
     config.model.classes = snapshot.labels.classes.len();
     config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
@@ -275,6 +300,7 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, Labe
     } else if !errors.is_empty() {
         return Err(refused(data, &errors, "; --despite-errors trains all the same"));
     }
+    dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", labels.assumption));
     let channels = if content == Content::Colour { Channels::Rgb } else { Channels::Gray };
     if content == Content::GrayAsRgb && options.input.channels.is_none() && !options.classic {
@@ -358,7 +384,9 @@ fn plan_memory(
     // Planes and mask; for validation also the mask at the image's size, which is taken to be that of the first image.
     let sample = (config.preprocess.input_len() + width * height) as u64;
     let truth = match dataset.val.first() {
-        Some(first) => first.decode_image().map(|image| (image.width * image.height) as u64)?,
+        Some(first) => {
+            first.decode_image(&config.preprocess.samples).map(|image| (image.width * image.height) as u64)?
+        }
         None => 0,
     };
     let shares = cache_shares(config, dataset);
@@ -407,7 +435,7 @@ pub fn finish(
     let loader = |split, with_truth, cache_bytes| -> Result<Loader, HostError> {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.loader.workers, with_truth };
         let samples = dataset.split(split);
-        let pieces = Pieces::of(samples, run.config.tiles)?;
+        let pieces = Pieces::of(samples, run.config.tiles, &run.config.preprocess.samples)?;
         let loader = Loader::new(samples.to_vec(), run.table.clone(), run.config.preprocess, options)?;
         Ok(loader.with_pieces(pieces))
     };

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use unet_data::decode_image;
 use unet_shared::digest::{Digest, Hasher};
+use unet_shared::samples::SampleReading;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -21,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut all = Hasher::new();
     for path in &paths {
-        let image = decode_image(path)?;
+        let image = decode_image(path, &SampleReading::PLAIN)?;
         let head = format!("{}x{} {}\n", image.width, image.height, image.format);
         let digest = Digest::of_parts([head.as_bytes(), &image.data]);
         all.update(&digest.0);

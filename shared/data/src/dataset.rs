@@ -1,22 +1,24 @@
 //! A dataset: its pairs of image and label files, and the split of each.
 //!
-//! Decodes nothing. Samples are sorted by name, and a seeded split depends on the seed and the names alone, so every
-//! machine sees the same dataset.
+//! Decodes nothing, except to leave out what cannot be read, if asked to. Samples are sorted by name, and a seeded split
+//! depends on the seed and the names alone, so every machine sees the same dataset.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::annotation::Annotation;
 use super::choice::FolderChoice;
 use super::counted::counted;
 use super::dataset_file::{DatasetFile, DatasetFileError};
-use super::decode::FileError;
+use super::decode::{FileError, read_raster};
 use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout};
 use super::listing::{Listing, show_below};
 use super::pairing::{Pairing, PairingProblem, stem};
 use super::sample::{Sample, Split};
 use super::stacks;
 use super::unused::{self, Unused};
+use super::workers::in_parallel;
 use unet_shared::digest::Digest;
 
 /// How to read a dataset whose folders do not say it.
@@ -27,13 +29,15 @@ pub struct OpenOptions {
     pub val_ratio: f64,
     /// Seed of the split.
     pub seed: u64,
+    /// Whether pairs with a file that cannot be read are left out; this decodes every file.
+    pub skip_unreadable: bool,
     /// Folders and endings of names; they take precedence over those of `dataset.toml`.
     pub choice: FolderChoice,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { val_ratio: 0.2, seed: 0, choice: FolderChoice::default() }
+        Self { val_ratio: 0.2, seed: 0, skip_unreadable: false, choice: FolderChoice::default() }
     }
 }
 
@@ -83,6 +87,8 @@ pub struct Dataset {
     pub file: Option<DatasetFile>,
     /// Files that are not used, and why.
     pub problems: Vec<PairingProblem>,
+    /// Of each pair that was left out, the file that cannot be read, and why.
+    pub unreadable: Vec<String>,
     /// Other image files of the directory that take no part.
     pub unused: Vec<Unused>,
     /// What the layout's reader assumed or left out, a sentence each.
@@ -123,6 +129,7 @@ impl Dataset {
             test: vec![],
             file,
             problems: vec![],
+            unreadable: vec![],
             unused: vec![],
             notes,
             read,
@@ -155,11 +162,26 @@ impl Dataset {
         if dataset.val.is_empty() {
             (dataset.train, dataset.val) = split_by_ratio(dataset.train, options);
         }
+        if options.skip_unreadable {
+            for samples in [&mut dataset.train, &mut dataset.val, &mut dataset.test] {
+                leave_out_unreadable(samples, &mut dataset.unreadable);
+            }
+        }
         // With a single pair, or a ratio of 0, the training pairs are scored.
         if dataset.val.is_empty() {
             dataset.val.clone_from(&dataset.train);
         }
         Ok(dataset)
+    }
+
+    /// Which pairs were left out because a file cannot be read, a line each, and how many; nothing if none was.
+    pub fn skipped(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.unreadable.iter().map(|reason| format!("skipped: {reason}")).collect();
+        if let count @ 1.. = lines.len() {
+            let all = count + self.samples().count();
+            lines.push(format!("{count} of {all} pairs cannot be read and are left out"));
+        }
+        lines
     }
 
     /// The samples of one split.
@@ -290,6 +312,31 @@ fn split_by_ratio(samples: Vec<Sample>, options: &OpenOptions) -> (Vec<Sample>, 
     train.sort_by(|a, b| a.name.cmp(&b.name));
     val.sort_by(|a, b| a.name.cmp(&b.name));
     (train, val)
+}
+
+/// Removes the pairs of which a file cannot be read.
+fn leave_out_unreadable(samples: &mut Vec<Sample>, errors: &mut Vec<String>) {
+    let mut found: Vec<Option<String>> = samples.iter().map(|_| None).collect();
+    let work = |index: usize| {
+        let sample = &samples[index];
+        let label = || sample.label.as_ref().map_or(Ok(()), |label| label.decode().map(drop));
+        read_raster(&sample.image, sample.page).map(drop).and_then(|()| label()).err().map(|error| with_causes(&error))
+    };
+    in_parallel(samples.len(), work, |index, error| {
+        found[index] = error;
+        ControlFlow::Continue(())
+    });
+    let mut readable = found.iter().map(Option::is_none);
+    samples.retain(|_| readable.next().unwrap_or(true));
+    errors.extend(found.into_iter().flatten());
+}
+
+/// An error with its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_causes(cause)),
+        None => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -430,5 +477,30 @@ mod tests {
             }
             prop_assert_eq!(split_by_ratio(samples, &options), (train, val));
         }
+    }
+
+    #[test]
+    fn pairs_that_cannot_be_read_are_left_out_if_asked() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c", "d"] {
+            Sample::gray(root.path(), name, 2, vec![1, 2, 1, 2]);
+        }
+        let cut = root.path().join("b.jpg");
+        let bytes = std::fs::read(&cut).unwrap();
+        std::fs::write(&cut, &bytes[..bytes.len() - 2]).unwrap();
+        std::fs::write(root.path().join("c.png"), "text").unwrap();
+        let names = |dataset: &Dataset| dataset.samples().map(|sample| sample.name.clone()).collect::<Vec<_>>();
+        let all = Dataset::open(root.path(), &OpenOptions::default()).unwrap();
+        assert_eq!((names(&all).len(), all.skipped().len()), (4, 0));
+        let options = OpenOptions { skip_unreadable: true, ..OpenOptions::default() };
+        let readable = Dataset::open(root.path(), &options).unwrap();
+        let mut left = names(&readable);
+        left.sort();
+        assert_eq!(left, ["a", "d"]);
+        let lines = readable.skipped();
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().any(|line| line.contains("b.jpg is cut off")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("c.png")), "{lines:?}");
+        assert_eq!(lines[2], "2 of 4 pairs cannot be read and are left out");
     }
 }

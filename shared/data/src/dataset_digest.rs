@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::dataset::Dataset;
-use super::decode::{FileError, read_bytes};
+use super::decode::{FileError, read_bytes, read_raster};
 use super::labels::LabelMap;
 use super::sample::{Sample, Split};
 use super::workers::in_parallel;
@@ -29,7 +29,7 @@ pub fn dataset_digest(dataset: &Dataset, labels: &LabelMap) -> Result<Digest, Fi
         part(sample.name.as_bytes());
         match sample.page {
             None => part(&read_bytes(&sample.image)?),
-            Some(_) => part(&sample.decode_image()?.data),
+            Some(_) => part(&read_raster(&sample.image, sample.page)?.samples.to_bytes()),
         }
         if let Some(label) = &sample.label {
             label.for_each_part(&mut part)?;

@@ -12,17 +12,23 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
+use unet_shared::samples::SampleReading;
 
 mod content;
 mod huffman_tables;
 mod jpeg;
 mod label;
+pub mod raster;
+mod tiff;
 mod tiff_pages;
 
 use content::guess_content;
 pub use huffman_tables::with_huffman_tables;
 pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
+pub use raster::Raster;
+use raster::{Bytes, RasterError};
+use tiff::TiffProblem;
 pub use tiff_pages::{TiffPage, tiff_pages};
 
 /// The largest file that is read, in bytes.
@@ -75,6 +81,55 @@ pub enum FileError {
         /// The decoder's error.
         #[source]
         source: image::ImageError,
+    },
+    /// The file has fewer bands than asked for.
+    #[error("{}: --bands asks for band {expected}, but the file has {found}", path.display())]
+    Bands {
+        /// The file.
+        path: PathBuf,
+        /// The highest band asked for.
+        expected: u16,
+        /// Bands of the file.
+        found: usize,
+    },
+    /// The samples are of a kind that only a range makes bytes of.
+    #[error(
+        "{} holds {kind} samples, which need a range: train on such images, or give the range as --range LOW,HIGH",
+        path.display()
+    )]
+    NoRange {
+        /// The file.
+        path: PathBuf,
+        /// What the samples are.
+        kind: &'static str,
+    },
+    /// The file is of a kind that is not read.
+    #[error(
+        "{}: expected a TIFF of gray, RGB, CMYK, YCbCr or palette samples, found {found}; convert it, for instance by \
+         `gdal_translate -co COMPRESS=DEFLATE IN.tif OUT.tif` or `magick IN.tif -colorspace sRGB -compress zip OUT.tif`",
+        path.display()
+    )]
+    TiffKind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+    },
+    /// The data of a TIFF file is damaged.
+    #[error("{} is damaged or cut off: its TIFF data cannot be read", path.display())]
+    TiffData {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A side is too long.
+    #[error("{} has {width}x{height} pixels, expected at most {SIDE_MAX} a side", path.display())]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
     },
     /// The samples are of an unsupported type.
     #[error("{} holds {found} samples, expected {expected}", path.display())]
@@ -147,6 +202,11 @@ impl FileError {
             | Self::Damaged { path, .. }
             | Self::Decode { path, .. }
             | Self::Samples { path, .. }
+            | Self::Bands { path, .. }
+            | Self::NoRange { path, .. }
+            | Self::TiffKind { path, .. }
+            | Self::TiffData { path }
+            | Self::Size { path, .. }
             | Self::LabelSamples { path, .. }
             | Self::Alpha { path, .. }
             | Self::Page { path, .. }
@@ -169,8 +229,12 @@ pub struct DecodedImage {
     pub data: Vec<u8>,
     /// The file's EXIF orientation, 1 to 8; 1 if it states none.
     pub orientation: u8,
-    /// Bits per sample in the file: 1, 2, 4, 8 or 16.
+    /// Bits per sample in the file: 1, 2, 4, 8, 16, 32 or 64.
     pub bit_depth: u8,
+    /// What its samples are, such as `16-bit`.
+    pub samples: &'static str,
+    /// Bands of the file that are neither picture nor alpha.
+    pub extra_bands: usize,
     /// Is a JPEG with data left over before a marker, which some cameras write and damage leaves.
     pub leftovers: bool,
 }
@@ -189,33 +253,58 @@ impl DecodedImage {
 }
 
 /// Reads an image file.
-pub fn decode_image(path: &Path) -> Result<DecodedImage, FileError> {
-    decode_image_page(path, None)
+pub fn decode_image(path: &Path, reading: &SampleReading) -> Result<DecodedImage, FileError> {
+    read_raster(path, None)?.into_image(path, reading)
 }
 
-/// Reads an image file, or one page of a TIFF file.
-pub fn decode_image_page(path: &Path, page: Option<usize>) -> Result<DecodedImage, FileError> {
-    let Decoded { pixels, orientation, bit_depth, leftovers, .. } = decode_bytes(path, &read_page(path, page)?)?;
-    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
-    let high = |samples: Vec<u16>| samples.into_iter().map(|sample| (sample >> 8) as u8).collect::<Vec<u8>>();
-    let (format, data) = match pixels {
-        DynamicImage::ImageLuma8(buffer) => (PixelFormat::Gray8, buffer.into_raw()),
-        DynamicImage::ImageLumaA8(buffer) => (PixelFormat::Gray8, every_second(&buffer)),
-        DynamicImage::ImageRgb8(buffer) => (PixelFormat::Rgb8, buffer.into_raw()),
-        DynamicImage::ImageRgba8(buffer) => (PixelFormat::Rgba8, buffer.into_raw()),
-        DynamicImage::ImageLuma16(buffer) => (PixelFormat::Gray8, high(buffer.into_raw())),
-        DynamicImage::ImageLumaA16(buffer) => (PixelFormat::Gray8, high(every_second(&buffer))),
-        DynamicImage::ImageRgb16(buffer) => (PixelFormat::Rgb8, high(buffer.into_raw())),
-        DynamicImage::ImageRgba16(buffer) => (PixelFormat::Rgba8, high(buffer.into_raw())),
-        other => return Err(unreadable_samples(path, &other)),
-    };
-    Ok(DecodedImage { width, height, format, data, orientation, bit_depth, leftovers })
+impl Raster {
+    /// The image that the samples become. `path` is for the error, if they do not fit `reading`.
+    pub fn into_image(self, path: &Path, reading: &SampleReading) -> Result<DecodedImage, FileError> {
+        let (orientation, bit_depth, leftovers) = (self.orientation.to_exif(), self.bit_depth, self.leftovers);
+        let (samples, extra_bands, bands) = (self.samples.kind(), self.extra_bands(), self.bands);
+        let Bytes { width, height, format, data } = self.bytes(reading).map_err(|error| match error {
+            RasterError::Band(expected) => FileError::Bands { path: path.into(), expected, found: bands },
+            RasterError::Range => FileError::NoRange { path: path.into(), kind: samples },
+        })?;
+        Ok(DecodedImage { width, height, format, data, orientation, bit_depth, samples, extra_bands, leftovers })
+    }
 }
 
-/// Width and height of an image file as [`decode_image`] returns it, from its header alone.
+/// Reads the samples of an image file, or of one page of a TIFF file, as they are stored.
+pub fn read_raster(path: &Path, page: Option<usize>) -> Result<Raster, FileError> {
+    let bytes = read_page(path, page)?;
+    if tiff::is_tiff(&bytes) {
+        let path = path.to_owned();
+        return tiff::decode(bytes, page.is_some()).map_err(|problem| match problem {
+            TiffProblem::Kind(found) => FileError::TiffKind { path, found },
+            TiffProblem::Size(width, height) => FileError::Size { path, width, height },
+            TiffProblem::Damaged => FileError::TiffData { path },
+        });
+    }
+    let Decoded { pixels, orientation, bit_depth, leftovers, declared_bits, .. } = decode_bytes(path, &bytes)?;
+    let kind = pixels.color();
+    let raster = Raster::of(pixels, bit_depth, orientation).ok_or_else(|| unreadable_samples(path, kind))?;
+    Ok(Raster { leftovers, declared_bits, ..raster })
+}
+
+/// The bytes of a file, in which a page, if one is chosen, is the first.
+fn read_page(path: &Path, page: Option<usize>) -> Result<Vec<u8>, FileError> {
+    let mut bytes = read_bytes(path)?;
+    match page {
+        Some(page) if !tiff_pages::choose_page(&mut bytes, page) => Err(FileError::Page { path: path.into(), page }),
+        _ => Ok(bytes),
+    }
+}
+
+/// Width and height of an image file as [`decode_image`] returns it; of a TIFF file from its pixels, else from its header alone.
 pub fn image_size(path: &Path) -> Result<(usize, usize), FileError> {
     let failed = |source| FileError::Decode { path: path.into(), source };
     let bytes = read_bytes(path)?;
+    if tiff::is_tiff(&bytes) {
+        let raster = read_raster(path, None)?;
+        let (width, height) = (raster.width, raster.height);
+        return Ok(if raster.orientation.to_exif() >= 5 { (height, width) } else { (width, height) });
+    }
     let format = image::guess_format(&bytes);
     let format = format.map_err(|_| FileError::Format { path: path.into(), found: guess_content(&bytes) })?;
     let mut decoder = ImageReader::with_format(Cursor::new(bytes.as_slice()), format).into_decoder().map_err(failed)?;
@@ -247,20 +336,14 @@ const PNG_PALETTE: u8 = 3;
 
 /// A decoded file, before it is treated as an image or as a label.
 struct Decoded {
+    /// As they are stored in the file.
     pixels: DynamicImage,
-    orientation: u8,
+    orientation: Orientation,
     bit_depth: u8,
     lossy: bool,
     leftovers: bool,
-}
-
-/// The bytes of a file, changed so that decoders see one page of a TIFF file as its first.
-fn read_page(path: &Path, page: Option<usize>) -> Result<Vec<u8>, FileError> {
-    let mut bytes = read_bytes(path)?;
-    match page {
-        Some(page) if !tiff_pages::choose_page(&mut bytes, page) => Err(FileError::Page { path: path.into(), page }),
-        _ => Ok(bytes),
-    }
+    /// Bits that the file says its samples use.
+    declared_bits: Option<u8>,
 }
 
 fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
@@ -286,10 +369,27 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
         Some(&[bits, kind]) if kind != PNG_PALETTE => bits,
         _ => bit_depth(decoder.original_color_type()),
     };
-    let mut pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    pixels.apply_orientation(orientation);
+    let pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
     let lossy = format == ImageFormat::Jpeg;
-    Ok(Decoded { pixels, orientation: orientation.to_exif(), bit_depth, lossy, leftovers })
+    let declared_bits =
+        if format == ImageFormat::Png { significant_bits(bytes).filter(|&bits| bits < bit_depth) } else { None };
+    Ok(Decoded { pixels, orientation, bit_depth, lossy, leftovers, declared_bits })
+}
+
+/// The most bits that a channel of a PNG file uses, if its chunk sBIT says so.
+fn significant_bits(png: &[u8]) -> Option<u8> {
+    let mut at = 8;
+    loop {
+        let length = u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?) as usize;
+        let (kind, content) = (png.get(at + 4..at + 8)?, at + 8);
+        match kind {
+            b"sBIT" => {
+                return png.get(content..content.checked_add(length)?)?.iter().copied().max().filter(|&bits| bits > 0);
+            }
+            b"IDAT" => return None,
+            _ => at = content.checked_add(length)?.checked_add(4)?,
+        }
+    }
 }
 
 fn limits() -> Limits {
@@ -312,13 +412,9 @@ fn bit_depth(color: ExtendedColorType) -> u8 {
     }
 }
 
-fn unreadable_samples(path: &Path, pixels: &DynamicImage) -> FileError {
+fn unreadable_samples(path: &Path, found: image::ColorType) -> FileError {
     let expected = "8-bit or 16-bit gray or RGB";
-    FileError::Samples { path: path.into(), expected, found: format!("{:?}", pixels.color()) }
-}
-
-fn every_second<T: Copy>(samples: &[T]) -> Vec<T> {
-    samples.iter().copied().step_by(2).collect()
+    FileError::Samples { path: path.into(), expected, found: format!("{found:?}") }
 }
 
 #[cfg(test)]
@@ -336,7 +432,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("photo.jpg");
         GrayImage::from_raw(2, 1, vec![7, 9]).unwrap().save_with_format(&path, ImageFormat::Png).unwrap();
-        let image = decode_image(&path).unwrap();
+        let image = decode_image(&path, &SampleReading::PLAIN).unwrap();
         assert_eq!((image.width, image.height, image.format), (2, 1, PixelFormat::Gray8));
         assert_eq!(image.data, [7, 9]);
         assert!(!image.orientation_applied());
@@ -347,7 +443,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("deep.png");
         ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x1234u16, 300]).unwrap().save(&path).unwrap();
-        let image = decode_image(&path).unwrap();
+        let image = decode_image(&path, &SampleReading::PLAIN).unwrap();
         assert_eq!((image.data.as_slice(), image.bit_depth), ([0x12, 1].as_slice(), 16));
         assert_eq!(decode_label(&path).unwrap().samples, OwnedSamples::Gray16(vec![0x1234, 300]));
     }
@@ -365,7 +461,7 @@ mod tests {
             (b"a,b\n1,2\n", "text"),
         ] {
             fs::write(&path, bytes).unwrap();
-            let message = decode_image(&path).unwrap_err().to_string();
+            let message = decode_image(&path, &SampleReading::PLAIN).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
     }
@@ -378,17 +474,22 @@ mod tests {
             let whole = GrayImage::from_fn(31, 17, |x, y| Luma([(x * 13 + y * 7) as u8]));
             DynamicImage::from(whole).to_rgb8().save(&path).unwrap();
             let bytes = fs::read(&path).unwrap();
-            decode_image(&path).unwrap();
+            decode_image(&path, &SampleReading::PLAIN).unwrap();
             for cut in [1, bytes.len() / 4, bytes.len() / 2] {
                 fs::write(&path, &bytes[..cut]).unwrap();
-                let error = decode_image(&path).unwrap_err();
-                let expected =
-                    matches!(error, FileError::Format { .. } | FileError::Damaged { .. } | FileError::Decode { .. });
+                let error = decode_image(&path, &SampleReading::PLAIN).unwrap_err();
+                let expected = matches!(
+                    error,
+                    FileError::Format { .. }
+                        | FileError::Damaged { .. }
+                        | FileError::Decode { .. }
+                        | FileError::TiffData { .. }
+                );
                 assert!(expected, "{name} cut at {cut}: {error}");
             }
             if name.ends_with("jpg") {
                 fs::write(&path, &bytes[..bytes.len() - 2]).unwrap();
-                assert!(matches!(decode_image(&path), Err(FileError::Damaged { .. })));
+                assert!(matches!(decode_image(&path, &SampleReading::PLAIN), Err(FileError::Damaged { .. })));
             }
         }
     }
@@ -398,7 +499,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("long.png");
         GrayImage::new(SIDE_MAX as u32 + 1, 1).save(&path).unwrap();
-        assert!(matches!(decode_image(&path), Err(FileError::Decode { .. })));
+        assert!(matches!(decode_image(&path, &SampleReading::PLAIN), Err(FileError::Decode { .. })));
     }
 
     #[test]
@@ -418,7 +519,7 @@ mod tests {
             bytes.extend(exif);
             bytes.extend(&plain[2..]);
             fs::write(&path, bytes).unwrap();
-            let image = decode_image(&path).unwrap();
+            let image = decode_image(&path, &SampleReading::PLAIN).unwrap();
             assert_eq!((image.orientation, (image.width, image.height)), (orientation, size));
             assert!(image.data[0].abs_diff(first) < 8, "orientation {orientation}: {}", image.data[0]);
         }

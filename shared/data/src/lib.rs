@@ -15,6 +15,7 @@ pub mod histogram;
 pub mod label_facts;
 pub mod labels;
 pub mod layout;
+pub mod levels;
 pub mod listing;
 pub mod loaded_pair;
 pub mod pairing;

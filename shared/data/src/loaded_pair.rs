@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::decode::{DecodedImage, DecodedLabel, FileError};
 use super::sample::Sample;
 use unet_shared::label::{LabelError, LabelTable, LabelValue};
+use unet_shared::samples::SampleReading;
 
 /// Why a sample cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +75,9 @@ impl LoadedPair {
 
 /// Reads the image and label of a sample, and encodes the label. A label of the same aspect ratio as the image but
 /// another size, such as 612x408 for an image of 660x440, keeps its size; any other difference in size is an error.
-pub fn load_pair(sample: &Sample, labels: &LabelTable) -> Result<LoadedPair, PairError> {
+pub fn load_pair(sample: &Sample, labels: &LabelTable, reading: &SampleReading) -> Result<LoadedPair, PairError> {
     let annotation = sample.label.as_ref().ok_or_else(|| PairError::NoLabel { image: sample.image.clone() })?;
-    let image = sample.decode_image()?;
+    let image = sample.decode_image(reading)?;
     let label = annotation.decode()?.into_values(labels.reading(), annotation.path())?;
     let (image_size, label_size) = ((image.width, image.height), (label.width, label.height));
     if !same_shape(image_size, label_size) {
@@ -126,19 +127,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut sample = Sample::gray(folder.path(), "a", 2, vec![1, 2, 1, 2]);
         let table = collect_labels(std::slice::from_ref(&sample), None).unwrap().table().unwrap();
-        assert_eq!(load_pair(&sample, &table).unwrap().mask, [0, 1, 0, 1]);
+        assert_eq!(load_pair(&sample, &table, &SampleReading::PLAIN).unwrap().mask, [0, 1, 0, 1]);
         GrayImage::from_pixel(3, 2, Luma([9])).save(&sample.image).unwrap();
-        let message = load_pair(&sample, &table).unwrap_err().to_string();
+        let message = load_pair(&sample, &table, &SampleReading::PLAIN).unwrap_err().to_string();
         assert!(message.contains("a.jpg has 3x2 pixels") && message.contains("a.png has 2x2"), "{message}");
         GrayImage::from_raw(2, 2, vec![1, 2, 7, 2]).unwrap().save(sample.label.as_ref().unwrap().path()).unwrap();
         GrayImage::new(2, 2).save(&sample.image).unwrap();
-        let error = load_pair(&sample, &table).unwrap_err();
+        let error = load_pair(&sample, &table, &SampleReading::PLAIN).unwrap_err();
         assert!(matches!(
             error,
             PairError::Encode { source: LabelError::Unknown { value: LabelValue::Gray(7), x: 0, y: 1 }, .. }
         ));
         sample.label = None;
-        assert!(matches!(load_pair(&sample, &table), Err(PairError::NoLabel { .. })));
+        assert!(matches!(load_pair(&sample, &table, &SampleReading::PLAIN), Err(PairError::NoLabel { .. })));
     }
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
         let sample = Sample::gray(folder.path(), "a", 2, vec![1, 2, 2, 1]);
         let table = collect_labels(std::slice::from_ref(&sample), None).unwrap().table().unwrap();
         GrayImage::new(4, 4).save(&sample.image).unwrap();
-        let pair = load_pair(&sample, &table).unwrap();
+        let pair = load_pair(&sample, &table, &SampleReading::PLAIN).unwrap();
         assert_eq!((pair.width, pair.height, &pair.mask[..]), (2, 2, &[0, 1, 1, 0][..]));
         assert_eq!(*pair.mask_at_image(), [0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0]);
         assert!(same_shape((660, 440), (612, 408)) && same_shape((1000, 667), (500, 333)));

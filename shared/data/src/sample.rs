@@ -7,7 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::annotation::Annotation;
-use super::decode::{DecodedImage, FileError, decode_image_page};
+use super::decode::{DecodedImage, FileError, read_raster};
+use unet_shared::samples::SampleReading;
 
 /// An image file and its label, if it has one.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +24,9 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Reads the image.
-    pub fn decode_image(&self) -> Result<DecodedImage, FileError> {
-        decode_image_page(&self.image, self.page)
+    /// Reads the image, its samples as `reading` says.
+    pub fn decode_image(&self, reading: &SampleReading) -> Result<DecodedImage, FileError> {
+        read_raster(&self.image, self.page)?.into_image(&self.image, reading)
     }
 }
 

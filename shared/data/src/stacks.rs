@@ -118,6 +118,7 @@ mod tests {
     use crate::layout::testing::{Folder, assert_equal_to_plain, gray};
     use image::{GrayImage, ImageFormat, Luma};
     use std::io::Cursor;
+    use unet_shared::samples::SampleReading;
 
     /// A TIFF file of several gray pages: files of one page each, joined by shifting their offsets.
     pub(crate) fn stack(pages: &[GrayImage]) -> Vec<u8> {
@@ -181,7 +182,7 @@ mod tests {
         let list = crate::dataset::list_images(&folder.path("images")).unwrap();
         let images = expand_images(list.samples, &mut Vec::new());
         assert_eq!(images.len(), 3);
-        assert_eq!(images[2].decode_image().unwrap().data[0], 120);
+        assert_eq!(images[2].decode_image(&SampleReading::PLAIN).unwrap().data[0], 120);
     }
 
     #[test]
@@ -193,7 +194,7 @@ mod tests {
         let dataset = folder.open();
         assert_eq!(dataset.notes.len(), 1, "{:?}", dataset.notes);
         assert!(dataset.notes[0].ends_with("page 2 is read, which has the mask's size"), "{:?}", dataset.notes);
-        assert_eq!(dataset.train[0].decode_image().unwrap().data[0], 40);
+        assert_eq!(dataset.train[0].decode_image(&SampleReading::PLAIN).unwrap().data[0], 40);
         std::fs::write(folder.path("images/s.tif"), stack(&[page(0), page(1)])).unwrap();
         let message = folder.try_open().unwrap_err().to_string();
         assert!(

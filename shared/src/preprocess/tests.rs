@@ -8,12 +8,22 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::PixelFormat;
 use crate::pseudo_random::pseudo_random;
+use crate::samples::SampleReading;
 
 const FITS: [Fit; 3] = [Fit::Stretch, Fit::Letterbox, Fit::Pad];
 const FILTERS: [Filter; 3] = [Filter::Nearest, Filter::Bilinear, Filter::Area];
 
 fn spec(width: u32, height: u32, channels: Channels, fit: Fit, filter: Filter) -> Preprocess {
-    Preprocess { width, height, channels, fit, filter, normalize: Normalize::Unit, fill: 114 }
+    Preprocess {
+        width,
+        height,
+        channels,
+        fit,
+        filter,
+        normalize: Normalize::Unit,
+        fill: 114,
+        samples: SampleReading::PLAIN,
+    }
 }
 
 /// Runs with dirty scratch of the minimal length.

@@ -9,6 +9,7 @@ use super::InstructionSet;
 use crate::image::{ColourEncoding, ImageView, Matrix, PixelFormat, Range, SIDE_MAX};
 use crate::preprocess::{Channels, Filter, Fit, Normalize, Preprocess, Scratch};
 use crate::pseudo_random::pseudo_random;
+use crate::samples::SampleReading;
 
 const FITS: [Fit; 3] = [Fit::Stretch, Fit::Letterbox, Fit::Pad];
 const FILTERS: [Filter; 3] = [Filter::Nearest, Filter::Bilinear, Filter::Area];
@@ -19,7 +20,16 @@ fn vector_sets() -> impl Iterator<Item = InstructionSet> {
 }
 
 fn spec(target: (u32, u32), channels: Channels, fit: Fit, filter: Filter) -> Preprocess {
-    Preprocess { width: target.0, height: target.1, channels, fit, filter, normalize: Normalize::Unit, fill: 114 }
+    Preprocess {
+        width: target.0,
+        height: target.1,
+        channels,
+        fit,
+        filter,
+        normalize: Normalize::Unit,
+        fill: 114,
+        samples: SampleReading::PLAIN,
+    }
 }
 
 /// Runs with scratch that is dirty and just long enough.

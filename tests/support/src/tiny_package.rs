@@ -26,7 +26,7 @@ pub fn preprocess() -> Preprocess {
         fit: Fit::Stretch,
         filter: Filter::Area,
         normalize: Normalize::Unit,
-        fill: 0,
+        ..Preprocess::CLASSIC
     }
 }
 

@@ -9,6 +9,7 @@ use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 use unet_host::run_dir::json;
 use unet_shared::digest::Digest;
 use unet_shared::preprocess::{Channels, Filter, Fit, Preprocess, Preprocessor};
+use unet_shared::samples::SampleReading;
 
 fn specs() -> Vec<Preprocess> {
     let mut specs = vec![];
@@ -36,7 +37,7 @@ fn the_loader_reads_what_the_board_reads_in_any_order_and_any_memory() {
             .iter()
             .map(|sample| {
                 let mut planes = vec![0; spec.input_len()];
-                board.run(&decode_image(&sample.image).unwrap().view(), &mut planes).unwrap();
+                board.run(&decode_image(&sample.image, &SampleReading::PLAIN).unwrap().view(), &mut planes).unwrap();
                 Digest::of(&planes)
             })
             .collect();

@@ -2,6 +2,7 @@
 
 use unet_data::{Dataset, Sample, collect_labels, load_pair};
 use unet_host::check::{CheckOptions, Kind, check};
+use unet_shared::samples::SampleReading;
 use unet_test_support::real_data::{beside_datasets, dataset};
 
 #[test]
@@ -19,7 +20,7 @@ fn real_datasets_have_their_published_classes() {
         let samples: Vec<Sample> = dataset.samples().cloned().collect();
         let map = collect_labels(&samples, None).unwrap();
         assert_eq!(map.classes.len(), expected, "{name}: {}", map.assumption);
-        let pair = load_pair(&dataset.val[0], &map.table().unwrap()).unwrap();
+        let pair = load_pair(&dataset.val[0], &map.table().unwrap(), &SampleReading::PLAIN).unwrap();
         assert_eq!(pair.mask.len(), pair.image.width * pair.image.height);
     }
 }
@@ -35,7 +36,7 @@ fn a_raw_dataset_of_nnunet_is_read() {
     let map = collect_labels(&samples, dataset.file.as_ref()).unwrap();
     assert_eq!((map.names(), map.ignore.len()), (["background", "a", "b"].map(str::to_owned).to_vec(), 0));
     for sample in &samples {
-        let pair = load_pair(sample, &map.table().unwrap()).unwrap();
+        let pair = load_pair(sample, &map.table().unwrap(), &SampleReading::PLAIN).unwrap();
         assert_eq!(pair.mask.len(), pair.image.width * pair.image.height, "{}", sample.name);
     }
 }

@@ -57,7 +57,7 @@ fn each_model_is_whole_and_its_record_is_its_own() {
 fn each_model_gives_the_integers_of_its_record() {
     for (name, folder) in models() {
         let path = folder.join(format!("{name}.unet"));
-        let found = score_package(&path, &dataset(&name), &FolderOptions::default(), Split::Val, None).unwrap();
+        let found = score_package(&path, &dataset(&name), &FolderOptions::default(), Split::Val, None, false).unwrap();
         let parity = compare(&record(&folder), &found);
         assert!(parity.equal, "{name}: {:?}", parity.differences);
         assert_eq!(parity.frames, 50);

@@ -141,10 +141,11 @@ fn training_on_tiles_scores_what_tiled_prediction_scores() {
     let packed = package::package(&run, None, GoldenSource::Frames).unwrap();
     // A package brings its tiles.
     let desk = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap();
-    let board = score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, None).unwrap();
+    let board = score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, None, false).unwrap();
     assert!(compare(&desk, &board).equal);
     let whole =
-        score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, Some(TilesChoice::Whole)).unwrap();
+        score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, Some(TilesChoice::Whole), false)
+            .unwrap();
     let differences = compare(&desk, &whole).differences;
     assert!(differences[0].to_string().starts_with("tiles: 48x48"), "{}", differences[0]);
 }

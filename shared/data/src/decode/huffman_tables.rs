@@ -42,6 +42,7 @@ fn lacks_tables(jpeg: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unet_shared::samples::SampleReading;
 
     use image::codecs::jpeg::JpegEncoder;
     use image::{GrayImage, ImageFormat, Luma, RgbImage};
@@ -71,14 +72,14 @@ mod tests {
         JpegEncoder::new_with_quality(&mut gray_bytes, 90).encode_image(&gray).unwrap();
         for bytes in [bytes, gray_bytes] {
             std::fs::write(&path, &bytes).unwrap();
-            let expected = crate::decode_image(&path).unwrap();
+            let expected = crate::decode_image(&path, &SampleReading::PLAIN).unwrap();
             let without = without_tables(&bytes);
             assert!(
                 without.len() < bytes.len()
                     && image::load_from_memory_with_format(&without, ImageFormat::Jpeg).is_err()
             );
             std::fs::write(&path, without).unwrap();
-            assert_eq!(crate::decode_image(&path).unwrap(), expected);
+            assert_eq!(crate::decode_image(&path, &SampleReading::PLAIN).unwrap(), expected);
             assert!(matches!(with_huffman_tables(&bytes), Cow::Borrowed(_)));
         }
     }

@@ -184,7 +184,9 @@ pub fn decode_label_page(path: &Path, page: Option<usize>) -> Result<DecodedLabe
 
 /// The label in a decoded file.
 fn of_pixels(path: &Path, decoded: Decoded) -> Result<DecodedLabel, FileError> {
-    let Decoded { pixels, orientation, bit_depth, lossy, .. } = decoded;
+    let Decoded { mut pixels, orientation, bit_depth, lossy, .. } = decoded;
+    pixels.apply_orientation(orientation);
+    let orientation = orientation.to_exif();
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let (rgb, has_alpha) = (pixels.color().has_color(), pixels.color().has_alpha());
     let mut alpha = Vec::new();
@@ -197,7 +199,7 @@ fn of_pixels(path: &Path, decoded: Decoded) -> Result<DecodedLabel, FileError> {
         DynamicImage::ImageRgba8(buffer) => colours(split_alpha(&buffer, 4, |sample| sample, &mut alpha)),
         DynamicImage::ImageRgb16(buffer) => colours16(path, &buffer)?,
         DynamicImage::ImageRgba16(buffer) => colours16(path, &split_alpha(&buffer, 4, high_byte, &mut alpha))?,
-        other => return Err(unreadable_samples(path, &other)),
+        other => return Err(unreadable_samples(path, other.color())),
     };
     let alpha = Some(alpha).filter(|alpha| alpha.iter().any(|&alpha| alpha < u8::MAX));
     let source =
@@ -275,6 +277,7 @@ mod tests {
     use image::{Rgb, RgbImage, Rgba, RgbaImage};
     use std::fs;
     use unet_shared::image::PixelFormat;
+    use unet_shared::samples::SampleReading;
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
@@ -342,7 +345,7 @@ mod tests {
             assert_eq!(read(Some(value)).unwrap(), OwnedSamples::Rgb8(expected.concat()));
         }
         assert!(matches!(read(Some(LabelValue::Gray(300))), Err(FileError::Samples { .. })));
-        assert_eq!(decode_image(&path).unwrap().format, PixelFormat::Rgba8);
+        assert_eq!(decode_image(&path, &SampleReading::PLAIN).unwrap().format, PixelFormat::Rgba8);
         LumaAImage::from_vec(2, 1, vec![5, 255, 6, 0]).unwrap().save(&path).unwrap();
         assert_eq!(read(Some(LabelValue::Gray(300))).unwrap(), OwnedSamples::Gray16(vec![5, 300]));
         assert_eq!(read(Some(LabelValue::Rgb([0, 0, 9]))).unwrap(), OwnedSamples::Rgb8(vec![5, 5, 5, 0, 0, 9]));

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 use unet_shared::mask::IGNORE_INDEX;
+use unet_shared::samples::SampleReading;
 
 use LabelValue::Gray;
 
@@ -145,7 +146,7 @@ fn numbers_of_objects_are_asked_about() {
     assert_eq!(map.names(), ["background", "object"]);
     let table = map.table().unwrap();
     assert_eq!([0, 1, 9, 20].map(|value| table.id_of_any(Gray(value))), [Some(0), Some(1), Some(1), Some(1)]);
-    let mask = load_pair(&samples[0], &table).unwrap().mask;
+    let mask = load_pair(&samples[0], &table, &SampleReading::PLAIN).unwrap().mask;
     assert_eq!(mask[..7], [1, 1, 0, 1, 1, 0, 1]);
     let named = collect("labels = 'instances'\n[[class]]\nname='dish'\n[[class]]\nname='cell'").unwrap();
     assert_eq!(named.names(), ["dish", "cell"]);
@@ -178,7 +179,7 @@ fn values_between_areas_have_the_nearest_class_on_request() {
         assert_eq!([125, 150].map(|value| table.id_of_any(Gray(value))), [Some(0), Some(1)], "{text}");
         assert_eq!((map.classes.len(), table.value_of(1)), (2, Some(Gray(255))));
         assert!(map.assumption.ends_with("have the class of the nearest, because dataset.toml says so"));
-        let mask = load_pair(&sample, &table).unwrap().mask;
+        let mask = load_pair(&sample, &table, &SampleReading::PLAIN).unwrap().mask;
         assert_eq!((mask[64], mask[65], mask.len()), (0, 1, 129 * 20));
     }
     for text in ["snap = false", "labels = 'classes'"] {
@@ -234,16 +235,16 @@ fn the_index_of_a_palette_is_the_class() {
     assert_eq!(values(&map), [[Gray(0)], [Gray(1)], [Gray(2)], [Gray(3)]]);
     assert_eq!((map.classes[1].color, map.classes[2].color), ([128, 0, 0], [128, 0, 0]));
     assert!(map.assumption.starts_with("palette indices 0-3 as classes 0-3"), "{}", map.assumption);
-    assert_eq!(load_pair(&samples[0], &map.table().unwrap()).unwrap().mask, [0, 1, 2, 3]);
+    assert_eq!(load_pair(&samples[0], &map.table().unwrap(), &SampleReading::PLAIN).unwrap().mask, [0, 1, 2, 3]);
     // As it was before the reading was stored with a run: colours, of which two indices share one.
     let old = collect("palette = 'colors'").unwrap();
     assert_eq!(old.classes.len(), 2);
     let table = LabelMap { reading: Reading::default(), ..old }.table().unwrap();
-    assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0, 1, 1, 0]);
+    assert_eq!(load_pair(&samples[0], &table, &SampleReading::PLAIN).unwrap().mask, [0, 1, 1, 0]);
     // Classes that are listed by colours.
     let listed = "[[class]]\nname='bg'\ncolor='#000000'\n[[class]]\nname='red'\ncolor='#800000'";
     let table = collect(listed).unwrap().table().unwrap();
-    assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0, 1, 1, 0]);
+    assert_eq!(load_pair(&samples[0], &table, &SampleReading::PLAIN).unwrap().mask, [0, 1, 1, 0]);
     // Grays of the same values.
     image::GrayImage::from_raw(2, 2, vec![0, 2, 2, 1])
         .unwrap()
@@ -367,7 +368,7 @@ proptest! {
                 };
                 prop_assert_eq!(map.classes.len(), usize::from(classes), "{:?}: {}", encodings, map.assumption);
                 for (sample, mask) in &drawn {
-                    let seen = load_pair(sample, &table).unwrap().mask;
+                    let seen = load_pair(sample, &table, &SampleReading::PLAIN).unwrap().mask;
                     let expected: Vec<u8> = mask.iter().map(|&id| expected[usize::from(id)]).collect();
                     prop_assert_eq!(seen, expected, "{:?}: {}", encodings, map.assumption);
                 }
@@ -408,14 +409,14 @@ fn colours_and_a_label_that_is_all_black() {
     assert_eq!(values(&map), [[LabelValue::Rgb([0; 3])], [LabelValue::Rgb([255, 0, 0])]]);
     assert_eq!(map.classes[1].color, [255, 0, 0]);
     let table = map.table().unwrap();
-    assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0; 4]);
-    assert_eq!(load_pair(&samples[1], &table).unwrap().mask, [0, 1, 0, 0]);
+    assert_eq!(load_pair(&samples[0], &table, &SampleReading::PLAIN).unwrap().mask, [0; 4]);
+    assert_eq!(load_pair(&samples[1], &table, &SampleReading::PLAIN).unwrap().mask, [0, 1, 0, 0]);
     // If the classes are listed, all labels may happen to be black.
     samples.pop();
     let text = "[[class]]\nname='none'\ncolor='#000000'\n[[class]]\nname='red'\ncolor='#ff0000'";
     let file = DatasetFile::parse(text, Path::new("dataset.toml")).unwrap();
     let table = collect_labels(&samples, Some(&file)).unwrap().table().unwrap();
-    assert_eq!(load_pair(&samples[0], &table).unwrap().mask, [0; 4]);
+    assert_eq!(load_pair(&samples[0], &table, &SampleReading::PLAIN).unwrap().mask, [0; 4]);
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use unet_shared::samples::SampleReading;
 
 use image::{DynamicImage, GrayImage, Luma};
 
@@ -73,8 +74,14 @@ pub(crate) fn assert_equal_to_plain(dataset: &Dataset, plain: &Dataset) {
         let names = |dataset: &Dataset| dataset.split(split).iter().map(|s| s.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(dataset), names(plain), "{split}");
         for (sample, plain) in dataset.split(split).iter().zip(plain.split(split)) {
-            assert_eq!(sample.decode_image().unwrap(), plain.decode_image().unwrap());
-            let (pair, plain) = (load_pair(sample, &table).unwrap(), load_pair(plain, &plain_table).unwrap());
+            assert_eq!(
+                sample.decode_image(&SampleReading::PLAIN).unwrap(),
+                plain.decode_image(&SampleReading::PLAIN).unwrap()
+            );
+            let (pair, plain) = (
+                load_pair(sample, &table, &SampleReading::PLAIN).unwrap(),
+                load_pair(plain, &plain_table, &SampleReading::PLAIN).unwrap(),
+            );
             assert_eq!(pair, plain, "{}", sample.name);
         }
     }

@@ -1,0 +1,282 @@
+//! TIFF images of every kind that the decoder behind `image` can be given: all bands as they are stored.
+//!
+//! The decoder knows what colours some files have, and refuses others. Here each file is presented as gray with further
+//! bands, and what they mean is decided by its tags.
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use tiff::TiffError;
+use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::tags::Tag;
+use unet_shared::image::SIDE_MAX;
+
+use super::DECODED_BYTES_MAX;
+use super::raster::{Raster, Samples};
+
+mod directory;
+
+use directory::{Directory, directories};
+
+/// What a file is that cannot be read, and what would make it readable.
+#[derive(Debug)]
+pub(super) enum TiffProblem {
+    /// A kind of TIFF that is not read.
+    Kind(String),
+    /// Sides above the bound.
+    Size(u32, u32),
+    /// The data is damaged, or too large.
+    Damaged,
+}
+
+/// Photometric interpretations (tag 262).
+const WHITE_IS_ZERO: u16 = 0;
+const BLACK_IS_ZERO: u16 = 1;
+const RGB: u16 = 2;
+const PALETTE: u16 = 3;
+const CMYK: u16 = 5;
+const YCBCR: u16 = 6;
+
+/// Whether a file is a TIFF, of either size of offsets.
+pub(super) fn is_tiff(bytes: &[u8]) -> bool {
+    matches!(bytes.get(..4), Some(b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+"))
+}
+
+/// Reads the image of a file: the first page if it `is_chosen`, else the first that is no thumbnail.
+pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, TiffProblem> {
+    let pages = directories(&bytes);
+    let page = if is_chosen { pages.first().map(|page| (0, page)) } else { main_page(&pages) };
+    let (page, directory) = page.ok_or(TiffProblem::Damaged)?;
+    let (meaning, compression) = (directory.photometric, directory.compression);
+    if let Some(at) = directory.photometric_at.filter(|_| meaning < 256) {
+        bytes[at] = BLACK_IS_ZERO as u8;
+    }
+    let problem = |error: TiffError| match error {
+        TiffError::UnsupportedError(_) => TiffProblem::Kind(describe(meaning, compression)),
+        _ => TiffProblem::Damaged,
+    };
+    let mut limits = Limits::default();
+    limits.decoding_buffer_size = DECODED_BYTES_MAX as usize;
+    limits.intermediate_buffer_size = DECODED_BYTES_MAX as usize;
+    let mut decoder = Decoder::new(Cursor::new(bytes.as_slice())).map_err(problem)?.with_limits(limits);
+    decoder.seek_to_image(page).map_err(problem)?;
+    let (width, height) = decoder.dimensions().map_err(problem)?;
+    if width.max(height) as usize > SIDE_MAX {
+        return Err(TiffProblem::Size(width, height));
+    }
+    let number = |decoder: &mut Decoder<Cursor<&[u8]>>, tag| decoder.find_tag_unsigned::<u16>(tag).ok().flatten();
+    let bands = usize::from(number(&mut decoder, Tag::SamplesPerPixel).unwrap_or(1));
+    let bits = decoder.find_tag_unsigned_vec::<u16>(Tag::BitsPerSample).ok().flatten();
+    let bits = bits.and_then(|bits| bits.first().copied()).unwrap_or(1);
+    let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).ok().flatten().unwrap_or_default();
+    let declared = decoder.find_tag_unsigned_vec::<u16>(Tag::Unknown(281)).ok().flatten();
+    let declared = declared.and_then(|largest| largest.first().copied()).filter(|&largest| largest > 0);
+    let orientation =
+        number(&mut decoder, Tag::Orientation).and_then(|o| Orientation::from_exif(u8::try_from(o).ok()?));
+    let no_data = decoder.get_tag_ascii_string(Tag::Unknown(42113)).ok().and_then(|text| text.trim().parse().ok());
+    let map = if meaning == PALETTE { Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(problem)?) } else { None };
+    let subsampled = decoder.find_tag_unsigned_vec::<u16>(Tag::ChromaSubsampling).ok().flatten();
+    let colours = match meaning {
+        WHITE_IS_ZERO | BLACK_IS_ZERO | PALETTE => 1,
+        RGB | YCBCR => 3,
+        CMYK => 4,
+        _ => return Err(TiffProblem::Kind(describe(meaning, compression))),
+    };
+    let planar = number(&mut decoder, Tag::PlanarConfiguration) == Some(2) && bands > 1;
+    let jpeg = compression == directory::JPEG;
+    if bands < colours || (meaning == YCBCR && !jpeg && subsampled.is_none_or(|by| by != [1, 1])) {
+        return Err(TiffProblem::Kind(describe(meaning, compression)));
+    }
+    let mut samples = DecodingResult::U8(Vec::new());
+    let layout = decoder.read_image_to_buffer(&mut samples).map_err(problem)?;
+    if samples.as_buffer(0).as_bytes().len() < layout.complete_len {
+        return Err(TiffProblem::Damaged);
+    }
+    let (width, height) = (width as usize, height as usize);
+    let mut samples = widened(samples, width * bands, bits);
+    let count = width * height * bands;
+    let found = match &samples {
+        Samples::U8(values) => values.len(),
+        Samples::U16(values) => values.len(),
+        Samples::Integer { values, .. } => values.len(),
+        Samples::Float { values, .. } => values.len(),
+    };
+    if found != count {
+        return Err(if bits < 8 { TiffProblem::Kind(describe(meaning, compression)) } else { TiffProblem::Damaged });
+    }
+    if planar {
+        samples = interleaved(samples, width * height, bands);
+    }
+    let alpha = bands > colours && matches!(extra.first(), Some(1 | 2)) || (extra.is_empty() && bands == colours + 1);
+    let mut raster = Raster {
+        width,
+        height,
+        bands,
+        colours: colours.min(3),
+        alpha,
+        samples,
+        bit_depth: bits.min(64) as u8,
+        declared_bits: declared
+            .map(|largest| 16 - largest.leading_zeros() as u8)
+            .filter(|&used| u16::from(used) < bits),
+        no_data,
+        orientation: orientation.unwrap_or(Orientation::NoTransforms),
+        leftovers: false,
+    };
+    if let (Samples::U8(values), 1 | 2 | 4, true) = (&mut raster.samples, bits, meaning != PALETTE) {
+        let step = 255 / ((1 << bits) - 1) as u8;
+        values.iter_mut().for_each(|value| *value *= step);
+    }
+    match meaning {
+        WHITE_IS_ZERO => invert(&mut raster.samples),
+        YCBCR => match &mut raster.samples {
+            Samples::U8(values) => values.chunks_exact_mut(bands).for_each(|pixel| {
+                let rgb = rgb_of_ycbcr([pixel[0], pixel[1], pixel[2]]);
+                pixel[..3].copy_from_slice(&rgb);
+            }),
+            _ => return Err(TiffProblem::Kind(describe(meaning, compression))),
+        },
+        CMYK => {
+            raster.samples = match raster.samples {
+                Samples::U8(inks) => Samples::U8(without_black(&inks, bands, rgb_of_cmyk)),
+                Samples::U16(inks) => Samples::U16(without_black(&inks, bands, rgb16_of_cmyk)),
+                _ => return Err(TiffProblem::Kind(describe(meaning, compression))),
+            };
+            (raster.bands, raster.alpha) = (3, false);
+        }
+        PALETTE => {
+            let map = map.unwrap_or_default();
+            let entries = map.len() / 3;
+            let Samples::U8(indices) = &raster.samples else {
+                return Err(TiffProblem::Kind(describe(meaning, compression)));
+            };
+            let colour = |index: u8| {
+                let high =
+                    |plane: usize| map.get(plane * entries + usize::from(index)).map_or(0, |level| (level >> 8) as u8);
+                if usize::from(index) < entries { [high(0), high(1), high(2)] } else { [0; 3] }
+            };
+            raster.samples = Samples::U8(indices.chunks_exact(bands).flat_map(|pixel| colour(pixel[0])).collect());
+            (raster.bands, raster.colours, raster.alpha) = (3, 3, false);
+        }
+        _ => {}
+    }
+    Ok(raster)
+}
+
+/// The first page that is no reduced copy of another, or if none says so but sizes differ, the largest.
+fn main_page(pages: &[Directory]) -> Option<(usize, &Directory)> {
+    let full = || pages.iter().enumerate().filter(|(_, page)| !page.reduced);
+    let largest = full().map(|(_, page)| page.width * page.height).max();
+    full().find(|(_, page)| Some(page.width * page.height) == largest).or_else(|| pages.iter().enumerate().next())
+}
+
+/// Packed samples as a byte each.
+fn unpack(rows: &[u8], width: usize, bits: usize) -> Vec<u8> {
+    let row = (width * bits).div_ceil(8).max(1);
+    let mask = (1u16 << bits) as u8 - 1;
+    let sample = |row: &[u8], x: usize| row[x * bits / 8] >> (8 - bits - x * bits % 8) & mask;
+    rows.chunks_exact(row).flat_map(|row| (0..width).map(move |x| sample(row, x))).collect()
+}
+
+/// The decoder's samples as ours. `width` counts the samples of a row.
+fn widened(samples: DecodingResult, width: usize, bits: u16) -> Samples {
+    fn integers<T: Into<i64>>(values: Vec<T>, kind: &'static str) -> Samples {
+        Samples::Integer { values: values.into_iter().map(Into::into).collect(), kind }
+    }
+    match samples {
+        DecodingResult::U8(rows) if matches!(bits, 1 | 2 | 4) => Samples::U8(unpack(&rows, width, usize::from(bits))),
+        DecodingResult::U8(values) => Samples::U8(values),
+        DecodingResult::U16(values) => Samples::U16(values),
+        DecodingResult::U32(values) => integers(values, "32-bit"),
+        DecodingResult::U64(values) => {
+            let values = values.into_iter().map(|value| i64::try_from(value).unwrap_or(i64::MAX)).collect();
+            Samples::Integer { values, kind: "64-bit" }
+        }
+        DecodingResult::I8(values) => integers(values, "signed 8-bit"),
+        DecodingResult::I16(values) => integers(values, "signed 16-bit"),
+        DecodingResult::I32(values) => integers(values, "signed 32-bit"),
+        DecodingResult::I64(values) => integers(values, "signed 64-bit"),
+        DecodingResult::F16(values) => {
+            Samples::Float { values: values.into_iter().map(|value| value.to_f64()).collect(), kind: "16-bit float" }
+        }
+        DecodingResult::F32(values) => {
+            Samples::Float { values: values.into_iter().map(f64::from).collect(), kind: "32-bit float" }
+        }
+        DecodingResult::F64(values) => Samples::Float { values, kind: "64-bit float" },
+    }
+}
+
+/// Planes one after the other as the bands of each pixel side by side.
+fn interleaved(samples: Samples, pixels: usize, bands: usize) -> Samples {
+    fn weave<T: Copy>(values: &[T], pixels: usize, bands: usize) -> Vec<T> {
+        (0..pixels).flat_map(|pixel| (0..bands).map(move |band| values[band * pixels + pixel])).collect()
+    }
+    match samples {
+        Samples::U8(values) => Samples::U8(weave(&values, pixels, bands)),
+        Samples::U16(values) => Samples::U16(weave(&values, pixels, bands)),
+        Samples::Integer { values, kind } => Samples::Integer { values: weave(&values, pixels, bands), kind },
+        Samples::Float { values, kind } => Samples::Float { values: weave(&values, pixels, bands), kind },
+    }
+}
+
+/// 0 is white. Signed and wider integers are left, since nothing says what their white is.
+fn invert(samples: &mut Samples) {
+    match samples {
+        Samples::U8(values) => values.iter_mut().for_each(|value| *value = !*value),
+        Samples::U16(values) => values.iter_mut().for_each(|value| *value = !*value),
+        Samples::Float { values, .. } => values.iter_mut().for_each(|value| *value = 1.0 - *value),
+        Samples::Integer { .. } => {}
+    }
+}
+
+/// Full-range BT.601, as JFIF defines it, in 16 bits of fraction.
+fn rgb_of_ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
+    let clip = |value: i32| ((value + 32768) >> 16).clamp(0, 255) as u8;
+    [clip(y + 91881 * cr), clip(y - 22554 * cb - 46802 * cr), clip(y + 116_130 * cb)]
+}
+
+/// As the decoder behind `image` computes it, in the same f32 operations.
+fn rgb_of_cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+    let light = 1.0 - f32::from(k) / 255.0;
+    [c, m, y].map(|ink| ((255.0 - f32::from(ink)) * light) as u8)
+}
+
+fn rgb16_of_cmyk([c, m, y, k]: [u16; 4]) -> [u16; 3] {
+    let light = 1.0 - f32::from(k) / 65535.0;
+    [c, m, y].map(|ink| ((65535.0 - f32::from(ink)) * light) as u16)
+}
+
+fn without_black<T: Copy>(inks: &[T], bands: usize, rgb: impl Fn([T; 4]) -> [T; 3]) -> Vec<T> {
+    inks.chunks_exact(bands).flat_map(|ink| rgb([ink[0], ink[1], ink[2], ink[3]])).collect()
+}
+
+/// The kind of a file, for a message.
+fn describe(meaning: u16, compression: u16) -> String {
+    let compression = match compression {
+        1 => "no",
+        2..=4 => "fax",
+        5 => "LZW",
+        6 => "old JPEG",
+        7 => "JPEG",
+        8 | 32946 => "deflate",
+        32773 => "PackBits",
+        34712 => "JPEG 2000",
+        34887 => "LERC",
+        34925 => "LZMA",
+        50000 => "ZSTD",
+        50001 => "WebP",
+        50002 => "JPEG XL",
+        other => return format!("TIFF with compression {other}"),
+    };
+    let meaning = match meaning {
+        WHITE_IS_ZERO | BLACK_IS_ZERO => "gray",
+        RGB => "RGB",
+        PALETTE => "palette",
+        CMYK => "CMYK",
+        YCBCR => "YCbCr",
+        8..=10 => "CIELab",
+        _ => "unknown",
+    };
+    format!("TIFF with {meaning} samples and {compression} compression")
+}

@@ -1,0 +1,98 @@
+//! The directories of a TIFF file, one for each page: the few tags that decide how it is read.
+
+/// Compression 7.
+pub(super) const JPEG: u16 = 7;
+
+/// More pages than this are not looked at.
+const PAGES_MAX: usize = 4096;
+
+/// A page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Directory {
+    pub width: u64,
+    pub height: u64,
+    /// A reduced copy of another page.
+    pub reduced: bool,
+    pub photometric: u16,
+    /// Where the low byte of the photometric interpretation is.
+    pub photometric_at: Option<usize>,
+    pub compression: u16,
+}
+
+/// The pages in their order, as far as they can be read.
+pub(super) fn directories(bytes: &[u8]) -> Vec<Directory> {
+    let mut pages = Vec::new();
+    let Some(file) = File::new(bytes) else { return pages };
+    let mut next = file.number(if file.big { 8 } else { 4 }, file.offset_len());
+    while let Some(at) = next.and_then(|at| usize::try_from(at).ok()).filter(|&at| at > 0) {
+        if pages.len() >= PAGES_MAX {
+            break;
+        }
+        let Some((page, following)) = file.directory(at) else { break };
+        pages.push(page);
+        next = following;
+    }
+    pages
+}
+
+struct File<'a> {
+    bytes: &'a [u8],
+    little: bool,
+    big: bool,
+}
+
+impl<'a> File<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let little = match bytes.get(..2)? {
+            b"II" => true,
+            b"MM" => false,
+            _ => return None,
+        };
+        let mut file = Self { bytes, little, big: false };
+        file.big = file.number(2, 2)? == 43;
+        Some(file)
+    }
+
+    fn offset_len(&self) -> usize {
+        if self.big { 8 } else { 4 }
+    }
+
+    fn number(&self, at: usize, len: usize) -> Option<u64> {
+        let bytes = self.bytes.get(at..at.checked_add(len)?)?;
+        let join = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
+        Some(if self.little { bytes.iter().rev().fold(0, join) } else { bytes.iter().fold(0, join) })
+    }
+
+    /// A directory, and where the next one is, or 0.
+    fn directory(&self, at: usize) -> Option<(Directory, Option<u64>)> {
+        let (count_len, entry_len) = if self.big { (8, 20) } else { (2, 12) };
+        let entries = usize::try_from(self.number(at, count_len)?).ok()?.min(1 << 16);
+        let first = at.checked_add(count_len)?;
+        let mut page = Directory { photometric: u16::MAX, compression: 1, ..Directory::default() };
+        for entry in 0..entries {
+            let entry = first.checked_add(entry * entry_len)?;
+            let (tag, kind) = (self.number(entry, 2)?, self.number(entry + 2, 2)?);
+            let value_at = entry + entry_len - self.offset_len();
+            let len = match kind {
+                1 => 1,
+                3 => 2,
+                16 => 8,
+                _ => 4,
+            };
+            let value = self.number(value_at, len)?;
+            match tag {
+                254 => page.reduced |= value & 1 == 1,
+                255 => page.reduced |= value == 2,
+                256 => page.width = value,
+                257 => page.height = value,
+                259 => page.compression = value as u16,
+                262 if len == 2 => {
+                    page.photometric = value as u16;
+                    page.photometric_at = Some(value_at + usize::from(!self.little));
+                }
+                _ => {}
+            }
+        }
+        Some((page, self.number(first.checked_add(entries * entry_len)?, self.offset_len())))
+    }
+}

@@ -1,0 +1,369 @@
+//! The range of samples that becomes the 256 levels of a model's input: one for a whole set of images, so that a value means
+//! the same in each of them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use unet_shared::samples::{Bands, Range, RangeError};
+
+use super::decode::raster::Samples;
+use super::decode::{FileError, Raster, read_raster};
+use super::workers::in_parallel;
+
+/// Samples that are looked at in all images together, and at most in one.
+const SAMPLES_MAX: usize = 4 << 20;
+const SAMPLES_OF_IMAGE: std::ops::RangeInclusive<usize> = 256..=65536;
+
+/// The shares of samples below and above the range, in thousandths.
+const CLIPPED_PER_MILLE: usize = 1;
+
+/// 16-bit samples up to here and beyond leave the high byte at least half of its levels.
+const WHOLE_DEPTH: f64 = 32768.0;
+
+/// A requested range.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum RangeRequest {
+    /// The declared depth, if all files declare one; the high byte, if 16-bit samples use the whole depth; a depth of 10, 12 or
+    /// 14 bits, if they fill that; else percentiles.
+    #[default]
+    Auto,
+    /// From 0 to the largest value of the depth that the files declare.
+    Depth,
+    /// From 0.1 to 99.9 % of the samples.
+    Percentiles,
+    /// The high byte of 16-bit samples.
+    HighByte,
+    /// As given.
+    Given(Range),
+}
+
+impl FromStr for RangeRequest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected =
+            || format!("expected auto, depth, percentiles, high-byte or LOW,HIGH such as 0,4095, found {text:?}");
+        Ok(match text {
+            "auto" => Self::Auto,
+            "depth" => Self::Depth,
+            "percentiles" => Self::Percentiles,
+            "high-byte" => Self::HighByte,
+            _ => {
+                let (low, high) = text.split_once(',').ok_or_else(expected)?;
+                let number = |text: &str| text.trim().parse::<f64>().map_err(|_| expected());
+                let range = Range::new(number(low)?, number(high)?);
+                Self::Given(range.map_err(|error: RangeError| error.to_string())?)
+            }
+        })
+    }
+}
+
+/// Why no range can be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum LevelsError {
+    /// An image cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The images do not declare one depth.
+    #[error(
+        "--range depth: expected images that declare one depth of unsigned integers, found {found}; --range LOW,HIGH gives the \
+         range"
+    )]
+    Depth {
+        /// What they declare.
+        found: String,
+    },
+    /// The samples of the images are of different kinds, whose values do not mean the same.
+    #[error(
+        "images of more than 8 bits: expected one kind of samples, found {} in {} and {} in {}; convert one of them, or \
+         give their range as --range LOW,HIGH",
+        first.0, first.1.display(), second.0, second.1.display()
+    )]
+    Kinds {
+        /// What the samples of a file are.
+        first: (&'static str, PathBuf),
+        /// What those of another are.
+        second: (&'static str, PathBuf),
+    },
+    /// Only a range makes bytes of these samples.
+    #[error("--range high-byte: expected 16-bit samples, found {kind} in {}", path.display())]
+    HighByte {
+        /// What the samples are.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The chosen range, and what it was chosen from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Levels {
+    /// The range; none for the high byte, or if all images are 8-bit.
+    pub range: Option<Range>,
+    /// How many images have more than 8 bits.
+    pub deep: usize,
+    /// How many have not.
+    pub shallow: usize,
+    text: String,
+}
+
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match self.shallow {
+            0 => Ok(()),
+            1 => f.write_str("; 1 image of 8 bits is used as it is"),
+            count => write!(f, "; {count} images of 8 bits are used as they are"),
+        }
+    }
+}
+
+/// Depths that cameras have and files do not declare.
+const CAMERA_DEPTHS: [u8; 3] = [10, 12, 14];
+
+/// What is known of the images with more than 8 bits.
+#[derive(Default)]
+struct Survey {
+    /// What samples are, with the index of a file of each.
+    kinds: Vec<(&'static str, usize)>,
+    /// Bits that the files declare or have; none if they are not unsigned integers.
+    depths: Vec<Option<u8>>,
+    values: Vec<f64>,
+    deep: usize,
+    shallow: usize,
+}
+
+/// Chooses the range for a model that is trained on `images`, each a file and perhaps one page of it, of which `bands` are used.
+///
+/// # Errors
+/// If an image cannot be read, or the request does not fit them.
+pub fn choose_range(
+    images: &[(&Path, Option<usize>)],
+    bands: Option<&Bands>,
+    request: RangeRequest,
+) -> Result<Levels, LevelsError> {
+    let quota = (SAMPLES_MAX / images.len().max(1)).clamp(*SAMPLES_OF_IMAGE.start(), *SAMPLES_OF_IMAGE.end());
+    let mut survey = Survey::default();
+    let mut failure: Option<(usize, LevelsError)> = None;
+    let look = |index: usize| -> Result<Option<Look>, LevelsError> {
+        let (path, page) = images[index];
+        if may_be_deep(path) { Ok(Some(Look::at(&read_raster(path, page)?, bands, quota))) } else { Ok(None) }
+    };
+    in_parallel(images.len(), look, |index, look| {
+        match look {
+            Ok(Some(Look { kind: Some(kind), depth, values })) => {
+                if kind != "16-bit" && request == RangeRequest::HighByte && failure.is_none() {
+                    failure = Some((index, LevelsError::HighByte { kind, path: images[index].0.into() }));
+                }
+                survey.deep += 1;
+                if !survey.kinds.iter().any(|(other, _)| *other == kind) {
+                    survey.kinds.push((kind, index));
+                }
+                if !survey.depths.contains(&depth) {
+                    survey.depths.push(depth);
+                }
+                survey.values.extend(values);
+            }
+            Ok(_) => survey.shallow += 1,
+            Err(error) if failure.as_ref().is_none_or(|(first, _)| index < *first) => failure = Some((index, error)),
+            Err(_) => {}
+        }
+        if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    match failure {
+        Some((_, error)) => Err(error),
+        None => match survey.kinds[..] {
+            [first, second, ..] if !matches!(request, RangeRequest::Given(_)) => {
+                let of = |(kind, index): (&'static str, usize)| (kind, images[index].0.to_owned());
+                Err(LevelsError::Kinds { first: of(first), second: of(second) })
+            }
+            _ => survey.choose(request),
+        },
+    }
+}
+
+/// One image: what its samples are if they are deep, the depth that it declares or has, and some samples.
+struct Look {
+    kind: Option<&'static str>,
+    depth: Option<u8>,
+    values: Vec<f64>,
+}
+
+impl Look {
+    fn at(raster: &Raster, bands: Option<&Bands>, quota: usize) -> Self {
+        if !raster.samples.is_deep() {
+            return Self { kind: None, depth: None, values: Vec::new() };
+        }
+        let bands: Vec<usize> = match bands {
+            Some(bands) => bands.as_slice().iter().map(|band| usize::from(band.get()) - 1).collect(),
+            None => (0..raster.colours).collect(),
+        };
+        let pixels = raster.width * raster.height;
+        let step = (pixels * bands.len()).div_ceil(quota).max(1);
+        let of = |index: usize| match &raster.samples {
+            Samples::U8(values) => values.get(index).map(|&value| f64::from(value)),
+            Samples::U16(values) => values.get(index).map(|&value| f64::from(value)),
+            Samples::Integer { values, .. } => values.get(index).map(|&value| value as f64),
+            Samples::Float { values, .. } => values.get(index).copied(),
+        };
+        let used = |value: &f64| value.is_finite() && raster.no_data.is_none_or(|none| none != *value);
+        let chosen = (0..pixels).step_by(step).flat_map(|pixel| bands.iter().map(move |band| (pixel, band)));
+        let values = chosen.filter_map(|(pixel, band)| of(pixel * raster.bands + band)).filter(used).collect();
+        let unsigned = matches!(raster.samples.kind(), "16-bit" | "32-bit");
+        let depth = unsigned.then(|| raster.declared_bits.unwrap_or(raster.bit_depth));
+        Self { kind: Some(raster.samples.kind()), depth, values }
+    }
+}
+
+impl Survey {
+    fn choose(mut self, request: RangeRequest) -> Result<Levels, LevelsError> {
+        let (deep, shallow) = (self.deep, self.shallow);
+        let mut levels = Levels { range: None, deep, shallow, text: String::new() };
+        if deep == 0 {
+            levels.shallow = 0;
+            if let RangeRequest::Given(range) = request {
+                (levels.range, levels.text) = (Some(range), format!("samples: {range} for images of more than 8 bits"));
+            }
+            return Ok(levels);
+        }
+        let kinds = self.kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>().join(" and ");
+        self.values.sort_unstable_by(f64::total_cmp);
+        let at =
+            |per_mille: usize| self.values.get((self.values.len().saturating_sub(1) * per_mille + 500) / 1000).copied();
+        let least = at(0).unwrap_or(0.0);
+        let (low, high) = (at(CLIPPED_PER_MILLE).unwrap_or(0.0), at(1000 - CLIPPED_PER_MILLE).unwrap_or(1.0));
+        let most = at(1000).unwrap_or(1.0);
+        let used = format!("{kinds} with values from {least} to {most}");
+        let range = |low: f64, high: f64| Range::new(low, if low < high { high } else { low + 1.0 }).ok();
+        let declared = match self.depths[..] {
+            [Some(bits)] => Some(bits),
+            _ => None,
+        };
+        let whole = |bits: u8| range(0.0, 2f64.powi(i32::from(bits)) - 1.0);
+        let holds = |bits: &u8| kinds == "16-bit" && most < 2f64.powi(i32::from(*bits));
+        let fills = |bits: &u8| high - low >= 2f64.powi(i32::from(*bits)) / 4.0;
+        let filled = CAMERA_DEPTHS.into_iter().find(holds).filter(fills);
+        (levels.range, levels.text) = match request {
+            RangeRequest::Given(range) => (Some(range), format!("samples: {used}; {range} become 0 to 255, as given")),
+            RangeRequest::HighByte => (None, format!("samples: {used}; the high byte is used, as --range says")),
+            RangeRequest::Depth => {
+                let bits = declared.ok_or_else(|| LevelsError::Depth { found: self.declarations() })?;
+                (whole(bits), format!("samples: {used}; {bits} bits become 0 to 255, as --range says"))
+            }
+            RangeRequest::Auto if declared.is_some_and(|bits| bits < 16) => {
+                let bits = declared.unwrap_or(16);
+                (
+                    whole(bits),
+                    format!("samples: {used}; {bits} bits become 0 to 255, as the files declare (--range chooses)"),
+                )
+            }
+            RangeRequest::Auto if kinds == "16-bit" && high >= WHOLE_DEPTH => {
+                (None, format!("samples: {used}; the high byte is used (--range chooses)"))
+            }
+            RangeRequest::Auto if filled.is_some() => {
+                let bits = filled.unwrap_or(16);
+                let text =
+                    format!("samples: {used}; {bits} bits become 0 to 255, which hold all values (--range chooses)");
+                (whole(bits), text)
+            }
+            RangeRequest::Auto | RangeRequest::Percentiles => {
+                let range = range(low, high);
+                let text = range.map_or_else(String::new, |range| range.to_string());
+                (range, format!("samples: {used}; {text} become 0 to 255, 0.1 and 99.9 % of them (--range chooses)"))
+            }
+        };
+        Ok(levels)
+    }
+
+    fn declarations(&self) -> String {
+        let of = |depth: &Option<u8>| depth.map_or_else(|| "none".to_owned(), |bits| format!("{bits} bits"));
+        self.depths.iter().map(of).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// Whether a file may hold samples of more than 8 bits, as only PNG and TIFF do.
+fn may_be_deep(path: &Path) -> bool {
+    let mut head = [0; 26];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    // What cannot be read is looked at, for its error.
+    read.is_err() || matches!(&head[..2], b"II" | b"MM") || (head.starts_with(b"\x89PNG") && head[24] > 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageBuffer, Luma};
+
+    fn deep(folder: &Path, name: &str, value: impl Fn(u32) -> u16) -> PathBuf {
+        let path = folder.join(name);
+        let pixels = (0..100 * 100).map(value).collect();
+        ImageBuffer::<Luma<u16>, Vec<u16>>::from_raw(100, 100, pixels).unwrap().save(&path).unwrap();
+        path
+    }
+
+    fn choose(paths: &[PathBuf], request: &str) -> Result<Levels, LevelsError> {
+        let paths: Vec<(&Path, Option<usize>)> = paths.iter().map(|path| (path.as_path(), None)).collect();
+        choose_range(&paths, None, request.parse().unwrap())
+    }
+
+    #[test]
+    fn one_range_is_chosen_over_all_images() {
+        let folder = tempfile::tempdir().unwrap();
+        // Twelve bits, of which one image uses the lower half, and one pixel is hot.
+        let a = deep(folder.path(), "a.png", |index| if index == 7 { 65535 } else { (index % 2048) as u16 });
+        let b = deep(folder.path(), "b.tif", |index| 2048 + (index % 2048) as u16);
+        let levels = choose(&[a.clone(), b.clone()], "auto").unwrap();
+        let range = levels.range.unwrap();
+        assert!(range.low() < 16.0 && (4080.0..4096.0).contains(&range.high()), "{range}");
+        let text = levels.to_string();
+        assert!(text.starts_with("samples: 16-bit with values from 0 to 65535; ") && text.contains("0.1 and 99.9 %"));
+        assert_eq!(choose(&[a.clone(), b.clone()], "0,4095").unwrap().range, Range::new(0.0, 4095.0).ok());
+        assert_eq!(choose(&[a.clone(), b.clone()], "high-byte").unwrap().range, None);
+        assert_eq!(choose(&[a, b.clone()], "depth").unwrap().range, Range::new(0.0, 65535.0).ok());
+        // Without the hot pixel the values fill twelve bits.
+        let levels = choose(&[b], "auto").unwrap();
+        assert_eq!(levels.range, Range::new(0.0, 4095.0).ok());
+        assert!(levels.to_string().contains("; 12 bits become 0 to 255"), "{levels}");
+    }
+
+    #[test]
+    fn samples_of_different_kinds_have_no_common_range() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = deep(folder.path(), "a.png", |index| index as u16);
+        let float = folder.path().join("b.tif");
+        let mut file = std::fs::File::create(&float).unwrap();
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut file).unwrap();
+        encoder.write_image::<tiff::encoder::colortype::Gray32Float>(2, 1, &[0.25, 0.5]).unwrap();
+        drop(file);
+        let error = choose(&[whole.clone(), float.clone()], "auto").unwrap_err().to_string();
+        assert!(error.contains("16-bit in ") && error.contains("32-bit float in "), "{error}");
+        assert!(choose(&[whole, float.clone()], "0,1").is_ok());
+        assert_eq!(choose(std::slice::from_ref(&float), "auto").unwrap().range, Range::new(0.25, 0.5).ok());
+        assert!(choose(std::slice::from_ref(&float), "depth").is_err() && choose(&[float], "high-byte").is_err());
+    }
+
+    #[test]
+    fn images_of_the_whole_depth_keep_their_high_byte_and_those_of_8_bits_their_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let wide = deep(folder.path(), "a.png", |index| (index * 6) as u16);
+        let plain = folder.path().join("b.png");
+        image::GrayImage::new(2, 2).save(&plain).unwrap();
+        let levels = choose(&[wide, plain.clone()], "auto").unwrap();
+        assert_eq!((levels.range, levels.deep, levels.shallow), (None, 1, 1));
+        assert!(
+            levels.to_string().ends_with("the high byte is used (--range chooses); 1 image of 8 bits is used as it is")
+        );
+        assert_eq!(choose(&[plain], "auto").unwrap(), Levels::default());
+    }
+
+    #[test]
+    fn what_is_no_request_is_named() {
+        for text in ["", "1", "4095,0", "a,b", "nan,1", "high"] {
+            assert!(text.parse::<RangeRequest>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! How the samples of an image file become bytes: which bands are used, and which range of values.
+//!
+//! Integer samples are mapped by integer arithmetic, floats by single IEEE operations in f64, so that every machine gives the
+//! same bytes. Knows no file format.
+
+use core::fmt;
+
+/// The values that become 0 and 255; those between are spread evenly, those outside are clipped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "alloc",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "[f64; 2]", into = "[f64; 2]")
+)]
+pub struct Range {
+    low: f64,
+    high: f64,
+}
+
+/// Two numbers that are no range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RangeError([f64; 2]);
+
+impl fmt::Display for RangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "range: expected two numbers, the lower first, found {} and {}", self.0[0], self.0[1])
+    }
+}
+
+impl core::error::Error for RangeError {}
+
+impl Range {
+    /// The range from `low` to `high`.
+    ///
+    /// # Errors
+    /// If they are not finite, or `low` is not below `high`.
+    pub fn new(low: f64, high: f64) -> Result<Self, RangeError> {
+        let bounded = low.abs() <= 1e300 && high.abs() <= 1e300;
+        if bounded && low < high { Ok(Self { low, high }) } else { Err(RangeError([low, high])) }
+    }
+
+    /// The value that becomes 0.
+    #[must_use]
+    pub const fn low(self) -> f64 {
+        self.low
+    }
+
+    /// The value that becomes 255.
+    #[must_use]
+    pub const fn high(self) -> f64 {
+        self.high
+    }
+
+    /// The byte of a float: the nearest of 256 steps; not a number becomes 0.
+    #[must_use]
+    pub fn byte_of_float(self, value: f64) -> u8 {
+        // The cast rounds towards zero, clips, and makes 0 of what is no number.
+        ((value - self.low) / (self.high - self.low) * 255.0 + 0.5) as u8
+    }
+
+    /// The byte of an integer. Bounds with a fraction count as the integers that they are rounded to towards zero; if both
+    /// are the same, everything above is 255.
+    #[must_use]
+    pub fn byte_of_integer(self, value: i64) -> u8 {
+        let (low, high) = (i128::from(self.low as i64), i128::from(self.high as i64));
+        let span = (high - low).max(1);
+        let above = i128::from(value) - low;
+        // The quotient is within 0 to 255 once the value is clipped.
+        ((above.clamp(0, span) * 510 + span) / (2 * span)) as u8
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.low, self.high)
+    }
+}
+
+impl TryFrom<[f64; 2]> for Range {
+    type Error = RangeError;
+
+    fn try_from([low, high]: [f64; 2]) -> Result<Self, RangeError> {
+        Self::new(low, high)
+    }
+}
+
+impl From<Range> for [f64; 2] {
+    fn from(range: Range) -> Self {
+        [range.low, range.high]
+    }
+}
+
+/// Bands of a file, counted from 1: one for gray, or red, green and blue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize), serde(untagged))]
+pub enum Bands {
+    /// One band as gray.
+    Gray([core::num::NonZeroU16; 1]),
+    /// Three bands as red, green and blue.
+    Rgb([core::num::NonZeroU16; 3]),
+}
+
+impl Bands {
+    /// The bands, one or three.
+    #[must_use]
+    pub const fn as_slice(&self) -> &[core::num::NonZeroU16] {
+        match self {
+            Self::Gray(bands) => bands,
+            Self::Rgb(bands) => bands,
+        }
+    }
+}
+
+/// How the samples of image files are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
+pub struct SampleReading {
+    /// The range of samples of more than 8 bits. Without one, 16-bit samples become their high byte and wider ones are
+    /// refused.
+    #[cfg_attr(feature = "alloc", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub range: Option<Range>,
+    /// The bands to use; without them gray, or the first three as red, green and blue.
+    #[cfg_attr(feature = "alloc", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub bands: Option<Bands>,
+}
+
+impl SampleReading {
+    /// As image files were read before there was a choice.
+    pub const PLAIN: Self = Self { range: None, bands: None };
+
+    /// Whether nothing is chosen.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::PLAIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_a_range_are_black_and_white_and_every_step_is_one_of_256() {
+        let range = Range::new(0.0, 4095.0).unwrap();
+        assert_eq!(
+            [0, 8, 9, 2048, 4095, 5000, -7].map(|value| range.byte_of_integer(value)),
+            [0, 0, 1, 128, 255, 255, 0]
+        );
+        for value in 0..=4095 {
+            // The same in floats, where no value lies in the middle between two steps.
+            assert_eq!(range.byte_of_integer(value), range.byte_of_float(value as f64));
+        }
+        let signed = Range::new(-1000.0, 3000.0).unwrap();
+        assert_eq!([-1001, -1000, 1000, 3000].map(|value| signed.byte_of_integer(value)), [0, 0, 128, 255]);
+        let widest = Range::new(i64::MIN as f64, i64::MAX as f64).unwrap();
+        assert_eq!([i64::MIN, 0, i64::MAX].map(|value| widest.byte_of_integer(value)), [0, 128, 255]);
+    }
+
+    #[test]
+    fn floats_are_clipped_and_what_is_no_number_is_black() {
+        let range = Range::new(-0.5, 0.5).unwrap();
+        let values = [f64::NAN, f64::NEG_INFINITY, -0.5, 0.0, 0.5, f64::INFINITY];
+        assert_eq!(values.map(|value| range.byte_of_float(value)), [0, 0, 0, 128, 255, 255]);
+    }
+
+    #[test]
+    fn a_range_has_a_lower_and_a_higher_end() {
+        for (low, high) in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+            assert!(Range::new(low, high).is_err(), "{low} {high}");
+        }
+    }
+}
