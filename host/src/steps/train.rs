@@ -265,7 +265,10 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
 /// printed; what it calls an error is one.
 fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, LabelMap, Channels), HostError> {
     if Dataset::open(data, &options.config.open_options())?.train.is_empty() {
-        return Err(HostError::Usage(format!("{}: expected pairs to train on, found none", data.display())));
+        return Err(HostError::Usage(format!(
+            "{}: expected pairs to train on, found none; put them into train/images and train/masks",
+            data.display()
+        )));
     }
     let mut progress: Option<(Progress, usize)> = None;
     let request = CheckOptions { open: options.config.open_options(), labels: options.labels.clone() };

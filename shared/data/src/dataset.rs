@@ -61,6 +61,14 @@ pub enum DatasetError {
         /// What was found instead.
         found: String,
     },
+    /// A directory of images without labels has no image.
+    #[error("{}: {found}", path.display())]
+    NoImages {
+        /// The directory.
+        path: PathBuf,
+        /// What was found instead.
+        found: String,
+    },
     /// `dataset.toml` cannot be used.
     #[error(transparent)]
     DatasetFile(#[from] DatasetFileError),
@@ -134,6 +142,7 @@ impl Dataset {
             notes,
             read,
         };
+        let states_splits = parts.iter().any(|(split, _)| split.is_some());
         for (split, Pairing { samples, problems, notes }) in parts {
             let mut samples =
                 stacks::expand(samples, &mut dataset.notes, &|path| listing.show(path)).map_err(refused)?;
@@ -160,7 +169,14 @@ impl Dataset {
             return Err(refused(describe_unpaired(&dataset.problems)));
         }
         if dataset.val.is_empty() {
+            let pairs = dataset.train.len();
             (dataset.train, dataset.val) = split_by_ratio(dataset.train, options);
+            if states_splits && !dataset.val.is_empty() {
+                let taken = dataset.val.len();
+                dataset.notes.push(format!(
+                    "there is no validation folder: {taken} of {pairs} training pairs are used for validation (--val-ratio, --split-seed)"
+                ));
+            }
         }
         if options.skip_unreadable {
             for samples in [&mut dataset.train, &mut dataset.val, &mut dataset.test] {
@@ -248,7 +264,7 @@ pub fn list_images(path: &Path) -> Result<ImageList, DatasetError> {
             0 => "no PNG, JPEG, TIFF or BMP file in it".into(),
             count => format!("no PNG, JPEG, TIFF or BMP file in it, {count} in folders below"),
         };
-        return Err(DatasetError::Layout { root: path.into(), found });
+        return Err(DatasetError::NoImages { path: path.into(), found });
     }
     let names = result_names(&images);
     let sample = |(image, name)| Sample { name, image, page: None, label: None };

@@ -151,6 +151,14 @@ pub enum DatasetFileError {
         /// The value found.
         found: LabelValue,
     },
+    /// A class has no name, or that of another one.
+    #[error("{}: classes: expected names that differ and are not empty, found {name:?}{}", path.display(), if name.is_empty() { "" } else { " twice" })]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
 }
 
 impl DatasetFile {
@@ -204,7 +212,10 @@ impl DatasetFile {
     pub fn parse(text: &str, path: &Path) -> Result<Self, DatasetFileError> {
         let file: Self =
             toml::from_str(text).map_err(|source| DatasetFileError::Format { path: path.into(), source })?;
-        for class in &file.classes {
+        for (index, class) in file.classes.iter().enumerate() {
+            if class.name.trim().is_empty() || file.classes[..index].iter().any(|other| other.name == class.name) {
+                return Err(DatasetFileError::Name { path: path.into(), name: class.name.clone() });
+            }
             if let Some(found @ LabelValue::Gray(_)) = class.color {
                 return Err(DatasetFileError::Color { path: path.into(), class: class.name.clone(), found });
             }

@@ -211,7 +211,10 @@ mod tests {
             );
             assert_eq!(
                 dataset.notes,
-                ["images and masks are paired by their names without the endings _training and _manual1"]
+                [
+                    "images and masks are paired by their names without the endings _training and _manual1",
+                    "there is no validation folder: 1 of 3 training pairs are used for validation (--val-ratio, --split-seed)"
+                ]
             );
             assert_eq!(dataset.unused[0].to_string(), "training/mask (3 image files: masks without images)");
         }
@@ -223,7 +226,7 @@ mod tests {
         folder.text("dataset.toml", "masks = 'training/mask'");
         assert_eq!(folder.open().train.len(), 2);
         // The command line takes precedence.
-        assert_eq!(open(&folder, "", "1st_manual", "").unwrap().notes.len(), 1);
+        assert_eq!(open(&folder, "", "1st_manual", "").unwrap().notes.len(), 2);
     }
 
     #[test]
