@@ -13,9 +13,9 @@ fn words_of_the_command_line_name_sources() {
             "StreamSpec { form: Y4m(Said { range: None, matrix: None }), clip: ClipSpec { path: \"/tmp/pipe\"",
         ),
         ("clip.MJPEG", "StreamSpec { form: Mjpeg, clip: ClipSpec { path: \"clip.MJPEG\""),
-        ("folder/", "FilesSpec(ClipSpec { path: \"folder/\""),
-        ("C:/folder", "FilesSpec(ClipSpec { path: \"C:/folder\""),
-        ("files:a.y4m", "FilesSpec(ClipSpec { path: \"a.y4m\""),
+        ("folder/", "FilesSpec { clip: ClipSpec { path: \"folder/\""),
+        ("C:/folder", "FilesSpec { clip: ClipSpec { path: \"C:/folder\""),
+        ("files:a.y4m", "FilesSpec { clip: ClipSpec { path: \"a.y4m\""),
         ("rec.uerec", "RecordingSpec { clip: ClipSpec { path: \"rec.uerec\""),
         ("process:cat x.y4m", "ProcessSpec { command: [\"cat\", \"x.y4m\"]"),
     ] {
