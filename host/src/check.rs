@@ -171,7 +171,11 @@ fn summarize(
     let mut formats: BTreeMap<String, usize> = BTreeMap::new();
     for image in &images {
         *sizes.entry(image.size).or_default() += 1;
-        *formats.entry(image.format.to_string()).or_default() += 1;
+        let format = match image.deep {
+            Some(samples) => format!("{} of {samples} samples", image.format),
+            None => image.format.to_string(),
+        };
+        *formats.entry(format).or_default() += 1;
     }
     let mut sizes: Vec<SizeSummary> =
         sizes.into_iter().map(|((width, height), images)| SizeSummary { width, height, images }).collect();
@@ -207,9 +211,11 @@ fn kind_of(error: &LabelsError) -> Kind {
 
 /// Which range of the samples of the training images becomes 0 to 255, if they have more than 8 bits.
 fn sample_range<'a>(units: &'a [Unit], examined: &'a [Examined], show: &dyn Fn(&Path) -> String) -> Option<Finding> {
+    // Where no image has a mask, the range of all images is told.
+    let paired = units.iter().any(|unit| unit.image.is_some() && unit.mask.is_some());
     let readable = |(unit, facts): &(&Unit, &Examined)| {
         let trained = matches!(unit.split, None | Some(Split::Train));
-        trained && unit.mask.is_some() && matches!(facts.image, Some(Ok(_)))
+        trained && (unit.mask.is_some() || !paired) && matches!(facts.image, Some(Ok(_)))
     };
     let all: Vec<_> = units.iter().zip(examined).filter(readable).collect();
     let is_deep = |facts: &Examined| matches!(&facts.image, Some(Ok(image)) if image.deep.is_some());

@@ -24,7 +24,7 @@ pub struct CheckReport {
     pub masks: usize,
     /// Sizes of the images, the most frequent first.
     pub sizes: Vec<SizeSummary>,
-    /// Pixel formats, such as `gray8`, and the number of images of each.
+    /// Pixel formats, such as `gray8` or `gray8 of 16-bit samples` (which are read as 8 bits), and the number of images of each.
     pub formats: BTreeMap<String, usize>,
     /// How the labels are understood and why; none if they cannot be.
     pub labels: Option<String>,

@@ -317,7 +317,7 @@ fn a_folder_of_unknown_layout_is_checked_too() {
     let deep = ImageBuffer::<Luma<u16>, _>::from_fn(32, 32, |x, y| Luma([(x * y * 60) as u16]));
     deep.save(path(&root, "0_predict.png")).unwrap();
     let kinds: Vec<Kind> = found(&root).into_iter().map(|(kind, ..)| kind).collect();
-    assert_eq!(kinds, [Kind::Layout, Kind::UnpairedImage, Kind::PredictionFile]);
+    assert_eq!(kinds, [Kind::Layout, Kind::UnpairedImage, Kind::PredictionFile, Kind::SixteenBit]);
     let empty = report(&folder());
     assert_eq!((empty.findings[0].kind, empty.findings.len()), (Kind::Layout, 1));
     let missing = check(&root.path().join("missing"), &CheckOptions::default(), &mut |_, _| {});
