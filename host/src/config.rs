@@ -103,6 +103,12 @@ pub struct TrainingConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub optimizer: OptimizerConfig,
+    /// Share of the epochs, the last ones, in which batch norms use the statistics of the whole training set, which are measured
+    /// once, instead of those of each batch; 0 never does
+    // Files of runs without it do not name it.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25, allow_negative_numbers = true)]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub freeze_norms: f64,
     /// Stop after this many epochs without a better mean IoU
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +128,19 @@ pub struct TrainingConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub loader: LoaderConfig,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+impl TrainingConfig {
+    /// The epochs before the norms are frozen, of all [`TrainingConfig::epochs`].
+    pub fn epochs_before_freeze(&self) -> usize {
+        // The nearest whole number, so that 0.1 of 30 is 3.
+        let frozen = (self.epochs as f64 * self.freeze_norms).round() as usize;
+        self.epochs.saturating_sub(frozen)
+    }
 }
 
 /// `T` as the command line gives it without any argument: default values are written once, in the attributes of the fields.
@@ -205,6 +224,9 @@ impl RunConfig {
             return Err(format!("learning rate: expected a positive number, found {}", training.learning_rate));
         }
         training.optimizer.validate()?;
+        if !(0.0..1.0).contains(&training.freeze_norms) {
+            return Err(format!("freeze norms: expected a share from 0 to below 1, found {}", training.freeze_norms));
+        }
         training.augmentation.validate()?;
         if training.class_weights.len() != self.model.classes {
             let found = training.class_weights.len();
@@ -305,6 +327,7 @@ vertical = false
             "schedule = \"poly\"",
             "optimizer = \"adamw\"",
             "weight_decay = 0.05",
+            "freeze_norms = 0.5",
             "patience = 4",
             "loss = \"dice_cross_entropy\"",
             "class_weights = [1.0, 0.5]",
@@ -336,13 +359,14 @@ vertical = false
     fn what_cannot_be_trained_is_named() {
         assert_eq!(config().validate(), Ok(()));
         type Change = fn(&mut RunConfig);
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 10] = [
             (|c| c.preprocess.width = 30, "nearest valid size is 32x16"),
             (|c| c.training.epochs = 0, "epochs"),
             (|c| c.training.batch = 0, "batch"),
             (|c| c.training.learning_rate = f64::NAN, "learning rate"),
             (|c| c.training.loader.workers = 0, "workers"),
             (|c| c.training.optimizer.weight_decay = Some(0.1), "weight decay"),
+            (|c| c.training.freeze_norms = 1.0, "freeze norms"),
             (|c| c.training.augmentation.augment = vec![OperationKind::Zoom; 2], "zoom twice"),
             (|c| c.training.class_weights = vec![1.0], "expected 2 class weights"),
             (|c| c.training.class_weights = vec![0.0, 0.0], "not all 0"),
@@ -353,6 +377,18 @@ vertical = false
             let error = bad.validate().unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn norms_are_frozen_in_the_last_epochs() {
+        let before = |epochs, freeze_norms| {
+            TrainingConfig { epochs, freeze_norms, ..RunConfig::default().training }.epochs_before_freeze()
+        };
+        assert_eq!(
+            [before(40, 0.25), before(30, 0.1), before(10, 0.0), before(1, 0.25), before(2, 0.25)],
+            [30, 27, 10, 1, 1]
+        );
+        assert_eq!(before(3, 0.9), 0);
     }
 
     #[test]

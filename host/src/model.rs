@@ -6,6 +6,7 @@ mod initial_weights;
 pub mod layers;
 pub mod network;
 pub mod parameters;
+pub mod population;
 mod stem;
 pub mod unet;
 

@@ -23,9 +23,18 @@ use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::MaxPool2dConfig;
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::module::interpolate;
+use burn::tensor::module::{batch_norm_train, interpolate};
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, TensorData};
+
+/// Where the mean and variance of a batch norm come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistics {
+    /// From its input, so that the gradient goes through them too.
+    OfInput,
+    /// They are constants.
+    Constant,
+}
 
 /// Whether the project's compute kernels apply to this tensor: f32 on flex, with or without differentiation, unless burn's
 /// own operators were chosen.
@@ -127,14 +136,36 @@ pub fn depth_to_space(input: Tensor<4>) -> Tensor<4> {
     ])
 }
 
-/// Batch norm, then ReLU. In training this updates the running statistics.
+/// Batch norm, then ReLU. In training by the statistics of the batch, which also update the running ones; without
+/// differentiation, and if the norm is frozen ([`BatchNorm::training`] is off), by the running statistics.
 pub fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    // The gradient through a frozen norm, whose statistics are constants, is left to burn.
-    if has_kernels(&input) && (norm.training.is_enabled() || !input.device().is_autodiff()) {
-        return backend::norm_relu(norm, input);
+    if has_kernels(&input) {
+        let device = input.device();
+        let running = [&norm.running_mean, &norm.running_var];
+        if !(device.is_autodiff() && norm.training.is_enabled()) {
+            let statistics = running.map(|running| running.value().to_device(&device));
+            return backend::norm_relu(norm, input, statistics, Statistics::Constant);
+        }
+        let statistics = backend::channel_statistics(input.clone());
+        for (running, found) in running.into_iter().zip(&statistics) {
+            let kept = running.value_sync().to_device(&device).mul_scalar(1.0 - norm.momentum);
+            running.update(kept.add(found.clone().mul_scalar(norm.momentum)).detach());
+        }
+        return backend::norm_relu(norm, input, statistics, Statistics::OfInput);
     }
     relu(norm.forward(input))
+}
+
+/// The same by the statistics of the input, which are returned too: mean and biased variance of each channel. Changes nothing.
+pub fn measured_norm_relu(norm: &BatchNorm, input: Tensor<4>) -> (Tensor<4>, [Tensor<1>; 2]) {
+    #[cfg(feature = "flex")]
+    if has_kernels(&input) {
+        let statistics = backend::channel_statistics(input.clone());
+        return (backend::norm_relu(norm, input, statistics.clone(), Statistics::OfInput), statistics);
+    }
+    let found = batch_norm_train(input, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+    (relu(found.output), [found.mean, found.variance])
 }
 
 /// 2x2 max-pooling of stride 2: `[N, C, H, W]` to `[N, C, H / 2, W / 2]`.

@@ -11,6 +11,8 @@ pub mod learner;
 pub mod loss;
 pub mod memory;
 pub mod optimizer;
+mod population;
 pub mod schedule;
+pub mod summary;
 pub mod target;
 pub mod trainer;

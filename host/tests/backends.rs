@@ -152,6 +152,8 @@ fn loss_and_gradients_of_five_batches_are_those_of_ndarray() {
 struct Silent;
 
 impl Observer for Silent {
+    fn norms_begin(&mut self, _: usize) {}
+    fn measured(&mut self, _: usize) {}
     fn epoch_begins(&mut self, _: usize, _: usize, _: usize) {}
     fn trained(&mut self, _: usize, _: f64) {}
     fn validated(&mut self, _: usize) {}

@@ -3,7 +3,7 @@
 use unet_engine::inference::{Engine, EngineOptions, KernelChoice};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
-use unet_test_support::counting_allocator::{Counting, allocations};
+use unet_test_support::counting_allocator::{Counting, allocations, wait_until_quiet};
 use unet_test_support::quantized_onnx::{Conv, Graph};
 
 #[global_allocator]
@@ -44,6 +44,7 @@ fn measure(model: &[u8], shape: [usize; 4], output: [usize; 4], threads: usize) 
 // One test, as the counters are the process's.
 #[test]
 fn a_frame_allocates_nothing() {
+    wait_until_quiet();
     let (x, y) = ([1, 1, 4, 4], [1, 2, 4, 4]);
     let smallest = Graph::new("x", x).conv("x", "y", &conv(2, 1, 1)).finish("y", y);
     let (wide, logits) = ([1, 3, 64, 64], [1, 4, 64, 64]);

@@ -78,6 +78,30 @@ pub(super) fn norm_relu_gradient(x: &[f32], affine: Affine, slope: &[f32], offse
     }
 }
 
+/// The gradient of [`norm_relu`] with constant statistics: with `d` and `g` as in [`norm_relu_sums`], whose sums it makes too,
+/// `gradient = g * scale`, in place.
+#[inline(always)]
+pub(super) fn norm_relu_frozen_gradient(
+    x: &[f32],
+    gradient: &mut [f32],
+    affine: Affine,
+    sums: &mut [f64],
+    products: &mut [f64],
+) {
+    let Affine { mean, scale, shift } = affine;
+    for (x, gradient) in x.chunks(scale.len()).zip(gradient.chunks_mut(scale.len())) {
+        let pattern = scale.iter().zip(shift).zip(mean);
+        let sums = sums.iter_mut().zip(&mut *products);
+        for (((x, gradient), ((scale, shift), mean)), (sum, product)) in x.iter().zip(gradient).zip(pattern).zip(sums) {
+            let d = x - mean;
+            let g = if d * scale + shift > 0.0 { *gradient } else { 0.0 };
+            *sum += f64::from(g);
+            *product += f64::from(g) * f64::from(d);
+            *gradient = g * scale;
+        }
+    }
+}
+
 /// The largest value of each 2x2 window of two rows.
 #[inline(always)]
 pub(super) fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [MaybeUninit<f32>]) {

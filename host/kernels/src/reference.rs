@@ -201,9 +201,43 @@ pub fn norm_relu_gradients(
     (dx, dgamma, dbeta)
 }
 
+/// Gradients of input, gamma and beta of [`norm_relu_by`], whose statistics are constants.
+pub fn norm_relu_frozen_gradients(
+    x: &Images,
+    (mean, variance): &(Vec<f64>, Vec<f64>),
+    gamma: &[f64],
+    beta: &[f64],
+    epsilon: f64,
+    gradient: &[f64],
+) -> (Images, Vec<f64>, Vec<f64>) {
+    let mut dx = Images::zeros(x.size, x.channels);
+    let (mut dgamma, mut dbeta) = (vec![0.0; x.channels], vec![0.0; x.channels]);
+    for (i, (value, gradient)) in x.values.iter().zip(gradient).enumerate() {
+        let c = i % x.channels;
+        let deviation = (variance[c] + epsilon).sqrt();
+        let h = (value - mean[c]) / deviation;
+        if gamma[c] * h + beta[c] > 0.0 {
+            dgamma[c] += gradient * h;
+            dbeta[c] += gradient;
+            dx.values[i] = gradient * gamma[c] / deviation;
+        }
+    }
+    (dx, dgamma, dbeta)
+}
+
 /// Batch norm by the values' own statistics, then ReLU.
 pub fn norm_relu(x: &Images, gamma: &[f64], beta: &[f64], epsilon: f64) -> Images {
-    let (mean, variance) = statistics(x);
+    norm_relu_by(x, &statistics(x), gamma, beta, epsilon)
+}
+
+/// Batch norm by this mean and variance of each channel, then ReLU.
+pub fn norm_relu_by(
+    x: &Images,
+    (mean, variance): &(Vec<f64>, Vec<f64>),
+    gamma: &[f64],
+    beta: &[f64],
+    epsilon: f64,
+) -> Images {
     let mut y = x.clone();
     for pixel in y.values.chunks_exact_mut(x.channels) {
         for c in 0..x.channels {

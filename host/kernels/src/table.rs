@@ -47,6 +47,8 @@ pub(crate) struct Table {
     pub norm_relu_sums: unsafe fn(&[f32], &[f32], Affine, &mut [f64], &mut [f64]),
     /// [`norm_relu_gradient`](super::elementwise::norm_relu_gradient).
     pub norm_relu_gradient: unsafe fn(&[f32], Affine, &[f32], &[f32], &mut [f32]),
+    /// [`norm_relu_frozen_gradient`](super::elementwise::norm_relu_frozen_gradient).
+    pub norm_relu_frozen_gradient: unsafe fn(&[f32], &mut [f32], Affine, &mut [f64], &mut [f64]),
     /// [`pool`](super::elementwise::pool).
     pub pool: unsafe fn(&[f32], &[f32], usize, &mut [MaybeUninit<f32>]),
     /// [`pool_gradient`](super::elementwise::pool_gradient).
@@ -131,6 +133,17 @@ macro_rules! table {
         }
 
         $(#[target_feature(enable = $feature)])?
+        unsafe fn norm_relu_frozen_gradient(
+            x: &[f32],
+            gradient: &mut [f32],
+            affine: elementwise::Affine,
+            sums: &mut [f64],
+            products: &mut [f64],
+        ) {
+            elementwise::norm_relu_frozen_gradient(x, gradient, affine, sums, products);
+        }
+
+        $(#[target_feature(enable = $feature)])?
         unsafe fn pool(upper: &[f32], lower: &[f32], channels: usize, y: &mut [std::mem::MaybeUninit<f32>]) {
             elementwise::pool(upper, lower, channels, y);
         }
@@ -179,6 +192,7 @@ macro_rules! table {
             norm_relu,
             norm_relu_sums,
             norm_relu_gradient,
+            norm_relu_frozen_gradient,
             pool,
             pool_gradient,
             exponentials,

@@ -293,11 +293,26 @@ fn gradients_of_batch_norm_are_those_of_the_reference() {
             let found = statistics(set, &x, channels);
             let norm =
                 Norm { gamma: &gamma, beta: &beta, mean: &found.mean, variance: &found.variance, epsilon: EPSILON };
-            let mut gradient = gradient.clone();
-            let (gamma, beta) = norm.backward(set, &x, &mut gradient);
-            assert_close(&what, &gradient, &dx.values);
-            assert_close(&what, &gamma, &dgamma);
-            assert_close(&what, &beta, &dbeta);
+            let mut to_x = gradient.clone();
+            let (to_gamma, to_beta) = norm.backward(set, &x, &mut to_x);
+            assert_close(&what, &to_x, &dx.values);
+            assert_close(&what, &to_gamma, &dgamma);
+            assert_close(&what, &to_beta, &dbeta);
+
+            let constants = (double(&found.mean), double(&found.variance));
+            let (dx, dgamma, dbeta) = reference::norm_relu_frozen_gradients(
+                &images,
+                &constants,
+                &gamma_64,
+                &beta_64,
+                epsilon,
+                &double(&gradient),
+            );
+            let mut to_x = gradient.clone();
+            let (to_gamma, to_beta) = norm.backward_frozen(set, &x, &mut to_x);
+            assert_close(&what, &to_x, &dx.values);
+            assert_close(&what, &to_gamma, &dgamma);
+            assert_close(&what, &to_beta, &dbeta);
         }
     }
 }
@@ -359,7 +374,16 @@ fn what_is_not_a_number_stays_none_through_norm_and_pool() {
 
 #[test]
 fn the_gradient_of_batch_norm_is_the_slope_of_the_loss() {
-    // d(sum of gradient * y) by central differences in f64, away from the kink of the ReLU.
+    slopes_of_batch_norm(false);
+}
+
+#[test]
+fn the_gradient_of_a_frozen_batch_norm_is_the_slope_of_the_loss() {
+    slopes_of_batch_norm(true);
+}
+
+/// d(sum of gradient * y) by central differences in f64, away from the kink of the ReLU.
+fn slopes_of_batch_norm(frozen: bool) {
     const EPSILON: f32 = 1e-3;
     let mut numbers = Numbers(5);
     for channels in [1, 8, 17] {
@@ -368,18 +392,26 @@ fn the_gradient_of_batch_norm_is_the_slope_of_the_loss() {
         let (gradient, gradient_images) = numbers.images(size, channels);
         let gamma: Vec<f32> = numbers.vector(channels).iter().map(|v| v + 2.0).collect();
         let beta = numbers.vector(channels);
+        let constants = (double(&numbers.vector(channels)), vec![0.5; channels]);
         let loss = |images: &Images, gamma: &[f64], beta: &[f64]| -> f64 {
-            let y = reference::norm_relu(images, gamma, beta, f64::from(EPSILON));
+            let y = if frozen {
+                reference::norm_relu_by(images, &constants, gamma, beta, f64::from(EPSILON))
+            } else {
+                reference::norm_relu(images, gamma, beta, f64::from(EPSILON))
+            };
             y.values.iter().zip(&gradient_images.values).map(|(y, g)| y * g).sum()
         };
         let (gamma_64, beta_64) = (double(&gamma), double(&beta));
         let slope = |change: &dyn Fn(f64) -> f64| (change(1e-6) - change(-1e-6)) / 2e-6;
         for set in InstructionSet::available() {
             let found = statistics(set, &x, channels);
-            let norm =
-                Norm { gamma: &gamma, beta: &beta, mean: &found.mean, variance: &found.variance, epsilon: EPSILON };
+            let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
+            let (mean, variance) = (single(&constants.0), single(&constants.1));
+            let (mean, variance) = if frozen { (mean, variance) } else { (found.mean, found.variance) };
+            let norm = Norm { gamma: &gamma, beta: &beta, mean: &mean, variance: &variance, epsilon: EPSILON };
             let mut dx = gradient.clone();
-            let (dgamma, dbeta) = norm.backward(set, &x, &mut dx);
+            let (dgamma, dbeta) =
+                if frozen { norm.backward_frozen(set, &x, &mut dx) } else { norm.backward(set, &x, &mut dx) };
             let y = norm.forward(set, &x);
             for i in (0..x.len()).step_by(11) {
                 let moved = slope(&|by| {

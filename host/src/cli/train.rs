@@ -40,7 +40,13 @@ struct Report {
     run: PathBuf,
     epochs: usize,
     stopped_early: bool,
+    /// The first of the best.
     best_epoch: Option<usize>,
+    /// Validation mean IoU of the last epoch.
+    last_mean_iou: Option<f64>,
+    /// Highest minus lowest validation mean IoU over the last `spread_epochs` epochs, a tenth of all.
+    spread: Option<f64>,
+    spread_epochs: usize,
     mean_iou: Option<f64>,
     class_iou: Vec<Option<f64>>,
     seconds: f64,
@@ -80,20 +86,23 @@ impl Train {
             run: run.dir.root().to_owned(),
             epochs: outcome.rows.len(),
             stopped_early: outcome.stopped_early,
-            best_epoch: outcome.best.map(|best| best.epoch),
+            best_epoch: outcome.summary.map(|summary| summary.best.epoch),
+            last_mean_iou: outcome.summary.map(|summary| summary.last.mean_iou),
+            spread: outcome.summary.map(|summary| summary.spread()),
+            spread_epochs: outcome.summary.map_or(0, |summary| summary.tail),
             mean_iou: record.confusion.mean_iou(),
             class_iou: unet_host::training::trainer::class_iou(&record.confusion),
             seconds: outcome.rows.iter().map(|row| row.seconds).sum(),
             report: run.dir.report(),
         };
         super::print(self.json, &report, || {
+            let scores = outcome.summary.map(|summary| format!(", mean IoU: {summary}")).unwrap_or_default();
             let stopped = if report.stopped_early { ", stopped early" } else { "" };
             format!(
-                "{}run: {}\nepochs: {}{stopped}, best {}\nreport: {}\n",
+                "{}run: {}\nepochs: {}{stopped}{scores}\nreport: {}\n",
                 super::val::text(&record),
                 report.run.display(),
                 report.epochs,
-                report.best_epoch.unwrap_or(0),
                 report.report.display(),
             )
         })?;
@@ -116,7 +125,20 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
+    fn norms_begin(&mut self, images: usize) {
+        self.progress = Some(Progress::new("measuring norms", images as u64, "images"));
+    }
+
+    fn measured(&mut self, images: usize) {
+        if let Some(progress) = &self.progress {
+            progress.inc(images as u64);
+        }
+    }
+
     fn epoch_begins(&mut self, epoch: usize, images: usize, validation: usize) {
+        if let Some(progress) = self.progress.take() {
+            progress.finish();
+        }
         let label = format!("epoch {epoch}/{}", self.epochs);
         self.progress = Some(Progress::new(&label, (images + validation) as u64, "images"));
         (self.trained, self.losses) = (0, 0.0);

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::initial_weights::{batch_norm, conv2d};
 use super::layers::{Convolution, ConvolutionKind, Layer, Layers, Node};
-use crate::operation::{convolve, max_pool, max_pool_of_skip, norm_relu, up_convolve, upsample_and_convolve};
+use super::population::Population;
+use crate::operation::{
+    convolve, max_pool, max_pool_of_skip, measured_norm_relu, norm_relu, up_convolve, upsample_and_convolve,
+};
 use crate::rng::Rng;
 
 /// A network: its layers and their parameters.
@@ -55,6 +58,46 @@ impl Network {
 
     /// Images `[N, channels, H, W]` to logits `[N, classes, H, W]`; H and W are multiples of [`Layers::size_multiple`].
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.evaluate(images, &mut |_, norm, input| norm_relu(norm, input))
+    }
+
+    /// Adds the statistics of each norm's input on these images to `population`. Each norm normalizes by the statistics of the
+    /// batch, as in training.
+    pub fn measure(&self, images: Tensor<4>, population: &mut Population) {
+        self.evaluate(images, &mut |index, norm, input| {
+            let [batch, _, height, width] = input.dims();
+            let (output, [mean, variance]) = measured_norm_relu(norm, input);
+            let values = [mean, variance].map(|values| values.into_data().convert::<f32>());
+            let [mean, variance] = values.map(|data| data.try_into_vec::<f32>().expect("statistics convert to f32"));
+            population.add(index, batch * height * width, &mean, &variance);
+            output
+        });
+    }
+
+    /// Freezes the norms: from now on they normalize by constants, in training too. Scale and shift still learn. The constants
+    /// are those of `population`, or the running statistics if it is none.
+    #[must_use]
+    pub fn with_frozen_norms(mut self, population: Option<&Population>) -> Self {
+        for (index, parameters) in self.parameters.iter_mut().enumerate() {
+            let Some(norm) = parameters.as_mut().and_then(|parameters| parameters.norm.as_mut()) else { continue };
+            norm.training = norm.training.clone().with_value(false);
+            let Some([mean, variance]) = population.and_then(|population| population.statistics(index)) else {
+                continue;
+            };
+            for (running, values) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+                let device = running.value_sync().device();
+                running.update(Tensor::from_data(TensorData::from(values.as_slice()), &device));
+                running.value_sync();
+            }
+        }
+        self
+    }
+
+    fn evaluate(
+        &self,
+        images: Tensor<4>,
+        norm_relu: &mut dyn FnMut(usize, &BatchNorm, Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<4> {
         let mut left = self.layers.readers();
         let mut values: Vec<Option<Tensor<4>>> = vec![None; left.len()];
         values[0] = Some(images);
@@ -69,7 +112,13 @@ impl Network {
             let second = inputs.next();
             drop(inputs);
             values[index + 1] = Some(match (node.layer, parameters) {
-                (Layer::Convolution(convolution), Some(parameters)) => parameters.forward(convolution, first, second),
+                (Layer::Convolution(convolution), Some(parameters)) => {
+                    let output = parameters.convolve(convolution, first, second);
+                    match &parameters.norm {
+                        Some(norm) => norm_relu(index, norm, output),
+                        None => output,
+                    }
+                }
                 (Layer::Convolution(_), None) => unreachable!("a convolution has parameters"),
                 (Layer::MaxPool, _) if self.layers.reads_skip(index) => max_pool_of_skip(first),
                 (Layer::MaxPool, _) => max_pool(first),
@@ -80,17 +129,13 @@ impl Network {
 }
 
 impl Parameters {
-    fn forward(&self, convolution: Convolution, first: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
-        let output = match convolution.kind {
+    fn convolve(&self, convolution: Convolution, first: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
+        match convolution.kind {
             ConvolutionKind::Pointwise | ConvolutionKind::Same | ConvolutionKind::Strided => {
                 convolve(&self.conv, first, second)
             }
             ConvolutionKind::Upsampling => upsample_and_convolve(&self.conv, first),
             ConvolutionKind::UpConvolution => up_convolve(&self.conv, first),
-        };
-        match &self.norm {
-            Some(norm) => norm_relu(norm, output),
-            None => output,
         }
     }
 }

@@ -18,6 +18,7 @@ use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 
+use super::Statistics;
 use super::backend::{Kernels, NetworkOps, NormTensors, PixelTarget};
 
 /// The kinds of convolution.
@@ -128,7 +129,8 @@ fn convolution<B: Kernels, C: CheckpointStrategy, const N: usize>(
 #[derive(Debug)]
 struct NormReluBackward;
 
-/// State kept for them. Statistics are constants of the graph; their gradients are part of the formula.
+/// State kept for them. Mean and variance are constants of the graph; if they are of the input, their gradients are part of the
+/// formula.
 #[derive(Clone, Debug)]
 struct NormReluState<B: Backend> {
     input: NodeId,
@@ -137,6 +139,7 @@ struct NormReluState<B: Backend> {
     mean: FloatTensor<B>,
     variance: FloatTensor<B>,
     epsilon: f32,
+    statistics: Statistics,
 }
 
 impl<B: Kernels> Backward<B, 3> for NormReluBackward {
@@ -144,11 +147,11 @@ impl<B: Kernels> Backward<B, 3> for NormReluBackward {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let NormReluState { input, gamma, beta, mean, variance, epsilon } = ops.state;
+        let NormReluState { input, gamma, beta, mean, variance, epsilon, statistics } = ops.state;
         let input: FloatTensor<B> = checkpointer.retrieve_node_output(input);
         let gamma = checkpointer.retrieve_node_output(gamma);
         let beta = checkpointer.retrieve_node_output(beta);
-        let norm = NormTensors { gamma, beta, mean, variance, epsilon };
+        let norm = NormTensors { gamma, beta, mean, variance, epsilon, statistics };
         let found = B::normalize_relu_gradient(&input, &norm, gradient);
         drop(input);
         for (node, found) in ops.parents.into_iter().zip(found) {
@@ -165,10 +168,10 @@ struct NormReluAgain<B: Backend>(NormReluState<B>);
 
 impl<B: Kernels> RetroForward for NormReluAgain<B> {
     fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
-        let NormReluState { input, gamma, beta, mean, variance, epsilon } = self.0.clone();
+        let NormReluState { input, gamma, beta, mean, variance, epsilon, statistics } = self.0.clone();
         let input: FloatTensor<B> = states.get_state(&input);
         let (gamma, beta) = (states.get_state(&gamma), states.get_state(&beta));
-        let output = B::normalize_relu(&input, &NormTensors { gamma, beta, mean, variance, epsilon });
+        let output = B::normalize_relu(&input, &NormTensors { gamma, beta, mean, variance, epsilon, statistics });
         states.save(out_node, output);
     }
 }
@@ -308,6 +311,7 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
         mean: FloatTensor<Self>,
         variance: FloatTensor<Self>,
         epsilon: f32,
+        statistics: Statistics,
     ) -> FloatTensor<Self> {
         let (mean, variance) = (mean.into_primitive(), variance.into_primitive());
         let nodes = [input.node(), gamma.node(), beta.node()];
@@ -318,6 +322,7 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
             mean: mean.clone(),
             variance: variance.clone(),
             epsilon,
+            statistics,
         };
         let prepared = NormReluBackward
             .prepare::<C>(nodes)
@@ -327,7 +332,10 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
             .stateful();
         let compute = |input: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>| {
             let (gamma, beta) = (gamma.into_primitive(), beta.into_primitive());
-            B::normalize_relu(&input.into_primitive(), &NormTensors { gamma, beta, mean, variance, epsilon })
+            B::normalize_relu(
+                &input.into_primitive(),
+                &NormTensors { gamma, beta, mean, variance, epsilon, statistics },
+            )
         };
         match prepared {
             OpsKind::Tracked(mut prepared) => {

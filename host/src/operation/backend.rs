@@ -7,6 +7,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
+use super::Statistics;
 use unet_kernels::adam::Factors;
 
 /// Operations and gradients that a backend provides, without differentiation. All images are `[N, C, H, W]`.
@@ -95,7 +96,7 @@ pub trait Kernels: Backend {
     /// Batch norm by these statistics, then ReLU.
     fn normalize_relu(input: &FloatTensor<Self>, norm: &NormTensors<Self>) -> FloatTensor<Self>;
 
-    /// Its gradients for input, scale and shift, if the statistics are computed from the input.
+    /// Its gradients for input, scale and shift.
     fn normalize_relu_gradient(
         input: &FloatTensor<Self>,
         norm: &NormTensors<Self>,
@@ -136,6 +137,8 @@ pub struct NormTensors<B: Backend> {
     pub variance: FloatTensor<B>,
     /// Added to the variance.
     pub epsilon: f32,
+    /// Where mean and variance come from, which the gradient depends on.
+    pub statistics: Statistics,
 }
 
 /// The target of the loss.
@@ -210,7 +213,7 @@ pub trait NetworkOps: Backend {
     /// See [`Kernels::channel_statistics`]; not differentiated.
     fn network_statistics(input: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// See [`Kernels::normalize_relu`]. The gradient assumes that the statistics are computed from the input.
+    /// See [`Kernels::normalize_relu`].
     fn network_norm_relu(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -218,6 +221,7 @@ pub trait NetworkOps: Backend {
         mean: FloatTensor<Self>,
         variance: FloatTensor<Self>,
         epsilon: f32,
+        statistics: Statistics,
     ) -> FloatTensor<Self>;
 
     /// See [`Kernels::pixel_cross_entropy`].
@@ -275,29 +279,27 @@ pub(super) fn up_convolve(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tens
     })
 }
 
-/// See [`super::norm_relu`]: with batch statistics on a device that differentiates, with running statistics elsewhere.
-pub(super) fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
-    let input_device = input.device();
-    let input = input.into_dispatch();
-    let (mean, variance) = if input_device.is_autodiff() {
-        let (mean, variance) = <Dispatch as NetworkOps>::network_statistics(input.clone());
-        let (mean, variance) =
-            (Tensor::<1>::from_dispatch(mean).detach(), Tensor::<1>::from_dispatch(variance).detach());
-        for (running, found) in [(&norm.running_mean, &mean), (&norm.running_var, &variance)] {
-            let kept = running.value_sync().to_device(&input_device).mul_scalar(1.0 - norm.momentum);
-            running.update(kept.add(found.clone().mul_scalar(norm.momentum)).detach());
-        }
-        (mean, variance)
-    } else {
-        (norm.running_mean.value().to_device(&input_device), norm.running_var.value().to_device(&input_device))
-    };
+/// Mean and biased variance of each channel of `[N, C, H, W]`, constants of the graph.
+pub(super) fn channel_statistics(input: Tensor<4>) -> [Tensor<1>; 2] {
+    let (mean, variance) = <Dispatch as NetworkOps>::network_statistics(input.into_dispatch());
+    [mean, variance].map(|values| Tensor::from_dispatch(values).detach())
+}
+
+/// See [`super::norm_relu`]: batch norm by these statistics, then ReLU.
+pub(super) fn norm_relu(
+    norm: &BatchNorm,
+    input: Tensor<4>,
+    [mean, variance]: [Tensor<1>; 2],
+    statistics: Statistics,
+) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as NetworkOps>::network_norm_relu(
-        input,
+        input.into_dispatch(),
         norm.gamma.val().into_dispatch(),
         norm.beta.val().into_dispatch(),
         mean.into_dispatch(),
         variance.into_dispatch(),
         norm.epsilon as f32,
+        statistics,
     ))
 }
 

@@ -3,10 +3,10 @@
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 
-use super::Operators;
 use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps, PixelTarget};
 use super::channels_last::{ChannelsLast, Dense, dense_tensor, image_tensor};
 use super::profile::timed;
+use super::{Operators, Statistics};
 use unet_kernels::adam::{self, Factors};
 use unet_kernels::convolution::{Convolution, Size};
 use unet_kernels::cross_entropy::{Target, cross_entropy};
@@ -174,7 +174,11 @@ impl Kernels for Flex {
             let input = ChannelsLast::new(input);
             let mut found = (vec![], vec![]);
             let gradient = ChannelsLast::owning(gradient).change(|gradient| {
-                found = with_norm(norm, |norm| norm.backward(Operators::instruction_set(), input.values(), gradient));
+                let set = Operators::instruction_set();
+                found = with_norm(norm, |values| match norm.statistics {
+                    Statistics::OfInput => values.backward(set, input.values(), gradient),
+                    Statistics::Constant => values.backward_frozen(set, input.values(), gradient),
+                });
             });
             let channels = [input.channels];
             [gradient, dense_tensor(found.0, &channels), dense_tensor(found.1, &channels)]
@@ -319,8 +323,9 @@ impl NetworkOps for Flex {
         mean: FlexTensor,
         variance: FlexTensor,
         epsilon: f32,
+        statistics: Statistics,
     ) -> FlexTensor {
-        Self::normalize_relu(&input, &NormTensors { gamma, beta, mean, variance, epsilon })
+        Self::normalize_relu(&input, &NormTensors { gamma, beta, mean, variance, epsilon, statistics })
     }
 
     fn network_cross_entropy(logits: FlexTensor, target: PixelTarget) -> FlexTensor {

@@ -1,7 +1,6 @@
 //! The operations with the project's compute kernels against burn's own operators on the same backend: outputs, gradients,
 //! statistics.
 
-use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
@@ -264,14 +263,47 @@ fn a_norm_in_inference_uses_its_running_statistics() {
 fn the_statistics_of_a_frozen_norm_are_constants() {
     let device = Device::flex().autodiff();
     let rng = &mut Rng::from_parts(&[11]);
-    let norm = BatchNormConfig::new(5).init(&device).freeze();
+    let mut norm = BatchNormConfig::new(5).init(&device);
+    norm.training = norm.training.with_value(false);
+    norm.gamma = burn::module::Param::from_tensor(random(rng, [5], &device));
+    norm.beta = burn::module::Param::from_tensor(random(rng, [5], &device));
+    norm.running_mean.update(random(rng, [5], &device));
+    norm.running_var.update(random(rng, [5], &device).square());
+    let before = [norm.running_mean.value_sync(), norm.running_var.value_sync()].map(values);
     let (input, weights) = (random(rng, [2, 5, 4, 6], &device), random(rng, [2, 5, 4, 6], &device));
     let by = |operation: fn(&BatchNorm, Tensor<4>) -> Tensor<4>| {
         let input = input.clone().require_grad();
         let gradients = (operation(&norm, input.clone()) * weights.clone()).sum().backward();
-        values(input.grad(&gradients).unwrap())
+        let parameters = [&norm.gamma, &norm.beta].map(|parameter| values(parameter.val().grad(&gradients).unwrap()));
+        [vec![values(input.grad(&gradients).unwrap())], parameters.to_vec()].concat()
     };
-    assert_close(&by(norm_relu), &by(|norm, x| relu(norm.forward(x))));
+    for (found, expected) in by(norm_relu).iter().zip(&by(|norm, x| relu(norm.forward(x)))) {
+        assert_close(found, expected);
+    }
+    assert_eq!([norm.running_mean.value_sync(), norm.running_var.value_sync()].map(values), before);
+}
+
+#[test]
+fn a_measured_norm_returns_the_statistics_of_its_input_and_changes_nothing() {
+    let device = Device::flex();
+    let rng = &mut Rng::from_parts(&[12]);
+    let norm = BatchNormConfig::new(2).init(&device);
+    // Channel 0: values 1, 2, 3, 6, mean 3, variance 14/4. Channel 1: all 5.
+    let data = TensorData::new(vec![1f32, 2., 3., 6., 5., 5., 5., 5.], [1, 2, 2, 2]);
+    let (output, [mean, variance]) = measured_norm_relu(&norm, Tensor::from_data(data, &device));
+    assert_eq!((values(mean), values(variance)), (vec![3., 5.], vec![3.5, 0.]));
+    let deviation = (3.5f32 + 1e-5).sqrt();
+    assert_close(&values(output), &[0., 0., 0., 3. / deviation, 0., 0., 0., 0.]);
+    assert_eq!(
+        (values(norm.running_mean.value_sync()), values(norm.running_var.value_sync())),
+        (vec![0.; 2], vec![1.; 2])
+    );
+    let input = random(rng, [2, 2, 4, 6], &device);
+    let (ours, [mean, variance]) = measured_norm_relu(&norm, input.clone());
+    let burns = batch_norm_train(input, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+    assert_close(&values(ours), &values(relu(burns.output)));
+    assert_close(&values(mean), &values(burns.mean));
+    assert_close(&values(variance), &values(burns.variance));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::report::{
     write_loss_curves,
 };
 use crate::training::checkpoint::{EpochRow, load_state};
+use crate::training::summary::Summary;
 
 /// Number of panels in a report.
 const PANELS: usize = 8;
@@ -61,8 +62,13 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
         ("mean IoU".to_owned(), ratio(record.confusion.mean_iou())),
         ("pixel accuracy".to_owned(), ratio(record.confusion.pixel_accuracy())),
     ];
-    if let Some(best) = state.as_ref().and_then(|state| state.best) {
-        key_figures.push(("best epoch".to_owned(), format!("{} of {}", best.epoch, rows.len())));
+    if let Some(summary) = Summary::of(rows, state.as_ref().and_then(|state| state.frozen_since)) {
+        let Summary { last, best, tail, lowest, highest } = summary;
+        key_figures.push(("best epoch".to_owned(), format!("{:.4} ({} of {})", best.mean_iou, best.epoch, rows.len())));
+        key_figures.push(("last epoch".to_owned(), format!("{:.4}", last.mean_iou)));
+        if tail > 1 {
+            key_figures.push((format!("last {tail} epochs"), format!("{lowest:.4} to {highest:.4}")));
+        }
     }
     key_figures.push(("training time".to_owned(), duration(seconds)));
     let model = &run.config.model;

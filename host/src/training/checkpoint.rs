@@ -13,6 +13,7 @@ use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use unet_shared::digest::Digest;
 
+use super::summary::Summary;
 use crate::model::Network;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::training::schedule::Schedule;
@@ -45,7 +46,26 @@ pub struct EpochRow {
     pub waiting_share: f64,
 }
 
-/// The best epoch so far.
+#[cfg(test)]
+impl EpochRow {
+    /// A row without scores.
+    pub fn empty(epoch: usize) -> Self {
+        Self {
+            epoch,
+            train_loss: 0.0,
+            val_loss: None,
+            mean_iou: None,
+            pixel_accuracy: None,
+            class_iou: vec![],
+            learning_rate: 0.0,
+            seconds: 0.0,
+            images_per_second: 0.0,
+            waiting_share: 0.0,
+        }
+    }
+}
+
+/// An epoch with its score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Counted from 1.
@@ -63,7 +83,10 @@ pub struct State {
     pub step: usize,
     /// The schedule with its state.
     pub schedule: Schedule,
-    /// The best epoch so far.
+    /// The first epoch with frozen norms, once it has begun; see [`super::population`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_since: Option<usize>,
+    /// The best epoch so far; once the norms are frozen, of those since.
     pub best: Option<Best>,
     /// One row per finished epoch.
     pub rows: Vec<EpochRow>,
@@ -182,7 +205,7 @@ pub fn save(
 /// If something cannot be written.
 fn write_derived(run: &RunDir, state: &State, weights: &[u8], class_names: &[String]) -> Result<(), CheckpointError> {
     run.write(run.last_weights(), weights)?;
-    run.write(run.results(), results_csv(&state.rows, class_names).as_bytes())?;
+    run.write(run.results(), results_csv(state, class_names).as_bytes())?;
     if let Some(before) = state.rows.len().checked_sub(1) {
         for name in [weights_name(before), optimizer_name(before)] {
             // A file that stays costs space only; the next epoch's checkpoint does not name it.
@@ -254,18 +277,23 @@ pub fn restore(
 pub const TIMING_COLUMNS: [&str; 3] = ["seconds", "images_per_second", "waiting_share"];
 
 /// results.csv: a header, then one row per epoch. The IoU of a class that does not occur, and the loss of pixels that are all
-/// ignored, are empty fields.
-pub fn results_csv(rows: &[EpochRow], class_names: &[String]) -> String {
-    let mut text = String::from("epoch,train_loss,val_loss,mean_iou,pixel_accuracy");
+/// ignored, are empty fields. `best_mean_iou` and `spread` are those of [`Summary`] after that epoch; `norms` says by which
+/// statistics it was validated.
+pub fn results_csv(state: &State, class_names: &[String]) -> String {
+    let mut text = String::from("epoch,train_loss,val_loss,mean_iou,best_mean_iou,spread,norms,pixel_accuracy");
     for name in class_names {
         let plain: String = name.chars().map(|c| if matches!(c, ',' | '"' | '\n' | '\r') { '_' } else { c }).collect();
         let _ = write!(text, ",iou_{plain}");
     }
     let _ = writeln!(text, ",learning_rate,{}", TIMING_COLUMNS.join(","));
     let optional = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
-    for row in rows {
+    for (index, row) in state.rows.iter().enumerate() {
+        let is_frozen = state.frozen_since.is_some_and(|first| row.epoch >= first);
+        let summary = Summary::of(&state.rows[..=index], state.frozen_since.filter(|_| is_frozen));
         let _ = write!(text, "{},{},{}", row.epoch, row.train_loss, optional(row.val_loss));
-        let _ = write!(text, ",{},{}", optional(row.mean_iou), optional(row.pixel_accuracy));
+        let _ = write!(text, ",{},{}", optional(row.mean_iou), optional(summary.map(|summary| summary.best.mean_iou)));
+        let _ = write!(text, ",{}", optional(summary.map(|summary| summary.spread())));
+        let _ = write!(text, ",{},{}", if is_frozen { "frozen" } else { "running" }, optional(row.pixel_accuracy));
         for &iou in &row.class_iou {
             let _ = write!(text, ",{}", optional(iou));
         }
@@ -278,6 +306,21 @@ pub fn results_csv(rows: &[EpochRow], class_names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::schedule::ScheduleKind;
+
+    fn state(rows: Vec<EpochRow>, frozen_since: Option<usize>) -> State {
+        State {
+            version: CHECKPOINT_VERSION,
+            step: 0,
+            schedule: Schedule::new(ScheduleKind::Constant, 0.1, 1),
+            frozen_since,
+            best: None,
+            rows,
+            weights: None,
+            optimizer: None,
+            best_weights: None,
+        }
+    }
 
     #[test]
     fn an_absent_class_leaves_its_field_empty() {
@@ -294,8 +337,23 @@ mod tests {
             waiting_share: 0.0,
         };
         let names = ["a".to_owned(), "b,c".to_owned()];
-        let expected = "epoch,train_loss,val_loss,mean_iou,pixel_accuracy,iou_a,iou_b_c,learning_rate,seconds,\
-                        images_per_second,waiting_share\n1,0.5,0.25,0.75,,0.75,,0.001,1.500,10.00,0.000\n";
-        assert_eq!(results_csv(&[row], &names), expected);
+        let expected = "epoch,train_loss,val_loss,mean_iou,best_mean_iou,spread,norms,pixel_accuracy,iou_a,iou_b_c,\
+                        learning_rate,seconds,images_per_second,waiting_share\n\
+                        1,0.5,0.25,0.75,0.75,0,running,,0.75,,0.001,1.500,10.00,0.000\n";
+        assert_eq!(results_csv(&state(vec![row], None), &names), expected);
+    }
+
+    #[test]
+    fn the_best_of_the_frozen_epochs_starts_anew() {
+        let rows = [0.9, 0.5, 0.6].iter().enumerate();
+        let rows =
+            rows.map(|(index, &score)| EpochRow { mean_iou: Some(score), ..EpochRow::empty(index + 1) }).collect();
+        let csv = results_csv(&state(rows, Some(2)), &[]);
+        let columns: Vec<Vec<&str>> =
+            csv.lines().skip(1).map(|line| line.split(',').skip(3).take(4).collect()).collect();
+        assert_eq!(
+            columns,
+            [["0.9", "0.9", "0", "running"], ["0.5", "0.5", "0", "frozen"], ["0.6", "0.6", "0", "frozen"]]
+        );
     }
 }

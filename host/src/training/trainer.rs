@@ -8,20 +8,26 @@ use super::checkpoint::{self, Best, CHECKPOINT_VERSION, EpochRow, State};
 use super::epoch;
 use super::error::TrainError;
 use super::learner::{Learner, differentiating};
+use super::population;
 use super::schedule::Schedule;
+use super::summary::Summary;
 use crate::config::RunConfig;
 use crate::dataset::loader::Loader;
 use crate::run_dir::RunDir;
 
 /// Watches a run's progress.
 pub trait Observer {
+    /// The statistics of the norms over `images` training images are measured, to be frozen.
+    fn norms_begin(&mut self, images: usize);
+    /// `images` images were measured.
+    fn measured(&mut self, images: usize);
     /// An epoch of `images` training and `validation` images begins.
     fn epoch_begins(&mut self, epoch: usize, images: usize, validation: usize);
     /// A step on `images` images had this loss.
     fn trained(&mut self, images: usize, loss: f64);
     /// `images` images were validated.
     fn validated(&mut self, images: usize);
-    /// The epoch ended with this row; `best` is true if no epoch before was better.
+    /// The epoch ended with this row; `best` is true if no epoch before was better, of those that compare.
     fn epoch_ended(&mut self, row: &EpochRow, best: bool);
 }
 
@@ -30,8 +36,8 @@ pub trait Observer {
 pub struct Outcome {
     /// One row per epoch.
     pub rows: Vec<EpochRow>,
-    /// The best epoch.
-    pub best: Option<Best>,
+    /// What their scores say; none without an epoch.
+    pub summary: Option<Summary>,
     /// Whether `patience` ended it before the last epoch.
     pub stopped_early: bool,
 }
@@ -61,6 +67,9 @@ pub fn train(
             (learner.model, learner.optimizer) =
                 checkpoint::restore(run, &state, learner.model, learner.optimizer, class_names)?;
             learner.step = state.step;
+            if state.frozen_since.is_some() {
+                learner.model = learner.model.with_frozen_norms(None);
+            }
             state
         }
         None => State {
@@ -71,6 +80,7 @@ pub fn train(
                 settings.learning_rate,
                 settings.epochs.saturating_mul(steps_an_epoch),
             ),
+            frozen_since: None,
             best: None,
             rows: vec![],
             weights: None,
@@ -81,6 +91,16 @@ pub fn train(
     while state.rows.len() < settings.epochs && !is_exhausted(&state, settings.patience) {
         let start = Instant::now();
         let epoch = state.rows.len() + 1;
+        if state.frozen_since.is_none() && state.rows.len() >= settings.epochs_before_freeze() {
+            observer.norms_begin(training.len());
+            let population = population::measure(&learner.model, config, training, &device, &mut |images| {
+                observer.measured(images);
+            })?;
+            learner.model = learner.model.with_frozen_norms(Some(&population));
+            state.frozen_since = Some(epoch);
+            // Scores by frozen statistics and by running ones do not compare.
+            state.best = None;
+        }
         observer.epoch_begins(epoch, training.len(), validation.len());
         let trained =
             epoch::train(&mut learner, config, &state.schedule, training, epoch, &device, &mut |images, loss| {
@@ -118,7 +138,7 @@ pub fn train(
         observer.epoch_ended(&state.rows[epoch - 1], is_best);
     }
     let stopped_early = state.rows.len() < settings.epochs;
-    Ok(Outcome { rows: state.rows, best: state.best, stopped_early })
+    Ok(Outcome { summary: Summary::of(&state.rows, state.frozen_since), rows: state.rows, stopped_early })
 }
 
 /// IoU of each class; none if it occurs neither in the truth nor in the prediction.

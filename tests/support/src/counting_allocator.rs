@@ -27,3 +27,16 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(pointer, layout) }
     }
 }
+
+/// Waits until nothing allocates: the test runner's own thread does while it starts a test, later than the test if the machine is
+/// busy.
+pub fn wait_until_quiet() {
+    let mut seen = allocations();
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        if allocations() == seen {
+            return;
+        }
+        seen = allocations();
+    }
+}

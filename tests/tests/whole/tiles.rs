@@ -133,7 +133,7 @@ fn training_on_tiles_scores_what_tiled_prediction_scores() {
     assert_eq!(record.tiles, options.config.tiles);
     let pixels: u64 = record.confusion.counts().iter().sum();
     assert!(pixels <= 3 * 104 * 72 && pixels > 3 * 104 * 72 * 9 / 10, "{pixels}");
-    let best = outcome.best.unwrap();
+    let best = outcome.summary.unwrap().best;
     assert_eq!(Some(best.mean_iou), record.confusion.mean_iou(), "validation counts what prediction by tiles gives");
 
     export::export(&run, &ExportOptions::default()).unwrap();

@@ -16,6 +16,8 @@ use unet_shared::preprocess::{Channels, Normalize};
 pub struct Silent;
 
 impl Observer for Silent {
+    fn norms_begin(&mut self, _: usize) {}
+    fn measured(&mut self, _: usize) {}
     fn epoch_begins(&mut self, _: usize, _: usize, _: usize) {}
     fn trained(&mut self, _: usize, _: f64) {}
     fn validated(&mut self, _: usize) {}
