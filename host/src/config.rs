@@ -227,6 +227,7 @@ impl RunConfig {
         if !(0.0..1.0).contains(&training.freeze_norms) {
             return Err(format!("freeze norms: expected a share from 0 to below 1, found {}", training.freeze_norms));
         }
+        training.loss.validate()?;
         training.augmentation.validate()?;
         if training.class_weights.len() != self.model.classes {
             let found = training.class_weights.len();
@@ -329,7 +330,8 @@ vertical = false
             "weight_decay = 0.05",
             "freeze_norms = 0.5",
             "patience = 4",
-            "loss = \"dice_cross_entropy\"",
+            "loss = \"cross-entropy+0.5*lovasz\"",
+            "label_smoothing = 0.1",
             "class_weights = [1.0, 0.5]",
             "augment = [\"zoom\"]",
             "workers = 3",

@@ -14,7 +14,7 @@ use unet_host::operation::Operators;
 use unet_host::rng::Rng;
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
-use unet_host::training::loss::Loss;
+use unet_host::training::loss::LossConfig;
 use unet_host::training::memory::MemoryOptions;
 use unet_host::training::target::Target;
 use unet_host::training::trainer::Observer;
@@ -52,9 +52,9 @@ fn loss_and_gradients(backend: Backend, model: &UNetConfig, (images, masks): &Ba
     let network: Network = model.init(4, &device);
     let images = TensorData::new(images.clone(), [BATCH, model.channels, SIDE, SIDE]);
     let target = Target::new(masks, &[1.0; CLASSES.len()]);
-    let loss = Loss::CrossEntropy.of(network.forward(Tensor::<4>::from_data(images, &device)), &target);
+    let loss = LossConfig::default().of(network.forward(Tensor::<4>::from_data(images, &device)), &target);
     let found = gradients(&network, &loss.backward());
-    (f64::from(loss.into_scalar::<f32>()), found)
+    (loss.into_value(), found)
 }
 
 /// The largest relative difference of losses and, by their length, of a parameter's gradients; and of what.

@@ -98,7 +98,7 @@ impl BenchTrainOptions {
         config.preprocess = Preprocess { width, height, channels: self.channels, ..Preprocess::CLASSIC };
         config.training.batch = self.batch;
         config.training.class_weights = vec![1.0; self.classes];
-        (config.training.loss, config.training.optimizer) = (self.loss, self.optimizer.clone());
+        (config.training.loss, config.training.optimizer) = (self.loss.clone(), self.optimizer.clone());
         config.validate()?;
         Ok(config)
     }
@@ -219,7 +219,7 @@ pub fn bench_train(
         BenchNetwork::Plain => config.model.init_plain(SEED, &device),
         BenchNetwork::Ours => config.model.init(SEED, &device),
     };
-    let mut learner = Learner::new(model, &config.training.optimizer, config.training.loss.function);
+    let mut learner = Learner::new(model, &config.training.optimizer, config.training.loss.clone());
     let finished = |step: usize| device.sync().map_err(|source| HostError::Device { step, source });
     let (mut step_s, mut losses, mut profile, mut operations) =
         (vec![], vec![], Profile::default(), Profile::default());
@@ -279,7 +279,7 @@ pub fn bench_train(
 mod tests {
     use super::*;
     use crate::model::{Stem, Upsampling};
-    use crate::training::loss::Loss;
+    use crate::training::loss::LossConfig;
 
     #[test]
     fn a_step_that_does_not_fit_into_memory_is_refused() {
@@ -291,7 +291,7 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2, loss: Loss::CrossEntropy };
+        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2, loss: LossConfig::default() };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");
         fits(Some(&shape), true, Some(1 << 40)).unwrap();

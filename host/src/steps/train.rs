@@ -33,6 +33,9 @@ pub enum ClassWeights {
     Equal,
     /// The inverse square root of the class's share of the training pixels, so that rare classes count more.
     Balanced,
+    /// The inverse of the effective number of the class's training pixels: rare classes count by the inverse of their share, those
+    /// of more pixels than the average alike.
+    Effective,
     /// One number per class.
     Given(Vec<f32>),
 }
@@ -44,11 +47,12 @@ impl std::str::FromStr for ClassWeights {
         let number = |n: &str| {
             n.trim()
                 .parse()
-                .map_err(|_| format!("expected equal, balanced or numbers, separated by commas, found {n:?}"))
+                .map_err(|_| format!("expected none, balanced, effective, or numbers separated by commas, found {n:?}"))
         };
         match text {
-            "equal" => Ok(Self::Equal),
+            "none" | "equal" => Ok(Self::Equal),
             "balanced" => Ok(Self::Balanced),
+            "effective" => Ok(Self::Effective),
             numbers => numbers.split(',').map(number).collect::<Result<_, _>>().map(Self::Given),
         }
     }
@@ -78,8 +82,9 @@ pub struct TrainOptions {
     /// Images per step (default: 8, fewer for large inputs)
     #[arg(long)]
     pub batch: Option<usize>,
-    /// Weights of the classes in the loss: equal, balanced, or one number per class, separated by commas
-    #[arg(long, default_value = "equal", value_parser = clap::value_parser!(ClassWeights))]
+    /// Weights of the classes in the loss: none; balanced, by the inverse square root of their pixels; effective, by the inverse of
+    /// their effective number of pixels, which favours rare classes more; or one number per class, separated by commas
+    #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights))]
     pub class_weights: ClassWeights,
     /// Everything that does not depend on the dataset.
     #[command(flatten)]
@@ -195,12 +200,27 @@ fn class_weights(weights: &ClassWeights, pixels: &[u64]) -> Vec<f32> {
         ClassWeights::Equal => vec![1.0; pixels.len()],
         ClassWeights::Given(given) => given.clone(),
         ClassWeights::Balanced => balanced(pixels),
+        ClassWeights::Effective => effective(pixels),
     }
 }
 
-/// `1 / sqrt(share)` per class, scaled to a mean of 1 over the classes that occur; 0 for one that does not.
+/// `1 / sqrt(share)` per class.
 fn balanced(pixels: &[u64]) -> Vec<f32> {
-    let raw: Vec<f64> = pixels.iter().map(|&n| if n == 0 { 0.0 } else { 1.0 / (n as f64).sqrt() }).collect();
+    scaled(pixels, |n| 1.0 / n.sqrt())
+}
+
+/// `(1 - b) / (1 - b^n)` per class of `n` pixels (Cui et al. 2019), with `b = 1 - 1/N` for the average `N` of the classes' pixels.
+fn effective(pixels: &[u64]) -> Vec<f32> {
+    let present = pixels.iter().filter(|n| **n > 0).count().max(1);
+    let average = pixels.iter().sum::<u64>() as f64 / present as f64;
+    // ln b, exact for large N too.
+    let log = (-1.0 / average.max(2.0)).ln_1p();
+    scaled(pixels, |n| 1.0 / -(n * log).exp_m1())
+}
+
+/// The weight of each class from its number of pixels, scaled to a mean of 1 over the classes that occur; 0 for one that does not.
+fn scaled(pixels: &[u64], weight: impl Fn(f64) -> f64) -> Vec<f32> {
+    let raw: Vec<f64> = pixels.iter().map(|&n| if n == 0 { 0.0 } else { weight(n as f64) }).collect();
     let present = raw.iter().filter(|w| **w > 0.0).count().max(1) as f64;
     let mean = (raw.iter().sum::<f64>() / present).max(f64::MIN_POSITIVE);
     raw.iter().map(|w| (w / mean) as f32).collect()
@@ -467,6 +487,17 @@ mod tests {
         // Shares 16 : 1 give weights 1 : 4; their mean is 2.5.
         assert_eq!(balanced(&[1600, 100]), [0.4, 1.6]);
         assert_eq!(balanced(&[100, 0]), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn effective_numbers_by_hand() {
+        // 1 and 3 pixels, 2 on average, b = 1/2: 1 / (1 - 1/2) = 2 and 1 / (1 - 1/8) = 8/7; their mean is 11/7.
+        let found = effective(&[1, 3, 0]);
+        assert!((found[0] - 14.0 / 11.0).abs() < 1e-6 && (found[1] - 8.0 / 11.0).abs() < 1e-6, "{found:?}");
+        assert_eq!(found[2], 0.0);
+        // Rare: by the inverse of the share. Frequent: alike.
+        let found = effective(&[1_000, 10_000, 100_000_000, 300_000_000]);
+        assert!((found[0] / found[1] - 10.0).abs() < 0.01 && found[2] / found[3] < 1.6, "{found:?}");
     }
 
     #[test]

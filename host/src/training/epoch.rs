@@ -128,8 +128,7 @@ pub fn validate(
         let target = Target::new(&batch.masks, &config.training.class_weights);
         let logits = model.forward(batch.images);
         if target.counts() {
-            let batch_loss = config.training.loss.function.of(logits.clone(), &target).into_scalar::<f32>();
-            let batch_loss = f64::from(batch_loss);
+            let batch_loss = config.training.loss.value_of(logits.clone(), &target);
             loss += batch_loss * target.total();
             total += target.total();
         }

@@ -4,7 +4,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
 use super::batch::Batch;
-use super::loss::Loss;
+use super::loss::LossConfig;
 use super::optimizer::OptimizerConfig;
 use super::target::Target;
 use crate::model::Network;
@@ -52,14 +52,14 @@ pub struct Learner {
     /// The optimizer with its state.
     pub optimizer: ModuleOptimizer,
     /// The loss to minimise.
-    pub loss: Loss,
+    pub loss: LossConfig,
     /// Steps done.
     pub step: usize,
 }
 
 impl Learner {
     /// Before the first step.
-    pub fn new(model: Network, optimizer: &OptimizerConfig, loss: Loss) -> Self {
+    pub fn new(model: Network, optimizer: &OptimizerConfig, loss: LossConfig) -> Self {
         Self { model, optimizer: optimizer.build(), loss, step: 0 }
     }
 
@@ -86,6 +86,6 @@ impl Learner {
         self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
         ended(StepPart::Optimizer);
         self.step += 1;
-        Some(f64::from(loss.into_scalar::<f32>()))
+        Some(loss.into_value())
     }
 }

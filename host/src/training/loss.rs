@@ -1,53 +1,201 @@
-//! The losses that a run can choose. burn differentiates them; none of them counts ignored pixels.
+//! The loss of a run: a weighted sum of losses, as it is written on the command line and in `config.toml`.
 
-use burn::tensor::Tensor;
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::{Tensor, TensorData};
+use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
-use super::dice::soft_dice;
+pub use super::losses::LossFunction;
+use super::losses::{Request, evaluate};
 use super::target::Target;
 use crate::operation;
 
 /// The loss of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct LossConfig {
-    /// Loss function
-    #[arg(long = "loss", value_enum, default_value_t)]
+    /// Loss function, or a weighted sum of several, such as cross-entropy+0.5*lovasz
+    #[arg(long = "loss", default_value_t, help = loss_help())]
     #[serde(rename = "loss", default, skip_serializing_if = "Loss::is_default")]
     pub function: Loss,
+    /// Share of each pixel's truth that is spread over all classes, in cross-entropy, boundary and hard-pixels
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
 }
 
-/// A loss function of logits `[N, K, H, W]` and a [`Target`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// Cross-entropy
-    #[default]
-    CrossEntropy,
-    /// Cross-entropy plus soft Dice loss, for classes of few pixels
-    DiceCrossEntropy,
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// The help of `--loss`: each loss with its line.
+fn loss_help() -> String {
+    let mut text = String::from("Loss function, or a weighted sum of several, such as cross-entropy+0.5*lovasz:");
+    for loss in LossFunction::value_variants() {
+        let value = loss.to_possible_value().expect("no loss is hidden");
+        let help = value.get_help().map(ToString::to_string).unwrap_or_default();
+        text += &format!("\n- {}: {help}", value.get_name());
+    }
+    text
+}
+
+/// A weighted sum of losses: none twice, each with a positive weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Loss {
+    terms: Vec<(f64, LossFunction)>,
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self { terms: vec![(1.0, LossFunction::CrossEntropy)] }
+    }
+}
+
+fn name(loss: LossFunction) -> String {
+    loss.to_possible_value().expect("no loss is hidden").get_name().to_owned()
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let terms = self.terms.iter().map(|(weight, loss)| match weight {
+            1.0 => name(*loss),
+            weight => format!("{weight}*{}", name(*loss)),
+        });
+        f.write_str(&terms.collect::<Vec<_>>().join("+"))
+    }
+}
+
+impl FromStr for Loss {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The names of earlier versions.
+        let text = text.replace('_', "-");
+        if text == "dice-cross-entropy" {
+            return "cross-entropy+dice".parse();
+        }
+        let mut terms: Vec<(f64, LossFunction)> = vec![];
+        for term in text.split('+') {
+            let (weight, word) = term.split_once('*').unwrap_or(("1", term));
+            let weight = weight.trim().parse().ok().filter(|weight: &f64| *weight > 0.0 && weight.is_finite());
+            let weight = weight.ok_or_else(|| format!("expected a positive number before *, found {term:?}"))?;
+            let loss = LossFunction::from_str(word.trim(), false).map_err(|_| {
+                let names: Vec<String> = LossFunction::value_variants().iter().map(|loss| name(*loss)).collect();
+                format!("expected {}, or a sum such as cross-entropy+0.5*dice, found {word:?}", names.join(", "))
+            })?;
+            if terms.iter().any(|(_, other)| *other == loss) {
+                return Err(format!("expected each loss once, found {word} twice"));
+            }
+            terms.push((weight, loss));
+        }
+        Ok(Self { terms })
+    }
+}
+
+impl From<Loss> for String {
+    fn from(loss: Loss) -> Self {
+        loss.to_string()
+    }
+}
+
+impl TryFrom<String> for Loss {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 impl Loss {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
 
-    /// Peak number of tensors as large as the logits that it needs beside the logits and their gradient, with this project's
-    /// compute kernels; measured. Dice goes through burn's operators, of which gradient checkpointing keeps fewer tensors.
-    pub(super) fn working_tensors(self, checkpointing: bool) -> usize {
-        match self {
-            Self::CrossEntropy => 0,
-            Self::DiceCrossEntropy if checkpointing => 3,
-            Self::DiceCrossEntropy => 5,
+/// A loss of a batch, to be differentiated.
+#[derive(Clone, Debug)]
+pub struct BatchLoss {
+    /// A tensor whose gradient is that of the loss.
+    objective: Tensor<1>,
+    /// The loss, if the tensor's value is not that.
+    value: Option<f64>,
+}
+
+impl BatchLoss {
+    /// The gradients of everything that the logits depend on.
+    pub fn backward(&self) -> burn::tensor::Gradients {
+        self.objective.backward()
+    }
+
+    /// The value of the loss.
+    pub fn into_value(self) -> f64 {
+        let Self { objective, value } = self;
+        value.unwrap_or_else(|| f64::from(objective.into_scalar::<f32>()))
+    }
+}
+
+impl LossConfig {
+    /// Names what is out of range.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    pub fn validate(&self) -> Result<(), String> {
+        if (0.0..1.0).contains(&self.label_smoothing) {
+            Ok(())
+        } else {
+            Err(format!("label smoothing: expected a share from 0 to below 1, found {}", self.label_smoothing))
         }
     }
 
-    /// The loss of a batch; 0 with a gradient of 0 if every pixel is ignored.
-    pub fn of(self, logits: Tensor<4>, target: &Target) -> Tensor<1> {
+    /// Plain cross-entropy, which has a kernel of its own.
+    fn is_plain(&self) -> bool {
+        self.function.is_default() && self.label_smoothing == 0.0
+    }
+
+    /// Peak number of tensors as large as the logits that it needs beside the logits and their gradient; measured.
+    pub(super) fn working_tensors(&self) -> usize {
         match self {
-            Self::CrossEntropy => cross_entropy(logits, target),
-            Self::DiceCrossEntropy => cross_entropy(logits.clone(), target) + soft_dice(logits, target),
+            plain if plain.is_plain() => 0,
+            // Probabilities and their logarithms.
+            config if config.function.terms.iter().any(|(_, loss)| loss.is_overlap()) => 3,
+            _ => 2,
         }
+    }
+
+    /// The loss of a batch for logits `[N, K, H, W]`; 0 with a gradient of 0 if every pixel is ignored.
+    pub fn of(&self, logits: Tensor<4>, target: &Target) -> BatchLoss {
+        if self.is_plain() {
+            return BatchLoss { objective: cross_entropy(logits, target), value: None };
+        }
+        let [images, classes, height, width] = logits.dims();
+        let (value, gradient) = self.evaluate(logits.clone().detach(), target);
+        let gradient = TensorData::new(gradient, [images, height, width, classes]);
+        let gradient = Tensor::<4>::from_data(gradient, &logits.device()).cast(logits.dtype()).permute([0, 3, 1, 2]);
+        // Linear in the logits, with the gradient of the loss.
+        BatchLoss { objective: (logits * gradient).sum(), value: Some(value) }
+    }
+
+    /// Its value alone.
+    pub fn value_of(&self, logits: Tensor<4>, target: &Target) -> f64 {
+        if self.is_plain() {
+            return f64::from(cross_entropy(logits, target).into_scalar::<f32>());
+        }
+        self.evaluate(logits, target).0
+    }
+
+    fn evaluate(&self, logits: Tensor<4>, target: &Target) -> (f64, Vec<f32>) {
+        let [images, _, height, width] = logits.dims();
+        let values = logits.permute([0, 2, 3, 1]).into_data().convert::<f32>();
+        let request = Request {
+            terms: &self.function.terms,
+            smoothing: self.label_smoothing,
+            size: [images, height, width],
+            classes: &target.classes,
+            weights: &target.weights,
+        };
+        evaluate(values.try_into_vec().expect("logits convert to f32"), &request)
     }
 }
 
@@ -59,8 +207,6 @@ fn cross_entropy(logits: Tensor<4>, target: &Target) -> Tensor<1> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
-    use clap::ValueEnum as _;
     use unet_shared::mask::IGNORE_INDEX;
 
     use super::*;
@@ -90,85 +236,205 @@ mod tests {
         }
 
         /// Loss and gradient as training computes them.
-        fn computed(&self, loss: Loss) -> (f32, Vec<f32>) {
+        fn computed(&self, loss: &str) -> (f64, Vec<f32>) {
             let device = test_device().autodiff();
             let data = TensorData::new(self.logits.clone(), self.shape);
             let logits = Tensor::<4>::from_data(data, &device).require_grad();
-            let value = loss.of(logits.clone(), &Target::new(&self.mask, &self.weights));
+            let target = Target::new(&self.mask, &self.weights);
+            let config = config(loss);
+            let value = config.of(logits.clone(), &target);
             let gradient = logits.grad(&value.backward()).unwrap().into_data().try_into_vec().unwrap();
-            (value.into_scalar::<f32>(), gradient)
+            let value = value.into_value();
+            assert!((config.value_of(logits.inner(), &target) - value).abs() < 1e-6, "{loss}");
+            (value, gradient)
         }
 
         /// The loss as its formula says, in f64.
-        fn formula(&self, loss: Loss, logits: &[f64]) -> f64 {
+        fn formula(&self, loss: &str, logits: &[f64]) -> f64 {
             let [images, classes, height, width] = self.shape;
             let area = height * width;
-            let (mut entropy, mut total) = (0.0, 0.0);
-            // Of each class: both, probabilities and pixels.
-            let mut sums = vec![[0.0; 3]; classes];
-            for (pixel, &class) in self.mask.iter().enumerate().filter(|(_, class)| **class != IGNORE_INDEX) {
-                let (image, place) = (pixel / area, pixel % area);
-                let exponent = |k: usize| logits[(image * classes + k) * area + place].exp();
-                let sum: f64 = (0..classes).map(exponent).sum();
-                let weight = f64::from(self.weights[usize::from(class)]);
-                entropy -= weight * (exponent(usize::from(class)) / sum).ln();
-                total += weight;
-                for (k, sums) in sums.iter_mut().enumerate() {
-                    let (probability, truth) = (exponent(k) / sum, f64::from(u8::from(k == usize::from(class))));
-                    *sums = [sums[0] + probability * truth, sums[1] + probability, sums[2] + truth];
-                }
-            }
             assert_eq!(self.mask.len(), images * area);
-            let present = || sums.iter().zip(&self.weights).filter(|(sums, _)| sums[2] > 0.0);
-            let dice: f64 = present().map(|(s, w)| f64::from(*w) * 2.0 * s[0] / (s[1] + s[2])).sum();
-            let weights: f64 = present().map(|(_, w)| f64::from(*w)).sum();
+            let counted: Vec<usize> = (0..self.mask.len()).filter(|&i| self.mask[i] != IGNORE_INDEX).collect();
+            let class = |i: usize| usize::from(self.mask[i]);
+            let p = |i: usize, k: usize| {
+                let exponent = |k: usize| logits[(i / area * classes + k) * area + i % area].exp();
+                exponent(k) / (0..classes).map(exponent).sum::<f64>()
+            };
+            let weight = |k: usize| f64::from(self.weights[k]);
+            let entropy = |i: usize| -p(i, class(i)).ln();
+            // A mean over pixels with these weights.
+            let mean = |of: &dyn Fn(usize) -> f64, pixel: &dyn Fn(usize) -> f64| {
+                let total: f64 = counted.iter().map(|&i| weight(class(i)) * pixel(i)).sum();
+                counted.iter().map(|&i| weight(class(i)) * pixel(i) * of(i)).sum::<f64>() / total
+            };
+            // A mean over the classes that occur.
+            let present = |of: &dyn Fn(usize) -> f64| {
+                let occur = || (0..classes).filter(|&k| counted.iter().any(|&i| class(i) == k));
+                occur().map(|k| weight(k) * of(k)).sum::<f64>() / occur().map(weight).sum::<f64>()
+            };
+            let sums = |k: usize| {
+                let own = counted.iter().filter(|&&i| class(i) == k);
+                let both: f64 = own.clone().map(|&i| p(i, k)).sum();
+                (both, counted.iter().map(|&i| p(i, k)).sum::<f64>(), own.count() as f64)
+            };
             match loss {
-                Loss::CrossEntropy => entropy / total,
-                Loss::DiceCrossEntropy => entropy / total + 1.0 - dice / weights,
+                "cross-entropy" => mean(&entropy, &|_| 1.0),
+                "dice" => {
+                    1.0 - present(&|k| {
+                        let (both, predicted, truth) = sums(k);
+                        2.0 * both / (predicted + truth)
+                    })
+                }
+                "tversky" => {
+                    1.0 - present(&|k| {
+                        let (both, predicted, truth) = sums(k);
+                        both / (both + 0.3 * (predicted - both) + 0.7 * (truth - both))
+                    })
+                }
+                "focal" => mean(&|i| (1.0 - p(i, class(i))).powi(2) * entropy(i), &|_| 1.0),
+                "lovasz" => present(&|k| {
+                    let error = |i: usize| if class(i) == k { 1.0 - p(i, k) } else { p(i, k) };
+                    let mut order = counted.clone();
+                    order.sort_by(|&a, &b| error(b).total_cmp(&error(a)));
+                    let truth = counted.iter().filter(|&&i| class(i) == k).count() as f64;
+                    let jaccard = |first: usize| {
+                        let wrong = &order[..first];
+                        let missed = wrong.iter().filter(|&&i| class(i) == k).count() as f64;
+                        1.0 - (truth - missed) / (truth + wrong.len() as f64 - missed)
+                    };
+                    order.iter().enumerate().map(|(n, &i)| error(i) * (jaccard(n + 1) - jaccard(n))).sum()
+                }),
+                "boundary" => mean(&entropy, &|i| {
+                    let place = |i: usize| (i / area, (i % area / width) as i32, (i % area % width) as i32);
+                    let beside = |a: usize, b: usize| {
+                        let ((na, ya, xa), (nb, yb, xb)) = (place(a), place(b));
+                        na == nb && (ya - yb).abs() + (xa - xb).abs() == 1
+                    };
+                    let on = |a: usize| counted.iter().any(|&b| beside(a, b) && class(a) != class(b));
+                    let (n, y, x) = place(i);
+                    let steps = |b: usize| {
+                        let (m, v, u) = place(b);
+                        (n == m).then(|| (y - v).abs().max((x - u).abs()))
+                    };
+                    let nearest = counted.iter().filter(|&&b| on(b)).filter_map(|&b| steps(b)).min();
+                    1.0 + nearest.map_or(0.0, |d| 4.0 * (-f64::from(d * d) / 18.0).exp())
+                }),
+                "hard-pixels" => {
+                    let mut order = counted.clone();
+                    order.sort_by(|&a, &b| entropy(b).total_cmp(&entropy(a)));
+                    order.truncate(order.len().div_ceil(4));
+                    mean(&entropy, &|i| f64::from(u8::from(order.contains(&i))))
+                }
+                sum => sum
+                    .split('+')
+                    .map(|term| match term.split_once('*') {
+                        Some((factor, loss)) => factor.parse::<f64>().unwrap() * self.formula(loss, logits),
+                        None => self.formula(term, logits),
+                    })
+                    .sum(),
             }
         }
+    }
+
+    fn config(loss: &str) -> LossConfig {
+        LossConfig { function: loss.parse().unwrap(), label_smoothing: 0.0 }
+    }
+
+    fn all() -> Vec<String> {
+        LossFunction::value_variants().iter().map(|loss| name(*loss)).collect()
     }
 
     #[test]
     fn losses_and_gradients_are_those_of_the_formulas() {
         let case = Case::drawn();
         let logits: Vec<f64> = case.logits.iter().map(|&v| f64::from(v)).collect();
-        for &loss in Loss::value_variants() {
-            let (value, gradient) = case.computed(loss);
-            let expected = case.formula(loss, &logits);
-            assert!((f64::from(value) - expected).abs() < 1e-5, "{loss:?}: {value}, by the formula {expected}");
+        let sum = "0.5*cross-entropy+dice+2*lovasz".to_owned();
+        for loss in all().into_iter().chain([sum]) {
+            let (value, gradient) = case.computed(&loss);
+            let expected = case.formula(&loss, &logits);
+            assert!((value - expected).abs() < 1e-5, "{loss}: {value}, by the formula {expected}");
             for (index, found) in gradient.into_iter().enumerate() {
                 let at = |step: f64| {
                     let mut moved = logits.clone();
                     moved[index] += step;
-                    case.formula(loss, &moved)
+                    case.formula(&loss, &moved)
                 };
                 // Central differences are exact to the square of the step, 1e-10.
                 let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!((f64::from(found) - expected).abs() < 1e-6, "{loss:?}, {index}: {found} and {expected}");
+                assert!((f64::from(found) - expected).abs() < 2e-6, "{loss}, {index}: {found} and {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn smoothed_cross_entropy_by_hand() {
+        // Logits (ln 3, 0): p = 3/4, 1/4. With e = 0.2: 0.8 (-ln 3/4) + 0.1 (-ln 3/4 - ln 1/4).
+        let case = Case::row(&[3f32.ln(), 0.0], &[0], &[1.0, 1.0]);
+        let device = test_device().autodiff();
+        let logits = Tensor::<4>::from_data(TensorData::new(case.logits.clone(), case.shape), &device).require_grad();
+        let config = LossConfig { label_smoothing: 0.2, ..LossConfig::default() };
+        let loss = config.of(logits.clone(), &Target::new(&case.mask, &case.weights));
+        let gradient: Vec<f32> = logits.grad(&loss.backward()).unwrap().into_data().try_into_vec().unwrap();
+        let (a, b) = (-(0.75f64.ln()), -(0.25f64.ln()));
+        assert!((loss.into_value() - (0.9 * a + 0.1 * b)).abs() < 1e-6);
+        // p minus the smoothed truth, 0.9 and 0.1.
+        assert!((gradient[0] - (0.75 - 0.9)).abs() < 1e-6 && (gradient[1] - (0.25 - 0.1)).abs() < 1e-6, "{gradient:?}");
+        assert!(LossConfig { label_smoothing: 1.0, ..config }.validate().unwrap_err().contains("found 1"));
+    }
+
+    #[test]
+    fn lovasz_and_focal_by_hand() {
+        // Two pixels, p(0) = 3/4 for both; the second is class 1. Errors of class 0: 1/4 and 3/4, sorted 3/4 (not its own),
+        // 1/4 (its own): J = 1 - 1/2, then 1. Loss 3/4 * 1/2 + 1/4 * 1/2 = 1/2. Class 1: errors 3/4 (its own), 1/4: J = 1, 1:
+        // 3/4.
+        let logits = [3f32.ln(), 3f32.ln(), 0.0, 0.0];
+        let case = Case::row(&logits, &[0, 1], &[1.0, 1.0]);
+        assert!((case.computed("lovasz").0 - 0.625).abs() < 1e-6);
+        // (1/4)^2 (-ln 3/4) and (3/4)^2 (-ln 1/4), the mean.
+        let expected = (0.0625 * -(0.75f64.ln()) + 0.5625 * -(0.25f64.ln())) / 2.0;
+        assert!((case.computed("focal").0 - expected).abs() < 1e-6);
+        // One of two pixels is a quarter, rounded up: the harder one.
+        assert!((case.computed("hard-pixels").0 - -(0.25f64.ln())).abs() < 1e-6);
+    }
+
+    #[test]
+    fn sums_are_read_and_written() {
+        for (text, expected) in [
+            ("cross-entropy", "cross-entropy"),
+            ("dice_cross_entropy", "cross-entropy+dice"),
+            ("0.5*hard_pixels + 1*focal", "0.5*hard-pixels+focal"),
+        ] {
+            assert_eq!(text.parse::<Loss>().unwrap().to_string(), expected);
+        }
+        for (text, expected) in [
+            ("mse", "found \"mse\""),
+            ("", "found \"\""),
+            ("-1*dice", "expected a positive number before *"),
+            ("dice+dice", "found dice twice"),
+        ] {
+            assert!(text.parse::<Loss>().unwrap_err().contains(expected), "{text}");
         }
     }
 
     #[test]
     fn equal_logits_cost_the_logarithm_of_the_classes() {
         let case = Case::row(&[0.0; 4], &[0, 1], &[1.0, 1.0]);
-        assert!((case.computed(Loss::CrossEntropy).0 - 2f32.ln()).abs() < 1e-6);
+        assert!((case.computed("cross-entropy").0 - 2f64.ln()).abs() < 1e-6);
         // Every probability is a half: each class has 2 * 0.5 over 1 + 1.
-        assert!((case.computed(Loss::DiceCrossEntropy).0 - (2f32.ln() + 0.5)).abs() < 1e-6);
+        assert!((case.computed("cross-entropy+dice").0 - (2f64.ln() + 0.5)).abs() < 1e-6);
     }
 
     #[test]
     fn cross_entropy_is_a_weighted_mean_without_ignored_pixels() {
         // Pixel 0: logits (ln 3, 0), p(0) = 3/4. Pixel 1: the same, class 1, p = 1/4. Pixel 2 is ignored.
         let logits = [3f32.ln(), 3f32.ln(), 9.0, 0.0, 0.0, -9.0];
-        let (a, b) = (-(0.75f32.ln()), -(0.25f32.ln()));
+        let (a, b) = (-(0.75f64.ln()), -(0.25f64.ln()));
         let case = Case::row(&logits, &[0, 1, IGNORE_INDEX], &[1.0, 3.0]);
-        let found = case.computed(Loss::CrossEntropy).0;
+        let found = case.computed("cross-entropy").0;
         assert!((found - (a + 3.0 * b) / 4.0).abs() < 1e-6, "{found}");
         // Class 0: 2 * 3/4 over 6/4 + 1; class 1: 2 * 1/4 over 2/4 + 1, three times.
         let dice = (1.5 / 2.5 + 3.0 * (0.5 / 1.5)) / 4.0;
-        let both = case.computed(Loss::DiceCrossEntropy).0;
+        let both = case.computed("cross-entropy+dice").0;
         assert!((both - found - (1.0 - dice)).abs() < 1e-6, "{both}");
     }
 
@@ -176,8 +442,8 @@ mod tests {
     fn a_mask_that_is_all_ignored_has_no_loss_and_no_gradient() {
         let case = Case::row(&[1.0, 2.0], &[IGNORE_INDEX], &[1.0, 1.0]);
         assert!(!Target::new(&case.mask, &case.weights).counts());
-        for &loss in Loss::value_variants() {
-            assert_eq!(case.computed(loss), (0.0, vec![0.0, 0.0]), "{loss:?}");
+        for loss in all() {
+            assert_eq!(case.computed(&loss), (0.0, vec![0.0, 0.0]), "{loss}");
         }
     }
 }

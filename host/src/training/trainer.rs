@@ -60,8 +60,7 @@ pub fn train(
     let device = differentiating(config.backend.device()?, checkpointing);
     let settings = &config.training;
     let steps_an_epoch = training.len().div_ceil(settings.batch);
-    let mut learner =
-        Learner::new(config.model.init(config.seed, &device), &settings.optimizer, settings.loss.function);
+    let mut learner = Learner::new(config.model.init(config.seed, &device), &settings.optimizer, settings.loss.clone());
     let mut state = match checkpoint::load_state(run)? {
         Some(state) => {
             (learner.model, learner.optimizer) =

@@ -39,7 +39,7 @@ fn invalid_options_are_named() {
     assert!(with(&["--optimizer", "adamw", "--weight-decay", "-1"]).contains("weight decay"));
     assert!(with(&["--augment", "zoom,zoom"]).contains("zoom twice"));
     assert!(with(&["--augment", "shear"]).contains("zoom"));
-    assert!(with(&["--loss", "mse"]).contains("dice-cross-entropy"));
+    assert!(with(&["--loss", "mse"]).contains("cross-entropy, dice, focal, tversky, lovasz, boundary, hard-pixels"));
 }
 
 #[test]

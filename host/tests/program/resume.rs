@@ -115,7 +115,7 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
     let runs = folder.path().join("runs");
     let [whole, _] = train_twice(&data, &runs, &[&recipe[..], &augment].concat());
     let config = std::fs::read_to_string(whole.join("config.toml")).unwrap();
-    for line in ["optimizer = \"adamw\"", "weight_decay = 0.1", "loss = \"dice_cross_entropy\"", "augment = [\"zoom\"]"]
+    for line in ["optimizer = \"adamw\"", "weight_decay = 0.1", "loss = \"cross-entropy+dice\"", "augment = [\"zoom\"]"]
     {
         assert!(config.contains(line), "{line} is missing: {config}");
     }

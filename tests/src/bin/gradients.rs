@@ -22,7 +22,7 @@ use unet_host::model::{Stem, UNetConfig, Upsampling};
 use unet_host::operation::Operators;
 use unet_host::training::batch::Batcher;
 use unet_host::training::learner::Learner;
-use unet_host::training::loss::Loss;
+use unet_host::training::loss::LossConfig;
 use unet_host::training::optimizer::OptimizerConfig;
 use unet_host::training::target::Target;
 use unet_shared::preprocess::{Channels, Preprocess};
@@ -122,7 +122,8 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let device = Backend::Flex.device()?.autodiff();
     let batcher = Batcher::new(case.preprocess());
     let weights = [1.0; CLASSES.len()];
-    let mut learner = Learner::new(case.model.init(case.seed, &device), &OptimizerConfig::default(), Loss::default());
+    let mut learner =
+        Learner::new(case.model.init(case.seed, &device), &OptimizerConfig::default(), LossConfig::default());
     for step in 0..case.steps {
         let batch = batcher.batch(&case.items(step)?, &device);
         let loss = Operators::Stock.within(|| learner.learn(batch, &weights, LEARNING_RATE, &mut |_| {}));
@@ -138,9 +139,9 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         let mut found = serde_json::Map::new();
         for operators in Operators::available() {
             let (loss, gradients) = operators.within(|| {
-                let loss = Loss::CrossEntropy.of(network.forward(batch.images.clone()), &target);
+                let loss = LossConfig::default().of(network.forward(batch.images.clone()), &target);
                 let gradients = gradients(&network, &loss.backward());
-                (f64::from(loss.into_scalar::<f32>()), gradients)
+                (loss.into_value(), gradients)
             });
             found.insert(operators.name().to_owned(), loss.into());
             write_all(&folder.join(operators.name()), gradients)?;

@@ -89,7 +89,7 @@ pub(super) struct Graph {
     pub channel: u64,
     /// Bytes of the tiles of each thread.
     pub tiles: u64,
-    /// See [`Loss::working_tensors`](crate::training::loss::Loss::working_tensors).
+    /// See [`LossConfig::working_tensors`](crate::training::loss::LossConfig::working_tensors).
     pub loss_tensors: usize,
     checkpointing: bool,
 }
@@ -99,7 +99,7 @@ impl Graph {
     pub fn new(layers: &Layers, shape: &StepShape, checkpointing: bool) -> Self {
         let pixels =
             |halvings: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * halvings);
-        let (channel, loss_tensors) = (pixels(0) * F32, shape.loss.working_tensors(checkpointing));
+        let (channel, loss_tensors) = (pixels(0) * F32, shape.loss.working_tensors());
         let mut graph = Self { values: vec![], steps: vec![], channel, tiles: 0, loss_tensors, checkpointing };
         let images = graph.value(pixels(0) * layers.image_channels() as u64, None);
         graph.values[images].planes = layers.image_channels() > 1;

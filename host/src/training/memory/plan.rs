@@ -131,7 +131,7 @@ fn mebibytes(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::model::{Stem, UNetConfig, Upsampling};
-    use crate::training::loss::Loss;
+    use crate::training::loss::LossConfig;
 
     fn shape() -> StepShape {
         let model = UNetConfig {
@@ -142,7 +142,7 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        StepShape { model, batch: 4, width: 128, height: 96, threads: 2, loss: Loss::CrossEntropy }
+        StepShape { model, batch: 4, width: 128, height: 96, threads: 2, loss: LossConfig::default() }
     }
 
     fn plan(checkpointing: Checkpointing, available: u64) -> Result<MemoryPlan, DoesNotFit> {

@@ -1,0 +1,76 @@
+//! Losses by the overlap of prediction and truth of each class, over the whole batch.
+//!
+//! Of the classes that occur, weighted: `1 - sum w O / sum w`. A class that does not occur has no overlap, as it has no IoU.
+
+use super::batch::{Batch, Gradient};
+
+/// Sums over the pixels that count, of one class.
+#[derive(Clone, Copy)]
+pub(super) struct Sums {
+    /// Of the probabilities at its own pixels.
+    both: f64,
+    /// Of the probabilities.
+    predicted: f64,
+    /// Of its pixels.
+    truth: f64,
+}
+
+/// The overlap of a class, with its slope for the probability at the class's own pixels and at others.
+type Overlap = (f64, f64, f64);
+
+/// Dice: `2 both / (predicted + truth)`. Milletari et al. 2016 (V-Net) with the sums of Drozdzal et al. 2016 in place of sums of
+/// squares, over the whole batch, as nnU-Net has it.
+pub(super) fn dice(sums: Sums) -> Overlap {
+    let Sums { both, predicted, truth } = sums;
+    let size = predicted + truth;
+    let other = -2.0 * both / (size * size);
+    (2.0 * both / size, 2.0 / size + other, other)
+}
+
+/// Weight of the pixels that are predicted wrongly as the class.
+const FALSE_POSITIVES: f64 = 0.3;
+/// Weight of the pixels of the class that are missed.
+const FALSE_NEGATIVES: f64 = 0.7;
+
+/// Tversky (Salehi et al. 2017): `both / (both + 0.3 false positives + 0.7 false negatives)`, so that missing a pixel of a class costs
+/// more than marking one too many.
+pub(super) fn tversky(sums: Sums) -> Overlap {
+    let Sums { both, predicted, truth } = sums;
+    let size = both + FALSE_POSITIVES * (predicted - both) + FALSE_NEGATIVES * (truth - both);
+    let other = -both * FALSE_POSITIVES / (size * size);
+    let own = 1.0 / size - both * (1.0 - FALSE_NEGATIVES) / (size * size);
+    (both / size, own, other)
+}
+
+/// The loss times `scale`.
+pub(super) fn loss(batch: &Batch, scale: f64, gradient: &mut Gradient, overlap: fn(Sums) -> Overlap) -> f64 {
+    let probability = |pixel: usize, class: usize| f64::from(batch.probabilities[pixel * batch.classes + class]);
+    let of_class = |class: usize| {
+        let own = |pixel: usize| batch.class(pixel) == Some(class);
+        let truth = batch.ids.iter().filter(|id| usize::from(**id) == class).count();
+        (truth > 0).then(|| {
+            let both = batch.sum(|pixel| if own(pixel) { probability(pixel, class) } else { 0.0 });
+            let counted = |pixel: usize| if batch.class(pixel).is_some() { probability(pixel, class) } else { 0.0 };
+            overlap(Sums { both, predicted: batch.sum(counted), truth: truth as f64 })
+        })
+    };
+    let overlaps: Vec<Option<Overlap>> = (0..batch.classes).map(of_class).collect();
+    let present = || overlaps.iter().zip(batch.weights).filter_map(|(found, w)| Some((found.as_ref()?, f64::from(*w))));
+    let total: f64 = present().map(|(_, w)| w).sum();
+    if total <= 0.0 {
+        return 0.0;
+    }
+    let mean: f64 = present().map(|((value, ..), w)| w * value).sum::<f64>() / total;
+    let slopes = overlaps.iter().zip(batch.weights).map(|(found, w)| {
+        let (_, own, other) = found.unwrap_or_default();
+        let factor = -scale * f64::from(*w) / total;
+        ((own * factor) as f32, (other * factor) as f32)
+    });
+    let slopes: Vec<(f32, f32)> = slopes.collect();
+    batch.for_each_pixel(gradient.probabilities(), |pixel, gradient| {
+        let Some(class) = batch.class(pixel) else { return };
+        gradient.iter_mut().zip(&slopes).for_each(|(gradient, (_, other))| *gradient += other);
+        gradient[class] += slopes[class].0 - slopes[class].1;
+    });
+    scale * (1.0 - mean)
+}
