@@ -34,3 +34,9 @@ cross_has() {
 # Arguments of `cargo build` and `cargo test` besides --release: tract-core as in the board profile, which saves a
 # minute.
 cross_profile=(--config 'profile.release.package.tract-core.opt-level="z"')
+
+# cross_edge TARGET: builds `unet-edge`, and sets `edge_for_arm` to its path.
+cross_edge() {
+    cargo build --quiet --locked --release "${cross_profile[@]}" -p unet-edge --target "$1" || return
+    edge_for_arm=$CARGO_TARGET_DIR/$1/release/unet-edge
+}
