@@ -1,6 +1,6 @@
 //! `unet-edge run` as on a board: with a configuration, on sources that come, go and break.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -221,7 +221,12 @@ fn streams_may_be_complete_cut_or_invalid() {
 fn hear(socket: &UnixDatagram) -> Option<String> {
     loop {
         let mut bytes = [0; 1000];
-        let len = socket.recv(&mut bytes).ok()?;
+        let len = match socket.recv(&mut bytes) {
+            Ok(len) => len,
+            // A process that is stopped while it waits with a time limit is told when it goes on.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => return None,
+        };
         let message = String::from_utf8(bytes[..len].to_vec()).unwrap();
         if !message.starts_with("STATUS=") {
             return Some(message);
