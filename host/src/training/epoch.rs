@@ -85,6 +85,7 @@ pub fn train(
         waiting_since = Instant::now();
         Ok(())
     })?;
+    learner.finish_step(learning_rate);
     let loss = losses / counted.max(1) as f64;
     Ok(Trained { loss, learning_rate, elapsed: start.elapsed(), waited })
 }

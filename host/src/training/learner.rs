@@ -4,6 +4,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
 use super::batch::Batch;
+use super::gradients::Accumulated;
 use super::loss::LossConfig;
 use super::optimizer::OptimizerConfig;
 use super::target::Target;
@@ -55,16 +56,30 @@ pub struct Learner {
     pub loss: LossConfig,
     /// Steps done.
     pub step: usize,
+    /// Batches of a step.
+    accumulate: usize,
+    /// Norm above which a gradient is scaled down.
+    clip: Option<f64>,
+    accumulated: Accumulated,
 }
 
 impl Learner {
     /// Before the first step.
     pub fn new(model: Network, optimizer: &OptimizerConfig, loss: LossConfig) -> Self {
-        Self { model, optimizer: optimizer.build(), loss, step: 0 }
+        Self {
+            model,
+            optimizer: optimizer.build(),
+            loss,
+            step: 0,
+            accumulate: optimizer.accumulate,
+            clip: optimizer.clip_gradient,
+            accumulated: Accumulated::default(),
+        }
     }
 
-    /// One step of the optimizer on one batch; returns the loss, or none if every pixel is ignored. `ended` is called after
-    /// each part, which an asynchronous device may not have finished by then.
+    /// Learns from one batch; returns the loss, or none if every pixel is ignored. With accumulation, only the last batch of several
+    /// makes a step of the optimizer. `ended` is called after each part, which an asynchronous device may not have finished by
+    /// then.
     pub fn learn(
         &mut self,
         batch: Batch,
@@ -83,9 +98,25 @@ impl Learner {
         ended(StepPart::Loss);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
         ended(StepPart::Backward);
-        self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
+        self.accumulated.add(&self.model, gradients);
+        if self.accumulated.batches() == self.accumulate {
+            self.step(learning_rate);
+        }
         ended(StepPart::Optimizer);
-        self.step += 1;
         Some(loss.into_value())
+    }
+
+    /// Makes a step of the optimizer from the batches since the last one, at the end of an epoch whose batches are no multiple of those
+    /// of a step.
+    pub fn finish_step(&mut self, learning_rate: f64) {
+        if self.accumulated.batches() > 0 {
+            self.step(learning_rate);
+        }
+    }
+
+    fn step(&mut self, learning_rate: f64) {
+        let gradients = self.accumulated.take(&self.model, self.clip);
+        self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
+        self.step += 1;
     }
 }

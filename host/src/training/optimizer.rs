@@ -5,21 +5,83 @@ use serde::{Deserialize, Serialize};
 
 use super::adam::Adam;
 use super::adamw::AdamW;
+use super::sgd::Sgd;
 
 /// Weight decay of [`OptimizerKind::Adamw`] if none is given, as in PyTorch.
-const WEIGHT_DECAY: f64 = 1e-2;
+const ADAMW_DECAY: f64 = 1e-2;
+/// Weight decay of [`OptimizerKind::Sgd`] if none is given, as ResNet has it (He et al. 2016).
+const SGD_DECAY: f64 = 1e-4;
 
 /// The optimizer of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct OptimizerConfig {
     /// Optimizer
     #[arg(long = "optimizer", value_enum, default_value_t)]
     #[serde(rename = "optimizer", default, skip_serializing_if = "OptimizerKind::is_default")]
     pub kind: OptimizerKind,
-    /// Weight decay of adamw, multiplied by the learning rate in each step (default: 0.01)
+    /// Weight decay of adamw (default 0.01) and sgd (default 0.0001), of the weights of convolutions alone
     #[arg(long, allow_negative_numbers = true)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
+    /// Whether norms and biases decay too, as in runs of earlier versions, whose files do not name it.
+    #[arg(skip = Decayed::Weights)]
+    #[serde(default, skip_serializing_if = "Decayed::is_default")]
+    pub decayed: Decayed,
+    /// Scale the gradient down to this norm where it is larger
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_gradient: Option<f64>,
+    /// Batches whose gradients make one step, so that a batch may be N times as large as memory allows; norms see each batch alone
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        crate::config::defaults()
+    }
+}
+
+/// What weight decay applies to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decayed {
+    /// Every parameter.
+    #[default]
+    All,
+    /// The weights of convolutions.
+    Weights,
+}
+
+impl Decayed {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A weight decay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Decay {
+    /// Its rate.
+    pub rate: f64,
+    /// Whether scales, shifts and biases are exempt.
+    pub weights_only: bool,
+}
+
+impl Decay {
+    /// The rate for a parameter with `D` dimensions; weights have more than one.
+    pub fn of<const D: usize>(self) -> f64 {
+        if self.weights_only && D == 1 { 0.0 } else { self.rate }
+    }
 }
 
 /// An optimizer.
@@ -31,9 +93,23 @@ pub enum OptimizerKind {
     Adam,
     /// Adam with decoupled weight decay
     Adamw,
+    /// Stochastic gradient descent with momentum 0.9; needs a higher learning rate, such as 0.05
+    Sgd,
 }
 
+/// Upper bound of the batches of a step, to reject typing errors.
+const ACCUMULATE_MAX: usize = 1024;
+
 impl OptimizerKind {
+    /// Its weight decay if none is given; none if it has no decay.
+    fn decay(self) -> Option<f64> {
+        match self {
+            Self::Adam => None,
+            Self::Adamw => Some(ADAMW_DECAY),
+            Self::Sgd => Some(SGD_DECAY),
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -42,32 +118,44 @@ impl OptimizerKind {
 impl OptimizerConfig {
     /// Fills in what was not given, so that a saved configuration does not depend on default values.
     pub fn resolve(&mut self) {
-        if self.kind == OptimizerKind::Adamw {
-            self.weight_decay.get_or_insert(WEIGHT_DECAY);
+        match self.kind.decay() {
+            Some(decay) => {
+                self.weight_decay.get_or_insert(decay);
+            }
+            None => self.decayed = Decayed::default(),
         }
     }
 
-    /// Checks the weight decay.
+    /// Checks every field.
     ///
     /// # Errors
-    /// If it is out of range, or given for an optimizer that has none.
+    /// If one is out of range, or a weight decay is given for an optimizer that has none.
     pub fn validate(&self) -> Result<(), String> {
-        match (self.kind, self.weight_decay) {
-            (OptimizerKind::Adam, Some(_)) => {
-                Err("weight decay: expected --optimizer adamw, found adam, which has none".to_owned())
+        if let Some(decay) = self.weight_decay {
+            if self.kind.decay().is_none() {
+                return Err("weight decay: expected --optimizer adamw or sgd, found adam, which has none".to_owned());
             }
-            (OptimizerKind::Adamw, Some(decay)) if !(0.0..1.0).contains(&decay) => {
-                Err(format!("weight decay: expected at least 0 and less than 1, found {decay}"))
+            if !(0.0..1.0).contains(&decay) {
+                return Err(format!("weight decay: expected at least 0 and less than 1, found {decay}"));
             }
-            _ => Ok(()),
         }
+        if let Some(clip) = self.clip_gradient.filter(|clip| !(*clip > 0.0 && clip.is_finite())) {
+            return Err(format!("clip gradient: expected a positive number, found {clip}"));
+        }
+        if !(1..=ACCUMULATE_MAX).contains(&self.accumulate) {
+            return Err(format!("accumulate: expected 1 to {ACCUMULATE_MAX} batches, found {}", self.accumulate));
+        }
+        Ok(())
     }
 
     /// An optimizer for a whole network, before its first step.
     pub fn build(&self) -> ModuleOptimizer {
+        let rate = self.weight_decay.or(self.kind.decay()).unwrap_or(0.0);
+        let decay = Decay { rate, weights_only: self.decayed == Decayed::Weights };
         match self.kind {
             OptimizerKind::Adam => Adam::default().into(),
-            OptimizerKind::Adamw => AdamW::new(self.weight_decay.unwrap_or(WEIGHT_DECAY)).into(),
+            OptimizerKind::Adamw => AdamW::new(decay).into(),
+            OptimizerKind::Sgd => Sgd::new(decay).into(),
         }
     }
 }
@@ -78,17 +166,35 @@ mod tests {
 
     #[test]
     fn weight_decay_belongs_to_adamw_and_is_saved_with_it() {
-        let config = |kind, weight_decay| OptimizerConfig { kind, weight_decay };
-        assert!(config(OptimizerKind::Adam, Some(0.1)).validate().unwrap_err().contains("--optimizer adamw"));
+        let config = |kind, weight_decay| OptimizerConfig { kind, weight_decay, ..OptimizerConfig::default() };
+        assert!(config(OptimizerKind::Adam, Some(0.1)).validate().unwrap_err().contains("--optimizer adamw or sgd"));
         for invalid in [-0.1, 1.0, f64::NAN] {
             assert!(config(OptimizerKind::Adamw, Some(invalid)).validate().unwrap_err().contains("less than 1"));
         }
         let mut resolved = config(OptimizerKind::Adamw, None);
         resolved.resolve();
         assert_eq!(resolved.validate(), Ok(()));
-        assert_eq!(toml::to_string(&resolved).unwrap(), "optimizer = \"adamw\"\nweight_decay = 0.01\n");
+        let expected = "optimizer = \"adamw\"\nweight_decay = 0.01\ndecayed = \"weights\"\n";
+        assert_eq!(toml::to_string(&resolved).unwrap(), expected);
+        // Earlier versions wrote no `decayed`, and every parameter did.
+        let old: OptimizerConfig = toml::from_str("optimizer = \"adamw\"\nweight_decay = 0.01\n").unwrap();
+        assert_eq!(old.decayed, Decayed::All);
+        assert_eq!(Decay { rate: 0.1, weights_only: false }.of::<1>(), 0.1);
+        let mut sgd = config(OptimizerKind::Sgd, None);
+        sgd.resolve();
+        assert_eq!(sgd.weight_decay, Some(1e-4));
         let mut adam = OptimizerConfig::default();
         adam.resolve();
         assert_eq!(toml::to_string(&adam).unwrap(), "");
+    }
+
+    #[test]
+    fn clipping_and_accumulation_are_checked() {
+        for clip in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let config = OptimizerConfig { clip_gradient: Some(clip), ..OptimizerConfig::default() };
+            assert!(config.validate().unwrap_err().contains("a positive number"));
+        }
+        let config = OptimizerConfig { accumulate: 0, ..OptimizerConfig::default() };
+        assert!(config.validate().unwrap_err().contains("1 to 1024 batches"));
     }
 }

@@ -14,12 +14,20 @@ pub enum ScheduleKind {
     Constant,
     /// Polynomial decay to 0, with power 0.9
     Poly,
+    /// Half a cosine up from a 25th over three tenths of the steps, then one down to a ten-thousandth of that
+    OneCycle,
 }
 
 /// Epochs without a better validation loss after which [`ScheduleKind::Plateau`] halves the rate.
 const PLATEAU_PATIENCE: usize = 3;
 /// Power of [`ScheduleKind::Poly`], as DeepLab (Chen et al. 2017) and nnU-Net have it.
 const POLY_POWER: f64 = 0.9;
+/// Share of the steps in which [`ScheduleKind::OneCycle`] rises, as in PyTorch, like the next two.
+const ONE_CYCLE_RISE: f64 = 0.3;
+/// The maximum rate by the first one.
+const ONE_CYCLE_START: f64 = 25.0;
+/// The first rate by the last one.
+const ONE_CYCLE_END: f64 = 1e4;
 
 /// A schedule with its state, saved in each checkpoint. The rate is a function of step and state, which burn's schedulers
 /// are not: they count their own calls, cannot follow the validation loss, and have no polynomial decay.
@@ -45,6 +53,22 @@ impl Schedule {
         match self.kind {
             ScheduleKind::Constant => self.base,
             ScheduleKind::Plateau => self.rate,
+            ScheduleKind::OneCycle => {
+                let start = self.base / ONE_CYCLE_START;
+                let (last, peak) = (self.steps as f64 - 1.0, ONE_CYCLE_RISE * self.steps as f64 - 1.0);
+                let cosine = |from: f64, to: f64, share: f64| {
+                    to + (from - to) / 2.0 * (1.0 + (std::f64::consts::PI * share.clamp(0.0, 1.0)).cos())
+                };
+                let step = step as f64;
+                if step <= peak {
+                    return cosine(start, self.base, step / peak.max(f64::MIN_POSITIVE));
+                }
+                cosine(
+                    self.base,
+                    start / ONE_CYCLE_END,
+                    (step - peak.max(0.0)) / (last - peak.max(0.0)).max(f64::MIN_POSITIVE),
+                )
+            }
             ScheduleKind::Poly => {
                 let left = 1.0 - step as f64 / self.steps as f64;
                 self.base * left.max(0.0).powf(POLY_POWER)
@@ -89,6 +113,23 @@ mod tests {
         assert!((schedule.rate(105) - 0.505).abs() < 1e-12);
         assert!((schedule.rate(200) - 0.01).abs() < 1e-12);
         assert!((schedule.rate(500) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_cycle_rises_and_falls_as_in_pytorch() {
+        let schedule = Schedule::new(ScheduleKind::OneCycle, 1.0, 100);
+        assert!((schedule.rate(0) - 0.04).abs() < 1e-12);
+        // Half way up to step 29, and half way down from there to step 99.
+        assert!((0.5 * (schedule.rate(14) + schedule.rate(15)) - 0.52).abs() < 1e-3);
+        assert!((schedule.rate(29) - 1.0).abs() < 1e-12);
+        assert!((schedule.rate(64) - 0.5 * (1.0 + 4e-6)).abs() < 1e-12);
+        assert!((schedule.rate(99) - 4e-6).abs() < 1e-12);
+        assert!((schedule.rate(200) - 4e-6).abs() < 1e-12);
+        // Runs of a few steps have finite rates.
+        for steps in 1..5 {
+            let schedule = Schedule::new(ScheduleKind::OneCycle, 1.0, steps);
+            assert!((0..steps).all(|step| (0.0..=1.0).contains(&schedule.rate(step))), "{steps}");
+        }
     }
 
     #[test]

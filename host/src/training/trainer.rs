@@ -59,7 +59,7 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     let device = differentiating(config.backend.device()?, checkpointing);
     let settings = &config.training;
-    let steps_an_epoch = training.len().div_ceil(settings.batch);
+    let steps_an_epoch = training.len().div_ceil(settings.batch).div_ceil(settings.optimizer.accumulate);
     let mut learner = Learner::new(config.model.init(config.seed, &device), &settings.optimizer, settings.loss.clone());
     let mut state = match checkpoint::load_state(run)? {
         Some(state) => {

@@ -120,6 +120,11 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
         assert!(config.contains(line), "{line} is missing: {config}");
     }
 
+    // 20 batches an epoch are no multiple of three.
+    let gradients = ["--optimizer", "sgd", "--clip-gradient", "0.5", "--accumulate", "3"];
+    let rest = ["--schedule", "one-cycle", "--loss", "0.5*lovasz+focal+hard-pixels", "--freeze-norms", "0.75"];
+    train_twice(&data, &folder.path().join("second"), &[&gradients[..], &rest].concat());
+
     // Each of them changes the numbers of the run.
     let shape = ["--base", "4", "--depth", "2", "--epochs", "1", "--batch", "2", "--flips", "none"];
     let first = |name, extra: &[&str]| {
@@ -129,6 +134,14 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
     let plain = first("plain", &[]);
     for (name, extra) in
         [("decay", &recipe[..4]), ("poly", &recipe[4..6]), ("dice", &recipe[6..]), ("zoom", &augment[2..4])]
+            .into_iter()
+            .chain([
+                ("sgd", &gradients[..2]),
+                ("clip", &gradients[2..4]),
+                ("accumulate", &gradients[4..]),
+                ("one-cycle", &rest[..2]),
+                ("sum", &rest[2..4]),
+            ])
     {
         assert_ne!(first(name, extra), plain, "{extra:?} changed nothing");
     }
