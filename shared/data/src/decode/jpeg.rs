@@ -8,6 +8,8 @@ mod bits;
 mod huffman;
 mod scan;
 
+use std::rc::Rc;
+
 use unet_shared::image::SIDE_MAX;
 
 use huffman::Huffman;
@@ -211,13 +213,13 @@ impl Frame {
     }
 }
 
-fn huffman_tables(mut segment: &[u8], tables: &mut [[Option<Huffman>; 4]; 2]) -> Option<()> {
+fn huffman_tables(mut segment: &[u8], tables: &mut [[Option<Rc<Huffman>>; 4]; 2]) -> Option<()> {
     while let Some((&which, rest)) = segment.split_first() {
         let (counts, rest) = rest.split_first_chunk::<16>()?;
         let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
         let symbols = rest.get(..total)?;
         let table = tables.get_mut(usize::from(which >> 4))?.get_mut(usize::from(which & 15))?;
-        *table = Some(Huffman::new(counts, symbols)?);
+        *table = Some(Huffman::of(counts, symbols)?);
         segment = &rest[total..];
     }
     Some(())

@@ -1,13 +1,48 @@
 //! Huffman tables of a JPEG file (ITU T.81, annex C and section F.2.2.3).
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::bits::Bits;
 
 /// Codes up to this length are looked up directly.
 const LOOKUP_BITS: u32 = 10;
 
+/// AC codes with their values are passed over together, as many as these bits hold.
+const RUN_BITS: u32 = 11;
+
+/// Tables that a thread keeps: those of a camera are the same in every frame.
+const KEPT_MAX: usize = 8;
+
+thread_local! {
+    static KEPT: RefCell<Vec<Rc<Huffman>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// AC codes and the values after them, by the bits that they begin with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Run {
+    /// Bits of them all; 0 if not even one is whole.
+    pub bits: u8,
+    /// Coefficients that they pass over.
+    pub coefficients: u8,
+    /// The same, and one more for the end of the block, which only comes before the last coefficient.
+    pub room: u8,
+    /// The largest size of a value.
+    pub size: u8,
+}
+
+impl Run {
+    /// Whether the last of them ends the block.
+    #[inline]
+    pub fn ends(self) -> bool {
+        self.room > self.coefficients
+    }
+}
+
 /// From codes to symbols.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Huffman {
+    counts: [u8; 16],
     /// Length and symbol for each beginning of [`LOOKUP_BITS`] bits, as `length << 8 | symbol`; 0 if the code is longer.
     lookup: Box<[u16; 1 << LOOKUP_BITS]>,
     /// For each code length the first code beyond it, in 16 bits.
@@ -15,17 +50,35 @@ pub(super) struct Huffman {
     /// For each code length what to add to a code to find its symbol.
     offset: [i32; 17],
     symbols: Vec<u8>,
+    runs: Box<[Run; 1 << RUN_BITS]>,
 }
 
 impl Huffman {
+    /// The table with these counts and symbols, kept from before or new.
+    pub fn of(counts: &[u8; 16], symbols: &[u8]) -> Option<Rc<Self>> {
+        KEPT.with_borrow_mut(|kept| {
+            if let Some(found) = kept.iter().find(|table| table.counts == *counts && table.symbols == symbols) {
+                return Some(Rc::clone(found));
+            }
+            let table = Rc::new(Self::new(counts, symbols)?);
+            if kept.len() == KEPT_MAX {
+                kept.remove(0);
+            }
+            kept.push(Rc::clone(&table));
+            Some(table)
+        })
+    }
+
     /// The table with `counts[n]` codes of length `n + 1`; none if there are more codes than a length has, or too few
     /// symbols.
-    pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+    fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
+            counts: *counts,
             lookup: Box::new([0; 1 << LOOKUP_BITS]),
             beyond: [0; 17],
             offset: [0; 17],
             symbols: symbols.to_vec(),
+            runs: Box::new([Run::default(); 1 << RUN_BITS]),
         };
         let (mut code, mut index) = (0u32, 0usize);
         for length in 1..=16u32 {
@@ -46,7 +99,40 @@ impl Huffman {
             table.beyond[length as usize] = code << (16 - length);
             code <<= 1;
         }
+        for start in 0..1 << RUN_BITS {
+            table.runs[start] = table.run(start);
+        }
         Some(table)
+    }
+
+    /// The AC codes and values that are whole within these bits.
+    fn run(&self, start: usize) -> Run {
+        let mut run = Run::default();
+        loop {
+            let left = RUN_BITS - u32::from(run.bits);
+            let ahead = start << run.bits & ((1 << RUN_BITS) - 1);
+            let found = self.lookup[ahead >> (RUN_BITS - LOOKUP_BITS)];
+            let (length, zeros, size) = (u32::from(found >> 8), (found as u8) >> 4, found as u8 & 15);
+            let bits = length + u32::from(size);
+            // Impossible symbols are left to whoever reads them one by one.
+            if length == 0 || bits > left || (size == 0 && !matches!(zeros, 0 | 15)) {
+                return run;
+            }
+            run.bits += bits as u8;
+            if size == 0 && zeros == 0 {
+                run.room += 1;
+                return run;
+            }
+            run.coefficients += zeros + 1;
+            run.room = run.coefficients;
+            run.size = run.size.max(size);
+        }
+    }
+
+    /// The AC codes and values ahead.
+    #[inline]
+    pub fn runs(&self, bits: &Bits<'_>) -> Run {
+        self.runs[bits.peek(RUN_BITS)]
     }
 
     /// Reads a symbol from loaded bits; none if no code begins with them.
@@ -72,16 +158,16 @@ impl Huffman {
 
 /// The tables that Motion JPEG may leave out: ITU T.81, tables K.3 to K.6. The first index is 0 for DC and 1 for AC, the
 /// second 0 for luma and 1 for chroma.
-pub(super) fn standard() -> [[Option<Huffman>; 2]; 2] {
+pub(super) fn standard() -> [[Option<Rc<Huffman>>; 2]; 2] {
     let dc: Vec<u8> = (0..12).collect();
     [
         [
-            Huffman::new(&[0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &dc),
-            Huffman::new(&[0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &dc),
+            Huffman::of(&[0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &dc),
+            Huffman::of(&[0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &dc),
         ],
         [
-            Huffman::new(&[0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125], &AC_LUMA),
-            Huffman::new(&[0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119], &AC_CHROMA),
+            Huffman::of(&[0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125], &AC_LUMA),
+            Huffman::of(&[0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119], &AC_CHROMA),
         ],
     ]
 }
@@ -109,3 +195,26 @@ const AC_CHROMA: [u8; 162] = [
     0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9,
     0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_values_that_are_whole_are_passed_over_together() {
+        let [_, [Some(luma), _]] = standard() else { panic!("the standard tables are tables") };
+        // 00 is a value of one bit, 1010 the end of a block, 11111111001 sixteen zeros.
+        let run = |bits: usize| {
+            let Run { bits, coefficients, room, size } = luma.runs[bits];
+            (bits, coefficients, room, size)
+        };
+        assert_eq!(run(0b00_1_00_0_1010_0), (10, 2, 3, 1));
+        assert_eq!(run(0b1010_0010_000), (4, 0, 1, 0));
+        assert!(luma.runs[0b1010_0010_000].ends());
+        // A value of two bits, then one whose bits are not all there.
+        assert_eq!(run(0b01_11_00_1_1101), (7, 2, 2, 2));
+        // A code that is longer than what is looked up.
+        assert_eq!(run(0b111_1111_1001), (0, 0, 0, 0));
+        assert!(Rc::ptr_eq(&luma, &standard()[1][0].clone().unwrap()), "tables are kept");
+    }
+}

@@ -1,5 +1,7 @@
 //! One scan of a JPEG file: reads its symbols and follows what they say, without computing pixels.
 
+use std::rc::Rc;
+
 use super::bits::{Bits, SegmentEnd};
 use super::huffman::Huffman;
 use super::{Damage, Frame};
@@ -28,7 +30,7 @@ pub(super) struct Scan {
 /// The tables in force when a scan begins: `[DC, AC]`, and how many MCUs lie between restart markers, or 0.
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
-    pub huffman: &'a [[Option<Huffman>; 4]; 2],
+    pub huffman: &'a [[Option<Rc<Huffman>>; 4]; 2],
     pub divisors: &'a [[u16; COEFFICIENTS]; 4],
     pub restart: usize,
 }
@@ -57,11 +59,13 @@ pub(super) fn read(
         let divisors = &tables.divisors[component.divisors];
         divisors.map(|divisor| if frame.eight_bits { size_max(divisor, scan.low) } else { 15 })
     });
+    let sizes: Vec<[u8; COEFFICIENTS]> = sizes.collect();
     let mut reader = Reader {
         bits: Bits::new(bytes, at),
         frame,
         tables,
-        sizes: sizes.collect(),
+        least_sizes: sizes.iter().map(|sizes| sizes[1..].iter().copied().min().unwrap_or(0)).collect(),
+        sizes,
         end_of_band: 0,
         predictions: [0; 4],
         leftovers: 0,
@@ -126,6 +130,8 @@ struct Reader<'a> {
     tables: &'a Tables<'a>,
     /// For each component the largest size of each coefficient's value, in bits.
     sizes: Vec<[u8; COEFFICIENTS]>,
+    /// For each component the least of these, of AC coefficients.
+    least_sizes: Vec<u8>,
     /// Blocks that follow without further coefficients in this band.
     end_of_band: u32,
     /// The DC coefficient of each component's previous block.
@@ -158,11 +164,11 @@ impl Reader<'_> {
         block: usize,
         state: &mut Coefficients,
     ) -> Result<(), ()> {
-        let huffman: &[[Option<Huffman>; 4]; 2] = self.tables.huffman;
+        let huffman = self.tables.huffman;
         if !self.frame.progressive {
             let (Some(dc), Some(ac)) = (&huffman[0][tables.0], &huffman[1][tables.1]) else { return Err(()) };
             self.dc(dc, index, 0)?;
-            return baseline(&mut self.bits, ac, &self.sizes[index]);
+            return baseline(&mut self.bits, ac, &self.sizes[index], self.least_sizes[index]);
         }
         let nonzero = state.nonzero.get_mut(block).ok_or(())?;
         match (scan.band.0, scan.high) {
@@ -292,14 +298,23 @@ impl Reader<'_> {
     }
 }
 
-/// The AC coefficients of a sequential block, whose values have at most the sizes in `sizes`.
+/// The AC coefficients of a sequential block, whose values have at most the sizes in `sizes`, of which `least` is the least.
 #[inline]
-fn baseline(reader: &mut Bits<'_>, table: &Huffman, sizes: &[u8; COEFFICIENTS]) -> Result<(), ()> {
+fn baseline(reader: &mut Bits<'_>, table: &Huffman, sizes: &[u8; COEFFICIENTS], least: u8) -> Result<(), ()> {
     // A copy stays in registers.
     let mut bits = *reader;
     let mut k = 1;
     while k < COEFFICIENTS {
         bits.refill();
+        let run = table.runs(&bits);
+        if run.bits > 0 && run.size <= least && k + usize::from(run.room) <= COEFFICIENTS {
+            bits.skip(run.bits.into());
+            k += usize::from(run.coefficients);
+            if run.ends() {
+                break;
+            }
+            continue;
+        }
         let symbol = table.read(&mut bits).ok_or(())?;
         let (run, size) = (usize::from(symbol >> 4), symbol & 15);
         if size == 0 {
