@@ -1,6 +1,6 @@
 use super::*;
 use crate::loaded_pair::load_pair;
-use image::{Rgb, RgbImage};
+use image::{Luma, Rgb, RgbImage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -157,6 +157,31 @@ fn numbers_of_objects_are_asked_about() {
     assert_eq!(collect_labels(&same, None).unwrap().classes.len(), 21);
 }
 
+#[test]
+fn more_objects_than_classes_are_asked_about_too() {
+    let folder = tempfile::tempdir().unwrap();
+    // 300 wells of 3 x 3 pixels, apart, in 16 bits; another label has 290 of them.
+    let samples = [300u16, 290].map(|count| {
+        let sample = Sample::gray(folder.path(), &count.to_string(), 80, vec![0; 80 * 60]);
+        let well = |x: u32, y: u32| {
+            let id = (y / 4 * 20 + x / 4 + 1) as u16;
+            Luma([if x % 4 < 3 && y % 4 < 3 && id <= count { id } else { 0 }])
+        };
+        let label = image::ImageBuffer::<Luma<u16>, _>::from_fn(80, 60, well);
+        label.save(sample.label.as_ref().unwrap().path()).unwrap();
+        sample
+    });
+    let collect = |text: &str| {
+        let file = DatasetFile::parse(text, Path::new("dataset.toml")).unwrap();
+        collect_labels(&samples, Some(&file))
+    };
+    let error = collect("").unwrap_err();
+    assert!(matches!(&error, LabelsError::Objects { objects: 300, .. }), "{error}");
+    let table = collect("labels = 'instances'").unwrap().table().unwrap();
+    let mask = load_pair(&samples[0], &table, &SampleReading::PLAIN).unwrap().mask;
+    assert_eq!((&mask[..5], mask.iter().filter(|&&id| id == 1).count()), (&[1, 1, 1, 0, 1][..], 2700));
+}
+
 /// Rows of 60 dark pixels, nine rising values, and 60 bright pixels.
 fn ramp() -> Vec<u8> {
     [vec![0; 60], (1..10).map(|step| step * 25).collect(), vec![255; 60]].concat().repeat(20)
@@ -190,6 +215,26 @@ fn values_between_areas_have_the_nearest_class_on_request() {
     let thin: Vec<u8> = (0..40).flat_map(|_| (0..120u8).map(|x| if x % 10 == 3 { x / 10 + 1 } else { 0 })).collect();
     let thin = [Sample::gray(folder.path(), "t", 120, thin.clone()), Sample::gray(folder.path(), "u", 120, thin)];
     assert_eq!(collect_labels(&thin, None).unwrap().classes.len(), 13);
+}
+
+#[test]
+fn colours_between_the_colours_of_areas_are_told_and_have_the_nearest_class_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Sample::gray(folder.path(), "scaled", 129, ramp());
+    // From blue to red.
+    let pixels = ramp().iter().flat_map(|&level| [level, 0, 255 - level]).collect();
+    RgbImage::from_raw(129, 20, pixels).unwrap().save(sample.label.as_ref().unwrap().path()).unwrap();
+    let collect = |text: &str| {
+        let file = DatasetFile::parse(text, Path::new("dataset.toml")).unwrap();
+        collect_labels(std::slice::from_ref(&sample), Some(&file))
+    };
+    let error = collect("").unwrap_err();
+    assert!(matches!(error, LabelsError::Odd { labels: 1, worst_values: 9, .. }), "{error}");
+    assert!(error.to_string().contains("scaled.png") && error.to_string().contains("--snap"), "{error}");
+    let map = collect("snap = true").unwrap();
+    assert_eq!(values(&map), [[LabelValue::Rgb([0, 0, 255])], [LabelValue::Rgb([255, 0, 0])]]);
+    let mask = load_pair(&sample, &map.table().unwrap(), &SampleReading::PLAIN).unwrap().mask;
+    assert_eq!((mask[64], mask[65]), (0, 1));
 }
 
 #[test]
@@ -282,40 +327,101 @@ fn values_that_are_listed_nowhere_have_no_class_by_default() {
 /// How a mask of class ids is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
+    /// Ids as gray values; two classes also as single bits.
     Ids,
+    /// Gray values spread over 0 to 255: 0 and 255 for two classes.
     Spread,
+    /// Indices of a palette.
     Palette,
+    /// Colours.
     Colour,
-    Deep,
+    /// Ids as three equal channels.
+    EqualChannels,
+    /// Ids in 16 bits.
+    DeepIds,
+    /// Values spread over 16 bits.
+    DeepSpread,
+    /// Ids in a TIFF file.
+    Tiff,
 }
 
 impl Encoding {
-    const ALL: [Self; 5] = [Self::Ids, Self::Spread, Self::Palette, Self::Colour, Self::Deep];
+    const ALL: [Self; 8] = [
+        Self::Ids,
+        Self::Spread,
+        Self::Palette,
+        Self::Colour,
+        Self::EqualChannels,
+        Self::DeepIds,
+        Self::DeepSpread,
+        Self::Tiff,
+    ];
 
     /// Writes `mask`, whose ids are below `classes`.
     fn save(self, path: &Path, width: u32, mask: &[u8], classes: u8) {
         let height = mask.len() as u32 / width;
         let spread = |id: u8| (u32::from(id) * 255 / u32::from(classes - 1)) as u8;
         let colour = |id: u8| class_color(id + 1);
-        let gray = |value: &dyn Fn(u8) -> u8| mask.iter().map(|&id| value(id)).collect::<Vec<u8>>();
+        let gray = |value: &dyn Fn(u8) -> u8| {
+            image::GrayImage::from_raw(width, height, mask.iter().map(|&id| value(id)).collect()).unwrap()
+        };
+        let rgb = |value: &dyn Fn(u8) -> [u8; 3]| {
+            RgbImage::from_raw(width, height, mask.iter().flat_map(|&id| value(id)).collect()).unwrap()
+        };
+        let deep = |value: &dyn Fn(u8) -> u16| {
+            let pixels = mask.iter().map(|&id| value(id)).collect::<Vec<u16>>();
+            image::ImageBuffer::<image::Luma<u16>, _>::from_raw(width, height, pixels).unwrap()
+        };
         match self {
-            Self::Ids => image::GrayImage::from_raw(width, height, mask.to_vec()).unwrap().save(path),
-            Self::Spread => image::GrayImage::from_raw(width, height, gray(&spread)).unwrap().save(path),
+            Self::Ids => gray(&|id| id).save(path),
+            Self::Spread => gray(&spread).save(path),
             Self::Palette => {
                 save_palette(path, width, mask, &(0..classes).flat_map(colour).collect::<Vec<u8>>());
                 Ok(())
             }
-            Self::Colour => {
-                let pixels = mask.iter().flat_map(|&id| colour(id)).collect();
-                RgbImage::from_raw(width, height, pixels).unwrap().save(path)
-            }
-            Self::Deep => {
-                let pixels = mask.iter().map(|&id| u16::from(spread(id)) * 257).collect::<Vec<u16>>();
-                image::ImageBuffer::<image::Luma<u16>, _>::from_raw(width, height, pixels).unwrap().save(path)
-            }
+            Self::Colour => rgb(&colour).save(path),
+            Self::EqualChannels => rgb(&|id| [id; 3]).save(path),
+            Self::DeepIds => deep(&u16::from).save(path),
+            Self::DeepSpread => deep(&|id| u16::from(spread(id)) * 257).save(path),
+            // The content decides, not the extension.
+            Self::Tiff => gray(&|id| id).save_with_format(path, image::ImageFormat::Tiff),
         }
         .unwrap();
     }
+}
+
+/// Rectangles of class ids on background: number, width and height of each.
+type Areas = Vec<(u8, u32, u32)>;
+
+const WIDTH: u32 = 40;
+const HEIGHT: u32 = 30;
+
+fn draw(areas: &Areas, classes: u8) -> Vec<u8> {
+    let mut mask = vec![0u8; (WIDTH * HEIGHT) as usize];
+    for (nth, &(id, w, h)) in areas.iter().enumerate() {
+        let (x0, y0) = (nth as u32 * 11 % (WIDTH - w), nth as u32 * 7 % (HEIGHT - h));
+        for y in y0..y0 + h {
+            for x in x0..x0 + w {
+                mask[(y * WIDTH + x) as usize] = id % classes;
+            }
+        }
+    }
+    mask
+}
+
+/// What `train` sees of the masks, written in these encodings; an error if the set is refused.
+fn seen(folder: &Path, masks: &[Vec<u8>], encodings: &[Encoding], classes: u8) -> Result<Vec<Vec<u8>>, LabelsError> {
+    let mut samples = Vec::new();
+    for (at, (mask, encoding)) in masks.iter().zip(encodings).enumerate() {
+        let sample = Sample::gray(folder, &at.to_string(), WIDTH, vec![0; mask.len()]);
+        encoding.save(sample.label.as_ref().unwrap().path(), WIDTH, mask, classes);
+        samples.push(sample);
+    }
+    let map = collect_labels(&samples, None)?;
+    let table = map.table()?;
+    let drawn: BTreeSet<u8> = masks.iter().flatten().copied().collect();
+    assert_eq!(map.classes.len(), drawn.len(), "{encodings:?}: {}", map.assumption);
+    Ok(samples.iter().map(|sample| load_pair(sample, &table, &SampleReading::PLAIN).unwrap().mask).collect())
 }
 
 proptest! {
@@ -325,56 +431,52 @@ proptest! {
     #[test]
     fn classes_are_those_drawn_or_the_set_is_refused(
         classes in 2u8..6,
-        masks in prop::collection::vec((prop::collection::vec((any::<u8>(), 1u32..20, 1u32..15), 1..8), 0usize..5), 1..7),
+        drawn in prop::collection::vec((prop::collection::vec((any::<u8>(), 1u32..20, 1u32..15), 0..8), 0usize..8), 1..7),
         one_encoding: bool,
+        all_in_first: bool,
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let (width, height) = (40u32, 30u32);
-        let mut drawn: Vec<(Sample, Vec<u8>)> = Vec::new();
-        let mut encodings: Vec<Encoding> = Vec::new();
-        for (at, (areas, encoding)) in masks.iter().enumerate() {
-            // Rectangles on the background; the first label has every class, so that ids and classes are the same.
-            let mut mask = vec![0u8; (width * height) as usize];
-            let first = (0..classes).map(|id| (id, 6, 6)).filter(|_| at == 0);
-            for (nth, (id, w, h)) in areas.iter().copied().chain(first).enumerate() {
-                let (x0, y0) = (nth as u32 * 11 % (width - w), nth as u32 * 7 % (height - h));
-                for y in y0..y0 + h {
-                    for x in x0..x0 + w {
-                        mask[(y * width + x) as usize] = id % classes;
+        // In several encodings the first mask has every class and all have two: nothing tells a black mask from one that is
+        // all of another colour, or an id from a value that is spread, where no file has more.
+        let all_in_first = all_in_first || !one_encoding;
+        let (mut masks, mut encodings) = (Vec::new(), Vec::new());
+        for (at, (areas, encoding)) in drawn.iter().enumerate() {
+            let mut areas = areas.clone();
+            if !one_encoding {
+                areas.extend([(0, 6, 6), (1, 6, 6)]);
+            }
+            if at == 0 && all_in_first {
+                areas.extend((0..classes).map(|id| (id, 6, 6)));
+            }
+            masks.push(draw(&areas, classes));
+            encodings.push(Encoding::ALL[if one_encoding { drawn[0].1 } else { *encoding }]);
+        }
+        // Areas may hide others.
+        let whole = (0..classes).all(|id| masks[0].contains(&id));
+        prop_assume!(one_encoding || (whole && masks.iter().all(|mask| mask.iter().any(|id| *id != mask[0]))));
+        match seen(folder.path(), &masks, &encodings, classes) {
+            Ok(all) => {
+                // One id for each class that was drawn, in every file.
+                let mut ids = std::collections::BTreeMap::new();
+                for (mask, seen) in masks.iter().zip(&all) {
+                    for (&class, &id) in mask.iter().zip(seen) {
+                        prop_assert_eq!(*ids.entry(class).or_insert(id), id, "{:?}: class {}", encodings, class);
                     }
                 }
-            }
-            let encoding = Encoding::ALL[if one_encoding { masks[0].1 } else { *encoding }];
-            let sample = Sample::gray(folder.path(), &at.to_string(), width, vec![0; mask.len()]);
-            encoding.save(sample.label.as_ref().unwrap().path(), width, &mask, classes);
-            drawn.push((sample, mask));
-            encodings.push(encoding);
-        }
-        let all_classes_drawn = (0..classes).all(|id| drawn[0].1.contains(&id));
-        let samples: Vec<Sample> = drawn.iter().map(|(sample, _)| sample.clone()).collect();
-        match collect_labels(&samples, None) {
-            Ok(map) => {
-                prop_assume!(all_classes_drawn);
-                let table = map.table().unwrap();
-                // Colours are sorted, so their ids are others.
-                let expected = if encodings[0] == Encoding::Colour {
-                    let mut order: Vec<u8> = (0..classes).collect();
-                    order.sort_by_key(|&id| class_color(id + 1));
-                    let mut ids = vec![0u8; usize::from(classes)];
-                    order.iter().zip(0..).for_each(|(&class, id)| ids[usize::from(class)] = id);
-                    ids
-                } else {
-                    (0..classes).collect()
-                };
-                prop_assert_eq!(map.classes.len(), usize::from(classes), "{:?}: {}", encodings, map.assumption);
-                for (sample, mask) in &drawn {
-                    let seen = load_pair(sample, &table, &SampleReading::PLAIN).unwrap().mask;
-                    let expected: Vec<u8> = mask.iter().map(|&id| expected[usize::from(id)]).collect();
-                    prop_assert_eq!(seen, expected, "{:?}: {}", encodings, map.assumption);
+                let different: BTreeSet<u8> = ids.values().copied().collect();
+                prop_assert_eq!(different.len(), ids.len(), "{:?}: {:?}", encodings, ids);
+                prop_assert!(!different.contains(&IGNORE_INDEX), "{:?}: {:?}", encodings, ids);
+                // Classes keep their order, except among colours, which are sorted.
+                if encodings.iter().all(|encoding| *encoding != Encoding::Colour) {
+                    prop_assert!(ids.values().is_sorted(), "{:?}: {:?}", encodings, ids);
                 }
             }
-            // In one encoding there is no reason to refuse.
-            Err(error) => prop_assert!(!encodings.iter().all(|e| *e == encodings[0]), "{:?}: {error}", encodings),
+            // In one encoding there is no reason to refuse, once a mask shows all of it.
+            Err(error) => prop_assert!(
+                !(whole && encodings.iter().all(|e| *e == encodings[0])),
+                "{:?}: {error}",
+                encodings
+            ),
         }
     }
 }
