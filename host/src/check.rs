@@ -27,6 +27,7 @@ use unet_data::workers::in_parallel;
 use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split};
 use unet_shared::label::{LabelTable, LabelValue, Reading};
 use unet_shared::mask::IGNORE_INDEX;
+use unet_shared::samples::Bands;
 
 use examine::{Examined, ImageFacts, Unit, examine};
 pub use finding::{Finding, Kind, Severity};
@@ -61,6 +62,10 @@ pub struct CheckOptions {
     pub open: OpenOptions,
     /// How labels are read, in addition to what `dataset.toml` says.
     pub labels: LabelOptions,
+    /// Which bands of images are used.
+    pub bands: Option<Bands>,
+    /// Which of their samples become 0 to 255.
+    pub range: RangeRequest,
 }
 
 /// A report, and what was read for it.
@@ -108,7 +113,7 @@ pub fn check(
     let mut counts: BTreeMap<Option<Split>, LabelHistogram> = BTreeMap::new();
     let mut examined: Vec<Option<Examined>> = inventory.units.iter().map(|_| None).collect();
     let mut done = 0;
-    let work = |index: usize| examine(&inventory.units[index], &reading, index);
+    let work = |index: usize| examine(&inventory.units[index], &reading, options.bands, index);
     in_parallel(inventory.units.len(), work, |index, mut result| {
         if let Some(Ok((_, histogram))) = &mut result.mask {
             counts.entry(inventory.units[index].split).or_default().merge(&std::mem::take(histogram));
@@ -119,7 +124,7 @@ pub fn check(
         ControlFlow::Continue(())
     });
     let examined: Vec<Examined> = examined.into_iter().flatten().collect();
-    Ok(summarize(&listing, inventory, counts, &examined, &reading))
+    Ok(summarize(&listing, inventory, counts, &examined, &reading, options))
 }
 
 fn summarize(
@@ -128,6 +133,7 @@ fn summarize(
     counts: BTreeMap<Option<Split>, LabelHistogram>,
     examined: &[Examined],
     reading: &Reading,
+    options: &CheckOptions,
 ) -> Checked {
     let Inventory { dataset, splits, units, file, unused, notes, mut findings, .. } = inventory;
     let show = |path: &Path| listing.show(path);
@@ -148,7 +154,7 @@ fn summarize(
         }
     };
     findings.extend(pixel_findings::findings(&units, examined, &show));
-    findings.extend(sample_range(&units, examined, &show));
+    findings.extend(sample_range(&units, examined, options, &show));
     findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
@@ -210,7 +216,12 @@ fn kind_of(error: &LabelsError) -> Kind {
 }
 
 /// Which range of the samples of the training images becomes 0 to 255, if they have more than 8 bits.
-fn sample_range<'a>(units: &'a [Unit], examined: &'a [Examined], show: &dyn Fn(&Path) -> String) -> Option<Finding> {
+fn sample_range<'a>(
+    units: &'a [Unit],
+    examined: &'a [Examined],
+    options: &CheckOptions,
+    show: &dyn Fn(&Path) -> String,
+) -> Option<Finding> {
     // Where no image has a mask, the range of all images is told.
     let paired = units.iter().any(|unit| unit.image.is_some() && unit.mask.is_some());
     let readable = |(unit, facts): &(&Unit, &Examined)| {
@@ -229,7 +240,7 @@ fn sample_range<'a>(units: &'a [Unit], examined: &'a [Examined], show: &dyn Fn(&
     }
     let images: Vec<_> = all.iter().filter_map(image).collect();
     let files = deep.iter().map(|path| show(path)).collect();
-    let (severity, message) = match choose_range(&images, None, RangeRequest::Auto) {
+    let (severity, message) = match choose_range(&images, options.bands.as_ref(), options.range) {
         Ok(levels) => (Severity::Info, levels.to_string()),
         Err(error) => (Severity::Error, chain(&error)),
     };

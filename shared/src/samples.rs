@@ -72,7 +72,7 @@ impl Range {
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.low, self.high)
+        write!(f, "{} to {}", Shortest(self.low), Shortest(self.high))
     }
 }
 
@@ -87,6 +87,17 @@ impl TryFrom<[f64; 2]> for Range {
 impl From<Range> for [f64; 2] {
     fn from(range: Range) -> Self {
         [range.low, range.high]
+    }
+}
+
+/// A sample as text, without the digits that a number from a file of f32 has in f64 only.
+#[derive(Clone, Copy, Debug)]
+pub struct Shortest(pub f64);
+
+impl fmt::Display for Shortest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let single = self.0 as f32;
+        if f64::from(single) == self.0 { write!(f, "{single}") } else { write!(f, "{}", self.0) }
     }
 }
 
@@ -137,6 +148,8 @@ impl SampleReading {
 
 #[cfg(test)]
 mod tests {
+    use std::string::ToString as _;
+
     use super::*;
 
     #[test]
@@ -161,6 +174,13 @@ mod tests {
         let range = Range::new(-0.5, 0.5).unwrap();
         let values = [f64::NAN, f64::NEG_INFINITY, -0.5, 0.0, 0.5, f64::INFINITY];
         assert_eq!(values.map(|value| range.byte_of_float(value)), [0, 0, 0, 128, 255, 255]);
+    }
+
+    #[test]
+    fn numbers_of_f32_have_its_digits() {
+        let texts = [f64::from(0.1f32), 0.1, 4095.0, f64::from(1e30f32)].map(|value| Shortest(value).to_string());
+        assert_eq!(texts, ["0.1", "0.1", "4095", "1000000000000000000000000000000"]);
+        assert_eq!(Range::new(f64::from(-0.3f32), 1.0 / 3.0).unwrap().to_string(), "-0.3 to 0.3333333333333333");
     }
 
     #[test]

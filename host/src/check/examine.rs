@@ -9,11 +9,11 @@ use image::ImageFormat;
 use unet_data::decode::{LabelSource, read_raster};
 use unet_data::histogram::LabelHistogram;
 use unet_data::label_facts::LabelFacts;
-use unet_data::{Annotation, DecodedImage, FileError, Split};
+use unet_data::{Annotation, FileError, Split};
 use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 use unet_shared::label::{LabelValue, Reading};
-use unet_shared::samples::SampleReading;
+use unet_shared::samples::{Bands, SampleReading};
 
 use super::fingerprint::Fingerprint;
 
@@ -82,27 +82,29 @@ pub struct MaskFacts {
 }
 
 /// Decodes a unit's files; `index` identifies the unit in the counts.
-pub fn examine(unit: &Unit, reading: &Reading, index: usize) -> Examined {
+pub fn examine(unit: &Unit, reading: &Reading, bands: Option<Bands>, index: usize) -> Examined {
     Examined {
-        image: unit.image.as_deref().map(|image| image_facts(image, unit.page)),
+        image: unit.image.as_deref().map(|image| image_facts(image, unit.page, bands)),
         mask: unit.mask.as_ref().map(|mask| mask_facts(mask, reading, index)),
     }
 }
 
-fn image_facts(path: &Path, page: Option<usize>) -> Result<ImageFacts, String> {
+fn image_facts(path: &Path, page: Option<usize>, bands: Option<Bands>) -> Result<ImageFacts, String> {
     let raster = read_raster(path, page).map_err(|error| chain(&error))?;
     // Samples that training reads by a range of the whole set are looked at by their own.
-    let reading = SampleReading { range: raster.extent(), bands: None };
+    let reading = SampleReading { range: raster.own_range(), bands };
+    let gray_as_rgb = raster.is_gray_as_rgb(bands.as_ref());
+    let hashes = raster.samples.is_deep().then(|| raster.pixel_hashes());
     let image = raster.into_image(path, &reading).map_err(|error| chain(&error))?;
-    let fingerprint = Fingerprint::of(&image).map_err(|error| chain(&error))?;
+    let fingerprint = Fingerprint::of(&image, hashes.as_deref()).map_err(|error| chain(&error))?;
     Ok(ImageFacts {
         size: (image.width, image.height),
         orientation: image.orientation,
         deep: (image.samples != "8-bit").then_some(image.samples),
-        extra_bands: image.extra_bands,
+        extra_bands: if bands.is_none() { image.extra_bands } else { 0 },
         leftovers: image.leftovers,
         format: image.format,
-        gray_as_rgb: is_gray(&image),
+        gray_as_rgb,
         really: real_format(path),
         fingerprint: Some(fingerprint).filter(|print| !print.uniform),
     })
@@ -127,15 +129,6 @@ fn mask_facts(mask: &Annotation, reading: &Reading, index: usize) -> Result<(Mas
         really: real_format(mask.path()),
     };
     Ok((facts, histogram))
-}
-
-fn is_gray(image: &DecodedImage) -> bool {
-    let channels = match image.format {
-        PixelFormat::Rgb8 => 3,
-        PixelFormat::Rgba8 => 4,
-        _ => return false,
-    };
-    image.data.chunks_exact(channels).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2])
 }
 
 /// The format that a file's first bytes say, if its extension says another.

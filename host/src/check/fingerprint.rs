@@ -26,7 +26,7 @@ const CORRELATION_MIN: f32 = 0.99;
 /// What is kept of an image to find its duplicates: about 1.2 KB.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
-    /// Digest of size and pixels of the first of the eight symmetries, in the order of their bytes.
+    /// Digest of size and pixels of the first of the eight symmetries, in the order of their values.
     pub canonical: Digest,
     /// Which symmetry that is.
     pub symmetry: u8,
@@ -40,15 +40,19 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of an image.
-    pub fn of(image: &DecodedImage) -> Result<Self, PreprocessError> {
+    /// The fingerprint of an image. `hashes` has a number for each pixel, by which images are equal, if its bytes do not hold
+    /// all that the file does.
+    pub fn of(image: &DecodedImage, hashes: Option<&[u32]>) -> Result<Self, PreprocessError> {
         let (width, height) = (image.width, image.height);
         let view = image.view();
         let mut gray = vec![0; width * height];
         for (y, row) in gray.chunks_exact_mut(width).enumerate() {
             view.read_row(y, Channels::Gray, row)?;
         }
-        let (canonical, symmetry) = canonical(&gray, width, height);
+        let (canonical, symmetry, uniform) = match hashes {
+            Some(hashes) => canonical(hashes, width, height, |hash| hash.to_le_bytes()),
+            None => canonical(&gray, width, height, |value| [value]),
+        };
         let mut thumbnail = vec![0; SIDE * SIDE];
         let spec = Preprocess {
             width: SIDE as u32,
@@ -67,7 +71,7 @@ impl Fingerprint {
         Ok(Self {
             canonical,
             symmetry,
-            uniform: gray.iter().all(|&value| value == gray[0]),
+            uniform,
             aspect: long / width.min(height) as f32,
             mean,
             spread,
@@ -119,17 +123,23 @@ fn source(symmetry: u8, x: usize, y: usize, width: usize, height: usize) -> usiz
     y * width + x
 }
 
-/// The digest of the lexicographically smallest of the image's symmetries that are at least as wide as high, and which one it is.
-fn canonical(gray: &[u8], width: usize, height: usize) -> (Digest, u8) {
+/// The digest of the lexicographically smallest of the image's symmetries that are at least as wide as high, which one it is,
+/// and whether all pixels are equal.
+fn canonical<T: Copy + Ord, const N: usize>(
+    pixels: &[T],
+    width: usize,
+    height: usize,
+    bytes: impl Fn(T) -> [u8; N],
+) -> (Digest, u8, bool) {
     let (long, short) = (width.max(height), width.min(height));
     let mut left: Vec<u8> = match width.cmp(&height) {
         std::cmp::Ordering::Greater => (0..4).collect(),
         std::cmp::Ordering::Less => (4..8).collect(),
         std::cmp::Ordering::Equal => (0..8).collect(),
     };
-    let value = |symmetry: u8, at: usize| gray[source(symmetry, at % long, at / long, width, height)];
+    let value = |symmetry: u8, at: usize| pixels[source(symmetry, at % long, at / long, width, height)];
     // A few pixels usually decide; for a symmetric image any of those left will do.
-    for at in 0..gray.len() {
+    for at in 0..pixels.len() {
         let min = left.iter().map(|&symmetry| value(symmetry, at)).min();
         left.retain(|&symmetry| Some(value(symmetry, at)) == min);
         if left.len() == 1 {
@@ -137,9 +147,9 @@ fn canonical(gray: &[u8], width: usize, height: usize) -> (Digest, u8) {
         }
     }
     let symmetry = left.first().copied().unwrap_or(0);
-    let pixels: Vec<u8> = (0..gray.len()).map(|at| value(symmetry, at)).collect();
+    let turned: Vec<u8> = (0..pixels.len()).flat_map(|at| bytes(value(symmetry, at))).collect();
     let size = [(long as u64).to_le_bytes(), (short as u64).to_le_bytes()].concat();
-    (Digest::of_parts([size.as_slice(), &pixels]), symmetry)
+    (Digest::of_parts([size.as_slice(), &turned]), symmetry, pixels.iter().all(|pixel| *pixel == pixels[0]))
 }
 
 /// The mean gray level of each ring, from the border to the centre.
@@ -190,9 +200,9 @@ mod tests {
     fn all_eight_symmetries_share_the_digest_and_are_similar() {
         for (width, height) in [(64, 64), (72, 48), (40, 88)] {
             let first = image(width, height, |x, y| pattern(0, x, y));
-            let print = Fingerprint::of(&first).unwrap();
+            let print = Fingerprint::of(&first, None).unwrap();
             for symmetry in 0..8 {
-                let other = Fingerprint::of(&symmetry_of(&first, symmetry)).unwrap();
+                let other = Fingerprint::of(&symmetry_of(&first, symmetry), None).unwrap();
                 assert_eq!(other.canonical, print.canonical, "{width}x{height} symmetry {symmetry}");
                 assert!(print.is_similar(&other), "{width}x{height} symmetry {symmetry}");
             }
@@ -201,7 +211,7 @@ mod tests {
 
     #[test]
     fn other_images_differ_and_noise_does_not() {
-        let print = |image: DecodedImage| Fingerprint::of(&image).unwrap();
+        let print = |image: DecodedImage| Fingerprint::of(&image, None).unwrap();
         let first = print(image(64, 64, |x, y| pattern(0, x, y)));
         let other = print(image(64, 64, |x, y| pattern(5, x, y)));
         let noisy = print(image(64, 64, |x, y| pattern(0, x, y).saturating_add(((x * 7 + y * 3) % 4) as u8)));
@@ -214,7 +224,11 @@ mod tests {
 
     #[test]
     fn featureless_images_are_not_called_similar() {
-        let flat = Fingerprint::of(&image(64, 64, |_, _| 90)).unwrap();
+        let flat = Fingerprint::of(&image(64, 64, |_, _| 90), None).unwrap();
         assert!(flat.uniform && !flat.is_similar(&flat));
+        // Whose bytes are equal, but not what they are made of.
+        let hashes = |seed: u32| (0..64 * 64).map(|at| at * seed).collect::<Vec<u32>>();
+        let [one, two] = [3, 5].map(|seed| Fingerprint::of(&image(64, 64, |_, _| 90), Some(&hashes(seed))).unwrap());
+        assert!(!one.uniform && one.canonical != two.canonical && !one.is_similar(&two));
     }
 }

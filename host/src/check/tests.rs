@@ -275,6 +275,91 @@ fn the_same_image_in_two_splits() {
     assert_eq!(found(&root), twice);
 }
 
+/// Saves gray samples of 16 bits.
+fn save_deep(path: &Path, pixel: impl Fn(u32, u32) -> u16) {
+    ImageBuffer::from_fn(64, 48, |x, y| Luma([pixel(x, y)])).save(path).unwrap();
+}
+
+#[test]
+fn deep_images_are_compared_by_all_of_their_bits() {
+    let root = valid();
+    // Dark images with a hot pixel: their high bytes are equal.
+    let scene = |seed: u32| {
+        let picture = picture(seed, 64, 48);
+        move |x: u32, y: u32| if (x, y) == (9, 7) { u16::MAX } else { u16::from(picture.get_pixel(x, y).0[0]) }
+    };
+    for seed in 0..4 {
+        save_deep(&path(&root, &format!("images/{seed}.png")), scene(seed));
+    }
+    let kinds = |root: &TempDir| found(root).into_iter().map(|(kind, ..)| kind).collect::<Vec<_>>();
+    assert_eq!(kinds(&root), [Kind::SixteenBit]);
+    // The same samples, mirrored.
+    let first = scene(0);
+    save_deep(&path(&root, "images/1.png"), |x, y| first(63 - x, y));
+    let same = |kind: &Kind| matches!(kind, Kind::SameImageInTwoSplits | Kind::SameImageTwice);
+    assert_eq!(kinds(&root).iter().filter(|kind| same(kind)).count(), 1, "{}", report(&root).text(false));
+}
+
+#[test]
+fn colours_in_the_low_byte_are_colours() {
+    let root = valid();
+    for seed in 0..4 {
+        let picture = picture(seed, 64, 48);
+        let pixel = |x, y| {
+            let level = u16::from(picture.get_pixel(x, y).0[0]);
+            Rgb([level, level / 2, 255 - level])
+        };
+        ImageBuffer::from_fn(64, 48, pixel).save(path(&root, &format!("images/{seed}.png"))).unwrap();
+    }
+    let checked = check(root.path(), &CheckOptions::default(), &mut |_, _| {}).unwrap();
+    assert_eq!(checked.content, Content::Colour);
+    assert_eq!(found(&root).into_iter().map(|(kind, ..)| kind).collect::<Vec<_>>(), [Kind::SixteenBit]);
+}
+
+#[test]
+fn bands_and_a_range_that_were_asked_for_are_no_findings() {
+    let root = valid();
+    for seed in 0..4 {
+        let name = path(&root, &format!("images/{seed}.png"));
+        fs::remove_file(&name).unwrap();
+        // Gray as red, green and blue, and infrared: the encoder calls that alpha, in tag 338.
+        let picture = picture(seed, 64, 48);
+        let pixel = |x, y| {
+            let level = picture.get_pixel(x, y).0[0];
+            Rgba([level, level, level, 255 - level])
+        };
+        let name = name.with_extension("tif");
+        RgbaImage::from_fn(64, 48, pixel).save(&name).unwrap();
+        let mut bytes = fs::read(&name).unwrap();
+        let at = bytes.windows(8).position(|entry| entry == [0x52, 1, 3, 0, 1, 0, 0, 0]).unwrap();
+        bytes[at + 8] = 0;
+        fs::write(&name, bytes).unwrap();
+    }
+    let check_with = |options: &CheckOptions| {
+        let checked = check(root.path(), options, &mut |_, _| {}).unwrap();
+        (checked.report.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), checked.content)
+    };
+    let all = CheckOptions::default();
+    assert_eq!(check_with(&all), (vec![Kind::ExtraBands, Kind::GrayAsRgb], Content::GrayAsRgb));
+    let bands =
+        |numbers: &str| CheckOptions { bands: serde_json::from_str(numbers).unwrap(), ..CheckOptions::default() };
+    assert_eq!(check_with(&bands("[4,1,2]")), (vec![], Content::Colour));
+    assert_eq!(check_with(&bands("[4]")), (vec![], Content::Gray));
+    assert_eq!(check_with(&bands("[5]")).0, [Kind::Unreadable; 4]);
+    // Samples of two kinds have no common range but a given one.
+    fs::remove_file(path(&root, "images/0.tif")).unwrap();
+    save_deep(&path(&root, "images/0.png"), |x, y| (x * y) as u16);
+    fs::remove_file(path(&root, "images/1.tif")).unwrap();
+    let half = Rgb([0.25f32, 0.5, 0.75]);
+    image::Rgb32FImage::from_pixel(64, 48, half).save(path(&root, "images/1.tif")).unwrap();
+    let severity = |range: &str| {
+        let options = CheckOptions { range: range.parse().unwrap(), ..CheckOptions::default() };
+        let report = check(root.path(), &options, &mut |_, _| {}).unwrap().report;
+        report.findings.iter().find(|finding| finding.kind == Kind::SixteenBit).map(|finding| finding.severity)
+    };
+    assert_eq!([severity("auto"), severity("0,4095")], [Some(Severity::Error), Some(Severity::Info)]);
+}
+
 #[test]
 fn masks_of_objects_are_read_or_named() {
     let root = folder();

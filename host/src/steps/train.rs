@@ -291,7 +291,12 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, Labe
         )));
     }
     let mut progress: Option<(Progress, usize)> = None;
-    let request = CheckOptions { open: options.config.open_options(), labels: options.labels.clone() };
+    let request = CheckOptions {
+        open: options.config.open_options(),
+        labels: options.labels.clone(),
+        bands: options.input.bands,
+        range: options.input.range,
+    };
     let Checked { report, dataset, labels, content } = check(data, &request, &mut |done, all| {
         let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "pairs"), 0));
         progress.inc(done.saturating_sub(*shown) as u64);
@@ -326,7 +331,8 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, Labe
     dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", labels.assumption));
     let channels = if content == Content::Colour { Channels::Rgb } else { Channels::Gray };
-    if content == Content::GrayAsRgb && options.input.channels.is_none() && !options.classic {
+    let asked = options.input.channels.is_some() || options.input.bands.is_some() || options.classic;
+    if content == Content::GrayAsRgb && !asked {
         unet_engine::error::say(
             "images: all are gray, stored as RGB; training uses one channel (--channels 3 uses three)",
         );

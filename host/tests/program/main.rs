@@ -6,6 +6,7 @@ mod demo;
 mod fold_upsample;
 mod labels;
 mod memory;
+mod pixels;
 mod refusals;
 mod resume;
 mod threads;

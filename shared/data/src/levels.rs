@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use unet_shared::samples::{Bands, Range, RangeError};
+use unet_shared::samples::{Bands, Range, RangeError, Shortest};
 
 use super::decode::raster::Samples;
 use super::decode::{FileError, Raster, read_raster};
@@ -21,8 +21,10 @@ const SAMPLES_OF_IMAGE: std::ops::RangeInclusive<usize> = 256..=65536;
 /// The shares of samples below and above the range, in thousandths.
 const CLIPPED_PER_MILLE: usize = 1;
 
-/// 16-bit samples up to here and beyond leave the high byte at least half of its levels.
-const WHOLE_DEPTH: f64 = 32768.0;
+/// Samples use a depth if they reach the upper half of 16 bits, or no lower depth holds them, and they are spread over this
+/// share of it: of the 256 levels at least 64 are left then. Values above an offset are not spread.
+const SPREAD_MIN: f64 = 0.25;
+const UPPER_HALF: f64 = 32768.0;
 
 /// A requested range.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -237,7 +239,7 @@ impl Survey {
         let least = at(0).unwrap_or(0.0);
         let (low, high) = (at(CLIPPED_PER_MILLE).unwrap_or(0.0), at(1000 - CLIPPED_PER_MILLE).unwrap_or(1.0));
         let most = at(1000).unwrap_or(1.0);
-        let used = format!("{kinds} with values from {least} to {most}");
+        let used = format!("{kinds} with values from {} to {}", Shortest(least), Shortest(most));
         let range = |low: f64, high: f64| Range::new(low, if low < high { high } else { low + 1.0 }).ok();
         let declared = match self.depths[..] {
             [Some(bits)] => Some(bits),
@@ -245,7 +247,7 @@ impl Survey {
         };
         let whole = |bits: u8| range(0.0, 2f64.powi(i32::from(bits)) - 1.0);
         let holds = |bits: &u8| kinds == "16-bit" && most < 2f64.powi(i32::from(*bits));
-        let fills = |bits: &u8| high - low >= 2f64.powi(i32::from(*bits)) / 4.0;
+        let fills = |bits: &u8| high - low >= 2f64.powi(i32::from(*bits)) * SPREAD_MIN;
         let filled = CAMERA_DEPTHS.into_iter().find(holds).filter(fills);
         (levels.range, levels.text) = match request {
             RangeRequest::Given(range) => (Some(range), format!("samples: {used}; {range} become 0 to 255, as given")),
@@ -261,7 +263,7 @@ impl Survey {
                     format!("samples: {used}; {bits} bits become 0 to 255, as the files declare (--range chooses)"),
                 )
             }
-            RangeRequest::Auto if kinds == "16-bit" && high >= WHOLE_DEPTH => {
+            RangeRequest::Auto if kinds == "16-bit" && high >= UPPER_HALF && fills(&16) => {
                 (None, format!("samples: {used}; the high byte is used (--range chooses)"))
             }
             RangeRequest::Auto if filled.is_some() => {
@@ -328,6 +330,21 @@ mod tests {
         let levels = choose(&[b], "auto").unwrap();
         assert_eq!(levels.range, Range::new(0.0, 4095.0).ok());
         assert!(levels.to_string().contains("; 12 bits become 0 to 255"), "{levels}");
+    }
+
+    #[test]
+    fn values_above_an_offset_are_no_use_of_the_whole_depth() {
+        let folder = tempfile::tempdir().unwrap();
+        // Twelve bits above the middle, as signed samples become when they are saved without a sign, and inverted ones.
+        for (name, first) in [("a.png", 32768), ("b.png", 61440)] {
+            let image = deep(folder.path(), name, |index| first + (index % 4096) as u16);
+            let levels = choose(&[image], "auto").unwrap();
+            let range = levels.range.unwrap_or_else(|| panic!("{name}: {levels}"));
+            let first = f64::from(first);
+            assert!((range.low() - first - 4.0).abs() < 2.0 && (range.high() - first - 4091.0).abs() < 2.0, "{range}");
+        }
+        let wide = deep(folder.path(), "c.png", |index| 32768 + (index * 2) as u16);
+        assert_eq!(choose(&[wide], "auto").unwrap().range, None);
     }
 
     #[test]

@@ -52,16 +52,27 @@ pub(crate) fn expand(
         let label =
             label_path.as_deref().map_or_else(String::new, |path| format!(", and its mask {} {labels}", show(path)));
         let counts = format!("{} has {images} pages{label}", show(&sample.image));
+        let smaller = |path: &Path, page: &TiffPage| {
+            format!("{}: page {} is read; those before it are smaller copies of others", show(path), page.index + 1)
+        };
         if images > 1 || image_pages.first().is_some_and(|page| page.index > 0) {
             let size = label_path.as_deref().filter(|_| labels == 1).and_then(|path| image_size(path).ok());
             let page = only_of_size(&image_pages, size, &counts)?;
-            notes.push(format!("{counts}: page {} is read, which has the mask's size", page.index + 1));
+            notes.push(if images == 1 {
+                smaller(&sample.image, page)
+            } else {
+                format!("{counts}: page {} is read, which has the mask's size", page.index + 1)
+            });
             sample.page = Some(page.index);
         }
         if labels > 1 || label_pages.first().is_some_and(|page| page.index > 0) {
             let size = image_size(&sample.image).ok().filter(|_| images == 1);
             let page = only_of_size(&label_pages, size, &counts)?;
-            notes.push(format!("{counts}: page {} of the mask is read, which has the image's size", page.index + 1));
+            notes.push(if labels == 1 {
+                smaller(label_path.as_deref().unwrap_or(Path::new("")), page)
+            } else {
+                format!("{counts}: page {} of the mask is read, which has the image's size", page.index + 1)
+            });
             let path = label_path.unwrap_or_default();
             sample.label = Some(Annotation::Page { path, page: page.index });
         }

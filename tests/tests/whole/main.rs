@@ -2,6 +2,7 @@
 
 mod architecture;
 mod dataset_readers;
+mod deep_images;
 mod export_roundtrip;
 mod folded_upsampling;
 mod golden;

@@ -3,7 +3,7 @@
 use image::DynamicImage;
 use image::metadata::Orientation;
 use unet_shared::image::PixelFormat;
-use unet_shared::samples::{Range, SampleReading};
+use unet_shared::samples::{Bands, Range, SampleReading};
 
 /// Samples of one kind, pixel by pixel, the bands of a pixel side by side.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,19 +136,61 @@ impl Raster {
         self.bands - self.colours - usize::from(self.alpha)
     }
 
-    /// The least and the largest finite sample, for samples that need a range; none if there is no such range.
-    pub fn extent(&self) -> Option<Range> {
+    /// A range in which the picture can be seen: the least depth of 8 to 14 bits that holds its 16-bit samples, or the least
+    /// and the largest of other samples, without those that stand for no data. None for bytes and for the high byte.
+    pub fn own_range(&self) -> Option<Range> {
+        let is_data = |value: &f64| value.is_finite() && self.no_data.is_none_or(|none| none != *value);
+        let extent = |values: &mut dyn Iterator<Item = f64>| {
+            values
+                .filter(is_data)
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+        };
         let (low, high) = match &self.samples {
-            Samples::U8(_) | Samples::U16(_) => return None,
-            Samples::Integer { values, .. } => {
-                (values.iter().copied().min()? as f64, values.iter().copied().max()? as f64)
+            Samples::U8(_) => return None,
+            Samples::U16(values) => {
+                let largest = values.iter().copied().max()?;
+                let depth = [8, 10, 12, 14].into_iter().find(|bits| largest >> bits == 0)?;
+                (0.0, f64::from((1u16 << depth) - 1))
             }
-            Samples::Float { values, .. } => {
-                let finite = || values.iter().copied().filter(|value| value.is_finite());
-                (finite().reduce(f64::min)?, finite().reduce(f64::max)?)
-            }
+            Samples::Integer { values, .. } => extent(&mut values.iter().map(|&value| value as f64)),
+            Samples::Float { values, .. } => extent(&mut values.iter().copied()),
         };
         Range::new(low, if low < high { high } else { low + 1.0 }).ok()
+    }
+
+    /// Whether the picture has three bands that are equal in every pixel. Samples are compared as they are stored: colours that
+    /// differ in their low bits alone are colours.
+    pub fn is_gray_as_rgb(&self, bands: Option<&Bands>) -> bool {
+        fn equal<T: PartialEq>(values: &[T], bands: usize, [a, b, c]: [usize; 3]) -> bool {
+            values.chunks_exact(bands).all(|pixel| pixel[a] == pixel[b] && pixel[b] == pixel[c])
+        }
+        let chosen = match bands {
+            Some(Bands::Rgb(bands)) => bands.map(|band| usize::from(band.get()) - 1),
+            None if self.colours == 3 => [0, 1, 2],
+            Some(Bands::Gray(_)) | None => return false,
+        };
+        if chosen.iter().any(|&band| band >= self.bands) {
+            return false;
+        }
+        match &self.samples {
+            Samples::U8(values) => equal(values, self.bands, chosen),
+            Samples::U16(values) => equal(values, self.bands, chosen),
+            Samples::Integer { values, .. } => equal(values, self.bands, chosen),
+            Samples::Float { values, .. } => equal(values, self.bands, chosen),
+        }
+    }
+
+    /// A number for the content of each pixel, turned, that all bits of its samples decide.
+    pub fn pixel_hashes(&self) -> Vec<u32> {
+        let bytes = self.samples.to_bytes();
+        let pixels = bytes.chunks_exact((bytes.len() / (self.width * self.height).max(1)).max(1));
+        // FNV-1a.
+        let hash = |pixel: &[u8]| {
+            pixel.iter().fold(0x811c_9dc5_u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+        };
+        let hashes = pixels.flat_map(|pixel| hash(pixel).to_le_bytes()).collect();
+        let turned = turned(self.width, self.height, PixelFormat::Rgba8, hashes, self.orientation).data;
+        turned.chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
     }
 
     /// The picture in bytes, turned.
@@ -214,7 +256,6 @@ fn turned(width: usize, height: usize, format: PixelFormat, data: Vec<u8>, orien
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unet_shared::samples::Bands;
 
     fn raster(bands: usize, colours: usize, alpha: bool, samples: Samples) -> Raster {
         Raster {
@@ -251,6 +292,38 @@ mod tests {
         assert_eq!(gray.bytes(&SampleReading::PLAIN).unwrap().data, [1, 3]);
         let rgba = raster(4, 3, true, Samples::U8(vec![1, 2, 3, 4, 5, 6, 7, 8]));
         assert_eq!(rgba.bytes(&SampleReading::PLAIN).unwrap().format, PixelFormat::Rgba8);
+    }
+
+    #[test]
+    fn a_picture_is_seen_in_a_range_of_its_own() {
+        let range = |samples: Samples| raster(1, 1, false, samples).own_range();
+        assert_eq!(range(Samples::U8(vec![1, 2])), None);
+        for (largest, high) in [(255, 255.0), (256, 1023.0), (4095, 4095.0), (16383, 16383.0)] {
+            assert_eq!(range(Samples::U16(vec![3, largest])), Range::new(0.0, high).ok());
+        }
+        assert_eq!(range(Samples::U16(vec![3, 16384])), None);
+        let mut float =
+            raster(1, 1, false, Samples::Float { values: vec![-9999.0, 2.0, f64::NAN, 5.0], kind: "32-bit float" });
+        assert_eq!(float.own_range(), Range::new(-9999.0, 5.0).ok());
+        float.no_data = Some(-9999.0);
+        assert_eq!(float.own_range(), Range::new(2.0, 5.0).ok());
+    }
+
+    #[test]
+    fn colours_in_the_low_bits_alone_are_colours() {
+        let deep = raster(3, 3, false, Samples::U16(vec![7, 7, 7, 9, 9, 9]));
+        assert!(deep.is_gray_as_rgb(None) && deep.is_gray_as_rgb(bands(&[3, 2, 1]).bands.as_ref()));
+        assert!(
+            !deep.is_gray_as_rgb(bands(&[1]).bands.as_ref()) && !deep.is_gray_as_rgb(bands(&[1, 2, 4]).bands.as_ref())
+        );
+        let coloured = raster(3, 3, false, Samples::U16(vec![7, 7, 7, 9, 9, 8]));
+        assert!(!coloured.is_gray_as_rgb(None));
+        let hashes = [deep.pixel_hashes(), coloured.pixel_hashes()];
+        assert_eq!((hashes[0].len(), hashes[0][0]), (2, hashes[1][0]));
+        assert_ne!(hashes[0][1], hashes[1][1]);
+        // Three bands of four.
+        let four = raster(4, 3, false, Samples::U8(vec![5, 5, 5, 1, 6, 6, 6, 2]));
+        assert!(four.is_gray_as_rgb(None) && !four.is_gray_as_rgb(bands(&[4, 1, 2]).bands.as_ref()));
     }
 
     #[test]

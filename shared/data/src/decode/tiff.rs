@@ -47,12 +47,15 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
     let pages = directories(&bytes);
     let page = if is_chosen { pages.first().map(|page| (0, page)) } else { main_page(&pages) };
     let (page, directory) = page.ok_or(TiffProblem::Damaged)?;
-    let (meaning, compression) = (directory.photometric, directory.compression);
+    let (meaning, compression, kind) = (directory.photometric, directory.compression, describe(directory));
+    let (bands, bits) = (usize::from(directory.bands), directory.bits);
+    let packed = directory.present_as_bytes(&mut bytes);
+    let width_in_file = directory.width;
     if let Some(at) = directory.photometric_at.filter(|_| meaning < 256) {
         bytes[at] = BLACK_IS_ZERO as u8;
     }
     let problem = |error: TiffError| match error {
-        TiffError::UnsupportedError(_) => TiffProblem::Kind(describe(meaning, compression)),
+        TiffError::UnsupportedError(_) => TiffProblem::Kind(kind.clone()),
         _ => TiffProblem::Damaged,
     };
     let mut limits = Limits::default();
@@ -60,14 +63,14 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
     limits.intermediate_buffer_size = DECODED_BYTES_MAX as usize;
     let mut decoder = Decoder::new(Cursor::new(bytes.as_slice())).map_err(problem)?.with_limits(limits);
     decoder.seek_to_image(page).map_err(problem)?;
-    let (width, height) = decoder.dimensions().map_err(problem)?;
+    let (mut width, height) = decoder.dimensions().map_err(problem)?;
+    if packed {
+        width = u32::try_from(width_in_file).unwrap_or(u32::MAX);
+    }
     if width.max(height) as usize > SIDE_MAX {
         return Err(TiffProblem::Size(width, height));
     }
     let number = |decoder: &mut Decoder<Cursor<&[u8]>>, tag| decoder.find_tag_unsigned::<u16>(tag).ok().flatten();
-    let bands = usize::from(number(&mut decoder, Tag::SamplesPerPixel).unwrap_or(1));
-    let bits = decoder.find_tag_unsigned_vec::<u16>(Tag::BitsPerSample).ok().flatten();
-    let bits = bits.and_then(|bits| bits.first().copied()).unwrap_or(1);
     let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).ok().flatten().unwrap_or_default();
     let declared = decoder.find_tag_unsigned_vec::<u16>(Tag::Unknown(281)).ok().flatten();
     let declared = declared.and_then(|largest| largest.first().copied()).filter(|&largest| largest > 0);
@@ -80,12 +83,12 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
         WHITE_IS_ZERO | BLACK_IS_ZERO | PALETTE => 1,
         RGB | YCBCR => 3,
         CMYK => 4,
-        _ => return Err(TiffProblem::Kind(describe(meaning, compression))),
+        _ => return Err(TiffProblem::Kind(kind)),
     };
     let planar = number(&mut decoder, Tag::PlanarConfiguration) == Some(2) && bands > 1;
     let jpeg = compression == directory::JPEG;
     if bands < colours || (meaning == YCBCR && !jpeg && subsampled.is_none_or(|by| by != [1, 1])) {
-        return Err(TiffProblem::Kind(describe(meaning, compression)));
+        return Err(TiffProblem::Kind(kind));
     }
     let mut samples = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut samples).map_err(problem)?;
@@ -93,7 +96,7 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
         return Err(TiffProblem::Damaged);
     }
     let (width, height) = (width as usize, height as usize);
-    let mut samples = widened(samples, width * bands, bits);
+    let mut samples = widened(samples, width * bands, bits, packed);
     let count = width * height * bands;
     let found = match &samples {
         Samples::U8(values) => values.len(),
@@ -102,7 +105,7 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
         Samples::Float { values, .. } => values.len(),
     };
     if found != count {
-        return Err(if bits < 8 { TiffProblem::Kind(describe(meaning, compression)) } else { TiffProblem::Damaged });
+        return Err(if bits < 8 { TiffProblem::Kind(kind) } else { TiffProblem::Damaged });
     }
     if planar {
         samples = interleaved(samples, width * height, bands);
@@ -128,19 +131,19 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
         values.iter_mut().for_each(|value| *value *= step);
     }
     match meaning {
-        WHITE_IS_ZERO => invert(&mut raster.samples),
+        WHITE_IS_ZERO => invert(&mut raster.samples, bits),
         YCBCR => match &mut raster.samples {
             Samples::U8(values) => values.chunks_exact_mut(bands).for_each(|pixel| {
                 let rgb = rgb_of_ycbcr([pixel[0], pixel[1], pixel[2]]);
                 pixel[..3].copy_from_slice(&rgb);
             }),
-            _ => return Err(TiffProblem::Kind(describe(meaning, compression))),
+            _ => return Err(TiffProblem::Kind(kind)),
         },
         CMYK => {
             raster.samples = match raster.samples {
                 Samples::U8(inks) => Samples::U8(without_black(&inks, bands, rgb_of_cmyk)),
                 Samples::U16(inks) => Samples::U16(without_black(&inks, bands, rgb16_of_cmyk)),
-                _ => return Err(TiffProblem::Kind(describe(meaning, compression))),
+                _ => return Err(TiffProblem::Kind(kind)),
             };
             (raster.bands, raster.alpha) = (3, false);
         }
@@ -148,7 +151,7 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
             let map = map.unwrap_or_default();
             let entries = map.len() / 3;
             let Samples::U8(indices) = &raster.samples else {
-                return Err(TiffProblem::Kind(describe(meaning, compression)));
+                return Err(TiffProblem::Kind(kind));
             };
             let colour = |index: u8| {
                 let high =
@@ -170,6 +173,17 @@ fn main_page(pages: &[Directory]) -> Option<(usize, &Directory)> {
     full().find(|(_, page)| Some(page.width * page.height) == largest).or_else(|| pages.iter().enumerate().next())
 }
 
+/// Packed samples of 9 to 15 bits, each row from a whole byte on.
+fn unpack_deep(rows: &[u8], width: usize, bits: usize) -> Vec<u16> {
+    let row = (width * bits).div_ceil(8).max(1);
+    let sample = |row: &[u8], x: usize| {
+        let byte = |at: usize| u32::from(row.get(x * bits / 8 + at).copied().unwrap_or(0));
+        let three = byte(0) << 16 | byte(1) << 8 | byte(2);
+        (three >> (24 - bits - x * bits % 8) & ((1 << bits) - 1)) as u16
+    };
+    rows.chunks_exact(row).flat_map(|row| (0..width).map(move |x| sample(row, x))).collect()
+}
+
 /// Packed samples as a byte each.
 fn unpack(rows: &[u8], width: usize, bits: usize) -> Vec<u8> {
     let row = (width * bits).div_ceil(8).max(1);
@@ -179,11 +193,12 @@ fn unpack(rows: &[u8], width: usize, bits: usize) -> Vec<u8> {
 }
 
 /// The decoder's samples as ours. `width` counts the samples of a row.
-fn widened(samples: DecodingResult, width: usize, bits: u16) -> Samples {
+fn widened(samples: DecodingResult, width: usize, bits: u16, packed: bool) -> Samples {
     fn integers<T: Into<i64>>(values: Vec<T>, kind: &'static str) -> Samples {
         Samples::Integer { values: values.into_iter().map(Into::into).collect(), kind }
     }
     match samples {
+        DecodingResult::U8(rows) if packed => Samples::U16(unpack_deep(&rows, width, usize::from(bits))),
         DecodingResult::U8(rows) if matches!(bits, 1 | 2 | 4) => Samples::U8(unpack(&rows, width, usize::from(bits))),
         DecodingResult::U8(values) => Samples::U8(values),
         DecodingResult::U16(values) => Samples::U16(values),
@@ -220,10 +235,13 @@ fn interleaved(samples: Samples, pixels: usize, bands: usize) -> Samples {
 }
 
 /// 0 is white. Signed and wider integers are left, since nothing says what their white is.
-fn invert(samples: &mut Samples) {
+fn invert(samples: &mut Samples, bits: u16) {
     match samples {
         Samples::U8(values) => values.iter_mut().for_each(|value| *value = !*value),
-        Samples::U16(values) => values.iter_mut().for_each(|value| *value = !*value),
+        Samples::U16(values) => {
+            let unused = 16u16.saturating_sub(bits);
+            values.iter_mut().for_each(|value| *value = !*value & u16::MAX >> unused.min(15));
+        }
         Samples::Float { values, .. } => values.iter_mut().for_each(|value| *value = 1.0 - *value),
         Samples::Integer { .. } => {}
     }
@@ -252,8 +270,9 @@ fn without_black<T: Copy>(inks: &[T], bands: usize, rgb: impl Fn([T; 4]) -> [T; 
 }
 
 /// The kind of a file, for a message.
-fn describe(meaning: u16, compression: u16) -> String {
-    let compression = match compression {
+fn describe(directory: &Directory) -> String {
+    let &Directory { bits, format, .. } = directory;
+    let compression = match directory.compression {
         1 => "no",
         2..=4 => "fax",
         5 => "LZW",
@@ -269,7 +288,7 @@ fn describe(meaning: u16, compression: u16) -> String {
         50002 => "JPEG XL",
         other => return format!("TIFF with compression {other}"),
     };
-    let meaning = match meaning {
+    let meaning = match directory.photometric {
         WHITE_IS_ZERO | BLACK_IS_ZERO => "gray",
         RGB => "RGB",
         PALETTE => "palette",
@@ -278,5 +297,15 @@ fn describe(meaning: u16, compression: u16) -> String {
         8..=10 => "CIELab",
         _ => "unknown",
     };
-    format!("TIFF with {meaning} samples and {compression} compression")
+    let format = match format {
+        1 => "",
+        2 => "signed ",
+        3 => "float ",
+        5 | 6 => "complex ",
+        _ => "undefined ",
+    };
+    format!("TIFF with {bits}-bit {format}{meaning} samples and {compression} compression")
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,44 @@ pub(super) struct Directory {
     /// Where the low byte of the photometric interpretation is.
     pub photometric_at: Option<usize>,
     pub compression: u16,
+    /// Of the first sample.
+    pub bits: u16,
+    /// Samples of a pixel.
+    pub bands: u16,
+    /// 1 unsigned, 2 signed, 3 float, 5 and 6 complex; of the first sample.
+    pub format: u16,
+    /// Anything but whole rows of pixels as they are: tiles, planes, differences, reversed bits.
+    pub arranged: bool,
+    /// Where the entries of width, bits and bands are.
+    patched: [Option<usize>; 3],
+}
+
+impl Directory {
+    /// Presents rows of samples of 9 to 15 bits, packed without gaps, as rows of as many bytes: the decoder has no such
+    /// samples. Returns whether the page is of that kind.
+    pub(super) fn present_as_bytes(&self, bytes: &mut [u8]) -> bool {
+        let row = self.width.saturating_mul(u64::from(self.bands) * u64::from(self.bits)).div_ceil(8);
+        let (Some(file), Ok(row)) = (File::new(bytes), u32::try_from(row)) else { return false };
+        let (little, big) = (file.little, file.big);
+        let is_packed = (9..16).contains(&self.bits) && self.format == 1 && !self.arranged && self.compression != JPEG;
+        let [Some(width), Some(bits), bands] = self.patched else { return false };
+        if !is_packed {
+            return false;
+        }
+        let entries = [(width, row), (bits, 8)].into_iter().chain(bands.map(|bands| (bands, 1)));
+        for (at, value) in entries {
+            let count_len = if big { 8 } else { 4 };
+            // One number of 32 bits.
+            let number = |value: u64, len: usize| {
+                let bytes = value.to_le_bytes();
+                if little { bytes[..len].to_vec() } else { bytes[..len].iter().rev().copied().collect() }
+            };
+            let entry = [number(4, 2), number(1, count_len), number(value.into(), 4)].concat();
+            let Some(place) = bytes.get_mut(at + 2..at + 2 + entry.len()) else { return false };
+            place.copy_from_slice(&entry);
+        }
+        true
+    }
 }
 
 /// The pages in their order, as far as they can be read.
@@ -68,7 +106,8 @@ impl<'a> File<'a> {
         let (count_len, entry_len) = if self.big { (8, 20) } else { (2, 12) };
         let entries = usize::try_from(self.number(at, count_len)?).ok()?.min(1 << 16);
         let first = at.checked_add(count_len)?;
-        let mut page = Directory { photometric: u16::MAX, compression: 1, ..Directory::default() };
+        let mut page =
+            Directory { photometric: u16::MAX, compression: 1, bits: 1, bands: 1, format: 1, ..Directory::default() };
         for entry in 0..entries {
             let entry = first.checked_add(entry * entry_len)?;
             let (tag, kind) = (self.number(entry, 2)?, self.number(entry + 2, 2)?);
@@ -80,12 +119,25 @@ impl<'a> File<'a> {
                 _ => 4,
             };
             let value = self.number(value_at, len)?;
+            // Of several values that do not fit, the first.
+            let count = self.number(entry + 4, self.offset_len())?;
+            let first = if count.checked_mul(len as u64).is_some_and(|bytes| bytes <= self.offset_len() as u64) {
+                Some(value)
+            } else {
+                let at = self.number(value_at, self.offset_len()).and_then(|at| usize::try_from(at).ok());
+                at.and_then(|at| self.number(at, len))
+            };
             match tag {
                 254 => page.reduced |= value & 1 == 1,
                 255 => page.reduced |= value == 2,
-                256 => page.width = value,
+                256 => (page.width, page.patched[0]) = (value, Some(entry)),
                 257 => page.height = value,
+                258 => (page.bits, page.patched[1]) = (first.unwrap_or(0) as u16, Some(entry)),
                 259 => page.compression = value as u16,
+                266 | 284 | 317 => page.arranged |= value != 1,
+                277 => (page.bands, page.patched[2]) = (value as u16, Some(entry)),
+                322..=325 => page.arranged = true,
+                339 => page.format = first.unwrap_or(0) as u16,
                 262 if len == 2 => {
                     page.photometric = value as u16;
                     page.photometric_at = Some(value_at + usize::from(!self.little));

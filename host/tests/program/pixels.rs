@@ -1,0 +1,116 @@
+//! Images of other kinds than 8-bit gray and colours: what is said of them, what is chosen, and what is left out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+
+use crate::{expect, text};
+
+/// Options of a small network.
+const SMALL: [&str; 8] = ["--base", "2", "--depth", "1", "--epochs", "1", "--size", "32x32"];
+
+/// Six pairs of 32 x 32 pixels; `save` writes the image of a bright square, from its levels.
+fn dataset(folder: &Path, save: impl Fn(u32, &Path, &dyn Fn(u32, u32) -> u8)) -> PathBuf {
+    let data = folder.join("data");
+    for part in ["images", "masks"] {
+        fs::create_dir_all(data.join(part)).unwrap();
+    }
+    for k in 0..6 {
+        let inside = move |x: u32, y: u32| (4 + k..16 + k).contains(&x) && (6 + k..20 + k).contains(&y);
+        let level = move |x: u32, y: u32| ((x * 7 + y * 13 + k * 5) % 40) as u8 + if inside(x, y) { 160 } else { 20 };
+        save(k, &data.join(format!("images/{k}.png")), &level);
+        let label = GrayImage::from_fn(32, 32, |x, y| Luma([inside(x, y).into()]));
+        label.save(data.join(format!("masks/{k}.png"))).unwrap();
+    }
+    data
+}
+
+fn train(code: i32, data: &Path, runs: &Path, extra: &[&str]) -> (String, String) {
+    expect(code, &[&["train", text(data), "--runs", text(runs)], &SMALL[..], extra].concat())
+}
+
+#[test]
+fn the_range_of_twelve_bits_is_told_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path(), |_, path, level| {
+        let deep = ImageBuffer::from_fn(32, 32, |x, y| Luma([u16::from(level(x, y)) * 16]));
+        deep.save(path).unwrap();
+    });
+    let runs = folder.path().join("runs");
+    let told = "samples: 16-bit with values from 320 to 3184; 12 bits become 0 to 255, which hold all values";
+    let (out, _) = expect(0, &["check", text(&data)]);
+    assert!(out.contains(told), "{out}");
+    let (_, err) = train(0, &data, &runs, &[]);
+    assert!(err.contains(told), "{err}");
+    let config = |name: &str| fs::read_to_string(runs.join(name).join("config.toml")).unwrap();
+    assert!(config("data").contains("range = [0.0, 4095.0]"), "{}", config("data"));
+    let (_, err) = train(0, &data, &runs, &["--range", "320,3200", "--name", "given"]);
+    assert!(err.contains("320 to 3200 become 0 to 255, as given"), "{err}");
+    assert!(config("given").contains("range = [320.0, 3200.0]"), "{}", config("given"));
+    let (_, err) = train(2, &data, &runs, &["--range", "9,9", "--name", "none"]);
+    assert!(err.contains("two numbers, the lower first"), "{err}");
+}
+
+#[test]
+fn colours_of_8_bits_in_16_are_no_gray() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path(), |_, path, level| {
+        let pixel = |x, y| Rgb([level(x, y).into(), 90, u16::from(255 - level(x, y))]);
+        ImageBuffer::from_fn(32, 32, pixel).save(path).unwrap();
+    });
+    let runs = folder.path().join("runs");
+    let (_, err) = train(0, &data, &runs, &[]);
+    assert!(err.contains("input 32x32x3") && !err.contains("stored as RGB"), "{err}");
+}
+
+#[test]
+fn bands_are_chosen_and_one_that_is_absent_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path(), |k, path, level| {
+        let pixel = |x, y| Rgb([level(x, y), (x + k) as u8, y as u8]);
+        RgbImage::from_fn(32, 32, pixel).save(path).unwrap();
+    });
+    let runs = folder.path().join("runs");
+    let (_, err) = train(0, &data, &runs, &["--bands", "1"]);
+    assert!(err.contains("input 32x32x1"), "{err}");
+    let (_, err) = train(2, &data, &runs, &["--bands", "4,1,2", "--name", "absent"]);
+    assert!(err.contains("--bands asks for band 4, but the file has 3"), "{err}");
+    // Packages read the same band.
+    let run = runs.join("data");
+    let package = folder.path().join("one.unet");
+    expect(0, &["export", text(&run)]);
+    expect(0, &["quantize", text(&run)]);
+    expect(0, &["package", text(&run), "--output", text(&package)]);
+    expect(0, &["predict", text(&package), text(&data.join("images")), "--output", text(&folder.path().join("masks"))]);
+}
+
+#[test]
+fn damaged_images_stop_a_command_or_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path(), |_, path, level| {
+        let image = GrayImage::from_fn(32, 32, |x, y| Luma([level(x, y)]));
+        image.save(path.with_extension("jpg")).unwrap();
+    });
+    let damaged = data.join("images/3.jpg");
+    let bytes = fs::read(&damaged).unwrap();
+    fs::write(&damaged, [&bytes[..bytes.len() / 2], &[0xff, 0xd9]].concat()).unwrap();
+    let runs = folder.path().join("runs");
+    let (out, _) = expect(1, &["check", text(&data)]);
+    assert!(out.contains("images/3.jpg") && out.contains("--skip-unreadable"), "{out}");
+    let (_, err) = train(2, &data, &runs, &[]);
+    assert!(err.contains("3.jpg") && err.contains("--skip-unreadable"), "{err}");
+    let (_, err) = train(0, &data, &runs, &["--skip-unreadable"]);
+    assert!(err.contains("1 of 6 pairs cannot be read and are left out") && err.contains("3.jpg is cut off"), "{err}");
+    // The run remembers that.
+    expect(0, &["val", text(&runs.join("data"))]);
+    let images = data.join("images");
+    let predict = |code, output: &str, extra: &[&str]| {
+        let output = folder.path().join(output);
+        let run = runs.join("data");
+        expect(code, &[&["predict", text(&run), text(&images), "--output", text(&output)], extra].concat())
+    };
+    let (out, err) = predict(1, "stopped", &[]);
+    assert!(format!("{out}{err}").contains("images/3.jpg is cut off"), "{out}{err}");
+    predict(0, "skipped", &["--skip-unreadable"]);
+}
