@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use unet_data::OpenOptions;
+use unet_shared::manifest::StackSplit;
 use unet_shared::preprocess::Preprocess;
 use unet_shared::tiles::Tiles;
 
@@ -53,6 +54,10 @@ pub struct RunConfig {
     // A seed of its own, so that runs with different training seeds are scored on the same images.
     #[arg(long, default_value_t = OpenOptions::default().seed)]
     pub split_seed: u64,
+    /// How that split divides TIFF stacks.
+    #[arg(skip = OpenOptions::default().stacks)]
+    #[serde(default = "StackSplit::unstated", skip_serializing_if = "StackSplit::is_unstated")]
+    pub stacks: StackSplit,
     /// Leave out pairs with a file that cannot be read, and say which
     #[arg(long)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -165,6 +170,7 @@ impl RunConfig {
         OpenOptions {
             val_ratio: self.val_ratio,
             seed: self.split_seed,
+            stacks: self.stacks,
             skip_unreadable: self.skip_unreadable,
             choice: self.folders.choice(),
         }

@@ -121,10 +121,35 @@ pub struct Provenance {
     pub val_ratio: f64,
     /// Seed of that split.
     pub split_seed: u64,
+    /// How that split divides stacks.
+    #[serde(default = "StackSplit::unstated", skip_serializing_if = "StackSplit::is_unstated")]
+    pub stacks: StackSplit,
     /// Mean IoU of the f32 model on the validation split, if it was scored.
     pub mean_iou_f32: Option<f64>,
     /// Mean IoU of the int8 model on the validation split, if it was scored.
     pub mean_iou_int8: Option<f64>,
+}
+
+/// How a split by ratio divides the slices of image stacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StackSplit {
+    /// All slices of a stack are on one side; those of an only stack are divided once.
+    Whole,
+    /// Each slice on its own: runs and packages that do not state this were made before stacks were kept whole.
+    Slices,
+}
+
+impl StackSplit {
+    /// What holds for files that do not state it.
+    pub const fn unstated() -> Self {
+        Self::Slices
+    }
+
+    /// Whether files need not state it.
+    pub const fn is_unstated(&self) -> bool {
+        matches!(self, Self::Slices)
+    }
 }
 
 /// Why a class list cannot be made a label table.

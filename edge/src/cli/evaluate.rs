@@ -63,6 +63,7 @@ impl Evaluate {
         let options = OpenOptions {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
             seed: self.split_seed.unwrap_or(provenance.split_seed),
+            stacks: provenance.stacks,
             skip_unreadable: self.skip_unreadable,
             choice: FolderChoice { images: self.images, masks: self.masks, suffix: self.suffix },
         };

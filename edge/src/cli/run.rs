@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use clap::Args;
 use unet_data::dataset::list_images;
-use unet_data::{DecodedImage, decode_image};
+use unet_data::stacks::expand_images;
+use unet_data::{DecodedImage, Sample};
 use unet_edge::config::{self, BoardConfig, ConfigError, Resolved, WatchdogConfig};
 use unet_edge::frame_source::parse_word;
 use unet_edge::outputs::Places;
@@ -108,7 +109,9 @@ fn paint_files(
     if let Some(passed_over) = list.passed_over(source) {
         unet_engine::error::say(passed_over);
     }
-    let images = list.samples;
+    let mut notes = Vec::new();
+    let images = expand_images(list.samples, &mut notes);
+    notes.iter().for_each(unet_engine::error::say);
     let [masks, overlays] = ["masks", "overlays"].map(|name| output.join(name));
     let places = Places::new(Log::new(LogLevel::Warning));
     let lock = |folder: &PathBuf| places.open(folder).map_err(|error| Failure::write(folder, error));
@@ -117,8 +120,9 @@ fn paint_files(
     let (mut skipped, mut unwritten) = (0, 0);
     for (index, sample) in images.iter().enumerate() {
         let start = Instant::now();
-        let progress = format!("{}/{} {}", index + 1, images.len(), sample.image.display());
-        match painter.paint(&sample.image) {
+        let page = sample.page.map_or_else(String::new, |page| format!(", page {}", page + 1));
+        let progress = format!("{}/{} {}{page}", index + 1, images.len(), sample.image.display());
+        match painter.paint(sample) {
             Ok(painted) => {
                 let name = format!("{}.png", sample.name);
                 // A disk may have room again for the next one.
@@ -176,8 +180,8 @@ impl Painter {
         })
     }
 
-    fn paint(&mut self, path: &Path) -> Result<Painted, Box<dyn std::error::Error>> {
-        let image: DecodedImage = decode_image(path, &self.predictor.spec().samples)?;
+    fn paint(&mut self, sample: &Sample) -> Result<Painted, Box<dyn std::error::Error>> {
+        let image: DecodedImage = sample.decode_image(&self.predictor.spec().samples)?;
         let mask = self.predictor.predict(&image.view())?;
         let labels = picture::label_png(mask, image.width, image.height, &self.labels)?;
         let painted = picture::rgb_image(&image.view())?;

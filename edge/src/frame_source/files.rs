@@ -1,12 +1,13 @@
-//! The images of a folder, or one image, as frames.
+//! The images of a folder, or one image, as frames; a TIFF stack has a frame for each page.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use unet_data::dataset::list_images;
 use unet_data::decode::read_bytes;
-use unet_data::{DecodedImage, decode_image};
+use unet_data::stacks::{counted_pages, expand_images};
+use unet_data::{DecodedImage, Sample};
 use unet_shared::image::ColourEncoding;
 use unet_shared::samples::SampleReading;
 
@@ -72,7 +73,7 @@ impl SourceSpec for FilesSpec {
 #[derive(Debug)]
 struct Files {
     name: String,
-    images: Vec<PathBuf>,
+    images: Vec<Sample>,
     repeat: bool,
     reading: SampleReading,
     pace: Pace,
@@ -97,14 +98,16 @@ impl Files {
         if let Some(passed_over) = list.passed_over(&spec.path) {
             unet_engine::error::say(passed_over);
         }
-        let images = list.samples.into_iter().map(|sample| sample.image).collect();
+        let mut notes = Vec::new();
+        let images = expand_images(list.samples, &mut notes);
+        notes.iter().for_each(unet_engine::error::say);
         let pace = Pace::new(spec.rate.map(Rate::interval));
         let several = if spec.path.is_file() { images_within(&spec.path).filter(|&count| count > 1) } else { None };
         Ok(Files { name, images, repeat: spec.repeat, reading, pace, next: 0, unreadable: 0, several })
     }
 
-    /// The file of the frame with this number.
-    fn path(&self, sequence: u64) -> &Path {
+    /// The image of the frame with this number.
+    fn image(&self, sequence: u64) -> &Sample {
         // There is at least one image.
         &self.images[(sequence % self.images.len() as u64) as usize]
     }
@@ -123,13 +126,13 @@ fn images_within(path: &Path) -> Option<u64> {
 
 impl FrameSource for Files {
     fn describe(&self) -> String {
-        let (count, again) = (self.images.len(), if self.repeat { ", looped" } else { "" });
+        let again = if self.repeat { ", looped" } else { "" };
         let name = &self.name;
         match self.several {
             Some(several) => format!(
                 "{name}: holds {several} JPEG images, of which the first is read{again}; mjpeg:{name} reads all of them"
             ),
-            None => format!("{name}: {count} image{}{again}", if count == 1 { "" } else { "s" }),
+            None => format!("{name}: {}{again}", counted_pages(&self.images)),
         }
     }
 
@@ -148,7 +151,7 @@ impl FrameSource for Files {
         let captured = SystemClock.now();
         let sequence = self.next;
         self.next += 1;
-        match decode_image(self.path(sequence), &self.reading) {
+        match self.image(sequence).decode_image(&self.reading) {
             Ok(DecodedImage { width, height, format, data, .. }) => {
                 self.unreadable = 0;
                 // A decoded image's sides are at most SIDE_MAX.
@@ -200,7 +203,7 @@ mod tests {
         assert_eq!((view.width(), view.height(), view.format(), view.data()), (1, 2, PixelFormat::Gray8, &[7, 9][..]));
         assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::Frame);
         assert_eq!((slot.sequence, slot.format.stride, slot.bytes.as_slice()), (1, 6, &[1, 2, 3, 4, 5, 6][..]));
-        assert!(source.path(1).ends_with("b.png"));
+        assert!(source.image(1).image.ends_with("b.png"));
         assert_eq!(source.next_frame(&mut slot, Duration::ZERO).unwrap(), Arrival::End);
     }
 

@@ -2,6 +2,7 @@
 
 use image::codecs::jpeg::JpegEncoder;
 use serde_json::Value;
+use tiff::encoder::{TiffEncoder, colortype::Gray8};
 
 use super::*;
 
@@ -69,6 +70,61 @@ fn images_one_after_another_are_frames() {
     let output = run(&fixture, &path);
     assert_eq!(digests(&output), found[..1]);
     assert!(stderr(&output).contains("holds 3 JPEG images, of which the first is read"), "{}", stderr(&output));
+}
+
+/// A TIFF file with a page for each of these values left and right.
+fn write_stack(path: &Path, pages: &[[u8; 2]]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = TiffEncoder::new(std::fs::File::create(path).unwrap()).unwrap();
+    for [left, right] in pages {
+        let samples: Vec<u8> = (0..256).map(|at| if at % 16 < 8 { *left } else { *right }).collect();
+        encoder.write_image::<Gray8>(16, 16, &samples).unwrap();
+    }
+}
+
+#[test]
+fn pages_of_a_stack_are_frames() {
+    let fixture = Fixture::new();
+    let pages = [[200, 10], [10, 200], [10, 10]];
+    write_stack(&fixture.path("scan/s.tif"), &pages);
+    for (index, [left, right]) in pages.into_iter().enumerate() {
+        write_png(&fixture.path(&format!("files/{index}.png")), |x, _| if x < 8 { left } else { right });
+    }
+    let expected = digests(&run(&fixture, &fixture.path("files")));
+    for source in ["scan", "scan/s.tif"] {
+        let output = run(&fixture, &fixture.path(source));
+        assert_eq!(digests(&output), expected);
+        assert!(stderr(&output).contains(": 3 images, 3 of them pages of 1 TIFF stack"), "{}", stderr(&output));
+    }
+    let arguments = ["run", "@", "--source", "@", "--output", "@"];
+    let output = unet_edge(&arguments, &[&fixture.package(), &fixture.path("scan/s.tif"), &fixture.path("seen")]);
+    check_exit(&output, 0);
+    assert!(stderr(&output).contains("3/3 ") && stderr(&output).contains("s.tif, page 3: "), "{}", stderr(&output));
+    for page in 1..4 {
+        assert!(fixture.path(&format!("seen/masks/s_page{page:04}.png")).is_file());
+    }
+    // As labels, too.
+    let data = fixture.write_dataset("plain");
+    write_stack(&fixture.path("data/val/images/s.tif"), &[[200, 10]; 2]);
+    write_stack(&fixture.path("data/val/masks/s.tif"), &[[226, 29]; 2]);
+    let arguments = ["evaluate", "@", "@"];
+    let [of_files, of_pages] =
+        [data, fixture.path("data")].map(|data| unet_edge(&arguments, &[&fixture.package(), &data]));
+    check_exit(&of_pages, 0);
+    assert!(
+        stdout(&of_pages).contains("mean IoU 1.0000") && stdout(&of_pages).contains(", 2 frames"),
+        "{}",
+        stdout(&of_pages)
+    );
+    check_exit(&of_files, 0);
+    // Pages of different sizes are an image with smaller copies.
+    let mut encoder = TiffEncoder::new(std::fs::File::create(fixture.path("scan/s.tif")).unwrap()).unwrap();
+    [16, 8]
+        .iter()
+        .for_each(|&side| encoder.write_image::<Gray8>(side, side, &vec![9; (side * side) as usize]).unwrap());
+    let output = run(&fixture, &fixture.path("scan"));
+    assert_eq!(digests(&output).len(), 1);
+    assert!(stderr(&output).contains("2 pages of different sizes: only the first is read"), "{}", stderr(&output));
 }
 
 #[test]

@@ -7,11 +7,13 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use unet_shared::metrics::OwnedConfusion;
 
 use super::confusion::confusion_matrix;
 use super::curves::{iou_curves, loss_curves};
-use super::markup::{base64, escape};
+use super::markup::escape;
 use super::panel::Tile;
 use super::svg::{self, Svg};
 use super::{ReportClass, ReportData, ReportError, ReportTable, png_bytes, write_whole};
@@ -198,7 +200,7 @@ fn plot(out: &mut String, plot: &Svg) {
 
 fn image(out: &mut String, tile: &Tile) -> Result<(), ReportError> {
     let (width, height) = tile.image.dimensions();
-    let (title, data) = (escape(tile.title), base64(&png_bytes(&tile.image)?));
+    let (title, data) = (escape(tile.title), STANDARD.encode(png_bytes(&tile.image)?));
     add(out, format_args!("<div>{title}<img width=\"{width}\" height=\"{height}\" alt=\"{title}\" "));
     add(out, format_args!("src=\"data:image/png;base64,{data}\"></div>\n"));
     Ok(())

@@ -117,6 +117,7 @@ pub fn score_package(
     let options = OpenOptions {
         val_ratio: provenance.val_ratio,
         seed: provenance.split_seed,
+        stacks: provenance.stacks,
         skip_unreadable,
         choice: folders.choice(),
     };

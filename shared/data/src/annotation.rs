@@ -28,13 +28,15 @@ pub enum Annotation {
     Drawing(Arc<Drawing>),
 }
 
-/// The mask of one class or object: a file with 0 outside of it and one other value inside.
+/// The mask of one class or object: a file with 0 outside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartMask {
     /// The file.
     pub path: PathBuf,
     /// The label value inside.
     pub value: u8,
+    /// Whether every value but 0 is inside, as of strokes with soft edges; else only one value is expected beside 0.
+    pub soft: bool,
 }
 
 impl Annotation {
@@ -79,7 +81,7 @@ impl Annotation {
                 }
             },
             Self::Masks(parts) => {
-                for PartMask { path, value } in parts {
+                for PartMask { path, value, soft: _ } in parts {
                     part(&[*value]);
                     part(&read_bytes(path)?);
                 }
@@ -99,7 +101,7 @@ impl From<PathBuf> for Annotation {
 /// Joins masks of equal size, later over earlier.
 fn join(parts: &[PartMask]) -> Result<DecodedLabel, FileError> {
     let mut joined: Option<(usize, usize, Vec<u8>)> = None;
-    for PartMask { path, value } in parts {
+    for PartMask { path, value, soft } in parts {
         let refused = |found| FileError::PartMask { path: path.clone(), found };
         // What is transparent is outside.
         let reading = Reading { transparent: Some(LabelValue::Gray(0)), ..Reading::STORED };
@@ -120,7 +122,7 @@ fn join(parts: &[PartMask]) -> Result<DecodedLabel, FileError> {
         let mut first = None;
         for (sample, found) in samples.iter_mut().zip(inside) {
             if let Some(found) = found {
-                if *first.get_or_insert(found) != found {
+                if !soft && *first.get_or_insert(found) != found {
                     return Err(refused("several values beside 0".into()));
                 }
                 *sample = *value;
@@ -141,7 +143,7 @@ mod tests {
             let path = folder.join(format!("{value}.png"));
             let height = mask.len() as u32 / width;
             GrayImage::from_raw(width, height, mask.to_vec()).unwrap().save(&path).unwrap();
-            PartMask { path, value }
+            PartMask { path, value, soft: false }
         };
         Annotation::Masks(masks.iter().zip(1..).map(part).collect())
     }
@@ -154,6 +156,14 @@ mod tests {
         assert_eq!((label.width, label.samples), (2, OwnedSamples::Gray8(vec![1, 2, 2, 0])));
         RgbImage::from_pixel(2, 2, Rgb([9, 0, 3])).save(folder.path().join("2.png")).unwrap();
         assert_eq!(annotation.decode().unwrap().samples, OwnedSamples::Gray8(vec![2; 4]));
+    }
+
+    #[test]
+    fn soft_edges_are_inside_if_the_format_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let Annotation::Masks(mut parts) = parts(folder.path(), &[&[0, 255, 3, 130]], 2) else { panic!() };
+        parts[0].soft = true;
+        assert_eq!(Annotation::Masks(parts).decode().unwrap().samples, OwnedSamples::Gray8(vec![0, 1, 1, 1]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A dataset: its pairs of image and label files, and the split of each.
 //!
-//! Decodes nothing, except to leave out what cannot be read, if asked to. Samples are sorted by name, and a seeded split
-//! depends on the seed and the names alone, so every machine sees the same dataset.
+//! Decodes nothing, except to leave out what cannot be read, if asked to. Samples are sorted by name, so every machine sees the
+//! same dataset.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -16,10 +16,11 @@ use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout};
 use super::listing::{Listing, show_below};
 use super::pairing::{Pairing, PairingProblem, stem};
 use super::sample::{Sample, Split};
+use super::split_by_ratio::split_by_ratio;
 use super::stacks;
 use super::unused::{self, Unused};
 use super::workers::in_parallel;
-use unet_shared::digest::Digest;
+use unet_shared::manifest::StackSplit;
 
 /// How to read a dataset whose folders do not say it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct OpenOptions {
     pub val_ratio: f64,
     /// Seed of the split.
     pub seed: u64,
+    /// How the split divides the slices of TIFF stacks.
+    pub stacks: StackSplit,
     /// Whether pairs with a file that cannot be read are left out; this decodes every file.
     pub skip_unreadable: bool,
     /// Folders and endings of names; they take precedence over those of `dataset.toml`.
@@ -37,7 +40,13 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { val_ratio: 0.2, seed: 0, skip_unreadable: false, choice: FolderChoice::default() }
+        Self {
+            val_ratio: 0.2,
+            seed: 0,
+            stacks: StackSplit::Whole,
+            skip_unreadable: false,
+            choice: FolderChoice::default(),
+        }
     }
 }
 
@@ -126,6 +135,13 @@ impl Dataset {
         let stated = file.as_ref().map(DatasetFile::choice).unwrap_or_default();
         let (layout, contents) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?;
         let Contents { parts, classes, notes, companions, read } = contents;
+        if let Some(name) = classes.as_ref().and_then(DatasetFile::bad_name) {
+            let twice = if name.trim().is_empty() { "" } else { " twice" };
+            let layout = layout.name();
+            return Err(refused(format!(
+                "classes of the {layout} layout: expected names that differ and are not empty, found {name:?}{twice}"
+            )));
+        }
         let stated_by = format!("the {} layout", layout.name());
         let classes = classes.map(|classes| DatasetFile { stated_by: Some(stated_by), ..classes });
         let file = file.map(|file| file.or_classes(classes.as_ref())).or(classes);
@@ -170,7 +186,9 @@ impl Dataset {
         }
         if dataset.val.is_empty() {
             let pairs = dataset.train.len();
-            (dataset.train, dataset.val) = split_by_ratio(dataset.train, options);
+            let (train, val, note) = split_by_ratio(dataset.train, options);
+            (dataset.train, dataset.val) = (train, val);
+            dataset.notes.extend(note);
             if states_splits && !dataset.val.is_empty() {
                 let taken = dataset.val.len();
                 dataset.notes.push(format!(
@@ -310,26 +328,6 @@ fn describe_unpaired(problems: &[PairingProblem]) -> String {
     )
 }
 
-/// Splits by the order of the digests of seed and name, which is the same on every machine and unrelated to the order
-/// of the names.
-fn split_by_ratio(samples: Vec<Sample>, options: &OpenOptions) -> (Vec<Sample>, Vec<Sample>) {
-    let count = samples.len();
-    let wanted = (count as f64 * options.val_ratio).round() as usize;
-    let min = usize::from(options.val_ratio > 0.0);
-    let val_count = if count < 2 { 0 } else { wanted.clamp(min, count - 1) };
-    let seed = options.seed.to_le_bytes();
-    let mut keyed: Vec<(Digest, Sample)> = samples
-        .into_iter()
-        .map(|sample| (Digest::of_parts([seed.as_slice(), sample.name.as_bytes()]), sample))
-        .collect();
-    keyed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.name.cmp(&b.1.name)));
-    let mut val: Vec<Sample> = keyed.into_iter().map(|(_, sample)| sample).collect();
-    let mut train = val.split_off(val_count);
-    train.sort_by(|a, b| a.name.cmp(&b.name));
-    val.sort_by(|a, b| a.name.cmp(&b.name));
-    (train, val)
-}
-
 /// Removes the pairs of which a file cannot be read.
 fn leave_out_unreadable(samples: &mut Vec<Sample>, errors: &mut Vec<String>) {
     let mut found: Vec<Option<String>> = samples.iter().map(|_| None).collect();
@@ -358,8 +356,6 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
     use std::fs;
 
     /// Empty files: opening a dataset reads names only.
@@ -455,44 +451,6 @@ mod tests {
         let dataset = open(&folder(&["images/a.png", "images/b.png", "masks/a.png", "masks/c.png"])).unwrap();
         assert_eq!(counts(&dataset), [1, 1, 0]);
         assert_eq!(dataset.problems.len(), 2);
-    }
-
-    #[test]
-    fn seeded_split_is_pinned() {
-        // Pinned: a change would move images between the splits of everybody's runs.
-        let samples =
-            (0..10).map(|i| Sample { name: i.to_string(), image: "i".into(), page: None, label: None }).collect();
-        let (_, val) = split_by_ratio(samples, &OpenOptions { val_ratio: 0.3, seed: 7, ..OpenOptions::default() });
-        let names: Vec<&str> = val.iter().map(|sample| sample.name.as_str()).collect();
-        assert_eq!(names, PINNED);
-    }
-
-    const PINNED: [&str; 3] = ["2", "6", "9"];
-
-    proptest! {
-        #[test]
-        fn split_is_stable_disjoint_and_whole(
-            names in prop::collection::btree_set("[a-z0-9]{1,6}", 0..40),
-            seed: u64,
-            val_ratio in 0.0..0.99,
-            turn in 0usize..40,
-        ) {
-            let options = OpenOptions { val_ratio, seed, ..OpenOptions::default() };
-            let mut samples: Vec<Sample> =
-                names.iter().map(|name| Sample { name: name.clone(), image: "i".into(), page: None, label: None }).collect();
-            let (train, val) = split_by_ratio(samples.clone(), &options);
-            let of = |samples: &[Sample]| samples.iter().map(|s| s.name.clone()).collect::<BTreeSet<_>>();
-            prop_assert!(of(&train).is_disjoint(&of(&val)));
-            prop_assert_eq!(&of(&train) | &of(&val), names);
-            prop_assert!(train.is_sorted_by_key(|s| &s.name) && val.is_sorted_by_key(|s| &s.name));
-            prop_assert!(samples.is_empty() || !train.is_empty());
-            // The order in which the file system lists the names does not matter.
-            if !samples.is_empty() {
-                let turn = turn % samples.len();
-                samples.rotate_left(turn);
-            }
-            prop_assert_eq!(split_by_ratio(samples, &options), (train, val));
-        }
     }
 
     #[test]

@@ -188,6 +188,13 @@ impl DatasetFile {
         }
     }
 
+    /// The first class name that is empty or that of an earlier class.
+    pub(crate) fn bad_name(&self) -> Option<&str> {
+        let names: Vec<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
+        let is_bad = |index: &usize| names[*index].trim().is_empty() || names[..*index].contains(&names[*index]);
+        (0..names.len()).find(is_bad).map(|index| names[index])
+    }
+
     /// How label files are read before their values are known.
     pub fn reading(&self) -> Reading {
         let is_colour = |value: &LabelValue| matches!(value, LabelValue::Rgb(_));
@@ -212,10 +219,10 @@ impl DatasetFile {
     pub fn parse(text: &str, path: &Path) -> Result<Self, DatasetFileError> {
         let file: Self =
             toml::from_str(text).map_err(|source| DatasetFileError::Format { path: path.into(), source })?;
-        for (index, class) in file.classes.iter().enumerate() {
-            if class.name.trim().is_empty() || file.classes[..index].iter().any(|other| other.name == class.name) {
-                return Err(DatasetFileError::Name { path: path.into(), name: class.name.clone() });
-            }
+        if let Some(name) = file.bad_name() {
+            return Err(DatasetFileError::Name { path: path.into(), name: name.to_owned() });
+        }
+        for class in &file.classes {
             if let Some(found @ LabelValue::Gray(_)) = class.color {
                 return Err(DatasetFileError::Color { path: path.into(), class: class.name.clone(), found });
             }

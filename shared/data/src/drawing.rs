@@ -58,8 +58,22 @@ pub enum Outline {
         /// Its radius.
         radius: f64,
     },
+    /// Pixels whose centres are in an ellipse along the sides of the image.
+    Ellipse {
+        /// Its centre.
+        centre: [f64; 2],
+        /// Half its width and half its height.
+        radii: [f64; 2],
+    },
     /// A mask of the label's size.
     Runs(RunLengths),
+    /// A mask of any size; what is beyond the label's borders is cut off.
+    Patch {
+        /// Column and row of its first pixel.
+        at: [i64; 2],
+        /// The mask.
+        mask: RunLengths,
+    },
 }
 
 impl Drawing {
@@ -86,19 +100,26 @@ impl Drawing {
                         fill(&corners, *value, width, &mut samples);
                     }
                 }
-                Outline::Circle { centre: [x, y], radius } => {
-                    for (row, pixels) in samples.chunks_exact_mut(width).enumerate() {
-                        for (column, pixel) in pixels.iter_mut().enumerate() {
-                            let (dx, dy) = (column as f64 + 0.5 - x, row as f64 + 0.5 - y);
-                            if dx * dx + dy * dy <= radius * radius {
-                                *pixel = *value;
-                            }
-                        }
-                    }
+                Outline::Circle { centre, radius } => {
+                    fill_where(*centre, *value, width, &mut samples, |dx, dy| dx * dx + dy * dy <= radius * radius);
+                }
+                Outline::Ellipse { centre, radii: [across, down] } => {
+                    let inside = |dx: f64, dy: f64| {
+                        let (x, y) = (dx / across, dy / down);
+                        x * x + y * y <= 1.0
+                    };
+                    fill_where(*centre, *value, width, &mut samples, inside);
                 }
                 Outline::Runs(runs) if runs.size() == (width, height) => {
                     runs.for_each(|x, y| samples[y * width + x] = *value);
                 }
+                Outline::Patch { at: [left, top], mask } => mask.for_each(|x, y| {
+                    let (x, y) = (left.saturating_add(x as i64), top.saturating_add(y as i64));
+                    let inside = |at: i64, side: usize| usize::try_from(at).ok().filter(|&at| at < side);
+                    if let (Some(x), Some(y)) = (inside(x, width), inside(y, height)) {
+                        samples[y * width + x] = *value;
+                    }
+                }),
                 Outline::Runs(runs) => {
                     let (w, h) = runs.size();
                     return Err(refused(format!("expected a mask of {width}x{height} pixels, found {w}x{h}")));
@@ -120,8 +141,25 @@ impl Drawing {
                 Outline::Polygons(polygons) => {
                     polygons.iter().for_each(|polygon| part(&polygon.iter().flat_map(point).collect::<Vec<u8>>()));
                 }
+                Outline::Ellipse { centre, radii } => part(&[point(centre), point(radii)].concat()),
                 Outline::Circle { centre, radius } => part(&[point(centre), radius.to_le_bytes().into()].concat()),
                 Outline::Runs(runs) => part(runs.to_text().as_bytes()),
+                Outline::Patch { at, mask } => {
+                    let (width, height) = mask.size();
+                    part(&[at[0], at[1], width as i64, height as i64].map(i64::to_le_bytes).concat());
+                    part(mask.to_text().as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// Sets the pixels whose centres are inside, which `inside` tells of their distance right of and below `centre`.
+fn fill_where([x, y]: [f64; 2], value: u8, width: usize, samples: &mut [u8], inside: impl Fn(f64, f64) -> bool) {
+    for (row, pixels) in samples.chunks_exact_mut(width).enumerate() {
+        for (column, pixel) in pixels.iter_mut().enumerate() {
+            if inside(column as f64 + 0.5 - x, row as f64 + 0.5 - y) {
+                *pixel = value;
             }
         }
     }
@@ -211,9 +249,19 @@ mod tests {
         let mut drawing = Drawing { file: "f".into(), size: DrawingSize::Stated(3, 3), shapes };
         let samples = |drawing: &Drawing| drawing.draw().map(|label| label.samples);
         assert_eq!(samples(&drawing).unwrap(), OwnedSamples::Gray8(vec![0, 3, 0, 3, 3, 3, 0, 3, 0]));
+        for (radii, expected) in [([1.5, 0.5], [0, 0, 0, 5, 5, 5, 0, 0, 0]), ([0.0, 9.0], [0; 9])] {
+            drawing.shapes = vec![Shape { value: 5, outline: Outline::Ellipse { centre: [1.5, 1.5], radii } }];
+            assert_eq!(samples(&drawing).unwrap(), OwnedSamples::Gray8(expected.to_vec()));
+        }
         let runs = RunLengths::from_counts(vec![0, 4, 5], 3, 3).unwrap();
         drawing.shapes = vec![Shape { value: 2, outline: Outline::Runs(runs) }];
         assert_eq!(samples(&drawing).unwrap(), OwnedSamples::Gray8(vec![2, 2, 0, 2, 0, 0, 2, 0, 0]));
+        let mask = RunLengths::from_counts(vec![0, 4], 2, 2).unwrap();
+        drawing.shapes = vec![Shape { value: 4, outline: Outline::Patch { at: [-1, 2], mask: mask.clone() } }];
+        assert_eq!(samples(&drawing).unwrap(), OwnedSamples::Gray8(vec![0, 0, 0, 0, 0, 0, 4, 0, 0]));
+        drawing.shapes[0].outline = Outline::Patch { at: [i64::MAX, 0], mask };
+        assert_eq!(samples(&drawing).unwrap(), OwnedSamples::Gray8(vec![0; 9]));
+        drawing.shapes[0].outline = Outline::Runs(RunLengths::from_counts(vec![0, 4, 5], 3, 3).unwrap());
         drawing.size = DrawingSize::Stated(4, 3);
         assert!(samples(&drawing).unwrap_err().to_string().contains("expected a mask of 4x3 pixels, found 3x3"));
     }

@@ -3,8 +3,10 @@
 //! Each reader recognises its layout and pairs images with masks; all return the same [`Contents`]. A new one is a file
 //! below this one, with its [`Format`], and a line in [`FORMATS`].
 
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
@@ -15,13 +17,16 @@ use super::decode::read_bytes;
 use super::histogram::LabelHistogram;
 use super::listing::{Folder, Kind, Listing, is_result_folder};
 use super::pairing::{Pairing, pair};
-use super::sample::Split;
+use super::sample::{Sample, Split};
 
+mod cellpose;
 mod chosen;
 mod cityscapes;
 mod classes;
 mod coco;
 mod colour_table;
+mod encoded_mask;
+mod label_studio;
 mod labelme;
 mod mask_sets;
 mod nnunet;
@@ -35,18 +40,21 @@ mod voc;
 
 /// All readers, in the order in which they are asked: formats that are known by files or folders of their own, then folders
 /// of images and masks, then annotations that are drawn, which may lie beside finished masks.
-static FORMATS: [&Format; 12] = [
+static FORMATS: [&Format; 15] = [
     &chosen::FORMAT,
     &nnunet::FORMAT,
     &voc::FORMAT,
     &cityscapes::FORMAT,
     &ultralytics::FORMAT,
+    &label_studio::MASKS,
     &colour_table::FORMAT,
+    &cellpose::FORMAT,
     &mask_sets::FORMAT,
     &splits::FORMAT,
     &two_folders::FORMAT,
     &coco::FORMAT,
     &labelme::FORMAT,
+    &label_studio::FORMAT,
     &one_folder::FORMAT,
 ];
 
@@ -199,6 +207,45 @@ fn read_text(listing: &Listing, path: &Path) -> Result<String, String> {
         format!("{}: {cause}", listing.show(path))
     })?;
     String::from_utf8(bytes).map_err(|_| format!("{}: expected text in UTF-8, found other bytes", listing.show(path)))
+}
+
+/// The images of a folder by their file names, to find those that a file from another machine names.
+struct ImageIndex<'a>(HashMap<&'a OsStr, Vec<&'a PathBuf>>);
+
+impl<'a> ImageIndex<'a> {
+    fn of(listing: &'a Listing) -> Self {
+        let mut by_name: HashMap<&OsStr, Vec<&PathBuf>> = HashMap::new();
+        for image in listing.folders.iter().flat_map(|folder| &folder.images) {
+            by_name.entry(image.file_name().unwrap_or_default()).or_default().push(image);
+        }
+        Self(by_name)
+    }
+
+    /// The image of a path: the longest end of the path that is the end of one image's path alone.
+    fn at_end(&self, stated: &Path) -> Option<&'a PathBuf> {
+        let candidates = self.0.get(stated.file_name()?)?;
+        let names: Vec<Component<'_>> =
+            stated.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        (0..names.len()).find_map(|skipped| {
+            let end: PathBuf = names[skipped..].iter().collect();
+            let mut found = candidates.iter().copied().filter(|image| image.ends_with(&end));
+            found.next().filter(|_| found.next().is_none())
+        })
+    }
+}
+
+/// Sorts samples by name; those that share a stem are named by their path, with its extension if they share that as well.
+fn name_apart(listing: &Listing, samples: &mut [Sample]) {
+    let longer: [&dyn Fn(&Path) -> String; 2] =
+        [&|image| listing.show(&image.with_extension("")), &|image| listing.show(image)];
+    for longer in longer {
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        samples.iter().for_each(|sample| *names.entry(sample.name.clone()).or_default() += 1);
+        for sample in samples.iter_mut().filter(|sample| names.get(&sample.name).is_some_and(|&images| images > 1)) {
+            sample.name = longer(&sample.image);
+        }
+    }
+    samples.sort_by(|a, b| a.name.cmp(&b.name));
 }
 
 /// Pairs the files of two folders, and those of folders below that lie in the same place in both. Other nested files are

@@ -21,6 +21,7 @@ pub mod loaded_pair;
 pub mod pairing;
 pub mod run_lengths;
 pub mod sample;
+mod split_by_ratio;
 pub mod stacks;
 pub mod unused;
 pub mod workers;

@@ -3,9 +3,11 @@
 //! Images and masks with the same number of pages are stacks, and each page is a sample. If only one of the two has several,
 //! the page of the other's size counts. Anything else is refused, since a page that is left out would be missed in silence.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::annotation::Annotation;
+use super::counted::counted;
 use super::decode::{TiffPage, image_size, tiff_pages};
 use super::sample::Sample;
 
@@ -79,7 +81,8 @@ pub(crate) fn expand(
         expanded.push(sample);
     }
     if stacks > 0 {
-        notes.push(format!("{stacks} TIFF stacks are read as {slices} slices"));
+        let verb = if stacks == 1 { "is" } else { "are" };
+        notes.push(format!("{} {verb} read as {slices} slices", counted(stacks, "TIFF stack")));
     }
     Ok(expanded)
 }
@@ -99,11 +102,32 @@ fn only_of_size<'a>(pages: &'a [TiffPage], size: Option<(usize, usize)>, counts:
 
 /// The sample of one page.
 fn slice(sample: &Sample, page: &TiffPage) -> Sample {
-    Sample { name: format!("{}_page{:04}", sample.name, page.index + 1), page: Some(page.index), ..sample.clone() }
+    Sample { name: sample.name.clone() + &ending(page.index), page: Some(page.index), ..sample.clone() }
 }
 
-/// Images to predict, with a sample for each page of a stack. Of a file with pages of different sizes the first is taken,
-/// which `notes` says.
+/// What the name of a slice has after that of its stack.
+fn ending(page: usize) -> String {
+    format!("_page{:04}", page + 1)
+}
+
+/// The name of the stack that a sample is a slice of.
+pub(crate) fn stack_name(sample: &Sample) -> Option<&str> {
+    sample.name.strip_suffix(&ending(sample.page?))
+}
+
+/// How many images there are, and how many of them are pages of stacks.
+pub fn counted_pages(images: &[Sample]) -> String {
+    let slices: Vec<&Sample> = images.iter().filter(|sample| stack_name(sample).is_some()).collect();
+    let stacks: BTreeSet<&Path> = slices.iter().map(|slice| slice.image.as_path()).collect();
+    let pages = match slices.len() {
+        0 => String::new(),
+        pages => format!(", {pages} of them pages of {}", counted(stacks.len(), "TIFF stack")),
+    };
+    counted(images.len(), "image") + &pages
+}
+
+/// Images to predict, with a sample for each page of a stack; each has a name of its own. Of a file with pages of different
+/// sizes the first is taken, which `notes` says.
 pub fn expand_images(samples: Vec<Sample>, notes: &mut Vec<String>) -> Vec<Sample> {
     let mut expanded = Vec::with_capacity(samples.len());
     for sample in samples {
@@ -118,6 +142,14 @@ pub fn expand_images(samples: Vec<Sample>, notes: &mut Vec<String>) -> Vec<Sampl
         }
         let page = pages.first().map(|page| page.index).filter(|&index| index > 0);
         expanded.push(Sample { page, ..sample });
+    }
+    // `s_page0001.png` beside the stack `s.tif`.
+    let mut names: HashMap<String, usize> = HashMap::new();
+    expanded.iter().for_each(|sample| *names.entry(sample.name.clone()).or_default() += 1);
+    for sample in expanded.iter_mut().filter(|sample| names.get(&sample.name).is_some_and(|&samples| samples > 1)) {
+        if let (Some(file), Some(page), Some(_)) = (sample.image.file_name(), sample.page, stack_name(sample)) {
+            sample.name = file.to_string_lossy().into_owned() + &ending(page);
+        }
     }
     expanded
 }
@@ -181,10 +213,15 @@ mod tests {
             mask.save(plain.path(&format!("masks/s_page{:04}.png", k + 1))).unwrap();
         }
         let dataset = folder.open();
-        assert_eq!(dataset.notes, ["1 TIFF stacks are read as 3 slices"]);
-        let names = |dataset: &crate::Dataset| dataset.samples().map(|sample| sample.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&dataset), names(&plain.open()));
-        assert_equal_to_plain(&dataset, &plain.open());
+        assert_eq!((dataset.notes.len(), dataset.notes[0].as_str()), (2, "1 TIFF stack is read as 3 slices"));
+        assert!(dataset.notes[1].starts_with("there is only one stack"), "{:?}", dataset.notes);
+        // The slices as files are split on their own.
+        let mut as_files = plain.open();
+        let mut slices: Vec<Sample> = as_files.samples().cloned().collect();
+        slices.sort_by(|a, b| a.name.cmp(&b.name));
+        as_files.val = slices.split_off(2);
+        as_files.train = slices;
+        assert_equal_to_plain(&dataset, &as_files);
         let all: Vec<Sample> = dataset.samples().cloned().collect();
         let labels = crate::collect_labels(&all, None).unwrap();
         let digest = crate::dataset_digest(&dataset, &labels).unwrap();
@@ -193,7 +230,13 @@ mod tests {
         let list = crate::dataset::list_images(&folder.path("images")).unwrap();
         let images = expand_images(list.samples, &mut Vec::new());
         assert_eq!(images.len(), 3);
+        assert_eq!(counted_pages(&images), "3 images, 3 of them pages of 1 TIFF stack");
         assert_eq!(images[2].decode_image(&SampleReading::PLAIN).unwrap().data[0], 120);
+        page(0).save(folder.path("images/s_page0002.png")).unwrap();
+        let list = crate::dataset::list_images(&folder.path("images")).unwrap();
+        let images = expand_images(list.samples, &mut Vec::new());
+        let names: Vec<&str> = images.iter().map(|sample| sample.name.as_str()).collect();
+        assert_eq!(names, ["s_page0001", "s.tif_page0002", "s_page0003", "s_page0002"]);
     }
 
     #[test]

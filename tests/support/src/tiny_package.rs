@@ -3,7 +3,9 @@
 
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelValue;
-use unet_shared::manifest::{ClassEntry, GoldenEntry, MANIFEST_VERSION, Manifest, ModelEntry, Provenance, TensorEntry};
+use unet_shared::manifest::{
+    ClassEntry, GoldenEntry, MANIFEST_VERSION, Manifest, ModelEntry, Provenance, StackSplit, TensorEntry,
+};
 use unet_shared::preprocess::{Channels, Filter, Fit, Normalize, Preprocess};
 use unet_shared::quantization::Quantization;
 
@@ -97,6 +99,7 @@ pub fn parts() -> (Manifest, Vec<(String, Vec<u8>)>) {
             weights: Digest::of(b"weights"),
             code_version: "test".to_owned(),
             val_ratio: 0.2,
+            stacks: StackSplit::Whole,
             split_seed: 0,
             mean_iou_f32: Some(0.9),
             mean_iou_int8: None,

@@ -18,6 +18,7 @@ use crate::listing::{Listing, split_of, words};
 use crate::pairing::{Pairing, stem};
 use crate::run_lengths::RunLengths;
 use crate::sample::{Sample, Split};
+use unet_shared::image::SIDE_MAX;
 
 pub(super) static FORMAT: Format = Format {
     name: "coco",
@@ -52,8 +53,8 @@ struct Instances {
 struct ImageEntry {
     id: u64,
     file_name: String,
-    width: usize,
-    height: usize,
+    width: Option<usize>,
+    height: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -72,10 +73,47 @@ struct Category {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected polygons as lists of numbers, or run lengths with size and counts")]
 enum Segmentation {
     Polygons(Vec<Vec<f64>>),
-    Runs { size: [usize; 2], counts: Counts },
+    /// The numbers of one polygon, as some tools write them.
+    Polygon(Vec<f64>),
+    Runs {
+        size: [usize; 2],
+        counts: Counts,
+    },
+}
+
+/// The classes of a file, and the index of each category's.
+#[derive(Clone, PartialEq)]
+struct Categories {
+    names: Vec<String>,
+    ids: BTreeMap<u64, usize>,
+    /// Which categories share a name.
+    joined: Vec<String>,
+}
+
+impl Categories {
+    /// In the order of their ids. Categories of one name are one class: Roboflow lists the parent of all categories as one
+    /// more, which may have the name of a child.
+    fn of(mut categories: Vec<(u64, String)>) -> Self {
+        categories.sort();
+        let (mut names, mut ids, mut joined) = (Vec::<String>::new(), BTreeMap::new(), Vec::new());
+        for (id, name) in categories {
+            match names.iter().position(|known| *known == name) {
+                Some(class) => {
+                    let first = ids.iter().find(|(_, other)| **other == class).map_or(id, |(first, _)| *first);
+                    joined.push(format!("categories {first} and {id} are both called {name} and are one class"));
+                    ids.insert(id, class);
+                }
+                None => {
+                    ids.insert(id, names.len());
+                    names.push(name);
+                }
+            }
+        }
+        Self { names, ids, joined }
+    }
 }
 
 #[derive(Deserialize)]
@@ -106,7 +144,7 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     let mut contents = Contents::default();
     let others = listing.folders.iter().flat_map(|folder| &folder.others);
     contents.read = others.filter(|path| is_json(path)).cloned().collect();
-    let mut known: Option<(&PathBuf, Vec<(u64, String)>)> = None;
+    let mut known: Option<(&PathBuf, Categories)> = None;
     for (split, mut paths) in files {
         // COCO's keypoints have segmentations too.
         if paths.iter().any(|path| stem(path).starts_with("instances")) {
@@ -119,22 +157,21 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
         let refused = |problem: String| format!("COCO {}: {problem}", listing.show(path));
         let instances: Instances =
             serde_json::from_str(&read_text(listing, path)?).map_err(|error| refused(error.to_string()))?;
-        let mut categories: Vec<(u64, String)> =
+        let categories: Vec<(u64, String)> =
             instances.categories.iter().map(|category| (category.id, category.name.clone())).collect();
-        categories.sort();
+        let categories = Categories::of(categories);
         match &known {
             Some((other, expected)) if *expected != categories => {
                 return Err(refused(format!("expected the categories of {}, found others", listing.show(other))));
             }
             Some(_) => {}
             None => {
-                let names: Vec<String> = categories.iter().map(|(_, name)| name.clone()).collect();
-                contents.classes = Some(classes::drawn(&names).map_err(refused)?);
+                contents.classes = Some(classes::drawn(&categories.names).map_err(refused)?);
+                contents.notes.extend(categories.joined.iter().cloned());
                 known = Some((path, categories.clone()));
             }
         }
-        let ids: Vec<u64> = categories.iter().map(|(id, _)| *id).collect();
-        let part = samples(listing, path, instances, &ids, &mut contents.notes).map_err(refused)?;
+        let part = samples(listing, path, instances, &categories, &mut contents.notes).map_err(refused)?;
         contents.parts.push((split, part));
     }
     Ok(Some(contents))
@@ -148,27 +185,32 @@ fn samples(
     listing: &Listing,
     path: &Path,
     instances: Instances,
-    categories: &[u64],
+    categories: &Categories,
     notes: &mut Vec<String>,
 ) -> Result<Pairing, String> {
-    let sizes: BTreeMap<u64, (usize, usize)> =
-        instances.images.iter().map(|image| (image.id, (image.width, image.height))).collect();
+    let sizes: BTreeMap<u64, Option<(usize, usize)>> =
+        instances.images.iter().map(|image| (image.id, image.width.zip(image.height))).collect();
     let mut shapes: BTreeMap<u64, Vec<Shape>> = BTreeMap::new();
     let mut boxes = 0;
     for (index, entry) in instances.annotations.into_iter().enumerate() {
         let problem = |problem: String| format!("annotation {index}: {problem}");
-        let &(width, height) = sizes
+        let stated = sizes
             .get(&entry.image_id)
             .ok_or_else(|| problem(format!("expected an image with id {}, found none", entry.image_id)))?;
-        let class = categories.iter().position(|&id| id == entry.category_id);
+        let class = categories.ids.get(&entry.category_id).copied();
         let class =
             class.ok_or_else(|| problem(format!("expected a category with id {}, found none", entry.category_id)))?;
         let outline = match entry.segmentation {
             None => None,
-            Some(Segmentation::Polygons(polygons)) if polygons.is_empty() => None,
-            Some(Segmentation::Polygons(polygons)) => {
+            Some(Segmentation::Polygons(polygons)) if polygons.iter().all(Vec::is_empty) => None,
+            Some(segmentation @ (Segmentation::Polygons(_) | Segmentation::Polygon(_))) => {
+                let polygons = match segmentation {
+                    Segmentation::Polygons(polygons) => polygons,
+                    Segmentation::Polygon(polygon) => vec![polygon],
+                    Segmentation::Runs { .. } => Vec::new(),
+                };
                 let mut outlines = Vec::new();
-                for polygon in polygons {
+                for polygon in polygons.into_iter().filter(|polygon| !polygon.is_empty()) {
                     let (corners, rest) = polygon.as_chunks::<2>();
                     if !rest.is_empty() || corners.len() < 3 {
                         return Err(problem(format!(
@@ -181,8 +223,12 @@ fn samples(
                 Some(Outline::Polygons(outlines))
             }
             Some(Segmentation::Runs { size, counts }) => {
+                let [height, width] = stated.map_or(size, |(width, height)| [height, width]);
                 if size != [height, width] {
                     return Err(problem(format!("expected run lengths of size [{height}, {width}], found {size:?}")));
+                }
+                if [height, width].iter().any(|&side| side > SIDE_MAX) {
+                    return Err(problem(format!("expected sides of at most {SIDE_MAX} pixels, found {size:?}")));
                 }
                 let runs = match counts {
                     Counts::Plain(counts) => RunLengths::from_counts(counts, width, height),
@@ -226,7 +272,11 @@ fn samples(
         };
         let drawn = shapes.remove(&id).unwrap_or_default();
         empty += usize::from(drawn.is_empty());
-        let drawing = Drawing { file: path.into(), size: DrawingSize::Stated(width, height), shapes: drawn };
+        let size = match width.zip(height) {
+            Some((width, height)) => DrawingSize::Stated(width, height),
+            None => DrawingSize::Image(image.clone()),
+        };
+        let drawing = Drawing { file: path.into(), size: size, shapes: drawn };
         let mut name = stem(image);
         if !used.insert(name.clone()) {
             name = listing.show(&image.with_extension(""));
@@ -333,6 +383,38 @@ mod tests {
         assert!(notes.contains("1 annotations of annotations/instances_train2017.json have only a box"), "{notes}");
         assert!(notes.contains("1 images of annotations/instances_val2017.json have no annotation"), "{notes}");
         assert_eq!(dataset.unused.len(), 1, "{:?}", dataset.unused);
+    }
+
+    #[test]
+    fn what_tools_write_differently_is_read() {
+        let (folder, plain) = (Folder::new(), Folder::new());
+        // No sizes, a polygon without a list around it, empty polygons, two categories of one name, and a Windows path.
+        folder.text(
+            "_annotations.coco.JSON",
+            r#"{"images": [{"id": 1, "file_name": "photos\\Überfahrt 1.PNG"}, {"id": 2, "file_name": "b.png"}],
+                "annotations": [
+                    {"image_id": 1, "category_id": 2, "segmentation": [0, 0, 4, 0, 4, 2, 0, 2]},
+                    {"image_id": 1, "category_id": 1, "segmentation": [[]]},
+                    {"image_id": 1, "category_id": 3, "segmentation": [[0, 2, 4, 2, 4, 4, 0, 4], []]},
+                    {"image_id": 2, "category_id": 3, "segmentation": {"size": [4, 4], "counts": [0, 4, 12]}}],
+                "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "car"}, {"id": 3, "name": "Straße"}]}"#,
+        );
+        for (name, mask) in [
+            ("Überfahrt 1", GrayImage::from_fn(4, 4, |_, y| Luma([if y < 2 { 1 } else { 2 }]))),
+            ("b", GrayImage::from_fn(4, 4, |x, _| Luma([if x < 1 { 2 } else { 0 }]))),
+        ] {
+            folder.image(&format!("deep/photos/{name}.{}", if name == "b" { "png" } else { "PNG" }));
+            plain.image(&format!("images/{name}.png"));
+            mask.save(plain.path(&format!("masks/{name}.png"))).unwrap();
+        }
+        let classes =
+            "ignore=255\n[[class]]\nname='x'\nvalue=0\n[[class]]\nname='y'\nvalue=1\n[[class]]\nname='z'\nvalue=2";
+        plain.text("dataset.toml", classes);
+        let dataset = folder.open();
+        assert_equal_to_plain(&dataset, &plain.open());
+        assert_eq!(labels_of(&dataset).names(), ["background", "car", "Straße"]);
+        assert_eq!(dataset.notes[0], "categories 1 and 2 are both called car and are one class");
+        assert!(dataset.notes[1].starts_with("1 annotations of _annotations.coco.JSON have only a box"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! LabelMe: `NAME.json` for each image, with polygons, rectangles and circles.
+//! LabelMe: `NAME.json` for each image, with polygons, rectangles, circles and masks (a PNG in base64, in a box).
 //!
 //! The labels become classes in sorted order, or in that of a `labels.txt`, with the background before them. Shapes with the
 //! label `__ignore__` are ignored, those with `_background_` are background.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Contents, Format, classes, read_text};
+use super::{Contents, Format, classes, encoded_mask, name_apart, read_text};
 use crate::annotation::Annotation;
 use crate::drawing::{BACKGROUND, Drawing, DrawingSize, IGNORED, Outline, Shape};
 use crate::listing::{Folder, Listing};
@@ -40,6 +40,7 @@ struct Entry {
     points: Vec<[f64; 2]>,
     /// Polygons, in old files.
     shape_type: Option<String>,
+    mask: Option<String>,
 }
 
 fn read(listing: &Listing) -> Result<Option<Contents>, String> {
@@ -106,10 +107,13 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
         contents.notes.push(format!("{open} points and lines have no area and are not drawn"));
     }
     for part in parts.values_mut() {
-        part.samples.sort_by(|a, b| a.name.cmp(&b.name));
+        part.samples.sort_by(|a, b| a.image.cmp(&b.image));
         if let Some(pair) = part.samples.windows(2).find(|pair| pair[0].image == pair[1].image) {
-            return Err(format!("LabelMe: expected one file for {}, found two", listing.show(&pair[0].image)));
+            let files = pair.iter().filter_map(|sample| sample.label.as_ref()).map(|label| listing.show(label.path()));
+            let (image, files) = (listing.show(&pair[0].image), files.collect::<Vec<_>>().join(" and "));
+            return Err(format!("LabelMe: expected one file for {image}, found {files}"));
         }
+        name_apart(listing, &mut part.samples);
     }
     contents.parts.extend(parts);
     Ok(Some(contents))
@@ -164,10 +168,12 @@ fn outline(entry: &Entry) -> Result<Option<Outline>, String> {
         if found == expected { Ok(()) } else { Err(format!("expected {expected} points, found {found}")) }
     };
     Ok(match entry.shape_type.as_deref().unwrap_or("polygon") {
-        "polygon" if entry.points.len() < 3 => {
-            return Err(format!("expected a polygon of at least 3 points, found {}", entry.points.len()));
+        kind @ ("polygon" | "rotation" | "oriented_rectangle") if entry.points.len() < 3 => {
+            return Err(format!("expected a {kind} of at least 3 points, found {}", entry.points.len()));
         }
-        "polygon" => Some(Outline::Polygons(vec![entry.points.clone()])),
+        // Other tools store the four corners of rectangles.
+        "rectangle" if entry.points.len() == 4 => Some(Outline::Polygons(vec![entry.points.clone()])),
+        "polygon" | "rotation" | "oriented_rectangle" => Some(Outline::Polygons(vec![entry.points.clone()])),
         "rectangle" => {
             corners(2)?;
             let ([left, top], [right, bottom]) = (entry.points[0], entry.points[1]);
@@ -179,14 +185,45 @@ fn outline(entry: &Entry) -> Result<Option<Outline>, String> {
             let (dx, dy) = (on_x - x, on_y - y);
             Some(Outline::Circle { centre: [x, y], radius: (dx * dx + dy * dy).sqrt() })
         }
+        "mask" => {
+            corners(2)?;
+            Some(patch(entry)?)
+        }
         "point" | "points" | "line" | "linestrip" => None,
-        other => return Err(format!("expected a polygon, rectangle or circle, found {other:?}; draw it as a polygon")),
+        other => {
+            return Err(format!(
+                "expected a polygon, rectangle, circle or mask, found {other:?}; draw it as a polygon"
+            ));
+        }
     })
+}
+
+/// A mask in its box. LabelMe counts both corners of the box as pixels; others the second as the first pixel outside.
+fn patch(entry: &Entry) -> Result<Outline, String> {
+    let text = entry.mask.as_deref().ok_or("expected a mask in base64, found none")?;
+    let mask = encoded_mask::decode(text)?;
+    let ([left, top], [right, bottom]) = (entry.points[0], entry.points[1]);
+    let (width, height) = mask.size();
+    let fits = |side: usize, length: f64| (-0.5..=1.5).contains(&(side as f64 - length));
+    if !fits(width, right - left) || !fits(height, bottom - top) {
+        return Err(format!(
+            "expected a mask of its box's size, {} to {}, found one of {width}x{height} pixels",
+            place([left, top]),
+            place([right, bottom])
+        ));
+    }
+    // A conversion from float saturates.
+    Ok(Outline::Patch { at: [left, top].map(|at| at.round_ties_even() as i64), mask })
+}
+
+fn place([x, y]: [f64; 2]) -> String {
+    format!("({x}, {y})")
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::layout::testing::{Folder, assert_equal_to_plain, labels_of};
+    use crate::layout::encoded_mask::tests::encode;
+    use crate::layout::testing::{Folder, assert_equal_to_plain, gray, labels_of};
     use image::{GrayImage, Luma};
 
     fn json(image: &str, shapes: &str) -> String {
@@ -236,6 +273,35 @@ mod tests {
         assert_eq!(dataset.unused[0].to_string(), ". (1 image file: not named by the annotations)");
     }
 
+    fn mask(label: &str, points: &str, mask: &str) -> String {
+        let shape = shape(label, "mask", points);
+        format!("{}, \"mask\": \"{mask}\"}}", shape.strip_suffix('}').unwrap())
+    }
+
+    #[test]
+    fn masks_are_placed_in_their_boxes() {
+        let (folder, plain) = (Folder::new(), Folder::new());
+        // An L of three pixels.
+        let corner = encode(&GrayImage::from_fn(2, 2, |x, y| Luma([if (x, y) == (1, 0) { 0 } else { 255 }])));
+        let whole = encode(&gray(1, &[(0, 0, 0)]));
+        for (name, shapes, drawn) in [
+            // Both corners count.
+            ("a", mask("x", "[[1, 2], [2, 3]]", &corner), vec![(1, 2), (1, 3), (2, 3)]),
+            // The second does not; places between pixels are rounded.
+            ("b", mask("x", "[[1.4, 1.6], [3.4, 3.6]]", &corner), vec![(1, 2), (1, 3), (2, 3)]),
+            // Beyond the border.
+            ("c", mask("x", "[[-1, 0], [0, 1]]", &corner), vec![(0, 1)]),
+            ("d", mask("x", "[[0, 0], [3, 3]]", &whole), (1..16).map(|at| (at % 4, at / 4)).collect()),
+        ] {
+            folder.image(&format!("{name}.jpg"));
+            folder.text(&format!("{name}.json"), &json(&format!("{name}.jpg"), &shapes));
+            plain.image(&format!("images/{name}.jpg"));
+            let drawn: Vec<(u32, u32, u8)> = drawn.into_iter().map(|(x, y)| (x, y, 1)).collect();
+            gray(0, &drawn).save(plain.path(&format!("masks/{name}.png"))).unwrap();
+        }
+        assert_equal_to_plain(&folder.open(), &plain.open());
+    }
+
     #[test]
     fn what_cannot_be_drawn_is_named() {
         let refused = |shape: String, expected: &str| {
@@ -247,6 +313,10 @@ mod tests {
         };
         refused(shape("x", "polygon", "[[0, 0], [1, 1]]"), "expected a polygon of at least 3 points, found 2");
         refused(shape("x", "rectangle", "[[0, 0]]"), "expected 2 points, found 1");
-        refused(shape("x", "mask", "[[0, 0], [1, 1]]"), "found \"mask\"; draw it as a polygon");
+        refused(shape("x", "ellipse", "[[0, 0], [1, 1]]"), "found \"ellipse\"; draw it as a polygon");
+        refused(shape("x", "mask", "[[0, 0], [1, 1]]"), "expected a mask in base64, found none");
+        refused(mask("x", "[[0, 0], [1, 1]]", "????"), "expected a PNG in base64");
+        let four = encode(&gray(1, &[]));
+        refused(mask("x", "[[0, 0], [1, 1]]", &four), "its box's size, (0, 0) to (1, 1), found one of 4x4 pixels");
     }
 }

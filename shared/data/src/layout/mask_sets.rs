@@ -143,7 +143,11 @@ fn contents(listing: &Listing, parts: Vec<(Option<Split>, Parts, Vec<PairingProb
             classes::drawn_value(index.unwrap_or_default())
         };
         let sample = |(image, masks): (PathBuf, Vec<(PathBuf, Option<String>)>)| {
-            let part = |(path, class): (PathBuf, Option<String>)| PartMask { path, value: value(class.as_deref()) };
+            let part = |(path, class): (PathBuf, Option<String>)| PartMask {
+                path,
+                value: value(class.as_deref()),
+                soft: false,
+            };
             let label = Some(Annotation::Masks(masks.into_iter().map(part).collect()));
             Sample { name: name_of(listing, &image, &stems), image, page: None, label }
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use unet_shared::label::LabelValue;
 
-use super::{Contents, Format, classes, read_text};
+use super::{Contents, Format, ImageIndex, classes, read_text};
 use crate::annotation::Annotation;
 use crate::dataset_file::DatasetFile;
 use crate::drawing::{Drawing, DrawingSize, IGNORED, Outline, Shape};
@@ -70,11 +70,20 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     for (split, folders) in &yaml.splits {
         let mut part = Pairing::default();
         for stated in folders {
-            let Some(folder) = resolve(listing, root, yaml.path.as_deref(), stated) else {
-                contents.notes.push(format!("the folder {stated} of {split} is not there"));
-                continue;
+            let images = match images_of(listing, root, yaml.path.as_deref(), stated)? {
+                Stated::Images(images) => images,
+                Stated::List { images, missing } => {
+                    if let Some((count, first)) = missing {
+                        contents.notes.push(format!("{count} images of {stated} are not there, {first} first"));
+                    }
+                    images
+                }
+                Stated::Missing => {
+                    contents.notes.push(format!("the folder {stated} of {split} is not there"));
+                    continue;
+                }
             };
-            for image in listing.folders.iter().filter(|f| f.path.starts_with(&folder)).flat_map(|f| &f.images) {
+            for image in images {
                 let name = stem(image);
                 let label = match &yaml.masks_dir {
                     Some(masks) => {
@@ -117,10 +126,53 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     Ok(Some(contents))
 }
 
+/// What a split names.
+enum Stated<'a> {
+    /// A folder.
+    Images(Vec<&'a PathBuf>),
+    /// A list of images; of those that are not there, how many they are and the first.
+    List { images: Vec<&'a PathBuf>, missing: Option<(usize, String)> },
+    /// Nothing that is there.
+    Missing,
+}
+
+/// The images of a folder, or of a text file with a path in each line.
+fn images_of<'a>(listing: &'a Listing, root: &Path, path: Option<&str>, stated: &str) -> Result<Stated<'a>, String> {
+    if !Path::new(stated).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt")) {
+        return Ok(match resolve(listing, root, path, stated) {
+            Some(folder) => {
+                let inside = listing.folders.iter().filter(|found| found.path.starts_with(&folder));
+                Stated::Images(inside.flat_map(|folder| &folder.images).collect())
+            }
+            None => Stated::Missing,
+        });
+    }
+    let ending = normal(stated);
+    let mut lists = listing.folders.iter().flat_map(|folder| &folder.others).filter(|file| file.ends_with(&ending));
+    let (Some(list), None) = (lists.next(), lists.next()) else { return Ok(Stated::Missing) };
+    let (mut images, mut missing, index) = (Vec::new(), None, ImageIndex::of(listing));
+    for line in read_text(listing, list)?.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match index.at_end(&normal(line)) {
+            Some(image) => images.push(image),
+            None => missing.get_or_insert((0, line.to_owned())).0 += 1,
+        }
+    }
+    Ok(Stated::List { images, missing })
+}
+
+/// The names in a path, with the separators of this machine.
+fn normal(stated: &str) -> PathBuf {
+    let stated = stated.replace('\\', "/");
+    Path::new(&stated).components().filter(|part| matches!(part, Component::Normal(_))).collect()
+}
+
 /// The folder of a split: below the file or below its `path`. Roboflow writes `../train/images` for a folder beside the file.
 fn resolve(listing: &Listing, root: &Path, path: Option<&str>, stated: &str) -> Option<PathBuf> {
+    let stated = stated.replace('\\', "/");
+    let stated = stated.as_str();
     let inner: PathBuf = Path::new(stated).components().filter(|part| *part != Component::ParentDir).collect();
-    let path = path.map_or(Path::new(""), Path::new);
+    let path = path.unwrap_or_default().replace('\\', "/");
+    let path = Path::new(&path);
     let name = path.file_name().map_or(Path::new(""), Path::new);
     let candidates = [root.join(path).join(stated), root.join(name).join(stated), root.join(stated), root.join(&inner)];
     let plain = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
@@ -292,6 +344,25 @@ mod tests {
             assert_eq!(labels_of(&dataset).names(), ["background", "bar", "disc"]);
             assert_eq!(dataset.notes, ["1 images have no label file and are all background"]);
         }
+    }
+
+    #[test]
+    fn lists_of_images_and_windows_paths() {
+        let (lists, folders) = (Folder::new(), Folder::new());
+        lists.text("data.yaml", "path: C:\\data\\parts\ntrain: train.txt\nval: val.txt\nnames: [bar]\n");
+        lists.text("train.txt", "./images/all/a.jpg\nC:\\data\\parts\\images\\all\\b.jpg\n./images/all/gone.jpg\n");
+        lists.text("val.txt", "/home/me/parts/images/all/c.jpg\n");
+        folders.text("data.yaml", "path: C:\\data\ntrain: images\\train\nval: images\\val\nnames: [bar]\n");
+        for (split, name) in [("train", "a"), ("train", "b"), ("val", "c")] {
+            for (folder, below) in [(&lists, "all"), (&folders, split)] {
+                folder.image(&format!("images/{below}/{name}.jpg"));
+                folder.text(&format!("labels/{below}/{name}.txt"), "0 0 0 1 0 1 0.5 0 0.5\n");
+            }
+        }
+        let dataset = lists.open();
+        assert_equal_to_plain(&dataset, &folders.open());
+        assert_eq!((dataset.train.len(), dataset.val.len()), (2, 1));
+        assert_eq!(dataset.notes, ["1 images of train.txt are not there, ./images/all/gone.jpg first"]);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use unet_shared::label::LabelValue;
 
-use super::{Contents, Format, classes, only_root, read_text, subfolder};
+use super::{Contents, Format, classes, only_folder, only_root, read_text, subfolder};
 use crate::dataset_file::{ClassSpec, DatasetFile};
-use crate::listing::{Folder, Listing, has_image_extension, split_of};
+use crate::listing::{Folder, Kind, Listing, has_image_extension, split_of};
 use crate::pairing::{Pairing, PairingProblem, pair_by_keys, stem};
 use crate::sample::{Sample, Split};
 
@@ -32,9 +32,9 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     let roots = listing
         .folders
         .iter()
-        .filter(|folder| subfolder(listing, folder, "JPEGImages").is_some() && masks_folder(listing, folder).is_some());
+        .filter(|folder| images_folder(listing, folder).is_some() && masks_folder(listing, folder).is_some());
     let Some(root) = only_root(listing, roots, "PASCAL VOC")? else { return Ok(None) };
-    let (Some(images), Some(masks)) = (subfolder(listing, root, "JPEGImages"), masks_folder(listing, root)) else {
+    let (Some(images), Some(masks)) = (images_folder(listing, root), masks_folder(listing, root)) else {
         return Ok(None);
     };
     let (image_files, mask_files) = (listing.images_below(images), listing.images_below(masks));
@@ -53,6 +53,15 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     let colours = classes::are_colours(labels);
     contents.classes = Some(class_list(listing, root, colours, &mut contents.read)?);
     Ok(Some(contents))
+}
+
+/// `JPEGImages`; beside a `labelmap.txt` the only other folder called images, since CVAT exports masks without images too.
+fn images_folder<'a>(listing: &'a Listing, root: &Folder) -> Option<&'a Folder> {
+    let has_map = root.others.iter().any(|path| path.ends_with("labelmap.txt"));
+    subfolder(listing, root, "JPEGImages").or_else(|| {
+        let beside = |folder: &&Folder| folder.path.parent() == Some(&root.path) && folder.kind == Some(Kind::Images);
+        only_folder(listing.folders.iter().filter(|_| has_map).filter(beside))
+    })
 }
 
 /// `SegmentationClass`, or `SegmentationClassPNG` of older versions of labelme2voc.
@@ -245,6 +254,7 @@ mod tests {
         assert_eq!(labels_of(&dataset).names(), ["background", "disc", "bar"]);
         let value = |dataset: &Dataset, class: usize| dataset.file.as_ref().unwrap().classes[class].value;
         assert_eq!(value(&dataset, 2), Some(LabelValue::Gray(2)));
+        std::fs::rename(folder.path("JPEGImages"), folder.root().join("imgs")).unwrap();
         for name in ["a", "b", "c", "d"] {
             let mask = RgbImage::from_fn(4, 4, |x, _| if x > 1 { Rgb([50, 183, 250]) } else { Rgb([224, 224, 192]) });
             mask.save(folder.path(&format!("SegmentationClass/{name}.png"))).unwrap();
