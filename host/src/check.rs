@@ -27,6 +27,7 @@ use unet_data::workers::in_parallel;
 use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split};
 use unet_shared::label::{LabelTable, LabelValue, Reading};
 use unet_shared::mask::IGNORE_INDEX;
+use unet_shared::preprocess::Channels;
 use unet_shared::samples::Bands;
 
 use examine::{Examined, ImageFacts, Unit, examine};
@@ -90,6 +91,13 @@ pub enum Content {
     GrayAsRgb,
     /// Some have colours.
     Colour,
+}
+
+impl Content {
+    /// The channels that a network needs for them.
+    pub fn channels(self) -> Channels {
+        if self == Self::Colour { Channels::Rgb } else { Channels::Gray }
+    }
 }
 
 /// Checks the dataset in the folder `root`. `progress` is called with the number of files or pairs that are done, and of all.

@@ -125,8 +125,8 @@ pub struct TrainingConfig {
     /// Weight of each class in the loss.
     #[arg(skip)]
     pub class_weights: Vec<f32>,
-    /// Random changes of training images.
-    #[command(flatten)]
+    /// Random changes of training images; requested by [`crate::dataset::augment::AugmentOptions`].
+    #[arg(skip)]
     #[serde(flatten)]
     pub augmentation: Augmentation,
     /// How images are loaded.
@@ -234,7 +234,7 @@ impl RunConfig {
             return Err(format!("freeze norms: expected a share from 0 to below 1, found {}", training.freeze_norms));
         }
         training.loss.validate()?;
-        training.augmentation.validate()?;
+        training.augmentation.validate(self.model.classes)?;
         if training.class_weights.len() != self.model.classes {
             let found = training.class_weights.len();
             return Err(format!("expected {} class weights, one per class, found {found}", self.model.classes));
@@ -257,7 +257,7 @@ pub fn nearest_multiple(value: usize, multiple: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::augment::OperationKind;
+    use crate::dataset::augment::{Flips, OperationKind};
 
     /// What the first version wrote. New versions must read it, and write the same for a run without newer hyperparameters.
     const FILE: &str = r#"name = "small"
@@ -317,6 +317,15 @@ vertical = false
     }
 
     #[test]
+    fn operations_of_the_first_versions_are_read_and_written_byte_for_byte() {
+        let file = FILE.replace("workers = 2\n", "augment = [\"zoom\"]\nworkers = 2\n");
+        let zoomed: RunConfig = toml::from_str(&file).unwrap();
+        assert_eq!(zoomed.training.augmentation.augment, [OperationKind::Zoom]);
+        assert_eq!(zoomed.training.augmentation.flips, Flips::HORIZONTAL);
+        assert_eq!(toml::to_string(&zoomed).unwrap(), file);
+    }
+
+    #[test]
     fn tiles_are_one_key() {
         let tiled = RunConfig { tiles: Some("512,64".parse().unwrap()), ..config() };
         let written = toml::to_string(&tiled).unwrap();
@@ -342,7 +351,8 @@ vertical = false
             "loss = \"cross-entropy+0.5*lovasz\"",
             "label_smoothing = 0.1",
             "class_weights = [1.0, 0.5]",
-            "augment = [\"zoom\"]",
+            "augment = [\"zoom\", \"quarter_turns\", \"scale\"]",
+            "class_pixels = [9, 4]",
             "workers = 3",
             "cache_bytes = 7",
         ];
@@ -370,7 +380,7 @@ vertical = false
     fn what_cannot_be_trained_is_named() {
         assert_eq!(config().validate(), Ok(()));
         type Change = fn(&mut RunConfig);
-        let cases: [(Change, &str); 10] = [
+        let cases: [(Change, &str); 11] = [
             (|c| c.preprocess.width = 30, "nearest valid size is 32x16"),
             (|c| c.training.epochs = 0, "epochs"),
             (|c| c.training.batch = 0, "batch"),
@@ -379,6 +389,7 @@ vertical = false
             (|c| c.training.optimizer.weight_decay = Some(0.1), "weight decay"),
             (|c| c.training.freeze_norms = 1.0, "freeze norms"),
             (|c| c.training.augmentation.augment = vec![OperationKind::Zoom; 2], "zoom twice"),
+            (|c| c.training.augmentation.class_pixels = vec![1], "expected 2 numbers, one per class, found 1"),
             (|c| c.training.class_weights = vec![1.0], "expected 2 class weights"),
             (|c| c.training.class_weights = vec![0.0, 0.0], "not all 0"),
         ];

@@ -7,6 +7,7 @@
 
 mod axis;
 mod confusion;
+pub mod contact_sheet;
 mod curves;
 pub mod html;
 mod markup;

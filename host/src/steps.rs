@@ -1,8 +1,9 @@
-//! What can be done with a run: train, evaluate, export, quantize and package it, and write its report; and timing a training
-//! step, which needs no run. The verbs and the demo call these.
+//! What can be done with a run: train, evaluate, export, quantize and package it, and write its report; and what needs no run:
+//! timing a training step, and showing what a network will see. The verbs and the demo call these.
 
 pub mod bench_train;
 pub mod check_kernels;
+pub mod contact_sheet;
 pub mod export;
 pub mod open_run;
 pub mod package;

@@ -6,11 +6,14 @@ use unet_data::OpenOptions;
 use unet_engine::exit::Exit;
 use unet_host::check::{CheckOptions, LabelOptions, check};
 use unet_host::config::FolderOptions;
+use unet_host::dataset::augment::NamedList;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
+use unet_host::steps::contact_sheet::{self, ContactSheetOptions};
 
 /// What to check.
 #[derive(Debug, clap::Args)]
+#[command(mut_group("InputOptions", |group| group.requires("augmented")))]
 pub struct Check {
     /// Folder of the dataset
     data: PathBuf,
@@ -24,6 +27,12 @@ pub struct Check {
     folders: FolderOptions,
     #[command(flatten)]
     labels: LabelOptions,
+    /// Write a contact sheet: training images as a network will see them, with this preset or these operations (default: those
+    /// of `train`)
+    #[arg(long, value_name = "PRESET|OPERATIONS")]
+    augmented: Option<Option<NamedList>>,
+    #[command(flatten)]
+    sheet: ContactSheetOptions,
     /// Name every file of every finding
     #[arg(long)]
     verbose: bool,
@@ -50,8 +59,16 @@ impl Check {
         if let Some((progress, _)) = progress {
             progress.finish();
         }
-        let report = checked.report;
-        super::print(self.json, &report, || report.text(self.verbose))?;
+        let report = &checked.report;
+        super::print(self.json, report, || report.text(self.verbose))?;
+        match self.augmented {
+            Some(_) if report.has_errors() => unet_engine::error::say("no contact sheet: the dataset has errors"),
+            Some(names) => {
+                let line = contact_sheet::write(&checked, &names.unwrap_or_default(), &self.sheet)?;
+                unet_engine::error::say(line);
+            }
+            None => {}
+        }
         Ok(if report.has_errors() { Exit::Fault } else { Exit::Success })
     }
 }

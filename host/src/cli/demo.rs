@@ -91,7 +91,7 @@ impl Demo {
         training.epochs = self.epochs;
         // Few steps: a higher rate than the default for real data.
         training.learning_rate = 5e-3;
-        training.augmentation.flips = Flips::BOTH;
+        options.augment.flips = Some(Flips::BOTH);
         let memory = MemoryOptions::default();
         let run = start(&data, &options, memory)?;
         let (_, burn) = finish(&run, memory, &mut super::train::Watcher::new(self.epochs))?;

@@ -81,6 +81,7 @@ impl Train {
             training.batch,
             run.config.backend.name(),
         ));
+        unet_engine::error::say(format_args!("augmentation: {}", training.augmentation));
         let (outcome, record) = finish(&run, self.memory(), &mut Watcher::new(training.epochs))?;
         let report = Report {
             run: run.dir.root().to_owned(),

@@ -1,9 +1,30 @@
 //! Random operations on a training image together with its mask.
 //!
-//! A run applies a list of operations to each sample, on the loader's threads. Each operation draws from a stream of its own
-//! that depends on seed, epoch and sample alone, so that a resumed run and any number of threads give the same images.
+//! A run applies flips and a set of operations to each sample, on the loader's threads. Each operation draws from a stream of its
+//! own that depends on seed, epoch and sample alone, so that a resumed run and any number of threads give the same images. All
+//! arithmetic on pixels is in integers, and what is drawn uses only exactly rounded functions, so machines agree too.
+//!
+//! The order is fixed: flips, then one map of all geometric operations and one sampling by it, then one curve for brightness, contrast
+//! and gamma, then the operations on pixels in the order of [`OperationKind`].
 
+mod blur;
+mod colour;
+mod cutout;
+mod displacement;
+mod elastic;
+mod elementary;
 mod flip;
+mod geometry;
+mod jpeg;
+mod noise;
+mod preset;
+mod quarter_turn;
+mod rare_class;
+mod rotate;
+mod scale;
+mod shift;
+mod tone;
+mod warp;
 mod zoom;
 
 use std::fmt;
@@ -13,77 +34,182 @@ use serde::{Deserialize, Serialize};
 
 use super::loader::Item;
 use crate::rng::Rng;
-use zoom::Zoom;
+use geometry::Geometry;
+use tone::Tone;
 
 pub use flip::Flips;
+pub use preset::{AugmentOptions, DEFAULT, Named, NamedList, Preset};
 
-/// A random operation on a training image together with its mask.
-trait Operation: fmt::Debug + Send + Sync {
-    /// Separates the operation's draws from the other uses of one seed.
-    fn stream(&self) -> u64;
-
-    /// Draws from `rng` and changes planes and mask, which have `width` columns. The cache may hold `item` too:
-    /// [`Arc::make_mut`] copies it then, so an operation that draws no change should not call it.
-    fn apply(&self, rng: &mut Rng, width: usize, item: &mut Arc<Item>);
-}
+/// Separates the draws of flips from the other uses of one seed.
+const FLIP_STREAM: u64 = 0xf11b;
 
 /// An operation that `--augment` names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
+    /// Turn by 0, 90, 180 or 270 degrees
+    QuarterTurns,
+    /// Draw 0.5 to 2 times as large; what of an enlarged image is seen is a random place, or half of the time the surroundings of
+    /// a pixel of a random class, rare ones more often
+    Scale,
+    /// The same, 0.8 to 1.25 times as large
+    Magnify,
+    /// Turn half of the images by up to 10 degrees
+    Rotate,
+    /// Move half of the images by up to a 16th of their sides
+    Shift,
+    /// Bend half of the images smoothly, by about 2 % of the shorter side
+    Elastic,
+    /// Change the gray values of half of the images by up to 32
+    Brightness,
+    /// Stretch the gray values of half of the images around their mean by 0.75 to 1.33
+    Contrast,
+    /// Raise the gray values of half of the images to a power of 0.7 to 1.4
+    Gamma,
     /// Enlarge a random window, of half the side up to all of it
     Zoom,
+    /// Change the saturation of half of the images by 0.5 to 1.5, and their hue by up to 18 degrees; gray ones stay
+    Colour,
+    /// Blur a quarter of the images by a kernel of 3 or 5 pixels a side
+    Blur,
+    /// Add noise of a deviation of 2 to 10 gray values to a quarter of the images
+    Noise,
+    /// Compress a quarter of the images as JPEG of a quality of 40 to 95
+    Jpeg,
+    /// Replace a rectangle in half of the images by the mean, and ignore its pixels
+    Cutout,
+}
+
+type ChangeGeometry = fn(&mut Rng, &mut Geometry<'_>);
+type ChangeTone = fn(&mut Rng, &mut Tone<'_>);
+type ChangePixels = fn(&mut Rng, usize, &mut Arc<Item>);
+
+/// What an operation draws and changes. One that draws no change leaves everything as it is.
+#[derive(Clone, Copy)]
+enum Effect {
+    /// Changes where pixels come from.
+    Geometry(ChangeGeometry),
+    /// Changes the curve of gray values.
+    Tone(ChangeTone),
+    /// Changes planes and mask, which have the given number of columns. The cache may hold the item too: [`Arc::make_mut`] copies
+    /// it then, so an operation that draws no change should not call it.
+    Pixels(ChangePixels),
 }
 
 impl OperationKind {
-    fn operation(self) -> Box<dyn Operation> {
+    /// What it does, and a number that separates its draws from the other uses of one seed.
+    fn effect(self) -> (u64, Effect) {
+        use Effect::{Geometry, Pixels, Tone};
         match self {
-            Self::Zoom => Box::new(Zoom),
+            Self::QuarterTurns => (0x9042, Geometry(quarter_turn::draw)),
+            Self::Scale => (0x5ca1, Geometry(scale::scale)),
+            Self::Magnify => (0x3a68, Geometry(scale::magnify)),
+            Self::Rotate => (0x4074, Geometry(rotate::draw)),
+            Self::Shift => (0x541f, Geometry(shift::draw)),
+            Self::Elastic => (0xe1a5, Geometry(elastic::draw)),
+            Self::Brightness => (0xb419, Tone(tone::brightness)),
+            Self::Contrast => (0xc047, Tone(tone::contrast)),
+            Self::Gamma => (0x6a33, Tone(tone::gamma)),
+            Self::Zoom => (0x2003, Pixels(zoom::apply)),
+            Self::Colour => (0xc010, Pixels(colour::apply)),
+            Self::Blur => (0xb104, Pixels(blur::apply)),
+            Self::Noise => (0x4015, Pixels(noise::apply)),
+            Self::Jpeg => (0x19e6, Pixels(jpeg::apply)),
+            Self::Cutout => (0xc074, Pixels(cutout::apply)),
         }
     }
 
-    fn name(self) -> String {
-        clap::ValueEnum::to_possible_value(&self).map_or_else(String::new, |value| value.get_name().to_owned())
+    /// Whether it draws from the classes of the training images.
+    fn needs_class_pixels(self) -> bool {
+        matches!(self, Self::Scale | Self::Magnify)
     }
 }
 
-/// The random operations of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+/// The random operations of a run; [`AugmentOptions`] asks for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Augmentation {
-    /// Random flips
-    #[arg(long, value_enum, default_value_t = Flips::HORIZONTAL)]
+    /// Flips, before all operations.
     pub flips: Flips,
-    /// Random operations after the flips, in this order, separated by commas (default: none)
-    #[arg(long, value_enum, value_delimiter = ',')]
+    /// The operations, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub augment: Vec<OperationKind>,
+    /// Pixels of each class in the training images, if an operation draws rare classes more often.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_pixels: Vec<u64>,
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        let (flips, operations) = DEFAULT;
+        Self { flips, augment: operations.to_vec(), class_pixels: vec![] }
+    }
+}
+
+impl fmt::Display for Augmentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.flips.fmt(f)?;
+        self.augment.iter().try_for_each(|kind| write!(f, ", {}", Named::Operation(*kind).name()))
+    }
 }
 
 impl Augmentation {
-    /// Checks that no operation is listed twice: the second one would repeat the draws of the first.
+    /// Whether [`Augmentation::class_pixels`] should be set.
+    pub fn needs_class_pixels(&self) -> bool {
+        self.augment.iter().any(|kind| kind.needs_class_pixels())
+    }
+
+    /// Checks the list, and that pixels are counted for all classes or none.
     ///
     /// # Errors
-    /// Names the operation.
-    pub fn validate(&self) -> Result<(), String> {
+    /// Names the first field with an unexpected value.
+    pub fn validate(&self, classes: usize) -> Result<(), String> {
+        self.validate_list()?;
+        match self.class_pixels.len() {
+            0 => Ok(()),
+            found if found == classes => Ok(()),
+            found => Err(format!("class pixels: expected {classes} numbers, one per class, found {found}")),
+        }
+    }
+
+    /// Checks that no operation is listed twice: the second one would repeat the draws of the first.
+    fn validate_list(&self) -> Result<(), String> {
         let repeated = self.augment.iter().enumerate().find(|(index, kind)| self.augment[..*index].contains(kind));
         match repeated {
-            Some((_, kind)) => Err(format!("augment: expected each operation once, found {} twice", kind.name())),
+            Some((_, kind)) => {
+                Err(format!("augment: expected each operation once, found {} twice", Named::Operation(*kind).name()))
+            }
             None => Ok(()),
         }
     }
 
     /// The operations with the seed that they draw from, for images of `width` columns.
     pub fn augmenter(&self, seed: u64, width: usize) -> Augmenter {
-        let mut operations: Vec<Box<dyn Operation>> = vec![Box::new(self.flips)];
-        operations.extend(self.augment.iter().map(|kind| kind.operation()));
-        Augmenter { operations, seed, width }
+        let mut kinds = self.augment.clone();
+        kinds.sort_unstable();
+        let class_pixels = self.class_pixels.clone();
+        let mut augmenter =
+            Augmenter { flips: self.flips, geometry: vec![], tone: vec![], pixels: vec![], class_pixels, seed, width };
+        for kind in kinds {
+            let (stream, effect) = kind.effect();
+            match effect {
+                Effect::Geometry(draw) => augmenter.geometry.push((stream, draw)),
+                Effect::Tone(draw) => augmenter.tone.push((stream, draw)),
+                Effect::Pixels(apply) => augmenter.pixels.push((stream, apply)),
+            }
+        }
+        augmenter
     }
 }
 
 /// Applies a run's operations to samples.
 #[derive(Debug)]
 pub struct Augmenter {
-    operations: Vec<Box<dyn Operation>>,
+    flips: Flips,
+    // Each with the number of its stream.
+    geometry: Vec<(u64, ChangeGeometry)>,
+    tone: Vec<(u64, ChangeTone)>,
+    pixels: Vec<(u64, ChangePixels)>,
+    class_pixels: Vec<u64>,
     seed: u64,
     width: usize,
 }
@@ -91,10 +217,24 @@ pub struct Augmenter {
 impl Augmenter {
     /// Changes the item of `sample` in `epoch`: to the same one for the same arguments, whatever was changed before.
     pub fn apply(&self, epoch: usize, sample: usize, item: &mut Arc<Item>) {
-        for operation in &self.operations {
-            let mut rng = Rng::from_parts(&[self.seed, operation.stream(), epoch as u64, sample as u64]);
-            operation.apply(&mut rng, self.width, item);
+        let rng = |stream: u64| Rng::from_parts(&[self.seed, stream, epoch as u64, sample as u64]);
+        self.flips.apply(&mut rng(FLIP_STREAM), self.width, item);
+        if !self.geometry.is_empty() {
+            let mut geometry = Geometry::new(item, self.width, &self.class_pixels);
+            self.geometry.iter().for_each(|(stream, draw)| draw(&mut rng(*stream), &mut geometry));
+            if !geometry.is_identity() {
+                let warped = warp::warp(&geometry, item);
+                *item = Arc::new(warped);
+            }
         }
+        if !self.tone.is_empty() {
+            let mut tone = Tone::new(&item.planes);
+            self.tone.iter().for_each(|(stream, draw)| draw(&mut rng(*stream), &mut tone));
+            if let Some(table) = tone.table() {
+                Arc::make_mut(item).planes.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+            }
+        }
+        self.pixels.iter().for_each(|(stream, apply)| apply(&mut rng(*stream), self.width, item));
     }
 }
 
@@ -105,54 +245,4 @@ fn test_item(pixels: &[u8]) -> Arc<Item> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::ValueEnum as _;
-
-    #[test]
-    fn an_operation_listed_twice_is_refused_by_name() {
-        let listed = |augment: &[OperationKind]| Augmentation { flips: Flips::NONE, augment: augment.to_vec() };
-        assert_eq!(listed(OperationKind::value_variants()).validate(), Ok(()));
-        let error = listed(&[OperationKind::Zoom; 2]).validate().unwrap_err();
-        assert!(error.contains("zoom twice"), "{error}");
-    }
-
-    #[test]
-    fn operations_draw_from_streams_of_their_own() {
-        let mut streams: Vec<u64> = OperationKind::value_variants().iter().map(|k| k.operation().stream()).collect();
-        streams.push(Operation::stream(&Flips::BOTH));
-        let count = streams.len();
-        streams.sort_unstable();
-        streams.dedup();
-        assert_eq!(streams.len(), count);
-    }
-
-    /// Whatever is drawn: image and mask stay together, no class appears that was not there, and the cached item stays as
-    /// it is.
-    #[test]
-    fn image_and_mask_change_together() {
-        // 255 is the ignore index, and 0 and 255 as gray values can be told apart after interpolation.
-        let pixels: Vec<u8> = (0..48 * 32).map(|i| if i % 48 > 20 && i / 48 > 12 { 255 } else { 0 }).collect();
-        for kind in OperationKind::value_variants() {
-            let augmentation = Augmentation { flips: Flips::BOTH, augment: vec![*kind] };
-            let augmenter = augmentation.augmenter(7, 48);
-            let mut changed = 0;
-            for sample in 0..50 {
-                let cached = test_item(&pixels);
-                let mut item = Arc::clone(&cached);
-                augmenter.apply(1, sample, &mut item);
-                assert_eq!(cached.mask, pixels);
-                assert_eq!((item.planes.len(), item.mask.len()), (pixels.len(), pixels.len()));
-                assert!(item.mask.iter().all(|class| [0, 255].contains(class)));
-                changed += usize::from(item.mask != pixels);
-                // A pixel of the image weighs at least a quarter where the mask has its class.
-                let apart = item.planes.iter().zip(&item.mask).filter(|(gray, class)| gray.abs_diff(**class) > 192);
-                assert_eq!(apart.count(), 0, "{kind:?}, sample {sample}");
-                let mut again = cached;
-                augmenter.apply(1, sample, &mut again);
-                assert_eq!((&again.planes, &again.mask), (&item.planes, &item.mask));
-            }
-            assert!(changed > 25, "{kind:?} changed {changed} of 50");
-        }
-    }
-}
+mod tests;

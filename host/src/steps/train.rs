@@ -17,6 +17,7 @@ use super::report;
 use super::score::{EngineChoice, score_run};
 use crate::check::{CheckOptions, Checked, Content, LabelOptions, Severity, check};
 use crate::config::{InputOptions, RunConfig, defaults, nearest_multiple};
+use crate::dataset::augment::AugmentOptions;
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
 use crate::error::HostError;
@@ -86,6 +87,9 @@ pub struct TrainOptions {
     /// their effective number of pixels, which favours rare classes more; or one number per class, separated by commas
     #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights))]
     pub class_weights: ClassWeights,
+    /// Random changes of training images.
+    #[command(flatten)]
+    pub augment: AugmentOptions,
     /// Everything that does not depend on the dataset.
     #[command(flatten)]
     pub config: RunConfig,
@@ -146,9 +150,29 @@ fn sample_reading(samples: &[Sample], input: &InputOptions) -> Result<SampleRead
     Ok(SampleReading { range: levels.range, bands: input.bands })
 }
 
+/// From images to the network's input: what was asked for, and otherwise what suits the training images, whose content suggests
+/// `channels`. Sides that are not given are multiples of `multiple`.
+pub(super) fn resolve_input(
+    dataset: &Dataset,
+    input: &InputOptions,
+    channels: Channels,
+    multiple: usize,
+    tiles: Option<Tiles>,
+) -> Result<Preprocess, HostError> {
+    let samples = sample_reading(&dataset.train, input)?;
+    let channels = match input.bands {
+        Some(Bands::Gray(_)) => Channels::Gray,
+        Some(Bands::Rgb(_)) => Channels::Rgb,
+        None => channels,
+    };
+    let size = default_size(&dataset.train, multiple, input.fit, tiles, &samples)?;
+    let preprocess = input.preprocess(size, channels).map_err(HostError::Usage)?;
+    Ok(Preprocess { samples, ..preprocess })
+}
+
 /// Pixels of each class in the training split. Loads every pair of both splits once, so that a broken one is reported before
 /// the first epoch.
-fn count_pixels(
+pub(super) fn count_pixels(
     dataset: &Dataset,
     table: &LabelTable,
     preprocess: &Preprocess,
@@ -234,6 +258,7 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     let mut config = options.config.clone();
     // Before anything is read or written.
     config.backend.device()?;
+    config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
     // A run may be resumed from another working directory.
     config.data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
     if config.data.to_str().is_none() || options.runs.to_str().is_none() {
@@ -247,19 +272,10 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     let snapshot = DatasetSnapshot { digest, labels, train: train_names, val: val_names };
 
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-    let samples = sample_reading(&dataset.train, &options.input)?;
-    let channels = match options.input.bands {
-        Some(Bands::Gray(_)) => Channels::Gray,
-        Some(Bands::Rgb(_)) => Channels::Rgb,
-        None => channels,
-    };
-    let size = default_size(&dataset.train, multiple, options.input.fit, config.tiles, &samples)?;
-    config.preprocess = if options.classic {
-        Preprocess::CLASSIC
-    } else {
-        options.input.preprocess(size, channels).map_err(HostError::Usage)?
-    };
-    config.preprocess.samples = samples;
+    config.preprocess = resolve_input(&dataset, &options.input, channels, multiple, config.tiles)?;
+    if options.classic {
+        config.preprocess = Preprocess { samples: config.preprocess.samples, ..Preprocess::CLASSIC };
+    }
     config.model.channels = config.preprocess.channels.count();
     config.model.classes = snapshot.labels.classes.len();
     config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
@@ -277,6 +293,9 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
         return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
     }
     config.training.class_weights = class_weights(&options.class_weights, &pixels);
+    if config.training.augmentation.needs_class_pixels() {
+        config.training.augmentation.class_pixels = pixels;
+    }
     RunDir::create(&root, &config, &snapshot)?;
     OpenRun::open(&root)
 }
@@ -330,14 +349,13 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, Labe
     }
     dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", labels.assumption));
-    let channels = if content == Content::Colour { Channels::Rgb } else { Channels::Gray };
     let asked = options.input.channels.is_some() || options.input.bands.is_some() || options.classic;
     if content == Content::GrayAsRgb && !asked {
         unet_engine::error::say(
             "images: all are gray, stored as RGB; training uses one channel (--channels 3 uses three)",
         );
     }
-    Ok((dataset, labels, channels))
+    Ok((dataset, labels, content.channels()))
 }
 
 /// The error for a dataset in which `check` finds errors; all but a single one are printed before.

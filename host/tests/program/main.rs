@@ -1,6 +1,7 @@
 //! The program on files: its output, the files that it writes, and its exit codes.
 
 mod bench_train;
+mod contact_sheet;
 mod data;
 mod demo;
 mod fold_upsample;

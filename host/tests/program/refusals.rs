@@ -40,6 +40,8 @@ fn invalid_options_are_named() {
     assert!(with(&["--augment", "zoom,zoom"]).contains("zoom twice"));
     assert!(with(&["--augment", "shear"]).contains("zoom"));
     assert!(with(&["--loss", "mse"]).contains("cross-entropy, dice, focal, tversky, lovasz, boundary, hard-pixels"));
+    assert!(with(&["--augment", "photo,blur"]).contains("blur twice"));
+    assert!(with(&["--augment", "photo,microscopy"]).contains("at most one preset"));
 }
 
 #[test]

@@ -9,6 +9,9 @@ use unet_host::training::checkpoint::TIMING_COLUMNS;
 use crate::{expect, host, synthetic, text};
 
 const EPOCHS: &str = "4";
+/// All operations on images.
+pub const OPERATIONS: &str =
+    "zoom,quarter-turns,scale,magnify,rotate,shift,elastic,brightness,contrast,gamma,colour,blur,noise,jpeg,cutout";
 
 /// results.csv without the columns of times.
 pub fn results(run: &Path) -> Vec<Vec<String>> {
@@ -111,12 +114,17 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
     let recipe =
         ["--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "poly", "--loss", "dice-cross-entropy"];
     // Killed after the norms are frozen, while the test above kills before.
-    let augment = ["--flips", "none", "--augment", "zoom", "--class-weights", "balanced", "--freeze-norms", "0.75"];
+    let augment = ["--flips", "none", "--augment", OPERATIONS, "--class-weights", "balanced", "--freeze-norms", "0.75"];
     let runs = folder.path().join("runs");
     let [whole, _] = train_twice(&data, &runs, &[&recipe[..], &augment].concat());
     let config = std::fs::read_to_string(whole.join("config.toml")).unwrap();
-    for line in ["optimizer = \"adamw\"", "weight_decay = 0.1", "loss = \"cross-entropy+dice\"", "augment = [\"zoom\"]"]
-    {
+    for line in [
+        "optimizer = \"adamw\"",
+        "weight_decay = 0.1",
+        "loss = \"cross-entropy+dice\"",
+        "augment = [\"zoom\", \"quarter",
+        "class_pixels = [",
+    ] {
         assert!(config.contains(line), "{line} is missing: {config}");
     }
 

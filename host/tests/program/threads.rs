@@ -1,5 +1,6 @@
 //! Training gives the same bits with any number of threads.
 
+use crate::resume::OPERATIONS;
 use crate::{expect, synthetic, text};
 
 /// With each instruction set of the compute kernels, which run on flex.
@@ -49,4 +50,21 @@ fn runs_have_equal_weights_with_any_number_of_threads() {
         };
         assert!(weights("1") == weights("2"), "{upsampling}: weights depend on the number of threads");
     }
+}
+
+#[test]
+fn runs_have_equal_weights_with_any_number_of_loading_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 24, 4);
+    let runs = folder.path().join("runs");
+    let weights = |workers: &str, cache: &str| {
+        let name = format!("{workers}-{cache}");
+        let shape = ["--base", "4", "--depth", "2", "--epochs", "2", "--batch", "5", "--augment", OPERATIONS];
+        let names = ["train", text(&data), "--runs", text(&runs), "--name", &name];
+        expect(0, &[&names[..], &shape[..], &["--workers", workers, "--cache-mib", cache]].concat());
+        std::fs::read(runs.join(name).join("weights/last.bpk")).unwrap()
+    };
+    let one = weights("1", "512");
+    assert!(weights("4", "512") == one, "weights depend on the number of loading threads");
+    assert!(weights("3", "0") == one, "weights depend on the cache");
 }

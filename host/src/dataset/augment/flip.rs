@@ -1,10 +1,10 @@
 //! Random flips.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Operation;
 use crate::dataset::loader::Item;
 use crate::rng::Rng;
 
@@ -28,6 +28,17 @@ impl Flips {
     pub const BOTH: Self = Self { horizontal: true, vertical: true };
 }
 
+impl fmt::Display for Flips {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.horizontal, self.vertical) {
+            (false, false) => "no flips",
+            (true, false) => "horizontal flips",
+            (false, true) => "vertical flips",
+            (true, true) => "flips both ways",
+        })
+    }
+}
+
 impl clap::ValueEnum for Flips {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::NONE, Self::HORIZONTAL, Self::VERTICAL, Self::BOTH]
@@ -44,12 +55,9 @@ impl clap::ValueEnum for Flips {
     }
 }
 
-impl Operation for Flips {
-    fn stream(&self) -> u64 {
-        0xf11b
-    }
-
-    fn apply(&self, rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
+impl Flips {
+    /// Flips planes and mask, which have `width` columns, or leaves them.
+    pub(super) fn apply(self, rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
         let (horizontal, vertical) = (rng.flip(), rng.flip());
         let drawn = Self { horizontal: horizontal && self.horizontal, vertical: vertical && self.vertical };
         if drawn == Self::NONE {
@@ -60,9 +68,7 @@ impl Operation for Flips {
         item.planes.chunks_exact_mut(pixels).for_each(|plane| drawn.flip(width, plane));
         drawn.flip(width, &mut item.mask);
     }
-}
 
-impl Flips {
     fn flip(self, width: usize, plane: &mut [u8]) {
         if self.horizontal {
             plane.chunks_exact_mut(width).for_each(<[u8]>::reverse);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Operation;
 use crate::dataset::loader::Item;
 use crate::rng::Rng;
 
@@ -11,27 +10,18 @@ const WINDOW_MIN: u64 = 128;
 
 /// Enlarges a window whose sides are the same random share of the image's, from half to all of it, at a random place: the
 /// image bilinearly, the mask by the nearest pixel. All of it is integer arithmetic.
-#[derive(Debug)]
-pub(super) struct Zoom;
-
-impl Operation for Zoom {
-    fn stream(&self) -> u64 {
-        0x2003
+pub(super) fn apply(rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
+    let share = WINDOW_MIN + rng.below(257 - WINDOW_MIN);
+    let (place_x, place_y) = (rng.next_u64(), rng.next_u64());
+    if share == 256 {
+        return;
     }
-
-    fn apply(&self, rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
-        let share = WINDOW_MIN + rng.below(257 - WINDOW_MIN);
-        let (place_x, place_y) = (rng.next_u64(), rng.next_u64());
-        if share == 256 {
-            return;
-        }
-        let item = Arc::make_mut(item);
-        let height = item.mask.len() / width;
-        let (columns, rows) = (Axis::new(width, share, place_x), Axis::new(height, share, place_y));
-        let enlarged = item.planes.chunks_exact(width * height).flat_map(|plane| bilinear(plane, &columns, &rows));
-        item.planes = enlarged.collect();
-        item.mask = nearest(&item.mask, &columns, &rows);
-    }
+    let item = Arc::make_mut(item);
+    let height = item.mask.len() / width;
+    let (columns, rows) = (Axis::new(width, share, place_x), Axis::new(height, share, place_y));
+    let enlarged = item.planes.chunks_exact(width * height).flat_map(|plane| bilinear(plane, &columns, &rows));
+    item.planes = enlarged.collect();
+    item.mask = nearest(&item.mask, &columns, &rows);
 }
 
 /// What one axis of the enlarged image reads.

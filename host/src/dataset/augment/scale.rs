@@ -1,0 +1,36 @@
+//! Random sizes, and which part of an enlarged image is seen.
+
+use super::elementary::power;
+use super::geometry::Geometry;
+use super::rare_class::rare_pixel;
+use crate::rng::Rng;
+
+/// The factor is a power of two between the inverse and the value of this one, in steps of 1/64: 1/2 to 2.
+const SCALE_STEPS: u64 = 64;
+/// 0.81 to 1.24.
+const MAGNIFY_STEPS: u64 = 20;
+
+/// Draws the image 0.5 to 2 times as large, at a place as [`change`] says.
+pub(super) fn scale(rng: &mut Rng, geometry: &mut Geometry<'_>) {
+    change(rng, geometry, SCALE_STEPS);
+}
+
+/// Draws the image 0.8 to 1.25 times as large, likewise.
+pub(super) fn magnify(rng: &mut Rng, geometry: &mut Geometry<'_>) {
+    change(rng, geometry, MAGNIFY_STEPS);
+}
+
+/// Draws a factor whose logarithm is uniform. Of an enlarged image a window is seen: half of the time at a uniformly random
+/// place, otherwise around a pixel of a class that is drawn among those of the image, rare ones more often. A smaller image lies
+/// at a random place in the result.
+fn change(rng: &mut Rng, geometry: &mut Geometry<'_>, steps: u64) {
+    let exponent = rng.below(2 * steps + 1) as i32 - steps as i32;
+    let place = [f64::from(rng.unit_f32()), f64::from(rng.unit_f32())];
+    let favours_rare = rng.flip();
+    geometry.enlarge(power(2.0, exponent));
+    let pixel = if favours_rare && geometry.is_enlarged() { rare_pixel(rng, geometry) } else { None };
+    match pixel {
+        Some(pixel) => geometry.look_at(pixel),
+        None => geometry.place(place),
+    }
+}

@@ -1,0 +1,115 @@
+//! Shows what a network will see: training images of a dataset as the loader prepares and augments them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use image::{GrayImage, Rgb, RgbImage};
+use unet_shared::tiles::Tiles;
+
+use super::train::{count_pixels, resolve_input};
+use crate::check::Checked;
+use crate::config::{InputOptions, RunConfig};
+use crate::dataset::augment::{Augmentation, NamedList};
+use crate::dataset::loader::{Item, Loader, LoaderOptions};
+use crate::dataset::pieces::Pieces;
+use crate::error::HostError;
+use crate::progress::Progress;
+use crate::report::contact_sheet::{MaskedImage, contact_sheet};
+use crate::report::save_png;
+
+/// Images of a sheet, spread over the training images.
+const ROWS: usize = 6;
+/// Epochs of a sheet.
+const EPOCHS: usize = 4;
+
+/// What a contact sheet shows; as `train` would with the same options.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ContactSheetOptions {
+    /// PNG to write (default: augmented-NAMES.png in the current folder)
+    #[arg(long, value_name = "FILE", requires = "augmented")]
+    pub output: Option<PathBuf>,
+    /// Seed of the run whose images are shown
+    #[arg(long, default_value_t = 0, requires = "augmented")]
+    pub seed: u64,
+    /// Cut images larger than SIZE into tiles, as `train` does
+    #[arg(long, value_name = "SIZE[,OVERLAP]", requires = "augmented")]
+    pub tiles: Option<Tiles>,
+    /// The input, as `train` resolves it.
+    #[command(flatten)]
+    pub input: InputOptions,
+}
+
+/// Writes the sheet of a checked dataset, and returns a line that says what it shows. `names` is empty for what `train` does if
+/// nothing is asked for.
+///
+/// # Errors
+/// If the dataset has no pairs to train on, an option does not fit it, an image cannot be loaded, or the file cannot be written.
+pub fn write(checked: &Checked, names: &NamedList, options: &ContactSheetOptions) -> Result<String, HostError> {
+    let (Some(dataset), Some(labels)) = (&checked.dataset, &checked.labels) else {
+        return Err(HostError::Usage("--augmented: expected a dataset that can be trained on".to_owned()));
+    };
+    let mut augmentation = names.resolve().map_err(HostError::Usage)?;
+    let (table, defaults) = (labels.table()?, RunConfig::default());
+    let multiple = defaults.model.size_multiple();
+    let preprocess = resolve_input(dataset, &options.input, checked.content.channels(), multiple, options.tiles)?;
+    preprocess.validate()?;
+    if augmentation.needs_class_pixels() {
+        augmentation.class_pixels = count_pixels(dataset, &table, &preprocess, options.tiles)?;
+    }
+    let pieces = Pieces::of(&dataset.train, options.tiles, &preprocess.samples)?;
+    let loading = LoaderOptions { cache_bytes: 0, workers: 2, with_truth: false };
+    let loader = Loader::new(dataset.train.clone(), table, preprocess, loading)?.with_pieces(pieces);
+    let rows = rows(&loader, &augmentation, options.seed, preprocess.width as usize)?;
+    let palette: Vec<[u8; 3]> = labels.classes.iter().map(|class| class.color).collect();
+    let path = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("augmented-{names}.png")));
+    save_png(&path, &contact_sheet(&rows, &palette)?)?;
+    let (shown, all, input) = (rows.len(), loader.len(), format!("{}x{}", preprocess.width, preprocess.height));
+    let unit = if options.tiles.is_some() { "training images or tiles" } else { "training images" };
+    Ok(format!(
+        "contact sheet: {}: {shown} of {all} {unit} in rows: as loaded at {input}, then as epochs 1 to {EPOCHS} of a run with \
+         seed {} see them, each with its mask over it on its right; {names}: {augmentation}",
+        path.display(),
+        options.seed,
+    ))
+}
+
+/// Some pieces in a row each: as loaded, and as drawn in the first epochs.
+fn rows(
+    loader: &Loader,
+    augmentation: &Augmentation,
+    seed: u64,
+    width: usize,
+) -> Result<Vec<Vec<MaskedImage>>, HostError> {
+    let count = ROWS.min(loader.len());
+    let order: Vec<usize> = (0..count).map(|row| row * loader.len() / count).collect();
+    let augmenter = augmentation.augmenter(seed, width);
+    let progress = Progress::new("augmenting", count as u64, "images");
+    let mut rows = Vec::with_capacity(count);
+    loader.for_each(&order, |piece, item| -> Result<(), HostError> {
+        let mut row = vec![masked_image(&item, width)];
+        for epoch in 1..=EPOCHS {
+            let mut changed = Arc::clone(&item);
+            augmenter.apply(epoch, piece, &mut changed);
+            row.push(masked_image(&changed, width));
+        }
+        rows.push(row);
+        progress.inc(1);
+        Ok(())
+    })?;
+    progress.finish();
+    Ok(rows)
+}
+
+fn masked_image(item: &Item, width: usize) -> MaskedImage {
+    let pixels = item.mask.len();
+    let size = (width as u32, (pixels / width) as u32);
+    // The first plane three times, or the three planes.
+    let channel = |number: usize| &item.planes[number * pixels % item.planes.len()..][..pixels];
+    let [red, green, blue] = [0, 1, 2].map(channel);
+    let image = RgbImage::from_fn(size.0, size.1, |x, y| {
+        let at = y as usize * width + x as usize;
+        Rgb([red[at], green[at], blue[at]])
+    });
+    let mask = GrayImage::from_raw(size.0, size.1, item.mask.clone()).expect("a mask has the size of its input");
+    MaskedImage { image, mask }
+}
