@@ -276,7 +276,7 @@ fn samples(
             Some((width, height)) => DrawingSize::Stated(width, height),
             None => DrawingSize::Image(image.clone()),
         };
-        let drawing = Drawing { file: path.into(), size: size, shapes: drawn };
+        let drawing = Drawing { file: path.into(), size, shapes: drawn };
         let mut name = stem(image);
         if !used.insert(name.clone()) {
             name = listing.show(&image.with_extension(""));

@@ -201,6 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::unusual_byte_groupings, reason = "a group is a code or a value")]
     fn codes_and_values_that_are_whole_are_passed_over_together() {
         let [_, [Some(luma), _]] = standard() else { panic!("the standard tables are tables") };
         // 00 is a value of one bit, 1010 the end of a block, 11111111001 sixteen zeros.
