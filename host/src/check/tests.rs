@@ -322,17 +322,29 @@ fn bands_and_a_range_that_were_asked_for_are_no_findings() {
     for seed in 0..4 {
         let name = path(&root, &format!("images/{seed}.png"));
         fs::remove_file(&name).unwrap();
-        // Gray as red, green and blue, and infrared: the encoder calls that alpha, in tag 338.
         let picture = picture(seed, 64, 48);
-        let pixel = |x, y| {
-            let level = picture.get_pixel(x, y).0[0];
-            Rgba([level, level, level, 255 - level])
-        };
+        // Gray as red, green and blue, and infrared, which is no alpha: tag, type, count and value; the four depths are behind.
+        let entries: [(u16, u16, u32, u32); 10] = [
+            (256, 4, 1, 64),
+            (257, 4, 1, 48),
+            (258, 3, 4, 134),
+            (259, 3, 1, 1),
+            (262, 3, 1, 2),
+            (273, 4, 1, 142),
+            (277, 3, 1, 4),
+            (278, 4, 1, 48),
+            (279, 4, 1, 64 * 48 * 4),
+            (338, 3, 1, 0),
+        ];
+        let mut bytes = b"II*\0\x08\0\0\0\x0a\0".to_vec();
+        for (tag, kind, count, value) in entries {
+            bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+            bytes.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+        }
+        bytes.extend([0; 4]);
+        bytes.extend([8, 0].repeat(4));
+        bytes.extend(picture.as_raw().iter().flat_map(|&level| [level, level, level, 255 - level]));
         let name = name.with_extension("tif");
-        RgbaImage::from_fn(64, 48, pixel).save(&name).unwrap();
-        let mut bytes = fs::read(&name).unwrap();
-        let at = bytes.windows(8).position(|entry| entry == [0x52, 1, 3, 0, 1, 0, 0, 0]).unwrap();
-        bytes[at + 8] = 0;
         fs::write(&name, bytes).unwrap();
     }
     let check_with = |options: &CheckOptions| {
