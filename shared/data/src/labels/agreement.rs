@@ -34,6 +34,17 @@ pub struct PaletteDifference {
     pub other: (usize, [u8; 3]),
 }
 
+/// Grays up to this are too dark to be the colours of classes that a person tells apart.
+const DARK: u8 = 31;
+
+/// Whether a label of three channels has grays alone, and none but dark ones: class ids, written into each channel.
+fn has_ids_in_channels(file: &LabelFacts) -> bool {
+    let is_dark = |value: LabelValue| matches!(value, LabelValue::Rgb([r, g, b]) if r == g && g == b && r <= DARK);
+    let is_black = |value: LabelValue| value == LabelValue::Rgb([0; 3]);
+    let mut values = file.values.iter().map(|(value, _)| as_colour(*value));
+    file.form == Form::Colours && values.clone().all(is_dark) && !values.all(is_black)
+}
+
 /// Indices, colours and single numbers are three encodings; numbers may be the indices of other labels, or grays of colours.
 pub fn forms(files: &[LabelFacts]) -> Option<Disagreement> {
     let coloured = |file: &&LabelFacts| {
@@ -44,6 +55,10 @@ pub fn forms(files: &[LabelFacts]) -> Option<Disagreement> {
     if let Some(file) = files.iter().find(|file| file.form == Form::Indices && !file.has_plain_palette()) {
         let indices = (file.index, format!("a palette and the indices {}", shown(file)));
         return Some(Disagreement { one: text(colour), other: indices, remedy: BY_COLOURS });
+    }
+    if let Some(file) = files.iter().find(|file| has_ids_in_channels(file)) {
+        let other = (file.index, format!("the dark grays {}", shown(file)));
+        return Some(Disagreement { one: text(colour), other, remedy: "save all masks in one encoding" });
     }
     let mut known: BTreeSet<LabelValue> = BTreeSet::new();
     let in_colour = files.iter().filter(|file| file.form == Form::Colours);

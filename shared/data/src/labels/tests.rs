@@ -513,6 +513,15 @@ fn colours_and_a_label_that_is_all_black() {
     let table = map.table().unwrap();
     assert_eq!(load_pair(&samples[0], &table, &SampleReading::PLAIN).unwrap().mask, [0; 4]);
     assert_eq!(load_pair(&samples[1], &table, &SampleReading::PLAIN).unwrap().mask, [0, 1, 0, 0]);
+    // Class ids written into three channels are no colours; a gray that can be seen may be one.
+    for (gray, is_refused) in [(1, true), (64, false)] {
+        let mut ids = RgbImage::new(2, 2);
+        ids.put_pixel(0, 1, Rgb([gray; 3]));
+        ids.save(samples[0].label.as_ref().unwrap().path()).unwrap();
+        let found = collect_labels(&samples, None);
+        assert_eq!(matches!(&found, Err(LabelsError::Disagree { .. })), is_refused, "{gray}: {found:?}");
+    }
+    RgbImage::new(2, 2).save(samples[0].label.as_ref().unwrap().path()).unwrap();
     // If the classes are listed, all labels may happen to be black.
     samples.pop();
     let text = "[[class]]\nname='none'\ncolor='#000000'\n[[class]]\nname='red'\ncolor='#ff0000'";

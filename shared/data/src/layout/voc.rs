@@ -59,7 +59,11 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
 fn images_folder<'a>(listing: &'a Listing, root: &Folder) -> Option<&'a Folder> {
     let has_map = root.others.iter().any(|path| path.ends_with("labelmap.txt"));
     subfolder(listing, root, "JPEGImages").or_else(|| {
-        let beside = |folder: &&Folder| folder.path.parent() == Some(&root.path) && folder.kind == Some(Kind::Images);
+        let beside = |folder: &&Folder| {
+            let is_beside = folder.path.parent() == Some(&root.path) && folder.kind == Some(Kind::Images);
+            // `ImageSets` has lists alone.
+            is_beside && !listing.images_below(folder).is_empty()
+        };
         only_folder(listing.folders.iter().filter(|_| has_map).filter(beside))
     })
 }
