@@ -12,6 +12,8 @@ mod survey;
 
 use std::fmt;
 
+use unet_data::any_of;
+
 #[cfg(target_os = "linux")]
 pub use lines::{InputLine, LineTrigger, OutputLine, PinDelay, chips};
 use raspberry_pi::{PI4, PI5};
@@ -98,7 +100,7 @@ impl fmt::Display for LineAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.chips.as_slice() {
             [] => formatter.write_str("any chip")?,
-            chips => write!(formatter, "chip {}", chips.join(" or "))?,
+            chips => write!(formatter, "chip {}", any_of(chips))?,
         }
         match &self.line {
             LineId::Offset(offset) => write!(formatter, " line {offset}"),

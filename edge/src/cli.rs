@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use engine::EngineArguments;
 use size::Size;
 use tiles::TilesArgument;
@@ -49,10 +49,25 @@ enum Verb {
     Doctor(doctor::Doctor),
 }
 
+fn arguments() -> Arguments {
+    let matches = with_negative_numbers(Arguments::command()).get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The command with options that take negative numbers as their values, so that it is the value that is refused, by the name of
+/// its option, and not an unknown flag.
+fn with_negative_numbers(command: Command) -> Command {
+    let number = |argument: Arg| {
+        let takes = argument.get_action().takes_values() && !argument.is_positional();
+        if takes { argument.allow_negative_numbers(true) } else { argument }
+    };
+    command.mut_args(number).mut_subcommands(with_negative_numbers)
+}
+
 /// Runs the chosen verb.
 pub fn main() -> Result<(), Failure> {
     signals::survive_file_size_limit().map_err(Failure::internal)?;
-    match Arguments::parse().verb {
+    match arguments().verb {
         Verb::Inspect(verb) => verb.main(),
         Verb::Evaluate(verb) => verb.main(),
         Verb::Run(verb) => verb.main(),

@@ -160,7 +160,10 @@ fn engine(section: Option<Section<'_, '_>>) -> (EngineOptions, Option<TilesChoic
     }
     if let Some(Lined { value: name, .. }) = section.text("kernel") {
         match name.parse::<KernelChoice>() {
-            Ok(kernel) => options.kernel = kernel,
+            Ok(kernel) => match kernel.check() {
+                Ok(()) => options.kernel = kernel,
+                Err(error) => section.refuse_with("kernel", &error.to_string()),
+            },
             Err(error) => section.refuse_with("kernel", &error.to_string()),
         }
     }

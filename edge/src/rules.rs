@@ -134,9 +134,9 @@ impl FromStr for Condition {
     fn from_str(text: &str) -> Result<Self, ConditionError> {
         let error = |expected, found: &str| ConditionError { expected, found: found.to_owned() };
         // A sign such as `=>` is one wrong sign, not a measure that ends in `=`.
-        let at = text
-            .find(['<', '>', '='])
-            .ok_or_else(|| error("a measure, one of > >= < <=, and a number, such as \"area_percent > 0.5\"", text))?;
+        let at = text.find(['<', '>', '=']).ok_or_else(|| {
+            error("a measure, then >, >=, < or <=, and a number, such as \"area_percent > 0.5\"", text)
+        })?;
         let (name, rest) = (text[..at].trim(), &text[at..]);
         let measure = Measure::ALL
             .into_iter()
@@ -144,7 +144,7 @@ impl FromStr for Condition {
             .ok_or_else(|| error("area_percent, regions or largest_area", name))?;
         // Exists, since the text was split at its first character.
         let comparison = Comparison::ALL.into_iter().find(|comparison| rest.starts_with(comparison.sign()));
-        let comparison = comparison.ok_or_else(|| error("one of > >= < <=", rest))?;
+        let comparison = comparison.ok_or_else(|| error(">, >=, < or <=", rest))?;
         let number = rest[comparison.sign().len()..].trim();
         let threshold = number.parse().ok().filter(|threshold: &f64| threshold.is_finite());
         let threshold = threshold.ok_or_else(|| error("a number after the comparison", number))?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use unet_data::any_of;
 
 pub(crate) use errors::Errors;
 pub use errors::{ConfigError, ConfigErrors};
@@ -194,10 +195,10 @@ impl<'a, 't> Section<'a, 't> {
         let text = value.get_ref().as_str();
         let found = choices.iter().find(|(name, _)| Some(*name) == text).map(|(_, choice)| *choice);
         if found.is_none() {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            let hint = text.and_then(|text| nearest(text, names.iter().copied()));
+            let names = choices.iter().map(|(name, _)| *name);
+            let hint = text.and_then(|text| nearest(text, names.clone()));
             let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name:?}?"));
-            self.refuse_value(key, value, &format!("one of {}{hint}", names.join(", ")));
+            self.refuse_value(key, value, &format!("{}{hint}", any_of(names)));
         }
         found
     }

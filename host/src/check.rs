@@ -11,6 +11,7 @@ mod inventory;
 mod label_options;
 mod list_file;
 mod mask_findings;
+mod pairs;
 mod pixel_findings;
 mod report;
 mod text;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use unet_data::histogram::{LabelHistogram, as_colour, as_gray};
 use unet_data::label_facts::LabelFacts;
-use unet_data::levels::{RangeRequest, choose_range};
+use unet_data::levels::{Levels, Look, RangeRequest, choose_range};
 use unet_data::listing::{Listing, show_below};
 use unet_data::workers::in_parallel;
 use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split};
@@ -35,6 +36,7 @@ pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 pub use label_options::LabelOptions;
 use list_file::ListFile;
+pub use pairs::{PairFacts, Pairs};
 pub use report::{CheckReport, ClassSummary, SizeSummary, SplitSummary, ValueSummary};
 use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
@@ -80,6 +82,12 @@ pub struct Checked {
     pub labels: Option<LabelMap>,
     /// What all its images contain.
     pub content: Content,
+    /// What is known of its pairs.
+    pub pairs: Pairs,
+    /// The range of its training images; none if there is none.
+    pub levels: Option<Levels>,
+    /// Findings that leaving out the pairs with unreadable files removes.
+    pub unreadable: usize,
 }
 
 /// What the images of a dataset contain.
@@ -113,37 +121,64 @@ pub fn check(
         return Err(CheckError::Missing { path: root.into() });
     }
     if !root.is_dir() {
-        return Ok(Checked { report: single_file(root), dataset: None, labels: None, content: Content::Colour });
+        return Ok(Checked {
+            report: single_file(root),
+            dataset: None,
+            labels: None,
+            content: Content::Colour,
+            pairs: Pairs::default(),
+            levels: None,
+            unreadable: 0,
+        });
     }
     let listing = Listing::of(root)?;
-    let inventory = Inventory::of(&listing, options);
+    let mut inventory = Inventory::of(&listing, options);
     let reading = inventory.file.as_ref().map_or(Reading::STORED, DatasetFile::reading);
+    // Of the pairs of each split, and of all other masks.
     let mut counts: BTreeMap<Option<Split>, LabelHistogram> = BTreeMap::new();
     let mut examined: Vec<Option<Examined>> = inventory.units.iter().map(|_| None).collect();
     let mut done = 0;
-    let work = |index: usize| examine(&inventory.units[index], &reading, options.bands, index);
+    // The range of the training images is chosen; where no image has a mask, that of all images is told.
+    let paired = inventory.units.iter().any(Unit::is_pair);
+    let is_ranged = |unit: &Unit| {
+        matches!(unit.split, None | Some(Split::Train)) && (unit.is_pair() || !paired && unit.image.is_some())
+    };
+    let ranged = inventory.units.iter().filter(|unit| is_ranged(unit)).count();
+    let work = |index: usize| {
+        let unit = &inventory.units[index];
+        examine(unit, &reading, options.bands, index, |raster| {
+            is_ranged(unit).then(|| Look::at(raster, options.bands.as_ref(), ranged))
+        })
+    };
     in_parallel(inventory.units.len(), work, |index, mut result| {
-        if let Some(Ok((_, histogram))) = &mut result.mask {
-            counts.entry(inventory.units[index].split).or_default().merge(&std::mem::take(histogram));
+        let unit = &inventory.units[index];
+        let left_out = options.open.skip_unreadable && unit.is_pair() && result.unreadable().is_some();
+        if let (Some(Ok((_, histogram))), false) = (&mut result.mask, left_out) {
+            let part = unit.split.filter(|_| unit.is_pair());
+            counts.entry(part).or_default().merge(&std::mem::take(histogram));
         }
         examined[index] = Some(result);
         done += 1;
         progress(done, inventory.units.len());
         ControlFlow::Continue(())
     });
-    let examined: Vec<Examined> = examined.into_iter().flatten().collect();
+    let mut examined: Vec<Examined> = examined.into_iter().flatten().collect();
+    if options.open.skip_unreadable {
+        inventory.leave_out_unreadable(&mut examined);
+    }
     Ok(summarize(&listing, inventory, counts, &examined, &reading, options))
 }
 
 fn summarize(
     listing: &Listing,
-    inventory: Inventory,
-    counts: BTreeMap<Option<Split>, LabelHistogram>,
+    mut inventory: Inventory,
+    mut counts: BTreeMap<Option<Split>, LabelHistogram>,
     examined: &[Examined],
     reading: &Reading,
     options: &CheckOptions,
 ) -> Checked {
-    let Inventory { dataset, splits, units, file, unused, notes, mut findings, .. } = inventory;
+    let splits = inventory.splits();
+    let Inventory { dataset, units, file, unused, notes, mut findings, .. } = inventory;
     let show = |path: &Path| listing.show(path);
     let mut total = LabelHistogram::default();
     counts.values().for_each(|part| total.merge(part));
@@ -162,7 +197,9 @@ fn summarize(
         }
     };
     findings.extend(pixel_findings::findings(&units, examined, &show));
-    findings.extend(sample_range(&units, examined, options, &show));
+    let (levels, range) = sample_range(&units, examined, options.range, &show);
+    findings.extend(range);
+    findings.extend(absent_values(&options.labels.ignore, &total));
     findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
@@ -194,12 +231,15 @@ fn summarize(
     let mut sizes: Vec<SizeSummary> =
         sizes.into_iter().map(|((width, height), images)| SizeSummary { width, height, images }).collect();
     sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
+    let unreadable = |is: &dyn Fn(&Examined) -> bool| examined.iter().filter(|unit| is(unit)).count();
     let report = CheckReport {
         root: listing.root.display().to_string(),
         layout: dataset.as_ref().map(|dataset| dataset.layout),
         splits,
         images: images.len(),
+        images_unreadable: unreadable(&|unit| matches!(unit.image, Some(Err(_)))),
         masks: examined.iter().filter(|unit| matches!(unit.mask, Some(Ok(_)))).count(),
+        masks_unreadable: unreadable(&|unit| matches!(unit.mask, Some(Err(_)))),
         sizes,
         formats,
         labels: map.as_ref().map(|map| map.assumption.clone()),
@@ -210,7 +250,21 @@ fn summarize(
         unused,
         findings,
     };
-    Checked { report, dataset, labels: map, content }
+    let in_pairs = units.iter().zip(examined).filter(|(unit, _)| unit.is_pair());
+    let unreadable = in_pairs.map(|(_, examined)| examined.unreadable_files()).sum();
+    let training_labels = counts.remove(&Some(Split::Train)).unwrap_or_default();
+    let pairs = Pairs::of(&units, examined, training_labels);
+    Checked { report, dataset, labels: map, content, pairs, levels, unreadable }
+}
+
+/// Values that the command line ignores and that no mask has.
+fn absent_values(ignore: &[LabelValue], total: &LabelHistogram) -> Option<Finding> {
+    let occurs = |value: LabelValue| total.values.keys().any(|found| as_colour(*found) == as_colour(value));
+    let absent: Vec<String> =
+        ignore.iter().filter(|value| !occurs(**value)).map(|value| format!("--ignore {value}")).collect();
+    let message = format!("{}: no mask has this value", absent.join(", "));
+    (!absent.is_empty() && !total.values.is_empty())
+        .then(|| Finding::new(Severity::Warning, Kind::Classes, Vec::new(), message))
 }
 
 /// The kind of finding that an error on labels is.
@@ -223,36 +277,31 @@ fn kind_of(error: &LabelsError) -> Kind {
     }
 }
 
-/// Which range of the samples of the training images becomes 0 to 255, if they have more than 8 bits.
+/// Which range of the samples of the images that were looked at for it becomes 0 to 255, and what is said of it if they have more
+/// than 8 bits.
 fn sample_range<'a>(
     units: &'a [Unit],
     examined: &'a [Examined],
-    options: &CheckOptions,
+    request: RangeRequest,
     show: &dyn Fn(&Path) -> String,
-) -> Option<Finding> {
-    // Where no image has a mask, the range of all images is told.
-    let paired = units.iter().any(|unit| unit.image.is_some() && unit.mask.is_some());
-    let readable = |(unit, facts): &(&Unit, &Examined)| {
-        let trained = matches!(unit.split, None | Some(Split::Train));
-        trained && (unit.mask.is_some() || !paired) && matches!(facts.image, Some(Ok(_)))
+) -> (Option<Levels>, Option<Finding>) {
+    let look = |(unit, facts): (&'a Unit, &'a Examined)| {
+        let (path, image) = (unit.image.as_deref()?, facts.image.as_ref()?.as_ref().ok()?);
+        Some((path, image, image.look.as_ref()?))
     };
-    let all: Vec<_> = units.iter().zip(examined).filter(readable).collect();
-    let is_deep = |facts: &Examined| matches!(&facts.image, Some(Ok(image)) if image.deep.is_some());
-    let image = |&(unit, _): &(&'a Unit, &'a Examined)| unit.image.as_deref().map(|image| (image, unit.page));
+    let images: Vec<(&Path, &ImageFacts, &Look)> = units.iter().zip(examined).filter_map(look).collect();
     let mut deep: Vec<&Path> =
-        all.iter().filter(|(_, facts)| is_deep(facts)).filter_map(image).map(|(path, _)| path).collect();
+        images.iter().filter(|(_, image, _)| image.deep.is_some()).map(|image| image.0).collect();
     // The pages of a stack are one file.
     deep.dedup();
-    if deep.is_empty() {
-        return None;
-    }
-    let images: Vec<_> = all.iter().filter_map(image).collect();
-    let files = deep.iter().map(|path| show(path)).collect();
-    let (severity, message) = match choose_range(&images, options.bands.as_ref(), options.range) {
-        Ok(levels) => (Severity::Info, levels.to_string()),
-        Err(error) => (Severity::Error, chain(&error)),
+    let looks = images.iter().map(|(path, _, look)| (*path, *look));
+    let (levels, severity, message) = match choose_range(looks, request) {
+        Ok(levels) => (Some(levels.clone()), Severity::Info, levels.to_string()),
+        Err(error) => (None, Severity::Error, chain(&error)),
     };
-    Some(Finding::new(severity, Kind::SixteenBit, files, message))
+    let files = deep.iter().map(|path| show(path)).collect();
+    let finding = (!deep.is_empty()).then(|| Finding::new(severity, Kind::SixteenBit, files, message));
+    (levels, finding)
 }
 
 /// The report on a path that is not a folder: a list, or any other file.
@@ -260,10 +309,7 @@ fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
     let what = if list.is_some() { "a list file" } else { "a file" };
-    let message = format!(
-        "is {what}, not a dataset; pass the folder of images and masks; {}",
-        unet_data::layout::ACCEPTED_LAYOUTS
-    );
+    let message = format!("is {what}, not a dataset: expected the folder of images and masks");
     let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
     CheckReport {
@@ -271,7 +317,9 @@ fn single_file(path: &Path) -> CheckReport {
         layout: None,
         splits: Vec::new(),
         images: 0,
+        images_unreadable: 0,
         masks: 0,
+        masks_unreadable: 0,
         sizes: Vec::new(),
         formats: BTreeMap::new(),
         labels: None,
@@ -289,22 +337,19 @@ fn shares(total: &LabelHistogram, map: Option<&LabelMap>) -> (Vec<ValueSummary>,
     let total = if total.has_colours() { total.clone().into_colours() } else { total.clone() };
     let table = map.and_then(|map| map.table().ok());
     let share = |pixels: u64, of: u64| if of == 0 { 0.0 } else { pixels as f64 / of as f64 };
-    let mut class_pixels: BTreeMap<u8, u64> = BTreeMap::new();
+    let class_pixels = table.as_ref().map_or_else(Vec::new, |table| pairs::class_pixels(&total, table));
     let mut values = Vec::new();
     for (&value, count) in &total.values {
         let id = table.as_ref().and_then(|table| id_of(table, value));
         let class = id.filter(|&id| id != IGNORE_INDEX);
-        if let Some(id) = class {
-            *class_pixels.entry(id).or_default() += count.pixels;
-        }
         let (share, masks) = (share(count.pixels, total.pixels), count.labels);
         values.push(ValueSummary { value, share, masks, class, ignored: id == Some(IGNORE_INDEX) });
     }
-    let counted: u64 = class_pixels.values().sum();
+    let counted: u64 = class_pixels.iter().sum();
     let classes = map.into_iter().flat_map(|map| map.classes.iter().zip(0u8..)).map(|(class, id)| ClassSummary {
         id,
         name: class.name.clone(),
-        share: share(class_pixels.get(&id).copied().unwrap_or(0), counted),
+        share: share(class_pixels.get(usize::from(id)).copied().unwrap_or(0), counted),
         values: values.iter().filter(|value| value.class == Some(id)).count(),
     });
     let classes = classes.collect();

@@ -11,6 +11,7 @@ mod quantize;
 mod train;
 mod val;
 
+use clap::{CommandFactory as _, FromArgMatches as _};
 use serde::Serialize;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
@@ -32,12 +33,28 @@ pub struct Arguments {
     kernels: Option<Operators>,
 }
 
+/// The arguments of the program.
+pub fn arguments() -> Arguments {
+    let matches = with_negative_numbers(Arguments::command()).get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The command with options that take negative numbers as their values, so that it is the value that is refused, by the name of
+/// its option, and not an unknown flag.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let number = |argument: clap::Arg| {
+        let takes = argument.get_action().takes_values() && !argument.is_positional();
+        if takes { argument.allow_negative_numbers(true) } else { argument }
+    };
+    command.mut_args(number).mut_subcommands(with_negative_numbers)
+}
+
 /// Parses the name of operators.
 fn operators(name: &str) -> Result<Operators, String> {
     Operators::ALL
         .into_iter()
         .find(|operators| operators.name() == name)
-        .ok_or_else(|| format!("expected one of {}", Operators::ALL.map(Operators::name).join(", ")))
+        .ok_or_else(|| format!("expected {}", unet_data::any_of(Operators::ALL.map(Operators::name))))
 }
 
 /// The ids of all arguments of `T`.

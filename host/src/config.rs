@@ -75,7 +75,7 @@ pub struct RunConfig {
     /// Cut images larger than SIZE into tiles, which are then the images of training, validation and prediction: 512, 512,128 or
     /// 640x480,64, in pixels of the image. OVERLAP is a quarter of SIZE by default
     // Files of runs on whole images do not name it.
-    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiles: Option<Tiles>,
     /// From pixels to the network's input; requested by [`InputOptions`].

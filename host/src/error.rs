@@ -7,7 +7,6 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use burn::tensor::ExecutionError;
-use unet_data::levels::LevelsError;
 use unet_data::{DatasetError, FileError, LabelsError, PairError};
 use unet_engine::evaluate::EvaluateError;
 use unet_engine::exit::Exit;
@@ -129,7 +128,6 @@ exit_codes! {
     GraphError => Internal,
     InferenceError => Input,
     LabelsError => Input,
-    LevelsError => Input,
     LoadError => Input,
     MaskError => Internal,
     MetricsError => Internal,

@@ -4,12 +4,11 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use unet_engine::exit::Exit;
 
 fn main() -> ExitCode {
     unet_host::memory::keep_freed();
-    let arguments = cli::Arguments::parse();
+    let arguments = cli::arguments();
     // A panic is a fault of the program; it gets the documented exit code instead of 101.
     let result = std::panic::catch_unwind(|| arguments.run());
     ExitCode::from(match result {

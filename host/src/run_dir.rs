@@ -110,6 +110,11 @@ impl RunDir {
         &self.root
     }
 
+    /// The file of the run's configuration.
+    pub fn config_file(&self) -> PathBuf {
+        self.root.join(CONFIG)
+    }
+
     /// The run's configuration.
     ///
     /// # Errors

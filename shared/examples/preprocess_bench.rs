@@ -119,7 +119,7 @@ impl Request {
 fn named<T: Copy>(all: &[(&'static str, T)], name: &str) -> Result<(&'static str, T), Failure> {
     let found = all.iter().find(|(of, _)| *of == name).copied();
     let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-    found.ok_or_else(|| format!("expected one of {}, found {name}", names.join(", ")).into())
+    found.ok_or_else(|| format!("expected {}, found {name}", names.join(", ")).into())
 }
 
 fn sides(text: &str) -> Result<(usize, usize), Failure> {

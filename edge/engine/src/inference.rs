@@ -59,7 +59,12 @@ impl Engine {
         loaded::check_quantization(&entry.file, package.model(), &entry.input, &entry.output)?;
         let mut engine = Engine::new(&entry.file, package.model(), [&entry.input, &entry.output], None, options)?;
         for golden in package.golden() {
-            engine.check_golden(&golden)?;
+            engine.check_golden(&golden).map_err(|error| match error {
+                InferenceError::GoldenLogits { name, expected, found } if options.kernel == KernelChoice::Tract => {
+                    InferenceError::TractLogits { name, expected, found }
+                }
+                error => error,
+            })?;
         }
         Ok(engine)
     }

@@ -39,7 +39,7 @@ pub struct Bench {
     #[arg(long, value_name = "N", value_parser = minutes, conflicts_with_all = ["profile", "peak"])]
     minutes: Option<f64>,
     /// Run at this size instead of the model's own
-    #[arg(long, value_name = "WxH")]
+    #[arg(long, value_name = "WxH", allow_hyphen_values = true)]
     size: Option<Size>,
     /// Print each node's time, and its share of the peak
     #[arg(long)]

@@ -32,6 +32,8 @@ impl EngineArguments {
                 .parse()
                 .map_err(|error| Failure::input(format!("environment variable {VARIABLE}: {error}")))?,
         };
+        // Whatever the model, which is then not to blame.
+        kernel.check().map_err(Failure::input)?;
         Ok(EngineOptions { kernel, threads: usize::from(self.threads) })
     }
 }

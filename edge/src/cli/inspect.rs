@@ -24,7 +24,7 @@ pub struct Inspect {
     #[command(flatten)]
     engine: EngineArguments,
     /// Input size, for an ONNX file without a fixed one
-    #[arg(long, value_name = "WxH")]
+    #[arg(long, value_name = "WxH", allow_hyphen_values = true)]
     size: Option<Size>,
     /// Print one JSON document
     #[arg(long)]

@@ -10,7 +10,7 @@ use unet_shared::tiles::TilesChoice;
 pub struct TilesArgument {
     /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
     /// of SIZE by default. Tiles of the model's input size are not scaled [default: as in training]
-    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     pub tiles: Option<TilesChoice>,
 }
 

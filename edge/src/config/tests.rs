@@ -109,7 +109,7 @@ level = "inform"
             "6: source: unknown key \"devise\"; did you mean device?",
             "7: source: width = \"640\": expected 1 to 16384 pixels",
             "12: rule \"crack\": for = 0: expected 1 or more frames",
-            "14: log: level = \"inform\": expected one of error, warning, info, debug; did you mean \"info\"?",
+            "14: log: level = \"inform\": expected error, warning, info or debug; did you mean \"info\"?",
         ]
     );
 }
@@ -146,7 +146,7 @@ fn the_keys_of_a_misspelled_source_are_checked() {
     assert_eq!(
         source("kind = \"vl42\"\ndevice = 3"),
         [
-            "3: source: kind = \"vl42\": expected one of v4l2, process, y4m, mjpeg, recording, files; did you mean \"v4l2\"?",
+            "3: source: kind = \"vl42\": expected v4l2, process, y4m, mjpeg, recording or files; did you mean \"v4l2\"?",
             "4: source: device = 3: expected a non-empty string in quotes",
         ]
     );
@@ -210,7 +210,7 @@ output = { pin = "pin 11", save = "active" }
         [
             "7: board: status_led: board pi5: expected GPIO0 to GPIO27, or a position of the header such as \"pin 11\", found \
          \"GPIO40\"",
-            "8: board.trigger: by = \"poling\": expected one of events, polling; did you mean \"polling\"?",
+            "8: board.trigger: by = \"poling\": expected events or polling; did you mean \"polling\"?",
             "13: rule \"a\".output: unknown key \"save\"; did you mean safe?",
             "13: rule \"a\": output: the pin is already used by board: trigger in line 8",
         ]
@@ -231,16 +231,13 @@ output = "pin 11"
 "#;
     let found = errors_after(text);
     assert_eq!(found.len(), 4, "{found:#?}");
-    assert_eq!(
-        found[0],
-        "6: board: name = \"pi3\": expected one of pi4, pi5, orin-nano, generic; did you mean \"pi4\"?"
-    );
+    assert_eq!(found[0], "6: board: name = \"pi3\": expected pi4, pi5, orin-nano or generic; did you mean \"pi4\"?");
     assert_eq!(found[1], "7: board.status_led: unknown key \"active_lo\"; did you mean active_low?");
     assert!(found[2].starts_with("7: board: status_led: board pi4: expected GPIO0 to GPIO"), "{}", found[2]);
     assert_eq!(found[3], "13: rule \"a\": output: the pin is already used by board: trigger in line 8");
     // Without a name that is near, what no board has.
     let found = errors_after("[board]\nname = \"beaglebone\"\nstatus_led = \"40\"\ntrigger = \"GPIO17\"\n");
-    assert!(found[0].starts_with("6: board: name = \"beaglebone\": expected one of "), "{found:?}");
+    assert!(found[0].starts_with("6: board: name = \"beaglebone\": expected "), "{found:?}");
     assert_eq!(found[1..], ["7: board: status_led: expected a pin of any board, found \"40\""]);
 }
 

@@ -7,7 +7,7 @@ use super::Finding;
 use crate::config::Config;
 use unet_engine::error::chain;
 use unet_engine::inference::kernel::Kernel;
-use unet_engine::inference::{Description, Engine, EngineOptions, KernelChoice};
+use unet_engine::inference::{Description, Engine, EngineOptions, InferenceError, KernelChoice};
 use unet_engine::package::{Package, PackageError};
 
 const SUBJECT: &str = "package";
@@ -40,8 +40,12 @@ fn package(path: &Path, options: &EngineOptions, config: &Config) -> (Vec<Findin
         Ok(engine) => engine,
         Err(error) => {
             let found = format!("{} was rejected: {}", path.display(), chain(&error));
-            let advice =
-                "create it again with unet-host of this version; try kernel = \"scalar\" to rule out a faulty kernel";
+            let advice = match error {
+                InferenceError::TractLogits { .. } => "kernel = \"auto\" runs the integer engine",
+                _ => {
+                    "create it again with unet-host of this version; try kernel = \"scalar\" to rule out a faulty kernel"
+                }
+            };
             return (vec![Finding::problem(SUBJECT, found, advice)], None);
         }
     };

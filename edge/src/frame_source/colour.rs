@@ -126,8 +126,8 @@ mod tests {
         assert_eq!(
             problems("range = 'tv'\nmatrix = 'bt2020'", read),
             [
-                "1: section: range = 'tv': expected one of limited, full",
-                "2: section: matrix = 'bt2020': expected one of bt601, bt709; did you mean \"bt601\"?"
+                "1: section: range = 'tv': expected limited or full",
+                "2: section: matrix = 'bt2020': expected bt601 or bt709; did you mean \"bt601\"?"
             ]
         );
     }

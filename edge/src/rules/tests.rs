@@ -109,9 +109,9 @@ fn conditions_are_parsed_and_displayed() {
     assert_eq!(error("area > 1"), "expected area_percent, regions or largest_area, found \"area\"");
     assert_eq!(error("regions > many"), "expected a number after the comparison, found \"many\"");
     assert_eq!(error("regions < inf"), "expected a number after the comparison, found \"inf\"");
-    assert_eq!(error("regions = 1"), "expected one of > >= < <=, found \"= 1\"");
-    assert_eq!(error("regions => 1"), "expected one of > >= < <=, found \"=> 1\"");
-    assert!(error("regions 1").starts_with("expected a measure, one of > >= < <=, and a number"));
+    assert_eq!(error("regions = 1"), "expected >, >=, < or <=, found \"= 1\"");
+    assert_eq!(error("regions => 1"), "expected >, >=, < or <=, found \"=> 1\"");
+    assert!(error("regions 1").starts_with("expected a measure, then >, >=, < or <=, and a number"));
 }
 
 #[test]

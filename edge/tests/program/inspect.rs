@@ -122,3 +122,40 @@ fn an_onnx_file_says_what_runs_where_and_why() {
     std::fs::write(&path, b"no model").unwrap();
     check_failure(&unet_edge(&["inspect", "@"], &[&path]), 2, &["net.onnx", "rejected", "reading"]);
 }
+
+#[test]
+fn a_kernel_that_this_cpu_lacks_is_not_the_models_fault() {
+    let fixture = Fixture::new();
+    let lacking = if cfg!(target_arch = "x86_64") { "neon" } else { "avx2" };
+    let onnx = fixture.path("net.onnx");
+    std::fs::write(&onnx, with_a_node_for_tract()).unwrap();
+    let data = fixture.write_dataset("data");
+    for (verb, paths) in [("inspect", &[&onnx][..]), ("bench", &[&onnx]), ("inspect", &[&fixture.package()])]
+        .into_iter()
+        .chain([("bench", &[&fixture.package()][..]), ("evaluate", &[&fixture.package(), &data])])
+    {
+        let paths: Vec<&Path> = paths.iter().map(|path| path.as_path()).collect();
+        let arguments = [&[verb][..], &["@"].repeat(paths.len()), &["--kernel", lacking]].concat();
+        let output = unet_edge(&arguments, &paths);
+        check_failure(&output, 2, &[lacking, "lacks its instructions; use auto, tract, scalar"]);
+        assert!(!stderr(&output).contains("rejected"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_package_that_tract_does_not_reproduce_is_not_called_damaged() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sandstone/sandstone.unet");
+    let output = unet_edge(&["inspect", "@", "--kernel", "tract"], &[&package]);
+    check_failure(&output, 2, &["the package is intact", "golden/", "one step", "use kernel auto"]);
+    check_exit(&unet_edge(&["inspect", "@", "--kernel", "auto"], &[&package]), 0);
+}
+
+#[test]
+fn a_negative_value_is_refused_by_the_name_of_its_flag() {
+    let fixture = Fixture::new();
+    for (flag, value) in [("--threads", "-1"), ("--frames", "-2"), ("--minutes", "-1"), ("--size", "-1x5")] {
+        let output = unet_edge(&["bench", "@", flag, value], &[&fixture.package()]);
+        check_failure(&output, 2, &[flag, value]);
+        assert!(!stderr(&output).contains("unexpected argument"), "{}", stderr(&output));
+    }
+}

@@ -41,13 +41,13 @@ fn same(prints: &[Print]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for group in groups.into_values().filter(|group| group.len() > 1) {
         let is_rotated = group.iter().any(|print| print.print.symmetry != group[0].print.symmetry);
-        let how = if is_rotated { "the same image, mirrored or rotated" } else { "the same image" };
+        let how = if is_rotated { "the same image, mirrored or rotated," } else { "the same image" };
         let files = group.iter().map(|print| print.file.clone()).collect();
         findings.push(if group.iter().any(|print| print.split != group[0].split) {
-            let message = format!("{how}, is in {}: scores on it are meaningless", splits(&group));
+            let message = format!("{how} is in {}: scores on it are meaningless", splits(&group));
             Finding::new(Severity::Error, Kind::SameImageInTwoSplits, files, message)
         } else {
-            let message = format!("{how}, occurs {} times in one split", group.len());
+            let message = format!("{how} occurs {} times in one split", group.len());
             Finding::new(Severity::Warning, Kind::SameImageTwice, files, message)
         });
     }

@@ -6,9 +6,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use unet_data::decode::{LabelSource, read_raster};
+use unet_data::decode::{LabelSource, Raster, read_raster};
 use unet_data::histogram::LabelHistogram;
 use unet_data::label_facts::LabelFacts;
+use unet_data::levels::Look;
 use unet_data::{Annotation, FileError, Split};
 use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
@@ -30,6 +31,13 @@ pub struct Unit {
     pub split: Option<Split>,
 }
 
+impl Unit {
+    /// Whether it is a pair of the dataset.
+    pub fn is_pair(&self) -> bool {
+        self.image.is_some() && self.mask.is_some()
+    }
+}
+
 /// Facts about a unit's files, or why they cannot be read.
 #[derive(Debug)]
 pub struct Examined {
@@ -37,6 +45,25 @@ pub struct Examined {
     pub image: Option<Result<ImageFacts, String>>,
     /// Of the mask, if there is one.
     pub mask: Option<Result<(MaskFacts, LabelHistogram), FileError>>,
+}
+
+impl Examined {
+    /// The first reason why a file cannot be read, if any. Transparent pixels are none: what they are can be said.
+    pub fn unreadable(&self) -> Option<String> {
+        self.reasons().next()
+    }
+
+    /// Files that cannot be read.
+    pub fn unreadable_files(&self) -> usize {
+        self.reasons().count()
+    }
+
+    fn reasons(&self) -> impl Iterator<Item = String> {
+        let image = self.image.as_ref().and_then(|image| image.as_ref().err().cloned());
+        let mask = self.mask.as_ref().and_then(|mask| mask.as_ref().err());
+        let mask = mask.filter(|error| !matches!(error, FileError::Alpha { .. })).map(|error| chain(error));
+        image.into_iter().chain(mask)
+    }
 }
 
 /// Facts about an image.
@@ -50,6 +77,10 @@ pub struct ImageFacts {
     pub format: PixelFormat,
     /// What the samples are, if they have more than 8 bits.
     pub deep: Option<&'static str>,
+    /// What decides on the range of the samples, if this image counts.
+    pub look: Option<Look>,
+    /// Samples of a pixel.
+    pub bands: usize,
     /// Bands that are neither picture nor alpha.
     pub extra_bands: usize,
     /// Is a JPEG with data left over.
@@ -81,16 +112,29 @@ pub struct MaskFacts {
     pub really: Option<&'static str>,
 }
 
-/// Decodes a unit's files; `index` identifies the unit in the counts.
-pub fn examine(unit: &Unit, reading: &Reading, bands: Option<Bands>, index: usize) -> Examined {
+/// Decodes a unit's files; `index` identifies the unit in the counts, `bands` of images are used, and `look` keeps what decides
+/// on the range of an image.
+pub fn examine(
+    unit: &Unit,
+    reading: &Reading,
+    bands: Option<Bands>,
+    index: usize,
+    look: impl Fn(&Raster) -> Option<Look>,
+) -> Examined {
     Examined {
-        image: unit.image.as_deref().map(|image| image_facts(image, unit.page, bands)),
+        image: unit.image.as_deref().map(|image| image_facts(image, unit.page, bands, look)),
         mask: unit.mask.as_ref().map(|mask| mask_facts(mask, reading, index)),
     }
 }
 
-fn image_facts(path: &Path, page: Option<usize>, bands: Option<Bands>) -> Result<ImageFacts, String> {
+fn image_facts(
+    path: &Path,
+    page: Option<usize>,
+    bands: Option<Bands>,
+    look: impl Fn(&Raster) -> Option<Look>,
+) -> Result<ImageFacts, String> {
     let raster = read_raster(path, page).map_err(|error| chain(&error))?;
+    let (look, all_bands) = (look(&raster), raster.bands);
     // Samples that training reads by a range of the whole set are looked at by their own.
     let reading = SampleReading { range: raster.own_range(), bands };
     let gray_as_rgb = raster.is_gray_as_rgb(bands.as_ref());
@@ -101,6 +145,8 @@ fn image_facts(path: &Path, page: Option<usize>, bands: Option<Bands>) -> Result
         size: (image.width, image.height),
         orientation: image.orientation,
         deep: (image.samples != "8-bit").then_some(image.samples),
+        look,
+        bands: all_bands,
         extra_bands: if bands.is_none() { image.extra_bands } else { 0 },
         leftovers: image.leftovers,
         format: image.format,

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use unet_data::listing::{Folder, Kind as FolderKind, Listing, split_of, words};
 use unet_data::pairing::{PairingProblem, part, stem};
-use unet_data::{Annotation, Dataset, DatasetError, DatasetFile, FileError, Split, Unused, counted, decode_label};
+use unet_data::{
+    Annotation, Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, Unused, counted, decode_label,
+};
 
 use super::CheckOptions;
-use super::examine::Unit;
+use super::examine::{Examined, Unit};
 use super::finding::{Finding, Kind, Severity};
 use super::list_file::{self, ListFile, has_list_extension};
 use super::report::SplitSummary;
@@ -22,8 +24,6 @@ use unet_engine::error::chain;
 pub struct Inventory {
     /// The dataset; none if its layout is not accepted.
     pub dataset: Option<Dataset>,
-    /// Pairs of each split.
-    pub splits: Vec<SplitSummary>,
     /// What to decode.
     pub units: Vec<Unit>,
     /// The content of `dataset.toml`.
@@ -43,7 +43,6 @@ impl Inventory {
     pub fn of(listing: &Listing, options: &CheckOptions) -> Self {
         let mut inventory = Self {
             dataset: None,
-            splits: Vec::new(),
             units: Vec::new(),
             file: None,
             unused: Vec::new(),
@@ -51,12 +50,22 @@ impl Inventory {
             read: HashSet::new(),
             findings: Vec::new(),
         };
-        match Dataset::from_listing(listing, &options.open) {
+        // Every file is decoded once, and then those that cannot be read are left out.
+        let open = OpenOptions { skip_unreadable: false, ..options.open.clone() };
+        match Dataset::from_listing(listing, &open) {
             Ok(mut dataset) => {
                 options.labels.add_to(&mut dataset.file);
                 inventory.add_dataset(listing, dataset);
             }
-            Err(error) => inventory.add_all_files(listing, &error),
+            Err(error) => {
+                let kind = if matches!(error, DatasetError::DatasetFile(_)) { Kind::DatasetFile } else { Kind::Layout };
+                inventory.findings.push(Finding::new(Severity::Error, kind, Vec::new(), chain(&error)));
+                // Otherwise it is not known which files are images and which are masks.
+                if !matches!(error, DatasetError::Layout { .. } | DatasetError::Unpaired { .. }) {
+                    return inventory;
+                }
+                inventory.add_all_files(listing);
+            }
         }
         let (lists, unsupported) = inventory.other_files(listing);
         inventory.findings.extend(list_file::findings(&lists));
@@ -69,21 +78,12 @@ impl Inventory {
             // Training pairs that are also scored, because there are no others, are decoded once.
             let again = split == Split::Val && dataset.validates_on_training();
             let samples = if again { &[] } else { dataset.split(split) };
-            self.splits.push(SplitSummary { split, pairs: samples.len() });
             self.units.extend(samples.iter().map(|sample| Unit {
                 image: Some(sample.image.clone()),
                 page: sample.page,
                 mask: sample.label.clone(),
                 split: Some(split),
             }));
-        }
-        if dataset.train.is_empty() {
-            let message = "there is nothing to train on: the training split has no pair";
-            self.findings.push(Finding::new(Severity::Error, Kind::Layout, Vec::new(), message));
-        }
-        if dataset.validates_on_training() {
-            let message = "no pair is left for validation, so training validates on its own pairs: there is only one pair, or the validation ratio is 0";
-            self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
         self.add_problems(listing, &dataset.problems);
         self.file.clone_from(&dataset.file);
@@ -92,10 +92,48 @@ impl Inventory {
         self.dataset = Some(dataset);
     }
 
-    /// Adds every file of a folder whose layout is refused, so that the report shows all that is wrong and not only the layout.
-    fn add_all_files(&mut self, listing: &Listing, error: &DatasetError) {
-        let kind = if matches!(error, DatasetError::DatasetFile(_)) { Kind::DatasetFile } else { Kind::Layout };
-        self.findings.push(Finding::new(Severity::Error, kind, Vec::new(), chain(error)));
+    /// Leaves out the pairs with a file that could not be read.
+    pub fn leave_out_unreadable(&mut self, examined: &mut Vec<Examined>) {
+        let Some(dataset) = &mut self.dataset else { return };
+        let reasons: Vec<Option<String>> = self
+            .units
+            .iter()
+            .zip(examined.iter())
+            .map(|(unit, examined)| if unit.is_pair() { examined.unreadable() } else { None })
+            .collect();
+        let left_out: HashSet<_> = self
+            .units
+            .iter()
+            .zip(&reasons)
+            .filter(|(_, reason)| reason.is_some())
+            .map(|(unit, _)| (unit.split, unit.image.clone(), unit.page))
+            .collect();
+        dataset.retain(|split, sample| !left_out.contains(&(Some(split), Some(sample.image.clone()), sample.page)));
+        let mut kept = reasons.iter().map(Option::is_none);
+        self.units.retain(|_| kept.next().unwrap_or(true));
+        let mut kept = reasons.iter().map(Option::is_none);
+        examined.retain(|_| kept.next().unwrap_or(true));
+        dataset.unreadable.extend(reasons.into_iter().flatten());
+    }
+
+    /// Pairs of each split; what is wrong with their numbers is a finding.
+    pub fn splits(&mut self) -> Vec<SplitSummary> {
+        let Some(dataset) = &self.dataset else { return Vec::new() };
+        if dataset.train.is_empty() {
+            let message = "there is nothing to train on: the training split has no pair";
+            self.findings.push(Finding::new(Severity::Error, Kind::Layout, Vec::new(), message));
+        }
+        let again = dataset.validates_on_training();
+        if again {
+            let message = "no pair is left for validation, so training validates on its own pairs: there is only one pair, or the validation ratio is 0";
+            self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
+        }
+        let pairs = |split| if again && split == Split::Val { 0 } else { dataset.split(split).len() };
+        Split::ALL.into_iter().map(|split| SplitSummary { split, pairs: pairs(split) }).collect()
+    }
+
+    /// Adds every file of a folder without a pair, so that the report shows all that is wrong and not only the layout.
+    fn add_all_files(&mut self, listing: &Listing) {
         let (mut images, mut masks) = (Vec::new(), Vec::new());
         for folder in &listing.folders {
             let (some_images, some_masks) = match folder.kind {

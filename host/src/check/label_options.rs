@@ -7,7 +7,7 @@ use unet_shared::label::LabelValue;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct LabelOptions {
     /// Label values to ignore, gray values or "#rrggbb", separated by commas, in addition to those of dataset.toml
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     pub ignore: Vec<LabelValue>,
     /// Give label values that smoothing, scaling or compression left between the classes the class of the nearest value
     #[arg(long)]

@@ -127,7 +127,7 @@ fn never_together(masks: &[(String, &MaskFacts)], total: &LabelHistogram) -> Opt
     let values = large.iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
     let message = format!(
         "the values {values} are classes of their own, and no mask contains two of them; if they mean the same, list the classes in \
-         dataset.toml"
+         dataset.toml, that one with values = [{values}]"
     );
     Some(Finding::new(Severity::Warning, Kind::Classes, Vec::new(), message))
 }

@@ -19,7 +19,13 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
             // The finding names the file itself.
             let file = path.display().to_string();
             let error = error.strip_prefix(&file).map_or(error, |rest| rest.trim_start_matches([':', ' ']));
-            let message = format!("{error}; `--skip-unreadable` leaves such files out");
+            let it = if error.starts_with("is ") { "it " } else { "" };
+            let remedy = if unit.is_pair() {
+                "`--skip-unreadable` of train, val and predict leaves such files out"
+            } else {
+                "it is not used"
+            };
+            let message = format!("{it}{error}; {remedy}");
             findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], message));
         };
         if let (Some(path), Some(Err(error))) = (&unit.image, &facts.image) {

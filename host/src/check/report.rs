@@ -20,8 +20,12 @@ pub struct CheckReport {
     pub splits: Vec<SplitSummary>,
     /// Image files that were read.
     pub images: usize,
+    /// Image files that cannot be read.
+    pub images_unreadable: usize,
     /// Mask files that were read.
     pub masks: usize,
+    /// Mask files that cannot be read.
+    pub masks_unreadable: usize,
     /// Sizes of the images, the most frequent first.
     pub sizes: Vec<SizeSummary>,
     /// Pixel formats, such as `gray8` or `gray8 of 16-bit samples` (which are read as 8 bits), and the number of images of each.

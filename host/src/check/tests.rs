@@ -408,6 +408,91 @@ fn what_takes_no_part_is_counted_and_named() {
 }
 
 #[test]
+fn a_layout_that_can_be_read_in_two_ways_is_the_only_finding() {
+    let root = folder();
+    for seed in 0..3 {
+        picture(seed, 64, 48).save(path(&root, &format!("images/{seed}.png"))).unwrap();
+        for masks in ["manual", "mask"] {
+            halves(1, 64, 48).save(path(&root, &format!("{masks}/{seed}.png"))).unwrap();
+        }
+    }
+    let report = report(&root);
+    let (text, message) = (report.text(false), &report.findings[0].message);
+    assert_eq!((report.findings.len(), report.findings[0].kind), (1, Kind::Layout), "{text}");
+    assert!(message.contains("--masks") && !message.contains("accepted layouts"), "{message}");
+    assert!(!text.contains("files "), "{text}");
+    fs::write(path(&root, "dataset.toml"), "masks = 'manual'").unwrap();
+    assert!(!super::check(root.path(), &CheckOptions::default(), &mut |_, _| {}).unwrap().report.has_errors());
+}
+
+#[test]
+fn unreadable_files_are_counted() {
+    let root = valid();
+    fs::write(path(&root, "images/1.png"), b"text").unwrap();
+    fs::write(path(&root, "masks/1.png"), b"text").unwrap();
+    fs::write(path(&root, "masks/2.png"), b"text").unwrap();
+    let options = CheckOptions::default();
+    let found = check(root.path(), &options, &mut |_, _| {}).unwrap();
+    let text = found.report.text(false);
+    assert!(text.contains("files   4 images (1 unreadable), 4 masks (2 unreadable)\n"), "{text}");
+    assert_eq!(found.unreadable, 3);
+    // Left out, they are those that opening the dataset leaves out.
+    let open = OpenOptions { skip_unreadable: true, ..OpenOptions::default() };
+    let skipped = check(root.path(), &CheckOptions { open: open.clone(), ..options }, &mut |_, _| {}).unwrap();
+    assert_eq!((skipped.unreadable, skipped.report.findings.len()), (0, 0), "{}", skipped.report.text(true));
+    let opened = Dataset::open(root.path(), &open).unwrap();
+    assert_eq!(skipped.dataset.unwrap(), opened);
+    assert_eq!(opened.unreadable.len(), 2);
+}
+
+#[test]
+fn pairs_that_were_examined_need_not_be_loaded_again() {
+    use unet_data::load_pair;
+    use unet_shared::samples::SampleReading;
+    let root = valid();
+    let colour = |x: u32, _| Rgb(if x < 20 { [9, 9, 9] } else { [255, 0, 0] });
+    RgbImage::from_fn(64, 48, colour).save(path(&root, "masks/0.png")).unwrap();
+    picture(1, 32, 48).save(path(&root, "images/1.png")).unwrap();
+    let options = CheckOptions {
+        labels: LabelOptions { ignore: vec![LabelValue::Gray(9)], ..LabelOptions::default() },
+        open: OpenOptions { val_ratio: 0.0, ..OpenOptions::default() },
+        ..CheckOptions::default()
+    };
+    fs::write(path(&root, "dataset.toml"), "labels = 'classes'").unwrap();
+    let checked = check(root.path(), &options, &mut |_, _| {}).unwrap();
+    let dataset = checked.dataset.unwrap();
+    let table = checked.labels.map(|labels| labels.table().unwrap());
+    let table = table.unwrap_or_else(|| panic!("{}", checked.report.text(true)));
+    let mut pixels = vec![0; table.class_count()];
+    for sample in &dataset.train {
+        let loaded = load_pair(sample, &table, &SampleReading::PLAIN);
+        let facts = checked.pairs.facts(sample);
+        assert_eq!(
+            facts.map(|facts| facts.size),
+            loaded.as_ref().ok().map(|pair| (pair.image.width, pair.image.height))
+        );
+        let Ok(pair) = loaded else { continue };
+        pair.mask.iter().filter(|&&id| id != IGNORE_INDEX).for_each(|&id| pixels[usize::from(id)] += 1);
+    }
+    // The mask whose image has another shape stops training before its pixels count.
+    let all = checked.pairs.training_pixels(&table);
+    assert_eq!(dataset.train.len(), 4);
+    assert_eq!(all.iter().sum::<u64>() - pixels.iter().sum::<u64>(), 64 * 48);
+    let bands = |text: &str| SampleReading { bands: Some(serde_json::from_str(text).unwrap()), ..SampleReading::PLAIN };
+    let facts = checked.pairs.facts(&dataset.train[0]).unwrap();
+    assert!(facts.loads(&SampleReading::PLAIN) && facts.loads(&bands("[1]")) && !facts.loads(&bands("[2]")));
+}
+
+#[test]
+fn an_ignored_value_that_does_not_occur_is_a_warning() {
+    let root = valid();
+    let labels = LabelOptions { ignore: vec![LabelValue::Gray(2), LabelValue::Gray(999)], ..LabelOptions::default() };
+    let report = check(root.path(), &CheckOptions { labels, ..Default::default() }, &mut |_, _| {}).unwrap().report;
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.severity, finding.message.as_str())).collect();
+    assert_eq!(found, [(Severity::Warning, "--ignore 999: no mask has this value")]);
+}
+
+#[test]
 fn a_folder_of_unknown_layout_is_checked_too() {
     let root = folder();
     picture(1, 64, 48).save(path(&root, "0.png")).unwrap();

@@ -42,8 +42,17 @@ fn write_report(out: &mut String, report: &CheckReport, verbose: bool) -> std::f
         }
         None => writeln!(out, "  layout  not accepted")?,
     }
-    let (images, masks) = (counted(report.images, "image"), counted(report.masks, "mask"));
-    writeln!(out, "  files   {images}, {masks}")?;
+    let files = |read: usize, unreadable: usize, noun: &str| {
+        let files = counted(read + unreadable, noun);
+        if unreadable > 0 { format!("{files} ({unreadable} unreadable)") } else { files }
+    };
+    let images = files(report.images, report.images_unreadable, "image");
+    let masks = files(report.masks, report.masks_unreadable, "mask");
+    // Of a folder that can be read in several ways, no file is.
+    if report.layout.is_some() || report.images + report.images_unreadable + report.masks + report.masks_unreadable > 0
+    {
+        writeln!(out, "  files   {images}, {masks}")?;
+    }
     if !report.sizes.is_empty() {
         let size = |s: &SizeSummary| format!("{}x{} ({})", s.width, s.height, s.images);
         let shown: Vec<String> = report.sizes.iter().take(SIZES_SHOWN).map(size).collect();
@@ -130,7 +139,9 @@ fn write_finding(out: &mut String, finding: &Finding, verbose: bool) -> std::fmt
         Severity::Warning => "warning",
         Severity::Info => "note",
     };
-    writeln!(out, "{severity:>7}  {}: {}", finding.kind.title(), finding.message)?;
+    // Lines of a message are aligned with its first.
+    let message = finding.message.replace('\n', "\n         ");
+    writeln!(out, "{severity:>7}  {}: {message}", finding.kind.title())?;
     if !finding.files.is_empty() {
         writeln!(out, "         in {}", files(finding, verbose))?;
     }
@@ -144,7 +155,7 @@ fn files(finding: &Finding, verbose: bool) -> String {
 }
 
 impl Finding {
-    /// The finding in one line.
+    /// The finding as text, in one line unless its message has more.
     pub fn line(&self) -> String {
         let files = if self.files.is_empty() { String::new() } else { format!(" (in {})", files(self, false)) };
         format!("{}: {}{files}", self.kind.title(), self.message)

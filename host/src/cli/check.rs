@@ -49,7 +49,8 @@ impl Check {
             choice: self.folders.choice(),
             ..OpenOptions::default()
         };
-        let options = CheckOptions { open, labels: self.labels, ..CheckOptions::default() };
+        let (bands, range) = (self.sheet.input.bands, self.sheet.input.range);
+        let options = CheckOptions { open, labels: self.labels, bands, range };
         let mut progress: Option<(Progress, usize)> = None;
         let checked = check(&self.data, &options, &mut |done, all| {
             let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "files"), 0));

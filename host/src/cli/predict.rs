@@ -47,7 +47,7 @@ pub struct Predict {
     skip_unreadable: bool,
     /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
     /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
-    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     tiles: Option<TilesChoice>,
     /// Format of the masks: PNG with label values, PNG with a palette, or one COCO file, OUTPUT/masks.json
     #[arg(long, value_enum, default_value_t = MaskFormat::Png)]

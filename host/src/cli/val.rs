@@ -37,7 +37,7 @@ pub struct Val {
     weights: Weights,
     /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
     /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
-    #[arg(long, value_name = "SIZE[,OVERLAP]")]
+    #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     tiles: Option<TilesChoice>,
     /// Write the evaluation record here
     #[arg(long)]
@@ -66,7 +66,7 @@ impl Val {
             score_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
         } else {
             let path = self.subject.display();
-            let found = if self.subject.exists() { "is neither" } else { "does not exist" };
+            let found = if self.subject.exists() { "is neither a run nor a package" } else { "does not exist" };
             return Err(HostError::Usage(format!("{path} {found}: expected the folder of a run, or a package")));
         };
         if let Some(path) = &self.output {

@@ -12,8 +12,8 @@ use unet_shared::samples::{Bands, SampleReading};
 /// How images become the network's input. Size and channels that are not given are found from the images.
 #[derive(Clone, Debug, clap::Args)]
 pub struct InputOptions {
-    /// Input size as WIDTHxHEIGHT, multiples of 2^depth (default: the images' size, at most 512 a side)
-    #[arg(long, value_parser = parse_size)]
+    /// Input size as WIDTHxHEIGHT, multiples of 2^depth times the stem (default: the images' size, at most 512 a side)
+    #[arg(long, value_parser = parse_size, allow_hyphen_values = true)]
     pub size: Option<(u32, u32)>,
     /// Colour channels of the input, 1 or 3 (default: those of the images; 1 if all are gray, also where they are stored as RGB)
     #[arg(long, value_parser = parse_channels)]
@@ -25,17 +25,17 @@ pub struct InputOptions {
     #[arg(long, default_value = "area", value_parser = variants::<Filter, 3>(["nearest", "bilinear", "area"]))]
     pub filter: Filter,
     /// Mean of each channel, subtracted after the division by 255: one or three numbers, separated by commas
-    #[arg(long, value_delimiter = ',', requires = "std", allow_negative_numbers = true)]
+    #[arg(long, value_delimiter = ',', requires = "std", allow_hyphen_values = true)]
     pub mean: Vec<f32>,
     /// Standard deviation of each channel to divide by: one or three numbers, separated by commas
-    #[arg(long, value_delimiter = ',', requires = "mean")]
+    #[arg(long, value_delimiter = ',', requires = "mean", allow_hyphen_values = true)]
     pub std: Vec<f32>,
     /// Values of 16-bit, float and signed images that become 0 to 255: auto, depth, percentiles, high-byte or LOW,HIGH
     #[arg(long, default_value = "auto", allow_hyphen_values = true, value_parser = clap::value_parser!(RangeRequest))]
     pub range: RangeRequest,
     /// Bands of the image files to use, counted from 1: one as gray, or three as red, green and blue (default: gray or the
     /// first three)
-    #[arg(long, value_parser = parse_bands)]
+    #[arg(long, value_parser = parse_bands, allow_hyphen_values = true)]
     pub bands: Option<Bands>,
 }
 

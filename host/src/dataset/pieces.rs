@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 
 use unet_data::workers::in_parallel;
 use unet_data::{FileError, Sample};
-use unet_shared::samples::SampleReading;
 use unet_shared::tiles::{Grid, Tile, Tiles};
 
 /// The pieces of the images of a split, image by image, each row by row.
@@ -21,16 +20,15 @@ impl Pieces {
         Self::new(vec![Grid::new(None, 1, 1); images])
     }
 
-    /// The tiles of the images that are larger than one, and the others whole. Decodes all images, for their sizes.
+    /// The tiles of the images that are larger than one, and the others whole. Reads the sizes of all images.
     ///
     /// # Errors
-    /// Of the first image that cannot be decoded.
-    pub fn of(samples: &[Sample], tiles: Option<Tiles>, reading: &SampleReading) -> Result<Self, FileError> {
+    /// Of the first image whose size cannot be read.
+    pub fn of(samples: &[Sample], tiles: Option<Tiles>) -> Result<Self, FileError> {
         let Some(tiles) = tiles else { return Ok(Self::whole(samples.len())) };
         let mut grids: Vec<Option<Result<Grid, FileError>>> = samples.iter().map(|_| None).collect();
-        let work = |index: usize| {
-            samples[index].decode_image(reading).map(|image| Grid::new(Some(tiles), image.width, image.height))
-        };
+        let work =
+            |index: usize| samples[index].image_size().map(|(width, height)| Grid::new(Some(tiles), width, height));
         in_parallel(samples.len(), work, |index, grid| {
             let failed = grid.is_err();
             grids[index] = Some(grid);

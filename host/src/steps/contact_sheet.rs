@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::{GrayImage, Rgb, RgbImage};
+use unet_shared::samples::SampleReading;
 use unet_shared::tiles::Tiles;
 
-use super::train::{count_pixels, resolve_input};
+use super::train::resolve_input;
 use crate::check::Checked;
 use crate::config::{InputOptions, RunConfig};
 use crate::dataset::augment::{Augmentation, NamedList};
@@ -45,18 +46,20 @@ pub struct ContactSheetOptions {
 /// # Errors
 /// If the dataset has no pairs to train on, an option does not fit it, an image cannot be loaded, or the file cannot be written.
 pub fn write(checked: &Checked, names: &NamedList, options: &ContactSheetOptions) -> Result<String, HostError> {
-    let (Some(dataset), Some(labels)) = (&checked.dataset, &checked.labels) else {
+    let (Some(dataset), Some(labels), Some(levels)) = (&checked.dataset, &checked.labels, &checked.levels) else {
         return Err(HostError::Usage("--augmented: expected a dataset that can be trained on".to_owned()));
     };
     let mut augmentation = names.resolve().map_err(HostError::Usage)?;
     let (table, defaults) = (labels.table()?, RunConfig::default());
     let multiple = defaults.model.size_multiple();
-    let preprocess = resolve_input(dataset, &options.input, checked.content.channels(), multiple, options.tiles)?;
+    let training = (&dataset.train[..], &checked.pairs);
+    let found = (SampleReading { range: levels.range, bands: options.input.bands }, checked.content.channels());
+    let preprocess = resolve_input(training, &options.input, found, multiple, options.tiles)?;
     preprocess.validate()?;
     if augmentation.needs_class_pixels() {
-        augmentation.class_pixels = count_pixels(dataset, &table, &preprocess, options.tiles)?;
+        augmentation.class_pixels = checked.pairs.training_pixels(&table);
     }
-    let pieces = Pieces::of(&dataset.train, options.tiles, &preprocess.samples)?;
+    let pieces = Pieces::of(&dataset.train, options.tiles)?;
     let loading = LoaderOptions { cache_bytes: 0, workers: 2, with_truth: false };
     let loader = Loader::new(dataset.train.clone(), table, preprocess, loading)?.with_pieces(pieces);
     let rows = rows(&loader, &augmentation, options.seed, preprocess.width as usize)?;

@@ -1,9 +1,10 @@
 //! An opened run: its configuration, classes, data and trained network.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use unet_data::{Dataset, DecodedImage, Sample};
+use unet_data::{Dataset, DecodedImage, OpenOptions, Sample, Split};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{PreprocessError, Preprocessor};
@@ -73,7 +74,41 @@ impl OpenRun {
     /// # Errors
     /// If the folder is not a dataset.
     pub fn data(&self, data: Option<&Path>) -> Result<Dataset, HostError> {
-        Ok(Dataset::open(data.unwrap_or(&self.config.data), &self.config.open_options())?)
+        match data {
+            Some(data) => Ok(Dataset::open(data, &self.config.open_options())?),
+            None => self.open_own(&self.config.open_options()),
+        }
+    }
+
+    /// The dataset that the run is trained on, with the training and validation pairs that were readable when it was made, none
+    /// of which is decoded.
+    ///
+    /// # Errors
+    /// As [`OpenRun::data`].
+    pub fn own_data(&self) -> Result<Dataset, HostError> {
+        let mut dataset = self.open_own(&OpenOptions { skip_unreadable: false, ..self.config.open_options() })?;
+        if self.config.skip_unreadable {
+            let train: HashSet<&String> = self.snapshot.train.iter().collect();
+            let val: HashSet<&String> = self.snapshot.val.iter().collect();
+            dataset.retain(|split, sample| match split {
+                Split::Train => train.contains(&sample.name),
+                Split::Val => val.contains(&sample.name),
+                Split::Test => true,
+            });
+        }
+        Ok(dataset)
+    }
+
+    fn open_own(&self, options: &OpenOptions) -> Result<Dataset, HostError> {
+        let data = &self.config.data;
+        if !data.exists() {
+            let (data, config) = (data.display(), self.dir.config_file());
+            return Err(HostError::Usage(format!(
+                "{data}: the dataset of the run is not there; put it back, or write its new place as data into {}",
+                config.display()
+            )));
+        }
+        Ok(Dataset::open(data, options)?)
     }
 
     /// Path of the weights.

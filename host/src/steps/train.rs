@@ -1,11 +1,10 @@
 //! Starts or resumes a run, and trains it to its end and its report.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use unet_data::levels::choose_range;
-use unet_data::workers::in_parallel;
-use unet_data::{Dataset, LabelMap, Sample, Split, counted, dataset_digest, load_pair};
+use unet_data::{
+    Dataset, FileError, LabelMap, OpenOptions, PairError, Sample, Split, counted, dataset_digest, load_pair,
+};
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::record::EvaluationRecord;
@@ -15,7 +14,7 @@ use unet_shared::tiles::{Grid, Tiles};
 use super::open_run::{OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, score_run};
-use crate::check::{CheckOptions, Checked, Content, LabelOptions, Severity, check};
+use crate::check::{CheckOptions, Checked, Content, Kind as FindingKind, LabelOptions, Pairs, Severity, check};
 use crate::config::{InputOptions, RunConfig, defaults, nearest_multiple};
 use crate::dataset::augment::AugmentOptions;
 use crate::dataset::loader::{Loader, LoaderOptions};
@@ -85,7 +84,7 @@ pub struct TrainOptions {
     pub batch: Option<usize>,
     /// Weights of the classes in the loss: none; balanced, by the inverse square root of their pixels; effective, by the inverse of
     /// their effective number of pixels, which favours rare classes more; or one number per class, separated by commas
-    #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights))]
+    #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights), allow_hyphen_values = true)]
     pub class_weights: ClassWeights,
     /// Random changes of training images.
     #[command(flatten)]
@@ -114,20 +113,17 @@ const INSPECTED_IMAGES: usize = 16;
 
 /// Default size: the largest width and height of some of the images, scaled to at most [`DEFAULT_SIDE_MAX`] and rounded to the
 /// nearest multiple of `multiple` (for padding: not scaled, and rounded up). Images that are cut are as large as their tiles.
-fn default_size(
-    samples: &[Sample],
-    multiple: usize,
-    fit: Fit,
-    tiles: Option<Tiles>,
-    reading: &SampleReading,
-) -> Result<(u32, u32), HostError> {
+fn default_size(samples: &[Sample], multiple: usize, fit: Fit, tiles: Option<Tiles>, pairs: &Pairs) -> (u32, u32) {
     let (mut width, mut height) = (1, 1);
     // Every padded image must fit unscaled.
     let count = if fit == Fit::Pad { samples.len() } else { INSPECTED_IMAGES };
     for sample in super::open_run::spread(samples, count) {
-        let image = sample.decode_image(reading)?;
+        // One that cannot be read is reported with its pair.
+        let Some(image) = pairs.facts(sample).map(|facts| facts.size).or_else(|| sample.image_size().ok()) else {
+            continue;
+        };
         let piece = tiles.map_or((usize::MAX, usize::MAX), |tiles| (tiles.width() as usize, tiles.height() as usize));
-        (width, height) = (image.width.min(piece.0).max(width), image.height.min(piece.1).max(height));
+        (width, height) = (image.0.min(piece.0).max(width), image.1.min(piece.1).max(height));
     }
     let longest = width.max(height);
     let side = |side: usize| {
@@ -137,86 +133,55 @@ fn default_size(
         let scaled = if longest > DEFAULT_SIDE_MAX { side * DEFAULT_SIDE_MAX / longest } else { side };
         nearest_multiple(scaled, multiple) as u32
     };
-    Ok((side(width), side(height)))
+    (side(width), side(height))
 }
 
-/// How the samples of the images become bytes, chosen over the training images, and said if there is something to choose.
-fn sample_reading(samples: &[Sample], input: &InputOptions) -> Result<SampleReading, HostError> {
-    let images: Vec<_> = samples.iter().map(|sample| (sample.image.as_path(), sample.page)).collect();
-    let levels = choose_range(&images, input.bands.as_ref(), input.range)?;
-    if levels.deep > 0 {
-        unet_engine::error::say(&levels);
-    }
-    Ok(SampleReading { range: levels.range, bands: input.bands })
-}
-
-/// From images to the network's input: what was asked for, and otherwise what suits the training images, whose content suggests
-/// `channels`. Sides that are not given are multiples of `multiple`.
+/// From images to the network's input: what was asked for, and otherwise what suits the training images, whose samples are read
+/// as `samples` says and whose content suggests `channels`. Sides that are not given are multiples of `multiple`.
 pub(super) fn resolve_input(
-    dataset: &Dataset,
+    (training, pairs): (&[Sample], &Pairs),
     input: &InputOptions,
-    channels: Channels,
+    (samples, channels): (SampleReading, Channels),
     multiple: usize,
     tiles: Option<Tiles>,
 ) -> Result<Preprocess, HostError> {
-    let samples = sample_reading(&dataset.train, input)?;
     let channels = match input.bands {
         Some(Bands::Gray(_)) => Channels::Gray,
         Some(Bands::Rgb(_)) => Channels::Rgb,
         None => channels,
     };
-    let size = default_size(&dataset.train, multiple, input.fit, tiles, &samples)?;
+    let size = default_size(training, multiple, input.fit, tiles, pairs);
     let preprocess = input.preprocess(size, channels).map_err(HostError::Usage)?;
     Ok(Preprocess { samples, ..preprocess })
 }
 
-/// Pixels of each class in the training split. Loads every pair of both splits once, so that a broken one is reported before
-/// the first epoch.
-pub(super) fn count_pixels(
+/// Loads the pairs of which a check does not know that they can be loaded, so that a broken one is reported before the first
+/// epoch, and checks that each image fits the input.
+fn validate_pairs(
     dataset: &Dataset,
+    pairs: &Pairs,
     table: &LabelTable,
     preprocess: &Preprocess,
     tiles: Option<Tiles>,
-) -> Result<Vec<u64>, HostError> {
-    let samples: Vec<(&Sample, bool)> = dataset
-        .train
-        .iter()
-        .map(|sample| (sample, true))
-        .chain(dataset.val.iter().map(|sample| (sample, false)))
-        .collect();
-    let mut pixels = vec![0u64; table.class_count()];
-    let mut failure: Option<(usize, HostError)> = None;
-    let load = |index: usize| -> Result<Vec<u8>, HostError> {
-        let pair = load_pair(samples[index].0, table, &preprocess.samples)?;
+) -> Result<(), HostError> {
+    for sample in dataset.train.iter().chain(&dataset.val) {
+        let size = match pairs.facts(sample).filter(|facts| facts.loads(&preprocess.samples)) {
+            Some(facts) => facts.size,
+            None => match load_pair(sample, table, &preprocess.samples) {
+                Ok(pair) => (pair.image.width, pair.image.height),
+                Err(PairError::File(error)) if !matches!(error, FileError::Alpha { .. }) => {
+                    let error = unet_engine::error::chain(&error);
+                    return Err(HostError::Usage(format!("{error}; --skip-unreadable leaves the pair out")));
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
         // All tiles of an image have one size.
-        if let Some(tile) = Grid::new(tiles, pair.image.width, pair.image.height).tile(0) {
+        if let Some(tile) = Grid::new(tiles, size.0, size.1).tile(0) {
             preprocess.placement(tile.width(), tile.height())?;
         }
-        Ok(pair.mask)
-    };
-    let progress = Progress::new("validating", samples.len() as u64, "pairs");
-    in_parallel(samples.len(), load, |index, mask| {
-        progress.inc(1);
-        match mask {
-            Ok(mask) if samples[index].1 => {
-                for &class in &mask {
-                    if let Some(count) = pixels.get_mut(usize::from(class)) {
-                        *count += 1;
-                    }
-                }
-            }
-            Ok(_) => {}
-            // Of several errors the first in order, whatever the threads' timing.
-            Err(error) if failure.as_ref().is_none_or(|(first, _)| index < *first) => failure = Some((index, error)),
-            Err(_) => {}
-        }
-        if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    progress.finish();
-    match failure {
-        Some((_, error)) => Err(error),
-        None => Ok(pixels),
     }
+    Ok(())
 }
 
 fn class_weights(weights: &ClassWeights, pixels: &[u64]) -> Vec<f32> {
@@ -265,14 +230,15 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
         let (data, runs) = (config.data.display(), options.runs.display());
         return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
     }
-    let (dataset, labels, channels) = checked_dataset(data, options)?;
+    let Usable { dataset, labels, pairs, samples, channels } = checked_dataset(data, options)?;
     let names = |split| dataset.split(split).iter().map(|s| s.name.clone()).collect();
     let (train_names, val_names) = (names(Split::Train), names(Split::Val));
     let digest = dataset_digest(&dataset, &labels)?;
     let snapshot = DatasetSnapshot { digest, labels, train: train_names, val: val_names };
 
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-    config.preprocess = resolve_input(&dataset, &options.input, channels, multiple, config.tiles)?;
+    let training = (&dataset.train[..], &pairs);
+    config.preprocess = resolve_input(training, &options.input, (samples, channels), multiple, config.tiles)?;
     if options.classic {
         config.preprocess = Preprocess { samples: config.preprocess.samples, ..Preprocess::CLASSIC };
     }
@@ -286,8 +252,10 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     config.name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     config.code_version = env!("CARGO_PKG_VERSION").to_owned();
     config.validate().map_err(HostError::Usage)?;
+    let table = snapshot.labels.table()?;
+    validate_pairs(&dataset, &pairs, &table, &config.preprocess, config.tiles)?;
     plan_memory(&config, &dataset, None, memory)?;
-    let pixels = count_pixels(&dataset, &snapshot.labels.table()?, &config.preprocess, config.tiles)?;
+    let pixels = pairs.training_pixels(&table);
     if pixels.iter().all(|&count| count == 0) {
         let data = data.display();
         return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
@@ -300,23 +268,34 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     OpenRun::open(&root)
 }
 
-/// The dataset in `data` with the requested split, its classes, and the channels that its images have. What `check` warns of is
-/// printed; what it calls an error is one.
-fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, LabelMap, Channels), HostError> {
-    if Dataset::open(data, &options.config.open_options())?.train.is_empty() {
+/// A dataset that can be trained on.
+struct Usable {
+    dataset: Dataset,
+    labels: LabelMap,
+    pairs: Pairs,
+    /// How the samples of the images become bytes.
+    samples: SampleReading,
+    /// The channels that the images have.
+    channels: Channels,
+}
+
+/// The dataset in `data` with the requested split. What `check` warns of is printed; what it calls an error is one.
+fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostError> {
+    let open = options.config.open_options();
+    // From the names of files alone, before anything is decoded.
+    let names = Dataset::open(data, &OpenOptions { skip_unreadable: false, ..open.clone() })?;
+    if names.train.is_empty() {
+        let unused = names.unused.iter().take(UNUSED_SHOWN).map(|unused| format!("; not used: {unused}"));
         return Err(HostError::Usage(format!(
-            "{}: expected pairs to train on, found none; put them into train/images and train/masks",
-            data.display()
+            "{}: expected pairs to train on, found none; put them into train/images and train/masks{}",
+            data.display(),
+            unused.collect::<String>()
         )));
     }
     let mut progress: Option<(Progress, usize)> = None;
-    let request = CheckOptions {
-        open: options.config.open_options(),
-        labels: options.labels.clone(),
-        bands: options.input.bands,
-        range: options.input.range,
-    };
-    let Checked { report, dataset, labels, content } = check(data, &request, &mut |done, all| {
+    let (bands, range) = (options.input.bands, options.input.range);
+    let request = CheckOptions { open, labels: options.labels.clone(), bands, range };
+    let checked = check(data, &request, &mut |done, all| {
         let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "pairs"), 0));
         progress.inc(done.saturating_sub(*shown) as u64);
         *shown = done;
@@ -324,6 +303,7 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, Labe
     if let Some((progress, _)) = progress {
         progress.finish();
     }
+    let report = &checked.report;
     for note in &report.notes {
         unet_engine::error::say(format_args!("note: {note}"));
     }
@@ -339,23 +319,54 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<(Dataset, Labe
         unet_engine::error::say(format_args!("warning: {}", finding.line()));
     }
     let errors: Vec<String> = report.of(Severity::Error).map(|finding| finding.line()).collect();
-    let (Some(dataset), Some(labels)) = (dataset, labels) else {
+    let hint = way_on(&checked);
+    let Checked { dataset: Some(dataset), labels: Some(labels), levels: Some(levels), content, pairs, .. } = checked
+    else {
         return Err(refused(data, &errors, ""));
     };
     if options.despite_errors {
         errors.iter().for_each(|error| unet_engine::error::say(format_args!("warning: {error}")));
     } else if !errors.is_empty() {
-        return Err(refused(data, &errors, "; --despite-errors trains all the same"));
+        return Err(refused(data, &errors, hint));
     }
     dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", labels.assumption));
+    if levels.deep > 0 {
+        unet_engine::error::say(&levels);
+    }
     let asked = options.input.channels.is_some() || options.input.bands.is_some() || options.classic;
     if content == Content::GrayAsRgb && !asked {
         unet_engine::error::say(
             "images: all are gray, stored as RGB; training uses one channel (--channels 3 uses three)",
         );
     }
-    Ok((dataset, labels, content.channels()))
+    let samples = SampleReading { range: levels.range, bands };
+    Ok(Usable { dataset, labels, pairs, samples, channels: content.channels() })
+}
+
+/// The flags with which training goes on although `check` finds errors, if any do.
+fn way_on(checked: &Checked) -> &'static str {
+    let stops = |kind| {
+        matches!(
+            kind,
+            FindingKind::SizeMismatch
+                | FindingKind::ExifRotation
+                | FindingKind::TransparentMask
+                | FindingKind::SixteenBit
+                | FindingKind::AllIgnored
+                | FindingKind::Layout
+        )
+    };
+    let errors = || checked.report.of(Severity::Error);
+    let all = errors().count();
+    match (checked.unreadable, errors().any(|finding| stops(finding.kind))) {
+        (_, true) => "",
+        (0, false) => "; --despite-errors trains all the same",
+        // Its own message says so.
+        (1, false) if all == 1 => "",
+        (unreadable, false) if unreadable == all => "; --skip-unreadable leaves out the pairs that cannot be read",
+        _ => "; --skip-unreadable and --despite-errors train on the rest",
+    }
 }
 
 /// The error for a dataset in which `check` finds errors; all but a single one are printed before.
@@ -404,7 +415,7 @@ pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
     let found = dataset_digest(&run.data(None)?, &run.snapshot.labels)?;
     if found != run.snapshot.digest {
         return Err(HostError::Usage(format!(
-            "{}: dataset has changed since the run was made: expected digest {}, found {found}",
+            "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",
             run.config.data.display(),
             run.snapshot.digest
         )));
@@ -431,9 +442,7 @@ fn plan_memory(
     // Planes and mask; for validation also the mask at the image's size, which is taken to be that of the first image.
     let sample = (config.preprocess.input_len() + width * height) as u64;
     let truth = match dataset.val.first() {
-        Some(first) => {
-            first.decode_image(&config.preprocess.samples).map(|image| (image.width * image.height) as u64)?
-        }
+        Some(first) => first.image_size().map(|(width, height)| (width * height) as u64)?,
         None => 0,
     };
     let shares = cache_shares(config, dataset);
@@ -478,11 +487,11 @@ pub fn finish(
     memory: MemoryOptions,
     observer: &mut dyn Observer,
 ) -> Result<(Outcome, EvaluationRecord), HostError> {
-    let dataset = run.data(None)?;
+    let dataset = run.own_data()?;
     let loader = |split, with_truth, cache_bytes| -> Result<Loader, HostError> {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.loader.workers, with_truth };
         let samples = dataset.split(split);
-        let pieces = Pieces::of(samples, run.config.tiles, &run.config.preprocess.samples)?;
+        let pieces = Pieces::of(samples, run.config.tiles)?;
         let loader = Loader::new(samples.to_vec(), run.table.clone(), run.config.preprocess, options)?;
         Ok(loader.with_pieces(pieces))
     };

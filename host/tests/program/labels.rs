@@ -46,8 +46,14 @@ fn two_encodings_in_one_set_stop_training_until_dataset_toml_says_what_they_are(
         assert!(out.contains(part) && err.contains(part), "{part}: {out} {err}");
     }
     assert!(!runs.exists(), "a refused run must leave no folder");
-    let classes = "[[class]]\nname = 'ground'\nvalue = 0\n[[class]]\nname = 'part'\nvalues = [1, 255]\n";
-    fs::write(data.join("dataset.toml"), classes).unwrap();
+    // The classes of the message, as they stand there.
+    let list = |text: &str| {
+        let lines = text.lines().map(str::trim).skip_while(|line| *line != "[[class]]");
+        lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(list(&out), list(&err));
+    assert!(list(&err).contains("name = \"object\"\nvalues = [1, 255]"), "{err}");
+    fs::write(data.join("dataset.toml"), list(&err).replace("background", "ground").replace("object", "part")).unwrap();
     let (out, _) = expect(0, &["check", text(&data)]);
     assert!(out.contains("labels  gray values as dataset.toml lists them"), "{out}");
     let (out, err) = train(0, &data, &runs, &[]);

@@ -102,3 +102,93 @@ fn other_files_than_runs_packages_and_records_are_refused() {
     let (_, err) = expect(2, &["train", "--resume", text(folder.path())]);
     assert!(err.contains("config.toml"), "{err}");
 }
+
+#[test]
+fn a_negative_value_is_refused_by_the_name_of_its_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 4, 2);
+    let values = [
+        ("--ignore", "-1"),
+        ("--ignore", "-1,255"),
+        ("--epochs", "-3"),
+        ("--learning-rate", "-1"),
+        ("--val-ratio", "-0.2"),
+        ("--seed", "-1"),
+        ("--size", "-5x5"),
+        ("--tiles", "-5"),
+        ("--bands", "-1"),
+        ("--class-weights", "-1,2"),
+    ];
+    let runs = folder.path().join("runs");
+    for (flag, value) in values {
+        let (_, err) = expect(2, &["train", text(&data), "--runs", text(&runs), flag, value]);
+        let name = flag.trim_start_matches('-').replace('-', " ");
+        let names = [flag.to_owned(), name.clone(), name.replace("val ratio", "validation ratio")];
+        assert!(names.iter().any(|name| err.contains(name)), "{flag} {value}: {err}");
+        assert!(!err.contains("unexpected argument") && !err.contains("-- -"), "{flag} {value}: {err}");
+    }
+    assert!(!runs.exists());
+    let (_, err) = expect(2, &["val", "run", "--tiles", "-5"]);
+    assert!(err.contains("--tiles"), "{err}");
+}
+
+#[test]
+fn the_help_of_size_knows_the_stem() {
+    let (out, _) = expect(0, &["train", "--help"]);
+    let words = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("multiples of 2^depth times the stem"), "{out}");
+}
+
+#[test]
+fn a_run_whose_dataset_moved_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 4, 2);
+    let runs = folder.path().join("runs");
+    expect(0, &["train", text(&data), "--runs", text(&runs), "--base", "2", "--depth", "1", "--epochs", "1"]);
+    let (run, moved) = (runs.join("data"), folder.path().join("moved"));
+    let val = || expect(0, &["val", text(&run), "--json"]).0;
+    let before = crate::parse(&val());
+    std::fs::rename(&data, &moved).unwrap();
+    for verb in [&["val", text(&run)][..], &["train", "--resume", text(&run)], &["export", text(&run)]] {
+        let (_, err) = expect(2, verb);
+        assert!(err.contains("the dataset of the run is not there") && err.contains("config.toml"), "{verb:?}: {err}");
+    }
+    expect(0, &["val", text(&run), "--data", text(&moved)]);
+    let config = run.join("config.toml");
+    let written = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, written.replace(text(&data), text(&moved))).unwrap();
+    assert_eq!(crate::parse(&val())["confusion"], before["confusion"]);
+    expect(0, &["train", "--resume", text(&run)]);
+}
+
+#[test]
+fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 5, 2);
+    let runs = folder.path().join("runs");
+    let small = ["--runs", text(&runs), "--base", "2", "--depth", "1", "--epochs", "1"];
+    let train = |code, extra: &[&str]| expect(code, &[&["train", text(&data)], &small[..], extra].concat()).1;
+    let images = std::fs::read_dir(data.join("train/images")).unwrap().map(|entry| entry.unwrap().path());
+    let mut images: Vec<_> = images.collect();
+    images.sort();
+    let only = |flag: &str, err: &str| {
+        for other in ["--skip-unreadable", "--despite-errors"] {
+            assert_eq!(err.contains(other), other == flag, "{other}: {err}");
+        }
+    };
+    std::fs::write(&images[0], b"damaged").unwrap();
+    only("--skip-unreadable", &train(2, &[]));
+    std::fs::write(&images[1], b"damaged").unwrap();
+    only("--skip-unreadable", &train(2, &[]));
+    // What `--despite-errors` cannot help is said before a run is made.
+    let err = train(2, &["--despite-errors"]);
+    assert!(err.contains("--skip-unreadable leaves the pair out"), "{err}");
+    assert!(!runs.exists());
+    let err = train(0, &["--skip-unreadable"]);
+    assert!(err.contains("2 of 7 pairs cannot be read and are left out") && err.contains("3 training"), "{err}");
+    // An image without a mask, and the damaged ones.
+    std::fs::copy(&images[2], data.join("train/images/alone.png")).unwrap();
+    let err = train(2, &[]);
+    assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
+    train(0, &["--skip-unreadable", "--despite-errors"]);
+}

@@ -1,6 +1,31 @@
-//! Numbers of things, for messages.
+//! Numbers and lists of things, for messages.
+
+use std::fmt::Display;
 
 /// A number and a noun, such as `1 image` or `2 images`.
 pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What can be chosen, such as `a`, `a or b` or `a, b or c`.
+pub fn any_of<T: Display>(choices: impl IntoIterator<Item = T>) -> String {
+    let mut choices: Vec<String> = choices.into_iter().map(|choice| choice.to_string()).collect();
+    match (choices.pop(), choices.is_empty()) {
+        (None, _) => String::new(),
+        (Some(only), true) => only,
+        (Some(last), false) => format!("{} or {last}", choices.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_listed_like_a_sentence() {
+        assert_eq!(any_of([""; 0]), "");
+        assert_eq!(any_of(["a"]), "a");
+        assert_eq!(any_of(["a", "b"]), "a or b");
+        assert_eq!(any_of([1, 2, 4]), "1, 2 or 4");
+    }
 }

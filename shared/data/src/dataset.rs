@@ -12,7 +12,7 @@ use super::choice::FolderChoice;
 use super::counted::counted;
 use super::dataset_file::{DatasetFile, DatasetFileError};
 use super::decode::{FileError, read_raster};
-use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout};
+use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout, PAIRING_RULE};
 use super::listing::{Listing, show_below};
 use super::pairing::{Pairing, PairingProblem, stem};
 use super::sample::{Sample, Split};
@@ -57,14 +57,30 @@ pub enum DatasetError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The path is not a directory.
-    #[error("{} is not a directory; {ACCEPTED_LAYOUTS}", path.display())]
+    #[error("{} is a file, not a directory; expected the folder that holds images and masks", path.display())]
     NotAFolder {
         /// The path.
         path: PathBuf,
     },
-    /// The directory has none of the accepted layouts, or no pair.
+    /// The directory has none of the accepted layouts.
     #[error("{}: {found}; {ACCEPTED_LAYOUTS}", root.display())]
     Layout {
+        /// The directory.
+        root: PathBuf,
+        /// What was found instead.
+        found: String,
+    },
+    /// The directory has an accepted layout, but cannot be read, or in several ways.
+    #[error("{}: {found}", root.display())]
+    Refused {
+        /// The directory.
+        root: PathBuf,
+        /// Why, and what can be done.
+        found: String,
+    },
+    /// The directory has an accepted layout, but no pair.
+    #[error("{}: {found}; {PAIRING_RULE}, or choose with --masks, --images and --suffix", root.display())]
+    Unpaired {
         /// The directory.
         root: PathBuf,
         /// What was found instead.
@@ -130,10 +146,13 @@ impl Dataset {
     /// [`Dataset::open`] for a directory that is already listed.
     pub fn from_listing(listing: &Listing, options: &OpenOptions) -> Result<Self, DatasetError> {
         let root = listing.root.clone();
-        let refused = |found| DatasetError::Layout { root: root.clone(), found };
+        let refused = |found| DatasetError::Refused { root: root.clone(), found };
         let file = DatasetFile::read(&root)?;
         let stated = file.as_ref().map(DatasetFile::choice).unwrap_or_default();
-        let (layout, contents) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?;
+        let Some((layout, contents)) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?
+        else {
+            return Err(DatasetError::Layout { root, found: layout::describe_folders(listing) });
+        };
         let Contents { parts, classes, notes, companions, read } = contents;
         if let Some(name) = classes.as_ref().and_then(DatasetFile::bad_name) {
             let twice = if name.trim().is_empty() { "" } else { " twice" };
@@ -182,7 +201,12 @@ impl Dataset {
         let told: HashSet<&Path> = problems.chain(&companions).map(PathBuf::as_path).collect();
         dataset.unused = unused::find(listing, &used, &told);
         if dataset.samples().next().is_none() {
-            return Err(refused(describe_unpaired(&dataset.problems)));
+            let found = describe_unpaired(listing, &dataset.problems);
+            return Err(if layout.is_any_folder() {
+                DatasetError::Layout { root, found }
+            } else {
+                DatasetError::Unpaired { root, found }
+            });
         }
         if dataset.val.is_empty() {
             let pairs = dataset.train.len();
@@ -201,11 +225,26 @@ impl Dataset {
                 leave_out_unreadable(samples, &mut dataset.unreadable);
             }
         }
-        // With a single pair, or a ratio of 0, the training pairs are scored.
-        if dataset.val.is_empty() {
-            dataset.val.clone_from(&dataset.train);
-        }
+        dataset.validate_on_training_if_alone();
         Ok(dataset)
+    }
+
+    /// With a single pair, or a ratio of 0, the training pairs are scored.
+    fn validate_on_training_if_alone(&mut self) {
+        if self.val.is_empty() {
+            self.val.clone_from(&self.train);
+        }
+    }
+
+    /// Leaves out the samples that `keep` does not want.
+    pub fn retain(&mut self, keep: impl Fn(Split, &Sample) -> bool) {
+        if self.validates_on_training() {
+            self.val.clear();
+        }
+        self.train.retain(|sample| keep(Split::Train, sample));
+        self.val.retain(|sample| keep(Split::Val, sample));
+        self.test.retain(|sample| keep(Split::Test, sample));
+        self.validate_on_training_if_alone();
     }
 
     /// Which pairs were left out because a file cannot be read, a line each, and how many; nothing if none was.
@@ -311,21 +350,25 @@ fn result_names(images: &[PathBuf]) -> Vec<String> {
 }
 
 /// Why a directory with an accepted layout has no pair.
-fn describe_unpaired(problems: &[PairingProblem]) -> String {
-    let (mut images, mut masks, mut names) = (0, 0, 0);
+fn describe_unpaired(listing: &Listing, problems: &[PairingProblem]) -> String {
+    let (mut images, mut masks, mut names) = (Vec::new(), Vec::new(), 0);
     for problem in problems {
         match problem {
-            PairingProblem::UnpairedImage(_) => images += 1,
-            PairingProblem::UnpairedMask(_) => masks += 1,
+            PairingProblem::UnpairedImage(path) => images.push(path),
+            PairingProblem::UnpairedMask(path) => masks.push(path),
             PairingProblem::Ambiguous { .. } => names += 1,
         }
     }
-    format!(
-        "no image has a mask of the same name ({}, {}, {})",
-        counted(images, "unpaired image"),
-        counted(masks, "unpaired mask"),
-        counted(names, "ambiguous name")
-    )
+    let mut parts = Vec::new();
+    for (paths, noun) in [(&images, "unpaired image"), (&masks, "unpaired mask")] {
+        if let Some(first) = paths.first() {
+            parts.push(format!("{}, such as {}", counted(paths.len(), noun), listing.show(first)));
+        }
+    }
+    if names > 0 {
+        parts.push(format!("{} of several files", counted(names, "name")));
+    }
+    format!("no image has a mask of the same name ({})", parts.join("; "))
 }
 
 /// Removes the pairs of which a file cannot be read.
@@ -410,19 +453,26 @@ mod tests {
     #[test]
     fn layouts_that_are_refused_say_what_was_found() {
         let check = |files: &[&str], expected: &str| match open(&folder(files)) {
-            Err(error @ DatasetError::Layout { .. }) => {
+            Err(error) => {
                 let message = error.to_string();
-                assert!(message.contains(expected) && message.contains("accepted layouts"), "{message}");
+                // The layouts are listed only where there is none.
+                let is_unknown = matches!(error, DatasetError::Layout { .. });
+                assert_eq!(message.contains("accepted layouts"), is_unknown, "{message}");
+                assert!(message.contains(expected), "{message}");
+                is_unknown
             }
             other => std::panic!("{files:?}: {other:?}"),
         };
-        check(&[], "no file");
-        check(&["a.jpg", "b.jpg"], "2 unpaired images");
-        check(&["001_mask.png"], "1 unpaired mask,");
-        check(&["notes.txt"], "1 others");
-        check(&["58c5/images/a.png", "58c5/masks/b.png"], "58c5/images (1 image files");
-        check(&["images/a.png", "labels/a.png", "annotations/a.png"], "annotations, labels are ambiguous");
-        check(&["image/097.jpg", "seg/097.seg", "groundTruth/097.mat"], "seg (0 image files, 1 others)");
+        assert!(check(&[], "no file"));
+        assert!(check(&["a.jpg", "b.jpg"], "2 unpaired images, such as a.jpg"));
+        assert!(check(&["001_mask.png"], "1 unpaired mask, such as 001_mask.png"));
+        assert!(check(&["notes.txt"], "1 others"));
+        assert!(check(&["58c5/images/a.png", "58c5/masks/b.png"], "58c5/images (1 image files"));
+        assert!(check(&["image/097.jpg", "seg/097.seg", "groundTruth/097.mat"], "seg (0 image files, 1 others)"));
+        let ambiguous = ["images/a.png", "labels/a.png", "annotations/a.png"];
+        assert!(!check(&ambiguous, "--masks annotations or --masks labels chooses"));
+        let unpaired = "(1 unpaired image, such as images/a.png; 1 unpaired mask, such as masks/b.png)";
+        assert!(!check(&["images/a.png", "masks/b.png"], unpaired));
         let file = folder(&["a.png"]);
         let refused = Dataset::open(&file.path().join("a.png"), &OpenOptions::default());
         assert!(matches!(refused, Err(DatasetError::NotAFolder { .. })));

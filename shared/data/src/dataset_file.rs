@@ -16,6 +16,7 @@
 //!
 //! Knows nothing of what the labels contain; [`super::labels`] brings the two together.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -231,6 +232,47 @@ impl DatasetFile {
     }
 }
 
+/// The `[[class]]` tables for these values: a class for each pair of `same` and for each other value. Of many classes the first
+/// ones, with those of `same` among them.
+pub(crate) fn class_list(values: &BTreeSet<LabelValue>, same: &[(LabelValue, LabelValue)]) -> String {
+    const SHOWN: usize = 12;
+    let toml = |value: LabelValue| match value {
+        LabelValue::Gray(_) => value.to_string(),
+        LabelValue::Rgb(_) => format!("\"{value}\""),
+    };
+    let is_background = |value: LabelValue| matches!(value, LabelValue::Gray(0) | LabelValue::Rgb([0, 0, 0]));
+    let partner = |value: LabelValue| same.iter().find(|(first, _)| *first == value).map(|(_, second)| *second);
+    let mut classes: Vec<LabelValue> =
+        values.iter().copied().filter(|value| !same.iter().any(|(_, second)| second == value)).collect();
+    // Those to show come first, in their order.
+    if classes.len() > SHOWN {
+        classes.sort_by_key(|&value| partner(value).is_none() && !is_background(value));
+    }
+    let objects = classes.iter().filter(|value| !is_background(**value)).count();
+    let mut text = String::new();
+    let mut number = 0;
+    for &value in classes.iter().take(SHOWN) {
+        let name = match (is_background(value), objects) {
+            (true, _) => "background".to_owned(),
+            (false, 1) => "object".to_owned(),
+            (false, _) => {
+                number += 1;
+                format!("class {number}")
+            }
+        };
+        let values = match partner(value) {
+            Some(second) => format!("values = [{}, {}]", toml(value), toml(second)),
+            None => format!("value = {}", toml(value)),
+        };
+        text += &format!("[[class]]\nname = \"{name}\"\n{values}\n");
+    }
+    if classes.len() > SHOWN {
+        text += &format!("# and {} more, for the other values\n", classes.len() - SHOWN);
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
 /// A value, or a list of values.
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<LabelValue>>, D::Error> {
     #[derive(Deserialize)]
@@ -274,6 +316,22 @@ mod tests {
         assert_eq!(again, file);
         assert_eq!(parse("ignore = ['#000000', 7]").unwrap().ignore.unwrap().len(), 2);
         assert_eq!(parse("").unwrap(), DatasetFile::default());
+    }
+
+    #[test]
+    fn a_class_list_can_be_copied() {
+        let gray = LabelValue::Gray;
+        let list = class_list(&[0, 1, 3, 255].map(gray).into(), &[(gray(1), gray(255))]);
+        let classes = parse(&list).unwrap().classes;
+        let found: Vec<_> = classes.iter().map(|class| (class.name.as_str(), class.label_values())).collect();
+        let expected =
+            [("background", vec![gray(0)]), ("class 1", vec![gray(1), gray(255)]), ("class 2", vec![gray(3)])];
+        assert_eq!(found, expected, "{list}");
+        let red = LabelValue::Rgb([255, 0, 0]);
+        let list = class_list(&[LabelValue::Rgb([0; 3]), red].into(), &[]);
+        assert_eq!(parse(&list).unwrap().classes[1].label_values(), [red], "{list}");
+        let many = class_list(&(0..=99).map(gray).collect(), &[(gray(50), gray(60))]);
+        assert!(many.contains("values = [50, 60]") && many.ends_with("# and 87 more, for the other values"), "{many}");
     }
 
     #[test]

@@ -301,9 +301,7 @@ pub fn image_size(path: &Path) -> Result<(usize, usize), FileError> {
     let failed = |source| FileError::Decode { path: path.into(), source };
     let bytes = read_bytes(path)?;
     if tiff::is_tiff(&bytes) {
-        let raster = read_raster(path, None)?;
-        let (width, height) = (raster.width, raster.height);
-        return Ok(if raster.orientation.to_exif() >= 5 { (height, width) } else { (width, height) });
+        return Ok(read_raster(path, None)?.size());
     }
     let format = image::guess_format(&bytes);
     let format = format.map_err(|_| FileError::Format { path: path.into(), found: guess_content(&bytes) })?;

@@ -48,7 +48,7 @@ pub enum LabelsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No sample has a label, or all values are ignored.
-    #[error("expected at least one class, found no label value that is not ignored")]
+    #[error("expected at least one class, found no label, or only label values that are ignored")]
     NoClass,
     /// There are more distinct values than the number of classes allowed.
     #[error(
@@ -74,7 +74,7 @@ pub enum LabelsError {
         /// What that contains.
         other_has: String,
         /// What the user can do.
-        remedy: &'static str,
+        remedy: String,
     },
     /// Labels look smoothed, scaled or compressed.
     #[error(
@@ -126,7 +126,8 @@ pub enum LabelsError {
     ObjectClasses,
     /// A label contains a value that `dataset.toml` does not list.
     #[error(
-        "label value {value} occurs in {} ({}), first in {}, but {by} lists it neither as a class nor as ignored",
+        "label value {value} occurs in {} ({}), first in {}, but {by} lists it neither as a class nor as ignored; \
+         --ignore \"{value}\" ignores it, and a class in dataset.toml can have it among its values",
         counted(*labels as usize, "label"), counted(*pixels as usize, "pixel"), path.display()
     )]
     Unlisted {
@@ -148,7 +149,10 @@ pub enum LabelsError {
         class: String,
     },
     /// `dataset.toml` has only names, and not as many as there are values.
-    #[error("dataset.toml names {named} classes without values, but the labels have {found} distinct values: {values}")]
+    #[error(
+        "dataset.toml has {} without values, but the labels have {}: {values}; give each class its values, or name as many \
+         classes", counted(*named, "class name"), counted(*found, "distinct value")
+    )]
     NameCount {
         /// Names in the file.
         named: usize,
@@ -158,8 +162,15 @@ pub enum LabelsError {
         values: String,
     },
     /// The values of the classes are not distinct.
-    #[error("invalid classes")]
-    Table(#[from] ClassListError),
+    #[error("{by}: {place}")]
+    Table {
+        /// What lists the classes.
+        by: String,
+        /// The class, or the ignored values.
+        place: String,
+        /// Why its values cannot be used.
+        source: LabelError,
+    },
 }
 
 /// Collects the distinct values of the samples' labels and makes classes of them. `file` is the content of
@@ -217,7 +228,14 @@ impl LabelMap {
         match map.table() {
             Ok(_) => Ok(map),
             Err(ClassListError::Class { source: LabelError::TooManyValues, .. }) => Err(set.too_many()),
-            Err(error) => Err(error.into()),
+            Err(ClassListError::Class { id, source }) => {
+                let name = map.classes.get(id).map_or("", |class| class.name.as_str());
+                Err(LabelsError::Table { by: file.said_by().to_owned(), place: format!("class {name:?}"), source })
+            }
+            Err(ClassListError::Ignore(source)) => {
+                let place = "values to ignore".to_owned();
+                Err(LabelsError::Table { by: file.said_by().to_owned(), place, source })
+            }
         }
     }
 
@@ -261,9 +279,17 @@ struct Ignored {
 
 impl Ignored {
     fn add(&mut self, values: Vec<LabelValue>, reason: impl std::fmt::Display) {
+        self.because(&values, reason);
+        self.push(values);
+    }
+
+    fn because(&mut self, values: &[LabelValue], reason: impl std::fmt::Display) {
         if !values.is_empty() {
-            self.reasons.push(format!("{} ignored, because {reason}", ranges(&values)));
+            self.reasons.push(format!("{} ignored, because {reason}", ranges(values)));
         }
+    }
+
+    fn push(&mut self, values: Vec<LabelValue>) {
         for value in values {
             if !self.values.contains(&value) {
                 self.values.push(value);
@@ -288,7 +314,12 @@ impl Labels<'_> {
             self.values(self.file.ignore.as_deref().unwrap_or_default()),
             format_args!("{} says so", self.file.said_by()),
         );
-        ignored.add(self.values(&self.file.also_ignore), "--ignore says so");
+        let also = self.values(&self.file.also_ignore);
+        let occurs = |value: &LabelValue| self.counts.values.contains_key(value);
+        let (found, absent): (Vec<_>, Vec<_>) = also.iter().copied().partition(occurs);
+        ignored.because(&found, "--ignore says so");
+        ignored.because(&absent, "--ignore says so, though no mask has it");
+        ignored.push(also);
         ignored
     }
 
@@ -469,7 +500,9 @@ impl Labels<'_> {
             if let Some(without) = of_two.clone().find(|file| file.contains(void) && !file.contains(one))
                 && let Some(with) = of_two.clone().find(|file| file.contains(one))
             {
-                return Err(self.disagree(agreement::values_of(without, with)));
+                let same = [(one, void)];
+                let classes = found.iter().copied().filter(|value| !ignored.values.contains(value)).collect();
+                return Err(self.disagree(agreement::values_of(without, with, &classes, &same)));
             }
             let reason = format!(
                 "it occurs beside the ids {} and is void there by custom (ignore = [] in dataset.toml makes it a class)",
@@ -526,7 +559,7 @@ fn rgb_of(value: LabelValue) -> Option<[u8; 3]> {
 }
 
 /// Sorted values for people: numbers that follow each other as `0-20`; of many parts, the first.
-fn ranges(values: &[LabelValue]) -> String {
+pub(crate) fn ranges(values: &[LabelValue]) -> String {
     const SHOWN: usize = 8;
     let mut parts: Vec<(LabelValue, LabelValue)> = Vec::new();
     for &value in values {

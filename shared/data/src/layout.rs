@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::annotation::Annotation;
 use super::choice::FolderChoice;
+use super::counted::any_of;
 use super::dataset_file::DatasetFile;
 use super::decode::read_bytes;
 use super::histogram::LabelHistogram;
@@ -79,6 +80,11 @@ impl Layout {
     pub fn name(self) -> &'static str {
         self.0.name
     }
+
+    /// Whether every folder with image files has it, whatever the names.
+    pub(crate) fn is_any_folder(self) -> bool {
+        self == Self(&one_folder::FORMAT)
+    }
 }
 
 impl PartialEq for Layout {
@@ -129,17 +135,18 @@ impl Contents {
     }
 }
 
-/// Asks each reader for the contents of a folder; the error says why none can read it.
-pub(crate) fn read(listing: &Listing, choice: &FolderChoice) -> Result<(Layout, Contents), String> {
+/// Asks each reader for the contents of a folder: `Ok(None)` if none recognises it, and an error if the one that does cannot
+/// read it.
+pub(crate) fn read(listing: &Listing, choice: &FolderChoice) -> Result<Option<(Layout, Contents)>, String> {
     if !choice.is_empty() {
-        return Ok((Layout(&chosen::FORMAT), chosen::read_chosen(listing, choice)?));
+        return Ok(Some((Layout(&chosen::FORMAT), chosen::read_chosen(listing, choice)?)));
     }
     for format in FORMATS {
         if let Some(contents) = (format.read)(listing)? {
-            return Ok((Layout(format), contents));
+            return Ok(Some((Layout(format), contents)));
         }
     }
-    Err(describe_folders(listing))
+    Ok(None)
 }
 
 /// The accepted layouts, for the reader of an error.
@@ -153,14 +160,18 @@ impl fmt::Display for AcceptedLayouts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("accepted layouts:\n")?;
         FORMATS.iter().flat_map(|format| format.patterns).try_for_each(|pattern| writeln!(f, "  {pattern}"))?;
-        f.write_str(
+        write!(
+            f,
             "folders may also be called img, imgs, photos, frames; labels, annotations, ground_truth, gt, segmentation; \
              training, validation, testing;\n\
-             image and mask share their stem, apart from endings such as _image, _mask, _label, _annotation, _gt; \
-             files are PNG, JPEG, TIFF or BMP",
+             {PAIRING_RULE}; files are PNG, JPEG, TIFF or BMP",
         )
     }
 }
+
+/// How names pair images with masks.
+pub(crate) const PAIRING_RULE: &str =
+    "image and mask share their stem, apart from endings such as _image, _mask, _label, _annotation, _gt";
 
 /// Levels of folders below the root whose names state a layout.
 const LAYOUT_DEPTH_MAX: usize = 3;
@@ -317,13 +328,14 @@ fn one_of<'a>(listing: &Listing, found: impl Iterator<Item = &'a Folder>) -> Res
         _ => {
             let names: Vec<String> = found.iter().map(|folder| listing.show(&folder.path)).collect();
             let flag = if found.iter().all(|folder| folder.kind == Some(Kind::Masks)) { "masks" } else { "images" };
-            Err(format!("folders {} are ambiguous; --{flag} FOLDER chooses", names.join(", ")))
+            let (folders, choice) = (names.join(", "), any_of(names.iter().map(|name| format!("--{flag} {name}"))));
+            Err(format!("folders {folders} are ambiguous; {choice} chooses"))
         }
     }
 }
 
 /// What a folder without an accepted layout holds.
-fn describe_folders(listing: &Listing) -> String {
+pub(crate) fn describe_folders(listing: &Listing) -> String {
     let mut parts = Vec::new();
     for folder in &listing.folders {
         let (images, others) = (folder.images.len(), folder.others.len());

@@ -2,17 +2,13 @@
 //! the same in each of them.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use unet_shared::samples::{Bands, Range, RangeError, Shortest};
 
+use super::decode::Raster;
 use super::decode::raster::Samples;
-use super::decode::{FileError, Raster, read_raster};
-use super::workers::in_parallel;
 
 /// Samples that are looked at in all images together, and at most in one.
 const SAMPLES_MAX: usize = 4 << 20;
@@ -67,9 +63,6 @@ impl FromStr for RangeRequest {
 /// Why no range can be chosen.
 #[derive(Debug, thiserror::Error)]
 pub enum LevelsError {
-    /// An image cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
     /// The images do not declare one depth.
     #[error(
         "--range depth: expected images that declare one depth of unsigned integers, found {found}; --range LOW,HIGH gives the \
@@ -129,9 +122,9 @@ const CAMERA_DEPTHS: [u8; 3] = [10, 12, 14];
 
 /// What is known of the images with more than 8 bits.
 #[derive(Default)]
-struct Survey {
-    /// What samples are, with the index of a file of each.
-    kinds: Vec<(&'static str, usize)>,
+struct Survey<'a> {
+    /// What samples are, with a file of each.
+    kinds: Vec<(&'static str, &'a Path)>,
     /// Bits that the files declare or have; none if they are not unsigned integers.
     depths: Vec<Option<u8>>,
     values: Vec<f64>,
@@ -139,67 +132,59 @@ struct Survey {
     shallow: usize,
 }
 
-/// Chooses the range for a model that is trained on `images`, each a file and perhaps one page of it, of which `bands` are used.
+/// Chooses the range for a model that is trained on these images, of which the part of each that matters is known.
 ///
 /// # Errors
-/// If an image cannot be read, or the request does not fit them.
-pub fn choose_range(
-    images: &[(&Path, Option<usize>)],
-    bands: Option<&Bands>,
+/// If the request does not fit them.
+pub fn choose_range<'a>(
+    images: impl IntoIterator<Item = (&'a Path, &'a Look)>,
     request: RangeRequest,
 ) -> Result<Levels, LevelsError> {
-    let quota = (SAMPLES_MAX / images.len().max(1)).clamp(*SAMPLES_OF_IMAGE.start(), *SAMPLES_OF_IMAGE.end());
     let mut survey = Survey::default();
-    let mut failure: Option<(usize, LevelsError)> = None;
-    let look = |index: usize| -> Result<Option<Look>, LevelsError> {
-        let (path, page) = images[index];
-        if may_be_deep(path) { Ok(Some(Look::at(&read_raster(path, page)?, bands, quota))) } else { Ok(None) }
-    };
-    in_parallel(images.len(), look, |index, look| {
-        match look {
-            Ok(Some(Look { kind: Some(kind), depth, values })) => {
-                if kind != "16-bit" && request == RangeRequest::HighByte && failure.is_none() {
-                    failure = Some((index, LevelsError::HighByte { kind, path: images[index].0.into() }));
-                }
-                survey.deep += 1;
-                if !survey.kinds.iter().any(|(other, _)| *other == kind) {
-                    survey.kinds.push((kind, index));
-                }
-                if !survey.depths.contains(&depth) {
-                    survey.depths.push(depth);
-                }
-                survey.values.extend(values);
-            }
-            Ok(_) => survey.shallow += 1,
-            Err(error) if failure.as_ref().is_none_or(|(first, _)| index < *first) => failure = Some((index, error)),
-            Err(_) => {}
+    for (path, look) in images {
+        let Some(kind) = look.kind else {
+            survey.shallow += 1;
+            continue;
+        };
+        if kind != "16-bit" && request == RangeRequest::HighByte {
+            return Err(LevelsError::HighByte { kind, path: path.into() });
         }
-        if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    match failure {
-        Some((_, error)) => Err(error),
-        None => match survey.kinds[..] {
-            [first, second, ..] if !matches!(request, RangeRequest::Given(_)) => {
-                let of = |(kind, index): (&'static str, usize)| (kind, images[index].0.to_owned());
-                Err(LevelsError::Kinds { first: of(first), second: of(second) })
-            }
-            _ => survey.choose(request),
-        },
+        survey.deep += 1;
+        if !survey.kinds.iter().any(|(other, _)| *other == kind) {
+            survey.kinds.push((kind, path));
+        }
+        if !survey.depths.contains(&look.depth) {
+            survey.depths.push(look.depth);
+        }
+        survey.values.extend(&look.values);
+    }
+    match survey.kinds[..] {
+        [first, second, ..] if !matches!(request, RangeRequest::Given(_)) => {
+            let of = |(kind, path): (&'static str, &Path)| (kind, path.to_owned());
+            Err(LevelsError::Kinds { first: of(first), second: of(second) })
+        }
+        _ => survey.choose(request),
     }
 }
 
-/// One image: what its samples are if they are deep, the depth that it declares or has, and some samples.
-struct Look {
+/// What of an image decides on the range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// What its samples are; none if they have 8 bits.
     kind: Option<&'static str>,
+    /// The depth that it declares or has.
     depth: Option<u8>,
+    /// Some of its samples.
     values: Vec<f64>,
 }
 
 impl Look {
-    fn at(raster: &Raster, bands: Option<&Bands>, quota: usize) -> Self {
+    /// Looks at one of `images` images, of which `bands` are used.
+    pub fn at(raster: &Raster, bands: Option<&Bands>, images: usize) -> Self {
         if !raster.samples.is_deep() {
             return Self { kind: None, depth: None, values: Vec::new() };
         }
+        let quota = (SAMPLES_MAX / images.max(1)).clamp(*SAMPLES_OF_IMAGE.start(), *SAMPLES_OF_IMAGE.end());
         let bands: Vec<usize> = match bands {
             Some(bands) => bands.as_slice().iter().map(|band| usize::from(band.get()) - 1).collect(),
             None => (0..raster.colours).collect(),
@@ -221,7 +206,7 @@ impl Look {
     }
 }
 
-impl Survey {
+impl Survey<'_> {
     fn choose(mut self, request: RangeRequest) -> Result<Levels, LevelsError> {
         let (deep, shallow) = (self.deep, self.shallow);
         let mut levels = Levels { range: None, deep, shallow, text: String::new() };
@@ -287,14 +272,6 @@ impl Survey {
     }
 }
 
-/// Whether a file may hold samples of more than 8 bits, as only PNG and TIFF do.
-fn may_be_deep(path: &Path) -> bool {
-    let mut head = [0; 26];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    // What cannot be read is looked at, for its error.
-    read.is_err() || matches!(&head[..2], b"II" | b"MM") || (head.starts_with(b"\x89PNG") && head[24] > 8)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,8 +285,9 @@ mod tests {
     }
 
     fn choose(paths: &[PathBuf], request: &str) -> Result<Levels, LevelsError> {
-        let paths: Vec<(&Path, Option<usize>)> = paths.iter().map(|path| (path.as_path(), None)).collect();
-        choose_range(&paths, None, request.parse().unwrap())
+        let look = |path: &PathBuf| Look::at(&crate::decode::read_raster(path, None).unwrap(), None, paths.len());
+        let looks: Vec<Look> = paths.iter().map(look).collect();
+        choose_range(paths.iter().map(PathBuf::as_path).zip(&looks), request.parse().unwrap())
     }
 
     #[test]

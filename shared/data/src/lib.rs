@@ -28,7 +28,7 @@ pub mod workers;
 
 pub use annotation::Annotation;
 pub use choice::FolderChoice;
-pub use counted::counted;
+pub use counted::{any_of, counted};
 pub use dataset::{Dataset, DatasetError, OpenOptions};
 pub use dataset_digest::dataset_digest;
 pub use dataset_file::DatasetFile;

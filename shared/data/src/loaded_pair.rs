@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::decode::{DecodedImage, DecodedLabel, FileError};
+use super::histogram::LabelHistogram;
+use super::labels::ranges;
 use super::sample::Sample;
 use unet_shared::label::{LabelError, LabelTable, LabelValue};
 use unet_shared::samples::SampleReading;
@@ -41,13 +43,19 @@ pub enum PairError {
         label_size: (usize, usize),
     },
     /// The label contains a value that is not a class.
-    #[error("label {}", path.display())]
+    #[error(
+        "label {}: {error}; it has the values {found}, and those of the classes and to ignore are {known}: is it of the dataset \
+         that they were made from?", path.display()
+    )]
     Encode {
         /// The label.
         path: PathBuf,
         /// The value and its position.
-        #[source]
-        source: LabelError,
+        error: LabelError,
+        /// The values of the label.
+        found: String,
+        /// The values that are listed.
+        known: String,
     },
 }
 
@@ -78,15 +86,22 @@ impl LoadedPair {
 pub fn load_pair(sample: &Sample, labels: &LabelTable, reading: &SampleReading) -> Result<LoadedPair, PairError> {
     let annotation = sample.label.as_ref().ok_or_else(|| PairError::NoLabel { image: sample.image.clone() })?;
     let image = sample.decode_image(reading)?;
-    let label = annotation.decode()?.into_values(labels.reading(), annotation.path())?;
+    let decode = || annotation.decode()?.into_values(labels.reading(), annotation.path());
+    let label = decode()?;
     let (image_size, label_size) = ((image.width, image.height), (label.width, label.height));
     if !same_shape(image_size, label_size) {
         let turned = image.orientation_applied();
         let (image, label) = (sample.image.clone(), annotation.path().to_owned());
         return Err(PairError::Size { image, image_size, turned, label, label_size });
     }
-    let mask = encode_label(label, labels)
-        .map_err(|source| PairError::Encode { path: annotation.path().to_owned(), source })?;
+    let mask = match encode_label(label, labels) {
+        Ok(mask) => mask,
+        Err(error) => {
+            let found = LabelHistogram::of(&decode()?, 0).values.into_keys().collect::<Vec<_>>();
+            let (found, known) = (ranges(&found), ranges(&labels.values().collect::<Vec<_>>()));
+            return Err(PairError::Encode { path: annotation.path().to_owned(), error, found, known });
+        }
+    };
     let (width, height) = label_size;
     Ok(LoadedPair { image, mask, width, height })
 }
@@ -136,8 +151,12 @@ mod tests {
         let error = load_pair(&sample, &table, &SampleReading::PLAIN).unwrap_err();
         assert!(matches!(
             error,
-            PairError::Encode { source: LabelError::Unknown { value: LabelValue::Gray(7), x: 0, y: 1 }, .. }
+            PairError::Encode { error: LabelError::Unknown { value: LabelValue::Gray(7), x: 0, y: 1 }, .. }
         ));
+        let message = error.to_string();
+        let expected =
+            "it has the values 1, 2, 7, and those of the classes and to ignore are 1, 2: is it of the dataset";
+        assert!(message.contains(expected), "{message}");
         sample.label = None;
         assert!(matches!(load_pair(&sample, &table, &SampleReading::PLAIN), Err(PairError::NoLabel { .. })));
     }

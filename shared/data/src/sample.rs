@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::annotation::Annotation;
-use super::decode::{DecodedImage, FileError, read_raster};
+use super::decode::{DecodedImage, FileError, image_size, read_raster};
 use unet_shared::samples::SampleReading;
 
 /// An image file and its label, if it has one.
@@ -27,6 +27,14 @@ impl Sample {
     /// Reads the image, its samples as `reading` says.
     pub fn decode_image(&self, reading: &SampleReading) -> Result<DecodedImage, FileError> {
         read_raster(&self.image, self.page)?.into_image(&self.image, reading)
+    }
+
+    /// Width and height of the image as [`Sample::decode_image`] returns it, where possible from its header alone.
+    pub fn image_size(&self) -> Result<(usize, usize), FileError> {
+        match self.page {
+            None => image_size(&self.image),
+            Some(_) => Ok(read_raster(&self.image, self.page)?.size()),
+        }
     }
 }
 
@@ -64,7 +72,7 @@ impl fmt::Display for Split {
 
 /// A text that is not the name of a split.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a split (train, val or test), found {0:?}")]
+#[error("expected train, val or test, found {0:?}")]
 pub struct ParseSplitError(pub String);
 
 impl FromStr for Split {

@@ -115,6 +115,11 @@ impl LabelTable {
         self.first.len()
     }
 
+    /// All values that are listed, those of classes and those to ignore, in order.
+    pub fn values(&self) -> impl Iterator<Item = LabelValue> {
+        self.ids.iter().map(|(value, _)| *value)
+    }
+
     /// The class of a value, [`IGNORE_INDEX`] for an ignored one, none for one that is not listed.
     #[must_use]
     pub fn id_of(&self, value: LabelValue) -> Option<u8> {

@@ -1,5 +1,6 @@
 //! Why a model could not be loaded or run.
 
+use unet_data::any_of;
 use unet_shared::digest::Digest;
 
 use super::kernel::Kernel;
@@ -7,9 +8,10 @@ use super::kernel::Kernel;
 /// An error of tract or another library.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// The compute kernels of this CPU, as the rest of a sentence.
+/// What `--kernel` can be on this CPU.
 fn available_kernels() -> String {
-    Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()).map(|kernel| format!(" or {kernel}")).collect()
+    let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()).map(Kernel::name);
+    any_of(["auto", "tract"].into_iter().chain(kernels))
 }
 
 /// Why a model could not be loaded or run.
@@ -59,7 +61,7 @@ pub enum InferenceError {
         found: String,
     },
     /// The requested compute kernel can run nothing of this graph.
-    #[error("kernel {kernel}: expected a graph of which it runs a part, found {found}")]
+    #[error("kernel {kernel}: expected a graph of which it runs a part, found {found}; use auto or tract")]
     Kernel {
         /// The requested kernel.
         kernel: Kernel,
@@ -67,7 +69,7 @@ pub enum InferenceError {
         found: String,
     },
     /// This CPU lacks the instructions of the requested compute kernel.
-    #[error("kernel {kernel}: this CPU lacks its instructions; use auto{}", available_kernels())]
+    #[error("kernel {kernel}: this CPU lacks its instructions; use {}", available_kernels())]
     Instructions {
         /// The requested kernel.
         kernel: Kernel,
@@ -113,6 +115,19 @@ pub enum InferenceError {
         /// Recorded.
         expected: Digest,
         /// Computed here.
+        found: Digest,
+    },
+    /// tract was asked for, and gives other logits than the integer engine, which recorded those of the package.
+    #[error(
+        "the package is intact, but tract does not reproduce golden vector {name}: it may round a value by one step differently \
+         from the integer engine, which recorded logits with sha256 {expected}, found {found}; use kernel auto"
+    )]
+    TractLogits {
+        /// The golden input.
+        name: String,
+        /// Recorded.
+        expected: Digest,
+        /// Computed by tract.
         found: Digest,
     },
     /// The recorded mask is not the argmax of the logits.

@@ -152,11 +152,11 @@ impl Model {
 
 /// The integer engine for what it covers, unless tract alone was asked for.
 fn backend(loaded: Loaded, options: &EngineOptions) -> Result<Box<dyn Backend>, InferenceError> {
+    options.kernel.check()?;
     let kernel = match options.kernel {
         KernelChoice::Tract => return Ok(Box::new(Tract::new(loaded, "tract was asked for".to_owned())?)),
         KernelChoice::Auto => Kernel::best(),
-        KernelChoice::Only(kernel) if kernel.is_available() => kernel,
-        KernelChoice::Only(kernel) => return Err(InferenceError::Instructions { kernel }),
+        KernelChoice::Only(kernel) => kernel,
     };
     match integer::cover(&loaded, kernel, options.threads)? {
         Coverage::Whole(engine) => Ok(Box::new(engine)),

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::InferenceError;
 use super::kernel::{Kernel, UnknownKernel};
 
 /// More threads than this gain nothing on a board.
@@ -17,6 +18,20 @@ pub enum KernelChoice {
     Tract,
     /// As `Auto` with this compute kernel; an error if the core lacks it or no part of the graph is covered.
     Only(Kernel),
+}
+
+impl KernelChoice {
+    /// Whether this CPU can compute like this.
+    ///
+    /// # Errors
+    ///
+    /// [`InferenceError::Instructions`] if it lacks the kernel's instructions.
+    pub fn check(self) -> Result<(), InferenceError> {
+        match self {
+            KernelChoice::Only(kernel) if !kernel.is_available() => Err(InferenceError::Instructions { kernel }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl FromStr for KernelChoice {

@@ -341,7 +341,9 @@ fn a_node_that_is_not_covered_leaves_the_graph_to_tract_and_is_named() {
     let reason = "node y.node (Relu): operand a: expected f32 of a Conv with no other reader, or of an activation";
     assert_eq!(engine.describe().left_to_tract.as_deref(), Some(reason));
     let error = load(KernelChoice::Only(Kernel::Scalar)).unwrap_err();
-    assert_eq!(error.to_string(), format!("kernel scalar: expected a graph of which it runs a part, found {reason}"));
+    let expected =
+        format!("kernel scalar: expected a graph of which it runs a part, found {reason}; use auto or tract");
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

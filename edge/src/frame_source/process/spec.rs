@@ -407,7 +407,7 @@ mod tests {
                 "command = 'x'\nformat = 'yuv'",
                 &[
                     "1: section: command = 'x': expected a list of strings, such as [\"ffmpeg\", \"-i\", \"clip.mp4\"]",
-                    "2: section: format = 'yuv': expected one of y4m, mjpeg, gray8, rgb8, bgr8, rgba8, yuyv, uyvy, nv12, i420, i422, i444; did you mean \"yuyv\"?",
+                    "2: section: format = 'yuv': expected y4m, mjpeg, gray8, rgb8, bgr8, rgba8, yuyv, uyvy, nv12, i420, i422 or i444; did you mean \"yuyv\"?",
                 ],
             ),
         ] {

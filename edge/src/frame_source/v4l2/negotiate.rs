@@ -1,5 +1,6 @@
 //! Choosing the settings of a camera from what is configured and what it offers.
 
+use unet_data::any_of;
 use unet_shared::image::{ImageError, ImageView, SIDE_MAX};
 
 use super::super::colour::Colour;
@@ -97,8 +98,8 @@ fn choose(
     }
     let candidates: Vec<CameraFormat> = CameraFormat::ALL.into_iter().filter(has).collect();
     let Some(&first) = candidates.first() else {
-        let known = CameraFormat::ALL.map(|format| letters(format.code())).join(", ");
-        return Err(format!("expected one of the formats {known}, found {}", list()));
+        let known = any_of(CameraFormat::ALL.map(|format| letters(format.code())));
+        return Err(format!("expected the format {known}, found {}", list()));
     };
     let Some(rate) = rate else { return Ok(first) };
     let mut best = (first, 0.0);
@@ -203,7 +204,7 @@ mod tests {
         let error = choose(&offered, Some(Nv12), None, rates).unwrap_err();
         assert_eq!(error, "expected the format NV12, found MJPG, GREY, YUYV");
         let error = choose(&[(u32::from_le_bytes(*b"H264"), String::new())], None, None, rates).unwrap_err();
-        assert_eq!(error, "expected one of the formats YUYV, UYVY, NV12, MJPG, GREY, found H264");
+        assert_eq!(error, "expected the format YUYV, UYVY, NV12, MJPG or GREY, found H264");
         assert!(choose(&[], None, None, rates).unwrap_err().ends_with("found none"));
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unet_shared::label::LabelValue;
 
+use crate::dataset_file::class_list;
 use crate::histogram::as_colour;
 use crate::label_facts::{Form, LabelFacts};
 
@@ -16,12 +17,13 @@ pub struct Disagreement {
     /// Index of the other, and what it contains.
     pub other: (usize, String),
     /// What the user can do.
-    pub remedy: &'static str,
+    pub remedy: String,
 }
 
 const BY_COLOURS: &str = "palette = \"colors\" in dataset.toml reads palettes by their colours";
-const LIST: &str = "list the classes in dataset.toml, such as values = [1, 255] for one of them, or save all masks in one \
-                    encoding";
+/// Pairs of values that are named; the list of the classes has all.
+const PAIRS_SHOWN: usize = 4;
+const ONE_ENCODING: &str = "save all masks in one encoding";
 
 /// An index and its colour in two labels that differ in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +56,11 @@ pub fn forms(files: &[LabelFacts]) -> Option<Disagreement> {
     let text = |file: &LabelFacts| (file.index, format!("the colours {}", shown(file)));
     if let Some(file) = files.iter().find(|file| file.form == Form::Indices && !file.has_plain_palette()) {
         let indices = (file.index, format!("a palette and the indices {}", shown(file)));
-        return Some(Disagreement { one: text(colour), other: indices, remedy: BY_COLOURS });
+        return Some(Disagreement { one: text(colour), other: indices, remedy: BY_COLOURS.to_owned() });
     }
     if let Some(file) = files.iter().find(|file| has_ids_in_channels(file)) {
         let other = (file.index, format!("the dark grays {}", shown(file)));
-        return Some(Disagreement { one: text(colour), other, remedy: "save all masks in one encoding" });
+        return Some(Disagreement { one: text(colour), other, remedy: ONE_ENCODING.to_owned() });
     }
     let mut known: BTreeSet<LabelValue> = BTreeSet::new();
     let in_colour = files.iter().filter(|file| file.form == Form::Colours);
@@ -68,7 +70,9 @@ pub fn forms(files: &[LabelFacts]) -> Option<Disagreement> {
     };
     let file = files.iter().find(foreign)?;
     let other = (file.index, format!("the gray values {}", shown(file)));
-    Some(Disagreement { one: text(colour), other, remedy: "save all masks in one encoding" })
+    let remedy =
+        format!("{ONE_ENCODING}, or list the classes in dataset.toml, each with its colour and its gray value");
+    Some(Disagreement { one: text(colour), other, remedy })
 }
 
 /// A colour that has one index in one label and another in another: the indices were given file by file.
@@ -87,7 +91,7 @@ pub fn palettes(files: &[LabelFacts]) -> Option<Disagreement> {
                 return Some(Disagreement {
                     one: (*first, text(known[0])),
                     other: (file.index, text(found[0])),
-                    remedy,
+                    remedy: remedy.to_owned(),
                 });
             }
         }
@@ -156,23 +160,45 @@ pub fn scales(files: &[LabelFacts], is_class: impl Fn(LabelValue) -> bool) -> Op
         let ids = all.iter().filter(|&&gray| Tier::of(gray) == low).count();
         let void = low == Tier::Ids && tier == [255] && ids >= 2 && high_files.all(|(file, _)| file.values.len() == 1);
         if let (Some((one, _)), Some((other, _)), true, false) = (low_file, high_file, spread, void) {
-            return Some(values_of(one, other));
+            let of_tier = |wanted| all.iter().copied().filter(move |&gray| Tier::of(gray) == wanted);
+            let pairs = of_tier(low).zip(of_tier(high));
+            let same: Vec<_> = pairs.map(|(a, b)| (LabelValue::Gray(a), LabelValue::Gray(b))).collect();
+            return Some(values_of(one, other, &classes(files, &is_class), &same));
         }
     }
-    near_codes(files)
+    near_codes(files, is_class)
 }
 
-/// Two labels with the values that they have.
-pub fn values_of(one: &LabelFacts, other: &LabelFacts) -> Disagreement {
+/// The values that count, in order.
+fn classes(files: &[LabelFacts], is_class: impl Fn(LabelValue) -> bool) -> BTreeSet<LabelValue> {
+    files.iter().flat_map(|file| &file.values).map(|(value, _)| *value).filter(|value| is_class(*value)).collect()
+}
+
+/// Two labels with the values that they have, and how `dataset.toml` says that each pair of `same` is one of the classes.
+pub fn values_of(
+    one: &LabelFacts,
+    other: &LabelFacts,
+    classes: &BTreeSet<LabelValue>,
+    same: &[(LabelValue, LabelValue)],
+) -> Disagreement {
     let text = |file: &LabelFacts| (file.index, format!("the values {}", shown(file)));
-    Disagreement { one: text(one), other: text(other), remedy: LIST }
+    let pairs: Vec<String> = same.iter().take(PAIRS_SHOWN).map(|(a, b)| format!("{a} and {b}")).collect();
+    let may_be_void = same.iter().any(|(_, value)| *value == LabelValue::Gray(255));
+    let ignore = if may_be_void { "ignore = 255 if 255 is void, or, " } else { "" };
+    let each = if pairs.len() > 1 { " each" } else { "" };
+    let remedy = format!(
+        "{ONE_ENCODING}, or say in dataset.toml what the values mean: {ignore}if {} are one class{each}:\n{}",
+        pairs.join(", "),
+        class_list(classes, same)
+    );
+    Disagreement { one: text(one), other: text(other), remedy }
 }
 
 /// Two colours, or two grays of few that are spread over the range, that are almost equal and never in one label.
-fn near_codes(files: &[LabelFacts]) -> Option<Disagreement> {
+fn near_codes(files: &[LabelFacts], is_class: impl Fn(LabelValue) -> bool) -> Option<Disagreement> {
     let mut first: BTreeMap<LabelValue, &LabelFacts> = BTreeMap::new();
     for file in files {
-        for (value, _) in &file.values {
+        for (value, _) in file.values.iter().filter(|(value, _)| is_class(*value)) {
             first.entry(*value).or_insert(file);
         }
     }
@@ -189,7 +215,7 @@ fn near_codes(files: &[LabelFacts]) -> Option<Disagreement> {
         for &b in &codes[at + 1..] {
             let near = matches!(a, LabelValue::Rgb(_)) || few;
             if near && a.distance(b) <= 16 && !files.iter().any(|file| file.contains(a) && file.contains(b)) {
-                return Some(values_of(first[&a], first[&b]));
+                return Some(values_of(first[&a], first[&b], &first.keys().copied().collect(), &[(a, b)]));
             }
         }
     }

@@ -3,6 +3,7 @@ use crate::loaded_pair::load_pair;
 use image::{Luma, Rgb, RgbImage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::path::Path;
 use unet_shared::mask::IGNORE_INDEX;
 use unet_shared::samples::SampleReading;
@@ -58,6 +59,21 @@ fn void_is_ignored_only_beside_ids() {
 }
 
 #[test]
+fn an_ignored_value_that_does_not_occur_is_told() {
+    let file = |ignore: &[u16]| DatasetFile {
+        also_ignore: ignore.iter().copied().map(Gray).collect(),
+        ..DatasetFile::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Sample::gray(folder.path(), "a", 3, [[0; AREA], [1; AREA], [2; AREA]].concat());
+    let map = collect_labels(std::slice::from_ref(&sample), Some(&file(&[999, 2]))).unwrap();
+    assert_eq!(map.ignore, [Gray(999), Gray(2)]);
+    let expected = "gray values 0, 1 as classes 0-1; 2 ignored, because --ignore says so; 999 ignored, because --ignore says \
+                    so, though no mask has it";
+    assert_eq!(map.assumption, expected);
+}
+
+#[test]
 fn dataset_file_names_orders_and_ignores() {
     let map = classes(
         &[&[3, 4, 11, 0]],
@@ -76,13 +92,15 @@ fn dataset_file_names_orders_and_ignores() {
 fn values_that_the_dataset_file_does_not_list_are_refused() {
     let unlisted = classes(&[&[1], &[7, 1, 7]], Some("[[class]]\nname='a'\nvalue=1")).unwrap_err();
     assert!(matches!(&unlisted, LabelsError::Unlisted { value: Gray(7), labels: 1, pixels: 18, .. }), "{unlisted}");
-    assert!(unlisted.to_string().contains("1.png"), "{unlisted}");
+    assert!(unlisted.to_string().contains("1.png") && unlisted.to_string().contains("--ignore \"7\""), "{unlisted}");
     let some = classes(&[&[1]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'"));
     assert!(matches!(some, Err(LabelsError::SomeValues { .. })));
     let count = classes(&[&[1, 2]], Some("[[class]]\nname='a'"));
     assert!(matches!(count, Err(LabelsError::NameCount { named: 1, found: 2, .. })));
     let twice = classes(&[&[1]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'\nvalue=1"));
-    assert!(matches!(twice, Err(LabelsError::Table(_))));
+    let twice = twice.unwrap_err();
+    assert_eq!(twice.to_string(), "dataset.toml: class \"b\"");
+    assert_eq!(twice.source().unwrap().to_string(), "label value 1 is listed twice");
     assert!(matches!(classes(&[&[1]], Some("ignore = 1")), Err(LabelsError::NoClass)));
     assert!(matches!(classes(&[], None), Err(LabelsError::NoClass)));
 }
@@ -94,6 +112,12 @@ fn encodings_that_differ_between_labels_are_refused_and_named() {
         assert!(matches!(&error, LabelsError::Disagree { .. }), "{labels:?}: {error}");
         let message = error.to_string();
         assert!(message.contains(one) && message.contains(other) && message.contains("dataset.toml"), "{message}");
+        // What the message says can be copied.
+        let (text, list) = message.split_once(":\n").unwrap();
+        assert!(classes(labels, Some(list)).is_ok(), "{message}");
+        if text.contains("ignore = 255") {
+            assert!(classes(labels, Some("ignore = 255")).is_ok(), "{message}");
+        }
     };
     refused(&[&[0, 255], &[0, 1]], "1.png has the values 0, 1", "0.png has the values 0, 255");
     refused(&[&[0, 255], &[0, 255], &[0, 1], &[0, 255]], "2.png has the values 0, 1", "0.png has the values 0, 255");
@@ -418,7 +442,7 @@ fn seen(folder: &Path, masks: &[Vec<u8>], encodings: &[Encoding], classes: u8) -
         samples.push(sample);
     }
     let map = collect_labels(&samples, None)?;
-    let table = map.table()?;
+    let table = map.table().expect("the classes of a map have distinct values");
     let drawn: BTreeSet<u8> = masks.iter().flatten().copied().collect();
     assert_eq!(map.classes.len(), drawn.len(), "{encodings:?}: {}", map.assumption);
     Ok(samples.iter().map(|sample| load_pair(sample, &table, &SampleReading::PLAIN).unwrap().mask).collect())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use unet_data::any_of;
+
 use super::instruction_set::InstructionSet;
 use super::peak;
 
@@ -96,19 +98,10 @@ impl fmt::Display for Kernel {
 
 /// Not the name of a [`Kernel`], nor one of the two other choices of a compute kernel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected auto, tract, {}, found {found}", names())]
+#[error("expected auto, tract, {}, found {found}", any_of(Kernel::ALL))]
 pub struct UnknownKernel {
     /// The name given.
     pub found: String,
-}
-
-/// All names, as a sentence lists them.
-fn names() -> String {
-    let names = Kernel::ALL.map(Kernel::name);
-    match names.split_last() {
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => String::new(),
-    }
 }
 
 impl FromStr for Kernel {
