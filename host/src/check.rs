@@ -84,7 +84,7 @@ pub struct Checked {
     pub content: Content,
     /// What is known of its pairs.
     pub pairs: Pairs,
-    /// The range of its training images; none if there is none.
+    /// The range that the samples of the training images are mapped from; `None` if no training image was read.
     pub levels: Option<Levels>,
     /// Findings that leaving out the pairs with unreadable files removes.
     pub unreadable: usize,
@@ -277,8 +277,8 @@ fn kind_of(error: &LabelsError) -> Kind {
     }
 }
 
-/// Which range of the samples of the images that were looked at for it becomes 0 to 255, and what is said of it if they have more
-/// than 8 bits.
+/// The sample range that is mapped to 0 to 255, chosen over the images that were examined for it, and a finding about it if any
+/// image has more than 8 bits.
 fn sample_range<'a>(
     units: &'a [Unit],
     examined: &'a [Examined],

@@ -217,7 +217,7 @@ fn streams_may_be_complete_cut_or_invalid() {
     check_failure(&run_on(&fixture, b"\x89PNG\r\n"), 2, &["YUV4MPEG2"]);
 }
 
-/// The next message to the service manager other than its status line; `None` if there is none for two seconds.
+/// The next message to the service manager, ignoring status lines; `None` after two seconds without one.
 fn hear(socket: &UnixDatagram) -> Option<String> {
     loop {
         let mut bytes = [0; 1000];

@@ -52,24 +52,33 @@ pub struct Statistics {
     pub variance: Vec<f32>,
 }
 
+/// Two sums of each channel over a part of the pixels, by a kernel that adds to the slots of a pattern.
+fn part_sums(channels: usize, kernel: impl FnOnce(&mut [f64], &mut [f64])) -> (Vec<f64>, Vec<f64>) {
+    let (mut first, mut second) = (slots(channels), slots(channels));
+    kernel(&mut first, &mut second);
+    (fold(&first, channels), fold(&second, channels))
+}
+
+/// The two sums over all parts, added in order.
+fn total(channels: usize, parts: impl IndexedParallelIterator<Item = (Vec<f64>, Vec<f64>)>) -> (Vec<f64>, Vec<f64>) {
+    let mut collected = Vec::new();
+    parts.collect_into_vec(&mut collected);
+    let (mut first, mut second) = (vec![0.0; channels], vec![0.0; channels]);
+    for part in &collected {
+        add(&mut first, &part.0);
+        add(&mut second, &part.1);
+    }
+    (first, second)
+}
+
 /// Sums and sums of squares of each channel over all pixels.
 fn moments(set: InstructionSet, x: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let table = set.table(channels.max(16));
-    let parts: Vec<(Vec<f64>, Vec<f64>)> = x
-        .par_chunks(PART_PIXELS * channels)
-        .map(|x| {
-            let (mut sums, mut squares) = (slots(channels), slots(channels));
-            // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.moments)(x, &mut sums, &mut squares) };
-            (fold(&sums, channels), fold(&squares, channels))
-        })
-        .collect();
-    let (mut sums, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
-    for part in parts {
-        add(&mut sums, &part.0);
-        add(&mut squares, &part.1);
-    }
-    (sums, squares)
+    let parts = x.par_chunks(PART_PIXELS * channels).map(|x| {
+        // SAFETY: the table was chosen for this CPU.
+        part_sums(channels, |sums, squares| unsafe { (table.moments)(x, sums, squares) })
+    });
+    total(channels, parts)
 }
 
 /// Mean and variance of each of `channels` over all pixels of `x`. The variance is the mean of squares minus the square of the
@@ -171,10 +180,10 @@ impl Norm<'_> {
         let affine = patterns.affine();
         let part = PART_PIXELS * channels;
         let parts = x.par_chunks(part).zip(gradient.par_chunks(part)).map(|(x, gradient)| {
-            let (mut sums, mut products) = (slots(channels), slots(channels));
             // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.norm_relu_sums)(x, gradient, affine, &mut sums, &mut products) };
-            (fold(&sums, channels), fold(&products, channels))
+            part_sums(channels, |sums, products| unsafe {
+                (table.norm_relu_sums)(x, gradient, affine, sums, products);
+            })
         });
         let (gamma, beta) = self.parameter_gradients(parts);
         let pixels = (x.len() / channels.max(1)).max(1) as f64;
@@ -187,6 +196,7 @@ impl Norm<'_> {
         });
         (single(gamma), single(beta))
     }
+
     /// The same where mean and variance are constants: `dx = gamma / sqrt(variance + epsilon) g`. One pass instead of two.
     pub fn backward_frozen(&self, set: InstructionSet, x: &[f32], gradient: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
         assert_eq!(x.len(), gradient.len());
@@ -196,27 +206,21 @@ impl Norm<'_> {
         let affine = patterns.affine();
         let part = PART_PIXELS * channels;
         let parts = x.par_chunks(part).zip(gradient.par_chunks_mut(part)).map(|(x, gradient)| {
-            let (mut sums, mut products) = (slots(channels), slots(channels));
             // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.norm_relu_frozen_gradient)(x, gradient, affine, &mut sums, &mut products) };
-            (fold(&sums, channels), fold(&products, channels))
+            part_sums(channels, |sums, products| unsafe {
+                (table.norm_relu_frozen_gradient)(x, gradient, affine, sums, products);
+            })
         });
         let (gamma, beta) = self.parameter_gradients(parts);
         (single(gamma), single(beta))
     }
 
-    /// `dgamma` and `dbeta` from the sums of `g` and of `g (x - mean)` of each part, added in order.
+    /// `dgamma` and `dbeta` from the sums of `g` and of `g (x - mean)` of each part.
     fn parameter_gradients(
         &self,
         parts: impl IndexedParallelIterator<Item = (Vec<f64>, Vec<f64>)>,
     ) -> (Vec<f64>, Vec<f64>) {
-        let mut collected = Vec::new();
-        parts.collect_into_vec(&mut collected);
-        let (mut beta, mut gamma) = (vec![0.0; self.channels()], vec![0.0; self.channels()]);
-        for part in &collected {
-            add(&mut beta, &part.0);
-            add(&mut gamma, &part.1);
-        }
+        let (beta, mut gamma) = total(self.channels(), parts);
         gamma.iter_mut().enumerate().for_each(|(c, sum)| *sum *= self.inverse(c));
         (gamma, beta)
     }

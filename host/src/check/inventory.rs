@@ -28,7 +28,7 @@ pub struct Inventory {
     pub units: Vec<Unit>,
     /// The content of `dataset.toml`.
     pub file: Option<DatasetFile>,
-    /// Image files that take no part.
+    /// Image files that are not used.
     pub unused: Vec<Unused>,
     /// What the layout's reader assumed or left out.
     pub notes: Vec<String>,

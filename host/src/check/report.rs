@@ -40,7 +40,7 @@ pub struct CheckReport {
     pub classes: Vec<ClassSummary>,
     /// What the layout's reader assumed or left out, a sentence each.
     pub notes: Vec<String>,
-    /// Image files that take no part, by folder.
+    /// Image files that are not used, by folder.
     pub unused: Vec<Unused>,
     /// The findings, errors first.
     pub findings: Vec<Finding>,

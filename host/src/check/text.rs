@@ -16,7 +16,7 @@ const FILES_SHOWN: usize = 4;
 /// Maximum number of mask values.
 const VALUES_SHOWN: usize = 40;
 
-/// Maximum number of folders whose files take no part.
+/// Maximum number of folders with unused files that are listed.
 const UNUSED_SHOWN: usize = 8;
 
 /// Maximum number of image sizes.

@@ -75,7 +75,7 @@ impl Network {
     }
 
     /// Freezes the norms: from now on they normalize by constants, in training too. Scale and shift still learn. The constants
-    /// are those of `population`, or the running statistics if it is none.
+    /// are the statistics of `population`; without one, the running statistics.
     #[must_use]
     pub fn with_frozen_norms(mut self, population: Option<&Population>) -> Self {
         for (index, parameters) in self.parameters.iter_mut().enumerate() {

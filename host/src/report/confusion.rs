@@ -103,7 +103,7 @@ pub(crate) fn confusion_matrix(classes: &[ReportClass], counts: &OwnedConfusion)
     Ok(svg)
 }
 
-/// A share of 0 to 1 in percent. Only none is written as 0 and only all as 100.
+/// A share of 0 to 1 in percent. Only an exact 0 is written as 0, and only an exact 1 as 100.
 fn percent(share: f64, count: u64) -> String {
     let text = format!("{:.1}", 100.0 * share);
     match text.as_str() {

@@ -13,14 +13,6 @@ pub struct Accumulated {
     batches: usize,
 }
 
-impl Clone for Accumulated {
-    /// Only between steps, when there is nothing to clone.
-    fn clone(&self) -> Self {
-        assert_eq!(self.batches, 0, "a learner is cloned between steps");
-        Self::default()
-    }
-}
-
 impl Accumulated {
     /// Adds the gradients of a batch.
     pub fn add(&mut self, model: &Network, gradients: GradientsParams) {
@@ -89,7 +81,7 @@ mod tests {
     use crate::backend::test_device;
     use crate::model::{Stem, UNetConfig, Upsampling};
 
-    /// Sets every gradient to a value, or collects them.
+    /// Sets every gradient to a value.
     struct Fill(GradientsParams, f32);
 
     impl ModuleVisitor for Fill {
@@ -98,6 +90,7 @@ mod tests {
         }
     }
 
+    /// Collects the values of all gradients.
     struct Values<'a>(&'a GradientsParams, Vec<f32>);
 
     impl ModuleVisitor for Values<'_> {

@@ -46,7 +46,6 @@ pub fn differentiating(device: Device, checkpointing: bool) -> Device {
 }
 
 /// The network in training, with everything that a step changes.
-#[derive(Clone)]
 pub struct Learner {
     /// The network, on a device with automatic differentiation.
     pub model: Network,

@@ -101,7 +101,7 @@ pub enum OptimizerKind {
 const ACCUMULATE_MAX: usize = 1024;
 
 impl OptimizerKind {
-    /// Its weight decay if none is given; none if it has no decay.
+    /// Its default weight decay; `None` if it has no weight decay.
     fn decay(self) -> Option<f64> {
         match self {
             Self::Adam => None,

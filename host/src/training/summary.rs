@@ -21,8 +21,8 @@ pub struct Summary {
 impl Summary {
     /// The summary after the last of `rows`; none without rows. An epoch without a score counts as 0.
     pub fn of(rows: &[EpochRow], frozen_since: Option<usize>) -> Option<Self> {
-        let first = frozen_since.map_or(0, |epoch| epoch - 1);
-        // Rows before the norms are frozen.
+        // Epochs count from 1.
+        let first = frozen_since.map_or(0, |epoch| epoch.saturating_sub(1));
         let rows = rows.get(first..).filter(|since| !since.is_empty()).unwrap_or(rows);
         let score = |row: &EpochRow| Best { epoch: row.epoch, mean_iou: row.mean_iou.unwrap_or(0.0) };
         let last = rows.last().map(score)?;

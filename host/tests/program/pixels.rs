@@ -1,4 +1,4 @@
-//! Images of other kinds than 8-bit gray and colours: what is said of them, what is chosen, and what is left out.
+//! Images other than 8-bit gray and RGB: the messages about them, the range and bands that are chosen, and skipped files.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -180,7 +180,7 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     only("--skip-unreadable", &train(2, &[]));
     std::fs::write(&images[1], b"damaged").unwrap();
     only("--skip-unreadable", &train(2, &[]));
-    // What `--despite-errors` cannot help is said before a run is made.
+    // Errors that `--despite-errors` cannot get past are reported before the run folder is created.
     let err = train(2, &["--despite-errors"]);
     assert!(err.contains("--skip-unreadable leaves the pair out"), "{err}");
     assert!(!runs.exists());

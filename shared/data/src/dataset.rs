@@ -122,7 +122,7 @@ pub struct Dataset {
     pub problems: Vec<PairingProblem>,
     /// Of each pair that was left out, the file that cannot be read, and why.
     pub unreadable: Vec<String>,
-    /// Other image files of the directory that take no part.
+    /// Image files of the directory that are not used.
     pub unused: Vec<Unused>,
     /// What the layout's reader assumed or left out, a sentence each.
     pub notes: Vec<String>,
@@ -455,7 +455,7 @@ mod tests {
         let check = |files: &[&str], expected: &str| match open(&folder(files)) {
             Err(error) => {
                 let message = error.to_string();
-                // The layouts are listed only where there is none.
+                // The accepted layouts are listed only if none was recognised.
                 let is_unknown = matches!(error, DatasetError::Layout { .. });
                 assert_eq!(message.contains("accepted layouts"), is_unknown, "{message}");
                 assert!(message.contains(expected), "{message}");

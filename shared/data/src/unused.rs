@@ -1,4 +1,4 @@
-//! Image files of a dataset's folder that take no part, so that nothing is left out in silence.
+//! Image files in a dataset's folder that are not used, so that nothing is left out silently.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::counted::counted;
 use super::listing::{Folder, Kind, Listing};
 
-/// Image files of one folder that take no part.
+/// Image files of one folder that are not used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unused {
     /// The folder, relative to the dataset's, with forward slashes.
@@ -20,7 +20,7 @@ pub struct Unused {
     pub reason: UnusedReason,
 }
 
-/// Why files take no part.
+/// Why files are not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnusedReason {

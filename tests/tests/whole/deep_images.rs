@@ -4,24 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, ImageBuffer, Luma};
-use unet_data::{Dataset, OpenOptions, Split};
-use unet_engine::evaluate::{RecordMeta, evaluate};
-use unet_engine::inference::EngineOptions;
-use unet_engine::package::Package;
-use unet_engine::predictor::Predictor;
+use unet_data::Split;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::steps::export::{self, ExportOptions};
-use unet_host::steps::package::{self, GoldenSource};
 use unet_host::steps::score::{EngineChoice, score_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::steps::{OpenRun, Weights, quantize};
 use unet_host::training::memory::MemoryOptions;
-use unet_shared::digest::Digest;
 use unet_shared::preprocess::Channels;
 use unet_shared::samples::Range;
 
-use crate::tiny_run::Silent;
+use crate::tiny_run::{Silent, evaluate_package};
 
 const SIDE: u32 = 32;
 const SCENES: u32 = 8;
@@ -100,21 +94,7 @@ fn deep_images_train_to_the_weights_of_8_bits_and_the_board_reads_them_as_traini
         export::export(&run, &ExportOptions::default()).unwrap();
         quantize::quantize(&run, Format::Qlinear, 8).unwrap();
         let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap();
-        let packed = package::package(&run, None, GoldenSource::Frames).unwrap();
-        let package = Package::read(&packed.path).unwrap();
-        let dataset = Dataset::open(&run.config.data, &OpenOptions::default()).unwrap();
-        let meta = RecordMeta {
-            program: "test".to_owned(),
-            machine: "test".to_owned(),
-            model: Digest::of(package.model()),
-            package: Some(package.digest),
-            dataset: dataset.name(),
-            split: "val".to_owned(),
-            classes: package.manifest.classes.iter().map(|class| class.name.clone()).collect(),
-        };
-        let mut predictor = Predictor::from_package(&package, &EngineOptions::default()).unwrap();
-        let table = package.manifest.label_table().unwrap();
-        let board = evaluate(dataset.split(Split::Val), &table, &mut predictor, meta, &mut |_, _| ()).unwrap();
+        let board = evaluate_package(&run);
         let parity = compare(&host, &board);
         assert!(parity.equal && parity.frames == 2, "{:?}", parity.differences);
     }

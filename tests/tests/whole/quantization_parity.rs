@@ -3,23 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use unet_data::{Dataset, OpenOptions, Split};
-use unet_engine::evaluate::{RecordMeta, evaluate};
-use unet_engine::inference::EngineOptions;
-use unet_engine::package::Package;
-use unet_engine::predictor::Predictor;
+use unet_data::Split;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
-use unet_host::steps::package::GoldenSource;
 use unet_host::steps::provenance::QuantizationNote;
 use unet_host::steps::score::{EngineChoice, score_run};
-use unet_host::steps::{OpenRun, Weights, package, quantize};
-use unet_shared::digest::Digest;
+use unet_host::steps::{OpenRun, Weights, quantize};
 use unet_tests::tensor::Difference;
 use unet_tests::{Data, Graph, Tensor};
 
 use crate::interpreter_vs_tract::check;
-use crate::tiny_run::{VARIANTS, train};
+use crate::tiny_run::{VARIANTS, evaluate_package, train};
 
 /// The u8 model inputs of the run's first validation frames.
 pub fn inputs(run: &OpenRun, count: usize) -> Vec<BTreeMap<String, Tensor>> {
@@ -75,22 +69,7 @@ fn the_edge_counts_what_the_host_counts() {
         let report = quantize::quantize(&run, Format::Qlinear, 16).unwrap();
         let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap();
         assert_eq!(host.confusion.mean_iou(), report.mean_iou_int8);
-        let packed = package::package(&run, None, GoldenSource::Frames).unwrap();
-        let package = Package::read(&packed.path).unwrap();
-        let manifest = &package.manifest;
-        let dataset = Dataset::open(&run.config.data, &OpenOptions::default()).unwrap();
-        let meta = RecordMeta {
-            program: "test".to_owned(),
-            machine: "test".to_owned(),
-            model: Digest::of(package.model()),
-            package: Some(package.digest),
-            dataset: dataset.name(),
-            split: "val".to_owned(),
-            classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
-        };
-        let mut predictor = Predictor::from_package(&package, &EngineOptions::default()).unwrap();
-        let table = manifest.label_table().unwrap();
-        let edge = evaluate(dataset.split(Split::Val), &table, &mut predictor, meta, &mut |_, _| ()).unwrap();
+        let edge = evaluate_package(&run);
         let parity = compare(&host, &edge);
         assert!(parity.equal, "{}: {:?}", variant.name, parity.differences);
         assert_eq!(parity.frames, 8);

@@ -2,15 +2,23 @@
 
 use std::path::Path;
 
+use unet_data::{Dataset, OpenOptions, Split};
+use unet_engine::evaluate::{RecordMeta, evaluate};
+use unet_engine::inference::EngineOptions;
+use unet_engine::package::Package;
+use unet_engine::predictor::Predictor;
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 use unet_host::model::{Stem, Upsampling};
 use unet_host::steps::OpenRun;
 use unet_host::steps::export::{self, ExportOptions};
+use unet_host::steps::package::{self, GoldenSource};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
 use unet_host::training::memory::MemoryOptions;
 use unet_host::training::trainer::Observer;
+use unet_shared::digest::Digest;
 use unet_shared::preprocess::{Channels, Normalize};
+use unet_shared::record::EvaluationRecord;
 
 /// Ignores all events.
 pub struct Silent;
@@ -91,4 +99,23 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
         export::export(&run, &ExportOptions { fold_upsample: variant.fold_upsample, ..ExportOptions::default() })
             .unwrap();
     (run, report)
+}
+
+/// Packages a quantized run, and evaluates the package on the run's validation images by the code of `unet-edge evaluate`.
+pub fn evaluate_package(run: &OpenRun) -> EvaluationRecord {
+    let packed = package::package(run, None, GoldenSource::Frames).unwrap();
+    let package = Package::read(&packed.path).unwrap();
+    let dataset = Dataset::open(&run.config.data, &OpenOptions::default()).unwrap();
+    let meta = RecordMeta {
+        program: "test".to_owned(),
+        machine: "test".to_owned(),
+        model: Digest::of(package.model()),
+        package: Some(package.digest),
+        dataset: dataset.name(),
+        split: "val".to_owned(),
+        classes: package.manifest.classes.iter().map(|class| class.name.clone()).collect(),
+    };
+    let mut predictor = Predictor::from_package(&package, &EngineOptions::default()).unwrap();
+    let table = package.manifest.label_table().unwrap();
+    evaluate(dataset.split(Split::Val), &table, &mut predictor, meta, &mut |_, _| ()).unwrap()
 }

@@ -1,5 +1,7 @@
 //! What the losses of a batch are computed from, and the gradient that they add to. Values are stored pixel by pixel.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 /// Pixels of a part. Sums over parts are added in order, so that they do not depend on the number of threads.
@@ -62,12 +64,16 @@ impl<'a> Batch<'a> {
         self.class(pixel).map_or(0.0, |class| -self.logs[pixel * self.classes + class])
     }
 
+    /// The value of `part` for the pixels of each part, on several threads; in order.
+    pub fn for_each_part<T: Send>(&self, part: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+        let pixels = self.ids.len();
+        let parts = (0..pixels.div_ceil(PART_PIXELS)).into_par_iter();
+        parts.map(|number| part(number * PART_PIXELS..((number + 1) * PART_PIXELS).min(pixels))).collect()
+    }
+
     /// The sum over all pixels of `value`, part by part.
     pub fn sum(&self, value: impl Fn(usize) -> f64 + Sync) -> f64 {
-        let pixels = self.ids.len();
-        let parts = pixels.div_ceil(PART_PIXELS);
-        let part = |part: usize| (part * PART_PIXELS..((part + 1) * PART_PIXELS).min(pixels)).map(&value).sum::<f64>();
-        (0..parts).into_par_iter().map(part).collect::<Vec<f64>>().into_iter().sum()
+        self.for_each_part(|pixels| pixels.map(&value).sum::<f64>()).into_iter().sum()
     }
 
     /// Calls `change` with each pixel and its `classes` values of `gradient`, on several threads.

@@ -26,7 +26,7 @@ pub(super) fn weights(batch: &Batch) -> Vec<f32> {
     weights
 }
 
-/// Steps from each pixel of an image to the nearest one on a boundary; [`u16::MAX`] if there is none.
+/// Steps from each pixel of an image to the nearest boundary pixel; [`u16::MAX`] if the image has no boundary.
 fn distances(ids: &[u8], height: usize, width: usize, classes: usize) -> Vec<u16> {
     let mut distances = vec![u16::MAX; ids.len()];
     let counts = |id: u8| usize::from(id) < classes;

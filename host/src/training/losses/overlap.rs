@@ -5,7 +5,7 @@
 use super::batch::{Batch, Gradient};
 
 /// Sums over the pixels that count, of one class.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Sums {
     /// Of the probabilities at its own pixels.
     both: f64,
@@ -42,19 +42,35 @@ pub(super) fn tversky(sums: Sums) -> Overlap {
     (both / size, own, other)
 }
 
+/// The sums of each class, in one pass over the pixels.
+fn sums(batch: &Batch) -> Vec<Sums> {
+    let parts = batch.for_each_part(|pixels| {
+        let mut sums = vec![Sums::default(); batch.classes];
+        for pixel in pixels {
+            let Some(class) = batch.class(pixel) else { continue };
+            for (sums, p) in sums.iter_mut().zip(batch.of_pixel(pixel)) {
+                sums.predicted += f64::from(*p);
+            }
+            sums[class].both += f64::from(batch.of_pixel(pixel)[class]);
+            sums[class].truth += 1.0;
+        }
+        sums
+    });
+    let mut total = vec![Sums::default(); batch.classes];
+    for part in parts {
+        for (total, sums) in total.iter_mut().zip(part) {
+            total.both += sums.both;
+            total.predicted += sums.predicted;
+            total.truth += sums.truth;
+        }
+    }
+    total
+}
+
 /// The loss times `scale`.
 pub(super) fn loss(batch: &Batch, scale: f64, gradient: &mut Gradient, overlap: fn(Sums) -> Overlap) -> f64 {
-    let probability = |pixel: usize, class: usize| f64::from(batch.probabilities[pixel * batch.classes + class]);
-    let of_class = |class: usize| {
-        let own = |pixel: usize| batch.class(pixel) == Some(class);
-        let truth = batch.ids.iter().filter(|id| usize::from(**id) == class).count();
-        (truth > 0).then(|| {
-            let both = batch.sum(|pixel| if own(pixel) { probability(pixel, class) } else { 0.0 });
-            let counted = |pixel: usize| if batch.class(pixel).is_some() { probability(pixel, class) } else { 0.0 };
-            overlap(Sums { both, predicted: batch.sum(counted), truth: truth as f64 })
-        })
-    };
-    let overlaps: Vec<Option<Overlap>> = (0..batch.classes).map(of_class).collect();
+    let overlaps: Vec<Option<Overlap>> =
+        sums(batch).into_iter().map(|sums| (sums.truth > 0.0).then(|| overlap(sums))).collect();
     let present = || overlaps.iter().zip(batch.weights).filter_map(|(found, w)| Some((found.as_ref()?, f64::from(*w))));
     let total: f64 = present().map(|(_, w)| w).sum();
     if total <= 0.0 {

@@ -87,7 +87,7 @@ fn key(path: &Path) -> String {
     path.with_extension("").to_string_lossy().replace('\\', "/").to_lowercase()
 }
 
-/// The stems of each split. Lists of other names, such as CVAT's `default.txt`, count if there is none of a split.
+/// The stems of each split. Lists with other names, such as CVAT's `default.txt`, are used if no list is named after a split.
 fn lists(listing: &Listing, root: &Folder) -> Result<BTreeMap<Option<Split>, BTreeSet<String>>, String> {
     let folder = root.path.join("ImageSets").join("Segmentation");
     let files = listing.folders.iter().filter(|found| found.path == folder).flat_map(|found| &found.others);
@@ -120,7 +120,7 @@ fn lists(listing: &Listing, root: &Folder) -> Result<BTreeMap<Option<Split>, BTr
     Ok(lists)
 }
 
-/// Divides the pairs by the lists. What no list names takes no part.
+/// Divides the pairs by the lists. Pairs that no list names are not used.
 fn split(
     pairing: Pairing,
     lists: BTreeMap<Option<Split>, BTreeSet<String>>,

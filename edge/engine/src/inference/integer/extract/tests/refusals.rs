@@ -22,7 +22,7 @@ fn a_bias_in_other_steps_than_the_sums_is_refused() {
         move |graph: &mut GraphProto| set_constant(graph, "y.bias_scale", DataType::Float, &[2], floats(&values))
     };
     let (one, two) = (0.02 * 0.01, 0.02 * 0.007f32);
-    // One rounding to another neighbour is none.
+    // A scale that is off by one f32 step is accepted.
     let mut graph = pairs();
     scale([one, two.next_up()])(&mut graph);
     assert_eq!(program(&graph, X, "y"), program(&pairs(), X, "y"));
