@@ -108,8 +108,8 @@ pub struct TrainingConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub optimizer: OptimizerConfig,
-    /// Share of the epochs, the last ones, in which batch norms use the statistics of the whole training set, which are measured
-    /// once, instead of those of each batch; 0 never does
+    /// Share of the epochs, at the end, in which batch norms use statistics measured once over the training set instead of batch
+    /// statistics; 0 disables this
     // Files of runs without it do not name it.
     #[arg(long, value_name = "SHARE", default_value_t = 0.25, allow_negative_numbers = true)]
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -140,7 +140,7 @@ fn is_zero(value: &f64) -> bool {
 }
 
 impl TrainingConfig {
-    /// The epochs before the norms are frozen, of all [`TrainingConfig::epochs`].
+    /// Number of epochs before the norms are frozen.
     pub fn epochs_before_freeze(&self) -> usize {
         // The nearest whole number, so that 0.1 of 30 is 3.
         let frozen = (self.epochs as f64 * self.freeze_norms).round() as usize;

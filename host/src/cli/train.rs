@@ -40,7 +40,7 @@ struct Report {
     run: PathBuf,
     epochs: usize,
     stopped_early: bool,
-    /// The first of the best.
+    /// The best epoch; the earliest of equals.
     best_epoch: Option<usize>,
     /// Validation mean IoU of the last epoch.
     last_mean_iou: Option<f64>,

@@ -1,5 +1,5 @@
-//! The losses that a run can choose, each a function of the probabilities of a batch with its gradient. None of them counts ignored
-//! pixels, and all of them weight classes.
+//! The losses that a run can choose, each a function of the probabilities of a batch with its gradient. All of them skip ignored
+//! pixels and weight classes.
 
 mod batch;
 mod boundary;
@@ -18,15 +18,15 @@ pub enum LossFunction {
     CrossEntropy,
     /// One minus the Dice coefficient of each class, for classes of few pixels
     Dice,
-    /// Cross-entropy that counts pixels little which are right already
+    /// Cross-entropy that gives little weight to pixels that are already right
     Focal,
-    /// Like dice; missing a pixel of a class costs more than marking one too many
+    /// Like dice, but a missed pixel costs more than a false one
     Tversky,
     /// Lovász-softmax: one minus the IoU of each class, made differentiable
     Lovasz,
-    /// Cross-entropy that counts pixels near boundaries up to five times, for thin structures
+    /// Cross-entropy with up to five times the weight near boundaries, for thin structures
     Boundary,
-    /// Cross-entropy of the quarter of the pixels with the largest one
+    /// Cross-entropy over the quarter of the pixels where it is largest
     HardPixels,
 }
 
@@ -40,12 +40,12 @@ pub(super) struct Request<'a> {
     pub size: [usize; 3],
     /// The true class of each pixel; those past the last class are ignored.
     pub classes: &'a [u8],
-    /// One weight a class.
+    /// One weight per class.
     pub weights: &'a [f32],
 }
 
 impl LossFunction {
-    /// Whether it is a function of sums of probabilities, whose gradient takes a tensor more.
+    /// Whether it is a function of sums of probabilities, whose gradient needs one more tensor.
     pub(super) fn is_overlap(self) -> bool {
         matches!(self, Self::Dice | Self::Tversky | Self::Lovasz)
     }

@@ -19,7 +19,7 @@ pub struct OptimizerConfig {
     #[arg(long = "optimizer", value_enum, default_value_t)]
     #[serde(rename = "optimizer", default, skip_serializing_if = "OptimizerKind::is_default")]
     pub kind: OptimizerKind,
-    /// Weight decay of adamw (default 0.01) and sgd (default 0.0001), of the weights of convolutions alone
+    /// Weight decay of adamw (default 0.01) and sgd (default 0.0001), applied only to convolution weights
     #[arg(long, allow_negative_numbers = true)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
@@ -27,11 +27,11 @@ pub struct OptimizerConfig {
     #[arg(skip = Decayed::Weights)]
     #[serde(default, skip_serializing_if = "Decayed::is_default")]
     pub decayed: Decayed,
-    /// Scale the gradient down to this norm where it is larger
+    /// Scale the gradient down to this norm if it is larger
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_gradient: Option<f64>,
-    /// Batches whose gradients make one step, so that a batch may be N times as large as memory allows; norms see each batch alone
+    /// Batches whose gradients make one step, so that a batch may be N times as large as memory allows; batch norms still use each single batch
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(resolved.validate(), Ok(()));
         let expected = "optimizer = \"adamw\"\nweight_decay = 0.01\ndecayed = \"weights\"\n";
         assert_eq!(toml::to_string(&resolved).unwrap(), expected);
-        // Earlier versions wrote no `decayed`, and every parameter did.
+        // Earlier versions wrote no `decayed`, and decayed every parameter.
         let old: OptimizerConfig = toml::from_str("optimizer = \"adamw\"\nweight_decay = 0.01\n").unwrap();
         assert_eq!(old.decayed, Decayed::All);
         assert_eq!(Decay { rate: 0.1, weights_only: false }.of::<1>(), 0.1);

@@ -1,7 +1,7 @@
 //! The statistics of the norms over the whole training set, by which they are frozen for the last part of training.
 //!
-//! Running statistics follow the last batches, so that the score of a network swings from epoch to epoch, while its weights
-//! hardly change; frozen ones are the same for every image, in training and afterwards.
+//! Running statistics follow the last batches, so the score swings from epoch to epoch although the weights hardly change;
+//! frozen ones are the same for every image, in training and afterwards.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ pub enum ScheduleKind {
     Constant,
     /// Polynomial decay to 0, with power 0.9
     Poly,
-    /// Half a cosine up from a 25th over three tenths of the steps, then one down to a ten-thousandth of that
+    /// Cosine rise from 1/25 of the rate over the first 30 % of the steps, then cosine fall to 1/10000 of the initial rate
     OneCycle,
 }
 
@@ -24,9 +24,9 @@ const PLATEAU_PATIENCE: usize = 3;
 const POLY_POWER: f64 = 0.9;
 /// Share of the steps in which [`ScheduleKind::OneCycle`] rises, as in PyTorch, like the next two.
 const ONE_CYCLE_RISE: f64 = 0.3;
-/// The maximum rate by the first one.
+/// Maximum rate divided by the initial rate.
 const ONE_CYCLE_START: f64 = 25.0;
-/// The first rate by the last one.
+/// Initial rate divided by the final rate.
 const ONE_CYCLE_END: f64 = 1e4;
 
 /// A schedule with its state, saved in each checkpoint. The rate is a function of step and state, which burn's schedulers

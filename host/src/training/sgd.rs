@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, by burn's.
+//! Stochastic gradient descent with momentum, on top of burn's.
 
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{LearningRate, Optimizer, Sgd as Stock, SgdConfig, SgdState};

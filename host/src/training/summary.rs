@@ -2,8 +2,8 @@
 
 use super::checkpoint::{Best, EpochRow};
 
-/// The validation mean IoU of the last epoch, of the best one, and its range over the last tenth of the epochs. Only epochs that
-/// compare are looked at: once the norms are frozen, those since.
+/// The validation mean IoU of the last epoch, of the best one, and its range over the last tenth of the epochs. Only comparable
+/// epochs count: once the norms are frozen, the frozen ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     /// The last epoch with its mean IoU.
@@ -19,7 +19,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary after the last of `rows`; none without rows. An epoch without a score counts as 0.
+    /// The summary after the last of `rows`; `None` without rows. An epoch without a score counts as 0.
     pub fn of(rows: &[EpochRow], frozen_since: Option<usize>) -> Option<Self> {
         // Epochs count from 1.
         let first = frozen_since.map_or(0, |epoch| epoch.saturating_sub(1));
@@ -73,13 +73,13 @@ mod tests {
     }
 
     #[test]
-    fn epochs_before_the_norms_are_frozen_do_not_compare() {
+    fn epochs_before_the_norms_are_frozen_are_not_compared() {
         let summary = Summary::of(&rows(&[0.9, 0.95, 0.7, 0.8]), Some(3)).unwrap();
         assert_eq!((summary.best.epoch, summary.tail, summary.lowest), (4, 1, 0.8));
         assert_eq!(summary.to_string(), "last epoch 0.8000, best 0.8000 (epoch 4)");
         // Before that epoch has ended.
         assert_eq!(Summary::of(&rows(&[0.9, 0.95]), Some(3)).unwrap().best.epoch, 2);
-        // Never more epochs than compare.
+        // Never more epochs than are comparable.
         let mut scores = vec![0.5; 19];
         scores.push(0.6);
         assert_eq!(Summary::of(&rows(&scores), Some(20)).unwrap().tail, 1);

@@ -27,7 +27,7 @@ pub trait Observer {
     fn trained(&mut self, images: usize, loss: f64);
     /// `images` images were validated.
     fn validated(&mut self, images: usize);
-    /// The epoch ended with this row; `best` is true if no epoch before was better, of those that compare.
+    /// The epoch ended with this row; `best` is true if no earlier one among comparable epochs was better.
     fn epoch_ended(&mut self, row: &EpochRow, best: bool);
 }
 
@@ -36,7 +36,7 @@ pub trait Observer {
 pub struct Outcome {
     /// One row per epoch.
     pub rows: Vec<EpochRow>,
-    /// What their scores say; none without an epoch.
+    /// Summary of the scores; `None` without epochs.
     pub summary: Option<Summary>,
     /// Whether `patience` ended it before the last epoch.
     pub stopped_early: bool,
@@ -97,7 +97,7 @@ pub fn train(
             })?;
             learner.model = learner.model.with_frozen_norms(Some(&population));
             state.frozen_since = Some(epoch);
-            // Scores by frozen statistics and by running ones do not compare.
+            // Scores by frozen statistics and by running ones are not comparable.
             state.best = None;
         }
         observer.epoch_begins(epoch, training.len(), validation.len());

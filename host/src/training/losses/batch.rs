@@ -7,7 +7,7 @@ use rayon::prelude::*;
 /// Pixels of a part. Sums over parts are added in order, so that they do not depend on the number of threads.
 pub(super) const PART_PIXELS: usize = 4096;
 
-/// The probabilities of a batch beside its true classes.
+/// The probabilities of a batch and its true classes.
 pub(super) struct Batch<'a> {
     /// Number of classes.
     pub classes: usize,
@@ -15,7 +15,7 @@ pub(super) struct Batch<'a> {
     pub size: [usize; 3],
     /// The true class of each pixel; those past the last class are ignored.
     pub ids: &'a [u8],
-    /// One weight a class.
+    /// One weight per class.
     pub weights: &'a [f32],
     /// Logarithms of the probabilities, `[pixels, classes]`.
     pub logs: Vec<f32>,

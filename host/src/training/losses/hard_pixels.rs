@@ -2,10 +2,10 @@
 
 use super::batch::Batch;
 
-/// Share of the pixels that count which are kept.
+/// Share of the counted pixels that is kept.
 const SHARE: f64 = 0.25;
 
-/// 1 for each of the [`SHARE`] of the pixels with the largest `-log p`, of equal ones the first, and 0 elsewhere.
+/// True for the [`SHARE`] of pixels with the largest `-log p`, the first of equal ones.
 pub(super) fn hardest(batch: &Batch) -> Vec<bool> {
     let mut order: Vec<(f32, usize)> = (0..batch.ids.len())
         .filter(|&pixel| batch.weight(pixel) > 0.0)

@@ -1,4 +1,4 @@
-//! Lovász-softmax (Berman et al. 2018): the convex extension of the Jaccard loss, so of `1 - IoU`.
+//! Lovász-softmax (Berman et al. 2018): the convex extension of the Jaccard loss, that is, of `1 - IoU`.
 
 use rayon::prelude::*;
 
