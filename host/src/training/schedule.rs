@@ -84,6 +84,11 @@ impl Schedule {
         }
     }
 
+    /// Forgets the validation losses so far, with which the following ones are not comparable.
+    pub fn forget_losses(&mut self) {
+        (self.best_loss, self.epochs_since) = (None, 0);
+    }
+
     /// Takes the validation loss at the end of an epoch.
     pub fn epoch_ended(&mut self, validation_loss: f64) {
         if self.best_loss.is_none_or(|best| validation_loss < best) {
@@ -154,5 +159,13 @@ mod tests {
         assert_eq!(schedule.rate(0), 0.5);
         schedule.epoch_ended(1.0);
         assert_eq!(schedule.rate(0), 0.5);
+        // Losses of another kind: the first one is the best again.
+        schedule.forget_losses();
+        for loss in [9.0, 9.5, 9.5] {
+            schedule.epoch_ended(loss);
+            assert_eq!(schedule.rate(0), 0.5);
+        }
+        schedule.epoch_ended(9.5);
+        assert_eq!(schedule.rate(0), 0.25);
     }
 }
