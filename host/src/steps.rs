@@ -11,6 +11,7 @@ pub mod predict;
 pub mod provenance;
 pub mod quantize;
 pub mod report;
+pub mod resume;
 pub mod score;
 pub mod train;
 pub mod verify;

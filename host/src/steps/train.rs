@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Bytes;
 use unet_data::{
     Dataset, FileError, LabelMap, OpenOptions, PairError, Sample, Split, counted, dataset_digest, load_pair,
 };
+use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::record::EvaluationRecord;
@@ -15,7 +17,7 @@ use super::open_run::{OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, score_run};
 use crate::check::{CheckOptions, Checked, Content, Kind as FindingKind, LabelOptions, Pairs, Severity, check};
-use crate::config::{InputOptions, RunConfig, defaults, nearest_multiple};
+use crate::config::{InitialWeights, InputOptions, RunConfig, defaults, nearest_multiple};
 use crate::dataset::augment::AugmentOptions;
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
@@ -23,6 +25,7 @@ use crate::error::HostError;
 use crate::memory;
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
+use crate::training::checkpoint::weights_bytes;
 use crate::training::memory::{MemoryOptions, MemoryPlan, StepShape};
 use crate::training::trainer::{Observer, Outcome, train};
 
@@ -86,6 +89,9 @@ pub struct TrainOptions {
     /// their effective number of pixels, which favours rare classes more; or one number per class, separated by commas
     #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights), allow_hyphen_values = true)]
     pub class_weights: ClassWeights,
+    /// Start from the best weights of this run, where names and shapes fit: for another dataset, other classes or channels
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<PathBuf>,
     /// Random changes of training images.
     #[command(flatten)]
     pub augment: AugmentOptions,
@@ -264,8 +270,36 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     if config.training.augmentation.needs_class_pixels() {
         config.training.augmentation.class_pixels = pixels;
     }
-    RunDir::create(&root, &config, &snapshot)?;
+    // Before the run's folder is made.
+    let initial = options.from.as_deref().map(|from| initial_weights(from, &config)).transpose()?;
+    let dir = RunDir::create(&root, &snapshot)?;
+    if let (Some(bytes), Some(from)) = (initial, &options.from) {
+        dir.write(dir.initial_weights(), &bytes)?;
+        let from = from.canonicalize().unwrap_or_else(|_| from.clone());
+        config.initial = Some(InitialWeights { from, weights: Digest::of(&bytes) });
+    }
+    dir.write_config(&config)?;
     OpenRun::open(&root)
+}
+
+/// The weights that a run starts from: the best ones of the run in `from` where names and shapes fit, else random ones.
+fn initial_weights(from: &Path, config: &RunConfig) -> Result<Bytes, HostError> {
+    let device = config.backend.device()?;
+    let source = OpenRun::open(from)?;
+    let (network, transfer) =
+        config.model.init(config.seed, &device).with_weights_of(&source.model(Weights::Best, &device)?);
+    let from = from.display();
+    if transfer.taken == 0 {
+        let model = &source.config.model;
+        return Err(HostError::Usage(format!(
+            "{from}: expected a network of which weights fit {}, found {model}; use its --base, --depth and --stem",
+            config.model
+        )));
+    }
+    let all = transfer.taken + transfer.left.len();
+    unet_engine::error::say(format_args!("initial weights: {} of {all} tensors are those of {from}", transfer.taken));
+    transfer.left.iter().for_each(|left| unet_engine::error::say(format_args!("initial weights: random {left}")));
+    Ok(weights_bytes(&network)?)
 }
 
 /// A dataset that can be trained on.
@@ -406,23 +440,6 @@ fn run_folder(runs: &Path, name: &str, requested: bool) -> Result<PathBuf, HostE
     Ok((2u64..).map(|k| runs.join(format!("{name}-{k}"))).find(|root| !root.exists()).unwrap_or(root))
 }
 
-/// Opens a run to continue it with the configuration that it was made with.
-///
-/// # Errors
-/// If the folder is not a run, or its dataset has changed.
-pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
-    let run = OpenRun::open(root)?;
-    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels)?;
-    if found != run.snapshot.digest {
-        return Err(HostError::Usage(format!(
-            "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",
-            run.config.data.display(),
-            run.snapshot.digest
-        )));
-    }
-    Ok(run)
-}
-
 /// Cache sizes of the training and the validation split, in proportion to their samples: both are read once per epoch.
 fn cache_shares(config: &RunConfig, dataset: &Dataset) -> [u64; 2] {
     let samples = (dataset.train.len() + dataset.val.len()).max(1) as u128;
@@ -487,6 +504,7 @@ pub fn finish(
     memory: MemoryOptions,
     observer: &mut dyn Observer,
 ) -> Result<(Outcome, EvaluationRecord), HostError> {
+    let _lock = run.dir.lock()?;
     let dataset = run.own_data()?;
     let loader = |split, with_truth, cache_bytes| -> Result<Loader, HostError> {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.loader.workers, with_truth };
