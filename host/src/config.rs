@@ -24,7 +24,7 @@ use crate::training::optimizer::OptimizerConfig;
 use crate::training::schedule::ScheduleKind;
 
 pub use folders::FolderOptions;
-pub use input::{InputOptions, parse_channels, parse_size};
+pub use input::{InputOptions, SampleOptions, parse_channels, parse_size};
 
 /// Upper bound of the epochs, to reject typing errors.
 const EPOCHS_MAX: usize = 1_000_000;
@@ -174,7 +174,6 @@ impl RunConfig {
             val_ratio: self.val_ratio,
             seed: self.split_seed,
             stacks: self.stacks,
-            skip_unreadable: self.skip_unreadable,
             choice: self.folders.choice(),
         }
     }
