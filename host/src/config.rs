@@ -25,7 +25,7 @@ use crate::training::optimizer::OptimizerConfig;
 use crate::training::schedule::ScheduleKind;
 
 pub use folders::FolderOptions;
-pub use input::{InputOptions, parse_channels, parse_size};
+pub use input::{InputOptions, SampleOptions, parse_channels, parse_size};
 
 /// Epochs of a run if not given.
 const DEFAULT_EPOCHS: usize = 40;
@@ -198,7 +198,6 @@ impl RunConfig {
             val_ratio: self.val_ratio,
             seed: self.split_seed,
             stacks: self.stacks,
-            skip_unreadable: self.skip_unreadable,
             choice: self.folders.choice(),
         }
     }

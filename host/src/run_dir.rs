@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use unet_data::Split;
 use unet_data::labels::LabelMap;
 use unet_engine::atomic_file;
 use unet_engine::folder_lock::{FolderLock, FolderLockError};
@@ -72,6 +73,20 @@ pub struct DatasetSnapshot {
     pub train: Vec<String>,
     /// Names of the validation samples.
     pub val: Vec<String>,
+    /// Names of the test samples; none in a run that was made before they were stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+}
+
+impl DatasetSnapshot {
+    /// Names of the samples of one split.
+    pub fn names(&self, split: Split) -> &[String] {
+        match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+            Split::Test => &self.test,
+        }
+    }
 }
 
 /// A run's folder.

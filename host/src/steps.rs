@@ -14,6 +14,7 @@ pub mod report;
 pub mod resume;
 pub mod score;
 pub mod train;
+mod transfer;
 pub mod verify;
 
 pub use open_run::{OpenRun, Weights};

@@ -52,6 +52,11 @@ impl Samples {
     pub fn is_deep(&self) -> bool {
         !matches!(self, Self::U8(_))
     }
+
+    /// Whether only a range makes bytes of them; 16 bits have a high byte.
+    pub fn needs_range(&self) -> bool {
+        matches!(self, Self::Integer { .. } | Self::Float { .. })
+    }
 }
 
 /// A file's samples, in the orientation of the file.
@@ -336,11 +341,13 @@ mod tests {
         let range = SampleReading { range: Range::new(0.0, 4095.0).ok(), bands: None };
         let deep = raster(1, 1, false, Samples::U16(vec![0x0123, 0x0fff]));
         assert_eq!(deep.clone().bytes(&SampleReading::PLAIN).unwrap().data, [1, 15]);
+        assert!(deep.samples.is_deep() && !deep.samples.needs_range());
         assert_eq!(deep.bytes(&range).unwrap().data, [18, 255]);
         for samples in [
             Samples::Integer { values: vec![-5, 4095], kind: "signed 16-bit" },
             Samples::Float { values: vec![f64::NAN, 1e9], kind: "32-bit float" },
         ] {
+            assert!(samples.is_deep() && samples.needs_range());
             let raster = raster(1, 1, false, samples);
             assert_eq!(raster.clone().bytes(&SampleReading::PLAIN).err(), Some(RasterError::Range));
             assert_eq!(raster.bytes(&range).unwrap().data, [0, 255]);
