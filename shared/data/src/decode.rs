@@ -18,7 +18,7 @@ mod content;
 mod huffman_tables;
 mod jpeg;
 mod label;
-pub mod raster;
+mod raster;
 mod tiff;
 mod tiff_pages;
 
@@ -26,8 +26,8 @@ use content::guess_content;
 pub use huffman_tables::with_huffman_tables;
 pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
-pub use raster::Raster;
 use raster::{Bytes, RasterError};
+pub use raster::{Raster, SampleKind, Samples};
 use tiff::TiffProblem;
 pub use tiff_pages::{TiffPage, tiff_pages};
 
@@ -264,8 +264,9 @@ impl Raster {
         let (samples, extra_bands, bands) = (self.samples.kind(), self.extra_bands(), self.bands);
         let Bytes { width, height, format, data } = self.bytes(reading).map_err(|error| match error {
             RasterError::Band(expected) => FileError::Bands { path: path.into(), expected, found: bands },
-            RasterError::Range => FileError::NoRange { path: path.into(), kind: samples },
+            RasterError::Range => FileError::NoRange { path: path.into(), kind: samples.name() },
         })?;
+        let samples = samples.name();
         Ok(DecodedImage { width, height, format, data, orientation, bit_depth, samples, extra_bands, leftovers })
     }
 }
@@ -390,7 +391,8 @@ fn significant_bits(png: &[u8]) -> Option<u8> {
     }
 }
 
-fn limits() -> Limits {
+/// What a decoder may allocate, and the longest sides of an image.
+pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX as u32);
     limits.max_image_height = Some(SIDE_MAX as u32);
