@@ -12,7 +12,7 @@ pub fn one_or_many<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
 }
 
-/// What can be chosen, such as `a`, `a or b` or `a, b or c`.
+/// A list of alternatives, such as `a`, `a or b` or `a, b or c`.
 pub fn any_of<T: Display>(choices: impl IntoIterator<Item = T>) -> String {
     let mut choices: Vec<String> = choices.into_iter().map(|choice| choice.to_string()).collect();
     match (choices.pop(), choices.is_empty()) {
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_listed_like_a_sentence() {
+    fn choices_are_listed_as_in_a_sentence() {
         assert_eq!(any_of([""; 0]), "");
         assert_eq!(any_of(["a"]), "a");
         assert_eq!(any_of(["a", "b"]), "a or b");

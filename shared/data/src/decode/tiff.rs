@@ -1,7 +1,7 @@
 //! TIFF images of every kind that the decoder behind `image` can be given: all bands as they are stored.
 //!
-//! The decoder knows what colours some files have, and refuses others. Here each file is presented as gray with further
-//! bands, and what they mean is decided by its tags.
+//! The decoder refuses many colour layouts, so each file is shown to it as gray with extra bands, and its tags say what they
+//! mean.
 
 use std::io::Cursor;
 
@@ -18,10 +18,10 @@ mod directory;
 
 use directory::{Directory, directories};
 
-/// What a file is that cannot be read, and what would make it readable.
+/// Why a TIFF file cannot be read.
 #[derive(Debug)]
 pub(super) enum TiffProblem {
-    /// A kind of TIFF that is not read.
+    /// A kind of TIFF that is not supported.
     Kind(String),
     /// Sides above the bound.
     Size(u32, u32),
@@ -42,7 +42,7 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
     matches!(bytes.get(..4), Some(b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+"))
 }
 
-/// Reads the image of a file: the first page if it `is_chosen`, else the first that is no thumbnail.
+/// Reads the image of a file: the first page if it `is_chosen`, else the main page.
 pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, TiffProblem> {
     let pages = directories(&bytes);
     let page = if is_chosen { pages.first().map(|page| (0, page)) } else { main_page(&pages) };
@@ -166,7 +166,7 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
     Ok(raster)
 }
 
-/// The first page that is no reduced copy of another, or if none says so but sizes differ, the largest.
+/// The largest page not marked as a reduced copy; the first if all are.
 fn main_page(pages: &[Directory]) -> Option<(usize, &Directory)> {
     let full = || pages.iter().enumerate().filter(|(_, page)| !page.reduced);
     let largest = full().map(|(_, page)| page.width * page.height).max();

@@ -3,7 +3,7 @@
 /// Compression 7.
 pub(super) const JPEG: u16 = 7;
 
-/// More pages than this are not looked at.
+/// Pages beyond this are ignored.
 const PAGES_MAX: usize = 4096;
 
 /// A page.
@@ -23,7 +23,7 @@ pub(super) struct Directory {
     pub bands: u16,
     /// 1 unsigned, 2 signed, 3 float, 5 and 6 complex; of the first sample.
     pub format: u16,
-    /// Anything but whole rows of pixels as they are: tiles, planes, differences, reversed bits.
+    /// Stored other than as plain rows: tiles, planes, differences, reversed bits.
     pub arranged: bool,
     /// Where the entries of width, bits and bands are.
     patched: [Option<usize>; 3],
@@ -119,7 +119,7 @@ impl<'a> File<'a> {
                 _ => 4,
             };
             let value = self.number(value_at, len)?;
-            // Of several values that do not fit, the first.
+            // If the values are stored elsewhere, the first.
             let count = self.number(entry + 4, self.offset_len())?;
             let first = if count.checked_mul(len as u64).is_some_and(|bytes| bytes <= self.offset_len() as u64) {
                 Some(value)
