@@ -233,7 +233,7 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     let Usable { dataset, labels, pairs, samples, channels } = checked_dataset(data, options)?;
     let names = |split| dataset.split(split).iter().map(|s| s.name.clone()).collect();
     let (train_names, val_names) = (names(Split::Train), names(Split::Val));
-    let digest = dataset_digest(&dataset, &labels)?;
+    let digest = dataset_digest(&dataset, &labels, &samples)?;
     let snapshot = DatasetSnapshot { digest, labels, train: train_names, val: val_names };
 
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
@@ -412,7 +412,7 @@ fn run_folder(runs: &Path, name: &str, requested: bool) -> Result<PathBuf, HostE
 /// If the folder is not a run, or its dataset has changed.
 pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
     let run = OpenRun::open(root)?;
-    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels)?;
+    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels, &run.config.preprocess.samples)?;
     if found != run.snapshot.digest {
         return Err(HostError::Usage(format!(
             "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",
