@@ -15,6 +15,8 @@ use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 use unet_shared::samples::SampleReading;
 
 mod content;
+#[cfg(test)]
+mod damage_tests;
 mod huffman_tables;
 mod jpeg;
 mod label;
