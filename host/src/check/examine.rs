@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use unet_data::decode::{LabelSource, Raster, read_raster};
+use unet_data::decode::{LabelSource, Raster, SampleKind, read_raster};
 use unet_data::histogram::LabelHistogram;
 use unet_data::label_facts::LabelFacts;
 use unet_data::levels::Look;
@@ -65,7 +65,7 @@ pub struct ImageFacts {
     /// The pixels' format.
     pub format: PixelFormat,
     /// What the samples are, if they have more than 8 bits.
-    pub deep: Option<&'static str>,
+    pub deep: Option<SampleKind>,
     /// Whether the samples become bytes only with a range.
     pub needs_range: bool,
     /// What the range is chosen from; `None` if this image is not used for that.

@@ -28,7 +28,7 @@ pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError
     if let Some(data) = &options.data {
         run.config.data = data.canonicalize().unwrap_or_else(|_| data.clone());
     }
-    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels)?;
+    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels, &run.config.preprocess.samples)?;
     if found != run.snapshot.digest {
         return Err(HostError::Usage(format!(
             "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",

@@ -239,7 +239,7 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
     config.preprocess = resolve_input(&found, &options.input, multiple, config.tiles)?;
     let Usable { dataset, labels, pairs, .. } = found;
-    let digest = dataset_digest(&dataset, &labels)?;
+    let digest = dataset_digest(&dataset, &labels, &config.preprocess.samples)?;
     let [train, val, test] =
         Split::ALL.map(|split| dataset.split(split).iter().map(|sample| sample.name.clone()).collect());
     let snapshot = DatasetSnapshot { digest, labels, train, val, test };

@@ -15,10 +15,12 @@ use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 use unet_shared::samples::SampleReading;
 
 mod content;
+#[cfg(test)]
+mod damage_tests;
 mod huffman_tables;
 mod jpeg;
 mod label;
-pub mod raster;
+mod raster;
 mod tiff;
 mod tiff_pages;
 
@@ -26,8 +28,8 @@ use content::guess_content;
 pub use huffman_tables::with_huffman_tables;
 pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
-pub use raster::Raster;
 use raster::{Bytes, RasterError};
+pub use raster::{Raster, SampleKind, Samples};
 use tiff::TiffProblem;
 pub use tiff_pages::{TiffPage, tiff_pages};
 
@@ -223,17 +225,7 @@ impl FileError {
 
     /// The message with its causes, in one line.
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let found = error.to_string();
-            // Some errors include their cause in their own message.
-            if !text.ends_with(&found) {
-                text = format!("{text}: {found}");
-            }
-            cause = error.source();
-        }
-        text
+        crate::chain(self)
     }
 
     /// [`FileError::with_causes`] without the path, for a text that names the file itself.
@@ -294,7 +286,7 @@ impl Raster {
         let (kind, extra_bands, bands) = (self.samples.kind(), self.extra_bands(), self.bands);
         let Bytes { width, height, format, data } = self.bytes(reading).map_err(|error| match error {
             RasterError::Band(expected) => FileError::Bands { path: path.into(), expected, found: bands },
-            RasterError::Range => FileError::NoRange { path: path.into(), kind },
+            RasterError::Range => FileError::NoRange { path: path.into(), kind: kind.name() },
         })?;
         Ok(DecodedImage { width, height, format, data, orientation, extra_bands, leftovers })
     }
@@ -420,7 +412,8 @@ fn significant_bits(png: &[u8]) -> Option<u8> {
     }
 }
 
-fn limits() -> Limits {
+/// What a decoder may allocate, and the longest sides of an image.
+pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX as u32);
     limits.max_image_height = Some(SIDE_MAX as u32);
