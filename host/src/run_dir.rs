@@ -152,11 +152,6 @@ impl RunDir {
         &self.root
     }
 
-    /// The file of the run's configuration.
-    pub fn config_file(&self) -> PathBuf {
-        self.root.join(CONFIG)
-    }
-
     /// The run's configuration.
     ///
     /// # Errors

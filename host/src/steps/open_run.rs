@@ -85,10 +85,11 @@ impl OpenRun {
         }
         let data = &self.config.data;
         if !data.exists() {
-            let (data, config) = (data.display(), self.dir.config_file());
+            let data = data.display();
             return Err(HostError::Usage(format!(
-                "{data}: the run's dataset does not exist; move it back, or set `data` in {} to its new path",
-                config.display()
+                "{data}: the run's dataset does not exist; move it back, or give its new path once: \
+                 unet-host train --resume {} --data PATH",
+                self.dir.root().display()
             )));
         }
         let mut dataset = Dataset::open(data, &options)?;

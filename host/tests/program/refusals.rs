@@ -59,8 +59,8 @@ fn a_folder_that_exists_is_not_overwritten() {
     let err = train(2);
     assert!(err.contains("run already exists") && err.contains("--resume"), "{err}");
     // A resumed run keeps its own configuration.
-    let (_, err) = expect(2, &["train", "--resume", text(&runs.join("mine")), "--epochs", "5"]);
-    assert!(err.contains("'--resume <RUN>' cannot be used with") && err.contains("--epochs"), "{err}");
+    let (_, err) = expect(2, &["train", "--resume", text(&runs.join("mine")), "--base", "8"]);
+    assert!(err.contains("'--resume <RUN>' cannot be used with") && err.contains("--base"), "{err}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
     std::fs::rename(&data, &moved).unwrap();
     for verb in [&["val", text(&run)][..], &["train", "--resume", text(&run)], &["export", text(&run)]] {
         let (_, err) = expect(2, verb);
-        assert!(err.contains("the run's dataset does not exist") && err.contains("config.toml"), "{verb:?}: {err}");
+        assert!(err.contains("the run's dataset does not exist") && err.contains("--data PATH"), "{verb:?}: {err}");
     }
     expect(0, &["val", text(&run), "--data", text(&moved)]);
     let config = run.join("config.toml");

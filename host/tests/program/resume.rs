@@ -161,3 +161,95 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
         assert_ne!(first(name, extra), plain, "{extra:?} changed nothing");
     }
 }
+
+#[test]
+fn a_finished_run_is_made_longer_and_follows_its_dataset() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 8, 3);
+    let (runs, run) = (folder.path().join("runs"), folder.path().join("runs/run"));
+    let shape = ["--base", "4", "--depth", "2", "--epochs", "2", "--freeze-norms", "0.5", "--name", "run"];
+    expect(0, &[&["train", text(&data), "--runs", text(&runs)], &shape[..]].concat());
+    let before = results(&run);
+    let resume = |code, extra: &[&str]| expect(code, &[&["train", "--resume", text(&run)], extra].concat()).1;
+    let err = resume(2, &["--epochs", "1"]);
+    assert!(err.contains("expected at least 2, as the run has, found 1"), "{err}");
+
+    let moved = folder.path().join("elsewhere");
+    std::fs::rename(&data, &moved).unwrap();
+    let err = resume(2, &[]);
+    assert!(err.contains("does not exist") && err.contains("--data"), "{err}");
+    let err = resume(2, &["--data", text(&runs)]);
+    assert!(err.contains("runs"), "{err}");
+    resume(0, &["--epochs", "4", "--data", text(&moved)]);
+    let after = results(&run);
+    assert_eq!((after.len(), &after[..3]), (5, &before[..]));
+    // Frozen in the second of two epochs, and never again different.
+    let norms = after[0].iter().position(|name| name == "norms").unwrap();
+    assert_eq!(
+        after[1..].iter().map(|row| row[norms].as_str()).collect::<Vec<_>>(),
+        ["running", "frozen", "frozen", "frozen"]
+    );
+    // The new path and length are part of the run.
+    resume(0, &[]);
+    assert_eq!(results(&run), after);
+    let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(
+        config.contains("elsewhere") && config.contains("epochs = 4") && config.contains("frozen_from = 2"),
+        "{config}"
+    );
+}
+
+#[test]
+fn two_processes_do_not_train_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 40, 2);
+    let (runs, run) = (folder.path().join("runs"), folder.path().join("runs/run"));
+    let arguments = ["train", text(&data), "--runs", text(&runs), "--name", "run", "--base", "4", "--depth", "2"];
+    let mut child = host().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
+    while lines(&run) < 2 {
+        assert!(begin.elapsed() < Duration::from_secs(300), "no epoch within five minutes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (_, err) = expect(2, &["train", "--resume", text(&run)]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(err.contains(&format!("in use by another process ({})", child.id())), "{err}");
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 40, 6);
+    let runs = folder.path().join("runs");
+    let train = |code, name: &str, extra: &[&str]| {
+        let shape = ["--depth", "2", "--batch", "4", "--runs", text(&runs), "--name", name];
+        expect(code, &[&["train", text(&data)], &shape[..], extra].concat()).1
+    };
+    let loss = |name: &str| results(&runs.join(name))[1][1].parse::<f64>().unwrap();
+    train(0, "source", &["--base", "4", "--epochs", "6"]);
+    let source = runs.join("source");
+    let err = train(0, "second", &["--base", "4", "--epochs", "1", "--from", text(&source)]);
+    assert!(err.contains("initial weights: ") && !err.contains("random"), "{err}");
+    train(0, "fresh", &["--base", "4", "--epochs", "1"]);
+    assert!(loss("second") < 0.7 * loss("fresh"), "{} {}", loss("second"), loss("fresh"));
+
+    // Another number of channels: all but the first convolution.
+    let err = train(0, "colour", &["--base", "4", "--epochs", "1", "--channels", "3", "--from", text(&source)]);
+    let left: Vec<&str> = err.lines().filter(|line| line.starts_with("initial weights: random ")).collect();
+    assert!(left.len() == 1 && left[0].ends_with("(4x1x3x3 there, 4x3x3x3 here)"), "{err}");
+
+    let err = train(2, "wide", &["--base", "8", "--epochs", "1", "--from", text(folder.path())]);
+    assert!(err.contains("expected the folder of a training run"), "{err}");
+    assert!(!runs.join("wide").exists(), "a refused run leaves no folder");
+
+    // The first weights are a part of the run, which is refused when they are damaged.
+    let initial = runs.join("second/weights/initial.bpk");
+    let mut bytes = std::fs::read(&initial).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&initial, bytes).unwrap();
+    std::fs::remove_file(runs.join("second/checkpoint.json")).unwrap();
+    let (_, err) = expect(2, &["train", "--resume", text(&runs.join("second"))]);
+    assert!(err.contains("initial.bpk is damaged"), "{err}");
+}
