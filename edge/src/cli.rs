@@ -54,8 +54,8 @@ fn arguments() -> Arguments {
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// The command with options that take negative numbers as their values, so that it is the value that is refused, by the name of
-/// its option, and not an unknown flag.
+/// The command with options that take negative numbers as their values, so that the error names the option and
+/// its value, not an unknown flag.
 fn with_negative_numbers(command: Command) -> Command {
     let number = |argument: Arg| {
         let takes = argument.get_action().takes_values() && !argument.is_positional();

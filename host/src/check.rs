@@ -65,9 +65,9 @@ pub struct CheckOptions {
     pub open: OpenOptions,
     /// How labels are read, in addition to what `dataset.toml` says.
     pub labels: LabelOptions,
-    /// Which bands of images are used.
+    /// The bands of images to use.
     pub bands: Option<Bands>,
-    /// Which of their samples become 0 to 255.
+    /// The range of their samples that is mapped to 0 to 255.
     pub range: RangeRequest,
 }
 
@@ -82,11 +82,11 @@ pub struct Checked {
     pub labels: Option<LabelMap>,
     /// What all its images contain.
     pub content: Content,
-    /// What is known of its pairs.
+    /// The facts about its pairs.
     pub pairs: Pairs,
     /// The range that the samples of the training images are mapped from; `None` if no training image was read.
     pub levels: Option<Levels>,
-    /// Findings that leaving out the pairs with unreadable files removes.
+    /// Number of errors that `--skip-unreadable` would remove.
     pub unreadable: usize,
 }
 
@@ -134,11 +134,11 @@ pub fn check(
     let listing = Listing::of(root)?;
     let mut inventory = Inventory::of(&listing, options);
     let reading = inventory.file.as_ref().map_or(Reading::STORED, DatasetFile::reading);
-    // Of the pairs of each split, and of all other masks.
+    // Label counts of each split's pairs; all other masks are under `None`.
     let mut counts: BTreeMap<Option<Split>, LabelHistogram> = BTreeMap::new();
     let mut examined: Vec<Option<Examined>> = inventory.units.iter().map(|_| None).collect();
     let mut done = 0;
-    // The range of the training images is chosen; where no image has a mask, that of all images is told.
+    // The range is chosen from the training images, or from all images if none has a mask.
     let paired = inventory.units.iter().any(Unit::is_pair);
     let is_ranged = |unit: &Unit| {
         matches!(unit.split, None | Some(Split::Train)) && (unit.is_pair() || !paired && unit.image.is_some())

@@ -39,8 +39,8 @@ pub fn arguments() -> Arguments {
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// The command with options that take negative numbers as their values, so that it is the value that is refused, by the name of
-/// its option, and not an unknown flag.
+/// The command with options that take negative numbers as their values, so that the error names the option and
+/// its value, not an unknown flag.
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
     let number = |argument: clap::Arg| {
         let takes = argument.get_action().takes_values() && !argument.is_positional();

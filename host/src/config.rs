@@ -99,7 +99,7 @@ pub struct TrainingConfig {
     #[arg(skip)]
     pub batch: usize,
     /// Maximum learning rate
-    #[arg(long, default_value_t = 2e-3, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 2e-3)]
     pub learning_rate: f64,
     /// Learning rate schedule
     #[arg(long, value_enum, default_value_t = ScheduleKind::Cosine)]
@@ -108,13 +108,13 @@ pub struct TrainingConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub optimizer: OptimizerConfig,
-    /// Share of the epochs, the last ones, in which batch norms use the statistics of the whole training set, which are measured
-    /// once, instead of those of each batch; 0 never does
+    /// Share of the epochs, at the end, in which batch norms use statistics measured once over the training set instead of batch
+    /// statistics; 0 disables this
     // Files of runs without it do not name it.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.25, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub freeze_norms: f64,
-    /// Stop after this many epochs without a better mean IoU
+    /// Stop after this many epochs without a better mean IoU; this may end a run before its norms are frozen
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
@@ -135,16 +135,19 @@ pub struct TrainingConfig {
     pub loader: LoaderConfig,
 }
 
-fn is_zero(value: &f64) -> bool {
+/// Whether a field has the value that files do not name.
+pub(crate) fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
 impl TrainingConfig {
-    /// The epochs before the norms are frozen, of all [`TrainingConfig::epochs`].
-    pub fn epochs_before_freeze(&self) -> usize {
+    /// The first epoch with frozen norms, counted from 1; `None` if there is no such epoch. Never the first epoch of the run: the
+    /// statistics of untrained weights are useless.
+    pub fn first_frozen_epoch(&self) -> Option<usize> {
         // The nearest whole number, so that 0.1 of 30 is 3.
         let frozen = (self.epochs as f64 * self.freeze_norms).round() as usize;
-        self.epochs.saturating_sub(frozen)
+        let first = (self.epochs + 1).saturating_sub(frozen).max(2);
+        (first <= self.epochs).then_some(first)
     }
 }
 
@@ -403,14 +406,13 @@ vertical = false
 
     #[test]
     fn norms_are_frozen_in_the_last_epochs() {
-        let before = |epochs, freeze_norms| {
-            TrainingConfig { epochs, freeze_norms, ..RunConfig::default().training }.epochs_before_freeze()
+        let first = |epochs, freeze_norms| {
+            TrainingConfig { epochs, freeze_norms, ..RunConfig::default().training }.first_frozen_epoch()
         };
-        assert_eq!(
-            [before(40, 0.25), before(30, 0.1), before(10, 0.0), before(1, 0.25), before(2, 0.25)],
-            [30, 27, 10, 1, 1]
-        );
-        assert_eq!(before(3, 0.9), 0);
+        assert_eq!([first(40, 0.25), first(30, 0.1), first(2, 0.25)], [Some(31), Some(28), Some(2)]);
+        assert_eq!([first(10, 0.0), first(1, 0.25), first(1, 0.9)], [None; 3]);
+        // Never the first one.
+        assert_eq!(first(3, 0.9), Some(2));
     }
 
     #[test]

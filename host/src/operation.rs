@@ -157,7 +157,8 @@ pub fn norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     relu(norm.forward(input))
 }
 
-/// The same by the statistics of the input, which are returned too: mean and biased variance of each channel. Changes nothing.
+/// The same by the statistics of the input, which are returned too: mean and biased variance of each channel. Updates no running
+/// statistics.
 pub fn measured_norm_relu(norm: &BatchNorm, input: Tensor<4>) -> (Tensor<4>, [Tensor<1>; 2]) {
     #[cfg(feature = "flex")]
     if has_kernels(&input) {

@@ -54,7 +54,7 @@ fn loss_and_gradients(backend: Backend, model: &UNetConfig, (images, masks): &Ba
     let target = Target::new(masks, &[1.0; CLASSES.len()]);
     let loss = LossConfig::default().of(network.forward(Tensor::<4>::from_data(images, &device)), &target);
     let found = gradients(&network, &loss.backward());
-    (loss.into_value(), found)
+    (f64::from(loss.into_scalar::<f32>()), found)
 }
 
 /// The largest relative difference of losses and, by their length, of a parameter's gradients; and of what.

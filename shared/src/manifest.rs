@@ -134,14 +134,14 @@ pub struct Provenance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StackSplit {
-    /// All slices of a stack are on one side; those of an only stack are divided once.
+    /// All slices of a stack are on one side; those of a single stack are cut once.
     Whole,
     /// Each slice on its own: runs and packages that do not state this were made before stacks were kept whole.
     Slices,
 }
 
 impl StackSplit {
-    /// What holds for files that do not state it.
+    /// The default where it is not stated.
     pub const fn unstated() -> Self {
         Self::Slices
     }

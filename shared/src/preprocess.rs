@@ -83,7 +83,7 @@ pub struct Preprocess {
     pub normalize: Normalize,
     /// The value of every channel outside the placed image.
     pub fill: u8,
-    /// How the samples of image files become the bytes that this begins with; frames of cameras are bytes.
+    /// How samples of image files become bytes first; camera frames are bytes already.
     #[cfg_attr(feature = "alloc", serde(default, skip_serializing_if = "SampleReading::is_plain"))]
     pub samples: SampleReading,
 }

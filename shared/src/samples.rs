@@ -17,7 +17,7 @@ pub struct Range {
     high: f64,
 }
 
-/// Two numbers that are no range.
+/// Two numbers that do not form a range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RangeError([f64; 2]);
 
@@ -51,15 +51,14 @@ impl Range {
         self.high
     }
 
-    /// The byte of a float: the nearest of 256 steps; not a number becomes 0.
+    /// The byte of a float: the nearest of 256 steps; NaN becomes 0.
     #[must_use]
     pub fn byte_of_float(self, value: f64) -> u8 {
-        // The cast rounds towards zero, clips, and makes 0 of what is no number.
+        // The cast truncates, saturates and maps NaN to 0.
         ((value - self.low) / (self.high - self.low) * 255.0 + 0.5) as u8
     }
 
-    /// The byte of an integer. Bounds with a fraction count as the integers that they are rounded to towards zero; if both
-    /// are the same, everything above is 255.
+    /// The byte of an integer. Fractional bounds are truncated; if both become the same, everything above is 255.
     #[must_use]
     pub fn byte_of_integer(self, value: i64) -> u8 {
         let (low, high) = (i128::from(self.low as i64), i128::from(self.high as i64));
@@ -90,7 +89,7 @@ impl From<Range> for [f64; 2] {
     }
 }
 
-/// A sample as text, without the digits that a number from a file of f32 has in f64 only.
+/// A sample as text, without the extra digits of an f32 widened to f64.
 #[derive(Clone, Copy, Debug)]
 pub struct Shortest(pub f64);
 
@@ -170,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_clipped_and_what_is_no_number_is_black() {
+    fn floats_are_clipped_and_nan_is_black() {
         let range = Range::new(-0.5, 0.5).unwrap();
         let values = [f64::NAN, f64::NEG_INFINITY, -0.5, 0.0, 0.5, f64::INFINITY];
         assert_eq!(values.map(|value| range.byte_of_float(value)), [0, 0, 0, 128, 255, 255]);
     }
 
     #[test]
-    fn numbers_of_f32_have_its_digits() {
+    fn widened_f32_have_no_extra_digits() {
         let texts = [f64::from(0.1f32), 0.1, 4095.0, f64::from(1e30f32)].map(|value| Shortest(value).to_string());
         assert_eq!(texts, ["0.1", "0.1", "4095", "1000000000000000000000000000000"]);
         assert_eq!(Range::new(f64::from(-0.3f32), 1.0 / 3.0).unwrap().to_string(), "-0.3 to 0.3333333333333333");

@@ -75,7 +75,7 @@ const BARS: [[u8; 3]; 8] = [[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1
 /// How far a byte may be from the standards' formula: the driver computes with integers, and has 254 for white.
 const ROUNDING: f64 = 4.0;
 
-/// What a recording says of a frame.
+/// A frame as the recording describes it.
 struct Frame<'a> {
     format: u8,
     range: &'static str,
@@ -104,7 +104,7 @@ impl Frame<'_> {
         [black + luma * y, u, v]
     }
 
-    /// The bytes of a pixel, or of the two that share chroma, with what each has to be.
+    /// The bytes of a pixel, or of the two that share chroma, each with its expected value.
     fn pixel(&self, x: usize, y: usize) -> Option<Vec<(u8, f64)>> {
         let bar = BARS[x * BARS.len() / self.width];
         let [luma, u, v] = self.yuv(bar);
@@ -143,7 +143,7 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], String> {
     Ok(taken)
 }
 
-/// Reads a recording by the description of its format alone (`edge/src/frame_source/recording.rs`).
+/// Reads a recording without the program's reader, from the description of the format (`edge/src/frame_source/recording.rs`).
 fn bars(path: &str) -> Result<(), String> {
     let file = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
     let rest = &mut file.strip_prefix(b"UEREC001").ok_or("expected a recording")?;
@@ -213,7 +213,7 @@ fn scene(width: &str, height: &str, path: &str) -> Result<(), String> {
             let noise = i64::from(random() % 32);
             file.extend(pixel.map(|value| (value + noise) as u8));
         }
-        // The header's 54 bytes shift the rows.
+        // Rows are padded to 4 bytes, counted from the end of the header.
         file.resize((file.len() - 54).next_multiple_of(4) + 54, 0);
     }
     fs::write(path, file).map_err(|error| format!("{path}: {error}"))

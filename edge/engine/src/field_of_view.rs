@@ -2,7 +2,7 @@
 //! far have no visible border.
 //!
 //! Follows from the layers alone, whose windows are walked back from an output pixel to the image. Knows no weights: a trained
-//! network may look less far. Networks in which every pixel depends on the whole image have none.
+//! network may use less. Networks in which every pixel depends on the whole image have no field of view.
 
 use std::fmt;
 

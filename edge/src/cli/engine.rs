@@ -8,7 +8,7 @@ use super::Failure;
 /// Environment variable in place of the flag.
 const VARIABLE: &str = "UNET_EDGE_KERNEL";
 
-/// How to compute; every choice gives the same bytes.
+/// How to compute; every kernel of the integer engine gives the same bytes.
 #[derive(Debug, Args)]
 pub struct EngineArguments {
     /// Compute kernel: auto, tract, scalar, avx2, avx-vnni, avx512-vnni, neon, neon-dot or neon-i8mm [default: the environment
@@ -32,7 +32,7 @@ impl EngineArguments {
                 .parse()
                 .map_err(|error| Failure::input(format!("environment variable {VARIABLE}: {error}")))?,
         };
-        // Whatever the model, which is then not to blame.
+        // Before loading, so that the model is not blamed.
         kernel.check().map_err(Failure::input)?;
         Ok(EngineOptions { kernel, threads: usize::from(self.threads) })
     }

@@ -48,7 +48,7 @@ pub trait SourceSpec: fmt::Debug + Send + Sync {
     /// [`super::Kind::Retry`] if it may be available later, as a camera that is unplugged; else [`super::Kind::Fatal`].
     fn open(&self) -> Result<Box<dyn FrameSource>, SourceError>;
 
-    /// The same source with image files read as the model was trained on them; none for a source of other frames.
+    /// This source, reading image files as in training; `None` if it reads no image files.
     fn reading_as(&self, _reading: &SampleReading) -> Option<Arc<dyn SourceSpec>> {
         None
     }

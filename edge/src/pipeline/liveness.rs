@@ -1,12 +1,12 @@
 //! Whether a pipeline makes progress: what the service manager's watchdog and the status LED are told. Slow is not hung: a source
-//! may pause as long as `stall_seconds`, and a frame may take several times as long as the slowest one so far. While nobody looks,
-//! no time passes: the machine was suspended or overloaded then, and the threads that are judged did not run either.
+//! may pause as long as `stall_seconds`, and a frame may take several times as long as the slowest one so far. A gap between
+//! two calls counts as at most `LOOK_MAX`: the machine was suspended or overloaded, so the watched threads did not run either.
 
 use std::time::Duration;
 
 /// How much longer than the slowest frame so far a frame may take.
 const FACTOR: u32 = 10;
-/// The longest time that counts between two looks, several times that of the caller's loop.
+/// The longest time that counts between two calls, several times that of the caller's loop.
 const LOOK_MAX: Duration = Duration::from_millis(200);
 
 /// The state of the inference thread at one moment.
@@ -28,10 +28,10 @@ pub struct Liveness {
     stall: Duration,
     loading: Duration,
     last: Pulse,
-    // When it was looked at last.
+    // When the last call was.
     looked_at: Duration,
-    // Time that counted so far, and at which point of it the last frame was seen, the thread was last seen to move, and the
-    // frame that it works on was seen first.
+    // Time counted so far, and its value when the last frame was seen, when the thread last moved, and when the current frame was
+    // first seen.
     counted: Duration,
     frame_at: Duration,
     turn_at: Duration,
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_stood_still_says_nothing_of_its_source() {
+    fn a_suspended_machine_is_not_a_stalled_source() {
         let mut watch = Watch::new(4);
         let pulse = Pulse { frames: 1, turns: 1, ..Pulse::default() };
         assert!(watch.until(101, pulse));
         watch.now = seconds(3600);
         assert!(watch.until(3601, pulse));
-        // Then the source has its time.
+        // Then the source has its full stall time again.
         assert!(!watch.until(3604, pulse));
         let busy = Pulse { busy_since: Some(seconds(3600)), frames: 2, turns: 2, ..Pulse::default() };
         assert!(watch.until(3605, busy));

@@ -223,7 +223,7 @@ fn hear(socket: &UnixDatagram) -> Option<String> {
         let mut bytes = [0; 1000];
         let len = match socket.recv(&mut bytes) {
             Ok(len) => len,
-            // A process that is stopped while it waits with a time limit is told when it goes on.
+            // A timed receive fails with EINTR when a stopped process continues.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => return None,
         };
@@ -245,7 +245,7 @@ fn the_watchdog_is_fed_while_frames_arrive() {
     for (path, bytes) in [(&head, &stream[..header]), (&frame, &stream[header..]), (&there, b"".as_slice())] {
         std::fs::write(path, bytes).unwrap();
     }
-    // Three frames a second, three heartbeats for each; and none while a file is missing, also after the program's restart.
+    // Three frames a second, three heartbeats for each; and none while a file is missing, even after it restarts.
     let script = r#"cat "$0"; while :; do [ ! -e "$2" ] || cat "$1"; sleep 0.3; done"#;
     let config = configure(
         &fixture,
@@ -258,7 +258,7 @@ fn the_watchdog_is_fed_while_frames_arrive() {
     command.args(["run", "--config"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
     command.env("NOTIFY_SOCKET", fixture.path("notify")).env("WATCHDOG_USEC", "300000");
     let child = command.spawn().unwrap();
-    // How many heartbeats are heard in a time depends on what else the machine does; that they come and cease does not.
+    // The rate depends on the load; only that heartbeats come and stop is checked.
     wait(20);
     assert_eq!(hear(&socket).unwrap(), "READY=1\n");
     for _ in 0..12 {
@@ -285,7 +285,7 @@ fn the_watchdog_is_fed_while_frames_arrive() {
 }
 
 #[test]
-fn a_program_that_stood_still_is_fed_when_it_goes_on() {
+fn heartbeats_resume_after_a_suspended_program_continues() {
     let fixture = Fixture::new();
     let socket = UnixDatagram::bind(fixture.path("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

@@ -72,7 +72,7 @@ fn images_one_after_another_are_frames() {
     assert!(stderr(&output).contains("holds 3 JPEG images, of which the first is read"), "{}", stderr(&output));
 }
 
-/// A TIFF file with a page for each of these values left and right.
+/// A TIFF file with one page per pair of values, left half and right half.
 fn write_stack(path: &Path, pages: &[[u8; 2]]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut encoder = TiffEncoder::new(std::fs::File::create(path).unwrap()).unwrap();

@@ -78,7 +78,7 @@ pub(super) fn norm_relu_gradient(x: &[f32], affine: Affine, slope: &[f32], offse
     }
 }
 
-/// The gradient of [`norm_relu`] with constant statistics: with `d` and `g` as in [`norm_relu_sums`], whose sums it makes too,
+/// The gradient of [`norm_relu`] with constant statistics: with `d` and `g` as in [`norm_relu_sums`], which it also computes,
 /// `gradient = g * scale`, in place.
 #[inline(always)]
 pub(super) fn norm_relu_frozen_gradient(

@@ -352,7 +352,7 @@ fn statistics_of_flat_images_are_exact() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_none_through_norm_and_pool() {
+fn nan_stays_nan_through_norm_and_pool() {
     let mut numbers = Numbers(11);
     let (size, channels) = (Size { images: 1, height: 4, width: 6 }, 5);
     let (mut x, _) = numbers.images(size, channels);

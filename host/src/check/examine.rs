@@ -48,7 +48,7 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// The first reason why a file cannot be read, if any. Transparent pixels are none: what they are can be said.
+    /// The first reason why a file cannot be read, if any. Transparent pixels do not count: `dataset.toml` can say what they mean.
     pub fn unreadable(&self) -> Option<String> {
         self.reasons().next()
     }
@@ -77,7 +77,7 @@ pub struct ImageFacts {
     pub format: PixelFormat,
     /// What the samples are, if they have more than 8 bits.
     pub deep: Option<&'static str>,
-    /// What decides on the range of the samples, if this image counts.
+    /// What the range is chosen from; `None` if this image is not used for that.
     pub look: Option<Look>,
     /// Samples of a pixel.
     pub bands: usize,
@@ -112,8 +112,8 @@ pub struct MaskFacts {
     pub really: Option<&'static str>,
 }
 
-/// Decodes a unit's files; `index` identifies the unit in the counts, `bands` of images are used, and `look` keeps what decides
-/// on the range of an image.
+/// Decodes a unit's files; `index` identifies the unit in the counts, `bands` of images are used, and `look` returns what
+/// the range is chosen from; `None` if the image is not used for that.
 pub fn examine(
     unit: &Unit,
     reading: &Reading,
@@ -135,7 +135,7 @@ fn image_facts(
 ) -> Result<ImageFacts, String> {
     let raster = read_raster(path, page).map_err(|error| chain(&error))?;
     let (look, all_bands) = (look(&raster), raster.bands);
-    // Samples that training reads by a range of the whole set are looked at by their own.
+    // Training uses one range for the whole set; here each image uses its own.
     let reading = SampleReading { range: raster.own_range(), bands };
     let gray_as_rgb = raster.is_gray_as_rgb(bands.as_ref());
     let hashes = raster.samples.is_deep().then(|| raster.pixel_hashes());

@@ -40,8 +40,8 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of an image. `hashes` has a number for each pixel, by which images are equal, if its bytes do not hold
-    /// all that the file does.
+    /// The fingerprint of an image. `hashes`: one hash per pixel of the stored samples, for images whose bytes lose
+    /// detail.
     pub fn of(image: &DecodedImage, hashes: Option<&[u32]>) -> Result<Self, PreprocessError> {
         let (width, height) = (image.width, image.height);
         let view = image.view();
@@ -226,7 +226,7 @@ mod tests {
     fn featureless_images_are_not_called_similar() {
         let flat = Fingerprint::of(&image(64, 64, |_, _| 90), None).unwrap();
         assert!(flat.uniform && !flat.is_similar(&flat));
-        // Whose bytes are equal, but not what they are made of.
+        // Equal bytes made from different samples.
         let hashes = |seed: u32| (0..64 * 64).map(|at| at * seed).collect::<Vec<u32>>();
         let [one, two] = [3, 5].map(|seed| Fingerprint::of(&image(64, 64, |_, _| 90), Some(&hashes(seed))).unwrap());
         assert!(!one.uniform && one.canonical != two.canonical && !one.is_similar(&two));

@@ -50,7 +50,7 @@ impl Inventory {
             read: HashSet::new(),
             findings: Vec::new(),
         };
-        // Every file is decoded once, and then those that cannot be read are left out.
+        // Every file is decoded once; those that cannot be read are left out afterwards.
         let open = OpenOptions { skip_unreadable: false, ..options.open.clone() };
         match Dataset::from_listing(listing, &open) {
             Ok(mut dataset) => {
@@ -116,7 +116,7 @@ impl Inventory {
         dataset.unreadable.extend(reasons.into_iter().flatten());
     }
 
-    /// Pairs of each split; what is wrong with their numbers is a finding.
+    /// Pairs of each split; adds a finding for an empty split.
     pub fn splits(&mut self) -> Vec<SplitSummary> {
         let Some(dataset) = &self.dataset else { return Vec::new() };
         if dataset.train.is_empty() {

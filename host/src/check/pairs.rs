@@ -27,12 +27,12 @@ pub struct PairFacts {
     pub size: (usize, usize),
     /// Samples of a pixel.
     bands: usize,
-    /// Whether only a range makes bytes of its samples.
+    /// Whether its samples become bytes only with a range.
     needs_range: bool,
 }
 
 impl PairFacts {
-    /// Whether the pair can be loaded by this reading.
+    /// Whether the pair can be loaded with this reading.
     pub fn loads(&self, reading: &SampleReading) -> bool {
         let has = |band: &std::num::NonZeroU16| usize::from(band.get()) <= self.bands;
         reading.bands.as_ref().is_none_or(|bands| bands.as_slice().iter().all(has))
@@ -53,7 +53,7 @@ impl Pairs {
         Self { facts: facts.collect(), training_labels }
     }
 
-    /// The facts about a sample; none if it cannot be loaded.
+    /// The facts about a sample; `None` if it cannot be loaded.
     pub fn facts(&self, sample: &Sample) -> Option<&PairFacts> {
         self.facts.get(&(sample.image.clone(), sample.page))
     }

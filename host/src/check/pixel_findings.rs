@@ -102,7 +102,7 @@ impl Groups {
                 Warning,
                 Kind::ExtraBands,
                 self.extra_bands,
-                "more bands than gray, or red, green, blue and alpha: the first are used; `train --bands 1,2,3` chooses",
+                "has more bands than gray or RGB with alpha; only the first are used, `--bands 1,2,3` chooses others",
             ),
             (Info, Kind::SixteenBit, self.deep_masks, "mask of more than 8 bits; its values are used as they are"),
             (

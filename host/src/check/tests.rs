@@ -317,7 +317,7 @@ fn colours_in_the_low_byte_are_colours() {
 }
 
 #[test]
-fn bands_and_a_range_that_were_asked_for_are_no_findings() {
+fn requested_bands_and_range_give_no_finding() {
     let root = valid();
     for seed in 0..4 {
         let name = path(&root, &format!("images/{seed}.png"));
@@ -391,7 +391,7 @@ fn masks_of_objects_are_read_or_named() {
 }
 
 #[test]
-fn what_takes_no_part_is_counted_and_named() {
+fn unused_files_are_counted_and_named() {
     let root = valid();
     for name in ["images/rejected/9.png", "thermal/0.png"] {
         picture(9, 64, 48).save(path(&root, name)).unwrap();

@@ -48,7 +48,7 @@ fn write_report(out: &mut String, report: &CheckReport, verbose: bool) -> std::f
     };
     let images = files(report.images, report.images_unreadable, "image");
     let masks = files(report.masks, report.masks_unreadable, "mask");
-    // Of a folder that can be read in several ways, no file is.
+    // If a folder can be read in several ways, no file was examined.
     if report.layout.is_some() || report.images + report.images_unreadable + report.masks + report.masks_unreadable > 0
     {
         writeln!(out, "  files   {images}, {masks}")?;
@@ -139,7 +139,7 @@ fn write_finding(out: &mut String, finding: &Finding, verbose: bool) -> std::fmt
         Severity::Warning => "warning",
         Severity::Info => "note",
     };
-    // Lines of a message are aligned with its first.
+    // Indents the further lines of a message.
     let message = finding.message.replace('\n', "\n         ");
     writeln!(out, "{severity:>7}  {}: {message}", finding.kind.title())?;
     if !finding.files.is_empty() {
@@ -155,7 +155,7 @@ fn files(finding: &Finding, verbose: bool) -> String {
 }
 
 impl Finding {
-    /// The finding as text, in one line unless its message has more.
+    /// The finding as text, on one line unless its message has several.
     pub fn line(&self) -> String {
         let files = if self.files.is_empty() { String::new() } else { format!(" (in {})", files(self, false)) };
         format!("{}: {}{files}", self.kind.title(), self.message)

@@ -42,7 +42,7 @@ pub struct Predict {
     /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
-    /// Exit with success although images could not be read; they are named all the same
+    /// Exit with success even if some images could not be read; they are still listed
     #[arg(long)]
     skip_unreadable: bool,
     /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter

@@ -40,7 +40,7 @@ struct Report {
     run: PathBuf,
     epochs: usize,
     stopped_early: bool,
-    /// The first of the best.
+    /// The best epoch; the earliest of equals.
     best_epoch: Option<usize>,
     /// Validation mean IoU of the last epoch.
     last_mean_iou: Option<f64>,
@@ -89,8 +89,8 @@ impl Train {
             stopped_early: outcome.stopped_early,
             best_epoch: outcome.summary.map(|summary| summary.best.epoch),
             last_mean_iou: outcome.summary.map(|summary| summary.last.mean_iou),
-            spread: outcome.summary.map(|summary| summary.spread()),
-            spread_epochs: outcome.summary.map_or(0, |summary| summary.tail),
+            spread: outcome.summary.map(|summary| summary.tail.spread()),
+            spread_epochs: outcome.summary.map_or(0, |summary| summary.tail.epochs),
             mean_iou: record.confusion.mean_iou(),
             class_iou: unet_host::training::trainer::class_iou(&record.confusion),
             seconds: outcome.rows.iter().map(|row| row.seconds).sum(),

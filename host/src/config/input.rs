@@ -30,7 +30,7 @@ pub struct InputOptions {
     /// Standard deviation of each channel to divide by: one or three numbers, separated by commas
     #[arg(long, value_delimiter = ',', requires = "mean", allow_hyphen_values = true)]
     pub std: Vec<f32>,
-    /// Values of 16-bit, float and signed images that become 0 to 255: auto, depth, percentiles, high-byte or LOW,HIGH
+    /// Values of 16-bit, float and signed images that are mapped to 0 to 255: auto, depth, percentiles, high-byte or LOW,HIGH
     #[arg(long, default_value = "auto", allow_hyphen_values = true, value_parser = clap::value_parser!(RangeRequest))]
     pub range: RangeRequest,
     /// Bands of the image files to use, counted from 1: one as gray, or three as red, green and blue (default: gray or the

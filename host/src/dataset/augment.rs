@@ -49,10 +49,10 @@ const FLIP_STREAM: u64 = 0xf11b;
 pub enum OperationKind {
     /// Turn by 0, 90, 180 or 270 degrees
     QuarterTurns,
-    /// Draw 0.5 to 2 times as large; what of an enlarged image is seen is a random place, or half of the time the surroundings of
-    /// a pixel of a random class, rare ones more often
+    /// Scale by 0.5 to 2; an enlarged image is cropped at a random place or, half of the time, around a pixel of a random class,
+    /// rare classes more often
     Scale,
-    /// The same, 0.8 to 1.25 times as large
+    /// Like scale, by 0.8 to 1.25
     Magnify,
     /// Turn half of the images by up to 10 degrees
     Rotate,
@@ -68,7 +68,7 @@ pub enum OperationKind {
     Gamma,
     /// Enlarge a random window, of half the side up to all of it
     Zoom,
-    /// Change the saturation of half of the images by 0.5 to 1.5, and their hue by up to 18 degrees; gray ones stay
+    /// Change the saturation of half of the images by 0.5 to 1.5, and their hue by up to 18 degrees; gray images do not change
     Colour,
     /// Blur a quarter of the images by a kernel of 3 or 5 pixels a side
     Blur,

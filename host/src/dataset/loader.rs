@@ -214,6 +214,30 @@ impl Loader {
         })
     }
 
+    /// The same in batches of `batch` pieces; the last one may have fewer.
+    ///
+    /// # Errors
+    /// See [`Loader::for_each`].
+    pub fn for_each_batch<E: From<LoadError>>(
+        &self,
+        order: &[usize],
+        batch: usize,
+        change: impl Fn(usize, &mut Arc<Item>) + Sync,
+        mut consume: impl FnMut(&[Arc<Item>]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut items, mut left) = (Vec::with_capacity(batch.min(order.len())), order.len());
+        self.for_each_changed(order, change, |_, item| {
+            items.push(item);
+            left -= 1;
+            if items.len() < batch && left > 0 {
+                return Ok(());
+            }
+            let result = consume(&items);
+            items.clear();
+            result
+        })
+    }
+
     fn item(&self, piece: usize, worker: &mut Worker) -> Result<Arc<Item>, LoadError> {
         if let Some(item) = self.cached[piece].get() {
             return Ok(item.clone());

@@ -129,8 +129,8 @@ fn convolution<B: Kernels, C: CheckpointStrategy, const N: usize>(
 #[derive(Debug)]
 struct NormReluBackward;
 
-/// State kept for them. Mean and variance are constants of the graph; if they are of the input, their gradients are part of the
-/// formula.
+/// State kept for them. Mean and variance are constants of the graph; if computed from the input, the formula includes
+/// their gradients.
 #[derive(Clone, Debug)]
 struct NormReluState<B: Backend> {
     input: NodeId,

@@ -66,6 +66,9 @@ pub struct BenchTrainOptions {
     /// The optimizer.
     #[command(flatten)]
     pub optimizer: OptimizerConfig,
+    /// Freeze the norms, as in the last epochs of training
+    #[arg(long)]
+    pub frozen_norms: bool,
     /// Recompute cheap tensors in the backward pass instead of keeping them
     #[arg(long)]
     pub checkpointing: bool,
@@ -219,6 +222,7 @@ pub fn bench_train(
         BenchNetwork::Plain => config.model.init_plain(SEED, &device),
         BenchNetwork::Ours => config.model.init(SEED, &device),
     };
+    let model = if options.frozen_norms { model.with_frozen_norms(None) } else { model };
     let mut learner = Learner::new(model, &config.training.optimizer, config.training.loss.clone());
     let finished = |step: usize| device.sync().map_err(|source| HostError::Device { step, source });
     let (mut step_s, mut losses, mut profile, mut operations) =
@@ -291,7 +295,15 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        let shape = StepShape { model, batch: 2, width: 8192, height: 8192, threads: 2, loss: LossConfig::default() };
+        let shape = StepShape {
+            model,
+            batch: 2,
+            width: 8192,
+            height: 8192,
+            threads: 2,
+            loss: LossConfig::default(),
+            accumulate: 1,
+        };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");
         fits(Some(&shape), true, Some(1 << 40)).unwrap();

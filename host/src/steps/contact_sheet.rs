@@ -40,8 +40,8 @@ pub struct ContactSheetOptions {
     pub input: InputOptions,
 }
 
-/// Writes the sheet of a checked dataset, and returns a line that says what it shows. `names` is empty for what `train` does if
-/// nothing is asked for.
+/// Writes the sheet of a checked dataset, and returns a line that says what it shows. Empty `names` mean
+/// `train`'s default.
 ///
 /// # Errors
 /// If the dataset has no pairs to train on, an option does not fit it, an image cannot be loaded, or the file cannot be written.
@@ -69,14 +69,14 @@ pub fn write(checked: &Checked, names: &NamedList, options: &ContactSheetOptions
     let (shown, all, input) = (rows.len(), loader.len(), format!("{}x{}", preprocess.width, preprocess.height));
     let unit = if options.tiles.is_some() { "training images or tiles" } else { "training images" };
     Ok(format!(
-        "contact sheet: {}: {shown} of {all} {unit} in rows: as loaded at {input}, then as epochs 1 to {EPOCHS} of a run with \
-         seed {} see them, each with its mask over it on its right; {names}: {augmentation}",
+        "contact sheet: {}: {shown} of {all} {unit}, one per row: as loaded at {input}, then as in epochs 1 to {EPOCHS} with \
+         seed {}, each with its mask overlay to the right; {names}: {augmentation}",
         path.display(),
         options.seed,
     ))
 }
 
-/// Some pieces in a row each: as loaded, and as drawn in the first epochs.
+/// One row per piece: as loaded, and as in the first epochs.
 fn rows(
     loader: &Loader,
     augmentation: &Augmentation,

@@ -104,7 +104,7 @@ impl OpenRun {
         if !data.exists() {
             let (data, config) = (data.display(), self.dir.config_file());
             return Err(HostError::Usage(format!(
-                "{data}: the dataset of the run is not there; put it back, or write its new place as data into {}",
+                "{data}: the run's dataset does not exist; move it back, or set `data` in {} to its new path",
                 config.display()
             )));
         }

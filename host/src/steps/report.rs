@@ -62,12 +62,13 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
         ("mean IoU".to_owned(), ratio(record.confusion.mean_iou())),
         ("pixel accuracy".to_owned(), ratio(record.confusion.pixel_accuracy())),
     ];
-    if let Some(summary) = Summary::of(rows, state.as_ref().and_then(|state| state.frozen_since)) {
-        let Summary { last, best, tail, lowest, highest } = summary;
+    if let Some(summary) = Summary::of(rows, run.config.training.first_frozen_epoch()) {
+        let Summary { last, best, tail } = summary;
         key_figures.push(("best epoch".to_owned(), format!("{:.4} ({} of {})", best.mean_iou, best.epoch, rows.len())));
         key_figures.push(("last epoch".to_owned(), format!("{:.4}", last.mean_iou)));
-        if tail > 1 {
-            key_figures.push((format!("last {tail} epochs"), format!("{lowest:.4} to {highest:.4}")));
+        if tail.epochs > 1 {
+            let range = format!("{:.4} to {:.4}", tail.lowest, tail.highest);
+            key_figures.push((format!("last {} epochs", tail.epochs), range));
         }
     }
     key_figures.push(("training time".to_owned(), duration(seconds)));

@@ -33,8 +33,8 @@ pub enum ClassWeights {
     Equal,
     /// The inverse square root of the class's share of the training pixels, so that rare classes count more.
     Balanced,
-    /// The inverse of the effective number of the class's training pixels: rare classes count by the inverse of their share, those
-    /// of more pixels than the average alike.
+    /// The inverse of the effective number of the class's training pixels: rare classes are weighted by the inverse of
+    /// their share; classes larger than average get nearly equal weights.
     Effective,
     /// One number per class.
     Given(Vec<f32>),
@@ -70,7 +70,7 @@ pub struct TrainOptions {
     /// How labels are read.
     #[command(flatten)]
     pub labels: LabelOptions,
-    /// Train although `check` finds errors in the dataset, on what can be used of it
+    /// Train even if `check` finds errors, on the pairs that can be used
     #[arg(long)]
     pub despite_errors: bool,
     /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255
@@ -155,7 +155,7 @@ pub(super) fn resolve_input(
     Ok(Preprocess { samples, ..preprocess })
 }
 
-/// Loads the pairs of which a check does not know that they can be loaded, so that a broken one is reported before the first
+/// Loads the pairs that `check` has not shown to be loadable, so that a broken one is reported before the first
 /// epoch, and checks that each image fits the input.
 fn validate_pairs(
     dataset: &Dataset,
@@ -319,7 +319,7 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
         unet_engine::error::say(format_args!("warning: {}", finding.line()));
     }
     let errors: Vec<String> = report.of(Severity::Error).map(|finding| finding.line()).collect();
-    let hint = way_on(&checked);
+    let hint = remedy(&checked);
     let Checked { dataset: Some(dataset), labels: Some(labels), levels: Some(levels), content, pairs, .. } = checked
     else {
         return Err(refused(data, &errors, ""));
@@ -344,8 +344,8 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
     Ok(Usable { dataset, labels, pairs, samples, channels: content.channels() })
 }
 
-/// The flags with which training goes on although `check` finds errors, if any do.
-fn way_on(checked: &Checked) -> &'static str {
+/// The flags that let training continue despite errors, if any.
+fn remedy(checked: &Checked) -> &'static str {
     let stops = |kind| {
         matches!(
             kind,
@@ -361,11 +361,11 @@ fn way_on(checked: &Checked) -> &'static str {
     let all = errors().count();
     match (checked.unreadable, errors().any(|finding| stops(finding.kind))) {
         (_, true) => "",
-        (0, false) => "; --despite-errors trains all the same",
-        // Its own message says so.
+        (0, false) => "; --despite-errors trains anyway",
+        // Its own message names the flag.
         (1, false) if all == 1 => "",
         (unreadable, false) if unreadable == all => "; --skip-unreadable leaves out the pairs that cannot be read",
-        _ => "; --skip-unreadable and --despite-errors train on the rest",
+        _ => "; --skip-unreadable and --despite-errors together train on the rest",
     }
 }
 

@@ -45,13 +45,14 @@ impl Optimizer for AdamW {
 #[cfg(test)]
 mod tests {
     use super::super::adam::tests::five_steps;
+    use super::super::optimizer::Decayed;
     use super::*;
     use burn::optim::AdamWConfig;
 
     #[test]
     fn its_steps_are_those_of_burns_adamw() {
         let stock = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.1).build();
-        let ours = five_steps(&AdamW::new(Decay { rate: 0.1, weights_only: true })).0;
+        let ours = five_steps(&AdamW::new(Decay { rate: 0.1, decayed: Decayed::Weights })).0;
         let theirs = five_steps(&stock).0;
         // Far enough from Adam's to tell them apart: five steps of 1e-2 with decay 0.1 take half a per cent.
         let without = five_steps(&Adam::default()).0;

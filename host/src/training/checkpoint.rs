@@ -13,7 +13,7 @@ use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use unet_shared::digest::Digest;
 
-use super::summary::Summary;
+use super::summary::Tail;
 use crate::model::Network;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::training::schedule::Schedule;
@@ -44,6 +44,13 @@ pub struct EpochRow {
     pub images_per_second: f64,
     /// Share of the training time between steps: waiting for the loader, and assembling batches.
     pub waiting_share: f64,
+}
+
+impl EpochRow {
+    /// The mean IoU, or 0 without one.
+    pub fn score(&self) -> f64 {
+        self.mean_iou.unwrap_or(0.0)
+    }
 }
 
 #[cfg(test)]
@@ -83,9 +90,6 @@ pub struct State {
     pub step: usize,
     /// The schedule with its state.
     pub schedule: Schedule,
-    /// The first epoch with frozen norms, once it has begun; see [`super::population`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frozen_since: Option<usize>,
     /// The best epoch so far; once the norms are frozen, of those since.
     pub best: Option<Best>,
     /// One row per finished epoch.
@@ -181,7 +185,7 @@ pub fn save(
     state: &mut State,
     model: &Network,
     optimizer: &ModuleOptimizer,
-    class_names: &[String],
+    table: &ResultsTable,
 ) -> Result<(), CheckpointError> {
     let epoch = state.rows.len();
     let weights = weights_bytes(model)?;
@@ -195,7 +199,7 @@ pub fn save(
         state.best_weights = state.weights;
     }
     run.write_json(run.checkpoint(), state)?;
-    write_derived(run, state, &weights, class_names)
+    write_derived(run, state, &weights, table)
 }
 
 /// Writes the files that a checkpoint determines, and removes those of the previous epoch. [`restore`] repeats it, in case the
@@ -203,9 +207,9 @@ pub fn save(
 ///
 /// # Errors
 /// If something cannot be written.
-fn write_derived(run: &RunDir, state: &State, weights: &[u8], class_names: &[String]) -> Result<(), CheckpointError> {
+fn write_derived(run: &RunDir, state: &State, weights: &[u8], table: &ResultsTable) -> Result<(), CheckpointError> {
     run.write(run.last_weights(), weights)?;
-    run.write(run.results(), results_csv(state, class_names).as_bytes())?;
+    run.write(run.results(), results_csv(&state.rows, table).as_bytes())?;
     if let Some(before) = state.rows.len().checked_sub(1) {
         for name in [weights_name(before), optimizer_name(before)] {
             // A file that stays costs space only; the next epoch's checkpoint does not name it.
@@ -256,7 +260,7 @@ pub fn restore(
     state: &State,
     model: Network,
     optimizer: ModuleOptimizer,
-    class_names: &[String],
+    table: &ResultsTable,
 ) -> Result<(Network, ModuleOptimizer), CheckpointError> {
     let epoch = state.rows.len();
     let read = |name: String, expected: Option<Digest>| {
@@ -266,7 +270,7 @@ pub fn restore(
     };
     let weights = read(weights_name(epoch), state.weights)?;
     let moments = read(optimizer_name(epoch), state.optimizer)?;
-    write_derived(run, state, &weights, class_names)?;
+    write_derived(run, state, &weights, table)?;
     let model = apply_weights(model, weights).map_err(record_error(weights_name(epoch)))?;
     let optimizer =
         optimizer.from_bytes(Bytes::from_bytes_vec(moments)).map_err(record_error(optimizer_name(epoch)))?;
@@ -276,24 +280,38 @@ pub fn restore(
 /// The columns of results.csv with times, which differ between otherwise equal runs.
 pub const TIMING_COLUMNS: [&str; 3] = ["seconds", "images_per_second", "waiting_share"];
 
+/// What results.csv shows besides the rows themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct ResultsTable<'a> {
+    /// Names of the classes, by id.
+    pub class_names: &'a [String],
+    /// See [`TrainingConfig::first_frozen_epoch`](crate::config::TrainingConfig::first_frozen_epoch).
+    pub first_frozen: Option<usize>,
+}
+
 /// results.csv: a header, then one row per epoch. The IoU of a class that does not occur, and the loss of pixels that are all
-/// ignored, are empty fields. `best_mean_iou` and `spread` are those of [`Summary`] after that epoch; `norms` says by which
-/// statistics it was validated.
-pub fn results_csv(state: &State, class_names: &[String]) -> String {
+/// ignored, are empty fields. `best_mean_iou` and `spread` are those of [`Summary`](super::summary::Summary) after that epoch;
+/// `norms` says by which statistics it was validated.
+pub fn results_csv(rows: &[EpochRow], table: &ResultsTable) -> String {
     let mut text = String::from("epoch,train_loss,val_loss,mean_iou,best_mean_iou,spread,norms,pixel_accuracy");
-    for name in class_names {
+    for name in table.class_names {
         let plain: String = name.chars().map(|c| if matches!(c, ',' | '"' | '\n' | '\r') { '_' } else { c }).collect();
         let _ = write!(text, ",iou_{plain}");
     }
     let _ = writeln!(text, ",learning_rate,{}", TIMING_COLUMNS.join(","));
     let optional = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
-    for (index, row) in state.rows.iter().enumerate() {
-        let is_frozen = state.frozen_since.is_some_and(|first| row.epoch >= first);
-        let summary = Summary::of(&state.rows[..=index], state.frozen_since.filter(|_| is_frozen));
+    // The first row that is comparable with the current one, and the best score since.
+    let (mut first, mut best) = (0, 0.0f64);
+    for (index, row) in rows.iter().enumerate() {
+        if table.first_frozen == Some(row.epoch) {
+            (first, best) = (index, 0.0);
+        }
+        best = best.max(row.score());
+        let norms = if table.first_frozen.is_some_and(|first| row.epoch >= first) { "frozen" } else { "running" };
+        let Tail { lowest, highest, .. } = Tail::of(&rows[first..=index]);
         let _ = write!(text, "{},{},{}", row.epoch, row.train_loss, optional(row.val_loss));
-        let _ = write!(text, ",{},{}", optional(row.mean_iou), optional(summary.map(|summary| summary.best.mean_iou)));
-        let _ = write!(text, ",{}", optional(summary.map(|summary| summary.spread())));
-        let _ = write!(text, ",{},{}", if is_frozen { "frozen" } else { "running" }, optional(row.pixel_accuracy));
+        let _ = write!(text, ",{},{best},{}", optional(row.mean_iou), highest - lowest);
+        let _ = write!(text, ",{norms},{}", optional(row.pixel_accuracy));
         for &iou in &row.class_iou {
             let _ = write!(text, ",{}", optional(iou));
         }
@@ -306,21 +324,6 @@ pub fn results_csv(state: &State, class_names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::schedule::ScheduleKind;
-
-    fn state(rows: Vec<EpochRow>, frozen_since: Option<usize>) -> State {
-        State {
-            version: CHECKPOINT_VERSION,
-            step: 0,
-            schedule: Schedule::new(ScheduleKind::Constant, 0.1, 1),
-            frozen_since,
-            best: None,
-            rows,
-            weights: None,
-            optimizer: None,
-            best_weights: None,
-        }
-    }
 
     #[test]
     fn an_absent_class_leaves_its_field_empty() {
@@ -340,15 +343,16 @@ mod tests {
         let expected = "epoch,train_loss,val_loss,mean_iou,best_mean_iou,spread,norms,pixel_accuracy,iou_a,iou_b_c,\
                         learning_rate,seconds,images_per_second,waiting_share\n\
                         1,0.5,0.25,0.75,0.75,0,running,,0.75,,0.001,1.500,10.00,0.000\n";
-        assert_eq!(results_csv(&state(vec![row], None), &names), expected);
+        let table = ResultsTable { class_names: &names, first_frozen: None };
+        assert_eq!(results_csv(&[row], &table), expected);
     }
 
     #[test]
     fn the_best_of_the_frozen_epochs_starts_anew() {
         let rows = [0.9, 0.5, 0.6].iter().enumerate();
-        let rows =
+        let rows: Vec<EpochRow> =
             rows.map(|(index, &score)| EpochRow { mean_iou: Some(score), ..EpochRow::empty(index + 1) }).collect();
-        let csv = results_csv(&state(rows, Some(2)), &[]);
+        let csv = results_csv(&rows, &ResultsTable { class_names: &[], first_frozen: Some(2) });
         let columns: Vec<Vec<&str>> =
             csv.lines().skip(1).map(|line| line.split(',').skip(3).take(4).collect()).collect();
         assert_eq!(

@@ -60,16 +60,11 @@ pub fn train(
     let training = &config.training;
     let augmenter = training.augmentation.augmenter(config.seed, config.preprocess.width as usize);
     let order = shuffled(config.seed, epoch, loader.len());
-    let (mut items, mut losses, mut counted, mut learning_rate) = (vec![], 0.0, 0usize, 0.0);
-    let (mut waited, mut waiting_since, mut left) = (Duration::ZERO, Instant::now(), order.len());
+    let (mut losses, mut counted, mut learning_rate) = (0.0, 0usize, 0.0);
+    let (mut waited, mut waiting_since) = (Duration::ZERO, Instant::now());
     let augment = |sample: usize, item: &mut Arc<Item>| augmenter.apply(epoch, sample, item);
-    loader.for_each_changed(&order, augment, |_, item| {
-        left -= 1;
-        items.push(item);
-        if items.len() < training.batch && left > 0 {
-            return Ok(());
-        }
-        let batch = batcher.batch(&items, device);
+    loader.for_each_batch(&order, training.batch, augment, |items| {
+        let batch = batcher.batch(items, device);
         waited += waiting_since.elapsed();
         learning_rate = schedule.rate(learner.step);
         let loss = learner.learn(batch, &training.class_weights, learning_rate, &mut |_| {});
@@ -81,7 +76,6 @@ pub fn train(
             counted += 1;
         }
         progress(items.len(), loss.unwrap_or(0.0));
-        items.clear();
         waiting_since = Instant::now();
         Ok(())
     })?;
@@ -119,30 +113,29 @@ pub fn validate(
     let pixels = (config.preprocess.width * config.preprocess.height) as usize;
     let (mut mask, mut scratch) = (vec![0; pixels], Default::default());
     let order: Vec<usize> = (0..loader.len()).collect();
-    let mut items: Vec<Arc<Item>> = vec![];
-    loader.for_each(&order, |sample, item| -> Result<(), TrainError> {
-        items.push(item);
-        if items.len() < config.training.batch && sample + 1 < loader.len() {
-            return Ok(());
-        }
-        let batch = batcher.batch(&items, device);
-        let target = Target::new(&batch.masks, &config.training.class_weights);
-        let logits = model.forward(batch.images);
-        if target.counts() {
-            let batch_loss = config.training.loss.value_of(logits.clone(), &target);
-            loss += batch_loss * target.total();
-            total += target.total();
-        }
-        let logits: Vec<f32> = logits.into_data().convert::<f32>().try_into_vec().expect("logits convert to f32");
-        for (item, logits) in items.iter().zip(logits.chunks_exact(classes * pixels)) {
-            let Some(truth) = &item.truth else { continue };
-            argmax_f32(logits, classes, &mut mask)?;
-            truth.count(&mask, &config.preprocess, &mut scratch, &mut confusion)?;
-        }
-        progress(items.len());
-        items.clear();
-        Ok(())
-    })?;
+    loader.for_each_batch(
+        &order,
+        config.training.batch,
+        |_, _| {},
+        |items| -> Result<(), TrainError> {
+            let batch = batcher.batch(items, device);
+            let target = Target::new(&batch.masks, &config.training.class_weights);
+            let logits = model.forward(batch.images);
+            if target.counts() {
+                let batch_loss = config.training.loss.value_of(logits.clone(), &target);
+                loss += batch_loss * target.total();
+                total += target.total();
+            }
+            let logits: Vec<f32> = logits.into_data().convert::<f32>().try_into_vec().expect("logits convert to f32");
+            for (item, logits) in items.iter().zip(logits.chunks_exact(classes * pixels)) {
+                let Some(truth) = &item.truth else { continue };
+                argmax_f32(logits, classes, &mut mask)?;
+                truth.count(&mask, &config.preprocess, &mut scratch, &mut confusion)?;
+            }
+            progress(items.len());
+            Ok(())
+        },
+    )?;
     Ok(Validated { loss: (total > 0.0).then(|| loss / total), confusion })
 }
 

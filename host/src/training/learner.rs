@@ -102,7 +102,7 @@ impl Learner {
             self.step(learning_rate);
         }
         ended(StepPart::Optimizer);
-        Some(loss.into_value())
+        Some(f64::from(loss.into_scalar::<f32>()))
     }
 
     /// Makes a step of the optimizer from the batches since the last one, at the end of an epoch whose batches are no multiple of those

@@ -7,26 +7,25 @@ use burn::tensor::{Tensor, TensorData};
 use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
+use unet_data::any_of;
+
+use super::losses;
 pub use super::losses::LossFunction;
-use super::losses::{Request, evaluate};
 use super::target::Target;
+use crate::config::is_zero;
 use crate::operation;
 
 /// The loss of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct LossConfig {
-    /// Loss function, or a weighted sum of several, such as cross-entropy+0.5*lovasz
+    /// The function; its flag's help lists the losses.
     #[arg(long = "loss", default_value_t, help = loss_help())]
     #[serde(rename = "loss", default, skip_serializing_if = "Loss::is_default")]
     pub function: Loss,
     /// Share of each pixel's truth that is spread over all classes, in cross-entropy, boundary and hard-pixels
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub label_smoothing: f64,
-}
-
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 /// The help of `--loss`: each loss with its line.
@@ -114,39 +113,28 @@ impl Loss {
     }
 }
 
-/// A loss of a batch, to be differentiated.
-#[derive(Clone, Debug)]
-pub struct BatchLoss {
-    /// A tensor whose gradient is that of the loss.
-    objective: Tensor<1>,
-    /// The loss, if the tensor's value is not that.
-    value: Option<f64>,
-}
-
-impl BatchLoss {
-    /// The gradients of everything that the logits depend on.
-    pub fn backward(&self) -> burn::tensor::Gradients {
-        self.objective.backward()
-    }
-
-    /// The value of the loss.
-    pub fn into_value(self) -> f64 {
-        let Self { objective, value } = self;
-        value.unwrap_or_else(|| f64::from(objective.into_scalar::<f32>()))
-    }
-}
-
 impl LossConfig {
-    /// Names what is out of range.
+    /// Checks every field.
     ///
     /// # Errors
-    /// What was expected and what was found.
+    /// If label smoothing is out of range, or no loss of the sum has it.
     pub fn validate(&self) -> Result<(), String> {
-        if (0.0..1.0).contains(&self.label_smoothing) {
-            Ok(())
-        } else {
-            Err(format!("label smoothing: expected a share from 0 to below 1, found {}", self.label_smoothing))
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return Err(format!("label smoothing: expected a share from 0 to below 1, found {}", self.label_smoothing));
         }
+        if self.label_smoothing > 0.0 && !self.function.terms.iter().any(|(_, loss)| loss.is_smoothed()) {
+            let smoothed: Vec<String> = LossFunction::value_variants()
+                .iter()
+                .filter(|loss| loss.is_smoothed())
+                .map(|loss| name(*loss))
+                .collect();
+            return Err(format!(
+                "label smoothing: expected a loss with {}, found {}, which has none",
+                any_of(smoothed),
+                self.function
+            ));
+        }
+        Ok(())
     }
 
     /// Plain cross-entropy, which has a kernel of its own.
@@ -154,7 +142,7 @@ impl LossConfig {
         self.function.is_default() && self.label_smoothing == 0.0
     }
 
-    /// Peak number of tensors as large as the logits that it needs beside the logits and their gradient; measured.
+    /// Peak number of extra tensors of the logits' size, besides the logits and their gradient; measured.
     pub(super) fn working_tensors(&self) -> usize {
         match self {
             plain if plain.is_plain() => 0,
@@ -164,17 +152,26 @@ impl LossConfig {
         }
     }
 
+    /// Bytes for each pixel besides those tensors; the losses of a sum are computed one after the other.
+    pub(super) fn pixel_bytes(&self) -> u64 {
+        self.function.terms.iter().map(|(_, loss)| loss.pixel_bytes()).max().unwrap_or(0)
+    }
+
     /// The loss of a batch for logits `[N, K, H, W]`; 0 with a gradient of 0 if every pixel is ignored.
-    pub fn of(&self, logits: Tensor<4>, target: &Target) -> BatchLoss {
+    pub fn of(&self, logits: Tensor<4>, target: &Target) -> Tensor<1> {
         if self.is_plain() {
-            return BatchLoss { objective: cross_entropy(logits, target), value: None };
+            return cross_entropy(logits, target);
         }
         let [images, classes, height, width] = logits.dims();
-        let (value, gradient) = self.evaluate(logits.clone().detach(), target);
+        let (values, size) = pixel_values(logits.clone().detach());
+        let (value, gradient) =
+            losses::value_and_gradient(&self.function.terms, self.label_smoothing, values, size, target);
         let gradient = TensorData::new(gradient, [images, height, width, classes]);
         let gradient = Tensor::<4>::from_data(gradient, &logits.device()).cast(logits.dtype()).permute([0, 3, 1, 2]);
-        // Linear in the logits, with the gradient of the loss.
-        BatchLoss { objective: (logits * gradient).sum(), value: Some(value) }
+        // Linear in the logits, with the gradient of the loss; moved to the value of the loss.
+        let linear = (logits * gradient).sum();
+        let offset = linear.clone().detach().neg().add_scalar(value);
+        linear + offset
     }
 
     /// Its value alone.
@@ -182,21 +179,16 @@ impl LossConfig {
         if self.is_plain() {
             return f64::from(cross_entropy(logits, target).into_scalar::<f32>());
         }
-        self.evaluate(logits, target).0
+        let (values, size) = pixel_values(logits);
+        losses::value(&self.function.terms, self.label_smoothing, values, size, target)
     }
+}
 
-    fn evaluate(&self, logits: Tensor<4>, target: &Target) -> (f64, Vec<f32>) {
-        let [images, _, height, width] = logits.dims();
-        let values = logits.permute([0, 2, 3, 1]).into_data().convert::<f32>();
-        let request = Request {
-            terms: &self.function.terms,
-            smoothing: self.label_smoothing,
-            size: [images, height, width],
-            classes: &target.classes,
-            weights: &target.weights,
-        };
-        evaluate(values.try_into_vec().expect("logits convert to f32"), &request)
-    }
+/// Logits `[N, K, H, W]` as values `[pixels, K]`, with images, height and width.
+fn pixel_values(logits: Tensor<4>) -> (Vec<f32>, [usize; 3]) {
+    let [images, _, height, width] = logits.dims();
+    let values = logits.permute([0, 2, 3, 1]).into_data().convert::<f32>();
+    (values.try_into_vec().expect("logits convert to f32"), [images, height, width])
 }
 
 /// Mean of `-log softmax(logits)[class]` over the pixels that count, weighted: `sum w[class] (-log p) / sum w[class]`.
@@ -244,8 +236,8 @@ mod tests {
             let config = config(loss);
             let value = config.of(logits.clone(), &target);
             let gradient = logits.grad(&value.backward()).unwrap().into_data().try_into_vec().unwrap();
-            let value = value.into_value();
-            assert!((config.value_of(logits.inner(), &target) - value).abs() < 1e-6, "{loss}");
+            let value = f64::from(value.into_scalar::<f32>());
+            assert!((config.value_of(logits.inner(), &target) - value).abs() < 1e-6 * value.abs().max(1.0), "{loss}");
             (value, gradient)
         }
 
@@ -376,10 +368,14 @@ mod tests {
         let loss = config.of(logits.clone(), &Target::new(&case.mask, &case.weights));
         let gradient: Vec<f32> = logits.grad(&loss.backward()).unwrap().into_data().try_into_vec().unwrap();
         let (a, b) = (-(0.75f64.ln()), -(0.25f64.ln()));
-        assert!((loss.into_value() - (0.9 * a + 0.1 * b)).abs() < 1e-6);
+        assert!((f64::from(loss.into_scalar::<f32>()) - (0.9 * a + 0.1 * b)).abs() < 1e-6);
         // p minus the smoothed truth, 0.9 and 0.1.
         assert!((gradient[0] - (0.75 - 0.9)).abs() < 1e-6 && (gradient[1] - (0.25 - 0.1)).abs() < 1e-6, "{gradient:?}");
         assert!(LossConfig { label_smoothing: 1.0, ..config }.validate().unwrap_err().contains("found 1"));
+        let dice = LossConfig { function: "dice".parse().unwrap(), label_smoothing: 0.1 };
+        assert!(dice.validate().unwrap_err().contains("cross-entropy, boundary or hard-pixels, found dice"));
+        let both = LossConfig { function: "dice+boundary".parse().unwrap(), ..dice };
+        assert_eq!(both.validate(), Ok(()));
     }
 
     #[test]

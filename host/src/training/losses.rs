@@ -1,5 +1,5 @@
-//! The losses that a run can choose, each a function of the probabilities of a batch with its gradient. None of them counts ignored
-//! pixels, and all of them weight classes.
+//! The losses that a run can choose, each a function of the probabilities of a batch with its gradient. All of them skip ignored
+//! pixels and weight classes.
 
 mod batch;
 mod boundary;
@@ -9,6 +9,7 @@ mod hard_pixels;
 mod lovasz;
 mod overlap;
 
+use super::target::Target;
 use batch::{Batch, Gradient};
 
 /// A loss of logits and true classes.
@@ -18,36 +19,40 @@ pub enum LossFunction {
     CrossEntropy,
     /// One minus the Dice coefficient of each class, for classes of few pixels
     Dice,
-    /// Cross-entropy that counts pixels little which are right already
+    /// Cross-entropy that gives little weight to pixels that are already right
     Focal,
-    /// Like dice; missing a pixel of a class costs more than marking one too many
+    /// Like dice, but a missed pixel costs more than a false one
     Tversky,
     /// Lovász-softmax: one minus the IoU of each class, made differentiable
     Lovasz,
-    /// Cross-entropy that counts pixels near boundaries up to five times, for thin structures
+    /// Cross-entropy with up to five times the weight near boundaries, for thin structures
     Boundary,
-    /// Cross-entropy of the quarter of the pixels with the largest one
+    /// Cross-entropy over the quarter of the pixels where it is largest
     HardPixels,
 }
 
-/// What a weighted sum of losses is computed from.
-pub(super) struct Request<'a> {
-    /// The losses with their weights.
-    pub terms: &'a [(f64, LossFunction)],
-    /// Label smoothing of cross-entropy and its kinds.
-    pub smoothing: f64,
-    /// Images, height and width.
-    pub size: [usize; 3],
-    /// The true class of each pixel; those past the last class are ignored.
-    pub classes: &'a [u8],
-    /// One weight a class.
-    pub weights: &'a [f32],
-}
-
 impl LossFunction {
-    /// Whether it is a function of sums of probabilities, whose gradient takes a tensor more.
+    /// Whether it is a function of sums of probabilities, whose gradient needs one more tensor.
     pub(super) fn is_overlap(self) -> bool {
         matches!(self, Self::Dice | Self::Tversky | Self::Lovasz)
+    }
+
+    /// Whether label smoothing changes it.
+    pub(super) fn is_smoothed(self) -> bool {
+        matches!(self, Self::CrossEntropy | Self::Boundary | Self::HardPixels)
+    }
+
+    /// Bytes that it holds for each pixel, besides tensors of the logits' size.
+    pub(super) fn pixel_bytes(self) -> u64 {
+        match self {
+            Self::CrossEntropy | Self::Dice | Self::Focal | Self::Tversky => 0,
+            // The pixels that count, and their errors in order.
+            Self::Lovasz => 12,
+            // Distances and weights.
+            Self::Boundary => 6,
+            // Losses with their pixels, and a flag.
+            Self::HardPixels => 9,
+        }
     }
 
     /// Returns its value times `scale`, and adds the gradient of that.
@@ -70,11 +75,32 @@ impl LossFunction {
     }
 }
 
-/// The weighted sum of the losses of logits `[pixels, classes]`, and its gradient for them.
-pub(super) fn evaluate(logits: Vec<f32>, request: &Request) -> (f64, Vec<f32>) {
-    let batch = Batch::new(logits, request.size, request.classes, request.weights);
+/// The sum of losses with their weights, of logits `[pixels, classes]` of images of `size` (images, height, width); `smoothing` is of
+/// cross-entropy and its kinds.
+pub(super) fn value(
+    terms: &[(f64, LossFunction)],
+    smoothing: f64,
+    logits: Vec<f32>,
+    size: [usize; 3],
+    target: &Target,
+) -> f64 {
+    sum(terms, smoothing, &Batch::new(logits, size, target), &mut Gradient::none())
+}
+
+/// The same with its gradient for the logits.
+pub(super) fn value_and_gradient(
+    terms: &[(f64, LossFunction)],
+    smoothing: f64,
+    logits: Vec<f32>,
+    size: [usize; 3],
+    target: &Target,
+) -> (f64, Vec<f32>) {
+    let batch = Batch::new(logits, size, target);
     let mut gradient = Gradient::zeros(&batch);
-    let terms = request.terms.iter();
-    let value = terms.map(|(weight, loss)| loss.add(&batch, *weight, request.smoothing, &mut gradient)).sum();
+    let value = sum(terms, smoothing, &batch, &mut gradient);
     (value, gradient.into_logits(&batch))
+}
+
+fn sum(terms: &[(f64, LossFunction)], smoothing: f64, batch: &Batch, gradient: &mut Gradient) -> f64 {
+    terms.iter().map(|(weight, loss)| loss.add(batch, *weight, smoothing, gradient)).sum()
 }

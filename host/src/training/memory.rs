@@ -41,6 +41,8 @@ pub struct StepShape {
     pub threads: usize,
     /// The loss.
     pub loss: LossConfig,
+    /// Batches of a step.
+    pub accumulate: usize,
 }
 
 impl StepShape {
@@ -55,6 +57,7 @@ impl StepShape {
             height: config.preprocess.height as usize,
             threads: rayon::current_num_threads(),
             loss: config.training.loss.clone(),
+            accumulate: config.training.optimizer.accumulate,
         })
     }
 
@@ -75,7 +78,15 @@ mod tests {
     /// Heap of a step in units of one channel at full size.
     fn channels(upsampling: Upsampling, checkpointing: bool) -> f64 {
         let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Full };
-        let shape = StepShape { model, batch: 1, width: 512, height: 512, threads: 0, loss: LossConfig::default() };
+        let shape = StepShape {
+            model,
+            batch: 1,
+            width: 512,
+            height: 512,
+            threads: 0,
+            loss: LossConfig::default(),
+            accumulate: 1,
+        };
         (shape.peak_bytes(checkpointing) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4)
     }
 
@@ -98,7 +109,15 @@ mod tests {
     fn a_stem_takes_what_is_counted_by_hand() {
         let upsampling = Upsampling::Nearest;
         let model = UNetConfig { base: 4, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Half };
-        let shape = StepShape { model, batch: 1, width: 512, height: 512, threads: 0, loss: LossConfig::default() };
+        let shape = StepShape {
+            model,
+            batch: 1,
+            width: 512,
+            height: 512,
+            threads: 0,
+            loss: LossConfig::default(),
+            accumulate: 1,
+        };
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4);
         // Kept: image 1, class ids twice 1/4; stem 2 times 1 (4 channels at a quarter of the size); encoder 4 times 1 and its
         // pool 1/4; bottleneck 4 times 1/2; enlargement 2 times 1, decoder 4 times 1. That is 15.75. On top of it come the
@@ -111,7 +130,8 @@ mod tests {
         let upsampling = Upsampling::Nearest;
         let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 8, upsampling, stem: Stem::Full };
         let peak = |loss| {
-            StepShape { model: model.clone(), batch: 1, width: 512, height: 512, threads: 0, loss }.peak_bytes(false)
+            StepShape { model: model.clone(), batch: 1, width: 512, height: 512, threads: 0, loss, accumulate: 1 }
+                .peak_bytes(false)
         };
         // The peak is at the loss: three tensors of 8 channels and one channel, of a MiB each.
         let both = LossConfig { function: "cross-entropy+dice".parse().unwrap(), ..LossConfig::default() };
@@ -130,7 +150,8 @@ mod tests {
             stem: Stem::Full,
         };
         let weights = 4.0 * model.layers().weights() as f64;
-        let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: LossConfig::default() };
+        let shape =
+            StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: LossConfig::default(), accumulate: 1 };
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / weights;
         // Old and new weights and two moments, and the gradient of the largest layer, a quarter of all; gradients of 16 of 9
         // weights and packed ones are gone by then, but leave gaps.
@@ -181,7 +202,8 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: LossConfig::default() };
+        let shape =
+            StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: LossConfig::default(), accumulate: 1 };
         let graph = Graph::new(layers, &shape, false);
         let kinds = layers.nodes().iter().flat_map(|node| match node.layer {
             Layer::Convolution(convolution) => {
@@ -213,7 +235,15 @@ mod tests {
             let [called, planned] = gradients(&layers);
             assert_eq!(called, planned, "{upsampling:?}");
             // Without branches, that is the forward pass backward.
-            let shape = StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: LossConfig::default() };
+            let shape = StepShape {
+                model,
+                batch: 1,
+                width: 8,
+                height: 8,
+                threads: 0,
+                loss: LossConfig::default(),
+                accumulate: 1,
+            };
             let graph = Graph::new(&layers, &shape, false);
             assert!(graph.backward_order().into_iter().eq((0..graph.steps.len()).rev()));
         }

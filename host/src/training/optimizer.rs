@@ -19,19 +19,19 @@ pub struct OptimizerConfig {
     #[arg(long = "optimizer", value_enum, default_value_t)]
     #[serde(rename = "optimizer", default, skip_serializing_if = "OptimizerKind::is_default")]
     pub kind: OptimizerKind,
-    /// Weight decay of adamw (default 0.01) and sgd (default 0.0001), of the weights of convolutions alone
-    #[arg(long, allow_negative_numbers = true)]
+    /// Weight decay of adamw (default 0.01) and sgd (default 0.0001), applied only to convolution weights
+    #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
     /// Whether norms and biases decay too, as in runs of earlier versions, whose files do not name it.
     #[arg(skip = Decayed::Weights)]
     #[serde(default, skip_serializing_if = "Decayed::is_default")]
     pub decayed: Decayed,
-    /// Scale the gradient down to this norm where it is larger
-    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    /// Scale the gradient down to this norm if it is larger
+    #[arg(long, value_name = "NORM")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_gradient: Option<f64>,
-    /// Batches whose gradients make one step, so that a batch may be N times as large as memory allows; norms see each batch alone
+    /// Batches whose gradients make one step, so that a batch may be N times as large as memory allows; batch norms still use each single batch
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
@@ -73,14 +73,14 @@ impl Decayed {
 pub(super) struct Decay {
     /// Its rate.
     pub rate: f64,
-    /// Whether scales, shifts and biases are exempt.
-    pub weights_only: bool,
+    /// What it applies to.
+    pub decayed: Decayed,
 }
 
 impl Decay {
     /// The rate for a parameter with `D` dimensions; weights have more than one.
     pub fn of<const D: usize>(self) -> f64 {
-        if self.weights_only && D == 1 { 0.0 } else { self.rate }
+        if self.decayed == Decayed::Weights && D == 1 { 0.0 } else { self.rate }
     }
 }
 
@@ -151,7 +151,7 @@ impl OptimizerConfig {
     /// An optimizer for a whole network, before its first step.
     pub fn build(&self) -> ModuleOptimizer {
         let rate = self.weight_decay.or(self.kind.decay()).unwrap_or(0.0);
-        let decay = Decay { rate, weights_only: self.decayed == Decayed::Weights };
+        let decay = Decay { rate, decayed: self.decayed };
         match self.kind {
             OptimizerKind::Adam => Adam::default().into(),
             OptimizerKind::Adamw => AdamW::new(decay).into(),
@@ -176,10 +176,10 @@ mod tests {
         assert_eq!(resolved.validate(), Ok(()));
         let expected = "optimizer = \"adamw\"\nweight_decay = 0.01\ndecayed = \"weights\"\n";
         assert_eq!(toml::to_string(&resolved).unwrap(), expected);
-        // Earlier versions wrote no `decayed`, and every parameter did.
+        // Earlier versions wrote no `decayed`, and decayed every parameter.
         let old: OptimizerConfig = toml::from_str("optimizer = \"adamw\"\nweight_decay = 0.01\n").unwrap();
         assert_eq!(old.decayed, Decayed::All);
-        assert_eq!(Decay { rate: 0.1, weights_only: false }.of::<1>(), 0.1);
+        assert_eq!(Decay { rate: 0.1, decayed: Decayed::All }.of::<1>(), 0.1);
         let mut sgd = config(OptimizerKind::Sgd, None);
         sgd.resolve();
         assert_eq!(sgd.weight_decay, Some(1e-4));

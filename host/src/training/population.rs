@@ -1,9 +1,7 @@
 //! The statistics of the norms over the whole training set, by which they are frozen for the last part of training.
 //!
-//! Running statistics follow the last batches, so that the score of a network swings from epoch to epoch, while its weights
-//! hardly change; frozen ones are the same for every image, in training and afterwards.
-
-use std::sync::Arc;
+//! Running statistics follow the last batches, so the score swings from epoch to epoch although the weights hardly change;
+//! frozen ones are the same for every image, in training and afterwards.
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -11,7 +9,7 @@ use burn::tensor::Device;
 use super::batch::Batcher;
 use super::error::TrainError;
 use crate::config::RunConfig;
-use crate::dataset::loader::{Item, Loader};
+use crate::dataset::loader::Loader;
 use crate::model::Network;
 use crate::model::population::Population;
 
@@ -33,16 +31,15 @@ pub fn measure(
     let batcher = Batcher::new(config.preprocess);
     let order: Vec<usize> = (0..loader.len()).collect();
     let mut population = Population::default();
-    let mut items: Vec<Arc<Item>> = vec![];
-    loader.for_each(&order, |sample, item| -> Result<(), TrainError> {
-        items.push(item);
-        if items.len() < config.training.batch && sample + 1 < loader.len() {
-            return Ok(());
-        }
-        model.measure(batcher.batch(&items, device).images, &mut population);
-        progress(items.len());
-        items.clear();
-        Ok(())
-    })?;
+    loader.for_each_batch(
+        &order,
+        config.training.batch,
+        |_, _| {},
+        |items| -> Result<(), TrainError> {
+            model.measure(batcher.batch(items, device).images, &mut population);
+            progress(items.len());
+            Ok(())
+        },
+    )?;
     Ok(population)
 }

@@ -14,7 +14,7 @@ pub enum ScheduleKind {
     Constant,
     /// Polynomial decay to 0, with power 0.9
     Poly,
-    /// Half a cosine up from a 25th over three tenths of the steps, then one down to a ten-thousandth of that
+    /// Cosine rise from 1/25 of the rate over the first 30 % of the steps, then cosine fall to 1/10000 of the initial rate
     OneCycle,
 }
 
@@ -24,9 +24,9 @@ const PLATEAU_PATIENCE: usize = 3;
 const POLY_POWER: f64 = 0.9;
 /// Share of the steps in which [`ScheduleKind::OneCycle`] rises, as in PyTorch, like the next two.
 const ONE_CYCLE_RISE: f64 = 0.3;
-/// The maximum rate by the first one.
+/// Maximum rate divided by the initial rate.
 const ONE_CYCLE_START: f64 = 25.0;
-/// The first rate by the last one.
+/// Initial rate divided by the final rate.
 const ONE_CYCLE_END: f64 = 1e4;
 
 /// A schedule with its state, saved in each checkpoint. The rate is a function of step and state, which burn's schedulers
@@ -82,6 +82,11 @@ impl Schedule {
                 self.base * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos()))
             }
         }
+    }
+
+    /// Forgets the validation losses so far, with which the following ones are not comparable.
+    pub fn forget_losses(&mut self) {
+        (self.best_loss, self.epochs_since) = (None, 0);
     }
 
     /// Takes the validation loss at the end of an epoch.
@@ -154,5 +159,13 @@ mod tests {
         assert_eq!(schedule.rate(0), 0.5);
         schedule.epoch_ended(1.0);
         assert_eq!(schedule.rate(0), 0.5);
+        // Losses of another kind: the first one is the best again.
+        schedule.forget_losses();
+        for loss in [9.0, 9.5, 9.5] {
+            schedule.epoch_ended(loss);
+            assert_eq!(schedule.rate(0), 0.5);
+        }
+        schedule.epoch_ended(9.5);
+        assert_eq!(schedule.rate(0), 0.25);
     }
 }

@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, by burn's.
+//! Stochastic gradient descent with momentum, on top of burn's.
 
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{LearningRate, Optimizer, Sgd as Stock, SgdConfig, SgdState};
@@ -46,6 +46,7 @@ impl Optimizer for Sgd {
 
 #[cfg(test)]
 mod tests {
+    use super::super::optimizer::Decayed;
     use super::*;
     use crate::backend::test_device;
 
@@ -53,7 +54,7 @@ mod tests {
     fn two_steps_by_hand() {
         let device = test_device();
         let tensor = |value: f32| Tensor::<2>::from_data([[value]], &device);
-        let optimizer = Sgd::new(Decay { rate: 0.5, weights_only: true });
+        let optimizer = Sgd::new(Decay { rate: 0.5, decayed: Decayed::Weights });
         let (weights, state) = optimizer.step(0.1, tensor(1.0), tensor(2.0), None);
         // v = 2 + 0.5 = 2.5; 1 - 0.25.
         assert!((weights.clone().into_scalar::<f32>() - 0.75).abs() < 1e-6);

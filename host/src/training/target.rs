@@ -11,6 +11,8 @@ pub struct Target {
     pub(super) classes: Arc<[u8]>,
     /// One weight per class.
     pub(super) weights: Arc<[f32]>,
+    /// Pixels of each class.
+    pub(super) pixels: Vec<u64>,
     /// Sum of the weights of all pixels that count; 0 if every pixel is ignored.
     total: f64,
 }
@@ -22,7 +24,8 @@ impl Target {
         masks.iter().for_each(|&class| pixels[usize::from(class)] += 1);
         pixels[usize::from(IGNORE_INDEX)] = 0;
         let total = class_weights.iter().zip(pixels).map(|(weight, pixels)| f64::from(*weight) * pixels as f64).sum();
-        Self { classes: masks.into(), weights: class_weights.into(), total }
+        let pixels = pixels.into_iter().take(class_weights.len()).collect();
+        Self { classes: masks.into(), weights: class_weights.into(), pixels, total }
     }
 
     /// Whether at least one pixel counts.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use unet_shared::metrics::OwnedConfusion;
 
-use super::checkpoint::{self, Best, CHECKPOINT_VERSION, EpochRow, State};
+use super::checkpoint::{self, Best, CHECKPOINT_VERSION, EpochRow, ResultsTable, State};
 use super::epoch;
 use super::error::TrainError;
 use super::learner::{Learner, differentiating};
@@ -27,7 +27,7 @@ pub trait Observer {
     fn trained(&mut self, images: usize, loss: f64);
     /// `images` images were validated.
     fn validated(&mut self, images: usize);
-    /// The epoch ended with this row; `best` is true if no epoch before was better, of those that compare.
+    /// The epoch ended with this row; `best` is true if no earlier one among comparable epochs was better.
     fn epoch_ended(&mut self, row: &EpochRow, best: bool);
 }
 
@@ -36,7 +36,7 @@ pub trait Observer {
 pub struct Outcome {
     /// One row per epoch.
     pub rows: Vec<EpochRow>,
-    /// What their scores say; none without an epoch.
+    /// Summary of the scores; `None` without epochs.
     pub summary: Option<Summary>,
     /// Whether `patience` ended it before the last epoch.
     pub stopped_early: bool,
@@ -59,14 +59,16 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     let device = differentiating(config.backend.device()?, checkpointing);
     let settings = &config.training;
+    let first_frozen = settings.first_frozen_epoch();
+    let table = ResultsTable { class_names, first_frozen };
     let steps_an_epoch = training.len().div_ceil(settings.batch).div_ceil(settings.optimizer.accumulate);
     let mut learner = Learner::new(config.model.init(config.seed, &device), &settings.optimizer, settings.loss.clone());
     let mut state = match checkpoint::load_state(run)? {
         Some(state) => {
             (learner.model, learner.optimizer) =
-                checkpoint::restore(run, &state, learner.model, learner.optimizer, class_names)?;
+                checkpoint::restore(run, &state, learner.model, learner.optimizer, &table)?;
             learner.step = state.step;
-            if state.frozen_since.is_some() {
+            if first_frozen.is_some_and(|first| state.rows.len() >= first) {
                 learner.model = learner.model.with_frozen_norms(None);
             }
             state
@@ -79,7 +81,6 @@ pub fn train(
                 settings.learning_rate,
                 settings.epochs.saturating_mul(steps_an_epoch),
             ),
-            frozen_since: None,
             best: None,
             rows: vec![],
             weights: None,
@@ -90,15 +91,15 @@ pub fn train(
     while state.rows.len() < settings.epochs && !is_exhausted(&state, settings.patience) {
         let start = Instant::now();
         let epoch = state.rows.len() + 1;
-        if state.frozen_since.is_none() && state.rows.len() >= settings.epochs_before_freeze() {
+        if first_frozen == Some(epoch) {
             observer.norms_begin(training.len());
             let population = population::measure(&learner.model, config, training, &device, &mut |images| {
                 observer.measured(images);
             })?;
             learner.model = learner.model.with_frozen_norms(Some(&population));
-            state.frozen_since = Some(epoch);
-            // Scores by frozen statistics and by running ones do not compare.
+            // Scores by frozen statistics and by running ones are not comparable, nor are losses.
             state.best = None;
+            state.schedule.forget_losses();
         }
         observer.epoch_begins(epoch, training.len(), validation.len());
         let trained =
@@ -127,17 +128,17 @@ pub fn train(
             images_per_second: training.len() as f64 / trained.elapsed.as_secs_f64().max(1e-9),
             waiting_share: trained.waited.as_secs_f64() / trained.elapsed.as_secs_f64().max(1e-9),
         };
-        let mean_iou = row.mean_iou.unwrap_or(0.0);
+        let mean_iou = row.score();
         let is_best = state.best.is_none_or(|best| mean_iou > best.mean_iou);
         if is_best {
             state.best = Some(Best { epoch, mean_iou });
         }
         state.rows.push(row);
-        checkpoint::save(run, &mut state, &learner.model, &learner.optimizer, class_names)?;
+        checkpoint::save(run, &mut state, &learner.model, &learner.optimizer, &table)?;
         observer.epoch_ended(&state.rows[epoch - 1], is_best);
     }
     let stopped_early = state.rows.len() < settings.epochs;
-    Ok(Outcome { summary: Summary::of(&state.rows, state.frozen_since), rows: state.rows, stopped_early })
+    Ok(Outcome { summary: Summary::of(&state.rows, first_frozen), rows: state.rows, stopped_early })
 }
 
 /// IoU of each class; none if it occurs neither in the truth nor in the prediction.

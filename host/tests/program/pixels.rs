@@ -31,14 +31,14 @@ fn train(code: i32, data: &Path, runs: &Path, extra: &[&str]) -> (String, String
 }
 
 #[test]
-fn the_range_of_twelve_bits_is_told_and_kept() {
+fn the_range_of_twelve_bits_is_printed_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path(), |_, path, level| {
         let deep = ImageBuffer::from_fn(32, 32, |x, y| Luma([u16::from(level(x, y)) * 16]));
         deep.save(path).unwrap();
     });
     let runs = folder.path().join("runs");
-    let told = "samples: 16-bit with values from 320 to 3184; 12 bits become 0 to 255, which hold all values";
+    let told = "samples: 16-bit with values from 320 to 3184; 12 bits, which hold all values, are mapped to 0 to 255";
     let (out, _) = expect(0, &["check", text(&data)]);
     assert!(out.contains(told), "{out}");
     let (_, err) = train(0, &data, &runs, &[]);
@@ -46,14 +46,14 @@ fn the_range_of_twelve_bits_is_told_and_kept() {
     let config = |name: &str| fs::read_to_string(runs.join(name).join("config.toml")).unwrap();
     assert!(config("data").contains("range = [0.0, 4095.0]"), "{}", config("data"));
     let (_, err) = train(0, &data, &runs, &["--range", "320,3200", "--name", "given"]);
-    assert!(err.contains("320 to 3200 become 0 to 255, as given"), "{err}");
+    assert!(err.contains("320 to 3200 are mapped to 0 to 255, as given"), "{err}");
     assert!(config("given").contains("range = [320.0, 3200.0]"), "{}", config("given"));
     let (_, err) = train(2, &data, &runs, &["--range", "9,9", "--name", "none"]);
     assert!(err.contains("two numbers, the lower first"), "{err}");
 }
 
 #[test]
-fn colours_of_8_bits_in_16_are_no_gray() {
+fn eight_bit_colours_in_16_bit_files_are_not_gray() {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path(), |_, path, level| {
         let pixel = |x, y| Rgb([level(x, y).into(), 90, u16::from(255 - level(x, y))]);

@@ -151,7 +151,7 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
     std::fs::rename(&data, &moved).unwrap();
     for verb in [&["val", text(&run)][..], &["train", "--resume", text(&run)], &["export", text(&run)]] {
         let (_, err) = expect(2, verb);
-        assert!(err.contains("the dataset of the run is not there") && err.contains("config.toml"), "{verb:?}: {err}");
+        assert!(err.contains("the run's dataset does not exist") && err.contains("config.toml"), "{verb:?}: {err}");
     }
     expect(0, &["val", text(&run), "--data", text(&moved)]);
     let config = run.join("config.toml");

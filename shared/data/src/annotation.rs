@@ -35,7 +35,7 @@ pub struct PartMask {
     pub path: PathBuf,
     /// The label value inside.
     pub value: u8,
-    /// Whether every value but 0 is inside, as of strokes with soft edges; else only one value is expected beside 0.
+    /// Whether every nonzero value is inside (strokes with soft edges); otherwise only one nonzero value is allowed.
     pub soft: bool,
 }
 

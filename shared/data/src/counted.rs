@@ -7,7 +7,7 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What can be chosen, such as `a`, `a or b` or `a, b or c`.
+/// A list of alternatives, such as `a`, `a or b` or `a, b or c`.
 pub fn any_of<T: Display>(choices: impl IntoIterator<Item = T>) -> String {
     let mut choices: Vec<String> = choices.into_iter().map(|choice| choice.to_string()).collect();
     match (choices.pop(), choices.is_empty()) {
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_listed_like_a_sentence() {
+    fn choices_are_listed_as_in_a_sentence() {
         assert_eq!(any_of([""; 0]), "");
         assert_eq!(any_of(["a"]), "a");
         assert_eq!(any_of(["a", "b"]), "a or b");

@@ -1,7 +1,6 @@
 //! A dataset: its pairs of image and label files, and the split of each.
 //!
-//! Decodes nothing, except to leave out what cannot be read, if asked to. Samples are sorted by name, so every machine sees the
-//! same dataset.
+//! Decodes nothing unless asked to skip unreadable pairs. Samples are sorted by name, so every machine sees the same dataset.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -70,7 +69,7 @@ pub enum DatasetError {
         /// What was found instead.
         found: String,
     },
-    /// The directory has an accepted layout, but cannot be read, or in several ways.
+    /// The directory has an accepted layout, but cannot be read, or could be read in several ways.
     #[error("{}: {found}", root.display())]
     Refused {
         /// The directory.
@@ -120,9 +119,9 @@ pub struct Dataset {
     pub file: Option<DatasetFile>,
     /// Files that are not used, and why.
     pub problems: Vec<PairingProblem>,
-    /// Of each pair that was left out, the file that cannot be read, and why.
+    /// For each skipped pair, the file that could not be read, and why.
     pub unreadable: Vec<String>,
-    /// Image files of the directory that are not used.
+    /// Other image files, which are not used.
     pub unused: Vec<Unused>,
     /// What the layout's reader assumed or left out, a sentence each.
     pub notes: Vec<String>,
@@ -236,7 +235,7 @@ impl Dataset {
         }
     }
 
-    /// Leaves out the samples that `keep` does not want.
+    /// Drops the samples for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(Split, &Sample) -> bool) {
         if self.validates_on_training() {
             self.val.clear();
@@ -247,7 +246,7 @@ impl Dataset {
         self.validate_on_training_if_alone();
     }
 
-    /// Which pairs were left out because a file cannot be read, a line each, and how many; nothing if none was.
+    /// A line for each skipped pair and one with their number; empty if there are none.
     pub fn skipped(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.unreadable.iter().map(|reason| format!("skipped: {reason}")).collect();
         if let count @ 1.. = lines.len() {
@@ -366,12 +365,12 @@ fn describe_unpaired(listing: &Listing, problems: &[PairingProblem]) -> String {
         }
     }
     if names > 0 {
-        parts.push(format!("{} of several files", counted(names, "name")));
+        parts.push(format!("{} shared by several files", counted(names, "name")));
     }
     format!("no image has a mask of the same name ({})", parts.join("; "))
 }
 
-/// Removes the pairs of which a file cannot be read.
+/// Removes pairs with an unreadable file.
 fn leave_out_unreadable(samples: &mut Vec<Sample>, errors: &mut Vec<String>) {
     let mut found: Vec<Option<String>> = samples.iter().map(|_| None).collect();
     let work = |index: usize| {

@@ -232,8 +232,8 @@ impl DatasetFile {
     }
 }
 
-/// The `[[class]]` tables for these values: a class for each pair of `same` and for each other value. Of many classes the first
-/// ones, with those of `same` among them.
+/// The `[[class]]` tables for these values: a class for each pair of `same` and for each other value. With many classes,
+/// the first ones, always including those of `same`.
 pub(crate) fn class_list(values: &BTreeSet<LabelValue>, same: &[(LabelValue, LabelValue)]) -> String {
     const SHOWN: usize = 12;
     let toml = |value: LabelValue| match value {
@@ -244,7 +244,7 @@ pub(crate) fn class_list(values: &BTreeSet<LabelValue>, same: &[(LabelValue, Lab
     let partner = |value: LabelValue| same.iter().find(|(first, _)| *first == value).map(|(_, second)| *second);
     let mut classes: Vec<LabelValue> =
         values.iter().copied().filter(|value| !same.iter().any(|(_, second)| second == value)).collect();
-    // Those to show come first, in their order.
+    // Those that must be shown come first, in their order.
     if classes.len() > SHOWN {
         classes.sort_by_key(|&value| partner(value).is_none() && !is_background(value));
     }

@@ -92,7 +92,7 @@ pub enum FileError {
         /// Bands of the file.
         found: usize,
     },
-    /// The samples are of a kind that only a range makes bytes of.
+    /// The samples need a range to become bytes.
     #[error(
         "{} holds {kind} samples, which need a range: train on such images, or give the range as --range LOW,HIGH",
         path.display()
@@ -235,7 +235,7 @@ pub struct DecodedImage {
     pub samples: &'static str,
     /// Bands of the file that are neither picture nor alpha.
     pub extra_bands: usize,
-    /// Is a JPEG with data left over before a marker, which some cameras write and damage leaves.
+    /// Whether it is a JPEG with data left over before a marker, which some cameras write and damage leaves.
     pub leftovers: bool,
 }
 

@@ -58,7 +58,7 @@ pub enum Outline {
         /// Its radius.
         radius: f64,
     },
-    /// Pixels whose centres are in an ellipse along the sides of the image.
+    /// Pixels whose centres are in an axis-aligned ellipse.
     Ellipse {
         /// Its centre.
         centre: [f64; 2],
@@ -154,7 +154,7 @@ impl Drawing {
     }
 }
 
-/// Sets the pixels whose centres are inside, which `inside` tells of their distance right of and below `centre`.
+/// Sets the pixels for which `inside` holds, given the offset of their centre from `centre`.
 fn fill_where([x, y]: [f64; 2], value: u8, width: usize, samples: &mut [u8], inside: impl Fn(f64, f64) -> bool) {
     for (row, pixels) in samples.chunks_exact_mut(width).enumerate() {
         for (column, pixel) in pixels.iter_mut().enumerate() {

@@ -81,7 +81,7 @@ impl Layout {
         self.0.name
     }
 
-    /// Whether every folder with image files has it, whatever the names.
+    /// Whether any folder of images matches, whatever its names.
     pub(crate) fn is_any_folder(self) -> bool {
         self == Self(&one_folder::FORMAT)
     }
@@ -232,7 +232,7 @@ impl<'a> ImageIndex<'a> {
         Self(by_name)
     }
 
-    /// The image of a path: the longest end of the path that is the end of one image's path alone.
+    /// The image that shares the longest ending with the path, if only one does.
     fn at_end(&self, stated: &Path) -> Option<&'a PathBuf> {
         let candidates = self.0.get(stated.file_name()?)?;
         let names: Vec<Component<'_>> =

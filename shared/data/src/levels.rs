@@ -10,7 +10,7 @@ use unet_shared::samples::{Bands, Range, RangeError, Shortest};
 use super::decode::Raster;
 use super::decode::raster::Samples;
 
-/// Samples that are looked at in all images together, and at most in one.
+/// Samples examined in all images together, and the bounds for one.
 const SAMPLES_MAX: usize = 4 << 20;
 const SAMPLES_OF_IMAGE: std::ops::RangeInclusive<usize> = 256..=65536;
 
@@ -18,7 +18,7 @@ const SAMPLES_OF_IMAGE: std::ops::RangeInclusive<usize> = 256..=65536;
 const CLIPPED_PER_MILLE: usize = 1;
 
 /// Samples use a depth if they reach the upper half of 16 bits, or no lower depth holds them, and they are spread over this
-/// share of it: of the 256 levels at least 64 are left then. Values above an offset are not spread.
+/// share of it: of the 256 levels at least 64 are left then. Values far from 0 do not count as spread.
 const SPREAD_MIN: f64 = 0.25;
 const UPPER_HALF: f64 = 32768.0;
 
@@ -84,7 +84,7 @@ pub enum LevelsError {
         /// What those of another are.
         second: (&'static str, PathBuf),
     },
-    /// Only a range makes bytes of these samples.
+    /// `--range high-byte` on samples that are not 16-bit.
     #[error("--range high-byte: expected 16-bit samples, found {kind} in {}", path.display())]
     HighByte {
         /// What the samples are.
@@ -97,11 +97,11 @@ pub enum LevelsError {
 /// The chosen range, and what it was chosen from.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Levels {
-    /// The range; none for the high byte, or if all images are 8-bit.
+    /// The range; `None` for the high byte, or if all images are 8-bit.
     pub range: Option<Range>,
     /// How many images have more than 8 bits.
     pub deep: usize,
-    /// How many have not.
+    /// How many have 8 bits.
     pub shallow: usize,
     text: String,
 }
@@ -117,7 +117,7 @@ impl fmt::Display for Levels {
     }
 }
 
-/// Depths that cameras have and files do not declare.
+/// Common camera depths, which files rarely declare.
 const CAMERA_DEPTHS: [u8; 3] = [10, 12, 14];
 
 /// What is known of the images with more than 8 bits.
@@ -132,7 +132,7 @@ struct Survey<'a> {
     shallow: usize,
 }
 
-/// Chooses the range for a model that is trained on these images, of which the part of each that matters is known.
+/// Chooses the range for a model that is trained on these images, from a [`Look`] at each.
 ///
 /// # Errors
 /// If the request does not fit them.
@@ -167,7 +167,7 @@ pub fn choose_range<'a>(
     }
 }
 
-/// What of an image decides on the range.
+/// What the range is chosen from, for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// What its samples are; none if they have 8 bits.
@@ -235,32 +235,42 @@ impl Survey<'_> {
         let fills = |bits: &u8| high - low >= 2f64.powi(i32::from(*bits)) * SPREAD_MIN;
         let filled = CAMERA_DEPTHS.into_iter().find(holds).filter(fills);
         (levels.range, levels.text) = match request {
-            RangeRequest::Given(range) => (Some(range), format!("samples: {used}; {range} become 0 to 255, as given")),
+            RangeRequest::Given(range) => {
+                (Some(range), format!("samples: {used}; {range} are mapped to 0 to 255, as given"))
+            }
             RangeRequest::HighByte => (None, format!("samples: {used}; the high byte is used, as --range says")),
             RangeRequest::Depth => {
                 let bits = declared.ok_or_else(|| LevelsError::Depth { found: self.declarations() })?;
-                (whole(bits), format!("samples: {used}; {bits} bits become 0 to 255, as --range says"))
+                (whole(bits), format!("samples: {used}; {bits} bits are mapped to 0 to 255, as --range says"))
             }
             RangeRequest::Auto if declared.is_some_and(|bits| bits < 16) => {
                 let bits = declared.unwrap_or(16);
                 (
                     whole(bits),
-                    format!("samples: {used}; {bits} bits become 0 to 255, as the files declare (--range chooses)"),
+                    format!(
+                        "samples: {used}; {bits} bits, as the files declare, are mapped to 0 to 255 (change with --range)"
+                    ),
                 )
             }
             RangeRequest::Auto if kinds == "16-bit" && high >= UPPER_HALF && fills(&16) => {
-                (None, format!("samples: {used}; the high byte is used (--range chooses)"))
+                (None, format!("samples: {used}; the high byte is used (change with --range)"))
             }
             RangeRequest::Auto if filled.is_some() => {
                 let bits = filled.unwrap_or(16);
-                let text =
-                    format!("samples: {used}; {bits} bits become 0 to 255, which hold all values (--range chooses)");
+                let text = format!(
+                    "samples: {used}; {bits} bits, which hold all values, are mapped to 0 to 255 (change with --range)"
+                );
                 (whole(bits), text)
             }
             RangeRequest::Auto | RangeRequest::Percentiles => {
                 let range = range(low, high);
                 let text = range.map_or_else(String::new, |range| range.to_string());
-                (range, format!("samples: {used}; {text} become 0 to 255, 0.1 and 99.9 % of them (--range chooses)"))
+                (
+                    range,
+                    format!(
+                        "samples: {used}; {text}, the 0.1 and 99.9 % percentiles, are mapped to 0 to 255 (change with --range)"
+                    ),
+                )
             }
         };
         Ok(levels)
@@ -307,11 +317,11 @@ mod tests {
         // Without the hot pixel the values fill twelve bits.
         let levels = choose(&[b], "auto").unwrap();
         assert_eq!(levels.range, Range::new(0.0, 4095.0).ok());
-        assert!(levels.to_string().contains("; 12 bits become 0 to 255"), "{levels}");
+        assert!(levels.to_string().contains("; 12 bits, which hold all values, are mapped to 0 to 255"), "{levels}");
     }
 
     #[test]
-    fn values_above_an_offset_are_no_use_of_the_whole_depth() {
+    fn values_above_an_offset_do_not_use_the_whole_depth() {
         let folder = tempfile::tempdir().unwrap();
         // Twelve bits above the middle, as signed samples become when they are saved without a sign, and inverted ones.
         for (name, first) in [("a.png", 32768), ("b.png", 61440)] {
@@ -350,13 +360,15 @@ mod tests {
         let levels = choose(&[wide, plain.clone()], "auto").unwrap();
         assert_eq!((levels.range, levels.deep, levels.shallow), (None, 1, 1));
         assert!(
-            levels.to_string().ends_with("the high byte is used (--range chooses); 1 image of 8 bits is used as it is")
+            levels
+                .to_string()
+                .ends_with("the high byte is used (change with --range); 1 image of 8 bits is used as it is")
         );
         assert_eq!(choose(&[plain], "auto").unwrap(), Levels::default());
     }
 
     #[test]
-    fn what_is_no_request_is_named() {
+    fn unknown_requests_are_refused() {
         for text in ["", "1", "4095,0", "a,b", "nan,1", "high"] {
             assert!(text.parse::<RangeRequest>().is_err(), "{text}");
         }

@@ -44,8 +44,8 @@ pub enum PairError {
     },
     /// The label contains a value that is not a class.
     #[error(
-        "label {}: {error}; it has the values {found}, and those of the classes and to ignore are {known}: is it of the dataset \
-         that they were made from?", path.display()
+        "label {}: {error}; it has the values {found}, but only {known} are classes or ignored; does it belong to the dataset \
+         these came from?", path.display()
     )]
     Encode {
         /// The label.
@@ -154,8 +154,7 @@ mod tests {
             PairError::Encode { error: LabelError::Unknown { value: LabelValue::Gray(7), x: 0, y: 1 }, .. }
         ));
         let message = error.to_string();
-        let expected =
-            "it has the values 1, 2, 7, and those of the classes and to ignore are 1, 2: is it of the dataset";
+        let expected = "it has the values 1, 2, 7, but only 1, 2 are classes or ignored; does it belong to the dataset";
         assert!(message.contains(expected), "{message}");
         sample.label = None;
         assert!(matches!(load_pair(&sample, &table, &SampleReading::PLAIN), Err(PairError::NoLabel { .. })));

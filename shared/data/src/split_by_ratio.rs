@@ -12,7 +12,7 @@ use super::stacks::stack_name;
 use unet_shared::digest::Digest;
 use unet_shared::manifest::StackSplit;
 
-/// Divides samples, sorted by name, into training and validation; of stacks it also says how.
+/// Divides samples, sorted by name, into training and validation, with a note on stacks.
 pub(crate) fn split_by_ratio(
     samples: Vec<Sample>,
     options: &OpenOptions,
@@ -89,7 +89,7 @@ fn split_only_stack(mut slices: Vec<Sample>, wanted: usize) -> (Vec<Sample>, Vec
     let page = |sample: Option<&Sample>| sample.and_then(|sample| sample.page).map_or(0, |page| page + 1);
     let note = format!(
         "there is only one stack: of its {count} slices, the last {wanted} (pages {} to {}) are used for validation; \
-         slices beside each other are alike, so the score is better than on another stack",
+         adjacent slices are alike, so expect a lower score on another stack",
         page(val.first()),
         page(val.last())
     );
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_only_stack_is_divided_once() {
+    fn a_single_stack_is_cut_once() {
         let (train, val, note) = split_by_ratio(slices(&[("a", 12)]), &OpenOptions::default());
         let pages = |samples: &[Sample]| samples.iter().filter_map(|sample| sample.page).collect::<Vec<_>>();
         assert_eq!((pages(&train), pages(&val)), ((0..10).collect(), vec![10, 11]));

@@ -55,7 +55,7 @@ pub(crate) fn expand(
             label_path.as_deref().map_or_else(String::new, |path| format!(", and its mask {} {labels}", show(path)));
         let counts = format!("{} has {images} pages{label}", show(&sample.image));
         let smaller = |path: &Path, page: &TiffPage| {
-            format!("{}: page {} is read; those before it are smaller copies of others", show(path), page.index + 1)
+            format!("{}: page {} is read; earlier pages are reduced copies", show(path), page.index + 1)
         };
         if images > 1 || image_pages.first().is_some_and(|page| page.index > 0) {
             let size = label_path.as_deref().filter(|_| labels == 1).and_then(|path| image_size(path, None).ok());
@@ -105,7 +105,7 @@ fn slice(sample: &Sample, page: &TiffPage) -> Sample {
     Sample { name: sample.name.clone() + &ending(page.index), page: Some(page.index), ..sample.clone() }
 }
 
-/// What the name of a slice has after that of its stack.
+/// The suffix that a slice adds to its stack's name.
 fn ending(page: usize) -> String {
     format!("_page{:04}", page + 1)
 }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pages_are_told_or_refused() {
+    fn other_pages_are_reported_or_refused() {
         let folder = Folder::new();
         let large = GrayImage::new(8, 8);
         std::fs::write(folder.path("images/s.tif"), stack(&[large, page(1)])).unwrap();

@@ -141,7 +141,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             let (loss, gradients) = operators.within(|| {
                 let loss = LossConfig::default().of(network.forward(batch.images.clone()), &target);
                 let gradients = gradients(&network, &loss.backward());
-                (loss.into_value(), gradients)
+                (f64::from(loss.into_scalar::<f32>()), gradients)
             });
             found.insert(operators.name().to_owned(), loss.into());
             write_all(&folder.join(operators.name()), gradients)?;

@@ -28,8 +28,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Waits until nothing allocates: the test runner's own thread does while it starts a test, later than the test if the machine is
-/// busy.
+/// Waits until allocations stop: the test runner's thread allocates while starting a test, on a busy machine even after the test
+/// has begun.
 pub fn wait_until_quiet() {
     let mut seen = allocations();
     for _ in 0..100 {

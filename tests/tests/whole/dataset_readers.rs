@@ -57,7 +57,7 @@ impl Folder<'_> {
 }
 
 impl Folder<'_> {
-    /// Gives a mask of 0 and 1 two colours.
+    /// Replaces 0 and 1 in a mask by two colours.
     fn colour(&self, name: &str, colours: [[u8; 3]; 2]) {
         let ids = image::open(self.path(name)).unwrap().to_luma8();
         let colour = |x, y| Rgb(colours[usize::from(ids.get_pixel(x, y).0[0])]);
@@ -419,7 +419,7 @@ fn stacks_train_to_the_weights_of_their_slices() {
     }
     let (runs, options) = (root.path().join("runs"), TrainOptions::default());
     assert!(weights(&stacks, &runs, &options) == weights(&slices, &runs, &options), "other weights than of the slices");
-    // Divided by ratio, a stack is on one side, and the run says so.
+    // In a split by ratio all slices of a stack are on one side, and config.toml records it.
     let whole = root.path().join("whole");
     for (kind, stack, part) in
         [("images", "a", "train"), ("masks", "a", "train"), ("images", "b", "val"), ("masks", "b", "val")]
@@ -431,7 +431,7 @@ fn stacks_train_to_the_weights_of_their_slices() {
     let split =
         |names: &[String]| names.iter().map(|name| name[..1].to_owned()).collect::<std::collections::BTreeSet<_>>();
     assert!(split(&run.snapshot.train).is_disjoint(&split(&run.snapshot.val)));
-    // A run made before, of which slices were divided, keeps its split.
+    // A run of an earlier version, which split single slices, keeps its split.
     let config = run.dir.root().join("config.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("stacks = \"whole\"\n", "")).unwrap();

@@ -23,7 +23,7 @@ const SCENES: u32 = 8;
 /// The level of a pixel of a scene, and its class.
 fn pixel(scene: u32, x: u32, y: u32) -> (u8, u8) {
     let inside = (3 + scene..15 + scene).contains(&x) && (5 + scene..20 + scene).contains(&y);
-    // The whole depth is used, and parts differ by less than the high byte of 12 bits can tell.
+    // Values use the whole range; object and background differ by less than the high byte shows.
     let level = (x * 37 + y * 101 + scene * 53) % 24 + if inside { 20 } else { 0 };
     (if (x, y) == (0, scene) { 255 } else { level as u8 }, inside.into())
 }

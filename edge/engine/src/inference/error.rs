@@ -8,7 +8,7 @@ use super::kernel::Kernel;
 /// An error of tract or another library.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// What `--kernel` can be on this CPU.
+/// The values of `--kernel` that this CPU supports.
 fn available_kernels() -> String {
     let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()).map(Kernel::name);
     any_of(["auto", "tract"].into_iter().chain(kernels))
@@ -61,7 +61,7 @@ pub enum InferenceError {
         found: String,
     },
     /// The requested compute kernel can run nothing of this graph.
-    #[error("kernel {kernel}: expected a graph of which it runs a part, found {found}; use auto or tract")]
+    #[error("kernel {kernel}: expected a graph that it can run at least in part, found {found}; use auto or tract")]
     Kernel {
         /// The requested kernel.
         kernel: Kernel,
@@ -117,7 +117,7 @@ pub enum InferenceError {
         /// Computed here.
         found: Digest,
     },
-    /// tract was asked for, and gives other logits than the integer engine, which recorded those of the package.
+    /// tract was requested, and its logits differ from the recorded ones of the integer engine.
     #[error(
         "the package is intact, but tract does not reproduce golden vector {name}: it may round a value by one step differently \
          from the integer engine, which recorded logits with sha256 {expected}, found {found}; use kernel auto"

@@ -21,7 +21,7 @@ pub enum KernelChoice {
 }
 
 impl KernelChoice {
-    /// Whether this CPU can compute like this.
+    /// Checks that this CPU supports the choice.
     ///
     /// # Errors
     ///

@@ -342,7 +342,7 @@ fn a_node_that_is_not_covered_leaves_the_graph_to_tract_and_is_named() {
     assert_eq!(engine.describe().left_to_tract.as_deref(), Some(reason));
     let error = load(KernelChoice::Only(Kernel::Scalar)).unwrap_err();
     let expected =
-        format!("kernel scalar: expected a graph of which it runs a part, found {reason}; use auto or tract");
+        format!("kernel scalar: expected a graph that it can run at least in part, found {reason}; use auto or tract");
     assert_eq!(error.to_string(), expected);
 }
 

@@ -18,8 +18,8 @@ pub(super) fn apply(rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
     }
 }
 
-/// Blurs a plane; pixels outside are those of the border. The kernel's sum squared times 255 fits into 16 bits, so both directions
-/// are added up before the one rounding.
+/// Blurs a plane; pixels outside repeat the border. The kernel's sum squared times 255 fits into 16 bits,
+/// so both passes are summed and rounded once.
 fn blur(kernel: &[u16], width: usize, plane: &mut [u8], sums: &mut Vec<u16>) {
     let (height, radius) = (plane.len() / width, kernel.len() / 2);
     let square: u16 = kernel.iter().sum::<u16>().pow(2);

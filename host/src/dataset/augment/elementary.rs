@@ -1,5 +1,5 @@
-//! Powers, sine and cosine from additions, multiplications, divisions and square roots alone: IEEE 754 rounds these in one
-//! way, so the results are equal on every machine, while those of a machine's library of functions are not.
+//! Powers, sine and cosine from additions, multiplications, divisions and square roots only: IEEE 754 fixes their rounding, so
+//! results are equal on every machine, unlike those of the platform's math library.
 
 /// Steps of an exponent between two integers.
 pub(super) const STEPS: i32 = 64;

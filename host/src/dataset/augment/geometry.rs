@@ -38,7 +38,7 @@ impl<'a> Geometry<'a> {
         }
     }
 
-    /// Whether every pixel comes from its own place.
+    /// Whether the map changes nothing.
     pub fn is_identity(&self) -> bool {
         self.matrix == [[1.0, 0.0], [0.0, 1.0]] && self.centre == middle(self.size) && self.displacement.is_none()
     }
@@ -61,7 +61,7 @@ impl<'a> Geometry<'a> {
     }
 
     /// Moves the visible window to `share` of its way from the image's left and top border to the right and bottom one. A window
-    /// larger than the image moves as long as it holds all of it.
+    /// larger than the image always contains all of it.
     pub fn place(&mut self, share: [f64; 2]) {
         self.centre = [0, 1].map(|axis| {
             let [low, high] = self.centres(axis);

@@ -1,4 +1,4 @@
-//! Which operations a run applies, as a person asks for them: presets by kind of image, and operations by name.
+//! Which operations a run applies, as the user requests them: presets by kind of image, and operations by name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -140,7 +140,7 @@ impl FromStr for NamedList {
             Named::from_str(word, false).map_err(|_| {
                 let all: Vec<String> = NAMED.iter().map(|named| named.name()).collect();
                 format!(
-                    "expected a preset or operations, separated by commas, found {word:?}; there are {}",
+                    "expected a preset or operations, separated by commas, found {word:?}; available: {}",
                     all.join(", ")
                 )
             })
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(NamedList::default().to_string(), "default");
         assert_eq!(NamedList::default().resolve(), Ok(Augmentation::default()));
         let error = "photo,demo/data".parse::<NamedList>().unwrap_err();
-        assert!(error.contains("\"demo/data\"; there are photo, microscopy, none, quarter-turns"), "{error}");
+        assert!(error.contains("\"demo/data\"; available: photo, microscopy, none, quarter-turns"), "{error}");
     }
 
     #[test]

@@ -5,15 +5,14 @@ use unet_shared::mask::IGNORE_INDEX;
 use super::geometry::Geometry;
 use crate::rng::Rng;
 
-/// A pixel of a class, column and row. Of the classes in the mask each is drawn in inverse proportion to its pixels in the
-/// training images, then one of its pixels, all equally likely. None if all pixels are ignored.
+/// Column and row of a pixel. Draws a class of the mask, in inverse proportion to its pixels in the training images, then one of
+/// its pixels, all equally likely. `None` if all pixels are ignored.
 pub(super) fn rare_pixel(rng: &mut Rng, geometry: &Geometry<'_>) -> Option<[usize; 2]> {
     let mut counts = [0u64; 256];
     geometry.mask.iter().for_each(|&class| counts[usize::from(class)] += 1);
     counts[usize::from(IGNORE_INDEX)] = 0;
     let total: u64 = geometry.class_pixels.iter().sum();
-    // 255 weights of at most 2^20 times the pixels of a data set, which are below 2^40, fit into 128 bits, and divided by the
-    // pixels of a class into 64.
+    // Weights have 10 bits below 1, and the product fits into 128 bits. Each is at most 2^54, so the sum of 255 fits into 64.
     let weight = |class: usize| match geometry.class_pixels.get(class) {
         _ if counts[class] == 0 => 0,
         Some(&pixels) => ((u128::from(total) << 10) / u128::from(pixels.max(1))).clamp(1, 1 << 54) as u64,

@@ -1,27 +1,27 @@
-//! Random sizes, and which part of an enlarged image is seen.
+//! Random sizes, and which part of an enlarged image is kept.
 
 use super::elementary::power;
 use super::geometry::Geometry;
 use super::rare_class::rare_pixel;
 use crate::rng::Rng;
 
-/// The factor is a power of two between the inverse and the value of this one, in steps of 1/64: 1/2 to 2.
+/// The exponent of two is drawn from minus to plus this many 64ths: 1/2 to 2.
 const SCALE_STEPS: u64 = 64;
-/// 0.81 to 1.24.
+/// 2^(-20/64) to 2^(20/64): 0.805 to 1.242.
 const MAGNIFY_STEPS: u64 = 20;
 
-/// Draws the image 0.5 to 2 times as large, at a place as [`change`] says.
+/// Draws the image 0.5 to 2 times as large, and crops it as in [`change`].
 pub(super) fn scale(rng: &mut Rng, geometry: &mut Geometry<'_>) {
     change(rng, geometry, SCALE_STEPS);
 }
 
-/// Draws the image 0.8 to 1.25 times as large, likewise.
+/// Draws the image 0.805 to 1.242 times as large, cropped in the same way.
 pub(super) fn magnify(rng: &mut Rng, geometry: &mut Geometry<'_>) {
     change(rng, geometry, MAGNIFY_STEPS);
 }
 
-/// Draws a factor whose logarithm is uniform. Of an enlarged image a window is seen: half of the time at a uniformly random
-/// place, otherwise around a pixel of a class that is drawn among those of the image, rare ones more often. A smaller image lies
+/// Draws a factor whose logarithm is uniform. An enlarged image is cropped to a window: half of the time at a uniformly random
+/// place, otherwise around a pixel of a class drawn from those of the image, rare ones more often. A smaller image lies
 /// at a random place in the result.
 fn change(rng: &mut Rng, geometry: &mut Geometry<'_>, steps: u64) {
     let exponent = rng.below(2 * steps + 1) as i32 - steps as i32;

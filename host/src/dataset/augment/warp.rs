@@ -29,7 +29,7 @@ pub(super) fn warp(geometry: &Geometry<'_>, item: &Item) -> Item {
         let row = y * width..(y + 1) * width;
         for ((class, &x), &y) in warped.mask[row.clone()].iter_mut().zip(xs).zip(ys) {
             let (x, y) = (((x + HALF) >> FRACTION) as usize, ((y + HALF) >> FRACTION) as usize);
-            // What is left of the image or above it has become a large number.
+            // Negative positions have wrapped to large numbers.
             if x < width && y < height {
                 *class = item.mask[y * width + x];
             }
@@ -123,7 +123,7 @@ mod tests {
         [warped.planes, warped.mask]
     }
 
-    /// Classes are never interpolated, so image and mask are equal only where every pixel has a place of its own.
+    /// Classes are never interpolated, so image and mask are equal only where every pixel maps exactly to one source pixel.
     fn check(width: usize, pixels: &[u8], change: impl Fn(&mut Geometry<'_>), expected: &[u8]) {
         assert_eq!(warped(width, pixels, change), [expected, expected]);
     }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_by_the_steepest_angle_meets_the_right_pixels() {
+    fn a_rotation_is_clockwise() {
         // A pixel right of the centre moves down in a clockwise turn.
         let mut pixels = vec![0; 21 * 21];
         pixels[10 * 21 + 18] = 200;

@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::training::target::Target;
+
 /// Pixels of a part. Sums over parts are added in order, so that they do not depend on the number of threads.
 pub(super) const PART_PIXELS: usize = 4096;
 
-/// The probabilities of a batch beside its true classes.
+/// The probabilities of a batch and its true classes.
 pub(super) struct Batch<'a> {
     /// Number of classes.
     pub classes: usize,
@@ -15,15 +17,17 @@ pub(super) struct Batch<'a> {
     pub size: [usize; 3],
     /// The true class of each pixel; those past the last class are ignored.
     pub ids: &'a [u8],
-    /// One weight a class.
+    /// One weight per class.
     pub weights: &'a [f32],
+    /// Pixels of each class.
+    pub pixels: &'a [u64],
     /// Logarithms of the probabilities, `[pixels, classes]`.
     pub logs: Vec<f32>,
     /// The probabilities, softmax of the logits.
     pub probabilities: Vec<f32>,
 }
 
-/// The gradient of a sum of losses, `[pixels, classes]` each.
+/// The gradient of a sum of losses, `[pixels, classes]` each; empty if only the value is needed.
 pub(super) struct Gradient {
     /// For the logits.
     pub logits: Vec<f32>,
@@ -33,7 +37,8 @@ pub(super) struct Gradient {
 
 impl<'a> Batch<'a> {
     /// From logits `[pixels, classes]`.
-    pub fn new(mut logits: Vec<f32>, size: [usize; 3], ids: &'a [u8], weights: &'a [f32]) -> Self {
+    pub fn new(mut logits: Vec<f32>, size: [usize; 3], target: &'a Target) -> Self {
+        let (ids, weights) = (&*target.classes, &*target.weights);
         let classes = weights.len();
         assert_eq!((logits.len(), ids.len()), (ids.len() * classes, size.iter().product::<usize>()));
         logits.par_chunks_mut(PART_PIXELS * classes).for_each(|part| {
@@ -46,7 +51,7 @@ impl<'a> Batch<'a> {
         });
         let mut probabilities = Vec::new();
         logits.par_iter().map(|log| log.exp()).collect_into_vec(&mut probabilities);
-        Self { classes, size, ids, weights, logs: logits, probabilities }
+        Self { classes, size, ids, weights, pixels: &target.pixels, logs: logits, probabilities }
     }
 
     /// The class of a pixel, if it counts.
@@ -95,6 +100,11 @@ impl Gradient {
     /// Nothing yet.
     pub fn zeros(batch: &Batch) -> Self {
         Self { logits: vec![0.0; batch.logs.len()], probabilities: vec![] }
+    }
+
+    /// For the value alone: everything that is added is dropped.
+    pub fn none() -> Self {
+        Self { logits: vec![], probabilities: vec![] }
     }
 
     /// The part for the probabilities, made when it is first needed.

@@ -2,21 +2,21 @@
 
 use super::batch::Batch;
 
-/// Share of the pixels that count which are kept.
+/// Share of the counted pixels that is kept.
 const SHARE: f64 = 0.25;
 
-/// 1 for each of the [`SHARE`] of the pixels with the largest `-log p`, of equal ones the first, and 0 elsewhere.
+/// True for the [`SHARE`] of pixels with the largest `-log p`, the first of equal ones.
 pub(super) fn hardest(batch: &Batch) -> Vec<bool> {
-    let mut order: Vec<(f32, usize)> = (0..batch.ids.len())
+    let mut order: Vec<(f32, u32)> = (0..batch.ids.len())
         .filter(|&pixel| batch.weight(pixel) > 0.0)
-        .map(|pixel| (batch.loss(pixel), pixel))
+        .map(|pixel| (batch.loss(pixel), pixel as u32))
         .collect();
     let kept = (order.len() as f64 * SHARE).ceil() as usize;
     let mut hard = vec![false; batch.ids.len()];
     if kept > 0 {
-        let harder = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        let harder = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         order.select_nth_unstable_by(kept - 1, harder);
-        order[..kept].iter().for_each(|(_, pixel)| hard[*pixel] = true);
+        order[..kept].iter().for_each(|(_, pixel)| hard[*pixel as usize] = true);
     }
     hard
 }

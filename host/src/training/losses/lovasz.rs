@@ -1,4 +1,4 @@
-//! Lovász-softmax (Berman et al. 2018): the convex extension of the Jaccard loss, so of `1 - IoU`.
+//! Lovász-softmax (Berman et al. 2018): the convex extension of the Jaccard loss, that is, of `1 - IoU`.
 
 use rayon::prelude::*;
 
@@ -12,9 +12,8 @@ use super::batch::{Batch, Gradient};
 pub(super) fn lovasz(batch: &Batch, scale: f64, gradient: &mut Gradient) -> f64 {
     let counted: Vec<u32> =
         (0..batch.ids.len()).filter(|&pixel| batch.class(pixel).is_some()).map(|p| p as u32).collect();
-    let mut pixels = vec![0usize; batch.classes];
-    counted.iter().for_each(|&pixel| pixels[usize::from(batch.ids[pixel as usize])] += 1);
-    let weights = || batch.weights.iter().zip(&pixels).map(|(w, n)| if *n > 0 { f64::from(*w) } else { 0.0 });
+    let pixels = batch.pixels;
+    let weights = || batch.weights.iter().zip(pixels).map(|(w, n)| if *n > 0 { f64::from(*w) } else { 0.0 });
     let total: f64 = weights().sum();
     if total <= 0.0 {
         return 0.0;
@@ -44,7 +43,9 @@ pub(super) fn lovasz(batch: &Batch, scale: f64, gradient: &mut Gradient) -> f64 
             let slope = (jaccard - before) * factor;
             before = jaccard;
             loss += f64::from(error) * slope;
-            slopes[pixel as usize * batch.classes + class] += if own(pixel) { -slope } else { slope } as f32;
+            if let Some(sum) = slopes.get_mut(pixel as usize * batch.classes + class) {
+                *sum += if own(pixel) { -slope } else { slope } as f32;
+            }
         }
     }
     loss

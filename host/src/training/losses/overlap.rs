@@ -52,16 +52,15 @@ fn sums(batch: &Batch) -> Vec<Sums> {
                 sums.predicted += f64::from(*p);
             }
             sums[class].both += f64::from(batch.of_pixel(pixel)[class]);
-            sums[class].truth += 1.0;
         }
         sums
     });
-    let mut total = vec![Sums::default(); batch.classes];
+    let truth = batch.pixels.iter().map(|&pixels| Sums { truth: pixels as f64, ..Sums::default() });
+    let mut total: Vec<Sums> = truth.collect();
     for part in parts {
         for (total, sums) in total.iter_mut().zip(part) {
             total.both += sums.both;
             total.predicted += sums.predicted;
-            total.truth += sums.truth;
         }
     }
     total

@@ -91,6 +91,10 @@ pub(super) struct Graph {
     pub tiles: u64,
     /// See [`LossConfig::working_tensors`](crate::training::loss::LossConfig::working_tensors).
     pub loss_tensors: usize,
+    /// Bytes of its other arrays.
+    pub loss_bytes: u64,
+    /// Whether the gradients of several batches are added before a step.
+    pub is_accumulating: bool,
     checkpointing: bool,
 }
 
@@ -100,7 +104,17 @@ impl Graph {
         let pixels =
             |halvings: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * halvings);
         let (channel, loss_tensors) = (pixels(0) * F32, shape.loss.working_tensors());
-        let mut graph = Self { values: vec![], steps: vec![], channel, tiles: 0, loss_tensors, checkpointing };
+        let loss_bytes = channel / F32 * shape.loss.pixel_bytes();
+        let mut graph = Self {
+            values: vec![],
+            steps: vec![],
+            channel,
+            tiles: 0,
+            loss_tensors,
+            loss_bytes,
+            is_accumulating: shape.accumulate > 1,
+            checkpointing,
+        };
         let images = graph.value(pixels(0) * layers.image_channels() as u64, None);
         graph.values[images].planes = layers.image_channels() > 1;
         // The value of the graph that each activation is.

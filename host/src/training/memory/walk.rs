@@ -8,6 +8,8 @@ struct Parameter {
     weights: Block,
     moments: Option<[Block; 2]>,
     gradient: Option<Block>,
+    /// The sum of the gradients of earlier batches of the step.
+    accumulated: Option<Block>,
 }
 
 /// State of the simulation.
@@ -31,7 +33,12 @@ impl<'a> Walk<'a> {
         let mut heap = Heap::default();
         let parameters = graph.steps.iter().map(|step| {
             let bytes = step.kind.weights();
-            (bytes > 0).then(|| Parameter { weights: heap.hold(bytes), moments: None, gradient: None })
+            (bytes > 0).then(|| Parameter {
+                weights: heap.hold(bytes),
+                moments: None,
+                gradient: None,
+                accumulated: None,
+            })
         });
         let parameters = parameters.collect();
         let none = |_: &_| None;
@@ -54,7 +61,25 @@ impl<'a> Walk<'a> {
         self.heap.peak()
     }
 
+    /// One step of the optimizer. All batches of a step after the second are like the second.
     fn step(&mut self) {
+        if self.graph.is_accumulating {
+            self.batch();
+            for parameter in self.parameters.iter_mut().flatten() {
+                parameter.accumulated = parameter.gradient.take();
+            }
+        }
+        self.batch();
+        // Gradients are added in place.
+        for parameter in self.parameters.iter_mut().flatten() {
+            if let Some(sum) = parameter.accumulated.take() {
+                parameter.gradient.replace(sum).into_iter().for_each(|added| self.heap.release(added));
+            }
+        }
+        self.optimize();
+    }
+
+    fn batch(&mut self) {
         let graph = self.graph;
         self.readers = graph.values.iter().map(|value| value.readers).collect();
         self.needed = graph.values.iter().map(|value| value.needed).collect();
@@ -71,7 +96,6 @@ impl<'a> Walk<'a> {
         for number in graph.backward_order() {
             self.backward(number, &graph.steps[number]);
         }
-        self.optimize();
         for block in target {
             self.heap.release(block);
         }
@@ -127,7 +151,7 @@ impl<'a> Walk<'a> {
         self.gradients[last] = Some(self.heap.hold(self.bytes(last)));
         if self.graph.loss_tensors > 0 {
             let working = std::iter::repeat_n(self.bytes(last), self.graph.loss_tensors);
-            self.with_temporary(working.chain([self.graph.channel]), |_| {});
+            self.with_temporary(working.chain([self.graph.channel, self.graph.loss_bytes]), |_| {});
         }
         self.release(last);
     }

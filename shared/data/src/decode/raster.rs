@@ -63,7 +63,7 @@ pub struct Raster {
     pub height: usize,
     /// Samples of a pixel.
     pub bands: usize,
-    /// How many of them, the first, are the picture: 1 for gray, 3 for red, green and blue.
+    /// How many leading bands are colour: 1 for gray, 3 for red, green and blue.
     pub colours: usize,
     /// Whether the next one is alpha.
     pub alpha: bool,
@@ -73,11 +73,11 @@ pub struct Raster {
     pub bit_depth: u8,
     /// Bits that the file says its samples use, if they are fewer.
     pub declared_bits: Option<u8>,
-    /// The value that the file says stands for no data.
+    /// The file's no-data value.
     pub no_data: Option<f64>,
-    /// How the file is to be turned.
+    /// The orientation to apply.
     pub orientation: Orientation,
-    /// Is a JPEG with data left over before a marker.
+    /// Whether it is a JPEG with data left over before a marker.
     pub leftovers: bool,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Bytes {
 }
 
 impl Raster {
-    /// A raster of what the decoder of most formats returns; none for a kind of pixels that it should not return.
+    /// A raster of what the decoder of most formats returns; `None` for pixel types it never returns.
     pub(super) fn of(pixels: DynamicImage, bit_depth: u8, orientation: Orientation) -> Option<Self> {
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         let color = pixels.color();
@@ -131,7 +131,7 @@ impl Raster {
         })
     }
 
-    /// Width and height of the picture, turned.
+    /// Width and height of the picture, after orientation.
     pub fn size(&self) -> (usize, usize) {
         if self.orientation.to_exif() >= 5 { (self.height, self.width) } else { (self.width, self.height) }
     }
@@ -141,8 +141,8 @@ impl Raster {
         self.bands - self.colours - usize::from(self.alpha)
     }
 
-    /// A range in which the picture can be seen: the least depth of 8 to 14 bits that holds its 16-bit samples, or the least
-    /// and the largest of other samples, without those that stand for no data. None for bytes and for the high byte.
+    /// A display range for this image alone: the least depth of 8 to 14 bits that holds its 16-bit samples, or the least
+    /// and the largest of other samples, without no-data values. `None` for bytes and for the high byte.
     pub fn own_range(&self) -> Option<Range> {
         let is_data = |value: &f64| value.is_finite() && self.no_data.is_none_or(|none| none != *value);
         let extent = |values: &mut dyn Iterator<Item = f64>| {
@@ -185,7 +185,7 @@ impl Raster {
         }
     }
 
-    /// A number for the content of each pixel, turned, that all bits of its samples decide.
+    /// A hash of all bits of each pixel, after orientation.
     pub fn pixel_hashes(&self) -> Vec<u32> {
         let bytes = self.samples.to_bytes();
         let pixels = bytes.chunks_exact((bytes.len() / (self.width * self.height).max(1)).max(1));
@@ -198,7 +198,7 @@ impl Raster {
         turned.chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
     }
 
-    /// The picture in bytes, turned.
+    /// The picture in bytes, after orientation.
     pub(super) fn bytes(self, reading: &SampleReading) -> Result<Bytes, RasterError> {
         let (bands, alpha) = (self.bands, self.alpha && self.colours == 3);
         let chosen: Vec<usize> = match &reading.bands {

@@ -1,7 +1,7 @@
 //! TIFF images of every kind that the decoder behind `image` can be given: all bands as they are stored.
 //!
-//! The decoder knows what colours some files have, and refuses others. Here each file is presented as gray with further
-//! bands, and what they mean is decided by its tags.
+//! The decoder refuses many colour layouts, so each file is shown to it as gray with extra bands, and its tags say what they
+//! mean.
 
 use std::io::{self, Read, Seek};
 use std::path::Path;
@@ -21,10 +21,10 @@ use directory::Directory;
 pub use directory::{TiffPage, main_page};
 pub(super) use file::{Numbers, TiffFile};
 
-/// What a file is that cannot be read, and what would make it readable.
+/// Why a TIFF file cannot be read.
 #[derive(Debug)]
 pub(super) enum TiffProblem {
-    /// A kind of TIFF that is not read.
+    /// A kind of TIFF that is not supported.
     Kind(String),
     /// Sides above the bound.
     Size(u32, u32),
@@ -65,7 +65,7 @@ const PALETTE: u16 = 3;
 const CMYK: u16 = 5;
 const YCBCR: u16 = 6;
 
-/// The page that is read: the one with the index, or else the file's image.
+/// The page that is read: the one with the index, or else the main page.
 fn chosen<R: Read + Seek>(file: &mut TiffFile<R>, page: Option<usize>) -> Result<Directory, TiffProblem> {
     if let Some(index) = page {
         return file.page(index)?.ok_or(TiffProblem::Page(index));
@@ -92,7 +92,7 @@ pub(super) fn size<R: Read + Seek>(file: &mut TiffFile<R>, page: Option<usize>) 
     Ok(directory.turned_size())
 }
 
-/// Reads the image of a file, or the page with an index.
+/// Reads the main page of a file, or the page with an index.
 pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>) -> Result<Raster, TiffProblem> {
     let directory = chosen(&mut file, page)?;
     let (meaning, compression, kind) = (directory.photometric, directory.compression, describe(&directory));

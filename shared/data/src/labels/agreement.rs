@@ -21,7 +21,7 @@ pub struct Disagreement {
 }
 
 const BY_COLOURS: &str = "palette = \"colors\" in dataset.toml reads palettes by their colours";
-/// Pairs of values that are named; the list of the classes has all.
+/// How many pairs the message names; the class list has all.
 const PAIRS_SHOWN: usize = 4;
 const ONE_ENCODING: &str = "save all masks in one encoding";
 
@@ -39,7 +39,7 @@ pub struct PaletteDifference {
 /// Grays up to this are too dark to be the colours of classes that a person tells apart.
 const DARK: u8 = 31;
 
-/// Whether a label of three channels has grays alone, and none but dark ones: class ids, written into each channel.
+/// Whether a label of three channels has only dark grays: class ids, written into each channel.
 fn has_ids_in_channels(file: &LabelFacts) -> bool {
     let is_dark = |value: LabelValue| matches!(value, LabelValue::Rgb([r, g, b]) if r == g && g == b && r <= DARK);
     let is_black = |value: LabelValue| value == LabelValue::Rgb([0; 3]);

@@ -1,4 +1,4 @@
-//! Cellpose: `NAME.tif` beside `NAME_masks.tif` or `NAME_cp_masks.png`, as its training expects and its window saves them.
+//! Cellpose: `NAME.tif` beside `NAME_masks.tif` or `NAME_cp_masks.png`, as its training expects and its GUI saves them.
 //!
 //! The masks hold an id for each cell. Whether all cells are one class is for the user to say, as with any masks of objects.
 //! `NAME_seg.npy`, a pickled NumPy dictionary, is not read.
@@ -68,14 +68,14 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     }
     if let Some(first) = only_arrays.first() {
         return Err(format!(
-            "masks of {}, {} first, are only in {SEG} files of Cellpose: expected images of the masks; save them in Cellpose's \
-             window (File, Save masks as PNG/tif) or by `python -m cellpose --save_png`",
+            "the masks of {} (first: {}) exist only as {SEG} files: expected images of the masks; save them in Cellpose's GUI \
+             (File, Save masks as PNG/tif) or by `python -m cellpose --save_png`",
             counted(only_arrays.len(), "image"),
             listing.show(first)
         ));
     }
     if arrays > 0 {
-        contents.notes.push(format!("{arrays} arrays of Cellpose ({SEG}) are not read; the masks beside them are"));
+        contents.notes.push(format!("{arrays} Cellpose arrays ({SEG}) are not read; the masks beside them are"));
     }
     for part in parts.values_mut() {
         name_apart(listing, &mut part.samples);
@@ -130,7 +130,7 @@ mod tests {
             assert_eq!((dataset.layout.name(), dataset.problems.len(), dataset.unused.len()), ("cellpose", 0, 0));
             assert_equal_to_plain(&dataset, &plain.open());
             assert_eq!(labels_of(&dataset).classes.len(), 2);
-            assert_eq!(dataset.notes[0], "2 arrays of Cellpose (_seg.npy) are not read; the masks beside them are");
+            assert_eq!(dataset.notes[0], "2 Cellpose arrays (_seg.npy) are not read; the masks beside them are");
         }
     }
 
@@ -143,7 +143,7 @@ mod tests {
         }
         gray(1, &[]).save(folder.path("b_cp_masks.png")).unwrap();
         let message = folder.try_open().unwrap_err().to_string();
-        assert!(message.contains("masks of 1 image, a.tif first, are only in _seg.npy files of Cellpose"), "{message}");
+        assert!(message.contains("the masks of 1 image (first: a.tif) exist only as _seg.npy files: "), "{message}");
         assert!(message.contains("Save masks as PNG"), "{message}");
         // Two candidates for one image.
         gray(1, &[]).save(folder.path("a_cp_masks.png")).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_masks_are_read_as_ever() {
+    fn folders_of_masks_are_read_as_before() {
         let folder = Folder::new();
         for name in ["a", "b"] {
             folder.image(&format!("images/{name}.png"));

@@ -289,7 +289,7 @@ fn samples(
         });
     }
     if let Some(missing) = missing {
-        notes.push(format!("{absent} images of {name} are not in the folder, {missing} first"));
+        notes.push(format!("{absent} images of {name} are missing (first: {missing})"));
     }
     if empty > 0 {
         notes.push(format!("{empty} images of {name} have no annotation and are all background"));

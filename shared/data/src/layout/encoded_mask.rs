@@ -9,7 +9,7 @@ use unet_shared::image::SIDE_MAX;
 
 use crate::run_lengths::RunLengths;
 
-/// The pixels that are not 0 in a PNG in base64, with or without the head of a data URL; the error says what was found.
+/// The nonzero pixels of a base64 PNG, with or without a data-URL prefix; the error says what was found.
 pub(super) fn decode(text: &str) -> Result<RunLengths, String> {
     let text = text.split_once("base64,").map_or(text, |(_, data)| data).trim();
     let bytes = STANDARD.decode(text).map_err(|error| format!("expected a PNG in base64, found {error}"))?;
@@ -36,7 +36,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn any_value_but_0_is_inside() {
+    fn every_nonzero_value_is_inside() {
         let mask = GrayImage::from_fn(3, 2, |x, y| Luma([[[0, 1, 0], [0, 255, 7]][y as usize][x as usize]]));
         let expected = RunLengths::of(&[0, 1, 0, 0, 1, 1], 3, 2, 1);
         let text = encode(&mask);

@@ -3,7 +3,7 @@
 //! A mask is called `task-12-annotation-34-by-5-tag-Car-0.png`, after the task, the annotation, the annotator, the tool, the
 //! label and a count, so the JSON is needed to find its image. Without masks everything is drawn from the JSON: brush masks,
 //! polygons, rectangles and ellipses. Labels become classes in sorted order, after the background; later regions cover earlier
-//! ones. Brush strokes have soft edges, and every value but 0 is inside, as in Label Studio's own conversion to COCO.
+//! ones. Brush strokes have soft edges, and every nonzero value is inside, as in Label Studio's own conversion to COCO.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl MaskName {
         let stem = stem(path);
         let (task, rest) = stem.strip_prefix("task-")?.split_once("-annotation-")?;
         let (annotation, rest) = rest.split_once("-by-")?;
-        // Of the annotator's name Label Studio keeps letters, digits, `@` and `.`.
+        // Label Studio keeps only letters, digits, `@` and `.` of the annotator's name.
         let (_, region) = rest.split_once('-')?;
         Some(Self { task: task.parse().ok()?, annotation: annotation.parse().ok()?, region: region.to_owned() })
     }
@@ -92,7 +92,7 @@ fn read_masks(listing: &Listing) -> Result<Option<Contents>, String> {
     let tasks = export::read(listing)?;
     if tasks.is_empty() {
         return Err(format!(
-            "{} and other masks of Label Studio name a task and no image: expected the \"JSON\" export of the project in the \
+            "{} and other masks of Label Studio name a task but no image: expected the \"JSON\" export of the project in the \
              same folder, which names the image of each task",
             listing.show(first)
         ));
@@ -105,7 +105,7 @@ fn read_json(listing: &Listing) -> Result<Option<Contents>, String> {
     if tasks.is_empty() { Ok(None) } else { contents(listing, tasks, None).map(Some) }
 }
 
-/// What was left out, to be told in the end.
+/// Counts of what was left out, for the notes.
 #[derive(Default)]
 struct Tally {
     unfinished: usize,
@@ -172,7 +172,7 @@ fn contents(listing: &Listing, tasks: Vec<Task>, mut masks: Option<Masks>) -> Re
     }
     if images.is_empty() && tally.missing > 0 {
         return Err(format!(
-            "the images of {} of Label Studio are not in the folder, {} first; copy them into it",
+            "the images of {} of Label Studio are missing (first: {}); copy them into the folder",
             counted(tally.missing, "task"),
             tally.first_missing.unwrap_or_default()
         ));
@@ -211,7 +211,7 @@ impl Tally {
         let tasks_of = |count: usize| format!("{count} of {}", counted(tasks, "task"));
         note(
             usize::from(soft),
-            "every value but 0 of a brush mask is inside, as in Label Studio's own conversions".to_owned(),
+            "every nonzero value of a brush mask is inside, as in Label Studio's own conversions".to_owned(),
         );
         note(
             self.by_ending,
@@ -224,25 +224,27 @@ impl Tally {
         note(
             self.chosen,
             format!(
-                "of several annotations the ground truth, or the only one not skipped, is read ({})",
+                "where a task has several annotations, the ground truth, or the only one not skipped, is read ({})",
                 tasks_of(self.chosen)
             ),
         );
         note(self.other_masks, format!("{} of annotations that are not read", are(self.other_masks, "mask")));
         note(self.empty, format!("{} have an annotation without regions and are all background", tasks_of(self.empty)));
-        note(
-            self.without_area,
-            format!("{} without area (points and lines) and not drawn", are(self.without_area, "region")),
-        );
-        note(self.without_label, format!("{} without a label and not drawn", are(self.without_label, "region")));
+        note(self.without_area, without(self.without_area, "area (points, lines)"));
+        note(self.without_label, without(self.without_label, "label"));
         let first = self.first_missing.unwrap_or_default();
-        note(self.missing, format!("the images of {} are not there, {first} first", tasks_of(self.missing)));
+        note(self.missing, format!("the images of {} are missing (first: {first})", tasks_of(self.missing)));
         notes
     }
 }
 
 fn are(count: usize, noun: &str) -> String {
     format!("{} {}", counted(count, noun), if count == 1 { "is" } else { "are" })
+}
+
+fn without(regions: usize, what: &str) -> String {
+    let (has, is) = if regions == 1 { ("has", "is") } else { ("have", "are") };
+    format!("{} {has} no {what} and {is} not drawn", counted(regions, "region"))
 }
 
 /// The annotation to read: the only one that was not skipped, or the only one that is the ground truth.
@@ -314,7 +316,7 @@ impl Label {
     }
 }
 
-/// The label of a region; none if the annotator chose none.
+/// The label of a region; `None` if it has no label.
 fn label_of(region: &Region) -> Result<Option<&String>, String> {
     match region.value.labels() {
         [] => Ok(None),

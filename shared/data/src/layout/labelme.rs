@@ -101,7 +101,7 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
         part.samples.push(Sample { name: stem(image), image: image.clone(), page: None, label });
     }
     if let Some(first) = first_lost {
-        contents.notes.push(format!("the images of {lost} files are not there, {first} first"));
+        contents.notes.push(format!("the images of {lost} files are missing (first: {first})"));
     }
     if open > 0 {
         contents.notes.push(format!("{open} points and lines have no area and are not drawn"));
@@ -198,7 +198,7 @@ fn outline(entry: &Entry) -> Result<Option<Outline>, String> {
     })
 }
 
-/// A mask in its box. LabelMe counts both corners of the box as pixels; others the second as the first pixel outside.
+/// A mask in its box. LabelMe counts both corners of the box as pixels; other tools exclude the second corner.
 fn patch(entry: &Entry) -> Result<Outline, String> {
     let text = entry.mask.as_deref().ok_or("expected a mask in base64, found none")?;
     let mask = encoded_mask::decode(text)?;

@@ -74,12 +74,12 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
                 Stated::Images(images) => images,
                 Stated::List { images, missing } => {
                     if let Some((count, first)) = missing {
-                        contents.notes.push(format!("{count} images of {stated} are not there, {first} first"));
+                        contents.notes.push(format!("{count} images of {stated} are missing (first: {first})"));
                     }
                     images
                 }
                 Stated::Missing => {
-                    contents.notes.push(format!("the folder {stated} of {split} is not there"));
+                    contents.notes.push(format!("the folder {stated} of {split} is missing"));
                     continue;
                 }
             };
@@ -130,9 +130,9 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
 enum Stated<'a> {
     /// A folder.
     Images(Vec<&'a PathBuf>),
-    /// A list of images; of those that are not there, how many they are and the first.
+    /// A list of images; of missing ones, the count and the first.
     List { images: Vec<&'a PathBuf>, missing: Option<(usize, String)> },
-    /// Nothing that is there.
+    /// Nothing found.
     Missing,
 }
 
@@ -362,7 +362,7 @@ mod tests {
         let dataset = lists.open();
         assert_equal_to_plain(&dataset, &folders.open());
         assert_eq!((dataset.train.len(), dataset.val.len()), (2, 1));
-        assert_eq!(dataset.notes, ["1 images of train.txt are not there, ./images/all/gone.jpg first"]);
+        assert_eq!(dataset.notes, ["1 images of train.txt are missing (first: ./images/all/gone.jpg)"]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn images_folder<'a>(listing: &'a Listing, root: &Folder) -> Option<&'a Folder> 
     subfolder(listing, root, "JPEGImages").or_else(|| {
         let beside = |folder: &&Folder| {
             let is_beside = folder.path.parent() == Some(&root.path) && folder.kind == Some(Kind::Images);
-            // `ImageSets` has lists alone.
+            // `ImageSets` has only lists.
             is_beside && !listing.images_below(folder).is_empty()
         };
         only_folder(listing.folders.iter().filter(|_| has_map).filter(beside))

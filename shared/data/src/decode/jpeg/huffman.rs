@@ -8,10 +8,10 @@ use super::bits::Bits;
 /// Codes up to this length are looked up directly.
 const LOOKUP_BITS: u32 = 10;
 
-/// AC codes with their values are passed over together, as many as these bits hold.
+/// AC codes and their values are skipped together, as many as fit in these bits.
 const RUN_BITS: u32 = 11;
 
-/// Tables that a thread keeps: those of a camera are the same in every frame.
+/// Tables cached per thread; those of a camera are the same in every frame.
 const KEPT_MAX: usize = 8;
 
 thread_local! {
@@ -21,11 +21,11 @@ thread_local! {
 /// AC codes and the values after them, by the bits that they begin with.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Run {
-    /// Bits of them all; 0 if not even one is whole.
+    /// Their total bits; 0 if no code fits.
     pub bits: u8,
-    /// Coefficients that they pass over.
+    /// Coefficients that they skip.
     pub coefficients: u8,
-    /// The same, and one more for the end of the block, which only comes before the last coefficient.
+    /// `coefficients`, plus one if the run ends the block, which cannot follow the last coefficient.
     pub room: u8,
     /// The largest size of a value.
     pub size: u8,
@@ -54,7 +54,7 @@ pub(super) struct Huffman {
 }
 
 impl Huffman {
-    /// The table with these counts and symbols, kept from before or new.
+    /// The table with these counts and symbols, cached or new.
     pub fn of(counts: &[u8; 16], symbols: &[u8]) -> Option<Rc<Self>> {
         KEPT.with_borrow_mut(|kept| {
             if let Some(found) = kept.iter().find(|table| table.counts == *counts && table.symbols == symbols) {
@@ -105,7 +105,7 @@ impl Huffman {
         Some(table)
     }
 
-    /// The AC codes and values that are whole within these bits.
+    /// The AC codes and values that fit completely in these bits.
     fn run(&self, start: usize) -> Run {
         let mut run = Run::default();
         loop {
@@ -114,7 +114,7 @@ impl Huffman {
             let found = self.lookup[ahead >> (RUN_BITS - LOOKUP_BITS)];
             let (length, zeros, size) = (u32::from(found >> 8), (found as u8) >> 4, found as u8 & 15);
             let bits = length + u32::from(size);
-            // Impossible symbols are left to whoever reads them one by one.
+            // Invalid symbols are left to the one-by-one path.
             if length == 0 || bits > left || (size == 0 && !matches!(zeros, 0 | 15)) {
                 return run;
             }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::unusual_byte_groupings, reason = "a group is a code or a value")]
-    fn codes_and_values_that_are_whole_are_passed_over_together() {
+    fn complete_codes_and_values_are_skipped_together() {
         let [_, [Some(luma), _]] = standard() else { panic!("the standard tables are tables") };
         // 00 is a value of one bit, 1010 the end of a block, 11111111001 sixteen zeros.
         let run = |bits: usize| {

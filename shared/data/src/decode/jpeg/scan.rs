@@ -130,7 +130,7 @@ struct Reader<'a> {
     tables: &'a Tables<'a>,
     /// For each component the largest size of each coefficient's value, in bits.
     sizes: Vec<[u8; COEFFICIENTS]>,
-    /// For each component the least of these, of AC coefficients.
+    /// The smallest AC entry of `sizes` for each component.
     least_sizes: Vec<u8>,
     /// Blocks that follow without further coefficients in this band.
     end_of_band: u32,
@@ -298,7 +298,7 @@ impl Reader<'_> {
     }
 }
 
-/// The AC coefficients of a sequential block, whose values have at most the sizes in `sizes`, of which `least` is the least.
+/// The AC coefficients of a sequential block, whose values have at most `sizes`, whose smallest entry is `least`.
 #[inline]
 fn baseline(reader: &mut Bits<'_>, table: &Huffman, sizes: &[u8; COEFFICIENTS], least: u8) -> Result<(), ()> {
     // A copy stays in registers.

@@ -12,7 +12,7 @@ use super::file::TiffFile;
 /// Compression 7.
 pub(super) const JPEG: u16 = 7;
 
-/// More pages than this are not looked for.
+/// Pages beyond this are ignored.
 const PAGES_MAX: usize = 1 << 16;
 
 /// More entries than this are damage.
@@ -29,7 +29,7 @@ pub struct TiffPage {
     pub reduced: bool,
 }
 
-/// The page that is a file's image: the first of the largest that are no reduced versions of others.
+/// The index of the largest page not marked as a reduced copy, the first of them; the first page if all are.
 pub fn main_page<'a>(pages: impl IntoIterator<Item = &'a TiffPage>) -> Option<usize> {
     let area = |page: &TiffPage| if page.reduced { 0 } else { page.size.0.saturating_mul(page.size.1) };
     pages.into_iter().min_by_key(|page| Reverse((!page.reduced, area(page)))).map(|page| page.index)
@@ -50,7 +50,7 @@ pub(in crate::decode) struct Directory {
     pub bands: u16,
     /// 1 unsigned, 2 signed, 3 float, 5 and 6 complex; of the first sample.
     pub format: u16,
-    /// Anything but whole rows of pixels as they are: tiles, planes, differences, reversed bits.
+    /// Stored other than as plain rows: tiles, planes, differences, reversed bits.
     arranged: bool,
     /// Where it is in the file.
     at: u64,

@@ -22,7 +22,7 @@ pub(super) fn decode(bytes: &[u8], width: usize, height: usize) -> Result<RunLen
     Ok(RunLengths::of(&inside, width, height, 1))
 }
 
-/// Visits the first and the past-the-last index of each run of equal values, and the value.
+/// Visits the start, the end (exclusive) and the value of each run.
 fn for_each_run(bytes: &[u8], expected: usize, mut visit: impl FnMut(usize, usize, u32)) -> Result<(), String> {
     let mut bits = Bits { bytes, at: 0 };
     let ends = || "expected the run lengths of a brush mask, found their end too early".to_owned();

@@ -20,7 +20,7 @@ pub(super) struct Task {
     pub file: PathBuf,
     /// The split that the file's name or folder states.
     pub split: Option<Split>,
-    /// Paths or URLs of the image, without their encoding; those of one image differ.
+    /// The distinct decoded paths or URLs of the image.
     pub images: Vec<String>,
     /// What annotators drew.
     pub annotations: Vec<TaskAnnotation>,

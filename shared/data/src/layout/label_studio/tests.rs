@@ -87,7 +87,7 @@ fn masks_are_found_by_the_tasks_of_the_json() {
         assert_eq!((dataset.layout.name(), dataset.problems.len()), ("label_studio_masks", 0));
         assert_equal_to_plain(&dataset, &plain(&["a", "b"]).open());
         assert_eq!(labels_of(&dataset).names(), ["background", "Straße-frei", "Zaun"]);
-        assert!(dataset.notes[0].starts_with("every value but 0 of a brush mask is inside"), "{:?}", dataset.notes);
+        assert!(dataset.notes[0].starts_with("every nonzero value of a brush mask is inside"), "{:?}", dataset.notes);
         assert!(dataset.notes[1].starts_with("1 image is found without the 8 characters"), "{:?}", dataset.notes);
         assert_eq!((dataset.notes.len(), dataset.unused.len()), (2, 0), "{:?}", dataset.unused);
     }
@@ -159,9 +159,9 @@ fn the_json_alone_is_drawn() {
     assert_eq!(labels_of(&dataset).names(), ["background", "car", "road"]);
     for expected in [
         "1 of 4 tasks have no finished annotation and are left out",
-        "of several annotations the ground truth, or the only one not skipped, is read (2 of 4 tasks)",
-        "1 region is without area (points and lines) and not drawn",
-        "the images of 1 of 4 tasks are not there, c.png of task 3 first",
+        "where a task has several annotations, the ground truth, or the only one not skipped, is read (2 of 4 tasks)",
+        "1 region has no area (points, lines) and is not drawn",
+        "the images of 1 of 4 tasks are missing (first: c.png of task 3)",
     ] {
         assert!(dataset.notes.iter().any(|note| note == expected), "{:?}", dataset.notes);
     }
@@ -230,8 +230,5 @@ fn what_cannot_be_drawn_is_named() {
     folder.image("a.png");
     folder.text("export.json", &export(&[task(1, "x.png", &[annotation(1, "", &[whole])])]));
     let message = folder.try_open().unwrap_err().to_string();
-    assert!(
-        message.contains("images of 1 task of Label Studio are not in the folder, x.png of task 1 first"),
-        "{message}"
-    );
+    assert!(message.contains("images of 1 task of Label Studio are missing (first: x.png of task 1)"), "{message}");
 }

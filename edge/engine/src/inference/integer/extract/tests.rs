@@ -1,4 +1,4 @@
-//! What is read from either form, on small graphs: equal programs and numbers by hand.
+//! Both forms of a graph give equal programs; numbers are checked by hand.
 
 mod refusals;
 

@@ -1,4 +1,4 @@
-//! What the engine does not cover, and the reason that it gives for each.
+//! Graphs that the engine refuses, with each reason.
 
 use super::*;
 
