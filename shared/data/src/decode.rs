@@ -121,6 +121,21 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// The decoded samples would need more memory than a decoder may allocate.
+    #[error(
+        "{} is too large: {width}x{height}x{bands} samples need more than {} MiB of memory",
+        path.display(), DECODED_BYTES_MAX >> 20
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// Its width in pixels.
+        width: usize,
+        /// Its height in pixels.
+        height: usize,
+        /// Samples of a pixel.
+        bands: usize,
+    },
     /// A side is too long.
     #[error("{} has {width}x{height} pixels, expected at most {SIDE_MAX} a side", path.display())]
     Size {
@@ -206,6 +221,7 @@ impl FileError {
             | Self::NoRange { path, .. }
             | Self::TiffKind { path, .. }
             | Self::TiffData { path }
+            | Self::Memory { path, .. }
             | Self::Size { path, .. }
             | Self::LabelSamples { path, .. }
             | Self::Alpha { path, .. }

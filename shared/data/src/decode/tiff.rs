@@ -30,7 +30,9 @@ pub(super) enum TiffProblem {
     Size(u32, u32),
     /// There is no page with this index.
     Page(usize),
-    /// The data is damaged, or too large.
+    /// Too much memory for this many pixels, wide and high, of this many bands.
+    Memory([usize; 3]),
+    /// The data is damaged.
     Damaged,
     /// The system cannot read the file.
     Read(io::Error),
@@ -44,6 +46,7 @@ impl TiffProblem {
             Self::Kind(found) => FileError::TiffKind { path, found },
             Self::Size(width, height) => FileError::Size { path, width, height },
             Self::Page(page) => FileError::Page { path, page },
+            Self::Memory([width, height, bands]) => FileError::Memory { path, width, height, bands },
             Self::Damaged => FileError::TiffData { path },
             Self::Read(source) => FileError::Read { path, source },
         }
@@ -116,6 +119,13 @@ pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>)
         width = u32::try_from(directory.page.size.0).unwrap_or(u32::MAX);
     }
     check_size(width, height)?;
+    let (width, height) = (width as usize, height as usize);
+    let count = width.saturating_mul(height).saturating_mul(bands);
+    // As `widened` returns them.
+    let sample_bytes = if directory.format == 1 && bits <= 16 { bits.div_ceil(8).into() } else { 8 };
+    if (count as u64).saturating_mul(sample_bytes) > DECODED_BYTES_MAX {
+        return Err(directory.too_large());
+    }
     let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).ok().flatten().unwrap_or_default();
     let declared = decoder.find_tag_unsigned_vec::<u16>(Tag::Unknown(281)).ok().flatten();
     let declared = declared.and_then(|largest| largest.first().copied()).filter(|&largest| largest > 0);
@@ -134,13 +144,14 @@ pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>)
         return Err(TiffProblem::Kind(kind));
     }
     let mut samples = DecodingResult::U8(Vec::new());
-    let layout = decoder.read_image_to_buffer(&mut samples).map_err(problem)?;
+    let layout = decoder.read_image_to_buffer(&mut samples).map_err(|error| match error {
+        TiffError::LimitsExceeded => directory.too_large(),
+        error => problem(error),
+    })?;
     if samples.as_buffer(0).as_bytes().len() < layout.complete_len {
         return Err(TiffProblem::Damaged);
     }
-    let (width, height) = (width as usize, height as usize);
     let mut samples = widened(samples, width * bands, bits, packed);
-    let count = width * height * bands;
     let found = match &samples {
         Samples::U8(values) => values.len(),
         Samples::U16(values) => values.len(),

@@ -63,7 +63,10 @@ pub(super) fn decode(path: &Path, mut file: TiffFile<File>, page: Option<usize>)
     } else {
         None
     };
-    let result = decoder.read_image().map_err(refused)?;
+    let result = decoder.read_image().map_err(|error| match error {
+        tiff::TiffError::LimitsExceeded => failed(directory.too_large()),
+        error => refused(error),
+    })?;
     let samples = samples(path, result, width as usize, gray, palette.is_some())?;
     let mut pixels = match samples {
         OwnedSamples::Gray16(samples) => {

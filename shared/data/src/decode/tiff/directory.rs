@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek};
 
 use image::metadata::Orientation;
 
+use super::TiffProblem;
 use super::file::TiffFile;
 
 /// Compression 7.
@@ -63,6 +64,12 @@ impl Directory {
     pub fn turned_size(&self) -> (usize, usize) {
         let (width, height) = self.page.size;
         if self.orientation.to_exif() >= 5 { (height, width) } else { (width, height) }
+    }
+
+    /// The problem of a page whose samples need too much memory.
+    pub fn too_large(&self) -> TiffProblem {
+        let (width, height) = self.page.size;
+        TiffProblem::Memory([width, height, self.bands.into()])
     }
 
     /// Makes this page the first of its file.

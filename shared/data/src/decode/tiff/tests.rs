@@ -345,6 +345,22 @@ fn the_size_is_that_of_the_decoded_image() {
     assert!(refused(full, Some(1)).contains("a page 2, found none"));
 }
 
+#[test]
+fn samples_that_need_too_much_memory_are_refused_before_they_are_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    let side = SIDE_MAX as u64;
+    // Of one band, samples of 8 bytes need just as much as is allowed.
+    for (bits, format, bands) in [(64, 3, 2), (32, 3, 2), (8, 2, 2), (32, 1, 2), (16, 1, 5), (12, 1, 5), (1, 1, 9)] {
+        let page = Page { bands, photometric: BLACK_IS_ZERO, ..Page::gray(bits, format, vec![0; 8]) };
+        let page = page.with(256, LONG, &[side]).with(257, LONG, &[side]).with(278, LONG, &[side]);
+        std::fs::write(&path, file(true, false, &[page])).unwrap();
+        let error = super::super::read_raster(&path, None).unwrap_err().to_string();
+        let expected = format!("is too large: {side}x{side}x{bands} samples need more than 2048 MiB of memory");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
 /// Counts the bytes that are read.
 struct Counted<'a>(Cursor<&'a [u8]>, &'a Cell<usize>);
 
