@@ -113,6 +113,8 @@ pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>)
     let mut limits = Limits::default();
     limits.decoding_buffer_size = DECODED_BYTES_MAX as usize;
     limits.intermediate_buffer_size = DECODED_BYTES_MAX as usize;
+    // The decoder begins where the file is.
+    file.rewind()?;
     let mut decoder = Decoder::new(file).map_err(problem)?.with_limits(limits);
     let (mut width, height) = decoder.dimensions().map_err(problem)?;
     if packed {

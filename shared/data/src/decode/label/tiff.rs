@@ -2,6 +2,7 @@
 //! changes a value, and signed, 32-bit and float samples are values if they are whole numbers.
 
 use std::fs::File;
+use std::io::Seek;
 use std::path::Path;
 
 use image::error::DecodingError;
@@ -41,6 +42,8 @@ pub(super) fn decode(path: &Path, mut file: TiffFile<File>, page: Option<usize>)
     let mut limits = Limits::default();
     limits.decoding_buffer_size = DECODED_BYTES_MAX as usize;
     limits.intermediate_buffer_size = DECODED_BYTES_MAX as usize;
+    // The decoder begins where the file is.
+    file.rewind().map_err(|error| failed(error.into()))?;
     let mut decoder = Decoder::new(&mut file).map_err(refused)?.with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(refused)?;
     // JPEG, old and new.
