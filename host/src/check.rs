@@ -29,7 +29,7 @@ use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOpti
 use unet_shared::label::{LabelTable, LabelValue, Reading};
 use unet_shared::mask::IGNORE_INDEX;
 use unet_shared::preprocess::Channels;
-use unet_shared::samples::Bands;
+use unet_shared::samples::{Bands, SampleReading};
 
 use examine::{Examined, ImageFacts, Unit, examine};
 pub use finding::{Finding, Kind, Severity};
@@ -63,6 +63,8 @@ pub enum CheckError {
 pub struct CheckOptions {
     /// How a dataset without split folders is split.
     pub open: OpenOptions,
+    /// Whether pairs with a file that cannot be read are left out.
+    pub skip_unreadable: bool,
     /// How labels are read, in addition to what `dataset.toml` says.
     pub labels: LabelOptions,
     /// The bands of images to use.
@@ -86,8 +88,36 @@ pub struct Checked {
     pub pairs: Pairs,
     /// The range that the samples of the training images are mapped from; `None` if no training image was read.
     pub levels: Option<Levels>,
+    /// The bands of images that were checked.
+    pub bands: Option<Bands>,
     /// Number of errors that `--skip-unreadable` would remove.
     pub unreadable: usize,
+}
+
+/// A checked dataset that has classes and readable training images.
+#[derive(Debug)]
+pub struct Usable {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// Its classes.
+    pub labels: LabelMap,
+    /// What is known of its pairs.
+    pub pairs: Pairs,
+    /// What its images contain.
+    pub content: Content,
+    /// The range that the samples of the training images are mapped from.
+    pub levels: Levels,
+    /// How samples become bytes: by that range, of the bands that were checked.
+    pub samples: SampleReading,
+}
+
+impl Checked {
+    /// The dataset with what is known of it; none if no network can be trained on it.
+    pub fn usable(self) -> Option<Usable> {
+        let (dataset, labels, levels) = (self.dataset?, self.labels?, self.levels?);
+        let samples = SampleReading { range: levels.range, bands: self.bands };
+        Some(Usable { dataset, labels, pairs: self.pairs, content: self.content, levels, samples })
+    }
 }
 
 /// What the images of a dataset contain.
@@ -128,6 +158,7 @@ pub fn check(
             content: Content::Colour,
             pairs: Pairs::default(),
             levels: None,
+            bands: options.bands,
             unreadable: 0,
         });
     }
@@ -152,7 +183,7 @@ pub fn check(
     };
     in_parallel(inventory.units.len(), work, |index, mut result| {
         let unit = &inventory.units[index];
-        let left_out = options.open.skip_unreadable && unit.is_pair() && result.unreadable().is_some();
+        let left_out = options.skip_unreadable && unit.is_pair() && result.unreadable().next().is_some();
         if let (Some(Ok((_, histogram))), false) = (&mut result.mask, left_out) {
             let part = unit.split.filter(|_| unit.is_pair());
             counts.entry(part).or_default().merge(&std::mem::take(histogram));
@@ -163,7 +194,7 @@ pub fn check(
         ControlFlow::Continue(())
     });
     let mut examined: Vec<Examined> = examined.into_iter().flatten().collect();
-    if options.open.skip_unreadable {
+    if options.skip_unreadable {
         inventory.leave_out_unreadable(&mut examined);
     }
     Ok(summarize(&listing, inventory, counts, &examined, &reading, options))
@@ -251,10 +282,10 @@ fn summarize(
         findings,
     };
     let in_pairs = units.iter().zip(examined).filter(|(unit, _)| unit.is_pair());
-    let unreadable = in_pairs.map(|(_, examined)| examined.unreadable_files()).sum();
+    let unreadable = in_pairs.map(|(_, examined)| examined.unreadable().count()).sum();
     let training_labels = counts.remove(&Some(Split::Train)).unwrap_or_default();
     let pairs = Pairs::of(&units, examined, training_labels);
-    Checked { report, dataset, labels: map, content, pairs, levels, unreadable }
+    Checked { report, dataset, labels: map, content, pairs, levels, bands: options.bands, unreadable }
 }
 
 /// Values that the command line ignores and that no mask has.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use unet_data::OpenOptions;
+use unet_shared::digest::Digest;
 use unet_shared::manifest::StackSplit;
 use unet_shared::preprocess::Preprocess;
 use unet_shared::tiles::Tiles;
@@ -24,8 +25,10 @@ use crate::training::optimizer::OptimizerConfig;
 use crate::training::schedule::ScheduleKind;
 
 pub use folders::FolderOptions;
-pub use input::{InputOptions, parse_channels, parse_size};
+pub use input::{InputOptions, SampleOptions, parse_channels, parse_size};
 
+/// Epochs of a run if not given.
+const DEFAULT_EPOCHS: usize = 40;
 /// Upper bound of the epochs, to reject typing errors.
 const EPOCHS_MAX: usize = 1_000_000;
 /// Upper bound of the loading threads.
@@ -87,13 +90,27 @@ pub struct RunConfig {
     /// How the network is trained.
     #[command(flatten)]
     pub training: TrainingConfig,
+    /// Where the initial weights were taken from; none if they are random.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<InitialWeights>,
+}
+
+/// Initial weights that were taken from another run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InitialWeights {
+    /// The folder of that run.
+    pub from: PathBuf,
+    /// Digest of the file of initial weights, with those that were not taken.
+    pub weights: Digest,
 }
 
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct TrainingConfig {
-    /// Passes over the training images
-    #[arg(long, default_value_t = 40)]
+    /// Passes over the training images.
+    // The flag is one of `train`, which also makes a finished run longer.
+    #[arg(skip = DEFAULT_EPOCHS)]
     pub epochs: usize,
     /// Images per step.
     #[arg(skip)]
@@ -114,6 +131,10 @@ pub struct TrainingConfig {
     #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub freeze_norms: f64,
+    /// The epoch since which norms are frozen, if the run was made longer after that.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_from: Option<usize>,
     /// Stop after this many epochs without a better mean IoU; this may end a run before its norms are frozen
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +165,9 @@ impl TrainingConfig {
     /// The first epoch with frozen norms, counted from 1; `None` if there is no such epoch. Never the first epoch of the run: the
     /// statistics of untrained weights are useless.
     pub fn first_frozen_epoch(&self) -> Option<usize> {
+        if self.frozen_from.is_some() {
+            return self.frozen_from;
+        }
         // The nearest whole number, so that 0.1 of 30 is 3.
         let frozen = (self.epochs as f64 * self.freeze_norms).round() as usize;
         let first = (self.epochs + 1).saturating_sub(frozen).max(2);
@@ -174,7 +198,6 @@ impl RunConfig {
             val_ratio: self.val_ratio,
             seed: self.split_seed,
             stacks: self.stacks,
-            skip_unreadable: self.skip_unreadable,
             choice: self.folders.choice(),
         }
     }

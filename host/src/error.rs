@@ -181,7 +181,7 @@ impl ExitCode for ReportError {
 impl ExitCode for RunDirError {
     fn exit_code(&self) -> Exit {
         match self {
-            Self::NotARun { .. } | Self::Read { .. } | Self::Parse { .. } => Exit::Input,
+            Self::NotARun { .. } | Self::Read { .. } | Self::Parse { .. } | Self::Locked { .. } => Exit::Input,
             Self::Write { .. } => Exit::Write,
         }
     }

@@ -8,6 +8,7 @@ pub mod network;
 pub mod parameters;
 pub mod population;
 mod stem;
+mod transfer;
 pub mod unet;
 
 pub use network::Network;

@@ -51,6 +51,13 @@ impl Rng {
         }
     }
 
+    /// An integer from `low` to `high`, both included, each equally likely; `low` if `high` is not above it.
+    pub fn between(&mut self, low: i32, high: i32) -> i32 {
+        let count = i64::from(high) - i64::from(low) + 1;
+        // Below the count of all `i32`, so the sum is one of them.
+        (i64::from(low) + self.below(count.max(1) as u64) as i64) as i32
+    }
+
     /// A number of `[0, 1)` on a grid of 2^-24, so every value is exact in `f32`.
     pub fn unit_f32(&mut self) -> f32 {
         (self.next_u64() >> 40) as f32 / 16_777_216.0
@@ -149,6 +156,16 @@ mod tests {
         assert!(seen.iter().all(|&n| (850..1150).contains(&n)), "{seen:?}");
         assert_eq!((rng.below(0), rng.below(1)), (0, 0));
         assert!(rng.below(u64::MAX) < u64::MAX);
+    }
+
+    #[test]
+    fn between_draws_both_ends_and_as_below_does() {
+        let (mut between, mut below) = (Rng::new(8), Rng::new(8));
+        let drawn: Vec<i32> = (0..200).map(|_| between.between(-2, 3)).collect();
+        assert!(drawn.iter().all(|&number| number == below.below(6) as i32 - 2));
+        assert_eq!((drawn.iter().min(), drawn.iter().max()), (Some(&-2), Some(&3)));
+        assert_eq!((between.between(7, 7), between.between(7, 3)), (7, 7));
+        assert_ne!(between.between(i32::MIN, i32::MAX), between.between(i32::MIN, i32::MAX));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use unet_data::Split;
 use unet_data::labels::LabelMap;
 use unet_engine::atomic_file;
+use unet_engine::folder_lock::{FolderLock, FolderLockError};
 use unet_shared::digest::Digest;
 
 use crate::config::RunConfig;
@@ -36,6 +38,14 @@ pub enum RunDirError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another process trains the run.
+    #[error("{path}: {source}; wait for it, or stop it")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// Who holds the lock.
+        source: FolderLockError,
+    },
     /// A file or folder cannot be written.
     #[error("{path}: cannot be written")]
     Write {
@@ -63,6 +73,20 @@ pub struct DatasetSnapshot {
     pub train: Vec<String>,
     /// Names of the validation samples.
     pub val: Vec<String>,
+    /// Names of the test samples; none in a run that was made before they were stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+}
+
+impl DatasetSnapshot {
+    /// Names of the samples of one split.
+    pub fn names(&self, split: Split) -> &[String] {
+        match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+            Split::Test => &self.test,
+        }
+    }
 }
 
 /// A run's folder.
@@ -72,20 +96,38 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates the folder of a new run, with its configuration and dataset snapshot.
+    /// Creates the folder of a new run, with its dataset snapshot. [`RunDir::write_config`] completes it.
     ///
     /// # Errors
     /// If something cannot be written.
-    pub fn create(root: &Path, config: &RunConfig, dataset: &DatasetSnapshot) -> Result<Self, RunDirError> {
+    pub fn create(root: &Path, dataset: &DatasetSnapshot) -> Result<Self, RunDirError> {
         let run = Self { root: root.to_owned() };
         for folder in [run.weights_folder(), run.panels_folder(), run.export_folder()] {
             std::fs::create_dir_all(&folder).map_err(|source| RunDirError::Write { path: folder, source })?;
         }
-        let text = toml::to_string(config).expect("a configuration is a table of plain values");
         run.write(DATASET, json(dataset).as_bytes())?;
-        // Last, since the configuration makes the folder a run.
-        run.write(CONFIG, text.as_bytes())?;
         Ok(run)
+    }
+
+    /// Writes the run's configuration, which makes the folder a run.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_config(&self, config: &RunConfig) -> Result<(), RunDirError> {
+        let text = toml::to_string(config).expect("a configuration is a table of plain values");
+        self.write(CONFIG, text.as_bytes())
+    }
+
+    /// Locks the run against other processes that train it; `None` on file systems without locks.
+    ///
+    /// # Errors
+    /// If another process trains it.
+    pub fn lock(&self) -> Result<Option<FolderLock>, RunDirError> {
+        match FolderLock::new(&self.root) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(FolderLockError::Unavailable(_)) => Ok(None),
+            Err(source) => Err(RunDirError::Locked { path: self.root.clone(), source }),
+        }
     }
 
     /// The folder of an existing run.
@@ -147,6 +189,11 @@ impl RunDir {
     /// Weights of the last epoch.
     pub fn last_weights(&self) -> PathBuf {
         self.weights_folder().join("last.bpk")
+    }
+
+    /// Weights before the first step, if they were taken from another run.
+    pub fn initial_weights(&self) -> PathBuf {
+        self.weights_folder().join("initial.bpk")
     }
 
     /// State of a run between two epochs.

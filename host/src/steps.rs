@@ -11,8 +11,10 @@ pub mod predict;
 pub mod provenance;
 pub mod quantize;
 pub mod report;
+pub mod resume;
 pub mod score;
 pub mod train;
+mod transfer;
 pub mod verify;
 
 pub use open_run::{OpenRun, Weights};

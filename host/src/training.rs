@@ -2,6 +2,7 @@
 
 mod adam;
 mod adamw;
+mod average;
 pub mod batch;
 pub mod checkpoint;
 pub mod epoch;

@@ -61,11 +61,16 @@ impl Range {
     /// The byte of an integer. Fractional bounds are truncated; if both become the same, everything above is 255.
     #[must_use]
     pub fn byte_of_integer(self, value: i64) -> u8 {
-        let (low, high) = (i128::from(self.low as i64), i128::from(self.high as i64));
-        let span = (high - low).max(1);
-        let above = i128::from(value) - low;
+        let (low, high) = (self.low as i64, self.high as i64);
         // The quotient is within 0 to 255 once the value is clipped.
-        ((above.clamp(0, span) * 510 + span) / (2 * span)) as u8
+        if let Some(span) = high.checked_sub(low).map(|span| span.max(1)).filter(|&span| span <= i64::MAX / 511) {
+            let above = value.saturating_sub(low).clamp(0, span);
+            return ((above * 510 + span) / (2 * span)) as u8;
+        }
+        // Wider divisions cost several times as much.
+        let (low, high) = (i128::from(low), i128::from(high));
+        let span = high - low;
+        ((((i128::from(value) - low).clamp(0, span)) * 510 + span) / (2 * span)) as u8
     }
 }
 
@@ -119,6 +124,11 @@ impl Bands {
             Self::Rgb(bands) => bands,
         }
     }
+
+    /// The bands, counted from 0.
+    pub fn indices(&self) -> impl Iterator<Item = usize> {
+        self.as_slice().iter().map(|band| usize::from(band.get()) - 1)
+    }
 }
 
 /// How the samples of image files are read.
@@ -149,6 +159,8 @@ impl SampleReading {
 mod tests {
     use std::string::ToString as _;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -166,6 +178,25 @@ mod tests {
         assert_eq!([-1001, -1000, 1000, 3000].map(|value| signed.byte_of_integer(value)), [0, 0, 128, 255]);
         let widest = Range::new(i64::MIN as f64, i64::MAX as f64).unwrap();
         assert_eq!([i64::MIN, 0, i64::MAX].map(|value| widest.byte_of_integer(value)), [0, 128, 255]);
+    }
+
+    proptest! {
+        #[test]
+        fn narrow_and_wide_divisions_give_the_same_byte(
+            low in prop_oneof![-1e5..1e5, -2e18..2e18, -1e300..1e300],
+            span in prop_oneof![0.1..1e6, 1e15..4e16, 1e18..4e19, 1e200..1e299],
+            near in -100_000i64..100_000,
+            value: i64,
+        ) {
+            let Ok(range) = Range::new(low, low + span) else { return Ok(()) };
+            for value in [value, near, (range.low as i64).saturating_add(near), (range.high as i64).saturating_add(near)] {
+                let (low, high) = (i128::from(range.low as i64), i128::from(range.high as i64));
+                let span = (high - low).max(1);
+                let above = i128::from(value) - low;
+                let expected = ((above.clamp(0, span) * 510 + span) / (2 * span)) as u8;
+                prop_assert_eq!(range.byte_of_integer(value), expected, "{} of {}", value, range);
+            }
+        }
     }
 
     #[test]

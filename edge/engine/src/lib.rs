@@ -31,6 +31,7 @@ pub mod error;
 pub mod evaluate;
 pub mod exit;
 pub mod field_of_view;
+pub mod folder_lock;
 pub mod inference;
 pub mod machine;
 pub mod package;

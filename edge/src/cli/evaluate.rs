@@ -64,10 +64,15 @@ impl Evaluate {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
             seed: self.split_seed.unwrap_or(provenance.split_seed),
             stacks: provenance.stacks,
-            skip_unreadable: self.skip_unreadable,
             choice: FolderChoice { images: self.images, masks: self.masks, suffix: self.suffix },
         };
-        let dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
+        let mut dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
+        let manifest = &package.manifest;
+        // Checked when the package was read.
+        let labels = manifest.label_table().map_err(Failure::input)?;
+        if self.skip_unreadable {
+            dataset.leave_out_unreadable(&manifest.preprocess.samples, labels.reading());
+        }
         dataset.skipped().iter().for_each(unet_engine::error::say);
         if !dataset.problems.is_empty() {
             unet_engine::error::say(format_args!(
@@ -76,9 +81,6 @@ impl Evaluate {
                 self.data.display()
             ));
         }
-        let manifest = &package.manifest;
-        // Checked when the package was read.
-        let labels = manifest.label_table().map_err(Failure::input)?;
         let meta = RecordMeta {
             program: concat!("unet-edge ", env!("CARGO_PKG_VERSION")).to_owned(),
             machine: machine::name(),

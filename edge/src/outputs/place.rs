@@ -1,12 +1,13 @@
 //! The folder of an output: created, locked against other processes, and created again if somebody removes it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::telemetry::log::{Log, LogLevel};
 use unet_engine::atomic_file;
+use unet_engine::folder_lock::{FolderLock, FolderLockError};
 
 /// The folders of this process. Outputs of one folder share its lock.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ impl Places {
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
-    // Held, never read. The folder itself is locked, so that no file is left behind and a killed process leaves no lock.
-    lock: Mutex<Option<File>>,
+    // Held, never read.
+    lock: Mutex<Option<FolderLock>>,
     log: Log,
 }
 
@@ -89,42 +90,21 @@ impl Place {
     }
 }
 
-/// Locks a folder; `None` on file systems and systems without such locks.
-#[cfg(unix)]
-fn lock(folder: &Path, log: Log) -> io::Result<Option<File>> {
-    let file = File::open(folder)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            let holder = holder(&file).map_or_else(String::new, |process| format!(" (process {process})"));
+/// Locks a folder; `None` on file systems without locks.
+fn lock(folder: &Path, log: Log) -> io::Result<Option<FolderLock>> {
+    match FolderLock::new(folder) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(FolderLockError::Busy { process }) => {
+            let holder = process.map_or_else(String::new, |process| format!(" (process {process})"));
             let problem = format!("in use by another unet-edge{holder}; stop it, or configure another folder");
             Err(io::Error::new(io::ErrorKind::ResourceBusy, problem))
         }
-        Err(TryLockError::Error(error)) => {
+        Err(FolderLockError::Unavailable(error)) => {
             let path = folder.display();
             log.say(LogLevel::Warning, format_args!("{path}: not protected against a second unet-edge: {error}"));
             Ok(None)
         }
     }
-}
-
-#[cfg(not(unix))]
-fn lock(_: &Path, _: Log) -> io::Result<Option<File>> {
-    Ok(None)
-}
-
-/// The process that holds the lock, as `/proc/locks` lists it: `1: FLOCK  ADVISORY  WRITE 4321 00:2d:1234 0 EOF`.
-#[cfg(unix)]
-fn holder(folder: &File) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-
-    let inode = format!(":{}", folder.metadata().ok()?.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, _, process, file, ..] = words.as_slice() else { return None };
-        file.ends_with(&inode).then(|| process.parse().ok())?
-    })
 }
 
 #[cfg(all(test, unix))]

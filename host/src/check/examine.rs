@@ -6,15 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use unet_data::decode::{LabelSource, Raster, read_raster};
+use unet_data::decode::{LabelSource, Raster, SampleKind, read_raster};
 use unet_data::histogram::LabelHistogram;
 use unet_data::label_facts::LabelFacts;
 use unet_data::levels::Look;
 use unet_data::{Annotation, FileError, Split};
-use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 use unet_shared::label::{LabelValue, Reading};
-use unet_shared::samples::{Bands, SampleReading};
+use unet_shared::samples::{Bands, Range, SampleReading};
 
 use super::fingerprint::Fingerprint;
 
@@ -42,27 +41,17 @@ impl Unit {
 #[derive(Debug)]
 pub struct Examined {
     /// Of the image, if there is one.
-    pub image: Option<Result<ImageFacts, String>>,
+    pub image: Option<Result<ImageFacts, FileError>>,
     /// Of the mask, if there is one.
     pub mask: Option<Result<(MaskFacts, LabelHistogram), FileError>>,
 }
 
 impl Examined {
-    /// The first reason why a file cannot be read, if any. Transparent pixels do not count: `dataset.toml` can say what they mean.
-    pub fn unreadable(&self) -> Option<String> {
-        self.reasons().next()
-    }
-
-    /// Files that cannot be read.
-    pub fn unreadable_files(&self) -> usize {
-        self.reasons().count()
-    }
-
-    fn reasons(&self) -> impl Iterator<Item = String> {
-        let image = self.image.as_ref().and_then(|image| image.as_ref().err().cloned());
+    /// Of each file that is [unreadable](FileError::is_unreadable), why.
+    pub fn unreadable(&self) -> impl Iterator<Item = &FileError> {
+        let image = self.image.as_ref().and_then(|image| image.as_ref().err());
         let mask = self.mask.as_ref().and_then(|mask| mask.as_ref().err());
-        let mask = mask.filter(|error| !matches!(error, FileError::Alpha { .. })).map(|error| chain(error));
-        image.into_iter().chain(mask)
+        image.into_iter().chain(mask).filter(|error| error.is_unreadable())
     }
 }
 
@@ -76,11 +65,11 @@ pub struct ImageFacts {
     /// The pixels' format.
     pub format: PixelFormat,
     /// What the samples are, if they have more than 8 bits.
-    pub deep: Option<&'static str>,
+    pub deep: Option<SampleKind>,
+    /// Whether the samples become bytes only with a range.
+    pub needs_range: bool,
     /// What the range is chosen from; `None` if this image is not used for that.
     pub look: Option<Look>,
-    /// Samples of a pixel.
-    pub bands: usize,
     /// Bands that are neither picture nor alpha.
     pub extra_bands: usize,
     /// Is a JPEG with data left over.
@@ -132,27 +121,32 @@ fn image_facts(
     page: Option<usize>,
     bands: Option<Bands>,
     look: impl Fn(&Raster) -> Option<Look>,
-) -> Result<ImageFacts, String> {
-    let raster = read_raster(path, page).map_err(|error| chain(&error))?;
-    let (look, all_bands) = (look(&raster), raster.bands);
-    // Training uses one range for the whole set; here each image uses its own.
-    let reading = SampleReading { range: raster.own_range(), bands };
+) -> Result<ImageFacts, FileError> {
+    let raster = read_raster(path, page)?;
+    let look = look(&raster);
+    let deep = raster.samples.is_deep().then(|| raster.samples.kind());
+    let needs_range = raster.samples.needs_range();
+    // Training uses one range for the whole set; here each image uses its own. One without a range, such as an image of only
+    // no-data values, may use any.
+    let range = raster.own_range().or_else(|| if needs_range { Range::new(0.0, 1.0).ok() } else { None });
+    let reading = SampleReading { range, bands };
     let gray_as_rgb = raster.is_gray_as_rgb(bands.as_ref());
-    let hashes = raster.samples.is_deep().then(|| raster.pixel_hashes());
-    let image = raster.into_image(path, &reading).map_err(|error| chain(&error))?;
-    let fingerprint = Fingerprint::of(&image, hashes.as_deref()).map_err(|error| chain(&error))?;
+    let hashes = deep.map(|_| raster.pixel_hashes());
+    let image = raster.into_image(path, &reading)?;
+    // A decoded image always fits the thumbnail's preprocessing.
+    let fingerprint = Fingerprint::of(&image, hashes.as_deref()).ok();
     Ok(ImageFacts {
         size: (image.width, image.height),
         orientation: image.orientation,
-        deep: (image.samples != "8-bit").then_some(image.samples),
+        deep,
+        needs_range,
         look,
-        bands: all_bands,
         extra_bands: if bands.is_none() { image.extra_bands } else { 0 },
         leftovers: image.leftovers,
         format: image.format,
         gray_as_rgb,
         really: real_format(path),
-        fingerprint: Some(fingerprint).filter(|print| !print.uniform),
+        fingerprint: fingerprint.filter(|print| !print.uniform),
     })
 }
 

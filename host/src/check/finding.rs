@@ -59,6 +59,49 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether training stops at an error of this kind, also with `--despite-errors`. Unreadable files are leftovers or in a pair,
+    /// which [`Checked::unreadable`](super::Checked::unreadable) counts.
+    pub const fn stops_training(self) -> bool {
+        match self {
+            Self::Layout
+            | Self::DatasetFile
+            | Self::SizeMismatch
+            | Self::ExifRotation
+            | Self::SixteenBit
+            | Self::TransparentMask
+            | Self::MixedEncodings
+            | Self::AntiAliasedMask
+            | Self::Classes
+            | Self::AllIgnored => true,
+            Self::Unreadable
+            | Self::OtherFile
+            | Self::JpegLeftovers
+            | Self::WrongExtension
+            | Self::UnpairedImage
+            | Self::UnpairedMask
+            | Self::AmbiguousPair
+            | Self::InstanceMasks
+            | Self::PredictionFile
+            | Self::NoValidation
+            | Self::ExtraBands
+            | Self::AlphaChannel
+            | Self::GrayAsRgb
+            | Self::OneBitMask
+            | Self::ColourMask
+            | Self::PaletteMask
+            | Self::WhiteIsZeroMask
+            | Self::JpegMask
+            | Self::EmptyMask
+            | Self::ZeroAnd255Mask
+            | Self::MissingClass
+            | Self::SameImageInTwoSplits
+            | Self::SimilarImageInTwoSplits
+            | Self::SameImageTwice
+            | Self::SplitOverlap
+            | Self::ListFile => false,
+        }
+    }
+
     /// Its title in reports.
     pub const fn title(self) -> &'static str {
         match self {

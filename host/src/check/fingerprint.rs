@@ -177,8 +177,6 @@ mod tests {
             format: PixelFormat::Gray8,
             data,
             orientation: 1,
-            bit_depth: 8,
-            samples: "8-bit",
             extra_bands: 0,
             leftovers: false,
         }

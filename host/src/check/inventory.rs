@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use unet_data::listing::{Folder, Kind as FolderKind, Listing, split_of, words};
 use unet_data::pairing::{PairingProblem, part, stem};
-use unet_data::{
-    Annotation, Dataset, DatasetError, DatasetFile, FileError, OpenOptions, Split, Unused, counted, decode_label,
-};
+use unet_data::{Annotation, Dataset, DatasetError, DatasetFile, FileError, Split, Unused, counted, decode_label};
 
 use super::CheckOptions;
 use super::examine::{Examined, Unit};
@@ -50,9 +48,7 @@ impl Inventory {
             read: HashSet::new(),
             findings: Vec::new(),
         };
-        // Every file is decoded once; those that cannot be read are left out afterwards.
-        let open = OpenOptions { skip_unreadable: false, ..options.open.clone() };
-        match Dataset::from_listing(listing, &open) {
+        match Dataset::from_listing(listing, &options.open) {
             Ok(mut dataset) => {
                 options.labels.add_to(&mut dataset.file);
                 inventory.add_dataset(listing, dataset);
@@ -92,28 +88,21 @@ impl Inventory {
         self.dataset = Some(dataset);
     }
 
-    /// Leaves out the pairs with a file that could not be read.
-    pub fn leave_out_unreadable(&mut self, examined: &mut Vec<Examined>) {
+    /// Leaves out the pairs with a file that could not be read. Their units stay, without files: counts refer to units by their
+    /// index.
+    pub fn leave_out_unreadable(&mut self, examined: &mut [Examined]) {
         let Some(dataset) = &mut self.dataset else { return };
-        let reasons: Vec<Option<String>> = self
-            .units
-            .iter()
-            .zip(examined.iter())
-            .map(|(unit, examined)| if unit.is_pair() { examined.unreadable() } else { None })
-            .collect();
-        let left_out: HashSet<_> = self
-            .units
-            .iter()
-            .zip(&reasons)
-            .filter(|(_, reason)| reason.is_some())
-            .map(|(unit, _)| (unit.split, unit.image.clone(), unit.page))
-            .collect();
+        let mut left_out = HashSet::new();
+        for (unit, examined) in self.units.iter_mut().zip(examined) {
+            let reason = examined.unreadable().next().map(FileError::with_causes);
+            if let Some(reason) = reason.filter(|_| unit.is_pair()) {
+                dataset.unreadable.push(reason);
+                left_out.insert((unit.split, unit.image.take(), unit.page));
+                unit.mask = None;
+                (examined.image, examined.mask) = (None, None);
+            }
+        }
         dataset.retain(|split, sample| !left_out.contains(&(Some(split), Some(sample.image.clone()), sample.page)));
-        let mut kept = reasons.iter().map(Option::is_none);
-        self.units.retain(|_| kept.next().unwrap_or(true));
-        let mut kept = reasons.iter().map(Option::is_none);
-        examined.retain(|_| kept.next().unwrap_or(true));
-        dataset.unreadable.extend(reasons.into_iter().flatten());
     }
 
     /// Pairs of each split; adds a finding for an empty split.
@@ -320,13 +309,13 @@ fn instance_masks(files: Vec<String>) -> Finding {
     Finding::new(Severity::Error, Kind::InstanceMasks, files, message)
 }
 
-/// An error without the path, which the finding already has.
+/// Why a file without an image's extension is not read, without its path.
 fn unreadable(error: &FileError) -> String {
     match error {
         FileError::Format { found, .. } => {
             format!("looks like {found}, which is not supported; convert it to PNG (a mask: with a class id per pixel)")
         }
-        other => chain(other),
+        other => other.without_path(),
     }
 }
 

@@ -8,7 +8,7 @@ use unet_data::histogram::LabelHistogram;
 use unet_data::loaded_pair::same_shape;
 use unet_shared::label::LabelTable;
 use unet_shared::mask::IGNORE_INDEX;
-use unet_shared::samples::SampleReading;
+use unet_shared::samples::Range;
 
 use super::examine::{Examined, Unit};
 use super::id_of;
@@ -25,18 +25,14 @@ pub struct Pairs {
 pub struct PairFacts {
     /// Width and height of the image in pixels.
     pub size: (usize, usize),
-    /// Samples of a pixel.
-    bands: usize,
     /// Whether its samples become bytes only with a range.
     needs_range: bool,
 }
 
 impl PairFacts {
-    /// Whether the pair can be loaded with this reading.
-    pub fn loads(&self, reading: &SampleReading) -> bool {
-        let has = |band: &std::num::NonZeroU16| usize::from(band.get()) <= self.bands;
-        reading.bands.as_ref().is_none_or(|bands| bands.as_slice().iter().all(has))
-            && (reading.range.is_some() || !self.needs_range)
+    /// Whether the pair can be loaded with this range and the bands that were checked.
+    pub fn loads(&self, range: Option<Range>) -> bool {
+        range.is_some() || !self.needs_range
     }
 }
 
@@ -46,8 +42,7 @@ impl Pairs {
         let facts = units.iter().zip(examined).filter_map(|(unit, examined)| {
             let (path, image) = (unit.image.clone()?, examined.image.as_ref()?.as_ref().ok()?);
             let (mask, _) = examined.mask.as_ref()?.as_ref().ok()?;
-            let needs_range = image.deep.is_some_and(|kind| kind != "16-bit");
-            let facts = PairFacts { size: image.size, bands: image.bands, needs_range };
+            let facts = PairFacts { size: image.size, needs_range: image.needs_range };
             same_shape(image.size, mask.size).then_some(((path, unit.page), facts))
         });
         Self { facts: facts.collect(), training_labels }

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use unet_data::Annotation;
 use unet_data::loaded_pair::same_shape;
-use unet_data::{Annotation, FileError};
-use unet_engine::error::chain;
 use unet_shared::image::PixelFormat;
 
 use super::examine::{Examined, ImageFacts, Unit};
@@ -15,29 +14,15 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
     let mut findings = Vec::new();
     let mut groups = Groups::default();
     for (unit, facts) in units.iter().zip(examined) {
-        let mut unreadable = |path: &Path, error: &str| {
-            // The finding names the file itself.
-            let file = path.display().to_string();
-            let error = error.strip_prefix(&file).map_or(error, |rest| rest.trim_start_matches([':', ' ']));
-            let it = if error.starts_with("is ") { "it " } else { "" };
+        // Masks with transparent pixels share one finding on masks.
+        for error in facts.unreadable() {
             let remedy = if unit.is_pair() {
                 "`--skip-unreadable` of train, val and predict leaves such files out"
             } else {
                 "it is not used"
             };
-            let message = format!("{it}{error}; {remedy}");
-            findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(path)], message));
-        };
-        if let (Some(path), Some(Err(error))) = (&unit.image, &facts.image) {
-            unreadable(path, error);
-        }
-        match (&unit.mask, &facts.mask) {
-            // All of them share one finding on masks.
-            (_, Some(Err(FileError::Alpha { .. }))) => {}
-            (Some(mask), Some(Err(error))) => {
-                unreadable(mask.path(), &chain(error));
-            }
-            _ => {}
+            let message = format!("{}; {remedy}", error.without_path());
+            findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(error.path())], message));
         }
         let mask = facts.mask.as_ref().and_then(|mask| mask.as_ref().ok()).map(|(mask, _)| mask);
         if let (Some(path), Some(mask)) = (unit.mask.as_ref().map(Annotation::path), mask) {

@@ -436,19 +436,46 @@ fn unreadable_files_are_counted() {
     let text = found.report.text(false);
     assert!(text.contains("files   4 images (1 unreadable), 4 masks (2 unreadable)\n"), "{text}");
     assert_eq!(found.unreadable, 3);
-    // Left out, they are those that opening the dataset leaves out.
-    let open = OpenOptions { skip_unreadable: true, ..OpenOptions::default() };
-    let skipped = check(root.path(), &CheckOptions { open: open.clone(), ..options }, &mut |_, _| {}).unwrap();
+    // Left out, they are those that an opened dataset leaves out.
+    let skipping = CheckOptions { skip_unreadable: true, ..options };
+    let skipped = check(root.path(), &skipping, &mut |_, _| {}).unwrap();
     assert_eq!((skipped.unreadable, skipped.report.findings.len()), (0, 0), "{}", skipped.report.text(true));
-    let opened = Dataset::open(root.path(), &open).unwrap();
+    let mut opened = Dataset::open(root.path(), &skipping.open).unwrap();
+    opened.leave_out_unreadable(&SampleReading::PLAIN, &Reading::STORED);
     assert_eq!(skipped.dataset.unwrap(), opened);
     assert_eq!(opened.unreadable.len(), 2);
 }
 
 #[test]
+fn a_pair_that_is_left_out_does_not_rename_those_after_it() {
+    let root = valid();
+    fs::write(path(&root, "images/0.png"), b"text").unwrap();
+    // The last pair has a mask of another encoding, a mask of another size and a value that `dataset.toml` does not list.
+    let colour = |x: u32, _| Rgb(if x < 32 { [0, 0, 0] } else { [255, 0, 0] });
+    RgbImage::from_fn(64, 48, colour).save(path(&root, "masks/3.png")).unwrap();
+    halves(1, 32, 48).save(path(&root, "masks/1.png")).unwrap();
+    let skipping = CheckOptions { skip_unreadable: true, ..CheckOptions::default() };
+    let findings = |root: &TempDir| check(root.path(), &skipping, &mut |_, _| {}).unwrap().report.findings;
+    let found = findings(&root);
+    let of = |kind| found.iter().find(|finding| finding.kind == kind).unwrap_or_else(|| panic!("{kind:?}: {found:?}"));
+    assert_eq!(of(Kind::SizeMismatch).files, ["images/1.png", "masks/1.png"]);
+    let message = &of(Kind::MixedEncodings).message;
+    assert!(message.contains("masks/3.png") && !message.contains("masks/0.png"), "{message}");
+    // Only the last mask has the value, and it is the last unit.
+    let root = valid();
+    fs::write(path(&root, "images/0.png"), b"text").unwrap();
+    let mut mask = halves(1, 64, 48);
+    mask.put_pixel(5, 5, Luma([77]));
+    mask.save(path(&root, "masks/3.png")).unwrap();
+    fs::write(path(&root, "dataset.toml"), "[[class]]\nname='a'\nvalues=[0, 2]\n[[class]]\nname='b'\nvalue=1").unwrap();
+    let found = findings(&root);
+    assert_eq!(found[0].kind, Kind::Classes, "{found:?}");
+    assert!(found[0].message.contains("masks/3.png"), "{found:?}");
+}
+
+#[test]
 fn pairs_that_were_examined_need_not_be_loaded_again() {
     use unet_data::load_pair;
-    use unet_shared::samples::SampleReading;
     let root = valid();
     let colour = |x: u32, _| Rgb(if x < 20 { [9, 9, 9] } else { [255, 0, 0] });
     RgbImage::from_fn(64, 48, colour).save(path(&root, "masks/0.png")).unwrap();
@@ -478,9 +505,39 @@ fn pairs_that_were_examined_need_not_be_loaded_again() {
     let all = checked.pairs.training_pixels(&table);
     assert_eq!(dataset.train.len(), 4);
     assert_eq!(all.iter().sum::<u64>() - pixels.iter().sum::<u64>(), 64 * 48);
-    let bands = |text: &str| SampleReading { bands: Some(serde_json::from_str(text).unwrap()), ..SampleReading::PLAIN };
-    let facts = checked.pairs.facts(&dataset.train[0]).unwrap();
-    assert!(facts.loads(&SampleReading::PLAIN) && facts.loads(&bands("[1]")) && !facts.loads(&bands("[2]")));
+    assert!(checked.pairs.facts(&dataset.train[0]).unwrap().loads(None));
+    // Without the bands that are asked for, it cannot.
+    let bands = serde_json::from_str("[2]").unwrap();
+    let options = CheckOptions { bands: Some(bands), ..options };
+    let checked = check(root.path(), &options, &mut |_, _| {}).unwrap();
+    assert_eq!(checked.pairs.facts(&dataset.train[0]), None);
+}
+
+#[test]
+fn a_pair_of_float_samples_loads_with_a_range_only() {
+    let root = valid();
+    for seed in 0..4 {
+        fs::remove_file(path(&root, &format!("images/{seed}.png"))).unwrap();
+        let picture = picture(seed, 64, 48);
+        let pixel = |x, y| Rgb([f32::from(picture.get_pixel(x, y).0[0]) / 255.0; 3]);
+        image::Rgb32FImage::from_fn(64, 48, pixel).save(path(&root, &format!("images/{seed}.tif"))).unwrap();
+    }
+    let checked = check(root.path(), &CheckOptions::default(), &mut |_, _| {}).unwrap();
+    let range = checked.levels.as_ref().unwrap().range;
+    let facts = *checked.pairs.facts(&checked.dataset.as_ref().unwrap().train[0]).unwrap();
+    assert!(range.is_some() && facts.loads(range) && !facts.loads(None));
+    let usable = checked.usable().unwrap();
+    assert_eq!((usable.samples.range, usable.samples.bands), (range, None));
+}
+
+#[test]
+fn an_image_of_no_range_is_readable() {
+    let root = valid();
+    fs::remove_file(path(&root, "images/1.png")).unwrap();
+    image::Rgb32FImage::from_pixel(64, 48, Rgb([f32::NAN; 3])).save(path(&root, "images/1.tif")).unwrap();
+    let options = CheckOptions { range: "0,1".parse().unwrap(), ..CheckOptions::default() };
+    let checked = check(root.path(), &options, &mut |_, _| {}).unwrap();
+    assert_eq!((checked.unreadable, checked.report.images_unreadable), (0, 0), "{}", checked.report.text(true));
 }
 
 #[test]

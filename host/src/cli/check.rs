@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use unet_data::OpenOptions;
 use unet_engine::exit::Exit;
 use unet_host::check::{CheckOptions, LabelOptions, check};
-use unet_host::config::FolderOptions;
+use unet_host::config::{FolderOptions, SampleOptions};
 use unet_host::dataset::augment::NamedList;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
@@ -27,6 +27,8 @@ pub struct Check {
     folders: FolderOptions,
     #[command(flatten)]
     labels: LabelOptions,
+    #[command(flatten)]
+    samples: SampleOptions,
     /// Write a contact sheet: training images as a network will see them, with this preset or these operations (default: those
     /// of `train`)
     #[arg(long, value_name = "PRESET|OPERATIONS")]
@@ -49,8 +51,8 @@ impl Check {
             choice: self.folders.choice(),
             ..OpenOptions::default()
         };
-        let (bands, range) = (self.sheet.input.bands, self.sheet.input.range);
-        let options = CheckOptions { open, labels: self.labels, bands, range };
+        let SampleOptions { range, bands } = self.samples;
+        let options = CheckOptions { open, skip_unreadable: false, labels: self.labels, bands, range };
         let mut progress: Option<(Progress, usize)> = None;
         let checked = check(&self.data, &options, &mut |done, all| {
             let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "files"), 0));
@@ -62,14 +64,15 @@ impl Check {
         }
         let report = &checked.report;
         super::print(self.json, report, || report.text(self.verbose))?;
+        let has_errors = report.has_errors();
         match self.augmented {
-            Some(_) if report.has_errors() => unet_engine::error::say("no contact sheet: the dataset has errors"),
+            Some(_) if has_errors => unet_engine::error::say("no contact sheet: the dataset has errors"),
             Some(names) => {
-                let line = contact_sheet::write(&checked, &names.unwrap_or_default(), &self.sheet)?;
+                let line = contact_sheet::write(checked, &names.unwrap_or_default(), &self.sheet)?;
                 unet_engine::error::say(line);
             }
             None => {}
         }
-        Ok(if report.has_errors() { Exit::Fault } else { Exit::Success })
+        Ok(if has_errors { Exit::Fault } else { Exit::Success })
     }
 }

@@ -15,7 +15,7 @@ pub struct Compare {
     /// Evaluation record of the same data
     second: PathBuf,
     /// Compare IoU instead: no class, nor the mean, may be lower in the second record by more than this
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     max_drop: Option<f64>,
     /// Print one JSON document
     #[arg(long)]

@@ -6,7 +6,8 @@ use serde::Serialize;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
-use unet_host::steps::train::{TrainOptions, finish, resume, start};
+use unet_host::steps::resume::{ResumeOptions, resume};
+use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
 use unet_host::training::memory::{Checkpointing, MemoryOptions};
 use unet_host::training::trainer::Observer;
@@ -21,6 +22,13 @@ pub struct Train {
     /// Continue the run in this folder, to the same numbers as without the interruption
     #[arg(long, value_name = "RUN", conflicts_with = "data", conflicts_with_all = super::ids::<TrainOptions>())]
     resume: Option<PathBuf>,
+    /// Passes over the training images (default: 40). With --resume: epochs in all, for a longer run, whose learning rate then
+    /// follows the schedule of that many epochs
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// With --resume: the folder that the dataset was moved to
+    #[arg(long = "data", value_name = "DATA", requires = "resume")]
+    moved_data: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
     /// Recompute cheap tensors in the backward pass instead of keeping them: less memory, the same numbers (auto: if a step
@@ -61,8 +69,17 @@ impl Train {
 
     pub fn run(self) -> Result<Exit, HostError> {
         let run = match (&self.resume, &self.data) {
-            (Some(root), _) => resume(root)?,
-            (None, Some(data)) => start(data, &self.options, self.memory())?,
+            (Some(root), _) => {
+                let options = ResumeOptions { epochs: self.epochs, data: self.moved_data.clone() };
+                resume(root, &options)?
+            }
+            (None, Some(data)) => {
+                let mut options = self.options.clone();
+                if let Some(epochs) = self.epochs {
+                    options.config.training.epochs = epochs;
+                }
+                start(data, &options, self.memory())?
+            }
             (None, None) => {
                 return Err(HostError::Usage("expected the folder of a dataset, or --resume RUN".to_owned()));
             }
@@ -193,7 +210,7 @@ mod tests {
     /// A word for each argument of a new run that it takes as its value; none for a switch.
     fn values() -> Vec<(String, Option<&'static str>)> {
         let command = Train::augment_args(Command::new("train"));
-        let free = ["data", "resume", "checkpointing", "memory_mib", "json"];
+        let free = ["data", "resume", "epochs", "moved_data", "checkpointing", "memory_mib", "json"];
         let hyperparameters = command.get_arguments().filter(|argument| !free.contains(&argument.get_id().as_str()));
         hyperparameters
             .map(|argument| {

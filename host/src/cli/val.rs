@@ -55,9 +55,13 @@ impl Val {
         let record = if RunDir::is_run(&self.subject) {
             let mut run = OpenRun::open(&self.subject)?;
             run.config.skip_unreadable |= self.skip_unreadable;
+            // With the flag, files that became unreadable after the run was made are left out too.
+            let data = self
+                .data
+                .or_else(|| self.skip_unreadable.then(|| run.config.data.clone()).filter(|data| data.exists()));
             run.config.tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
             run.config.folders = self.folders.or(run.config.folders);
-            score_run(&run, self.engine, self.weights, self.split, self.data.as_deref())?
+            score_run(&run, self.engine, self.weights, self.split, data.as_deref())?
         } else if self.subject.is_file() {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
@@ -66,8 +70,8 @@ impl Val {
             score_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
         } else {
             let path = self.subject.display();
-            let found = if self.subject.exists() { "is neither a run nor a package" } else { "does not exist" };
-            return Err(HostError::Usage(format!("{path} {found}: expected the folder of a run, or a package")));
+            let found = if self.subject.exists() { "neither" } else { "no such path" };
+            return Err(HostError::Usage(format!("{path}: expected the folder of a run, or a package, found {found}")));
         };
         if let Some(path) = &self.output {
             unet_engine::atomic_file::write(path, json(&record).as_bytes())

@@ -30,6 +30,11 @@ pub struct InputOptions {
     /// Standard deviation of each channel to divide by: one or three numbers, separated by commas
     #[arg(long, value_delimiter = ',', requires = "mean", allow_hyphen_values = true)]
     pub std: Vec<f32>,
+}
+
+/// Which samples of an image file are used, and how they become bytes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SampleOptions {
     /// Values of 16-bit, float and signed images that are mapped to 0 to 255: auto, depth, percentiles, high-byte or LOW,HIGH
     #[arg(long, default_value = "auto", allow_hyphen_values = true, value_parser = clap::value_parser!(RangeRequest))]
     pub range: RangeRequest,
@@ -129,6 +134,8 @@ mod tests {
     struct Arguments {
         #[command(flatten)]
         input: InputOptions,
+        #[command(flatten)]
+        samples: SampleOptions,
     }
 
     fn preprocess(line: &str) -> Result<Preprocess, String> {

@@ -38,7 +38,8 @@ use geometry::Geometry;
 use tone::Tone;
 
 pub use flip::Flips;
-pub use preset::{AugmentOptions, DEFAULT, Named, NamedList, Preset};
+use preset::DEFAULT;
+pub use preset::{AugmentOptions, Named, NamedList, Preset};
 
 /// Separates the draws of flips from the other uses of one seed.
 const FLIP_STREAM: u64 = 0xf11b;

@@ -53,21 +53,50 @@ impl Panel<'_> {
             check_size("the truth", truth, size)?;
         }
         let shown = display_size(size)?;
-        let filter = if shown.0 > size.0 { FilterType::Nearest } else { FilterType::Triangle };
-        let image = if shown == size { self.image.clone() } else { resize(self.image, shown.0, shown.1, filter) };
-        // Masks hold ids: they are never blended, and the hatching is drawn at the final size.
-        let scaled = |mask: &GrayImage| resize(mask, shown.0, shown.1, FilterType::Nearest);
-        let prediction = scaled(self.prediction);
+        let image = scaled(self.image, shown);
+        // The hatching is drawn at the final size.
+        let prediction = scaled_mask(self.prediction, shown);
         let overlay = overlay(&image, &prediction, self.palette)?;
 
         let mut tiles = vec![Tile { title: "image", image }];
         if let Some(truth) = self.truth {
-            tiles.push(Tile { title: "truth", image: colored(&scaled(truth), self.palette)? });
+            tiles.push(Tile { title: "truth", image: colored(&scaled_mask(truth, shown), self.palette)? });
         }
         tiles.push(Tile { title: "prediction", image: colored(&prediction, self.palette)? });
         tiles.push(Tile { title: "overlay", image: overlay });
         Ok(tiles)
     }
+}
+
+/// The image in another size, with larger pixels if it is enlarged.
+fn scaled(image: &RgbImage, size: (u32, u32)) -> RgbImage {
+    if size == image.dimensions() {
+        return image.clone();
+    }
+    let filter = if size.0 > image.width() { FilterType::Nearest } else { FilterType::Triangle };
+    resize(image, size.0, size.1, filter)
+}
+
+/// The mask in another size. It holds ids, which are never blended.
+fn scaled_mask(mask: &GrayImage, size: (u32, u32)) -> GrayImage {
+    resize(mask, size.0, size.1, FilterType::Nearest)
+}
+
+/// The image, and its overlay, in the size that `shown` chooses for its own.
+///
+/// # Errors
+/// If the sizes differ or are 0.
+pub(super) fn image_and_overlay(
+    image: &RgbImage,
+    mask: &GrayImage,
+    palette: &[[u8; 3]],
+    shown: impl Fn((u32, u32)) -> (u32, u32),
+) -> Result<[RgbImage; 2], ReportError> {
+    check_size("the mask", mask, image.dimensions())?;
+    let size = shown(has_pixels(image.dimensions())?);
+    let image = scaled(image, size);
+    let overlay = overlay(&image, &scaled_mask(mask, size), palette)?;
+    Ok([image, overlay])
 }
 
 /// The tiles of a panel from left to right on white.
@@ -87,7 +116,7 @@ pub fn side_by_side(tiles: &[Tile]) -> RgbImage {
 ///
 /// # Errors
 /// If the sizes differ.
-pub fn overlay(image: &RgbImage, mask: &GrayImage, palette: &[[u8; 3]]) -> Result<RgbImage, ReportError> {
+fn overlay(image: &RgbImage, mask: &GrayImage, palette: &[[u8; 3]]) -> Result<RgbImage, ReportError> {
     check_size("the mask", mask, image.dimensions())?;
     painted(image.clone(), mask, palette, OVERLAY_ALPHA)
 }
@@ -110,21 +139,28 @@ fn check_size(what: &'static str, mask: &GrayImage, image: (u32, u32)) -> Result
     Err(ReportError::Fault(format!("{what} is {}x{}, its image {}x{}", found.0, found.1, image.0, image.1)))
 }
 
-fn display_size((width, height): (u32, u32)) -> Result<(u32, u32), ReportError> {
+fn has_pixels((width, height): (u32, u32)) -> Result<(u32, u32), ReportError> {
     if width == 0 || height == 0 {
         return Err(ReportError::Fault("the image of a panel has no pixels".to_owned()));
     }
+    Ok((width, height))
+}
+
+/// Both sides so that the longer one is at most `side_max`, by the same factor.
+pub(super) fn shrunk((width, height): (u32, u32), side_max: u32) -> (u32, u32) {
+    let longest = width.max(height).max(side_max);
+    let side = |side: u32| (u64::from(side) * u64::from(side_max) / u64::from(longest)).max(1) as u32;
+    (side(width), side(height))
+}
+
+fn display_size(size: (u32, u32)) -> Result<(u32, u32), ReportError> {
+    let (width, height) = has_pixels(size)?;
     // A tall strip is not enlarged beyond the maximum height of a panel.
     let factor = WIDTH_MIN.div_ceil(width).min(SIDE_MAX / height).max(1);
-    let longest = width.max(height);
     if width < WIDTH_MIN && factor > 1 {
         return Ok((width * factor, height * factor));
     }
-    if longest <= SIDE_MAX {
-        return Ok((width, height));
-    }
-    let shrunk = |side: u32| (u64::from(side) * u64::from(SIDE_MAX) / u64::from(longest)).max(1) as u32;
-    Ok((shrunk(width), shrunk(height)))
+    Ok(shrunk(size, SIDE_MAX))
 }
 
 #[cfg(test)]

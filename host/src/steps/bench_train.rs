@@ -303,6 +303,7 @@ mod tests {
             threads: 2,
             loss: LossConfig::default(),
             accumulate: 1,
+            averages: false,
         };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");

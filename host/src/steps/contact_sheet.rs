@@ -4,18 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::{GrayImage, Rgb, RgbImage};
-use unet_shared::samples::SampleReading;
 use unet_shared::tiles::Tiles;
 
 use super::train::resolve_input;
-use crate::check::Checked;
+use crate::check::{Checked, Usable};
 use crate::config::{InputOptions, RunConfig};
 use crate::dataset::augment::{Augmentation, NamedList};
 use crate::dataset::loader::{Item, Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
 use crate::error::HostError;
 use crate::progress::Progress;
-use crate::report::contact_sheet::{MaskedImage, contact_sheet};
+use crate::report::contact_sheet::{Cell, contact_sheet};
 use crate::report::save_png;
 
 /// Images of a sheet, spread over the training images.
@@ -45,27 +44,25 @@ pub struct ContactSheetOptions {
 ///
 /// # Errors
 /// If the dataset has no pairs to train on, an option does not fit it, an image cannot be loaded, or the file cannot be written.
-pub fn write(checked: &Checked, names: &NamedList, options: &ContactSheetOptions) -> Result<String, HostError> {
-    let (Some(dataset), Some(labels), Some(levels)) = (&checked.dataset, &checked.labels, &checked.levels) else {
+pub fn write(checked: Checked, names: &NamedList, options: &ContactSheetOptions) -> Result<String, HostError> {
+    let Some(found) = checked.usable() else {
         return Err(HostError::Usage("--augmented: expected a dataset that can be trained on".to_owned()));
     };
     let mut augmentation = names.resolve().map_err(HostError::Usage)?;
-    let (table, defaults) = (labels.table()?, RunConfig::default());
-    let multiple = defaults.model.size_multiple();
-    let training = (&dataset.train[..], &checked.pairs);
-    let found = (SampleReading { range: levels.range, bands: options.input.bands }, checked.content.channels());
-    let preprocess = resolve_input(training, &options.input, found, multiple, options.tiles)?;
+    let (table, multiple) = (found.labels.table()?, RunConfig::default().model.size_multiple());
+    let preprocess = resolve_input(&found, &options.input, multiple, options.tiles)?;
     preprocess.validate()?;
     if augmentation.needs_class_pixels() {
-        augmentation.class_pixels = checked.pairs.training_pixels(&table);
+        augmentation.class_pixels = found.pairs.training_pixels(&table);
     }
+    let Usable { dataset, labels, .. } = found;
     let pieces = Pieces::of(&dataset.train, options.tiles)?;
     let loading = LoaderOptions { cache_bytes: 0, workers: 2, with_truth: false };
-    let loader = Loader::new(dataset.train.clone(), table, preprocess, loading)?.with_pieces(pieces);
-    let rows = rows(&loader, &augmentation, options.seed, preprocess.width as usize)?;
+    let loader = Loader::new(dataset.train, table, preprocess, loading)?.with_pieces(pieces);
     let palette: Vec<[u8; 3]> = labels.classes.iter().map(|class| class.color).collect();
+    let rows = rows(&loader, &augmentation, options.seed, preprocess.width as usize, &palette)?;
     let path = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("augmented-{names}.png")));
-    save_png(&path, &contact_sheet(&rows, &palette)?)?;
+    save_png(&path, &contact_sheet(&rows))?;
     let (shown, all, input) = (rows.len(), loader.len(), format!("{}x{}", preprocess.width, preprocess.height));
     let unit = if options.tiles.is_some() { "training images or tiles" } else { "training images" };
     Ok(format!(
@@ -82,18 +79,19 @@ fn rows(
     augmentation: &Augmentation,
     seed: u64,
     width: usize,
-) -> Result<Vec<Vec<MaskedImage>>, HostError> {
+    palette: &[[u8; 3]],
+) -> Result<Vec<Vec<Cell>>, HostError> {
     let count = ROWS.min(loader.len());
     let order: Vec<usize> = (0..count).map(|row| row * loader.len() / count).collect();
     let augmenter = augmentation.augmenter(seed, width);
     let progress = Progress::new("augmenting", count as u64, "images");
     let mut rows = Vec::with_capacity(count);
     loader.for_each(&order, |piece, item| -> Result<(), HostError> {
-        let mut row = vec![masked_image(&item, width)];
+        let mut row = vec![cell(&item, width, palette)?];
         for epoch in 1..=EPOCHS {
             let mut changed = Arc::clone(&item);
             augmenter.apply(epoch, piece, &mut changed);
-            row.push(masked_image(&changed, width));
+            row.push(cell(&changed, width, palette)?);
         }
         rows.push(row);
         progress.inc(1);
@@ -103,7 +101,7 @@ fn rows(
     Ok(rows)
 }
 
-fn masked_image(item: &Item, width: usize) -> MaskedImage {
+fn cell(item: &Item, width: usize, palette: &[[u8; 3]]) -> Result<Cell, HostError> {
     let pixels = item.mask.len();
     let size = (width as u32, (pixels / width) as u32);
     // The first plane three times, or the three planes.
@@ -114,5 +112,5 @@ fn masked_image(item: &Item, width: usize) -> MaskedImage {
         Rgb([red[at], green[at], blue[at]])
     });
     let mask = GrayImage::from_raw(size.0, size.1, item.mask.clone()).expect("a mask has the size of its input");
-    MaskedImage { image, mask }
+    Ok(Cell::new(&image, &mask, palette)?)
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use unet_data::{Dataset, DecodedImage, OpenOptions, Sample, Split};
+use unet_data::{Dataset, DecodedImage, Sample, Split};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{PreprocessError, Preprocessor};
@@ -69,37 +69,20 @@ impl OpenRun {
         self.snapshot.labels.classes.iter().map(|class| class.color).collect()
     }
 
-    /// The dataset that the run was trained on, or the one in `data`, split in the same way.
+    /// The dataset that the run was trained on, or the one in `data`, split in the same way. If the run leaves out unreadable
+    /// files, its own dataset has the pairs that were readable when the run was made, without decoding any again.
     ///
     /// # Errors
     /// If the folder is not a dataset.
     pub fn data(&self, data: Option<&Path>) -> Result<Dataset, HostError> {
-        match data {
-            Some(data) => Ok(Dataset::open(data, &self.config.open_options())?),
-            None => self.open_own(&self.config.open_options()),
+        let options = self.config.open_options();
+        if let Some(data) = data {
+            let mut dataset = Dataset::open(data, &options)?;
+            if self.config.skip_unreadable {
+                dataset.leave_out_unreadable(&self.config.preprocess.samples, self.table.reading());
+            }
+            return Ok(dataset);
         }
-    }
-
-    /// The dataset that the run is trained on, with the training and validation pairs that were readable when it was made, none
-    /// of which is decoded.
-    ///
-    /// # Errors
-    /// As [`OpenRun::data`].
-    pub fn own_data(&self) -> Result<Dataset, HostError> {
-        let mut dataset = self.open_own(&OpenOptions { skip_unreadable: false, ..self.config.open_options() })?;
-        if self.config.skip_unreadable {
-            let train: HashSet<&String> = self.snapshot.train.iter().collect();
-            let val: HashSet<&String> = self.snapshot.val.iter().collect();
-            dataset.retain(|split, sample| match split {
-                Split::Train => train.contains(&sample.name),
-                Split::Val => val.contains(&sample.name),
-                Split::Test => true,
-            });
-        }
-        Ok(dataset)
-    }
-
-    fn open_own(&self, options: &OpenOptions) -> Result<Dataset, HostError> {
         let data = &self.config.data;
         if !data.exists() {
             let (data, config) = (data.display(), self.dir.config_file());
@@ -108,7 +91,17 @@ impl OpenRun {
                 config.display()
             )));
         }
-        Ok(Dataset::open(data, options)?)
+        let mut dataset = Dataset::open(data, &options)?;
+        if self.config.skip_unreadable {
+            let [train, val, test] = Split::ALL.map(|split| self.snapshot.names(split).iter().collect::<HashSet<_>>());
+            dataset.retain(|split, sample| match split {
+                Split::Train => train.contains(&sample.name),
+                Split::Val => val.contains(&sample.name),
+                // Runs that were made before these names were stored keep all.
+                Split::Test => test.is_empty() || test.contains(&sample.name),
+            });
+        }
+        Ok(dataset)
     }
 
     /// Path of the weights.

@@ -118,10 +118,13 @@ pub fn score_package(
         val_ratio: provenance.val_ratio,
         seed: provenance.split_seed,
         stacks: provenance.stacks,
-        skip_unreadable,
         choice: folders.choice(),
     };
-    let dataset = Dataset::open(data, &options)?;
+    let mut dataset = Dataset::open(data, &options)?;
+    let table = manifest.label_table()?;
+    if skip_unreadable {
+        dataset.leave_out_unreadable(&manifest.preprocess.samples, table.reading());
+    }
     let meta = RecordMeta {
         program: PROGRAM.to_owned(),
         machine: machine::name(),
@@ -131,7 +134,7 @@ pub fn score_package(
         split: split.name().to_owned(),
         classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
     };
-    score(&dataset, split, &manifest.label_table()?, &mut predictor, meta)
+    score(&dataset, split, &table, &mut predictor, meta)
 }
 
 fn score<S: Segmenter>(

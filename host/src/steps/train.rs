@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use unet_data::{
-    Dataset, FileError, LabelMap, OpenOptions, PairError, Sample, Split, counted, dataset_digest, load_pair,
-};
+use unet_data::{Dataset, PairError, Sample, Split, counted, dataset_digest, load_pair};
+use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::record::EvaluationRecord;
-use unet_shared::samples::{Bands, SampleReading};
+use unet_shared::samples::Bands;
 use unet_shared::tiles::{Grid, Tiles};
 
 use super::open_run::{OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, score_run};
-use crate::check::{CheckOptions, Checked, Content, Kind as FindingKind, LabelOptions, Pairs, Severity, check};
-use crate::config::{InputOptions, RunConfig, defaults, nearest_multiple};
+use super::transfer::initial_weights;
+use crate::check::{CheckOptions, Checked, Content, LabelOptions, Pairs, Severity, Usable, check};
+use crate::config::{InitialWeights, InputOptions, RunConfig, SampleOptions, defaults, nearest_multiple};
 use crate::dataset::augment::AugmentOptions;
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
@@ -74,11 +74,14 @@ pub struct TrainOptions {
     #[arg(long)]
     pub despite_errors: bool,
     /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255
-    #[arg(long, conflicts_with = "InputOptions")]
+    #[arg(long, conflicts_with_all = ["InputOptions", "SampleOptions"])]
     pub classic: bool,
     /// Size and channels are found from the images if not given.
     #[command(flatten)]
     pub input: InputOptions,
+    /// Which samples of images are used.
+    #[command(flatten)]
+    pub samples: SampleOptions,
     /// Images per step (default: 8, fewer for large inputs)
     #[arg(long)]
     pub batch: Option<usize>,
@@ -86,6 +89,9 @@ pub struct TrainOptions {
     /// their effective number of pixels, which favours rare classes more; or one number per class, separated by commas
     #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights), allow_hyphen_values = true)]
     pub class_weights: ClassWeights,
+    /// Start from the best weights of this run, where names and shapes fit: for another dataset, other classes or channels
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<PathBuf>,
     /// Random changes of training images.
     #[command(flatten)]
     pub augment: AugmentOptions,
@@ -136,23 +142,22 @@ fn default_size(samples: &[Sample], multiple: usize, fit: Fit, tiles: Option<Til
     (side(width), side(height))
 }
 
-/// From images to the network's input: what was asked for, and otherwise what suits the training images, whose samples are read
-/// as `samples` says and whose content suggests `channels`. Sides that are not given are multiples of `multiple`.
+/// From images to the network's input: what was asked for, and otherwise what suits the training images. Sides that are not given
+/// are multiples of `multiple`.
 pub(super) fn resolve_input(
-    (training, pairs): (&[Sample], &Pairs),
+    found: &Usable,
     input: &InputOptions,
-    (samples, channels): (SampleReading, Channels),
     multiple: usize,
     tiles: Option<Tiles>,
 ) -> Result<Preprocess, HostError> {
-    let channels = match input.bands {
+    let channels = match found.samples.bands {
         Some(Bands::Gray(_)) => Channels::Gray,
         Some(Bands::Rgb(_)) => Channels::Rgb,
-        None => channels,
+        None => found.content.channels(),
     };
-    let size = default_size(training, multiple, input.fit, tiles, pairs);
+    let size = default_size(&found.dataset.train, multiple, input.fit, tiles, &found.pairs);
     let preprocess = input.preprocess(size, channels).map_err(HostError::Usage)?;
-    Ok(Preprocess { samples, ..preprocess })
+    Ok(Preprocess { samples: found.samples, ..preprocess })
 }
 
 /// Loads the pairs that `check` has not shown to be loadable, so that a broken one is reported before the first
@@ -165,12 +170,12 @@ fn validate_pairs(
     tiles: Option<Tiles>,
 ) -> Result<(), HostError> {
     for sample in dataset.train.iter().chain(&dataset.val) {
-        let size = match pairs.facts(sample).filter(|facts| facts.loads(&preprocess.samples)) {
+        let size = match pairs.facts(sample).filter(|facts| facts.loads(preprocess.samples.range)) {
             Some(facts) => facts.size,
             None => match load_pair(sample, table, &preprocess.samples) {
                 Ok(pair) => (pair.image.width, pair.image.height),
-                Err(PairError::File(error)) if !matches!(error, FileError::Alpha { .. }) => {
-                    let error = unet_engine::error::chain(&error);
+                Err(PairError::File(error)) if error.is_unreadable() => {
+                    let error = error.with_causes();
                     return Err(HostError::Usage(format!("{error}; --skip-unreadable leaves the pair out")));
                 }
                 Err(error) => return Err(error.into()),
@@ -230,15 +235,14 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
         let (data, runs) = (config.data.display(), options.runs.display());
         return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
     }
-    let Usable { dataset, labels, pairs, samples, channels } = checked_dataset(data, options)?;
-    let names = |split| dataset.split(split).iter().map(|s| s.name.clone()).collect();
-    let (train_names, val_names) = (names(Split::Train), names(Split::Val));
-    let digest = dataset_digest(&dataset, &labels)?;
-    let snapshot = DatasetSnapshot { digest, labels, train: train_names, val: val_names };
-
+    let found = checked_dataset(data, options)?;
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-    let training = (&dataset.train[..], &pairs);
-    config.preprocess = resolve_input(training, &options.input, (samples, channels), multiple, config.tiles)?;
+    config.preprocess = resolve_input(&found, &options.input, multiple, config.tiles)?;
+    let Usable { dataset, labels, pairs, .. } = found;
+    let digest = dataset_digest(&dataset, &labels, &config.preprocess.samples)?;
+    let [train, val, test] =
+        Split::ALL.map(|split| dataset.split(split).iter().map(|sample| sample.name.clone()).collect());
+    let snapshot = DatasetSnapshot { digest, labels, train, val, test };
     if options.classic {
         config.preprocess = Preprocess { samples: config.preprocess.samples, ..Preprocess::CLASSIC };
     }
@@ -264,26 +268,23 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
     if config.training.augmentation.needs_class_pixels() {
         config.training.augmentation.class_pixels = pixels;
     }
-    RunDir::create(&root, &config, &snapshot)?;
+    // Before the run's folder is made.
+    let initial = options.from.as_deref().map(|from| initial_weights(from, &config)).transpose()?;
+    let dir = RunDir::create(&root, &snapshot)?;
+    if let (Some(bytes), Some(from)) = (initial, &options.from) {
+        dir.write(dir.initial_weights(), &bytes)?;
+        let from = from.canonicalize().unwrap_or_else(|_| from.clone());
+        config.initial = Some(InitialWeights { from, weights: Digest::of(&bytes) });
+    }
+    dir.write_config(&config)?;
     OpenRun::open(&root)
-}
-
-/// A dataset that can be trained on.
-struct Usable {
-    dataset: Dataset,
-    labels: LabelMap,
-    pairs: Pairs,
-    /// How the samples of the images become bytes.
-    samples: SampleReading,
-    /// The channels that the images have.
-    channels: Channels,
 }
 
 /// The dataset in `data` with the requested split. What `check` warns of is printed; what it calls an error is one.
 fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostError> {
     let open = options.config.open_options();
     // From the names of files alone, before anything is decoded.
-    let names = Dataset::open(data, &OpenOptions { skip_unreadable: false, ..open.clone() })?;
+    let names = Dataset::open(data, &open)?;
     if names.train.is_empty() {
         let unused = names.unused.iter().take(UNUSED_SHOWN).map(|unused| format!("; not used: {unused}"));
         return Err(HostError::Usage(format!(
@@ -293,8 +294,9 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
         )));
     }
     let mut progress: Option<(Progress, usize)> = None;
-    let (bands, range) = (options.input.bands, options.input.range);
-    let request = CheckOptions { open, labels: options.labels.clone(), bands, range };
+    let SampleOptions { range, bands } = options.samples;
+    let (skip_unreadable, labels) = (options.config.skip_unreadable, options.labels.clone());
+    let request = CheckOptions { open, skip_unreadable, labels, bands, range };
     let checked = check(data, &request, &mut |done, all| {
         let (progress, shown) = progress.get_or_insert_with(|| (Progress::new("checking", all as u64, "pairs"), 0));
         progress.inc(done.saturating_sub(*shown) as u64);
@@ -320,8 +322,7 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
     }
     let errors: Vec<String> = report.of(Severity::Error).map(|finding| finding.line()).collect();
     let hint = remedy(&checked);
-    let Checked { dataset: Some(dataset), labels: Some(labels), levels: Some(levels), content, pairs, .. } = checked
-    else {
+    let Some(found) = checked.usable() else {
         return Err(refused(data, &errors, ""));
     };
     if options.despite_errors {
@@ -329,37 +330,25 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
     } else if !errors.is_empty() {
         return Err(refused(data, &errors, hint));
     }
-    dataset.skipped().iter().for_each(unet_engine::error::say);
-    unet_engine::error::say(format_args!("labels: {}", labels.assumption));
-    if levels.deep > 0 {
-        unet_engine::error::say(&levels);
+    found.dataset.skipped().iter().for_each(unet_engine::error::say);
+    unet_engine::error::say(format_args!("labels: {}", found.labels.assumption));
+    if found.levels.deep > 0 {
+        unet_engine::error::say(&found.levels);
     }
-    let asked = options.input.channels.is_some() || options.input.bands.is_some() || options.classic;
-    if content == Content::GrayAsRgb && !asked {
+    let asked = options.input.channels.is_some() || bands.is_some() || options.classic;
+    if found.content == Content::GrayAsRgb && !asked {
         unet_engine::error::say(
             "images: all are gray, stored as RGB; training uses one channel (--channels 3 uses three)",
         );
     }
-    let samples = SampleReading { range: levels.range, bands };
-    Ok(Usable { dataset, labels, pairs, samples, channels: content.channels() })
+    Ok(found)
 }
 
 /// The flags that let training continue despite errors, if any.
 fn remedy(checked: &Checked) -> &'static str {
-    let stops = |kind| {
-        matches!(
-            kind,
-            FindingKind::SizeMismatch
-                | FindingKind::ExifRotation
-                | FindingKind::TransparentMask
-                | FindingKind::SixteenBit
-                | FindingKind::AllIgnored
-                | FindingKind::Layout
-        )
-    };
     let errors = || checked.report.of(Severity::Error);
     let all = errors().count();
-    match (checked.unreadable, errors().any(|finding| stops(finding.kind))) {
+    match (checked.unreadable, errors().any(|finding| finding.kind.stops_training())) {
         (_, true) => "",
         (0, false) => "; --despite-errors trains anyway",
         // Its own message names the flag.
@@ -404,23 +393,6 @@ fn run_folder(runs: &Path, name: &str, requested: bool) -> Result<PathBuf, HostE
         }));
     }
     Ok((2u64..).map(|k| runs.join(format!("{name}-{k}"))).find(|root| !root.exists()).unwrap_or(root))
-}
-
-/// Opens a run to continue it with the configuration that it was made with.
-///
-/// # Errors
-/// If the folder is not a run, or its dataset has changed.
-pub fn resume(root: &Path) -> Result<OpenRun, HostError> {
-    let run = OpenRun::open(root)?;
-    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels)?;
-    if found != run.snapshot.digest {
-        return Err(HostError::Usage(format!(
-            "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",
-            run.config.data.display(),
-            run.snapshot.digest
-        )));
-    }
-    Ok(run)
 }
 
 /// Cache sizes of the training and the validation split, in proportion to their samples: both are read once per epoch.
@@ -487,7 +459,8 @@ pub fn finish(
     memory: MemoryOptions,
     observer: &mut dyn Observer,
 ) -> Result<(Outcome, EvaluationRecord), HostError> {
-    let dataset = run.own_data()?;
+    let _lock = run.dir.lock()?;
+    let dataset = run.data(None)?;
     let loader = |split, with_truth, cache_bytes| -> Result<Loader, HostError> {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.loader.workers, with_truth };
         let samples = dataset.split(split);

@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use unet_shared::digest::Digest;
 
+use super::learner::Learner;
 use super::summary::Tail;
 use crate::model::Network;
 use crate::run_dir::{RunDir, RunDirError};
@@ -81,6 +81,15 @@ pub struct Best {
     pub mean_iou: f64,
 }
 
+/// The state of an average of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AverageState {
+    /// Steps in it.
+    pub steps: usize,
+    /// Digest of its file.
+    pub weights: Digest,
+}
+
 /// The state of a run between two epochs, without its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -98,6 +107,9 @@ pub struct State {
     pub weights: Option<Digest>,
     /// Digest of the optimizer's file.
     pub optimizer: Option<Digest>,
+    /// The average of the weights; none if none is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageState>,
     /// Digest of the best weights' file; none in checkpoints made before it was kept.
     #[serde(default)]
     pub best_weights: Option<Digest>,
@@ -150,6 +162,10 @@ fn optimizer_name(epoch: usize) -> String {
     format!("weights/epoch-{epoch}.optimizer.bpk")
 }
 
+fn average_name(epoch: usize) -> String {
+    format!("weights/epoch-{epoch}.average.bpk")
+}
+
 fn record_error(file: impl Into<String>) -> impl FnOnce(RecordError) -> CheckpointError {
     let file = file.into();
     move |source| CheckpointError::Record { file, source }
@@ -172,6 +188,17 @@ pub fn load_weights(model: Network, path: &Path) -> Result<Network, CheckpointEr
     apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
 }
 
+/// Loads the weights that a run starts from into its network.
+///
+/// # Errors
+/// If the file cannot be read, was changed after it was saved, or is of another network.
+pub fn load_initial_weights(run: &RunDir, model: Network, expected: Digest) -> Result<Network, CheckpointError> {
+    let path = run.initial_weights();
+    let bytes = run.read(&path)?;
+    check_digest(path.clone(), &bytes, expected)?;
+    apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
+}
+
 fn apply_weights(model: Network, bytes: Vec<u8>) -> Result<Network, RecordError> {
     ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).and_then(|record| model.try_load_record(record))
 }
@@ -180,26 +207,27 @@ fn apply_weights(model: Network, bytes: Vec<u8>) -> Result<Network, RecordError>
 ///
 /// # Errors
 /// If something cannot be written; the previous checkpoint stays valid.
-pub fn save(
-    run: &RunDir,
-    state: &mut State,
-    model: &Network,
-    optimizer: &ModuleOptimizer,
-    table: &ResultsTable,
-) -> Result<(), CheckpointError> {
+pub fn save(run: &RunDir, state: &mut State, learner: &Learner, table: &ResultsTable) -> Result<(), CheckpointError> {
     let epoch = state.rows.len();
-    let weights = weights_bytes(model)?;
-    let moments = optimizer.into_bytes().map_err(record_error("optimizer"))?;
+    state.step = learner.step;
+    let weights = weights_bytes(&learner.model)?;
+    let moments = learner.optimizer.into_bytes().map_err(record_error("optimizer"))?;
     state.weights = Some(Digest::of(&weights));
     state.optimizer = Some(Digest::of(&moments));
     run.write(weights_name(epoch), &weights)?;
     run.write(optimizer_name(epoch), &moments)?;
+    let mut result = weights;
+    if let Some(average) = &learner.average {
+        result = weights_bytes(average.network())?;
+        state.average = Some(AverageState { steps: average.steps(), weights: Digest::of(&result) });
+        run.write(average_name(epoch), &result)?;
+    }
     if state.best.is_some_and(|best| best.epoch == epoch) {
-        run.write(run.best_weights(), &weights)?;
-        state.best_weights = state.weights;
+        run.write(run.best_weights(), &result)?;
+        state.best_weights = Some(Digest::of(&result));
     }
     run.write_json(run.checkpoint(), state)?;
-    write_derived(run, state, &weights, table)
+    write_derived(run, state, &result, table)
 }
 
 /// Writes the files that a checkpoint determines, and removes those of the previous epoch. [`restore`] repeats it, in case the
@@ -207,11 +235,11 @@ pub fn save(
 ///
 /// # Errors
 /// If something cannot be written.
-fn write_derived(run: &RunDir, state: &State, weights: &[u8], table: &ResultsTable) -> Result<(), CheckpointError> {
-    run.write(run.last_weights(), weights)?;
+fn write_derived(run: &RunDir, state: &State, result: &[u8], table: &ResultsTable) -> Result<(), CheckpointError> {
+    run.write(run.last_weights(), result)?;
     run.write(run.results(), results_csv(&state.rows, table).as_bytes())?;
     if let Some(before) = state.rows.len().checked_sub(1) {
-        for name in [weights_name(before), optimizer_name(before)] {
+        for name in [weights_name(before), optimizer_name(before), average_name(before)] {
             // A file that stays costs space only; the next epoch's checkpoint does not name it.
             let _ = std::fs::remove_file(run.root().join(name));
         }
@@ -251,30 +279,41 @@ fn check_digest(path: PathBuf, bytes: &[u8], expected: Digest) -> Result<(), Che
     if expected == found { Ok(()) } else { Err(CheckpointError::Damaged { path, expected, found }) }
 }
 
-/// Loads the weights and the optimizer state of a checkpoint, and writes the files that it determines again.
+/// Continues `learner`, which has not made a step, from a checkpoint, and writes the files that it determines again.
 ///
 /// # Errors
 /// If a file is missing, changed, or of another network.
 pub fn restore(
     run: &RunDir,
     state: &State,
-    model: Network,
-    optimizer: ModuleOptimizer,
+    learner: &mut Learner,
     table: &ResultsTable,
-) -> Result<(Network, ModuleOptimizer), CheckpointError> {
+) -> Result<(), CheckpointError> {
     let epoch = state.rows.len();
-    let read = |name: String, expected: Option<Digest>| {
-        let bytes = run.read(&name)?;
+    let read = |name: &str, expected: Option<Digest>| {
+        let bytes = run.read(name)?;
         expected.map_or(Ok(()), |expected| check_digest(run.root().join(name), &bytes, expected))?;
         Ok::<_, CheckpointError>(bytes)
     };
-    let weights = read(weights_name(epoch), state.weights)?;
-    let moments = read(optimizer_name(epoch), state.optimizer)?;
-    write_derived(run, state, &weights, table)?;
-    let model = apply_weights(model, weights).map_err(record_error(weights_name(epoch)))?;
-    let optimizer =
-        optimizer.from_bytes(Bytes::from_bytes_vec(moments)).map_err(record_error(optimizer_name(epoch)))?;
-    Ok((model, optimizer))
+    let (weights, optimizer, average) = (weights_name(epoch), optimizer_name(epoch), average_name(epoch));
+    let model_bytes = read(&weights, state.weights)?;
+    let moments = read(&optimizer, state.optimizer)?;
+    let average_bytes = match &state.average {
+        Some(AverageState { weights, .. }) => Some(read(&average, Some(*weights))?),
+        None => None,
+    };
+    write_derived(run, state, average_bytes.as_ref().unwrap_or(&model_bytes), table)?;
+    if let (Some(kept), Some(bytes), Some(AverageState { steps, .. })) =
+        (&mut learner.average, average_bytes, state.average)
+    {
+        let network = apply_weights(kept.network().clone(), bytes).map_err(record_error(average))?;
+        kept.restore(network, steps);
+    }
+    learner.step = state.step;
+    learner.model = apply_weights(learner.model.clone(), model_bytes).map_err(record_error(weights))?;
+    learner.optimizer =
+        learner.optimizer.clone().from_bytes(Bytes::from_bytes_vec(moments)).map_err(record_error(optimizer))?;
+    Ok(())
 }
 
 /// The columns of results.csv with times, which differ between otherwise equal runs.

@@ -3,12 +3,14 @@
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
+use super::average::Average;
 use super::batch::Batch;
 use super::gradients::Accumulated;
 use super::loss::LossConfig;
 use super::optimizer::OptimizerConfig;
 use super::target::Target;
 use crate::model::Network;
+use crate::model::population::Population;
 
 /// A part of a step, in execution order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct Learner {
     pub model: Network,
     /// The optimizer with its state.
     pub optimizer: ModuleOptimizer,
+    /// The average of the network's weights, if one is kept.
+    pub average: Option<Average>,
     /// The loss to minimise.
     pub loss: LossConfig,
     /// Steps done.
@@ -65,9 +69,11 @@ pub struct Learner {
 impl Learner {
     /// Before the first step.
     pub fn new(model: Network, optimizer: &OptimizerConfig, loss: LossConfig) -> Self {
+        let average = (optimizer.ema > 0.0).then(|| Average::new(&model, optimizer.ema));
         Self {
             model,
             optimizer: optimizer.build(),
+            average,
             loss,
             step: 0,
             accumulate: optimizer.accumulate,
@@ -117,5 +123,22 @@ impl Learner {
         let gradients = self.accumulated.take(&self.model, self.clip);
         self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
         self.step += 1;
+        if let Some(average) = &mut self.average {
+            average.add(&self.model);
+        }
+    }
+
+    /// The network to validate and export: the average if one is kept.
+    pub fn result(&self) -> &Network {
+        self.average.as_ref().map_or(&self.model, Average::network)
+    }
+
+    /// Freezes the norms at these statistics of the network in training. An average starts anew, since they are not those of its
+    /// weights.
+    pub fn freeze_norms(&mut self, population: &Population) {
+        self.model = self.model.clone().with_frozen_norms(Some(population));
+        if let Some(average) = &mut self.average {
+            average.restart(&self.model);
+        }
     }
 }

@@ -43,6 +43,8 @@ pub struct StepShape {
     pub loss: LossConfig,
     /// Batches of a step.
     pub accumulate: usize,
+    /// Whether an average of the weights is kept.
+    pub averages: bool,
 }
 
 impl StepShape {
@@ -58,6 +60,7 @@ impl StepShape {
             threads: rayon::current_num_threads(),
             loss: config.training.loss.clone(),
             accumulate: config.training.optimizer.accumulate,
+            averages: config.training.optimizer.ema > 0.0,
         })
     }
 
@@ -86,6 +89,7 @@ mod tests {
             threads: 0,
             loss: LossConfig::default(),
             accumulate: 1,
+            averages: false,
         };
         (shape.peak_bytes(checkpointing) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4)
     }
@@ -117,6 +121,7 @@ mod tests {
             threads: 0,
             loss: LossConfig::default(),
             accumulate: 1,
+            averages: false,
         };
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4);
         // Kept: image 1, class ids twice 1/4; stem 2 times 1 (4 channels at a quarter of the size); encoder 4 times 1 and its
@@ -130,8 +135,17 @@ mod tests {
         let upsampling = Upsampling::Nearest;
         let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 8, upsampling, stem: Stem::Full };
         let peak = |loss| {
-            StepShape { model: model.clone(), batch: 1, width: 512, height: 512, threads: 0, loss, accumulate: 1 }
-                .peak_bytes(false)
+            StepShape {
+                model: model.clone(),
+                batch: 1,
+                width: 512,
+                height: 512,
+                threads: 0,
+                loss,
+                accumulate: 1,
+                averages: false,
+            }
+            .peak_bytes(false)
         };
         // The peak is at the loss: three tensors of 8 channels and one channel, of a MiB each.
         let both = LossConfig { function: "cross-entropy+dice".parse().unwrap(), ..LossConfig::default() };
@@ -150,8 +164,16 @@ mod tests {
             stem: Stem::Full,
         };
         let weights = 4.0 * model.layers().weights() as f64;
-        let shape =
-            StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: LossConfig::default(), accumulate: 1 };
+        let shape = StepShape {
+            model,
+            batch: 1,
+            width: 8,
+            height: 8,
+            threads: 0,
+            loss: LossConfig::default(),
+            accumulate: 1,
+            averages: false,
+        };
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / weights;
         // Old and new weights and two moments, and the gradient of the largest layer, a quarter of all; gradients of 16 of 9
         // weights and packed ones are gone by then, but leave gaps.
@@ -202,8 +224,16 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        let shape =
-            StepShape { model, batch: 1, width: 8, height: 8, threads: 0, loss: LossConfig::default(), accumulate: 1 };
+        let shape = StepShape {
+            model,
+            batch: 1,
+            width: 8,
+            height: 8,
+            threads: 0,
+            loss: LossConfig::default(),
+            accumulate: 1,
+            averages: false,
+        };
         let graph = Graph::new(layers, &shape, false);
         let kinds = layers.nodes().iter().flat_map(|node| match node.layer {
             Layer::Convolution(convolution) => {
@@ -243,6 +273,7 @@ mod tests {
                 threads: 0,
                 loss: LossConfig::default(),
                 accumulate: 1,
+                averages: false,
             };
             let graph = Graph::new(&layers, &shape, false);
             assert!(graph.backward_order().into_iter().eq((0..graph.steps.len()).rev()));

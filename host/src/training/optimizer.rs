@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::Adam;
 use super::adamw::AdamW;
 use super::sgd::Sgd;
+use crate::config::is_zero;
 
 /// Weight decay of [`OptimizerKind::Adamw`] if none is given, as in PyTorch.
 const ADAMW_DECAY: f64 = 1e-2;
@@ -35,6 +36,11 @@ pub struct OptimizerConfig {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
+    /// Validate and export an exponential moving average of the weights with this decay for each step, such as 0.99; 0 disables
+    /// this
+    #[arg(long, value_name = "DECAY", default_value_t = 0.0)]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ema: f64,
 }
 
 fn one() -> usize {
@@ -145,6 +151,9 @@ impl OptimizerConfig {
         if !(1..=ACCUMULATE_MAX).contains(&self.accumulate) {
             return Err(format!("accumulate: expected 1 to {ACCUMULATE_MAX} batches, found {}", self.accumulate));
         }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(format!("ema: expected a decay from 0 to below 1, found {}", self.ema));
+        }
         Ok(())
     }
 
@@ -189,7 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn clipping_and_accumulation_are_checked() {
+    fn clipping_accumulation_and_average_are_checked() {
+        for ema in [-0.1, 1.0, f64::NAN] {
+            let config = OptimizerConfig { ema, ..OptimizerConfig::default() };
+            assert!(config.validate().unwrap_err().contains("from 0 to below 1"));
+        }
         for clip in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let config = OptimizerConfig { clip_gradient: Some(clip), ..OptimizerConfig::default() };
             assert!(config.validate().unwrap_err().contains("a positive number"));

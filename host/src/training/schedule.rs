@@ -84,6 +84,11 @@ impl Schedule {
         }
     }
 
+    /// Changes the number of optimizer steps of the whole run.
+    pub fn set_steps(&mut self, steps: usize) {
+        self.steps = steps.max(1);
+    }
+
     /// Forgets the validation losses so far, with which the following ones are not comparable.
     pub fn forget_losses(&mut self) {
         (self.best_loss, self.epochs_since) = (None, 0);

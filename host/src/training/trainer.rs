@@ -62,12 +62,16 @@ pub fn train(
     let first_frozen = settings.first_frozen_epoch();
     let table = ResultsTable { class_names, first_frozen };
     let steps_an_epoch = training.len().div_ceil(settings.batch).div_ceil(settings.optimizer.accumulate);
-    let mut learner = Learner::new(config.model.init(config.seed, &device), &settings.optimizer, settings.loss.clone());
+    let steps = settings.epochs.saturating_mul(steps_an_epoch);
+    let mut model = config.model.init(config.seed, &device);
+    if let Some(initial) = &config.initial {
+        model = checkpoint::load_initial_weights(run, model, initial.weights)?;
+    }
+    let mut learner = Learner::new(model, &settings.optimizer, settings.loss.clone());
     let mut state = match checkpoint::load_state(run)? {
-        Some(state) => {
-            (learner.model, learner.optimizer) =
-                checkpoint::restore(run, &state, learner.model, learner.optimizer, &table)?;
-            learner.step = state.step;
+        Some(mut state) => {
+            state.schedule.set_steps(steps);
+            checkpoint::restore(run, &state, &mut learner, &table)?;
             if first_frozen.is_some_and(|first| state.rows.len() >= first) {
                 learner.model = learner.model.with_frozen_norms(None);
             }
@@ -76,15 +80,12 @@ pub fn train(
         None => State {
             version: CHECKPOINT_VERSION,
             step: 0,
-            schedule: Schedule::new(
-                settings.schedule,
-                settings.learning_rate,
-                settings.epochs.saturating_mul(steps_an_epoch),
-            ),
+            schedule: Schedule::new(settings.schedule, settings.learning_rate, steps),
             best: None,
             rows: vec![],
             weights: None,
             optimizer: None,
+            average: None,
             best_weights: None,
         },
     };
@@ -96,7 +97,7 @@ pub fn train(
             let population = population::measure(&learner.model, config, training, &device, &mut |images| {
                 observer.measured(images);
             })?;
-            learner.model = learner.model.with_frozen_norms(Some(&population));
+            learner.freeze_norms(&population);
             // Scores by frozen statistics and by running ones are not comparable, nor are losses.
             state.best = None;
             state.schedule.forget_losses();
@@ -107,7 +108,7 @@ pub fn train(
                 observer.trained(images, loss);
             })?;
         let validated =
-            epoch::validate(&learner.model, config, validation, &device, &mut |images| observer.validated(images))?;
+            epoch::validate(learner.result(), config, validation, &device, &mut |images| observer.validated(images))?;
         if validated.loss.is_some_and(|loss| !loss.is_finite()) {
             let learning_rate = trained.learning_rate;
             return Err(TrainError::Diverged { epoch, step: learner.step, learning_rate });
@@ -115,7 +116,6 @@ pub fn train(
         if let Some(loss) = validated.loss {
             state.schedule.epoch_ended(loss);
         }
-        state.step = learner.step;
         let row = EpochRow {
             epoch,
             train_loss: trained.loss,
@@ -134,7 +134,7 @@ pub fn train(
             state.best = Some(Best { epoch, mean_iou });
         }
         state.rows.push(row);
-        checkpoint::save(run, &mut state, &learner.model, &learner.optimizer, &table)?;
+        checkpoint::save(run, &mut state, &learner, &table)?;
         observer.epoch_ended(&state.rows[epoch - 1], is_best);
     }
     let stopped_early = state.rows.len() < settings.epochs;

@@ -41,6 +41,8 @@ fn the_range_of_twelve_bits_is_printed_and_kept() {
     let told = "samples: 16-bit with values from 320 to 3184; 12 bits, which hold all values, are mapped to 0 to 255";
     let (out, _) = expect(0, &["check", text(&data)]);
     assert!(out.contains(told), "{out}");
+    let (out, _) = expect(0, &["check", text(&data), "--range", "320,3200"]);
+    assert!(out.contains("320 to 3200 are mapped to 0 to 255, as given"), "{out}");
     let (_, err) = train(0, &data, &runs, &[]);
     assert!(err.contains(told), "{err}");
     let config = |name: &str| fs::read_to_string(runs.join(name).join("config.toml")).unwrap();
@@ -76,6 +78,8 @@ fn bands_are_chosen_and_one_that_is_absent_is_refused() {
     assert!(err.contains("input 32x32x1"), "{err}");
     let (_, err) = train(2, &data, &runs, &["--bands", "4,1,2", "--name", "absent"]);
     assert!(err.contains("--bands asks for band 4, but the file has 3"), "{err}");
+    let (out, _) = expect(1, &["check", text(&data), "--bands", "4,1,2"]);
+    assert!(out.contains("--bands asks for band 4, but the file has 3"), "{out}");
     // Packages read the same band.
     let run = runs.join("data");
     let package = folder.path().join("one.unet");
@@ -113,4 +117,22 @@ fn damaged_images_stop_a_command_or_are_counted() {
     let (out, err) = predict(1, "stopped", &[]);
     assert!(format!("{out}{err}").contains("images/3.jpg is cut off"), "{out}{err}");
     predict(0, "skipped", &["--skip-unreadable"]);
+}
+
+#[test]
+fn samples_without_a_range_are_answered_with_the_flag_that_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = crate::synthetic(folder.path(), 4, 2);
+    // The range is chosen over the training images, none of which needs one.
+    let image = data.join("val/images/0001.png");
+    let levels = image::open(&image).unwrap().into_rgb32f();
+    fs::remove_file(&image).unwrap();
+    levels.save(image.with_extension("tif")).unwrap();
+    let runs = folder.path().join("runs");
+    for extra in [&[][..], &["--skip-unreadable"], &["--despite-errors"]] {
+        let (_, err) = train(2, &data, &runs, extra);
+        assert!(err.contains("0001.tif") && err.contains("need a range") && err.contains("--range LOW,HIGH"), "{err}");
+        assert!(!err.contains("--skip-unreadable") && !err.contains("left out"), "{err}");
+    }
+    train(0, &data, &runs, &["--range", "0,1"]);
 }

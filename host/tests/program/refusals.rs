@@ -130,6 +130,8 @@ fn a_negative_value_is_refused_by_the_name_of_its_flag() {
     assert!(!runs.exists());
     let (_, err) = expect(2, &["val", "run", "--tiles", "-5"]);
     assert!(err.contains("--tiles"), "{err}");
+    let (_, err) = expect(2, &["check", text(&data), "--bands", "-1"]);
+    assert!(err.contains("--bands") && !err.contains("unexpected argument"), "{err}");
 }
 
 #[test]
@@ -191,4 +193,65 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     let err = train(2, &[]);
     assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
     train(0, &["--skip-unreadable", "--despite-errors"]);
+}
+
+#[test]
+fn findings_after_a_pair_that_is_left_out_name_their_own_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 5, 2);
+    let runs = folder.path().join("runs");
+    let train = || expect(2, &["train", text(&data), "--runs", text(&runs), "--skip-unreadable"]).1;
+    std::fs::write(data.join("train/images/0000.png"), b"damaged").unwrap();
+    // The last mask of all has another encoding.
+    let last = data.join("val/masks/0001.png");
+    let ids = image::open(&last).unwrap().to_luma8();
+    let colours = image::RgbImage::from_fn(ids.width(), ids.height(), |x, y| {
+        image::Rgb(if ids.get_pixel(x, y).0[0] == 0 { [0, 0, 0] } else { [255, 0, 0] })
+    });
+    colours.save(&last).unwrap();
+    let err = train();
+    assert!(err.contains("val/masks/0001.png") && !err.contains("val/masks/0000.png"), "{err}");
+    ids.save(&last).unwrap();
+    let small = data.join("train/images/0003.png");
+    image::GrayImage::new(32, 64).save(&small).unwrap();
+    let err = train();
+    assert!(err.contains("train/images/0003.png, train/masks/0003.png"), "{err}");
+    assert!(!runs.exists());
+}
+
+#[test]
+fn a_run_remembers_the_pairs_that_were_readable() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 4, 3);
+    for part in ["images", "masks"] {
+        std::fs::create_dir_all(data.join("test").join(part)).unwrap();
+        for number in 0..3 {
+            let name = format!("{part}/000{number}.png");
+            std::fs::copy(data.join("val").join(&name), data.join("test").join(&name)).unwrap();
+        }
+    }
+    // Another image than that of the validation split.
+    for number in 0..3 {
+        let path = data.join(format!("test/images/000{number}.png"));
+        image::open(&path).unwrap().adjust_contrast(-40.0).save(&path).unwrap();
+    }
+    let image = |split: &str, number: u32| data.join(format!("{split}/images/000{number}.png"));
+    std::fs::write(image("val", 0), b"damaged").unwrap();
+    std::fs::write(image("test", 1), b"damaged").unwrap();
+    let (runs, small) = (folder.path().join("runs"), ["--base", "2", "--depth", "1", "--epochs", "1"]);
+    let options = ["train", text(&data), "--runs", text(&runs), "--skip-unreadable", "--despite-errors"];
+    expect(0, &[&options[..], &small].concat());
+    let run = runs.join("data");
+    let names = |split: &str, extra: &[&str]| {
+        let out = expect(0, &[&["val", text(&run), "--split", split, "--json"], extra].concat()).0;
+        let frames = crate::parse(&out)["frames"].as_array().unwrap().clone();
+        frames.iter().map(|frame| frame["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("val", &[]), ["0001", "0002"]);
+    assert_eq!(names("test", &[]), ["0000", "0002"]);
+    // One that is damaged later is an error, unless it is left out on request.
+    std::fs::write(image("test", 2), b"damaged").unwrap();
+    let (_, err) = expect(2, &["val", text(&run), "--split", "test"]);
+    assert!(err.contains("test/images/0002.png"), "{err}");
+    assert_eq!(names("test", &["--skip-unreadable"]), ["0000"]);
 }

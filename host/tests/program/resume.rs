@@ -22,8 +22,8 @@ pub fn results(run: &Path) -> Vec<Vec<String>> {
     rows.iter().map(|row| kept.iter().map(|&column| row[column].clone()).collect()).collect()
 }
 
-/// Trains one run without interruption and one that is killed in its third epoch and resumed, expects equal results, weights and
-/// logits, and returns the folder of both runs.
+/// Trains one run without interruption and one that is killed in its third and in its fourth epoch and resumed, expects equal
+/// results, weights and logits, and returns the folder of both runs.
 pub fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
     let arguments = |name| {
         let shape = ["--base", "4", "--depth", "2", "--epochs", EPOCHS, "--batch", "2"];
@@ -31,19 +31,10 @@ pub fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
     };
     expect(0, &arguments("whole"));
     let (whole, killed) = (runs.join("whole"), runs.join("killed"));
-    let mut child = host().args(arguments("killed")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // Until the second epoch has ended, and a little longer.
-    let begin = Instant::now();
-    while lines(&killed) < 3 {
-        assert!(begin.elapsed() < Duration::from_secs(300), "no second epoch within five minutes");
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    std::thread::sleep(Duration::from_millis(30));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(lines(&killed) < 5, "the run ended before it was killed");
-    expect(0, &["train", "--resume", text(&killed)]);
+    kill_after(2, &arguments("killed"), &killed);
+    let resume = ["train", "--resume", text(&killed)];
+    kill_after(3, &resume, &killed);
+    expect(0, &resume);
 
     assert_eq!(results(&killed), results(&whole));
     assert_eq!(logits(&killed), logits(&whole));
@@ -52,6 +43,21 @@ pub fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
         assert!(bytes(&killed) == bytes(&whole), "{weights} differ");
     }
     [whole, killed]
+}
+
+/// Runs the program until a run has that many epochs and a little longer, and kills it in the next one.
+fn kill_after(epochs: usize, arguments: &[&str], run: &Path) {
+    let mut child = host().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
+    while lines(run) <= epochs {
+        assert!(begin.elapsed() < Duration::from_secs(300), "no epoch {epochs} within five minutes");
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(30));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(lines(run), epochs + 1, "the run was killed in the next epoch");
 }
 
 fn lines(run: &Path) -> usize {
@@ -129,7 +135,7 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
     }
 
     // 20 batches an epoch are no multiple of three.
-    let gradients = ["--optimizer", "sgd", "--clip-gradient", "0.5", "--accumulate", "3"];
+    let gradients = ["--optimizer", "sgd", "--clip-gradient", "0.5", "--accumulate", "3", "--ema", "0.9"];
     let rest = ["--schedule", "one-cycle", "--loss", "0.5*lovasz+focal+hard-pixels", "--freeze-norms", "0.75"];
     train_twice(&data, &folder.path().join("second"), &[&gradients[..], &rest].concat());
 
@@ -146,7 +152,8 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
             .chain([
                 ("sgd", &gradients[..2]),
                 ("clip", &gradients[2..4]),
-                ("accumulate", &gradients[4..]),
+                ("accumulate", &gradients[4..6]),
+                ("average", &gradients[6..]),
                 ("one-cycle", &rest[..2]),
                 ("sum", &rest[2..4]),
             ])

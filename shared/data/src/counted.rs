@@ -7,6 +7,11 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// The verb of a sentence about so many things, such as `is` or `are`.
+pub fn one_or_many<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}
+
 /// A list of alternatives, such as `a`, `a or b` or `a, b or c`.
 pub fn any_of<T: Display>(choices: impl IntoIterator<Item = T>) -> String {
     let mut choices: Vec<String> = choices.into_iter().map(|choice| choice.to_string()).collect();
@@ -20,6 +25,12 @@ pub fn any_of<T: Display>(choices: impl IntoIterator<Item = T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nouns_and_verbs_agree_with_their_number() {
+        let told = |count| format!("{} {}", counted(count, "image"), one_or_many(count, "is", "are"));
+        assert_eq!([told(0), told(1), told(2)], ["0 images are", "1 image is", "2 images are"]);
+    }
 
     #[test]
     fn choices_are_listed_as_in_a_sentence() {

@@ -1,6 +1,7 @@
 //! A dataset: its pairs of image and label files, and the split of each.
 //!
-//! Decodes nothing unless asked to skip unreadable pairs. Samples are sorted by name, so every machine sees the same dataset.
+//! Opening a dataset decodes nothing; [`Dataset::leave_out_unreadable`] does. Samples are sorted by name, so every machine sees
+//! the same dataset.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -10,7 +11,7 @@ use super::annotation::Annotation;
 use super::choice::FolderChoice;
 use super::counted::counted;
 use super::dataset_file::{DatasetFile, DatasetFileError};
-use super::decode::{FileError, read_raster};
+use super::decode::FileError;
 use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout, PAIRING_RULE};
 use super::listing::{Listing, show_below};
 use super::pairing::{Pairing, PairingProblem, stem};
@@ -19,7 +20,9 @@ use super::split_by_ratio::split_by_ratio;
 use super::stacks;
 use super::unused::{self, Unused};
 use super::workers::in_parallel;
+use unet_shared::label::Reading;
 use unet_shared::manifest::StackSplit;
+use unet_shared::samples::SampleReading;
 
 /// How to read a dataset whose folders do not say it.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,21 +34,13 @@ pub struct OpenOptions {
     pub seed: u64,
     /// How the split divides the slices of TIFF stacks.
     pub stacks: StackSplit,
-    /// Whether pairs with a file that cannot be read are left out; this decodes every file.
-    pub skip_unreadable: bool,
     /// Folders and endings of names; they take precedence over those of `dataset.toml`.
     pub choice: FolderChoice,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self {
-            val_ratio: 0.2,
-            seed: 0,
-            stacks: StackSplit::Whole,
-            skip_unreadable: false,
-            choice: FolderChoice::default(),
-        }
+        Self { val_ratio: 0.2, seed: 0, stacks: StackSplit::Whole, choice: FolderChoice::default() }
     }
 }
 
@@ -219,11 +214,6 @@ impl Dataset {
                 ));
             }
         }
-        if options.skip_unreadable {
-            for samples in [&mut dataset.train, &mut dataset.val, &mut dataset.test] {
-                leave_out_unreadable(samples, &mut dataset.unreadable);
-            }
-        }
         dataset.validate_on_training_if_alone();
         Ok(dataset)
     }
@@ -233,6 +223,28 @@ impl Dataset {
         if self.val.is_empty() {
             self.val.clone_from(&self.train);
         }
+    }
+
+    /// Decodes every file, images by `samples` and labels by `labels`, and leaves out the pairs with one that is
+    /// [unreadable](FileError::is_unreadable).
+    pub fn leave_out_unreadable(&mut self, samples: &SampleReading, labels: &Reading) {
+        let all: Vec<(Split, &Sample)> = self.with_splits().collect();
+        let mut found: Vec<Option<FileError>> = all.iter().map(|_| None).collect();
+        let work = |index: usize| unreadable_file(all[index].1, samples, labels);
+        in_parallel(all.len(), work, |index, error| {
+            found[index] = error;
+            ControlFlow::Continue(())
+        });
+        let mut reasons = Vec::new();
+        let mut left_out: HashSet<(Split, String)> = HashSet::new();
+        for ((split, sample), error) in all.iter().zip(found) {
+            if let Some(error) = error {
+                left_out.insert((*split, sample.name.clone()));
+                reasons.push(error.with_causes());
+            }
+        }
+        self.retain(|split, sample| !left_out.contains(&(split, sample.name.clone())));
+        self.unreadable.extend(reasons);
     }
 
     /// Drops the samples for which `keep` is false.
@@ -267,8 +279,12 @@ impl Dataset {
 
     /// All samples: train, then val, then test; each once.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.with_splits().map(|(_, sample)| sample)
+    }
+
+    fn with_splits(&self) -> impl Iterator<Item = (Split, &Sample)> {
         let splits = Split::ALL.into_iter().filter(|&split| split != Split::Val || !self.validates_on_training());
-        splits.flat_map(|split| self.split(split))
+        splits.flat_map(|split| self.split(split).iter().map(move |sample| (split, sample)))
     }
 
     /// Whether the training pairs are scored, because no pair is left for validation.
@@ -370,29 +386,11 @@ fn describe_unpaired(listing: &Listing, problems: &[PairingProblem]) -> String {
     format!("no image has a mask of the same name ({})", parts.join("; "))
 }
 
-/// Removes pairs with an unreadable file.
-fn leave_out_unreadable(samples: &mut Vec<Sample>, errors: &mut Vec<String>) {
-    let mut found: Vec<Option<String>> = samples.iter().map(|_| None).collect();
-    let work = |index: usize| {
-        let sample = &samples[index];
-        let label = || sample.label.as_ref().map_or(Ok(()), |label| label.decode().map(drop));
-        read_raster(&sample.image, sample.page).map(drop).and_then(|()| label()).err().map(|error| with_causes(&error))
-    };
-    in_parallel(samples.len(), work, |index, error| {
-        found[index] = error;
-        ControlFlow::Continue(())
-    });
-    let mut readable = found.iter().map(Option::is_none);
-    samples.retain(|_| readable.next().unwrap_or(true));
-    errors.extend(found.into_iter().flatten());
-}
-
-/// An error with its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", with_causes(cause)),
-        None => error.to_string(),
-    }
+/// The first unreadable file of a pair, if any.
+fn unreadable_file(sample: &Sample, samples: &SampleReading, labels: &Reading) -> Option<FileError> {
+    let label = |label: &Annotation| label.decode()?.into_values(labels, label.path()).map(drop);
+    let image = sample.decode_image(samples).err().filter(FileError::is_unreadable);
+    image.or_else(|| sample.label.as_ref().and_then(|path| label(path).err()).filter(FileError::is_unreadable))
 }
 
 #[cfg(test)]
@@ -515,8 +513,8 @@ mod tests {
         let names = |dataset: &Dataset| dataset.samples().map(|sample| sample.name.clone()).collect::<Vec<_>>();
         let all = Dataset::open(root.path(), &OpenOptions::default()).unwrap();
         assert_eq!((names(&all).len(), all.skipped().len()), (4, 0));
-        let options = OpenOptions { skip_unreadable: true, ..OpenOptions::default() };
-        let readable = Dataset::open(root.path(), &options).unwrap();
+        let mut readable = all.clone();
+        readable.leave_out_unreadable(&SampleReading::PLAIN, &Reading::STORED);
         let mut left = names(&readable);
         left.sort();
         assert_eq!(left, ["a", "d"]);

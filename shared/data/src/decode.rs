@@ -15,18 +15,20 @@ use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 use unet_shared::samples::SampleReading;
 
 mod content;
+#[cfg(test)]
+mod damage_tests;
 mod huffman_tables;
 mod jpeg;
 mod label;
-pub mod raster;
+mod raster;
 mod tiff;
 
 use content::guess_content;
 pub use huffman_tables::with_huffman_tables;
 pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
-pub use raster::Raster;
 use raster::{Bytes, RasterError};
+pub use raster::{Raster, SampleKind, Samples};
 pub use tiff::TiffPage;
 pub(crate) use tiff::main_page;
 use tiff::{Numbers, TiffFile};
@@ -230,6 +232,30 @@ impl FileError {
             | Self::PartMask { path, .. } => path,
         }
     }
+
+    /// Whether leaving the file out avoids the error. It does not for a label with transparent pixels or for samples without a
+    /// range: an option says what they are.
+    pub fn is_unreadable(&self) -> bool {
+        !matches!(self, Self::Alpha { .. } | Self::NoRange { .. })
+    }
+
+    /// The message with its causes, in one line.
+    pub fn with_causes(&self) -> String {
+        crate::chain(self)
+    }
+
+    /// [`FileError::with_causes`] without the path, for a text that names the file itself.
+    pub fn without_path(&self) -> String {
+        let text = self.with_causes();
+        let Some((before, after)) = text.split_once(&*self.path().to_string_lossy()) else {
+            return text;
+        };
+        match (before, after.strip_prefix(": ")) {
+            ("" | "label " | "mask ", Some(rest)) => rest.to_owned(),
+            ("" | "label ", None) => format!("it{after}"),
+            _ => format!("{before}it{after}"),
+        }
+    }
 }
 
 /// An image with its orientation applied, rows packed.
@@ -245,10 +271,6 @@ pub struct DecodedImage {
     pub data: Vec<u8>,
     /// The file's EXIF orientation, 1 to 8; 1 if it states none.
     pub orientation: u8,
-    /// Bits per sample in the file: 1, 2, 4, 8, 16, 32 or 64.
-    pub bit_depth: u8,
-    /// What its samples are, such as `16-bit`.
-    pub samples: &'static str,
     /// Bands of the file that are neither picture nor alpha.
     pub extra_bands: usize,
     /// Whether it is a JPEG with data left over before a marker, which some cameras write and damage leaves.
@@ -276,13 +298,13 @@ pub fn decode_image(path: &Path, reading: &SampleReading) -> Result<DecodedImage
 impl Raster {
     /// The image that the samples become. `path` is for the error, if they do not fit `reading`.
     pub fn into_image(self, path: &Path, reading: &SampleReading) -> Result<DecodedImage, FileError> {
-        let (orientation, bit_depth, leftovers) = (self.orientation.to_exif(), self.bit_depth, self.leftovers);
-        let (samples, extra_bands, bands) = (self.samples.kind(), self.extra_bands(), self.bands);
+        let (orientation, leftovers) = (self.orientation.to_exif(), self.leftovers);
+        let (kind, extra_bands, bands) = (self.samples.kind(), self.extra_bands(), self.bands);
         let Bytes { width, height, format, data } = self.bytes(reading).map_err(|error| match error {
             RasterError::Band(expected) => FileError::Bands { path: path.into(), expected, found: bands },
-            RasterError::Range => FileError::NoRange { path: path.into(), kind: samples },
+            RasterError::Range => FileError::NoRange { path: path.into(), kind: kind.name() },
         })?;
-        Ok(DecodedImage { width, height, format, data, orientation, bit_depth, samples, extra_bands, leftovers })
+        Ok(DecodedImage { width, height, format, data, orientation, extra_bands, leftovers })
     }
 }
 
@@ -438,7 +460,8 @@ fn significant_bits(png: &[u8]) -> Option<u8> {
     }
 }
 
-fn limits() -> Limits {
+/// What a decoder may allocate, and the longest sides of an image.
+pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX as u32);
     limits.max_image_height = Some(SIDE_MAX as u32);
@@ -490,7 +513,9 @@ mod tests {
         let path = folder.path().join("deep.png");
         ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x1234u16, 300]).unwrap().save(&path).unwrap();
         let image = decode_image(&path, &SampleReading::PLAIN).unwrap();
-        assert_eq!((image.data.as_slice(), image.bit_depth), ([0x12, 1].as_slice(), 16));
+        assert_eq!(image.data, [0x12, 1]);
+        let raster = read_raster(&path, None).unwrap();
+        assert_eq!((raster.bit_depth, raster.samples), (16, raster::Samples::U16(vec![0x1234, 300])));
         assert_eq!(decode_label(&path).unwrap().samples, OwnedSamples::Gray16(vec![0x1234, 300]));
     }
 
@@ -538,6 +563,35 @@ mod tests {
                 assert!(matches!(decode_image(&path, &SampleReading::PLAIN), Err(FileError::Damaged { .. })));
             }
         }
+    }
+
+    #[test]
+    fn a_message_names_the_file_once_or_not_at_all() {
+        let path = PathBuf::from("some/a.png");
+        let source = std::io::Error::other("no disk");
+        let errors = [
+            (FileError::Read { path: path.clone(), source }, "cannot read it: no disk"),
+            (FileError::TiffData { path: path.clone() }, "it is damaged or cut off: its TIFF data cannot be read"),
+            (
+                FileError::Format { path: path.clone(), found: "text" },
+                "expected a PNG, JPEG, TIFF or BMP file, found text",
+            ),
+            (
+                FileError::LabelSamples { path: path.clone(), expected: "whole numbers", found: "0.5,".into() },
+                "it has 0.5, expected whole numbers",
+            ),
+            (
+                FileError::PartMask { path: path.clone(), found: "7".into() },
+                "expected 0 and one other value, and the size of the image's other masks, found 7",
+            ),
+        ];
+        for (error, expected) in errors {
+            assert_eq!(error.with_causes().matches("some/a.png").count(), 1);
+            assert_eq!(error.without_path(), expected);
+            assert!(error.is_unreadable());
+        }
+        assert!(!FileError::NoRange { path: path.clone(), kind: "32-bit float" }.is_unreadable());
+        assert!(!FileError::Alpha { path, percent: 1.0, x: 0, y: 0 }.is_unreadable());
     }
 
     #[test]

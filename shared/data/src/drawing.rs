@@ -15,6 +15,9 @@ pub const BACKGROUND: u8 = 0;
 /// The value of pixels that are ignored.
 pub const IGNORED: u8 = 255;
 
+/// Beyond, squares of coordinates overflow, and a shape's box is the whole label.
+const BOXED_MAX: f64 = 1e150;
+
 /// A label as shapes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawing {
@@ -101,14 +104,15 @@ impl Drawing {
                     }
                 }
                 Outline::Circle { centre, radius } => {
-                    fill_where(*centre, *value, width, &mut samples, |dx, dy| dx * dx + dy * dy <= radius * radius);
+                    let inside = |dx: f64, dy: f64| dx * dx + dy * dy <= radius * radius;
+                    fill_where(*centre, [*radius; 2], *value, width, &mut samples, inside);
                 }
                 Outline::Ellipse { centre, radii: [across, down] } => {
                     let inside = |dx: f64, dy: f64| {
                         let (x, y) = (dx / across, dy / down);
                         x * x + y * y <= 1.0
                     };
-                    fill_where(*centre, *value, width, &mut samples, inside);
+                    fill_where(*centre, [*across, *down], *value, width, &mut samples, inside);
                 }
                 Outline::Runs(runs) if runs.size() == (width, height) => {
                     runs.for_each(|x, y| samples[y * width + x] = *value);
@@ -154,10 +158,31 @@ impl Drawing {
     }
 }
 
-/// Sets the pixels for which `inside` holds, given the offset of their centre from `centre`.
-fn fill_where([x, y]: [f64; 2], value: u8, width: usize, samples: &mut [u8], inside: impl Fn(f64, f64) -> bool) {
-    for (row, pixels) in samples.chunks_exact_mut(width).enumerate() {
-        for (column, pixel) in pixels.iter_mut().enumerate() {
+/// Sets the pixels for which `inside` holds, given the offset of their centre from `centre`. It holds for none beyond
+/// `reach`, across and down.
+fn fill_where(
+    centre: [f64; 2],
+    reach: [f64; 2],
+    value: u8,
+    width: usize,
+    samples: &mut [u8],
+    inside: impl Fn(f64, f64) -> bool,
+) {
+    let height = samples.len() / width;
+    // One pixel more, and as much again as rounding may add.
+    let span = |centre: f64, reach: f64, side: usize| {
+        let size = centre.abs() + reach.abs();
+        if size < BOXED_MAX {
+            let reach = reach.abs() + 1.0 + size * 1e-12;
+            // A conversion from float saturates.
+            ((centre - reach) as usize).min(side)..((centre + reach).ceil() as usize).min(side)
+        } else {
+            0..side
+        }
+    };
+    let ([x, y], columns) = (centre, span(centre[0], reach[0], width));
+    for row in span(y, reach[1], height) {
+        for (column, pixel) in columns.clone().zip(&mut samples[row * width..][columns.clone()]) {
             if inside(column as f64 + 0.5 - x, row as f64 + 0.5 - y) {
                 *pixel = value;
             }
@@ -194,6 +219,7 @@ fn fill(corners: &[[f64; 2]], value: u8, width: usize, samples: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn draw(width: usize, height: usize, shapes: Vec<(u8, Vec<[f64; 2]>)>) -> Vec<String> {
         let shapes =
@@ -240,6 +266,32 @@ mod tests {
             drawing.draw().unwrap_err().to_string(),
             format!("f: expected sides of 1 to {SIDE_MAX} pixels, found 0x4")
         );
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_box_of_a_shape_is_visited(
+            x in prop_oneof![-20.0..40.0, (-80i32..160).prop_map(|half| f64::from(half) / 2.0), -1e18..1e18, -1e200..1e200],
+            y in prop_oneof![-20.0..40.0, (-80i32..160).prop_map(|half| f64::from(half) / 2.0), -1e18..1e18],
+            across in prop_oneof![-20.0..40.0, (0i32..80).prop_map(|half| f64::from(half) / 2.0), 0.0..1e18, 1e150..1e200],
+            down in prop_oneof![0.0..40.0, (0i32..80).prop_map(|half| f64::from(half) / 2.0), 0.0..1e18],
+        ) {
+            let (width, height) = (23, 17);
+            let all = |inside: &dyn Fn(f64, f64) -> bool| -> Vec<u8> {
+                let pixels = (0..width * height).map(|at| ((at % width) as f64 + 0.5 - x, (at / width) as f64 + 0.5 - y));
+                pixels.map(|(dx, dy)| inside(dx, dy).into()).collect()
+            };
+            let drawn = |outline| {
+                let shapes = vec![Shape { value: 1, outline }];
+                let drawing = Drawing { file: "f".into(), size: DrawingSize::Stated(width, height), shapes };
+                drawing.draw().unwrap().samples
+            };
+            let circle = Outline::Circle { centre: [x, y], radius: across };
+            prop_assert_eq!(drawn(circle), OwnedSamples::Gray8(all(&|dx, dy| dx * dx + dy * dy <= across * across)));
+            let inside = |dx: f64, dy: f64| (dx / across) * (dx / across) + (dy / down) * (dy / down) <= 1.0;
+            let ellipse = Outline::Ellipse { centre: [x, y], radii: [across, down] };
+            prop_assert_eq!(drawn(ellipse), OwnedSamples::Gray8(all(&inside)));
+        }
     }
 
     #[test]

@@ -213,35 +213,59 @@ fn only_root<'a>(
 
 /// The text of a list or an annotation file.
 fn read_text(listing: &Listing, path: &Path) -> Result<String, String> {
-    let bytes = read_bytes(path).map_err(|error| {
+    let mut bytes = read_bytes(path).map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         format!("{}: {cause}", listing.show(path))
     })?;
+    // Programs on Windows may begin a file with a byte order mark.
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        bytes.drain(..'\u{feff}'.len_utf8());
+    }
     String::from_utf8(bytes).map_err(|_| format!("{}: expected text in UTF-8, found other bytes", listing.show(path)))
 }
 
 /// The images of a folder by their file names, to find those that a file from another machine names.
-struct ImageIndex<'a>(HashMap<&'a OsStr, Vec<&'a PathBuf>>);
+struct ImageIndex<'a> {
+    by_name: HashMap<&'a OsStr, Vec<&'a PathBuf>>,
+    by_stem: HashMap<&'a OsStr, Vec<&'a PathBuf>>,
+}
 
 impl<'a> ImageIndex<'a> {
     fn of(listing: &'a Listing) -> Self {
-        let mut by_name: HashMap<&OsStr, Vec<&PathBuf>> = HashMap::new();
+        let mut index = Self { by_name: HashMap::new(), by_stem: HashMap::new() };
         for image in listing.folders.iter().flat_map(|folder| &folder.images) {
-            by_name.entry(image.file_name().unwrap_or_default()).or_default().push(image);
+            index.by_name.entry(image.file_name().unwrap_or_default()).or_default().push(image);
+            index.by_stem.entry(image.file_stem().unwrap_or_default()).or_default().push(image);
         }
-        Self(by_name)
+        index
+    }
+
+    /// The images whose file is called like that of a path.
+    fn named_like(&self, path: &Path) -> &[&'a PathBuf] {
+        path.file_name().and_then(|name| self.by_name.get(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The images whose file is called like that of a path, apart from the extension.
+    fn with_stem_of(&self, path: &Path) -> &[&'a PathBuf] {
+        path.file_stem().and_then(|stem| self.by_stem.get(stem)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The image with this path.
+    fn at(&self, path: &Path) -> Option<&'a PathBuf> {
+        self.named_like(path).iter().copied().find(|image| *image == path)
+    }
+
+    /// The only image whose path ends like this.
+    fn only_one_at_end(&self, end: &Path) -> Option<&'a PathBuf> {
+        let mut found = self.named_like(end).iter().copied().filter(|image| image.ends_with(end));
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// The image that shares the longest ending with the path, if only one does.
     fn at_end(&self, stated: &Path) -> Option<&'a PathBuf> {
-        let candidates = self.0.get(stated.file_name()?)?;
         let names: Vec<Component<'_>> =
             stated.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-        (0..names.len()).find_map(|skipped| {
-            let end: PathBuf = names[skipped..].iter().collect();
-            let mut found = candidates.iter().copied().filter(|image| image.ends_with(&end));
-            found.next().filter(|_| found.next().is_none())
-        })
+        (0..names.len()).find_map(|skipped| self.only_one_at_end(&names[skipped..].iter().collect::<PathBuf>()))
     }
 }
 

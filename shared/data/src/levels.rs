@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use unet_shared::samples::{Bands, Range, RangeError, Shortest};
 
-use super::decode::Raster;
-use super::decode::raster::Samples;
+use super::counted::{counted, one_or_many};
+use super::decode::{Raster, SampleKind};
 
 /// Samples examined in all images together, and the bounds for one.
 const SAMPLES_MAX: usize = 4 << 20;
@@ -80,15 +80,15 @@ pub enum LevelsError {
     )]
     Kinds {
         /// What the samples of a file are.
-        first: (&'static str, PathBuf),
+        first: (SampleKind, PathBuf),
         /// What those of another are.
-        second: (&'static str, PathBuf),
+        second: (SampleKind, PathBuf),
     },
     /// `--range high-byte` on samples that are not 16-bit.
     #[error("--range high-byte: expected 16-bit samples, found {kind} in {}", path.display())]
     HighByte {
         /// What the samples are.
-        kind: &'static str,
+        kind: SampleKind,
         /// The file.
         path: PathBuf,
     },
@@ -102,7 +102,7 @@ pub struct Levels {
     /// How many images have more than 8 bits.
     pub deep: usize,
     /// How many have 8 bits.
-    pub shallow: usize,
+    shallow: usize,
     text: String,
 }
 
@@ -111,8 +111,10 @@ impl fmt::Display for Levels {
         f.write_str(&self.text)?;
         match self.shallow {
             0 => Ok(()),
-            1 => f.write_str("; 1 image of 8 bits is used as it is"),
-            count => write!(f, "; {count} images of 8 bits are used as they are"),
+            count => {
+                let used = one_or_many(count, "is used as it is", "are used as they are");
+                write!(f, "; {} of 8 bits {used}", counted(count, "image"))
+            }
         }
     }
 }
@@ -124,7 +126,7 @@ const CAMERA_DEPTHS: [u8; 3] = [10, 12, 14];
 #[derive(Default)]
 struct Survey<'a> {
     /// What samples are, with a file of each.
-    kinds: Vec<(&'static str, &'a Path)>,
+    kinds: Vec<(SampleKind, &'a Path)>,
     /// Bits that the files declare or have; none if they are not unsigned integers.
     depths: Vec<Option<u8>>,
     values: Vec<f64>,
@@ -146,7 +148,7 @@ pub fn choose_range<'a>(
             survey.shallow += 1;
             continue;
         };
-        if kind != "16-bit" && request == RangeRequest::HighByte {
+        if kind != SampleKind::U16 && request == RangeRequest::HighByte {
             return Err(LevelsError::HighByte { kind, path: path.into() });
         }
         survey.deep += 1;
@@ -160,7 +162,7 @@ pub fn choose_range<'a>(
     }
     match survey.kinds[..] {
         [first, second, ..] if !matches!(request, RangeRequest::Given(_)) => {
-            let of = |(kind, path): (&'static str, &Path)| (kind, path.to_owned());
+            let of = |(kind, path): (SampleKind, &Path)| (kind, path.to_owned());
             Err(LevelsError::Kinds { first: of(first), second: of(second) })
         }
         _ => survey.choose(request),
@@ -171,7 +173,7 @@ pub fn choose_range<'a>(
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// What its samples are; none if they have 8 bits.
-    kind: Option<&'static str>,
+    kind: Option<SampleKind>,
     /// The depth that it declares or has.
     depth: Option<u8>,
     /// Some of its samples.
@@ -185,25 +187,23 @@ impl Look {
             return Self { kind: None, depth: None, values: Vec::new() };
         }
         let quota = (SAMPLES_MAX / images.max(1)).clamp(*SAMPLES_OF_IMAGE.start(), *SAMPLES_OF_IMAGE.end());
-        let bands: Vec<usize> = match bands {
-            Some(bands) => bands.as_slice().iter().map(|band| usize::from(band.get()) - 1).collect(),
-            None => (0..raster.colours).collect(),
-        };
+        let bands = raster.used_bands(bands);
         let pixels = raster.width * raster.height;
         let step = (pixels * bands.len()).div_ceil(quota).max(1);
-        let of = |index: usize| match &raster.samples {
-            Samples::U8(values) => values.get(index).map(|&value| f64::from(value)),
-            Samples::U16(values) => values.get(index).map(|&value| f64::from(value)),
-            Samples::Integer { values, .. } => values.get(index).map(|&value| value as f64),
-            Samples::Float { values, .. } => values.get(index).copied(),
-        };
-        let used = |value: &f64| value.is_finite() && raster.no_data.is_none_or(|none| none != *value);
         let chosen = (0..pixels).step_by(step).flat_map(|pixel| bands.iter().map(move |band| (pixel, band)));
-        let values = chosen.filter_map(|(pixel, band)| of(pixel * raster.bands + band)).filter(used).collect();
-        let unsigned = matches!(raster.samples.kind(), "16-bit" | "32-bit");
+        let values = chosen.filter_map(|(pixel, band)| raster.samples.get(pixel * raster.bands + band));
+        let values = values.filter(|&value| raster.is_data(value)).collect();
+        let kind = raster.samples.kind();
+        let unsigned = matches!(kind, SampleKind::U16 | SampleKind::U32);
         let depth = unsigned.then(|| raster.declared_bits.unwrap_or(raster.bit_depth));
-        Self { kind: Some(raster.samples.kind()), depth, values }
+        Self { kind: Some(kind), depth, values }
     }
+}
+
+/// The value with this many thousandths of the others below it; it is moved to its place in their order.
+fn rank(values: &mut [f64], per_mille: usize) -> Option<f64> {
+    let at = (values.len().checked_sub(1)? * per_mille + 500) / 1000;
+    Some(*values.select_nth_unstable_by(at, f64::total_cmp).1)
 }
 
 impl Survey<'_> {
@@ -217,10 +217,9 @@ impl Survey<'_> {
             }
             return Ok(levels);
         }
-        let kinds = self.kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>().join(" and ");
-        self.values.sort_unstable_by(f64::total_cmp);
-        let at =
-            |per_mille: usize| self.values.get((self.values.len().saturating_sub(1) * per_mille + 500) / 1000).copied();
+        let kinds = self.kinds.iter().map(|(kind, _)| kind.to_string()).collect::<Vec<_>>().join(" and ");
+        let are_16_bit = self.kinds.iter().all(|(kind, _)| *kind == SampleKind::U16);
+        let mut at = |per_mille: usize| rank(&mut self.values, per_mille);
         let least = at(0).unwrap_or(0.0);
         let (low, high) = (at(CLIPPED_PER_MILLE).unwrap_or(0.0), at(1000 - CLIPPED_PER_MILLE).unwrap_or(1.0));
         let most = at(1000).unwrap_or(1.0);
@@ -231,9 +230,17 @@ impl Survey<'_> {
             _ => None,
         };
         let whole = |bits: u8| range(0.0, 2f64.powi(i32::from(bits)) - 1.0);
-        let holds = |bits: &u8| kinds == "16-bit" && most < 2f64.powi(i32::from(*bits));
+        let holds = |bits: &u8| are_16_bit && most < 2f64.powi(i32::from(*bits));
         let fills = |bits: &u8| high - low >= 2f64.powi(i32::from(*bits)) * SPREAD_MIN;
         let filled = CAMERA_DEPTHS.into_iter().find(holds).filter(fills);
+        let percentiles = || {
+            let range = range(low, high);
+            let text = range.map_or_else(String::new, |range| range.to_string());
+            let text = format!(
+                "samples: {used}; {text}, the 0.1 and 99.9 % percentiles, are mapped to 0 to 255 (change with --range)"
+            );
+            (range, text)
+        };
         (levels.range, levels.text) = match request {
             RangeRequest::Given(range) => {
                 (Some(range), format!("samples: {used}; {range} are mapped to 0 to 255, as given"))
@@ -243,35 +250,25 @@ impl Survey<'_> {
                 let bits = declared.ok_or_else(|| LevelsError::Depth { found: self.declarations() })?;
                 (whole(bits), format!("samples: {used}; {bits} bits are mapped to 0 to 255, as --range says"))
             }
-            RangeRequest::Auto if declared.is_some_and(|bits| bits < 16) => {
-                let bits = declared.unwrap_or(16);
-                (
+            RangeRequest::Percentiles => percentiles(),
+            RangeRequest::Auto => match (declared, filled) {
+                (Some(bits @ ..16), _) => (
                     whole(bits),
                     format!(
                         "samples: {used}; {bits} bits, as the files declare, are mapped to 0 to 255 (change with --range)"
                     ),
-                )
-            }
-            RangeRequest::Auto if kinds == "16-bit" && high >= UPPER_HALF && fills(&16) => {
-                (None, format!("samples: {used}; the high byte is used (change with --range)"))
-            }
-            RangeRequest::Auto if filled.is_some() => {
-                let bits = filled.unwrap_or(16);
-                let text = format!(
-                    "samples: {used}; {bits} bits, which hold all values, are mapped to 0 to 255 (change with --range)"
-                );
-                (whole(bits), text)
-            }
-            RangeRequest::Auto | RangeRequest::Percentiles => {
-                let range = range(low, high);
-                let text = range.map_or_else(String::new, |range| range.to_string());
-                (
-                    range,
+                ),
+                _ if are_16_bit && high >= UPPER_HALF && fills(&16) => {
+                    (None, format!("samples: {used}; the high byte is used (change with --range)"))
+                }
+                (_, Some(bits)) => (
+                    whole(bits),
                     format!(
-                        "samples: {used}; {text}, the 0.1 and 99.9 % percentiles, are mapped to 0 to 255 (change with --range)"
+                        "samples: {used}; {bits} bits, which hold all values, are mapped to 0 to 255 (change with --range)"
                     ),
-                )
-            }
+                ),
+                _ => percentiles(),
+            },
         };
         Ok(levels)
     }
@@ -286,6 +283,7 @@ impl Survey<'_> {
 mod tests {
     use super::*;
     use image::{ImageBuffer, Luma};
+    use proptest::prelude::*;
 
     fn deep(folder: &Path, name: &str, value: impl Fn(u32) -> u16) -> PathBuf {
         let path = folder.join(name);
@@ -365,6 +363,18 @@ mod tests {
                 .ends_with("the high byte is used (change with --range); 1 image of 8 bits is used as it is")
         );
         assert_eq!(choose(&[plain], "auto").unwrap(), Levels::default());
+    }
+
+    proptest! {
+        #[test]
+        fn ranks_are_those_of_sorted_values(values in prop::collection::vec(-1e6..1e6, 0..3000)) {
+            let (mut moved, mut sorted) = (values.clone(), values);
+            sorted.sort_unstable_by(f64::total_cmp);
+            for per_mille in [0, 1, 999, 1000] {
+                let expected = sorted.get((sorted.len().saturating_sub(1) * per_mille + 500) / 1000).copied();
+                prop_assert_eq!(rank(&mut moved, per_mille), expected);
+            }
+        }
     }
 
     #[test]

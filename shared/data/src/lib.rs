@@ -4,6 +4,7 @@
 //! Owns decoding, layouts, pairing, splits, `dataset.toml` and label maps. Knows no training, no model and no package.
 
 pub mod annotation;
+mod causes;
 pub mod choice;
 pub mod counted;
 pub mod dataset;
@@ -27,6 +28,7 @@ pub mod unused;
 pub mod workers;
 
 pub use annotation::Annotation;
+pub use causes::chain;
 pub use choice::FolderChoice;
 pub use counted::{any_of, counted};
 pub use dataset::{Dataset, DatasetError, OpenOptions};

@@ -64,16 +64,20 @@ pub(crate) fn split_by_ratio(
 }
 
 /// Chooses units until their sizes add up to `wanted`: each that brings the sum closer, in order; if none does, the smallest.
+/// One unit at least is left to train on.
 fn choose(sizes: &[usize], wanted: usize) -> Vec<bool> {
-    let mut sum = 0;
+    let (mut sum, mut left) = (0, sizes.len());
     let mut chosen: Vec<bool> = Vec::with_capacity(sizes.len());
     for &size in sizes {
-        let closer = (sum + size).abs_diff(wanted) < wanted.abs_diff(sum);
-        sum += if closer { size } else { 0 };
+        let closer = left > 1 && (sum + size).abs_diff(wanted) < wanted.abs_diff(sum);
+        if closer {
+            (sum, left) = (sum + size, left - 1);
+        }
         chosen.push(closer);
     }
     if sum == 0
         && wanted > 0
+        && left > 1
         && let Some(smallest) = (0..sizes.len()).min_by_key(|&index| sizes[index])
     {
         chosen[smallest] = true;
@@ -138,6 +142,38 @@ mod tests {
                 samples.rotate_left(turn);
             }
             prop_assert_eq!(split_by_ratio(samples, &options), (train, val, note));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stacks_are_divided_whole_and_some_are_left_to_train_on(
+            pages in prop::collection::vec(1usize..20, 2..8),
+            images in 0usize..4,
+            seed: u64,
+            val_ratio in 0.0..0.99,
+        ) {
+            let stacks: Vec<(String, usize)> = (b'a'..).zip(&pages).map(|(name, &pages)| (char::from(name).into(), pages)).collect();
+            let stacks: Vec<(&str, usize)> = stacks.iter().map(|(name, pages)| (name.as_str(), *pages)).collect();
+            let mut samples = slices(&stacks);
+            samples.extend((0..images).map(|k| Sample { name: format!("z{k}"), image: format!("z{k}.png").into(), page: None, label: None }));
+            let all = samples.len();
+            let (train, val, _) = split_by_ratio(samples, &OpenOptions { val_ratio, seed, ..OpenOptions::default() });
+            let files = |samples: &[Sample]| samples.iter().map(|s| s.image.clone()).collect::<BTreeSet<_>>();
+            prop_assert!(files(&train).is_disjoint(&files(&val)));
+            prop_assert_eq!(train.len() + val.len(), all);
+            prop_assert!(!train.is_empty() && (val_ratio == 0.0 || !val.is_empty()));
+        }
+    }
+
+    #[test]
+    fn the_last_stack_is_left_to_train_on() {
+        for (stacks, val_ratio) in [([("a", 3), ("b", 3)], 0.8), ([("a", 3), ("b", 10)], 0.7)] {
+            for seed in 0..8 {
+                let options = OpenOptions { val_ratio, seed, ..OpenOptions::default() };
+                let (train, val, _) = split_by_ratio(slices(&stacks), &options);
+                assert!(!train.is_empty() && !val.is_empty(), "{stacks:?}, seed {seed}");
+            }
         }
     }
 

@@ -202,9 +202,9 @@ mod tests {
         assert_equal_to_plain(&dataset, &as_files);
         let all: Vec<Sample> = dataset.samples().cloned().collect();
         let labels = crate::collect_labels(&all, None).unwrap();
-        let digest = crate::dataset_digest(&dataset, &labels).unwrap();
+        let digest = crate::dataset_digest(&dataset, &labels, &SampleReading::PLAIN).unwrap();
         std::fs::write(folder.path("images/s.tif"), stack(&[page(0), page(1), page(3)])).unwrap();
-        assert_ne!(crate::dataset_digest(&folder.open(), &labels).unwrap(), digest);
+        assert_ne!(crate::dataset_digest(&folder.open(), &labels, &SampleReading::PLAIN).unwrap(), digest);
         let list = crate::dataset::list_images(&folder.path("images")).unwrap();
         let images = expand_images(list.samples, &mut Vec::new());
         assert_eq!(images.len(), 3);

@@ -46,7 +46,7 @@ fn dataset(folder: &Path, name: &str, save: &dyn Fn(u32, &Path)) -> PathBuf {
 fn train(data: &Path, runs: &Path, range: &str) -> (OpenRun, Vec<u8>) {
     let mut options = TrainOptions { runs: runs.to_owned(), ..TrainOptions::default() };
     (options.config.model.base, options.config.model.depth, options.config.training.epochs) = (2, 2, 2);
-    options.input.range = range.parse().unwrap();
+    options.samples.range = range.parse().unwrap();
     let memory = MemoryOptions::default();
     let run = start(data, &options, memory).unwrap_or_else(|error| panic!("{error}"));
     finish(&run, memory, &mut Silent).unwrap();

@@ -7,7 +7,7 @@ use crate::dataset::loader::Item;
 use crate::rng::Rng;
 
 /// Saturation in 64ths: 0.5 to 1.5.
-const SATURATION: [u64; 2] = [32, 96];
+const SATURATION: [i32; 2] = [32, 96];
 /// The largest turn of the hue in degrees.
 const DEGREES_MAX: f32 = 18.0;
 /// Bits below 1 of the matrix.
@@ -17,7 +17,7 @@ const FRACTION: u32 = 12;
 /// stay as they are.
 pub(super) fn apply(rng: &mut Rng, _width: usize, item: &mut Arc<Item>) {
     let is_changed = rng.flip();
-    let saturation = (SATURATION[0] + rng.below(SATURATION[1] - SATURATION[0] + 1)) as f64 / f64::from(STEPS);
+    let saturation = f64::from(rng.between(SATURATION[0], SATURATION[1])) / f64::from(STEPS);
     let degrees = f64::from(rng.range_f32(-DEGREES_MAX, DEGREES_MAX));
     if !is_changed || item.planes.len() != 3 * item.mask.len() {
         return;

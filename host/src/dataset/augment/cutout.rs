@@ -8,7 +8,7 @@ use crate::dataset::loader::Item;
 use crate::rng::Rng;
 
 /// Shortest and longest side of the hole, in 32nds of the image's.
-const SIDE: [u64; 2] = [4, 10];
+const SIDE: [i32; 2] = [4, 10];
 
 /// Fills a rectangle of half of the images with the mean of each channel and ignores its pixels. Its sides are an eighth to five
 /// sixteenths of the image's, at a random place within it.
@@ -16,9 +16,9 @@ pub(super) fn apply(rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
     let height = item.mask.len() / width;
     let is_cut = rng.flip();
     let [columns, rows] = [width, height].map(|side| {
-        let length = (side as u64 * (SIDE[0] + rng.below(SIDE[1] - SIDE[0] + 1))).div_ceil(32);
-        let first = rng.below(side as u64 - length + 1) as usize;
-        first..first + length as usize
+        let length = (side * rng.between(SIDE[0], SIDE[1]) as usize).div_ceil(32);
+        let first = rng.below((side - length) as u64 + 1) as usize;
+        first..first + length
     });
     if !is_cut {
         return;

@@ -123,10 +123,12 @@ mod tests {
             8.0 * sign
         });
         let mut before: Option<[Vec<i32>; 2]> = None;
+        let mut ends = [i32::MAX, i32::MIN];
         for y in 0..256 {
             let mut positions = [vec![0; 256], vec![0; 256]];
             displacement.add_row(y, &mut positions);
             for axis in &positions {
+                ends = axis.iter().fold(ends, |[low, high], &position| [low.min(position), high.max(position)]);
                 // Points 64 pixels apart differ by 16 pixels: at most 16/64 of a pixel for each pixel.
                 assert!(axis.windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 1 << (FRACTION - 2)));
             }
@@ -136,5 +138,8 @@ mod tests {
             }
             before = Some(positions);
         }
+        // At a point a third of its displacement is left in each direction, as its neighbours are opposite: 8/9 of a pixel.
+        let ninths = ends.map(|end| (f64::from(end) / f64::from(1 << FRACTION) * 9.0).round());
+        assert_eq!(ninths, [-8.0, 8.0]);
     }
 }

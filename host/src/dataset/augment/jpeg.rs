@@ -9,11 +9,11 @@ use crate::dataset::loader::Item;
 use crate::rng::Rng;
 
 /// Lowest and highest quality.
-const QUALITY: [u64; 2] = [40, 95];
+const QUALITY: [i32; 2] = [40, 95];
 
 /// Compresses a quarter of the images as JPEG of a quality of 40 to 95, and reads them again.
 pub(super) fn apply(rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
-    let (is_compressed, quality) = (rng.below(4) == 0, QUALITY[0] + rng.below(QUALITY[1] - QUALITY[0] + 1));
+    let (is_compressed, quality) = (rng.below(4) == 0, rng.between(QUALITY[0], QUALITY[1]));
     if is_compressed {
         let item = Arc::make_mut(item);
         compress(quality as u8, width, &mut item.planes, item.mask.len());

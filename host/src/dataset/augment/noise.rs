@@ -6,7 +6,7 @@ use crate::dataset::loader::Item;
 use crate::rng::Rng;
 
 /// Smallest and largest standard deviation, in gray values.
-const DEVIATION: [u64; 2] = [2, 10];
+const DEVIATION: [i32; 2] = [2, 10];
 /// 2^16 divided by the standard deviation of the sum of four uniform bytes, the square root of (2^16 - 1) / 3.
 const UNIT: i32 = 443;
 /// Twice the mean of that sum.
@@ -14,9 +14,9 @@ const MEAN_TWICE: i32 = 4 * 255;
 
 /// Adds noise of a standard deviation of 2 to 10 gray values, independent in each pixel and channel, to a quarter of the images.
 pub(super) fn apply(rng: &mut Rng, _width: usize, item: &mut Arc<Item>) {
-    let (is_noisy, deviation) = (rng.below(4) == 0, DEVIATION[0] + rng.below(DEVIATION[1] - DEVIATION[0] + 1));
+    let (is_noisy, deviation) = (rng.below(4) == 0, rng.between(DEVIATION[0], DEVIATION[1]));
     if is_noisy {
-        add(rng, deviation as i32 * UNIT, &mut Arc::make_mut(item).planes);
+        add(rng, deviation * UNIT, &mut Arc::make_mut(item).planes);
     }
 }
 

@@ -10,7 +10,7 @@ use clap::builder::PossibleValue;
 use super::{Augmentation, Flips, OperationKind};
 
 /// What `train` applies without `--flips` and `--augment`.
-pub const DEFAULT: (Flips, &[OperationKind]) = (Flips::HORIZONTAL, &[]);
+pub(super) const DEFAULT: (Flips, &[OperationKind]) = (Flips::HORIZONTAL, &[]);
 
 /// The operations that suit a kind of image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -50,7 +50,7 @@ impl<'a> Tone<'a> {
 
 /// Adds up to 32 gray values to half of the images, or subtracts them.
 pub(super) fn brightness(rng: &mut Rng, tone: &mut Tone<'_>) {
-    let (is_changed, added) = (rng.flip(), symmetric(rng, BRIGHTNESS_MAX));
+    let (is_changed, added) = (rng.flip(), rng.between(-BRIGHTNESS_MAX, BRIGHTNESS_MAX));
     if is_changed {
         tone.each(|value| value + (added << FRACTION));
     }
@@ -58,7 +58,7 @@ pub(super) fn brightness(rng: &mut Rng, tone: &mut Tone<'_>) {
 
 /// Stretches the gray values of half of the images around their mean by 0.75 to 1.33.
 pub(super) fn contrast(rng: &mut Rng, tone: &mut Tone<'_>) {
-    let (is_changed, steps) = (rng.flip(), symmetric(rng, CONTRAST_STEPS));
+    let (is_changed, steps) = (rng.flip(), rng.between(-CONTRAST_STEPS, CONTRAST_STEPS));
     if is_changed {
         let (mean, factor) = (tone.mean(), (power(2.0, steps) * 1024.0).round() as i32);
         tone.each(|value| mean + (((value - mean) * factor) >> 10));
@@ -67,7 +67,7 @@ pub(super) fn contrast(rng: &mut Rng, tone: &mut Tone<'_>) {
 
 /// Raises the gray values of half of the images, as shares of white, to a power of 0.7 to 1.4.
 pub(super) fn gamma(rng: &mut Rng, tone: &mut Tone<'_>) {
-    let (is_changed, steps) = (rng.flip(), symmetric(rng, GAMMA_STEPS));
+    let (is_changed, steps) = (rng.flip(), rng.between(-GAMMA_STEPS, GAMMA_STEPS));
     if is_changed {
         let exponent = (power(2.0, steps) * f64::from(STEPS)).round() as i32;
         tone.each(|value| {
@@ -75,11 +75,6 @@ pub(super) fn gamma(rng: &mut Rng, tone: &mut Tone<'_>) {
             (power(share, exponent) * f64::from(WHITE)).round() as i32
         });
     }
-}
-
-/// A number from `-largest` to `largest`.
-fn symmetric(rng: &mut Rng, largest: i32) -> i32 {
-    rng.below(2 * largest as u64 + 1) as i32 - largest
 }
 
 #[cfg(test)]
@@ -91,7 +86,7 @@ mod tests {
         let (largest, wanted) = wanted;
         let seed = (0..100_000).find(|&seed| {
             let mut rng = Rng::new(seed);
-            rng.flip() && symmetric(&mut rng, largest) == wanted
+            rng.flip() && rng.between(-largest, largest) == wanted
         });
         let mut tone = Tone::new(pixels);
         change(&mut Rng::new(seed.unwrap()), &mut tone);

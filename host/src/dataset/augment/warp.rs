@@ -179,13 +179,14 @@ mod tests {
 
     #[test]
     fn a_displacement_is_added() {
-        let [planes, mask] = warped(4, &[0, 80, 160, 240], |geometry| {
-            let mut axes = [1.25, 0.0].into_iter().flat_map(|pixels| [pixels; 49]);
+        let [planes, mask] = warped(4, &[0, 80, 160, 240, 8, 88, 168, 248], |geometry| {
+            let mut axes = [1.25, 1.0].into_iter().flat_map(|pixels| [pixels; 49]);
             geometry.displacement = Some(Displacement::new(geometry.size, || axes.next().unwrap()));
         });
-        assert_eq!(mask, [80, 160, 240, 255]);
-        // One row has no pair of rows: the nearest on the left.
-        assert_eq!(planes.len(), 4);
+        // Columns 1.25, 2.25, 3.25 and 4.25, of which the third is the last one's and the fourth is mirrored to 2.75; row 1, and
+        // row 2, which is mirrored to it.
+        assert_eq!(planes, [108, 188, 248, 228, 108, 188, 248, 228]);
+        assert_eq!(mask, [88, 168, 248, 255, 255, 255, 255, 255]);
     }
 
     #[test]
@@ -194,11 +195,16 @@ mod tests {
         let mut pixels = vec![0; 21 * 21];
         pixels[10 * 21 + 18] = 200;
         let angle = super::super::elementary::sine_cosine(30.0);
-        let [_, mask] = warped(21, &pixels, |geometry| geometry.turn(angle));
+        let [planes, mask] = warped(21, &pixels, |geometry| geometry.turn(angle));
         let found: Vec<usize> = (0..21 * 21).filter(|&i| mask[i] == 200).collect();
         // (8 cos 30, 8 sin 30) is (6.9, 4).
         assert!(found.contains(&(14 * 21 + 17)), "{found:?}");
         assert!(found.len() <= 2, "{found:?}");
+        // The image's pixel is spread over its neighbours in the same place.
+        let brightest = (0..21 * 21).max_by_key(|&i| planes[i]).unwrap();
+        assert_eq!(brightest, 14 * 21 + 17);
+        let near = |i: usize| (i % 21).abs_diff(17) <= 1 && (i / 21).abs_diff(14) <= 1;
+        assert!((0..21 * 21).all(|i| planes[i] == 0 || near(i)), "{planes:?}");
     }
 
     #[test]

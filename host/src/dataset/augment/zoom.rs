@@ -6,12 +6,12 @@ use crate::dataset::loader::Item;
 use crate::rng::Rng;
 
 /// Smallest side of the window, in 256ths of the image's.
-const WINDOW_MIN: u64 = 128;
+const WINDOW_MIN: i32 = 128;
 
 /// Enlarges a window whose sides are the same random share of the image's, from half to all of it, at a random place: the
 /// image bilinearly, the mask by the nearest pixel. All of it is integer arithmetic.
 pub(super) fn apply(rng: &mut Rng, width: usize, item: &mut Arc<Item>) {
-    let share = WINDOW_MIN + rng.below(257 - WINDOW_MIN);
+    let share = rng.between(WINDOW_MIN, 256) as u64;
     let (place_x, place_y) = (rng.next_u64(), rng.next_u64());
     if share == 256 {
         return;

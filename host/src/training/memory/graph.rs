@@ -95,6 +95,8 @@ pub(super) struct Graph {
     pub loss_bytes: u64,
     /// Whether the gradients of several batches are added before a step.
     pub is_accumulating: bool,
+    /// Whether an average of the weights is kept.
+    pub is_averaging: bool,
     checkpointing: bool,
 }
 
@@ -113,6 +115,7 @@ impl Graph {
             loss_tensors,
             loss_bytes,
             is_accumulating: shape.accumulate > 1,
+            is_averaging: shape.averages,
             checkpointing,
         };
         let images = graph.value(pixels(0) * layers.image_channels() as u64, None);

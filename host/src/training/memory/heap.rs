@@ -13,6 +13,13 @@ pub(super) struct Block {
     bytes: u64,
 }
 
+impl Block {
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 /// Best fit: a request gets the smallest gap that is large enough, else the heap grows. glibc works like this with the
 /// settings of [`crate::memory::keep_freed`]. Adjacent gaps are merged.
 #[derive(Debug, Default)]

@@ -142,7 +142,16 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        StepShape { model, batch: 4, width: 128, height: 96, threads: 2, loss: LossConfig::default(), accumulate: 1 }
+        StepShape {
+            model,
+            batch: 4,
+            width: 128,
+            height: 96,
+            threads: 2,
+            loss: LossConfig::default(),
+            accumulate: 1,
+            averages: false,
+        }
     }
 
     fn plan(checkpointing: Checkpointing, available: u64) -> Result<MemoryPlan, DoesNotFit> {

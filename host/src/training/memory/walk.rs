@@ -10,6 +10,8 @@ struct Parameter {
     gradient: Option<Block>,
     /// The sum of the gradients of earlier batches of the step.
     accumulated: Option<Block>,
+    /// The average of the weights, after the first step.
+    average: Option<Block>,
 }
 
 /// State of the simulation.
@@ -38,6 +40,7 @@ impl<'a> Walk<'a> {
                 moments: None,
                 gradient: None,
                 accumulated: None,
+                average: None,
             })
         });
         let parameters = parameters.collect();
@@ -257,8 +260,17 @@ impl<'a> Walk<'a> {
                 self.heap.release(gradient);
             }
         }
-        for block in old {
+        for block in old.drain(..) {
             self.heap.release(block);
+        }
+        if self.graph.is_averaging {
+            for parameter in self.parameters.iter_mut().flatten() {
+                let average = self.heap.hold(parameter.weights.bytes());
+                old.extend(parameter.average.replace(average));
+            }
+            for block in old {
+                self.heap.release(block);
+            }
         }
     }
 }

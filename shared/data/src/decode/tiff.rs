@@ -11,7 +11,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use unet_shared::image::SIDE_MAX;
 
-use super::raster::{Raster, Samples};
+use super::raster::{Raster, SampleKind, Samples};
 use super::{DECODED_BYTES_MAX, FileError};
 
 mod directory;
@@ -122,6 +122,10 @@ pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>)
     }
     check_size(width, height)?;
     let (width, height) = (width as usize, height as usize);
+    // A damaged directory may be read in two ways.
+    if (width, height) != directory.page.size {
+        return Err(TiffProblem::Damaged);
+    }
     let count = width.saturating_mul(height).saturating_mul(bands);
     // As `widened` returns them.
     let sample_bytes = if directory.format == 1 && bits <= 16 { bits.div_ceil(8).into() } else { 8 };
@@ -243,7 +247,7 @@ fn unpack(rows: &[u8], width: usize, bits: usize) -> Vec<u8> {
 
 /// The decoder's samples as ours. `width` counts the samples of a row.
 fn widened(samples: DecodingResult, width: usize, bits: u16, packed: bool) -> Samples {
-    fn integers<T: Into<i64>>(values: Vec<T>, kind: &'static str) -> Samples {
+    fn integers<T: Into<i64>>(values: Vec<T>, kind: SampleKind) -> Samples {
         Samples::Integer { values: values.into_iter().map(Into::into).collect(), kind }
     }
     match samples {
@@ -251,22 +255,22 @@ fn widened(samples: DecodingResult, width: usize, bits: u16, packed: bool) -> Sa
         DecodingResult::U8(rows) if matches!(bits, 1 | 2 | 4) => Samples::U8(unpack(&rows, width, usize::from(bits))),
         DecodingResult::U8(values) => Samples::U8(values),
         DecodingResult::U16(values) => Samples::U16(values),
-        DecodingResult::U32(values) => integers(values, "32-bit"),
+        DecodingResult::U32(values) => integers(values, SampleKind::U32),
         DecodingResult::U64(values) => {
             let values = values.into_iter().map(|value| i64::try_from(value).unwrap_or(i64::MAX)).collect();
-            Samples::Integer { values, kind: "64-bit" }
+            Samples::Integer { values, kind: SampleKind::U64 }
         }
-        DecodingResult::I8(values) => integers(values, "signed 8-bit"),
-        DecodingResult::I16(values) => integers(values, "signed 16-bit"),
-        DecodingResult::I32(values) => integers(values, "signed 32-bit"),
-        DecodingResult::I64(values) => integers(values, "signed 64-bit"),
+        DecodingResult::I8(values) => integers(values, SampleKind::I8),
+        DecodingResult::I16(values) => integers(values, SampleKind::I16),
+        DecodingResult::I32(values) => integers(values, SampleKind::I32),
+        DecodingResult::I64(values) => integers(values, SampleKind::I64),
         DecodingResult::F16(values) => {
-            Samples::Float { values: values.into_iter().map(|value| value.to_f64()).collect(), kind: "16-bit float" }
+            Samples::Float { values: values.into_iter().map(|value| value.to_f64()).collect(), kind: SampleKind::F16 }
         }
         DecodingResult::F32(values) => {
-            Samples::Float { values: values.into_iter().map(f64::from).collect(), kind: "32-bit float" }
+            Samples::Float { values: values.into_iter().map(f64::from).collect(), kind: SampleKind::F32 }
         }
-        DecodingResult::F64(values) => Samples::Float { values, kind: "64-bit float" },
+        DecodingResult::F64(values) => Samples::Float { values, kind: SampleKind::F64 },
     }
 }
 

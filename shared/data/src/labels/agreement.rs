@@ -160,8 +160,9 @@ pub fn scales(files: &[LabelFacts], is_class: impl Fn(LabelValue) -> bool) -> Op
         let ids = all.iter().filter(|&&gray| Tier::of(gray) == low).count();
         let void = low == Tier::Ids && tier == [255] && ids >= 2 && high_files.all(|(file, _)| file.values.len() == 1);
         if let (Some((one, _)), Some((other, _)), true, false) = (low_file, high_file, spread, void) {
-            let of_tier = |wanted| all.iter().copied().filter(move |&gray| Tier::of(gray) == wanted);
-            let pairs = of_tier(low).zip(of_tier(high));
+            // Of tiers with as many values, the values in order are the same classes; of others it cannot be said which are.
+            let lower = all.iter().copied().filter(|&gray| Tier::of(gray) == low);
+            let pairs = lower.zip(tier.iter().copied()).filter(|_| ids == tier.len());
             let same: Vec<_> = pairs.map(|(a, b)| (LabelValue::Gray(a), LabelValue::Gray(b))).collect();
             return Some(values_of(one, other, &classes(files, &is_class), &same));
         }
@@ -174,7 +175,8 @@ fn classes(files: &[LabelFacts], is_class: impl Fn(LabelValue) -> bool) -> BTree
     files.iter().flat_map(|file| &file.values).map(|(value, _)| *value).filter(|value| is_class(*value)).collect()
 }
 
-/// Two labels with the values that they have, and how `dataset.toml` says that each pair of `same` is one of the classes.
+/// Two labels with the values that they have, and how `dataset.toml` says that each pair of `same` is one of the classes, if
+/// there is any.
 pub fn values_of(
     one: &LabelFacts,
     other: &LabelFacts,
@@ -182,15 +184,16 @@ pub fn values_of(
     same: &[(LabelValue, LabelValue)],
 ) -> Disagreement {
     let text = |file: &LabelFacts| (file.index, format!("the values {}", shown(file)));
+    let ask = format!("{ONE_ENCODING}, or say in dataset.toml what the values mean");
+    if same.is_empty() {
+        let ignore = if other.contains(LabelValue::Gray(255)) { ": ignore = 255 if 255 is void" } else { "" };
+        return Disagreement { one: text(one), other: text(other), remedy: ask + ignore };
+    }
     let pairs: Vec<String> = same.iter().take(PAIRS_SHOWN).map(|(a, b)| format!("{a} and {b}")).collect();
     let may_be_void = same.iter().any(|(_, value)| *value == LabelValue::Gray(255));
     let ignore = if may_be_void { "ignore = 255 if 255 is void, or, " } else { "" };
     let each = if pairs.len() > 1 { " each" } else { "" };
-    let remedy = format!(
-        "{ONE_ENCODING}, or say in dataset.toml what the values mean: {ignore}if {} are one class{each}:\n{}",
-        pairs.join(", "),
-        class_list(classes, same)
-    );
+    let remedy = format!("{ask}: {ignore}if {} are one class{each}:\n{}", pairs.join(", "), class_list(classes, same));
     Disagreement { one: text(one), other: text(other), remedy }
 }
 

@@ -125,8 +125,19 @@ fn encodings_that_differ_between_labels_are_refused_and_named() {
     refused(&[&[0, 1, 255], &[0, 255]], "1.png has the values 0, 255", "0.png has the values 0, 1, 255");
     refused(&[&[0, 1], &[255, 255]], "0.png", "1.png has the values 255");
     refused(&[&[0, 1, 2], &[0, 85, 170]], "0.png", "1.png");
-    refused(&[&[0, 1, 2], &[0, 255]], "0.png", "1.png has the values 0, 255");
     refused(&[&[0, 255], &[0, 254]], "254", "255");
+    // Which of the two ids 255 is, or whether any, cannot be said.
+    for (labels, void) in [(&[&[0u8, 1, 2][..], &[0, 255]], true), (&[&[0, 1], &[0, 85, 170]], false)] {
+        let message = classes(labels, None).unwrap_err().to_string();
+        assert!(
+            message.contains("0.png has the values 0, 1") && message.contains("1.png has the values 0, "),
+            "{message}"
+        );
+        let remedy = "save all masks in one encoding, or say in dataset.toml what the values mean";
+        let void = if void { ": ignore = 255 if 255 is void" } else { "" };
+        assert!(message.ends_with(&format!("{remedy}{void}")), "{message}");
+    }
+    assert!(classes(&[&[0, 1, 2], &[0, 255]], Some("ignore = 255")).is_ok());
     // The list of the classes says otherwise, as does that each value is a class.
     let listed = "[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalues=[1, 255]";
     let map = classes(&[&[0, 255], &[0, 1]], Some(listed)).unwrap();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Contents, Format, classes, read_text};
+use super::{Contents, Format, ImageIndex, classes, read_text};
 use crate::annotation::Annotation;
 use crate::drawing::{Drawing, DrawingSize, IGNORED, Outline, Shape};
 use crate::listing::{Listing, split_of, words};
@@ -124,17 +124,18 @@ enum Counts {
 }
 
 fn read(listing: &Listing) -> Result<Option<Contents>, String> {
-    let mut files: BTreeMap<Option<Split>, Vec<&PathBuf>> = BTreeMap::new();
+    let mut files: BTreeMap<Option<Split>, Vec<(&PathBuf, String)>> = BTreeMap::new();
     for folder in &listing.folders {
         for path in folder.others.iter().filter(|path| is_json(path)) {
-            let keys = std::fs::File::open(path).ok().map(std::io::BufReader::new);
-            let keys = keys.and_then(|file| serde_json::from_reader::<_, Keys>(file).ok());
+            let Ok(text) = read_text(listing, path) else { continue };
+            // Cheaper than parsing every JSON file.
+            let keys = text.contains("\"categories\"").then(|| serde_json::from_str::<Keys>(&text).ok()).flatten();
             // Captions have no segmentation.
             if keys.is_some_and(|keys| {
                 keys.annotations.is_empty() || keys.annotations.iter().any(|a| a.segmentation.is_some())
             }) {
                 let split = words(&stem(path)).iter().find_map(|word| split_of(word)).or(folder.split);
-                files.entry(split).or_default().push(path);
+                files.entry(split).or_default().push((path, text));
             }
         }
     }
@@ -147,16 +148,15 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     let mut known: Option<(&PathBuf, Categories)> = None;
     for (split, mut paths) in files {
         // COCO's keypoints have segmentations too.
-        if paths.iter().any(|path| stem(path).starts_with("instances")) {
-            paths.retain(|path| stem(path).starts_with("instances"));
+        if paths.iter().any(|(path, _)| stem(path).starts_with("instances")) {
+            paths.retain(|(path, _)| stem(path).starts_with("instances"));
         }
-        let [path] = paths.as_slice() else {
-            let names = paths.iter().map(|path| listing.show(path)).collect::<Vec<_>>().join(", ");
+        let [(path, text)] = paths.as_slice() else {
+            let names = paths.iter().map(|(path, _)| listing.show(path)).collect::<Vec<_>>().join(", ");
             return Err(format!("expected one COCO file for each split, found {names}; move the others away"));
         };
         let refused = |problem: String| format!("COCO {}: {problem}", listing.show(path));
-        let instances: Instances =
-            serde_json::from_str(&read_text(listing, path)?).map_err(|error| refused(error.to_string()))?;
+        let instances: Instances = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
         let categories: Vec<(u64, String)> =
             instances.categories.iter().map(|category| (category.id, category.name.clone())).collect();
         let categories = Categories::of(categories);
@@ -252,20 +252,13 @@ fn samples(
     if boxes > 0 {
         notes.push(format!("{boxes} annotations of {name} have only a box and are not drawn"));
     }
-    let images: Vec<&PathBuf> = listing.folders.iter().flat_map(|folder| &folder.images).collect();
-    let mut by_name: BTreeMap<&str, Vec<&PathBuf>> = BTreeMap::new();
-    for image in images {
-        if let Some(file_name) = image.file_name().and_then(|name| name.to_str()) {
-            by_name.entry(file_name).or_default().push(image);
-        }
-    }
+    let index = ImageIndex::of(listing);
     let (mut part, mut missing, mut empty) = (Pairing::default(), None, 0);
     let mut absent = 0;
     let mut used: BTreeSet<String> = BTreeSet::new();
     for ImageEntry { id, file_name, width, height } in instances.images {
         let relative = PathBuf::from(file_name.replace('\\', "/"));
-        let found = relative.file_name().and_then(|name| by_name.get(name.to_str()?)).map_or(&[][..], Vec::as_slice);
-        let Some(image) = nearest(listing, path, &relative, found)? else {
+        let Some(image) = nearest(listing, path, &relative, index.named_like(&relative))? else {
             absent += 1;
             missing.get_or_insert(file_name);
             continue;

@@ -4,9 +4,9 @@ use std::io::Cursor;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::{ImageFormat, ImageReader, Limits};
-use unet_shared::image::SIDE_MAX;
+use image::{ImageFormat, ImageReader};
 
+use crate::decode::limits;
 use crate::run_lengths::RunLengths;
 
 /// The nonzero pixels of a base64 PNG, with or without a data-URL prefix; the error says what was found.
@@ -14,9 +14,7 @@ pub(super) fn decode(text: &str) -> Result<RunLengths, String> {
     let text = text.split_once("base64,").map_or(text, |(_, data)| data).trim();
     let bytes = STANDARD.decode(text).map_err(|error| format!("expected a PNG in base64, found {error}"))?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(SIDE_MAX as u32), Some(SIDE_MAX as u32));
-    reader.limits(limits);
+    reader.limits(limits());
     let mask = reader.decode().map_err(|error| format!("expected a PNG in base64, found {error}"))?.into_luma16();
     let (width, height) = (mask.width() as usize, mask.height() as usize);
     let inside: Vec<u8> = mask.into_raw().into_iter().map(|sample| u8::from(sample != 0)).collect();

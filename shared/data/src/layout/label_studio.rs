@@ -13,7 +13,7 @@ use unet_shared::image::SIDE_MAX;
 
 use super::{Contents, Format, ImageIndex, classes, encoded_mask, name_apart};
 use crate::annotation::{Annotation, PartMask};
-use crate::counted::counted;
+use crate::counted::{counted, one_or_many};
 use crate::drawing::{Drawing, DrawingSize, Outline, Shape};
 use crate::listing::Listing;
 use crate::pairing::{Pairing, stem};
@@ -239,7 +239,7 @@ impl Tally {
 }
 
 fn are(count: usize, noun: &str) -> String {
-    format!("{} {}", counted(count, noun), if count == 1 { "is" } else { "are" })
+    format!("{} {}", counted(count, noun), one_or_many(count, "is", "are"))
 }
 
 fn without(regions: usize, what: &str) -> String {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Contents, Format, classes, encoded_mask, name_apart, read_text};
+use super::{Contents, Format, ImageIndex, classes, encoded_mask, name_apart, read_text};
 use crate::annotation::Annotation;
 use crate::drawing::{BACKGROUND, Drawing, DrawingSize, IGNORED, Outline, Shape};
 use crate::listing::{Folder, Listing};
@@ -66,10 +66,11 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     contents.classes = Some(classes::drawn(&names).map_err(|error| format!("LabelMe: {error}"))?);
     let mut parts: BTreeMap<Option<Split>, Pairing> = BTreeMap::new();
     let (mut open, mut lost, mut first_lost) = (0, 0, None);
+    let index = ImageIndex::of(listing);
     for (folder, path, file) in files {
         let part = parts.entry(folder.split).or_default();
         contents.read.push(path.clone());
-        let Some(image) = image_of(listing, path, &file.image_path) else {
+        let Some(image) = image_of(&index, path, &file.image_path) else {
             lost += 1;
             first_lost.get_or_insert_with(|| listing.show(path));
             continue;
@@ -148,17 +149,14 @@ fn names(
 }
 
 /// The image that a file names, relative to itself; moved images are found beside the file or by their name.
-fn image_of<'a>(listing: &'a Listing, json: &Path, stated: &str) -> Option<&'a PathBuf> {
+fn image_of<'a>(index: &ImageIndex<'a>, json: &Path, stated: &str) -> Option<&'a PathBuf> {
     let stated = PathBuf::from(stated.replace('\\', "/"));
-    let images = || listing.folders.iter().flat_map(|folder| &folder.images);
-    let beside =
-        |name: &Path| images().find(|image| image.parent() == json.parent() && image.file_name() == name.file_name());
-    beside(&stated)
-        .or_else(|| images().find(|image| image.parent() == json.parent() && image.file_stem() == json.file_stem()))
-        .or_else(|| {
-            let mut named = images().filter(|image| image.file_name() == stated.file_name());
-            named.next().filter(|_| named.next().is_none())
-        })
+    let named = index.named_like(&stated);
+    let beside = |images: &[&'a PathBuf]| images.iter().copied().find(|image| image.parent() == json.parent());
+    beside(named).or_else(|| beside(index.with_stem_of(json))).or(match named {
+        [image] => Some(*image),
+        _ => None,
+    })
 }
 
 /// The pixels of a shape; none if it has no area.

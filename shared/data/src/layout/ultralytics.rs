@@ -66,11 +66,11 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
         None => classes::drawn(&yaml.names).map_err(refused)?,
     });
     let root = file.parent().unwrap_or(&listing.root);
-    let mut without = 0;
+    let (mut without, index) = (0, ImageIndex::of(listing));
     for (split, folders) in &yaml.splits {
         let mut part = Pairing::default();
         for stated in folders {
-            let images = match images_of(listing, root, yaml.path.as_deref(), stated)? {
+            let images = match images_of(listing, &index, root, yaml.path.as_deref(), stated)? {
                 Stated::Images(images) => images,
                 Stated::List { images, missing } => {
                     if let Some((count, first)) = missing {
@@ -88,10 +88,9 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
                 let label = match &yaml.masks_dir {
                     Some(masks) => {
                         let beside = beside(image, masks);
-                        let masks = listing.folders.iter().flat_map(|folder| &folder.images);
-                        let mut masks = masks.filter(|mask| mask.with_extension("") == beside);
-                        match masks.next() {
-                            Some(mask) => Annotation::File(mask.clone()),
+                        let masks = index.with_stem_of(image);
+                        match masks.iter().find(|mask| mask.with_extension("") == beside) {
+                            Some(mask) => Annotation::File((*mask).clone()),
                             None => {
                                 part.problems.push(PairingProblem::UnpairedImage(image.clone()));
                                 continue;
@@ -137,7 +136,13 @@ enum Stated<'a> {
 }
 
 /// The images of a folder, or of a text file with a path in each line.
-fn images_of<'a>(listing: &'a Listing, root: &Path, path: Option<&str>, stated: &str) -> Result<Stated<'a>, String> {
+fn images_of<'a>(
+    listing: &'a Listing,
+    index: &ImageIndex<'a>,
+    root: &Path,
+    path: Option<&str>,
+    stated: &str,
+) -> Result<Stated<'a>, String> {
     if !Path::new(stated).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt")) {
         return Ok(match resolve(listing, root, path, stated) {
             Some(folder) => {
@@ -150,14 +155,48 @@ fn images_of<'a>(listing: &'a Listing, root: &Path, path: Option<&str>, stated: 
     let ending = normal(stated);
     let mut lists = listing.folders.iter().flat_map(|folder| &folder.others).filter(|file| file.ends_with(&ending));
     let (Some(list), None) = (lists.next(), lists.next()) else { return Ok(Stated::Missing) };
-    let (mut images, mut missing, index) = (Vec::new(), None, ImageIndex::of(listing));
+    let (mut images, mut missing) = (Vec::new(), None);
+    let path = path.unwrap_or_default().replace('\\', "/");
+    let name = Path::new(&path).file_name().map_or(Path::new(""), Path::new);
+    let below =
+        [list.parent().unwrap_or(root).into(), joined(root, &path), root.join(name), root.into(), listing.root.clone()];
     for line in read_text(listing, list)?.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        match index.at_end(&normal(line)) {
+        match listed(index, &below, line) {
             Some(image) => images.push(image),
             None => missing.get_or_insert((0, line.to_owned())).0 += 1,
         }
     }
     Ok(Stated::List { images, missing })
+}
+
+/// The image of a line in a list: the one at this path below one of the folders; else the only one whose path ends like this;
+/// else, of a dataset that was moved, the one at the end of the path below one of the folders. Only as much as names the old
+/// place is left out: the folder of a split is not.
+fn listed<'a>(index: &ImageIndex<'a>, below: &[PathBuf], stated: &str) -> Option<&'a PathBuf> {
+    let whole = normal(stated);
+    let found = below.iter().find_map(|folder| index.at(&joined(folder, stated)));
+    found.or_else(|| index.only_one_at_end(&whole)).or_else(|| {
+        let names: Vec<Component<'_>> = whole.components().collect();
+        let ends = (0..names.len()).map(|skipped| names[skipped..].iter().collect::<PathBuf>());
+        let found = ends.map(|end| below.iter().filter_map(|folder| index.at(&folder.join(&end))).collect::<Vec<_>>());
+        let found = found.into_iter().find(|found| !found.is_empty())?;
+        found.iter().all(|image| *image == found[0]).then_some(found[0])
+    })
+}
+
+/// A path below a folder, or elsewhere, without `.` and `..`.
+fn joined(folder: &Path, stated: &str) -> PathBuf {
+    let stated = stated.replace('\\', "/");
+    Path::new(&stated).components().fold(folder.to_owned(), |mut path, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => path.push(part),
+        }
+        path
+    })
 }
 
 /// The names in a path, with the separators of this machine.
@@ -363,6 +402,45 @@ mod tests {
         assert_equal_to_plain(&dataset, &folders.open());
         assert_eq!((dataset.train.len(), dataset.val.len()), (2, 1));
         assert_eq!(dataset.notes, ["1 images of train.txt are missing (first: ./images/all/gone.jpg)"]);
+    }
+
+    #[test]
+    fn lists_do_not_name_the_images_of_other_folders() {
+        let folder = Folder::new();
+        folder.text("data.yaml", "path: .\ntrain: lists/train.txt\nval: lists/val.txt\nnames: [bar]\n");
+        let name = |split: &str, name: &str| format!("images/{split}/{name}.jpg");
+        for (split, stem) in
+            [("train", "a"), ("train", "b"), ("train", "c"), ("val", "a"), ("val", "d"), ("lists", "d")]
+        {
+            folder.image(&name(split, stem));
+            folder.text(&format!("labels/{split}/{stem}.txt"), "0 0 0 1 0 1 0.5 0 0.5\n");
+        }
+        folder.image("lists/images/val/d.jpg");
+        folder
+            .text("lists/train.txt", "../images/train/a.jpg\nimages/train/b.jpg\n/home/me/parts/images/train/c.jpg\n");
+        for (lines, listed, missing) in [
+            (vec!["../images/val/a.jpg"], vec!["images/val/a.jpg"], None),
+            (vec!["/home/me/parts/images/val/a.jpg"], vec!["images/val/a.jpg"], None),
+            (vec!["C:\\parts\\images\\val\\a.jpg"], vec!["images/val/a.jpg"], None),
+            // Only in the other folder, and in both.
+            (vec!["../images/val/a.jpg", "../images/val/b.jpg"], vec!["images/val/a.jpg"], Some("../images/val/b.jpg")),
+            (vec!["images/val/a.jpg", "/me/images/val/b.jpg"], vec!["images/val/a.jpg"], Some("/me/images/val/b.jpg")),
+            (vec!["images/val/a.jpg", "a.jpg"], vec!["images/val/a.jpg"], Some("a.jpg")),
+            // As it is written, of two.
+            (vec!["../images/val/d.jpg"], vec!["images/val/d.jpg"], None),
+            (vec!["./images/val/d.jpg"], vec!["lists/images/val/d.jpg"], None),
+        ] {
+            folder.text("lists/val.txt", &lines.join("\n"));
+            let dataset = folder.open();
+            let images = |samples: &[Sample]| -> Vec<String> {
+                samples.iter().map(|sample| crate::listing::show_below(folder.root(), &sample.image)).collect()
+            };
+            assert_eq!(images(&dataset.train), ["a", "b", "c"].map(|stem| name("train", stem)), "{lines:?}");
+            assert_eq!(images(&dataset.val), listed, "{lines:?}");
+            let told =
+                dataset.notes.iter().find_map(|note| note.split_once("1 images of lists/val.txt are missing (first: "));
+            assert_eq!(told.map(|(_, first)| first.trim_end_matches(')')), missing, "{:?}", dataset.notes);
+        }
     }
 
     #[test]

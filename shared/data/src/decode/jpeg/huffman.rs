@@ -1,6 +1,7 @@
 //! Huffman tables of a JPEG file (ITU T.81, annex C and section F.2.2.3).
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 use super::bits::Bits;
@@ -50,7 +51,25 @@ pub(super) struct Huffman {
     /// For each code length what to add to a code to find its symbol.
     offset: [i32; 17],
     symbols: Vec<u8>,
-    runs: Box<[Run; 1 << RUN_BITS]>,
+    /// Made when they are first asked for: a DC table, and one of a progressive file, needs none.
+    runs: OnceCell<Box<Runs>>,
+}
+
+/// What to skip for each beginning of [`RUN_BITS`] bits.
+pub(super) struct Runs([Run; 1 << RUN_BITS]);
+
+impl fmt::Debug for Runs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Runs")
+    }
+}
+
+impl Runs {
+    /// The AC codes and values ahead.
+    #[inline]
+    pub fn ahead(&self, bits: &Bits<'_>) -> Run {
+        self.0[bits.peek(RUN_BITS)]
+    }
 }
 
 impl Huffman {
@@ -78,7 +97,7 @@ impl Huffman {
             beyond: [0; 17],
             offset: [0; 17],
             symbols: symbols.to_vec(),
-            runs: Box::new([Run::default(); 1 << RUN_BITS]),
+            runs: OnceCell::new(),
         };
         let (mut code, mut index) = (0u32, 0usize);
         for length in 1..=16u32 {
@@ -98,9 +117,6 @@ impl Huffman {
             index += count;
             table.beyond[length as usize] = code << (16 - length);
             code <<= 1;
-        }
-        for start in 0..1 << RUN_BITS {
-            table.runs[start] = table.run(start);
         }
         Some(table)
     }
@@ -129,10 +145,16 @@ impl Huffman {
         }
     }
 
-    /// The AC codes and values ahead.
+    /// The AC codes and values that are skipped together.
     #[inline]
-    pub fn runs(&self, bits: &Bits<'_>) -> Run {
-        self.runs[bits.peek(RUN_BITS)]
+    pub fn runs(&self) -> &Runs {
+        self.runs.get_or_init(|| {
+            let mut runs = Box::new(Runs([Run::default(); 1 << RUN_BITS]));
+            for (start, run) in runs.0.iter_mut().enumerate() {
+                *run = self.run(start);
+            }
+            runs
+        })
     }
 
     /// Reads a symbol from loaded bits; none if no code begins with them.
@@ -206,12 +228,12 @@ mod tests {
         let [_, [Some(luma), _]] = standard() else { panic!("the standard tables are tables") };
         // 00 is a value of one bit, 1010 the end of a block, 11111111001 sixteen zeros.
         let run = |bits: usize| {
-            let Run { bits, coefficients, room, size } = luma.runs[bits];
+            let Run { bits, coefficients, room, size } = luma.runs().0[bits];
             (bits, coefficients, room, size)
         };
         assert_eq!(run(0b00_1_00_0_1010_0), (10, 2, 3, 1));
         assert_eq!(run(0b1010_0010_000), (4, 0, 1, 0));
-        assert!(luma.runs[0b1010_0010_000].ends());
+        assert!(luma.runs().0[0b1010_0010_000].ends());
         // A value of two bits, then one whose bits are not all there.
         assert_eq!(run(0b01_11_00_1_1101), (7, 2, 2, 2));
         // A code that is longer than what is looked up.

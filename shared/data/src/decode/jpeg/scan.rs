@@ -303,10 +303,11 @@ impl Reader<'_> {
 fn baseline(reader: &mut Bits<'_>, table: &Huffman, sizes: &[u8; COEFFICIENTS], least: u8) -> Result<(), ()> {
     // A copy stays in registers.
     let mut bits = *reader;
+    let runs = table.runs();
     let mut k = 1;
     while k < COEFFICIENTS {
         bits.refill();
-        let run = table.runs(&bits);
+        let run = runs.ahead(&bits);
         if run.bits > 0 && run.size <= least && k + usize::from(run.room) <= COEFFICIENTS {
             bits.skip(run.bits.into());
             k += usize::from(run.coefficients);

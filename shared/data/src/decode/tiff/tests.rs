@@ -134,18 +134,18 @@ fn samples_of_any_kind_have_their_values_in_both_orders_of_bytes_and_sizes_of_of
         assert_eq!(page(8, 1, &|at| at as u64 * 9).samples, Samples::U8(ramp(|at| at as u8 * 9)));
         assert_eq!(page(16, 1, &|at| at as u64 * 4000).samples, Samples::U16(ramp(|at| at as u16 * 4000)));
         let integers = |scale: i64, kind| Samples::Integer { values: ramp(|at| (at as i64 - 7) * scale), kind };
-        assert_eq!(page(8, 2, &|at| (at as i64 - 7) as u64 & 0xff).samples, integers(1, "signed 8-bit"));
-        assert_eq!(page(16, 2, &|at| ((at as i64 - 7) * 500) as u64 & 0xffff).samples, integers(500, "signed 16-bit"));
-        assert_eq!(page(32, 2, &|at| ((at as i64 - 7) * 70_000) as u64).samples, integers(70_000, "signed 32-bit"));
-        let wide = Samples::Integer { values: ramp(|at| at as i64 * 250_000_000), kind: "32-bit" };
+        assert_eq!(page(8, 2, &|at| (at as i64 - 7) as u64 & 0xff).samples, integers(1, SampleKind::I8));
+        assert_eq!(page(16, 2, &|at| ((at as i64 - 7) * 500) as u64 & 0xffff).samples, integers(500, SampleKind::I16));
+        assert_eq!(page(32, 2, &|at| ((at as i64 - 7) * 70_000) as u64).samples, integers(70_000, SampleKind::I32));
+        let wide = Samples::Integer { values: ramp(|at| at as i64 * 250_000_000), kind: SampleKind::U32 };
         assert_eq!(page(32, 1, &|at| at as u64 * 250_000_000).samples, wide);
         let floats = |kind| Samples::Float { values: ramp(|at| at as f64 * 0.25 - 1.0), kind };
         let value = |at: usize| at as f64 * 0.25 - 1.0;
-        assert_eq!(page(32, 3, &|at| (value(at) as f32).to_bits().into()).samples, floats("32-bit float"));
-        assert_eq!(page(64, 3, &|at| value(at).to_bits()).samples, floats("64-bit float"));
+        assert_eq!(page(32, 3, &|at| (value(at) as f32).to_bits().into()).samples, floats(SampleKind::F32));
+        assert_eq!(page(64, 3, &|at| value(at).to_bits()).samples, floats(SampleKind::F64));
         // 1, 1.5 and -2 in half precision.
         let half = page(16, 3, &|at| [0x3c00, 0x3e00, 0xc000][at % 3]);
-        assert_eq!(half.samples, Samples::Float { values: ramp(|at| [1.0, 1.5, -2.0][at % 3]), kind: "16-bit float" });
+        assert_eq!(half.samples, Samples::Float { values: ramp(|at| [1.0, 1.5, -2.0][at % 3]), kind: SampleKind::F16 });
     }
 }
 

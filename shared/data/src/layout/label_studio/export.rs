@@ -108,13 +108,17 @@ impl Geometry {
 /// The keys by which a file is recognised.
 #[derive(Deserialize)]
 struct Keys {
+    id: Option<IgnoredAny>,
     annotations: Option<IgnoredAny>,
     completions: Option<IgnoredAny>,
-    data: Option<IgnoredAny>,
+    data: Option<Object>,
     annotation_id: Option<IgnoredAny>,
-    task: Option<IgnoredAny>,
-    result: Option<IgnoredAny>,
+    task: Option<Object>,
+    result: Option<Vec<IgnoredAny>>,
 }
+
+/// Any JSON object.
+type Object = BTreeMap<String, IgnoredAny>;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
@@ -133,7 +137,7 @@ impl Keys {
         } else if self.result.is_some() && self.task.is_some() {
             Some(Form::Annotations)
         } else {
-            self.annotation_id.is_some().then_some(Form::Flat)
+            (self.id.is_some() && self.annotation_id.is_some()).then_some(Form::Flat)
         }
     }
 }
@@ -236,13 +240,13 @@ fn form(text: &str) -> Option<Form> {
     if !["\"annotations\"", "\"completions\"", "\"annotation_id\"", "\"result\""].iter().any(|key| text.contains(key)) {
         return None;
     }
-    let is_list = text.trim_start_matches('\u{feff}').trim_start().starts_with('[');
-    let keys = if is_list {
+    let keys = if text.trim_start().starts_with('[') {
         serde_json::from_str::<Vec<Keys>>(text).ok()?
     } else {
         vec![serde_json::from_str::<Keys>(text).ok()?]
     };
-    keys.iter().find_map(Keys::form)
+    let form = keys.first()?.form()?;
+    keys.iter().all(|keys| keys.form() == Some(form)).then_some(form)
 }
 
 fn parse(text: &str, form: Form, file: &Path, split: Option<Split>) -> Result<Vec<Task>, serde_json::Error> {
@@ -315,6 +319,8 @@ fn plain(url: &str) -> String {
     let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
         let digits = path.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        // `from_str_radix` alone would accept a sign.
+        let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) => {
                 decoded.push(byte);
@@ -343,6 +349,7 @@ mod tests {
             ("100%.png", "100%.png"),
             ("%ff.png", "%ff.png"),
             ("a%é.png", "a%é.png"),
+            ("a%+f.png", "a%+f.png"),
         ] {
             assert_eq!(plain(url), expected);
         }
@@ -356,6 +363,12 @@ mod tests {
             r#"{"images": [], "annotations": [], "categories": []}"#,
             r#"{"annotations": 3, "result": []}"#,
             r#"["annotations"]"#,
+            r#"[]"#,
+            r#"[{"annotation_id": 3, "label": "car"}]"#,
+            r#"[{"id": 1, "annotations": [], "data": "a.png"}]"#,
+            r#"[{"id": 1, "annotations": []}, {"id": 1, "annotations": [], "data": {}}]"#,
+            r#"{"id": 1, "result": "done", "task": {}}"#,
+            r#"{"id": 1, "result": [], "task": "segment"}"#,
             "\"annotations\"",
         ] {
             assert!(form(text).is_none(), "{text}");

@@ -1,0 +1,58 @@
+//! Continues an interrupted run, trains a finished one longer, and follows a dataset that moved.
+
+use std::path::{Path, PathBuf};
+
+use unet_data::dataset_digest;
+
+use super::OpenRun;
+use crate::error::HostError;
+use crate::training::checkpoint::load_state;
+
+/// What may change when a run is resumed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResumeOptions {
+    /// Epochs in all, for a run that is to be longer.
+    pub epochs: Option<usize>,
+    /// The folder that the dataset was moved to.
+    pub data: Option<PathBuf>,
+}
+
+/// Opens a run to continue it with the configuration that it was made with, but for `options`, which are saved in it.
+///
+/// # Errors
+/// If the folder is not a run, another process trains it, its dataset has changed, or it has more epochs already.
+pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError> {
+    let mut run = OpenRun::open(root)?;
+    let _lock = run.dir.lock()?;
+    let before = run.config.clone();
+    if let Some(data) = &options.data {
+        run.config.data = data.canonicalize().unwrap_or_else(|_| data.clone());
+    }
+    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels, &run.config.preprocess.samples)?;
+    if found != run.snapshot.digest {
+        return Err(HostError::Usage(format!(
+            "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",
+            run.config.data.display(),
+            run.snapshot.digest
+        )));
+    }
+    if let Some(epochs) = options.epochs {
+        lengthen(&mut run, epochs)?;
+    }
+    if run.config != before {
+        run.dir.write_config(&run.config)?;
+    }
+    Ok(run)
+}
+
+/// Sets the number of epochs. Norms that are frozen already stay so.
+fn lengthen(run: &mut OpenRun, epochs: usize) -> Result<(), HostError> {
+    let finished = load_state(&run.dir)?.map_or(0, |state| state.rows.len());
+    if epochs < finished {
+        return Err(HostError::Usage(format!("epochs: expected at least {finished}, as the run has, found {epochs}")));
+    }
+    let training = &mut run.config.training;
+    training.frozen_from = training.first_frozen_epoch().filter(|first| *first <= finished);
+    training.epochs = epochs;
+    run.config.validate().map_err(HostError::Usage)
+}
