@@ -15,6 +15,13 @@ import sys
 import tempfile
 
 SECONDS = 300
+# What differs between machines, and what the table has in its place.
+VARYING = [
+    (re.compile(r"\b(p\d+) [\d.]+"), r"\1 TIME"),
+    (re.compile(r"\b[\d.]+ (ms|s|images/s)(?!\w)"), r"TIME \1"),
+    (re.compile(r"\bwaited [\d.]+ %"), "waited TIME %"),
+    (re.compile(r"\bkernel [\w-]+"), "kernel KERNEL"),
+]
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
 
 
@@ -46,11 +53,13 @@ def run(command, cases, binaries, folder):
 
 
 def said(output, pattern, cases, folder):
-    """The line that matches, without the folders of this run; otherwise the last line."""
+    """The line that matches, without the folders of this run and what is of this machine; otherwise the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     match = next((line for line in lines if pattern.search(line)), None)
     line = match or (lines[-1] if lines else "")
     line = line.replace(f"{cases}/", "").replace(f"{MODELS}/", "").replace(f"{folder}/", "")
+    for pattern, placeholder in VARYING:
+        line = pattern.sub(placeholder, line)
     return match is not None, line if len(line) <= 300 else line[:297] + "..."
 
 

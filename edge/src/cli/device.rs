@@ -42,10 +42,7 @@ pub struct Device {
 impl Device {
     /// Runs until the source ends or a signal arrives.
     pub fn main(self) -> Result<(), Failure> {
-        let Device { package, mut setup } = self;
-        if let Some(source) = setup.source.reading_as(&package.manifest.preprocess.samples) {
-            setup.source = source;
-        }
+        let Device { package, setup } = self;
         let log = Log::new(setup.log);
         let signals = Signals::catch(setup.file.is_some()).map_err(Failure::fault)?;
         let notifier = if setup.watchdog.notify {

@@ -39,7 +39,7 @@ impl Setup {
         let classes: Vec<&str> = manifest.classes.iter().map(|class| class.name.as_str()).collect();
         let resolved = config.resolve(&classes).map_err(Failure::input)?;
         let Config { package, engine, tiles, source, rules, board, outputs, watchdog, log, .. } = config;
-        let file = Some(file.to_owned());
+        let (file, source) = (Some(file.to_owned()), as_trained(source, manifest));
         Ok(Setup { file, package, engine, tiles, source, resolved, rules, board, outputs, watchdog, log })
     }
 
@@ -52,6 +52,11 @@ impl Setup {
     pub fn apply(&mut self, new: Setup) {
         (self.resolved, self.rules, self.outputs) = (new.resolved, new.rules, new.outputs);
     }
+}
+
+/// The source, reading image files as the package's training did.
+pub fn as_trained(source: Arc<dyn SourceSpec>, manifest: &Manifest) -> Arc<dyn SourceSpec> {
+    source.reading_as(&manifest.preprocess.samples).unwrap_or(source)
 }
 
 /// What changed between two configurations.

@@ -23,7 +23,7 @@ use unet_shared::label::LabelTable;
 use unet_shared::preprocess::Preprocess;
 
 use super::device::Device;
-use super::reload::Setup;
+use super::reload::{Setup, as_trained};
 use super::{EngineArguments, Failure, TilesArgument, chain, load};
 
 /// Segment frames of a camera, a stream, or a folder of images
@@ -59,12 +59,14 @@ impl Run {
         if let (Some(images), Some(output)) = (source.images(), &self.output) {
             return paint_files(package, &self.engine, self.tiles, images, output);
         }
+        let engine = self.engine.options()?;
+        let read = Package::read(package)?;
         let setup = Setup {
             file: None,
             package: package.clone(),
-            engine: self.engine.options()?,
+            engine,
             tiles: self.tiles.tiles,
-            source,
+            source: as_trained(source, &read.manifest),
             resolved: Resolved::default(),
             rules: Vec::new(),
             board: BoardConfig::default(),
@@ -72,7 +74,7 @@ impl Run {
             watchdog: WatchdogConfig::default(),
             log: LogLevel::default(),
         };
-        Device { package: Package::read(package)?, setup }.main()
+        Device { package: read, setup }.main()
     }
 }
 

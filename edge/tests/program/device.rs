@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use unet_shared::samples::Range;
 
 use super::*;
 
@@ -327,6 +328,7 @@ fn run_to(output: std::fs::File, config: &Path) -> Output {
     command.args(["run", "--config"]).arg(config).stdin(Stdio::null()).stdout(output).output().unwrap()
 }
 
+#[track_caller]
 fn sends(child: &Child, signal: &str) {
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
 }
@@ -504,6 +506,20 @@ fn hup_takes_a_valid_configuration_and_keeps_the_old_one_otherwise() {
     let text = std::fs::read_to_string(&lines).unwrap();
     let numbers = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["sequence"].as_u64().unwrap());
     assert!(numbers.is_sorted_by(|one, other| one < other));
+}
+
+#[test]
+fn hup_with_an_unchanged_configuration_changes_nothing_for_a_package_with_a_range() {
+    let fixture = Fixture::reading_as(SampleReading { range: Range::new(0.0, 4095.0).ok(), bands: None });
+    let config = configure(&fixture, &looped(&fixture, 50));
+    let child = start_with_files(&fixture, &config);
+    let (lines, log) = (fixture.path("lines"), fixture.path("log"));
+    wait_for_words(&lines, "\"sequence\":");
+    sends(&child, "-HUP");
+    wait_for_words(&log, "unet-edge.toml: read again: ");
+    check_exit(&end(child, "-TERM"), 0);
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("unet-edge.toml: read again: applied nothing\n") && !log.contains("changed"), "{log}");
 }
 
 #[test]

@@ -104,19 +104,21 @@ fn pages_of_a_stack_are_frames() {
         assert!(fixture.path(&format!("seen/masks/s_page{page:04}.png")).is_file());
     }
     // As labels, too.
-    let data = fixture.write_dataset("plain");
-    write_stack(&fixture.path("data/val/images/s.tif"), &[[200, 10]; 2]);
-    write_stack(&fixture.path("data/val/masks/s.tif"), &[[226, 29]; 2]);
-    let arguments = ["evaluate", "@", "@"];
-    let [of_files, of_pages] =
-        [data, fixture.path("data")].map(|data| unet_edge(&arguments, &[&fixture.package(), &data]));
-    check_exit(&of_pages, 0);
-    assert!(
-        stdout(&of_pages).contains("mean IoU 1.0000") && stdout(&of_pages).contains(", 2 frames"),
-        "{}",
-        stdout(&of_pages)
-    );
-    check_exit(&of_files, 0);
+    for (kind, [left, right]) in [("images", [200, 10]), ("masks", [226, 29])] {
+        write_stack(&fixture.path(&format!("pages/val/{kind}/s.tif")), &[[left, right]; 2]);
+        for name in ["a", "b"] {
+            write_png(
+                &fixture.path(&format!("separate/val/{kind}/{name}.png")),
+                |x, _| if x < 8 { left } else { right },
+            );
+        }
+    }
+    for data in ["pages", "separate"] {
+        let output = unet_edge(&["evaluate", "@", "@"], &[&fixture.package(), &fixture.path(data)]);
+        check_exit(&output, 0);
+        let said = stdout(&output);
+        assert!(said.contains("mean IoU 1.0000") && said.contains(", 2 frames"), "{data}: {said}");
+    }
     // Pages of different sizes are an image with smaller copies.
     let mut encoder = TiffEncoder::new(std::fs::File::create(fixture.path("scan/s.tif")).unwrap()).unwrap();
     [16, 8]

@@ -13,6 +13,7 @@ mod tiles;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use unet_shared::samples::SampleReading;
 use unet_test_support::tiny_package;
 
 /// A folder with the tiny package; each test creates its data.
@@ -22,8 +23,14 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
+        Self::reading_as(SampleReading::PLAIN)
+    }
+
+    /// With a package whose training read image files in this way.
+    fn reading_as(samples: SampleReading) -> Self {
         let fixture = Fixture { folder: tempfile::tempdir().unwrap() };
-        let (manifest, members) = tiny_package::parts();
+        let (mut manifest, members) = tiny_package::parts();
+        manifest.preprocess.samples = samples;
         unet_engine::package::write(&fixture.package(), manifest, members).unwrap();
         fixture
     }

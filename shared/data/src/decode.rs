@@ -5,7 +5,7 @@
 //! classes.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
@@ -22,7 +22,6 @@ mod jpeg;
 mod label;
 mod raster;
 mod tiff;
-mod tiff_pages;
 
 use content::guess_content;
 pub use huffman_tables::with_huffman_tables;
@@ -30,8 +29,9 @@ pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
 use raster::{Bytes, RasterError};
 pub use raster::{Raster, SampleKind, Samples};
-use tiff::TiffProblem;
-pub use tiff_pages::{TiffPage, tiff_pages};
+pub use tiff::TiffPage;
+pub(crate) use tiff::main_page;
+use tiff::{Numbers, TiffFile};
 
 /// The largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -123,6 +123,21 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// The decoded samples would need more memory than a decoder may allocate.
+    #[error(
+        "{} is too large: {width}x{height}x{bands} samples need more than {} MiB of memory",
+        path.display(), DECODED_BYTES_MAX >> 20
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// Its width in pixels.
+        width: usize,
+        /// Its height in pixels.
+        height: usize,
+        /// Samples of a pixel.
+        bands: usize,
+    },
     /// A side is too long.
     #[error("{} has {width}x{height} pixels, expected at most {SIDE_MAX} a side", path.display())]
     Size {
@@ -208,6 +223,7 @@ impl FileError {
             | Self::NoRange { path, .. }
             | Self::TiffKind { path, .. }
             | Self::TiffData { path }
+            | Self::Memory { path, .. }
             | Self::Size { path, .. }
             | Self::LabelSamples { path, .. }
             | Self::Alpha { path, .. }
@@ -294,37 +310,29 @@ impl Raster {
 
 /// Reads the samples of an image file, or of one page of a TIFF file, as they are stored.
 pub fn read_raster(path: &Path, page: Option<usize>) -> Result<Raster, FileError> {
-    let bytes = read_page(path, page)?;
-    if tiff::is_tiff(&bytes) {
-        let path = path.to_owned();
-        return tiff::decode(bytes, page.is_some()).map_err(|problem| match problem {
-            TiffProblem::Kind(found) => FileError::TiffKind { path, found },
-            TiffProblem::Size(width, height) => FileError::Size { path, width, height },
-            TiffProblem::Damaged => FileError::TiffData { path },
-        });
-    }
+    let bytes = match open(path, page)? {
+        Opened::Tiff(file) => return tiff::decode(file, page).map_err(|problem| problem.of_file(path)),
+        Opened::Other(bytes) => bytes,
+    };
     let Decoded { pixels, orientation, bit_depth, leftovers, declared_bits, .. } = decode_bytes(path, &bytes)?;
     let kind = pixels.color();
     let raster = Raster::of(pixels, bit_depth, orientation).ok_or_else(|| unreadable_samples(path, kind))?;
     Ok(Raster { leftovers, declared_bits, ..raster })
 }
 
-/// The bytes of a file, with the chosen page, if any, moved first.
-fn read_page(path: &Path, page: Option<usize>) -> Result<Vec<u8>, FileError> {
-    let mut bytes = read_bytes(path)?;
-    match page {
-        Some(page) if !tiff_pages::choose_page(&mut bytes, page) => Err(FileError::Page { path: path.into(), page }),
-        _ => Ok(bytes),
-    }
+/// The pages of a file; none if it is not a TIFF file or cannot be read.
+pub fn tiff_pages(path: &Path) -> Vec<TiffPage> {
+    let Ok(Opened::Tiff(mut file)) = open(path, None) else { return Vec::new() };
+    file.pages().unwrap_or_default().iter().map(|directory| directory.page).collect()
 }
 
-/// Width and height of an image file as [`decode_image`] returns it; of a TIFF file from its pixels, else from its header alone.
-pub fn image_size(path: &Path) -> Result<(usize, usize), FileError> {
+/// Width and height that [`read_raster`] finds and [`decode_image`] returns, turned, from what comes before the pixels.
+pub fn image_size(path: &Path, page: Option<usize>) -> Result<(usize, usize), FileError> {
     let failed = |source| FileError::Decode { path: path.into(), source };
-    let bytes = read_bytes(path)?;
-    if tiff::is_tiff(&bytes) {
-        return Ok(read_raster(path, None)?.size());
-    }
+    let bytes = match open(path, page)? {
+        Opened::Tiff(mut file) => return tiff::size(&mut file, page).map_err(|problem| problem.of_file(path)),
+        Opened::Other(bytes) => bytes,
+    };
     let format = image::guess_format(&bytes);
     let format = format.map_err(|_| FileError::Format { path: path.into(), found: guess_content(&bytes) })?;
     let mut decoder = ImageReader::with_format(Cursor::new(bytes.as_slice()), format).into_decoder().map_err(failed)?;
@@ -335,6 +343,19 @@ pub fn image_size(path: &Path) -> Result<(usize, usize), FileError> {
 
 /// The bytes of a file, within [`FILE_BYTES_MAX`].
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
+    let (file, bytes) = open_file(path)?;
+    read_to_end(path, file, Vec::with_capacity(bytes as usize))
+}
+
+/// What is left of a file, after `data`.
+fn read_to_end(path: &Path, file: File, mut data: Vec<u8>) -> Result<Vec<u8>, FileError> {
+    // A file that is being written may have grown since.
+    let read = file.take(FILE_BYTES_MAX).read_to_end(&mut data);
+    read.map(|_| data).map_err(|source| FileError::Read { path: path.into(), source })
+}
+
+/// A file within [`FILE_BYTES_MAX`], and its size.
+fn open_file(path: &Path) -> Result<(File, u64), FileError> {
     let failed = |source| FileError::Read { path: path.into(), source };
     // Opening a pipe would block until its other end is open.
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
@@ -342,13 +363,30 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     }
     let file = File::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
-    if bytes > FILE_BYTES_MAX {
-        return Err(FileError::TooLarge { path: path.into(), bytes });
-    }
+    if bytes > FILE_BYTES_MAX { Err(FileError::TooLarge { path: path.into(), bytes }) } else { Ok((file, bytes)) }
+}
+
+/// A file, by the way that it is read.
+enum Opened {
+    /// Where the decoder asks.
+    Tiff(TiffFile<File>),
+    /// As a whole.
+    Other(Vec<u8>),
+}
+
+/// Opens a file, of which a page may be wanted. Only a TIFF file has pages.
+fn open(path: &Path, page: Option<usize>) -> Result<Opened, FileError> {
+    let failed = |source| FileError::Read { path: path.into(), source };
+    let (mut file, bytes) = open_file(path)?;
     let mut data = Vec::with_capacity(bytes as usize);
-    // A file that is being written may have grown since.
-    file.take(FILE_BYTES_MAX).read_to_end(&mut data).map_err(failed)?;
-    Ok(data)
+    (&mut file).take(4).read_to_end(&mut data).map_err(failed)?;
+    if let Some(numbers) = Numbers::of(&data) {
+        return TiffFile::new(file, numbers).map(Opened::Tiff).map_err(failed);
+    }
+    if let Some(page) = page {
+        return Err(FileError::Page { path: path.into(), page });
+    }
+    read_to_end(path, file, data).map(Opened::Other)
 }
 
 /// The colour type of a PNG file with a palette.
@@ -367,7 +405,6 @@ struct Decoded {
 }
 
 fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
-    let failed = |source| FileError::Decode { path: path.into(), source };
     let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
         _ => return Err(FileError::Format { path: path.into(), found: guess_content(bytes) }),
@@ -378,22 +415,33 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
         let whole = verify_jpeg(bytes).map_err(|damage| FileError::Damaged { path: path.into(), damage })?;
         leftovers = whole.leftovers > 0;
     }
-    // The decoder reports no depths below 8 bits; they are in a PNG's header chunk, which comes first.
-    let header = if format == ImageFormat::Png { bytes.get(24..26) } else { None };
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut decoded = decode_as(path, Cursor::new(bytes), format)?;
+    decoded.leftovers = leftovers;
+    if format == ImageFormat::Png {
+        // The decoder reports no depths below 8 bits; they are in the header chunk, which comes first.
+        if let Some(&[bits, kind]) = bytes.get(24..26)
+            && kind != PNG_PALETTE
+        {
+            decoded.bit_depth = bits;
+        }
+        decoded.declared_bits = significant_bits(bytes).filter(|&bits| bits < decoded.bit_depth);
+    }
+    Ok(decoded)
+}
+
+/// Decodes a file of a known format, from its beginning.
+fn decode_as(path: &Path, mut file: impl BufRead + Seek, format: ImageFormat) -> Result<Decoded, FileError> {
+    let failed = |source| FileError::Decode { path: path.into(), source };
+    file.seek(SeekFrom::Start(0)).map_err(|source| FileError::Read { path: path.into(), source })?;
+    let mut reader = ImageReader::with_format(file, format);
     reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(failed)?;
     // An unreadable orientation does not make the pixels unreadable.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let bit_depth = match header {
-        Some(&[bits, kind]) if kind != PNG_PALETTE => bits,
-        _ => bit_depth(decoder.original_color_type()),
-    };
+    let bit_depth = bit_depth(decoder.original_color_type());
     let pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
     let lossy = format == ImageFormat::Jpeg;
-    let declared_bits =
-        if format == ImageFormat::Png { significant_bits(bytes).filter(|&bits| bits < bit_depth) } else { None };
-    Ok(Decoded { pixels, orientation, bit_depth, lossy, leftovers, declared_bits })
+    Ok(Decoded { pixels, orientation, bit_depth, lossy, leftovers: false, declared_bits: None })
 }
 
 /// The most bits that a channel of a PNG file uses, if its chunk sBIT says so.

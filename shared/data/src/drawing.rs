@@ -84,9 +84,9 @@ impl Drawing {
     pub fn draw(&self) -> Result<DecodedLabel, FileError> {
         let ((width, height), [across, down]) = match &self.size {
             DrawingSize::Stated(width, height) => ((*width, *height), [1.0, 1.0]),
-            DrawingSize::Image(image) => (image_size(image)?, [1.0, 1.0]),
+            DrawingSize::Image(image) => (image_size(image, None)?, [1.0, 1.0]),
             DrawingSize::SharesOf(image) => {
-                let size = image_size(image)?;
+                let size = image_size(image, None)?;
                 (size, [size.0 as f64, size.1 as f64])
             }
         };

@@ -29,12 +29,9 @@ impl Sample {
         read_raster(&self.image, self.page)?.into_image(&self.image, reading)
     }
 
-    /// Width and height of the image as [`Sample::decode_image`] returns it, where possible from its header alone.
+    /// Width and height of the image as [`Sample::decode_image`] returns it, from what comes before its pixels.
     pub fn image_size(&self) -> Result<(usize, usize), FileError> {
-        match self.page {
-            None => image_size(&self.image),
-            Some(_) => Ok(read_raster(&self.image, self.page)?.size()),
-        }
+        image_size(&self.image, self.page)
     }
 }
 

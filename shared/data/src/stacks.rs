@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::annotation::Annotation;
 use super::counted::counted;
-use super::decode::{TiffPage, image_size, tiff_pages};
+use super::decode::{TiffPage, image_size, main_page, tiff_pages};
 use super::sample::Sample;
 
 /// The pages of a file that are not smaller versions of others; a file of another format has one.
@@ -58,7 +58,7 @@ pub(crate) fn expand(
             format!("{}: page {} is read; earlier pages are reduced copies", show(path), page.index + 1)
         };
         if images > 1 || image_pages.first().is_some_and(|page| page.index > 0) {
-            let size = label_path.as_deref().filter(|_| labels == 1).and_then(|path| image_size(path).ok());
+            let size = label_path.as_deref().filter(|_| labels == 1).and_then(|path| image_size(path, None).ok());
             let page = only_of_size(&image_pages, size, &counts)?;
             notes.push(if images == 1 {
                 smaller(&sample.image, page)
@@ -68,7 +68,7 @@ pub(crate) fn expand(
             sample.page = Some(page.index);
         }
         if labels > 1 || label_pages.first().is_some_and(|page| page.index > 0) {
-            let size = image_size(&sample.image).ok().filter(|_| images == 1);
+            let size = image_size(&sample.image, None).ok().filter(|_| images == 1);
             let page = only_of_size(&label_pages, size, &counts)?;
             notes.push(if labels == 1 {
                 smaller(label_path.as_deref().unwrap_or(Path::new("")), page)
@@ -127,7 +127,7 @@ pub fn counted_pages(images: &[Sample]) -> String {
 }
 
 /// Images to predict, with a sample for each page of a stack; each has a name of its own. Of a file with pages of different
-/// sizes the first is taken, which `notes` says.
+/// sizes the largest is taken, which `notes` says.
 pub fn expand_images(samples: Vec<Sample>, notes: &mut Vec<String>) -> Vec<Sample> {
     let mut expanded = Vec::with_capacity(samples.len());
     for sample in samples {
@@ -136,11 +136,12 @@ pub fn expand_images(samples: Vec<Sample>, notes: &mut Vec<String>) -> Vec<Sampl
             expanded.extend(pages.iter().map(|page| slice(&sample, page)));
             continue;
         }
+        let page = main_page(&pages).filter(|&index| index > 0);
         if pages.len() > 1 {
             let (image, count) = (sample.image.display(), pages.len());
-            notes.push(format!("{image} has {count} pages of different sizes: only the first is read"));
+            let read = page.map_or_else(|| "the first".to_owned(), |page| format!("page {}, the largest,", page + 1));
+            notes.push(format!("{image} has {count} pages of different sizes: only {read} is read"));
         }
-        let page = pages.first().map(|page| page.index).filter(|&index| index > 0);
         expanded.push(Sample { page, ..sample });
     }
     // `s_page0001.png` beside the stack `s.tif`.
@@ -159,42 +160,19 @@ mod tests {
     use super::*;
     use crate::decode::OwnedSamples;
     use crate::layout::testing::{Folder, assert_equal_to_plain, gray};
-    use image::{GrayImage, ImageFormat, Luma};
+    use image::{GrayImage, Luma};
     use std::io::Cursor;
+    use tiff::encoder::{TiffEncoder, colortype::Gray8};
     use unet_shared::samples::SampleReading;
 
-    /// A TIFF file of several gray pages: files of one page each, joined by shifting their offsets.
-    pub(crate) fn stack(pages: &[GrayImage]) -> Vec<u8> {
-        let mut joined: Vec<u8> = Vec::new();
-        let mut link = 4;
+    /// A TIFF file of several gray pages.
+    fn stack(pages: &[GrayImage]) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
         for page in pages {
-            let mut file = Cursor::new(Vec::new());
-            page.write_to(&mut file, ImageFormat::Tiff).unwrap();
-            let mut file = file.into_inner();
-            assert_eq!(&file[..4], b"II*\0");
-            let base = joined.len() as u32;
-            let number = |bytes: &[u8]| bytes.iter().rev().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
-            let directory = number(&file[4..8]) as usize;
-            let entries = number(&file[directory..directory + 2]) as usize;
-            for entry in 0..entries {
-                let at = directory + 2 + entry * 12;
-                let (tag, kind, count) =
-                    (number(&file[at..at + 2]), number(&file[at + 2..at + 4]), number(&file[at + 4..at + 8]));
-                let bytes = count * [0, 1, 1, 2, 4, 8][kind as usize];
-                // Strips lie where tag 273 says, and values of more than 4 bytes where their entry says.
-                if bytes > 4 || tag == 273 {
-                    assert!(tag != 273 || count == 1, "one strip");
-                    let moved = number(&file[at + 8..at + 12]) + base;
-                    file[at + 8..at + 12].copy_from_slice(&moved.to_le_bytes());
-                }
-            }
-            if base > 0 {
-                joined[link..link + 4].copy_from_slice(&(directory as u32 + base).to_le_bytes());
-            }
-            link = base as usize + directory + 2 + entries * 12;
-            joined.extend(file);
+            encoder.write_image::<Gray8>(page.width(), page.height(), page).unwrap();
         }
-        joined
+        bytes.into_inner()
     }
 
     fn page(seed: u8) -> GrayImage {
@@ -262,6 +240,25 @@ mod tests {
         std::fs::write(folder.path("masks/s.tif"), stack(&[GrayImage::new(2, 2), gray(1, &[])])).unwrap();
         let label = folder.open().train[0].label.as_ref().unwrap().decode().unwrap();
         assert_eq!(label.samples, OwnedSamples::Gray8(vec![1; 16]));
+    }
+
+    #[test]
+    fn of_pages_of_different_sizes_the_largest_is_predicted() {
+        let folder = Folder::new();
+        let large = GrayImage::from_pixel(8, 8, Luma([7]));
+        for (pages, told, page) in [
+            ([large.clone(), page(0)], "different sizes: only the first is read", None),
+            ([page(0), large], "different sizes: only page 2, the largest, is read", Some(1)),
+        ] {
+            std::fs::write(folder.path("images/s.tif"), stack(&pages)).unwrap();
+            let list = crate::dataset::list_images(&folder.path("images")).unwrap();
+            let mut notes = Vec::new();
+            let images = expand_images(list.samples, &mut notes);
+            assert!(images.len() == 1 && notes.len() == 1 && notes[0].ends_with(told), "{notes:?}");
+            let image = images[0].decode_image(&SampleReading::PLAIN).unwrap();
+            assert_eq!((images[0].page, images[0].image_size().unwrap()), (page, (8, 8)));
+            assert_eq!((image.width, image.height, image.data), (8, 8, vec![7; 64]));
+        }
     }
 
     #[test]

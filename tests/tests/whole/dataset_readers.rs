@@ -54,9 +54,7 @@ impl Folder<'_> {
         let pixel = |x, y| Luma([if columns.contains(&x) && (top..bottom).contains(&y) { inside } else { outside }]);
         GrayImage::from_fn(SIDE, SIDE, pixel).save(self.path(name)).unwrap();
     }
-}
 
-impl Folder<'_> {
     /// Replaces 0 and 1 in a mask by two colours.
     fn colour(&self, name: &str, colours: [[u8; 3]; 2]) {
         let ids = image::open(self.path(name)).unwrap().to_luma8();

@@ -55,7 +55,7 @@ proptest! {
             if let Ok(image) = decode_image(&path, &reading) {
                 prop_assert!(image.width > 0 && image.height > 0);
                 prop_assert_eq!(image.data.len(), image.height * image.format.row_len(image.width));
-                prop_assert_eq!(image_size(&path).unwrap(), (image.width, image.height));
+                prop_assert_eq!(image_size(&path, None).unwrap(), (image.width, image.height));
             }
         }
         if let Ok(label) = decode_label(&path) {

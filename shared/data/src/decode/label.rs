@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageFormat};
 
 use unet_shared::label::{LabelValue, LabelView, Reading};
 
-use super::{Decoded, FileError, decode_bytes, read_page, unreadable_samples};
+use super::{Decoded, FileError, Opened, decode_bytes, open, unreadable_samples};
 use crate::histogram::{as_colour, as_gray};
 
 mod bmp;
@@ -173,11 +173,13 @@ pub fn decode_label(path: &Path) -> Result<DecodedLabel, FileError> {
 
 /// Reads a label file, or one page of a TIFF file.
 pub fn decode_label_page(path: &Path, page: Option<usize>) -> Result<DecodedLabel, FileError> {
-    let bytes = read_page(path, page)?;
+    let bytes = match open(path, page)? {
+        Opened::Tiff(file) => return tiff::decode(path, file, page),
+        Opened::Other(bytes) => bytes,
+    };
     match image::guess_format(&bytes) {
         Ok(ImageFormat::Png) if png::has_palette(&bytes) => png::decode(path, &bytes),
         Ok(ImageFormat::Bmp) if bmp::has_palette(&bytes) => bmp::decode(path, bytes),
-        _ if tiff::is_tiff(&bytes) => tiff::decode(path, bytes),
         _ => of_pixels(path, decode_bytes(path, &bytes)?),
     }
 }

@@ -3,20 +3,23 @@
 //! The decoder refuses many colour layouts, so each file is shown to it as gray with extra bands, and its tags say what they
 //! mean.
 
-use std::io::Cursor;
+use std::io::{self, Read, Seek};
+use std::path::Path;
 
-use image::metadata::Orientation;
 use tiff::TiffError;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use unet_shared::image::SIDE_MAX;
 
-use super::DECODED_BYTES_MAX;
 use super::raster::{Raster, SampleKind, Samples};
+use super::{DECODED_BYTES_MAX, FileError};
 
 mod directory;
+mod file;
 
-use directory::{Directory, directories};
+use directory::Directory;
+pub use directory::{TiffPage, main_page};
+pub(super) use file::{Numbers, TiffFile};
 
 /// Why a TIFF file cannot be read.
 #[derive(Debug)]
@@ -25,8 +28,36 @@ pub(super) enum TiffProblem {
     Kind(String),
     /// Sides above the bound.
     Size(u32, u32),
-    /// The data is damaged, or too large.
+    /// There is no page with this index.
+    Page(usize),
+    /// Too much memory for this many pixels, wide and high, of this many bands.
+    Memory([usize; 3]),
+    /// The data is damaged.
     Damaged,
+    /// The system cannot read the file.
+    Read(io::Error),
+}
+
+impl TiffProblem {
+    /// The error about the file.
+    pub fn of_file(self, path: &Path) -> FileError {
+        let path = path.to_owned();
+        match self {
+            Self::Kind(found) => FileError::TiffKind { path, found },
+            Self::Size(width, height) => FileError::Size { path, width, height },
+            Self::Page(page) => FileError::Page { path, page },
+            Self::Memory([width, height, bands]) => FileError::Memory { path, width, height, bands },
+            Self::Damaged => FileError::TiffData { path },
+            Self::Read(source) => FileError::Read { path, source },
+        }
+    }
+}
+
+impl From<io::Error> for TiffProblem {
+    fn from(error: io::Error) -> Self {
+        // Every other error is the decoder's.
+        if error.raw_os_error().is_some() { Self::Read(error) } else { Self::Damaged }
+    }
 }
 
 /// Photometric interpretations (tag 262).
@@ -37,45 +68,73 @@ const PALETTE: u16 = 3;
 const CMYK: u16 = 5;
 const YCBCR: u16 = 6;
 
-/// Whether a file is a TIFF, of either size of offsets.
-pub(super) fn is_tiff(bytes: &[u8]) -> bool {
-    matches!(bytes.get(..4), Some(b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+"))
+/// The page that is read: the one with the index, or else the main page.
+fn chosen<R: Read + Seek>(file: &mut TiffFile<R>, page: Option<usize>) -> Result<Directory, TiffProblem> {
+    if let Some(index) = page {
+        return file.page(index)?.ok_or(TiffProblem::Page(index));
+    }
+    let mut pages = file.pages()?;
+    let main = main_page(pages.iter().map(|directory| &directory.page)).ok_or(TiffProblem::Damaged)?;
+    Ok(pages.swap_remove(main))
 }
 
-/// Reads the image of a file: the first page if it `is_chosen`, else the main page.
-pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, TiffProblem> {
-    let pages = directories(&bytes);
-    let page = if is_chosen { pages.first().map(|page| (0, page)) } else { main_page(&pages) };
-    let (page, directory) = page.ok_or(TiffProblem::Damaged)?;
-    let (meaning, compression, kind) = (directory.photometric, directory.compression, describe(directory));
+/// Refuses sides above the bound.
+fn check_size(width: u32, height: u32) -> Result<(), TiffProblem> {
+    if width.max(height) as usize > SIDE_MAX { Err(TiffProblem::Size(width, height)) } else { Ok(()) }
+}
+
+/// Width and height of what [`decode`] reads, turned, from the directory alone.
+pub(super) fn size<R: Read + Seek>(file: &mut TiffFile<R>, page: Option<usize>) -> Result<(usize, usize), TiffProblem> {
+    let directory = chosen(file, page)?;
+    let (width, height) = directory.page.size;
+    if width == 0 || height == 0 {
+        return Err(TiffProblem::Damaged);
+    }
+    let side = |side| u32::try_from(side).unwrap_or(u32::MAX);
+    check_size(side(width), side(height))?;
+    Ok(directory.turned_size())
+}
+
+/// Reads the main page of a file, or the page with an index.
+pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>) -> Result<Raster, TiffProblem> {
+    let directory = chosen(&mut file, page)?;
+    let (meaning, compression, kind) = (directory.photometric, directory.compression, describe(&directory));
     let (bands, bits) = (usize::from(directory.bands), directory.bits);
-    let packed = directory.present_as_bytes(&mut bytes);
-    let width_in_file = directory.width;
+    directory.present_as_first(&mut file);
+    let packed = directory.present_as_bytes(&mut file);
     if let Some(at) = directory.photometric_at.filter(|_| meaning < 256) {
-        bytes[at] = BLACK_IS_ZERO as u8;
+        file.replace(at, vec![BLACK_IS_ZERO as u8]);
     }
     let problem = |error: TiffError| match error {
         TiffError::UnsupportedError(_) => TiffProblem::Kind(kind.clone()),
+        TiffError::IoError(error) => error.into(),
         _ => TiffProblem::Damaged,
     };
     let mut limits = Limits::default();
     limits.decoding_buffer_size = DECODED_BYTES_MAX as usize;
     limits.intermediate_buffer_size = DECODED_BYTES_MAX as usize;
-    let mut decoder = Decoder::new(Cursor::new(bytes.as_slice())).map_err(problem)?.with_limits(limits);
-    decoder.seek_to_image(page).map_err(problem)?;
+    // The decoder begins where the file is.
+    file.rewind()?;
+    let mut decoder = Decoder::new(file).map_err(problem)?.with_limits(limits);
     let (mut width, height) = decoder.dimensions().map_err(problem)?;
     if packed {
-        width = u32::try_from(width_in_file).unwrap_or(u32::MAX);
+        width = u32::try_from(directory.page.size.0).unwrap_or(u32::MAX);
     }
-    if width.max(height) as usize > SIDE_MAX {
-        return Err(TiffProblem::Size(width, height));
+    check_size(width, height)?;
+    let (width, height) = (width as usize, height as usize);
+    // A damaged directory may be read in two ways.
+    if (width, height) != directory.page.size {
+        return Err(TiffProblem::Damaged);
     }
-    let number = |decoder: &mut Decoder<Cursor<&[u8]>>, tag| decoder.find_tag_unsigned::<u16>(tag).ok().flatten();
+    let count = width.saturating_mul(height).saturating_mul(bands);
+    // As `widened` returns them.
+    let sample_bytes = if directory.format == 1 && bits <= 16 { bits.div_ceil(8).into() } else { 8 };
+    if (count as u64).saturating_mul(sample_bytes) > DECODED_BYTES_MAX {
+        return Err(directory.too_large());
+    }
     let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).ok().flatten().unwrap_or_default();
     let declared = decoder.find_tag_unsigned_vec::<u16>(Tag::Unknown(281)).ok().flatten();
     let declared = declared.and_then(|largest| largest.first().copied()).filter(|&largest| largest > 0);
-    let orientation =
-        number(&mut decoder, Tag::Orientation).and_then(|o| Orientation::from_exif(u8::try_from(o).ok()?));
     let no_data = decoder.get_tag_ascii_string(Tag::Unknown(42113)).ok().and_then(|text| text.trim().parse().ok());
     let map = if meaning == PALETTE { Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(problem)?) } else { None };
     let subsampled = decoder.find_tag_unsigned_vec::<u16>(Tag::ChromaSubsampling).ok().flatten();
@@ -85,19 +144,20 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
         CMYK => 4,
         _ => return Err(TiffProblem::Kind(kind)),
     };
-    let planar = number(&mut decoder, Tag::PlanarConfiguration) == Some(2) && bands > 1;
+    let planar = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).ok().flatten() == Some(2) && bands > 1;
     let jpeg = compression == directory::JPEG;
     if bands < colours || (meaning == YCBCR && !jpeg && subsampled.is_none_or(|by| by != [1, 1])) {
         return Err(TiffProblem::Kind(kind));
     }
     let mut samples = DecodingResult::U8(Vec::new());
-    let layout = decoder.read_image_to_buffer(&mut samples).map_err(problem)?;
+    let layout = decoder.read_image_to_buffer(&mut samples).map_err(|error| match error {
+        TiffError::LimitsExceeded => directory.too_large(),
+        error => problem(error),
+    })?;
     if samples.as_buffer(0).as_bytes().len() < layout.complete_len {
         return Err(TiffProblem::Damaged);
     }
-    let (width, height) = (width as usize, height as usize);
     let mut samples = widened(samples, width * bands, bits, packed);
-    let count = width * height * bands;
     let found = match &samples {
         Samples::U8(values) => values.len(),
         Samples::U16(values) => values.len(),
@@ -123,7 +183,7 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
             .map(|largest| 16 - largest.leading_zeros() as u8)
             .filter(|&used| u16::from(used) < bits),
         no_data,
-        orientation: orientation.unwrap_or(Orientation::NoTransforms),
+        orientation: directory.orientation,
         leftovers: false,
     };
     if let (Samples::U8(values), 1 | 2 | 4, true) = (&mut raster.samples, bits, meaning != PALETTE) {
@@ -164,13 +224,6 @@ pub(super) fn decode(mut bytes: Vec<u8>, is_chosen: bool) -> Result<Raster, Tiff
         _ => {}
     }
     Ok(raster)
-}
-
-/// The largest page not marked as a reduced copy; the first if all are.
-fn main_page(pages: &[Directory]) -> Option<(usize, &Directory)> {
-    let full = || pages.iter().enumerate().filter(|(_, page)| !page.reduced);
-    let largest = full().map(|(_, page)| page.width * page.height).max();
-    full().find(|(_, page)| Some(page.width * page.height) == largest).or_else(|| pages.iter().enumerate().next())
 }
 
 /// Packed samples of 9 to 15 bits, each row from a whole byte on.

@@ -1,11 +1,11 @@
 //! TIFF labels. Gray samples of any kind are read as they are stored: neither a palette nor a file that calls 0 white
 //! changes a value, and signed, 32-bit and float samples are values if they are whole numbers.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::Seek;
 use std::path::Path;
 
 use image::error::DecodingError;
-use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageError, ImageFormat, Luma};
 use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
@@ -13,26 +13,25 @@ use tiff::tags::Tag;
 use unet_shared::image::SIDE_MAX;
 
 use super::{DecodedLabel, LabelSource, OwnedSamples, of_pixels, unpack};
-use crate::decode::{DECODED_BYTES_MAX, FileError, decode_bytes};
+use crate::decode::tiff::{TiffFile, TiffProblem};
+use crate::decode::{DECODED_BYTES_MAX, FileError, decode_as};
 
 /// Tag 262 says what the samples mean: 0 white is zero, 1 black is zero, 3 a palette, 4 a mask for another image.
-const PHOTOMETRIC: u16 = 262;
-const WHITE_IS_ZERO: u8 = 0;
+const WHITE_IS_ZERO: u16 = 0;
 const BLACK_IS_ZERO: u8 = 1;
-const PALETTE: u8 = 3;
-const MASK: u8 = 4;
+const PALETTE: u16 = 3;
+const MASK: u16 = 4;
 
-/// Whether a file is a TIFF, of either size of offsets.
-pub(super) fn is_tiff(bytes: &[u8]) -> bool {
-    matches!(bytes.get(..4), Some(b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+"))
-}
-
-pub(super) fn decode(path: &Path, mut bytes: Vec<u8>) -> Result<DecodedLabel, FileError> {
-    let photometric = photometric_at(&bytes).map(|at| (at, bytes[at]));
-    if let Some((at, WHITE_IS_ZERO | PALETTE | MASK)) = photometric {
-        bytes[at] = BLACK_IS_ZERO;
+/// Reads the page with an index, or the first one.
+pub(super) fn decode(path: &Path, mut file: TiffFile<File>, page: Option<usize>) -> Result<DecodedLabel, FileError> {
+    let failed = |problem: TiffProblem| problem.of_file(path);
+    let directory = file.page(page.unwrap_or(0)).map_err(|error| failed(error.into()))?;
+    let directory = directory.ok_or_else(|| failed(page.map_or(TiffProblem::Damaged, TiffProblem::Page)))?;
+    directory.present_as_first(&mut file);
+    let meaning = directory.photometric;
+    if let (Some(at), WHITE_IS_ZERO | PALETTE | MASK) = (directory.photometric_at, meaning) {
+        file.replace(at, vec![BLACK_IS_ZERO]);
     }
-    let meaning = photometric.map(|(_, meaning)| meaning);
     let refused = |error: tiff::TiffError| {
         let source = match error {
             tiff::TiffError::IoError(error) => ImageError::IoError(error),
@@ -43,7 +42,9 @@ pub(super) fn decode(path: &Path, mut bytes: Vec<u8>) -> Result<DecodedLabel, Fi
     let mut limits = Limits::default();
     limits.decoding_buffer_size = DECODED_BYTES_MAX as usize;
     limits.intermediate_buffer_size = DECODED_BYTES_MAX as usize;
-    let mut decoder = Decoder::new(Cursor::new(bytes.as_slice())).map_err(refused)?.with_limits(limits);
+    // The decoder begins where the file is.
+    file.rewind().map_err(|error| failed(error.into()))?;
+    let mut decoder = Decoder::new(&mut file).map_err(refused)?.with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(refused)?;
     // JPEG, old and new.
     let lossy = matches!(decoder.find_tag_unsigned::<u16>(Tag::Compression), Ok(Some(6 | 7)));
@@ -51,15 +52,13 @@ pub(super) fn decode(path: &Path, mut bytes: Vec<u8>) -> Result<DecodedLabel, Fi
         Ok(ColorType::Gray(bits)) if width.max(height) as usize <= SIDE_MAX => bits,
         // Colours, and what the other decoder has the words for.
         _ => {
-            let mut label = of_pixels(path, decode_bytes(path, &bytes)?)?;
+            let mut label = of_pixels(path, decode_as(path, file, ImageFormat::Tiff)?)?;
             label.source.lossy = lossy;
             return Ok(label);
         }
     };
-    let orientation = decoder.find_tag_unsigned::<u16>(Tag::Orientation).unwrap_or(None);
-    let orientation = orientation.and_then(|o| Orientation::from_exif(u8::try_from(o).ok()?));
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-    let palette = if meaning == Some(PALETTE) {
+    let orientation = directory.orientation;
+    let palette = if meaning == PALETTE {
         let map = decoder.get_tag_u16_vec(Tag::ColorMap).map_err(refused)?;
         let plane = map.len() / 3;
         let high = |at: usize| (map[at] >> 8) as u8;
@@ -67,7 +66,10 @@ pub(super) fn decode(path: &Path, mut bytes: Vec<u8>) -> Result<DecodedLabel, Fi
     } else {
         None
     };
-    let result = decoder.read_image().map_err(refused)?;
+    let result = decoder.read_image().map_err(|error| match error {
+        tiff::TiffError::LimitsExceeded => failed(directory.too_large()),
+        error => refused(error),
+    })?;
     let samples = samples(path, result, width as usize, gray, palette.is_some())?;
     let mut pixels = match samples {
         OwnedSamples::Gray16(samples) => {
@@ -89,7 +91,7 @@ pub(super) fn decode(path: &Path, mut bytes: Vec<u8>) -> Result<DecodedLabel, Fi
         rgb: false,
         palette: palette.is_some(),
         alpha: false,
-        white_is_zero: meaning == Some(WHITE_IS_ZERO),
+        white_is_zero: meaning == WHITE_IS_ZERO,
         lossy,
         orientation: orientation.to_exif(),
     };
@@ -153,43 +155,17 @@ fn whole<T: Copy + std::fmt::Display>(
     })
 }
 
-/// Where the first image's photometric interpretation is, in either form of TIFF: the low byte of the tag's value.
-fn photometric_at(bytes: &[u8]) -> Option<usize> {
-    let little = match bytes.get(..2)? {
-        b"II" => true,
-        b"MM" => false,
-        _ => return None,
-    };
-    let number = |at: usize, count: usize| {
-        let bytes = bytes.get(at..at.checked_add(count)?)?;
-        let join = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
-        Some(if little { bytes.iter().rev().fold(0, join) } else { bytes.iter().fold(0, join) })
-    };
-    let big = number(2, 2)? == 43;
-    let at = |at: usize, count: usize| usize::try_from(number(at, count)?).ok();
-    let (entries_at, count_bytes, entry_bytes, value) =
-        if big { (at(8, 8)?, 8, 20, 12) } else { (at(4, 4)?, 2, 12, 8) };
-    let entries = number(entries_at, count_bytes)?.min(1 << 16) as usize;
-    let first = entries_at.checked_add(count_bytes)?;
-    for entry in 0..entries {
-        let entry = first.checked_add(entry * entry_bytes)?;
-        if number(entry, 2)? == u64::from(PHOTOMETRIC) {
-            let low = entry.checked_add(value + usize::from(!little))?;
-            return (low < bytes.len()).then_some(low);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Cursor;
 
     use tiff::encoder::{TiffEncoder, colortype};
     use unet_shared::label::Reading;
 
     use super::*;
     use crate::decode::decode_label;
+    use crate::decode::tiff::Numbers;
 
     fn file<C: colortype::ColorType>(data: &[C::Inner], big: bool) -> Vec<u8>
     where
@@ -203,6 +179,12 @@ mod tests {
             TiffEncoder::new(&mut bytes).unwrap().write_image::<C>(width, height, data).unwrap();
         }
         bytes.into_inner()
+    }
+
+    /// Where the low byte of the photometric interpretation is.
+    fn photometric_at(bytes: &[u8]) -> usize {
+        let mut file = TiffFile::new(Cursor::new(bytes), Numbers::of(bytes).unwrap()).unwrap();
+        file.page(0).unwrap().unwrap().photometric_at.unwrap() as usize
     }
 
     fn decoded(bytes: &[u8]) -> Result<DecodedLabel, FileError> {
@@ -253,9 +235,9 @@ mod tests {
     fn a_file_that_calls_zero_white_keeps_its_values() {
         for big in [false, true] {
             let mut bytes = file::<colortype::Gray8>(&[0, 1, 2], big);
-            let at = photometric_at(&bytes).unwrap();
+            let at = photometric_at(&bytes);
             assert_eq!(bytes[at], BLACK_IS_ZERO);
-            bytes[at] = WHITE_IS_ZERO;
+            bytes[at] = WHITE_IS_ZERO as u8;
             let label = decoded(&bytes).unwrap();
             assert!(label.source.white_is_zero);
             let read = |reading| label.clone().into_values(reading, Path::new("a")).unwrap().samples;
@@ -276,8 +258,8 @@ mod tests {
         image.encoder().write_tag(Tag::ColorMap, map.as_slice()).unwrap();
         image.write_data(&[2, 0, 1]).unwrap();
         let mut bytes = bytes.into_inner();
-        let at = photometric_at(&bytes).unwrap();
-        bytes[at] = PALETTE;
+        let at = photometric_at(&bytes);
+        bytes[at] = PALETTE as u8;
         let label = decoded(&bytes).unwrap();
         assert_eq!(label.samples, OwnedSamples::Gray8(vec![2, 0, 1]));
         assert_eq!(label.palette.as_ref().unwrap()[..3], [[0, 0, 0], [0x80, 0, 0], [0, 0xff, 0]]);

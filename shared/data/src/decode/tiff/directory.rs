@@ -1,21 +1,49 @@
-//! The directories of a TIFF file, one for each page: the few tags that decide how it is read.
+//! The directories of a TIFF file, one for each page, linked to a chain: the few tags that decide how a page is read (TIFF 6.0,
+//! section 2; the BigTIFF proposal).
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::io::{self, Read, Seek};
+
+use image::metadata::Orientation;
+
+use super::TiffProblem;
+use super::file::TiffFile;
 
 /// Compression 7.
 pub(super) const JPEG: u16 = 7;
 
 /// Pages beyond this are ignored.
-const PAGES_MAX: usize = 4096;
+const PAGES_MAX: usize = 1 << 16;
 
-/// A page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Directory {
-    pub width: u64,
-    pub height: u64,
-    /// A reduced copy of another page.
+/// More entries than this are damage.
+const ENTRIES_MAX: u64 = 1 << 12;
+
+/// One page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TiffPage {
+    /// Its index in the file.
+    pub index: usize,
+    /// Width and height in pixels, as they are stored.
+    pub size: (usize, usize),
+    /// Whether it says that it is a smaller version of another one, or a mask of its transparency.
     pub reduced: bool,
+}
+
+/// The index of the largest page not marked as a reduced copy, the first of them; the first page if all are.
+pub fn main_page<'a>(pages: impl IntoIterator<Item = &'a TiffPage>) -> Option<usize> {
+    let area = |page: &TiffPage| if page.reduced { 0 } else { page.size.0.saturating_mul(page.size.1) };
+    pages.into_iter().min_by_key(|page| Reverse((!page.reduced, area(page)))).map(|page| page.index)
+}
+
+/// A page, and how it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::decode) struct Directory {
+    pub page: TiffPage,
+    pub orientation: Orientation,
     pub photometric: u16,
     /// Where the low byte of the photometric interpretation is.
-    pub photometric_at: Option<usize>,
+    pub photometric_at: Option<u64>,
     pub compression: u16,
     /// Of the first sample.
     pub bits: u16,
@@ -24,127 +52,176 @@ pub(super) struct Directory {
     /// 1 unsigned, 2 signed, 3 float, 5 and 6 complex; of the first sample.
     pub format: u16,
     /// Stored other than as plain rows: tiles, planes, differences, reversed bits.
-    pub arranged: bool,
+    arranged: bool,
+    /// Where it is in the file.
+    at: u64,
     /// Where the entries of width, bits and bands are.
-    patched: [Option<usize>; 3],
+    patched: [Option<u64>; 3],
 }
 
 impl Directory {
+    /// Width and height as they are shown.
+    pub fn turned_size(&self) -> (usize, usize) {
+        let (width, height) = self.page.size;
+        if self.orientation.to_exif() >= 5 { (height, width) } else { (width, height) }
+    }
+
+    /// The problem of a page whose samples need too much memory.
+    pub fn too_large(&self) -> TiffProblem {
+        let (width, height) = self.page.size;
+        TiffProblem::Memory([width, height, self.bands.into()])
+    }
+
+    /// Makes this page the first of its file.
+    pub fn present_as_first<R: Read + Seek>(&self, file: &mut TiffFile<R>) {
+        let len = file.numbers.offset_len();
+        file.replace(len as u64, file.numbers.write(self.at, len));
+    }
+
     /// Presents rows of samples of 9 to 15 bits, packed without gaps, as rows of as many bytes: the decoder has no such
     /// samples. Returns whether the page is of that kind.
-    pub(super) fn present_as_bytes(&self, bytes: &mut [u8]) -> bool {
-        let row = self.width.saturating_mul(u64::from(self.bands) * u64::from(self.bits)).div_ceil(8);
-        let (Some(file), Ok(row)) = (File::new(bytes), u32::try_from(row)) else { return false };
-        let (little, big) = (file.little, file.big);
+    pub fn present_as_bytes<R: Read + Seek>(&self, file: &mut TiffFile<R>) -> bool {
+        let numbers = file.numbers;
+        let row = (self.page.size.0 as u64).saturating_mul(u64::from(self.bands) * u64::from(self.bits)).div_ceil(8);
         let is_packed = (9..16).contains(&self.bits) && self.format == 1 && !self.arranged && self.compression != JPEG;
-        let [Some(width), Some(bits), bands] = self.patched else { return false };
+        let ([Some(width), Some(bits), bands], Ok(row)) = (self.patched, u32::try_from(row)) else { return false };
         if !is_packed {
             return false;
         }
         let entries = [(width, row), (bits, 8)].into_iter().chain(bands.map(|bands| (bands, 1)));
         for (at, value) in entries {
-            let count_len = if big { 8 } else { 4 };
             // One number of 32 bits.
-            let number = |value: u64, len: usize| {
-                let bytes = value.to_le_bytes();
-                if little { bytes[..len].to_vec() } else { bytes[..len].iter().rev().copied().collect() }
-            };
-            let entry = [number(4, 2), number(1, count_len), number(value.into(), 4)].concat();
-            let Some(place) = bytes.get_mut(at + 2..at + 2 + entry.len()) else { return false };
-            place.copy_from_slice(&entry);
+            let fields = [numbers.write(4, 2), numbers.write(1, numbers.offset_len()), numbers.write(value.into(), 4)];
+            file.replace(at + 2, fields.concat());
         }
         true
     }
 }
 
-/// The pages in their order, as far as they can be read.
-pub(super) fn directories(bytes: &[u8]) -> Vec<Directory> {
-    let mut pages = Vec::new();
-    let Some(file) = File::new(bytes) else { return pages };
-    let mut next = file.number(if file.big { 8 } else { 4 }, file.offset_len());
-    while let Some(at) = next.and_then(|at| usize::try_from(at).ok()).filter(|&at| at > 0) {
-        if pages.len() >= PAGES_MAX {
-            break;
+impl<R: Read + Seek> TiffFile<R> {
+    /// The pages in their order, up to the first that is damaged; the decoder tells of those that it is asked for.
+    pub fn pages(&mut self) -> io::Result<Vec<Directory>> {
+        let mut pages = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = unless_damaged(self.first_at())?;
+        while let Some(at) = next.filter(|&at| at > 0 && pages.len() < PAGES_MAX && seen.insert(at)) {
+            let Some((page, following)) = unless_damaged(self.directory(at, pages.len()))? else { break };
+            pages.push(page);
+            next = Some(following);
         }
-        let Some((page, following)) = file.directory(at) else { break };
-        pages.push(page);
-        next = following;
-    }
-    pages
-}
-
-struct File<'a> {
-    bytes: &'a [u8],
-    little: bool,
-    big: bool,
-}
-
-impl<'a> File<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        let little = match bytes.get(..2)? {
-            b"II" => true,
-            b"MM" => false,
-            _ => return None,
-        };
-        let mut file = Self { bytes, little, big: false };
-        file.big = file.number(2, 2)? == 43;
-        Some(file)
+        Ok(pages)
     }
 
-    fn offset_len(&self) -> usize {
-        if self.big { 8 } else { 4 }
+    /// The page with an index; none if there is no such page.
+    pub fn page(&mut self, index: usize) -> io::Result<Option<Directory>> {
+        let mut seen = HashSet::new();
+        let mut next = unless_damaged(self.first_at())?;
+        while let Some(at) = next.filter(|&at| at > 0 && seen.len() < PAGES_MAX && seen.insert(at)) {
+            if seen.len() > index {
+                return Ok(unless_damaged(self.directory(at, index))?.map(|(page, _)| page));
+            }
+            // Of those before it no more than where the next one is.
+            let link = self.entries_of(at).and_then(|(first, len)| self.number(first + len, self.numbers.offset_len()));
+            next = unless_damaged(link)?;
+        }
+        Ok(None)
     }
 
-    fn number(&self, at: usize, len: usize) -> Option<u64> {
-        let bytes = self.bytes.get(at..at.checked_add(len)?)?;
-        let join = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
-        Some(if self.little { bytes.iter().rev().fold(0, join) } else { bytes.iter().fold(0, join) })
+    /// Where the first directory is.
+    fn first_at(&mut self) -> io::Result<u64> {
+        let len = self.numbers.offset_len();
+        self.number(len as u64, len)
+    }
+
+    /// Where the entries of a directory are, and how many bytes.
+    fn entries_of(&mut self, at: u64) -> io::Result<(u64, u64)> {
+        let (count_len, entry_len) = if self.numbers.big { (8, 20) } else { (2, 12) };
+        let count = self.number(at, count_len)?;
+        if count > ENTRIES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok((at + count_len as u64, count * entry_len))
     }
 
     /// A directory, and where the next one is, or 0.
-    fn directory(&self, at: usize) -> Option<(Directory, Option<u64>)> {
-        let (count_len, entry_len) = if self.big { (8, 20) } else { (2, 12) };
-        let entries = usize::try_from(self.number(at, count_len)?).ok()?.min(1 << 16);
-        let first = at.checked_add(count_len)?;
-        let mut page =
-            Directory { photometric: u16::MAX, compression: 1, bits: 1, bands: 1, format: 1, ..Directory::default() };
-        for entry in 0..entries {
-            let entry = first.checked_add(entry * entry_len)?;
-            let (tag, kind) = (self.number(entry, 2)?, self.number(entry + 2, 2)?);
-            let value_at = entry + entry_len - self.offset_len();
+    fn directory(&mut self, at: u64, index: usize) -> io::Result<(Directory, u64)> {
+        let numbers = self.numbers;
+        let (first, len) = self.entries_of(at)?;
+        let bytes = self.bytes_at(first, len as usize + numbers.offset_len())?;
+        let (entries, following) = bytes.split_at(len as usize);
+        let (mut width, mut height) = (None, None);
+        let mut page = Directory {
+            page: TiffPage { index, size: (0, 0), reduced: false },
+            orientation: Orientation::NoTransforms,
+            photometric: u16::MAX,
+            photometric_at: None,
+            compression: 1,
+            bits: 1,
+            bands: 1,
+            format: 1,
+            arranged: false,
+            at,
+            patched: [None; 3],
+        };
+        let entry_len = 4 + 2 * numbers.offset_len();
+        for (entry, at) in entries.chunks_exact(entry_len).zip((first..).step_by(entry_len)) {
+            let (head, field) = entry.split_at(entry_len - numbers.offset_len());
+            let (tag, kind, count) = (numbers.read(&head[..2]), numbers.read(&head[2..4]), numbers.read(&head[4..]));
             let len = match kind {
                 1 => 1,
                 3 => 2,
-                16 => 8,
-                _ => 4,
+                4 => 4,
+                16 if numbers.big => 8,
+                _ => 0,
             };
-            let value = self.number(value_at, len)?;
-            // If the values are stored elsewhere, the first.
-            let count = self.number(entry + 4, self.offset_len())?;
-            let first = if count.checked_mul(len as u64).is_some_and(|bytes| bytes <= self.offset_len() as u64) {
-                Some(value)
-            } else {
-                let at = self.number(value_at, self.offset_len()).and_then(|at| usize::try_from(at).ok());
-                at.and_then(|at| self.number(at, len))
-            };
+            let value = (len > 0 && count == 1).then(|| numbers.read(&field[..len]));
+            let short = value.and_then(|value| u16::try_from(value).ok());
             match tag {
-                254 => page.reduced |= value & 1 == 1,
-                255 => page.reduced |= value == 2,
-                256 => (page.width, page.patched[0]) = (value, Some(entry)),
-                257 => page.height = value,
-                258 => (page.bits, page.patched[1]) = (first.unwrap_or(0) as u16, Some(entry)),
-                259 => page.compression = value as u16,
-                266 | 284 | 317 => page.arranged |= value != 1,
-                277 => (page.bands, page.patched[2]) = (value as u16, Some(entry)),
-                322..=325 => page.arranged = true,
-                339 => page.format = first.unwrap_or(0) as u16,
-                262 if len == 2 => {
-                    page.photometric = value as u16;
-                    page.photometric_at = Some(value_at + usize::from(!self.little));
+                254 => page.page.reduced |= value.is_some_and(|kind| kind & 0b101 != 0),
+                255 => page.page.reduced |= value == Some(2),
+                256 => (width, page.patched[0]) = (value, Some(at)),
+                257 => height = value,
+                258 => (page.bits, page.patched[1]) = (self.first_value(field, len, count)?, Some(at)),
+                259 => page.compression = short.unwrap_or(0),
+                262 => {
+                    page.photometric = short.unwrap_or(u16::MAX);
+                    let low = if numbers.little { 0 } else { len.saturating_sub(1) };
+                    page.photometric_at = value.map(|_| at + (head.len() + low) as u64);
                 }
+                266 | 284 | 317 => page.arranged |= value != Some(1),
+                274 => {
+                    let turned = value.and_then(|value| Orientation::from_exif(u8::try_from(value).ok()?));
+                    page.orientation = turned.unwrap_or(Orientation::NoTransforms);
+                }
+                277 => (page.bands, page.patched[2]) = (short.unwrap_or(0), Some(at)),
+                322..=325 => page.arranged = true,
+                339 => page.format = self.first_value(field, len, count)?,
                 _ => {}
             }
         }
-        Some((page, self.number(first.checked_add(entries * entry_len)?, self.offset_len())))
+        let side = |side: Option<u64>| side.and_then(|side| usize::try_from(side).ok());
+        page.page.size = side(width).zip(side(height)).ok_or(io::ErrorKind::InvalidData)?;
+        Ok((page, numbers.read(following)))
+    }
+
+    /// The first of the values of an entry, which are elsewhere if they do not fit into its field; 0 if there is none.
+    fn first_value(&mut self, field: &[u8], len: usize, count: u64) -> io::Result<u16> {
+        let value = if len == 0 || count == 0 {
+            0
+        } else if count.saturating_mul(len as u64) <= field.len() as u64 {
+            self.numbers.read(&field[..len])
+        } else {
+            unless_damaged(self.number(self.numbers.read(field), len))?.unwrap_or(0)
+        };
+        Ok(u16::try_from(value).unwrap_or(0))
+    }
+}
+
+/// None of what the file's damage makes unreadable; an error if the system cannot read it.
+fn unless_damaged<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.raw_os_error().is_some() => Err(error),
+        Err(_) => Ok(None),
     }
 }

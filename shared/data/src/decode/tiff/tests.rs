@@ -1,6 +1,8 @@
 use super::*;
 use image::codecs::jpeg::JpegEncoder;
-use std::path::Path;
+use image::metadata::Orientation;
+use std::cell::Cell;
+use std::io::{Cursor, SeekFrom};
 use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, colortype};
 use unet_shared::samples::{Range, SampleReading};
 
@@ -100,12 +102,18 @@ fn file(little: bool, big: bool, pages: &[Page]) -> Vec<u8> {
     bytes
 }
 
+/// Reads the page with an index, or else the file's image.
+fn decode(bytes: Vec<u8>, page: Option<usize>) -> Result<Raster, TiffProblem> {
+    let numbers = Numbers::of(&bytes).unwrap();
+    super::decode(TiffFile::new(Cursor::new(bytes), numbers).unwrap(), page)
+}
+
 fn read(page: &Page) -> Raster {
-    decode(file(true, false, std::slice::from_ref(page)), false).unwrap_or_else(|problem| panic!("{problem:?}"))
+    decode(file(true, false, std::slice::from_ref(page)), None).unwrap_or_else(|problem| panic!("{problem:?}"))
 }
 
 fn refusal(page: &Page) -> String {
-    match decode(file(true, false, std::slice::from_ref(page)), false) {
+    match decode(file(true, false, std::slice::from_ref(page)), None) {
         Err(TiffProblem::Kind(found)) => found,
         other => panic!("{other:?}"),
     }
@@ -121,7 +129,7 @@ fn samples_of_any_kind_have_their_values_in_both_orders_of_bytes_and_sizes_of_of
     for (little, big) in [(true, false), (false, false), (true, true), (false, true)] {
         let page = |bits: u16, format: u16, value: &dyn Fn(usize) -> u64| {
             let data = (0..PIXELS).flat_map(|at| number(value(at), usize::from(bits / 8), little)).collect();
-            decode(file(little, big, &[Page::gray(bits, format, data)]), false).unwrap()
+            decode(file(little, big, &[Page::gray(bits, format, data)]), None).unwrap()
         };
         assert_eq!(page(8, 1, &|at| at as u64 * 9).samples, Samples::U8(ramp(|at| at as u8 * 9)));
         assert_eq!(page(16, 1, &|at| at as u64 * 4000).samples, Samples::U16(ramp(|at| at as u16 * 4000)));
@@ -164,7 +172,7 @@ fn packed_samples_of_twelve_bits_are_read_as_such() {
         let inverted = read(&Page { photometric: WHITE_IS_ZERO, ..page.clone() });
         assert_eq!(inverted.samples, Samples::U16(values.iter().map(|value| most - value).collect()));
         let big_endian = file(false, true, std::slice::from_ref(&page));
-        assert_eq!(decode(big_endian, false).unwrap().samples, raster.samples);
+        assert_eq!(decode(big_endian, None).unwrap().samples, raster.samples);
         let colours: Vec<u16> = (0..3 * PIXELS as u16).map(|at| at * 22).collect();
         let rgb = Page { bands: 3, photometric: RGB, ..Page::gray(bits, 1, pack(&colours, bits.into(), 15)) };
         let rgb = read(&rgb);
@@ -233,7 +241,7 @@ fn every_compression_that_is_read_gives_the_same_samples_and_others_are_named() 
         let mut bytes = Cursor::new(Vec::new());
         let mut encoder = TiffEncoder::new(&mut bytes).unwrap().with_compression(compression);
         encoder.write_image::<colortype::RGB8>(5, 3, &data).unwrap();
-        assert_eq!(decode(bytes.into_inner(), false).unwrap(), plain);
+        assert_eq!(decode(bytes.into_inner(), None).unwrap(), plain);
     }
     // A Zstandard frame whose only block is stored as it is (RFC 8878).
     let length = data.len() as u8;
@@ -269,10 +277,10 @@ fn a_smaller_copy_before_the_image_is_passed_over() {
     let copy = Page { data: vec![1; 3 * 2], ..full.clone() }.with(256, LONG, &[2]).with(257, LONG, &[1]);
     let copy = copy.with(278, LONG, &[1]);
     for copy in [copy.clone().with(254, LONG, &[1]), copy] {
-        let both = decode(file(true, false, &[copy.clone(), full.clone()]), false).unwrap();
+        let both = decode(file(true, false, &[copy.clone(), full.clone()]), None).unwrap();
         assert_eq!(both, read(&full));
         // Unless it is asked for.
-        assert_eq!(decode(file(true, false, &[copy, full.clone()]), true).unwrap().width, 2);
+        assert_eq!(decode(file(true, false, &[copy, full.clone()]), Some(0)).unwrap().width, 2);
     }
 }
 
@@ -288,4 +296,104 @@ fn float_images_become_bytes_by_one_range() {
     assert_eq!(image(&path, reading(0.5, 0.6))[..7], [0; 7]);
     let error = super::super::decode_image(&path, &SampleReading::PLAIN).unwrap_err().to_string();
     assert!(error.contains("32-bit float samples, which need a range"), "{error}");
+}
+
+#[test]
+fn the_size_is_that_of_the_decoded_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    let full = Page::gray(8, 1, vec![7; PIXELS]);
+    let sized = |page: &Page, (width, height): (u64, u64)| {
+        let data = vec![9; (width * height) as usize];
+        Page { data, ..page.clone() }.with(256, SHORT, &[width]).with(257, LONG, &[height]).with(278, LONG, &[height])
+    };
+    let turned = |page: &Page, orientation| page.clone().with(274, SHORT, &[orientation]);
+    let thumbnail = sized(&full, (2, 1)).with(254, LONG, &[1]);
+    let packed = Page::gray(12, 1, vec![0; 24]);
+    for (little, big) in [(true, false), (false, false), (true, true), (false, true)] {
+        for (pages, chosen, expected) in [
+            (vec![full.clone()], None, (5, 3)),
+            (vec![turned(&full, 3)], None, (5, 3)),
+            (vec![turned(&full, 6)], None, (3, 5)),
+            (vec![turned(&full, 9)], None, (5, 3)),
+            (vec![packed.clone()], None, (5, 3)),
+            (vec![turned(&packed, 8)], None, (3, 5)),
+            (vec![thumbnail.clone(), full.clone()], None, (5, 3)),
+            (vec![sized(&full, (2, 1)), turned(&full, 5)], None, (3, 5)),
+            (vec![turned(&thumbnail, 6), full.clone()], Some(0), (1, 2)),
+            (vec![full.clone(), turned(&full, 6), sized(&full, (9, 4))], Some(1), (3, 5)),
+            (vec![full.clone(), turned(&full, 6), sized(&full, (9, 4))], Some(2), (9, 4)),
+        ] {
+            std::fs::write(&path, file(little, big, &pages)).unwrap();
+            let raster = super::super::read_raster(&path, chosen).unwrap();
+            assert_eq!(super::super::image_size(&path, chosen).unwrap(), raster.size());
+            let image = raster.into_image(&path, &SampleReading::PLAIN).unwrap();
+            assert_eq!((image.width, image.height), expected);
+        }
+    }
+    let refused = |page: Page, chosen| {
+        std::fs::write(&path, file(true, false, &[page])).unwrap();
+        let size = super::super::image_size(&path, chosen).unwrap_err().to_string();
+        assert_eq!(size, super::super::read_raster(&path, chosen).unwrap_err().to_string());
+        size
+    };
+    let long = Page { data: vec![0; SIDE_MAX + 1], ..full.clone() }.with(256, LONG, &[SIDE_MAX as u64 + 1]);
+    assert!(
+        refused(long.with(257, LONG, &[1]).with(278, LONG, &[1]), None).contains("16385x1 pixels, expected at most")
+    );
+    assert!(refused(full.clone().with(256, LONG, &[0]), None).contains("is damaged or cut off"));
+    assert!(refused(full, Some(1)).contains("a page 2, found none"));
+}
+
+#[test]
+fn samples_that_need_too_much_memory_are_refused_before_they_are_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    let side = SIDE_MAX as u64;
+    // Of one band, samples of 8 bytes need just as much as is allowed.
+    for (bits, format, bands) in [(64, 3, 2), (32, 3, 2), (8, 2, 2), (32, 1, 2), (16, 1, 5), (12, 1, 5), (1, 1, 9)] {
+        let page = Page { bands, photometric: BLACK_IS_ZERO, ..Page::gray(bits, format, vec![0; 8]) };
+        let page = page.with(256, LONG, &[side]).with(257, LONG, &[side]).with(278, LONG, &[side]);
+        std::fs::write(&path, file(true, false, &[page])).unwrap();
+        let error = super::super::read_raster(&path, None).unwrap_err().to_string();
+        let expected = format!("is too large: {side}x{side}x{bands} samples need more than 2048 MiB of memory");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+/// Counts the bytes that are read.
+struct Counted<'a>(Cursor<&'a [u8]>, &'a Cell<usize>);
+
+impl Read for Counted<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(to)?;
+        self.1.set(self.1.get() + count);
+        Ok(count)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn to_read_every_page_of_a_stack_the_file_is_read_once() {
+    let side = 64;
+    let mut stack = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut stack).unwrap();
+    for page in 0..40u8 {
+        encoder.write_image::<colortype::Gray16>(side, side, &vec![u16::from(page); (side * side) as usize]).unwrap();
+    }
+    let (bytes, read) = (stack.into_inner(), Cell::new(0));
+    for page in 0..40 {
+        let counted = Counted(Cursor::new(&bytes), &read);
+        let raster = super::decode(TiffFile::new(counted, Numbers::of(&bytes).unwrap()).unwrap(), Some(page)).unwrap();
+        assert_eq!(raster.samples, Samples::U16(vec![page as u16; (side * side) as usize]));
+    }
+    // Beside the pages themselves, the way to each: 39 times 40 halves of at most 512 bytes; and, twice, the file's head and
+    // the page's directory.
+    let ways = (40 * 39 / 2 + 4 * 40) * 512;
+    assert!(read.get() < bytes.len() * 2 + ways, "{} bytes read of a file of {}", read.get(), bytes.len());
 }
