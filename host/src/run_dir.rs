@@ -216,6 +216,11 @@ impl RunDir {
         self.root.join("confusion.svg")
     }
 
+    /// The reliability diagram of the best weights.
+    pub fn reliability(&self) -> PathBuf {
+        self.root.join("reliability.svg")
+    }
+
     /// Panels of original, truth and prediction.
     pub fn panels_folder(&self) -> PathBuf {
         self.root.join("panels")

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use unet_engine::exit::Exit;
+use unet_host::assessment::Assessment;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
 use unet_host::steps::resume::{ResumeOptions, resume};
@@ -57,6 +58,7 @@ struct Report {
     spread_epochs: usize,
     mean_iou: Option<f64>,
     class_iou: Vec<Option<f64>>,
+    assessment: Assessment,
     seconds: f64,
     report: PathBuf,
 }
@@ -99,7 +101,7 @@ impl Train {
             run.config.backend.name(),
         ));
         unet_engine::error::say(format_args!("augmentation: {}", training.augmentation));
-        let (outcome, record) = finish(&run, self.memory(), &mut Watcher::new(training.epochs))?;
+        let (outcome, evaluation) = finish(&run, self.memory(), &mut Watcher::new(training.epochs))?;
         let report = Report {
             run: run.dir.root().to_owned(),
             epochs: outcome.rows.len(),
@@ -108,8 +110,9 @@ impl Train {
             last_mean_iou: outcome.summary.map(|summary| summary.last.mean_iou),
             spread: outcome.summary.map(|summary| summary.tail.spread()),
             spread_epochs: outcome.summary.map_or(0, |summary| summary.tail.epochs),
-            mean_iou: record.confusion.mean_iou(),
-            class_iou: unet_host::training::trainer::class_iou(&record.confusion),
+            mean_iou: evaluation.record.confusion.mean_iou(),
+            class_iou: unet_host::training::trainer::class_iou(&evaluation.record.confusion),
+            assessment: evaluation.assessment.clone(),
             seconds: outcome.rows.iter().map(|row| row.seconds).sum(),
             report: run.dir.report(),
         };
@@ -118,7 +121,7 @@ impl Train {
             let stopped = if report.stopped_early { ", stopped early" } else { "" };
             format!(
                 "{}run: {}\nepochs: {}{stopped}{scores}\nreport: {}\n",
-                super::val::text(&record),
+                super::val::text(&evaluation, 0),
                 report.run.display(),
                 report.epochs,
                 report.report.display(),

@@ -15,6 +15,7 @@ use super::confusion::confusion_matrix;
 use super::curves::{iou_curves, loss_curves};
 use super::markup::escape;
 use super::panel::Tile;
+use super::reliability::reliability;
 use super::svg::{self, Svg};
 use super::{ReportClass, ReportData, ReportError, ReportTable, png_bytes, write_whole};
 
@@ -47,6 +48,7 @@ fn page(data: &ReportData) -> Result<String, ReportError> {
     if let Some(counts) = &data.confusion {
         scores(&mut out, &data.classes, counts)?;
     }
+    boundaries_and_calibration(&mut out, data);
     panels(&mut out, data)?;
     for table in &data.tables {
         section(&mut out, &table.title);
@@ -135,11 +137,53 @@ fn score_cells(out: &mut String, iou: Option<f64>, dice: Option<f64>) {
     add(out, format_args!("<td class=\"n\">{}</td>", dice.map_or_else(dash, |dice| format!("{dice:.4}"))));
 }
 
+/// The boundary IoU of each class and width, and the reliability diagram.
+fn boundaries_and_calibration(out: &mut String, data: &ReportData) {
+    if data.boundary.is_empty() && data.calibration.is_none() {
+        return;
+    }
+    section(out, "Boundaries and calibration");
+    out.push_str("<div class=\"pair top\">\n<div>\n");
+    if !data.boundary.is_empty() {
+        let cell = |iou: Option<f64>| iou.map_or_else(dash, |iou| format!("{iou:.4}"));
+        let mean = ("mean", data.boundary.iter().map(|boundary| cell(boundary.mean_iou())).collect());
+        let of_class = |(id, class)| {
+            let class: &ReportClass = class;
+            (class.name.as_str(), data.boundary.iter().map(|boundary| cell(boundary.class_iou(id))).collect())
+        };
+        let rows: Vec<(&str, Vec<String>)> = data.classes.iter().enumerate().map(of_class).chain([mean]).collect();
+        let widths = data.boundary.iter().map(|boundary| format!("{} pixels", boundary.width));
+        plain_table(
+            out,
+            &ReportTable {
+                note:
+                    "Boundary IoU: the IoU of each class's pixels that are at most so many pixels from another class."
+                        .to_owned(),
+                columns: std::iter::once("class".to_owned()).chain(widths).collect(),
+                rows: rows.into_iter().map(|(name, cells)| [vec![name.to_owned()], cells].concat()).collect(),
+                ..ReportTable::default()
+            },
+        );
+    }
+    out.push_str("</div>\n<div>\n");
+    if let Some((calibration, error)) = data.calibration.as_ref().and_then(|found| Some((found, found.error()?))) {
+        add(
+            out,
+            format_args!(
+                "<p>Expected calibration error {error:.4}. A bar is the share of right pixels among those whose class has such a \
+                 probability; it would end at the orange line if probabilities were right. Below: how many pixels these are.</p>\n"
+            ),
+        );
+        plot(out, &reliability(calibration));
+    }
+    out.push_str("</div>\n</div>\n</section>\n");
+}
+
 fn panels(out: &mut String, data: &ReportData) -> Result<(), ReportError> {
     if data.panels.is_empty() {
         return Ok(());
     }
-    section(out, "Panels");
+    section(out, "Worst images");
     for panel in &data.panels {
         add(out, format_args!("<figure><figcaption>{}</figcaption>\n<div class=\"tiles\">\n", escape(&panel.caption)));
         for tile in &panel.tiles {
@@ -218,10 +262,14 @@ fn dash() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assessment::boundary::of_image;
+    use crate::assessment::calibration::Calibration;
     use crate::report::{EpochPoint, ReportPanel};
     use image::{Rgb, RgbImage};
 
     fn full() -> ReportData {
+        let mut calibration = Calibration::default();
+        calibration.add(&[0, 0, 1], &[0, 1, 1], &[u16::MAX; 3]);
         let class = |name: &str| ReportClass { name: name.into(), color: [10, 20, 255] };
         ReportData {
             title: "<b>run & \"co\"</b>".into(),
@@ -230,6 +278,8 @@ mod tests {
             epochs: vec![EpochPoint { epoch: 1, train_loss: Some(0.5), ..EpochPoint::default() }],
             classes: vec![class("road<script>"), class("b"), class("never")],
             confusion: Some(OwnedConfusion::from_counts(vec![3, 1, 0, 0, 4, 0, 0, 0, 0], 3).unwrap()),
+            boundary: of_image(&[0, 0, 1, 1], &[0, 1, 1, 1], (4, 1), 3),
+            calibration: Some(calibration),
             panels: vec![ReportPanel {
                 caption: "<img src=x>".into(),
                 tiles: vec![Tile { title: "image", image: RgbImage::from_pixel(1, 1, Rgb([1, 2, 3])) }],
@@ -270,7 +320,7 @@ mod tests {
             assert_eq!(open, page.matches(&format!("</{tag}>")).count(), "{tag}");
             assert!(open > 0, "no {tag}");
         }
-        for plot in ["Loss", "IoU on validation images", "Confusion matrix"] {
+        for plot in ["Loss", "IoU on validation images", "Confusion matrix", "Accuracy by predicted probability"] {
             assert_eq!(page.matches(&format!("aria-label=\"{plot}\"")).count(), 1, "{plot}");
         }
         assert_eq!(page.matches("src=\"data:image/png;base64,iVBORw0KGgo").count(), 1);
@@ -285,6 +335,18 @@ mod tests {
         {
             assert!(page.contains(expected), "{expected} is missing");
         }
+        // Boundary pixels of class 0: 2 and 1, one shared; of class 1 by width 2: 2 and 2, one shared, by 5: 2 and 3, two shared.
+        let row = |class: &str, cells: [&str; 2]| {
+            let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
+            format!("<tr><td>{class}</td>{cells}</tr>")
+        };
+        for expected in
+            [row("b", ["0.3333", "0.6667"]), row("never", ["\u{2013}"; 2]), row("mean", ["0.4167", "0.5833"])]
+        {
+            assert!(page.contains(&expected), "{expected} is missing");
+        }
+        // All three pixels at a probability of 1, two of them right.
+        assert!(page.contains("Expected calibration error 0.3333."));
         let absent = page.split("never</td>").nth(1).unwrap();
         assert!(
             absent.starts_with("<td class=\"n\">\u{2013}</td><td class=\"n\">\u{2013}</td><td class=\"n\">0.00 %</td>")
