@@ -14,6 +14,9 @@ use super::overlap::{Overlap, mean_iou};
 /// Widths in pixels of the label, ascending.
 pub const WIDTHS: [usize; 2] = [2, 5];
 
+/// Pixels that are compared at once: most blocks of an image have no boundary.
+const BLOCK: usize = 32;
+
 /// Boundary IoU of one width over all images, from exact counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(into = "Written")]
@@ -67,6 +70,9 @@ impl BoundaryCounter {
     /// Counts an image of `size` pixels. Ids that are neither a class nor ignored, and masks of another size, are not counted: a
     /// confusion matrix has refused them before.
     pub fn add(&mut self, truth: &[u8], prediction: &[u8], size: (usize, usize)) {
+        if truth.len() != prediction.len() || truth.len() != size.0 * size.1 {
+            return;
+        }
         let known = |id: u8, truth: u8| if truth == IGNORE_INDEX { IGNORE_INDEX } else { id };
         self.truth.start(truth.iter().copied());
         self.prediction.start(prediction.iter().zip(truth).map(|(&id, &truth)| known(id, truth)));
@@ -76,17 +82,15 @@ impl BoundaryCounter {
                 extremes.widen(size, width - reached);
             }
             reached = width;
-            let near = self.truth.differ().zip(self.prediction.differ());
-            for ((&truth, &prediction), (in_truth, in_prediction)) in truth.iter().zip(prediction).zip(near) {
-                if !(in_truth | in_prediction) || truth == IGNORE_INDEX {
+            let blocks = truth.chunks(BLOCK).zip(prediction.chunks(BLOCK));
+            let near = self.truth.blocks().zip(self.prediction.blocks());
+            for ((truth, prediction), (true_ids, predicted_ids)) in blocks.zip(near) {
+                if true_ids.0 == true_ids.1 && predicted_ids.0 == predicted_ids.1 {
                     continue;
                 }
-                if let Some(class) = classes.get_mut(usize::from(truth)).filter(|_| in_truth) {
-                    class.truth += 1;
-                    class.both += u64::from(in_prediction && truth == prediction);
-                }
-                if let Some(class) = classes.get_mut(usize::from(prediction)).filter(|_| in_prediction) {
-                    class.predicted += 1;
+                for at in (0..truth.len()).filter(|&at| truth[at] != IGNORE_INDEX) {
+                    let near = [true_ids, predicted_ids].map(|(low, high)| low[at] < high[at]);
+                    count(classes, [truth[at], prediction[at]], near);
                 }
             }
         }
@@ -94,6 +98,17 @@ impl BoundaryCounter {
 
     pub fn finish(self) -> Vec<BoundaryIou> {
         WIDTHS.into_iter().zip(self.widths).map(|(width, classes)| BoundaryIou { width, classes }).collect()
+    }
+}
+
+/// Counts a pixel of class `truth` that is predicted as `prediction`: whether each is a boundary pixel.
+fn count(classes: &mut [Overlap], [truth, prediction]: [u8; 2], [in_truth, in_prediction]: [bool; 2]) {
+    if let Some(class) = classes.get_mut(usize::from(truth)).filter(|_| in_truth) {
+        class.truth += 1;
+        class.both += u64::from(in_prediction && truth == prediction);
+    }
+    if let Some(class) = classes.get_mut(usize::from(prediction)).filter(|_| in_prediction) {
+        class.predicted += 1;
     }
 }
 
@@ -122,8 +137,9 @@ impl Extremes {
         widen(&mut self.high, &mut self.rows, size, steps, u8::max);
     }
 
-    fn differ(&self) -> impl Iterator<Item = bool> {
-        self.low.iter().zip(&self.high).map(|(low, high)| low < high)
+    /// Lowest and highest ids, block by block.
+    fn blocks(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.low.chunks(BLOCK).zip(self.high.chunks(BLOCK))
     }
 }
 
@@ -168,7 +184,6 @@ pub(crate) fn of_image(truth: &[u8], prediction: &[u8], size: (usize, usize), cl
 
 #[cfg(test)]
 mod tests {
-    use super::of_image as count;
     use super::*;
     use crate::rng::Rng;
 
@@ -217,7 +232,7 @@ mod tests {
                 let truth: Vec<u8> = (0..width * height).map(|_| draw(round % 2 == 0)).collect();
                 let prediction: Vec<u8> =
                     truth.iter().map(|&id| if id == 255 || id > 0 { draw(false) } else { id }).collect();
-                let found = count(&truth, &prediction, (width, height), classes);
+                let found = of_image(&truth, &prediction, (width, height), classes);
                 for boundary in found {
                     let expected = reference(&truth, &prediction, (width, height), classes, boundary.width);
                     assert_eq!(boundary.classes, expected, "{width}x{height}, {truth:?} {prediction:?}");
@@ -232,7 +247,7 @@ mod tests {
     fn a_shifted_edge_by_hand() {
         // Ten columns: the truth changes after five, the prediction after six. Two rows.
         let row = |from: usize| -> Vec<u8> { (0..20).map(|at| u8::from(at % 10 >= from)).collect() };
-        let found = count(&row(5), &row(6), (10, 2), 3);
+        let found = of_image(&row(5), &row(6), (10, 2), 3);
         // Width 2, class 0: columns 3 and 4 of the truth, 4 and 5 of the prediction. Class 1: 5, 6 and 6, 7.
         let third = Some(1.0 / 3.0);
         assert_eq!([0, 1, 2].map(|class| found[0].class_iou(class)), [third, third, None]);
@@ -246,13 +261,13 @@ mod tests {
         let truth = [0, 0, 0, 255, 255, 255, 255, 255, 255, 1, 1];
         // Wrong only where the label ignores.
         let prediction = [0, 0, 0, 1, 0, 1, 0, 1, 0, 1, 1];
-        let found = count(&truth, &prediction, (11, 1), 2);
+        let found = of_image(&truth, &prediction, (11, 1), 2);
         assert!(found.iter().all(|boundary| boundary.mean_iou().is_none()), "{found:?}");
-        let one_class = count(&[0; 9], &[0; 9], (3, 3), 2);
+        let one_class = of_image(&[0; 9], &[0; 9], (3, 3), 2);
         assert!(one_class.iter().all(|boundary| boundary.mean_iou().is_none()), "{one_class:?}");
         // Perfect where it counts.
         let truth = [0, 0, 255, 1, 1, 1, 255, 0, 0];
         let prediction = [0, 0, 0, 1, 1, 1, 0, 0, 0];
-        assert_eq!(count(&truth, &prediction, (9, 1), 2)[0].mean_iou(), Some(1.0));
+        assert_eq!(of_image(&truth, &prediction, (9, 1), 2)[0].mean_iou(), Some(1.0));
     }
 }

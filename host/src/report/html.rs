@@ -18,6 +18,7 @@ use super::panel::Tile;
 use super::reliability::reliability;
 use super::svg::{self, Svg};
 use super::{ReportClass, ReportData, ReportError, ReportTable, png_bytes, write_whole};
+use crate::assessment::boundary::BoundaryIou;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -102,13 +103,10 @@ fn scores(out: &mut String, classes: &[ReportClass], matrix: &OwnedConfusion) ->
     );
     let pixels: u128 = (0..k).map(|class| u128::from(matrix.truth_pixels(class))).sum();
     for (id, class) in classes.iter().enumerate() {
-        let [r, g, b] = class.color;
         let share = (pixels > 0).then(|| 100.0 * matrix.truth_pixels(id) as f64 / pixels as f64);
         let share = share.map_or_else(dash, |share| format!("{share:.2} %"));
-        add(
-            out,
-            format_args!("<tr><td><i style=\"background:#{r:02x}{g:02x}{b:02x}\"></i>{}</td>", escape(&class.name)),
-        );
+        out.push_str("<tr>");
+        class_cell(out, class);
         score_cells(out, matrix.iou(id), matrix.dice(id));
         add(out, format_args!("<td class=\"n\">{share}</td></tr>\n"));
     }
@@ -137,6 +135,40 @@ fn score_cells(out: &mut String, iou: Option<f64>, dice: Option<f64>) {
     add(out, format_args!("<td class=\"n\">{}</td>", dice.map_or_else(dash, |dice| format!("{dice:.4}"))));
 }
 
+/// The table of boundary IoU by class and width.
+fn boundaries(out: &mut String, classes: &[ReportClass], widths: &[BoundaryIou]) {
+    let row = |out: &mut String, score: &dyn Fn(&BoundaryIou) -> Option<f64>| {
+        for boundary in widths {
+            let iou = score(boundary).map_or_else(dash, |iou| format!("{iou:.4}"));
+            add(out, format_args!("<td class=\"n\">{iou}</td>"));
+        }
+    };
+    out.push_str(
+        "<p>Boundary IoU: the IoU of each class's pixels that are at most so many pixels from another class.</p>\n",
+    );
+    out.push_str("<div class=\"scroll\"><table>\n<thead><tr><th>class</th>");
+    for boundary in widths {
+        add(out, format_args!("<th class=\"n\">{} pixels</th>", boundary.width));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for (id, class) in classes.iter().enumerate() {
+        out.push_str("<tr>");
+        class_cell(out, class);
+        row(out, &|boundary| boundary.class_iou(id));
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody>\n<tfoot><tr><td>mean</td>");
+    row(out, &BoundaryIou::mean_iou);
+    out.push_str("</tr></tfoot>\n</table></div>\n");
+}
+
+/// A class with its colour.
+fn class_cell(out: &mut String, class: &ReportClass) {
+    let [r, g, b] = class.color;
+    let name = escape(&class.name);
+    add(out, format_args!("<td><i style=\"background:#{r:02x}{g:02x}{b:02x}\"></i>{name}</td>"));
+}
+
 /// The boundary IoU of each class and width, and the reliability diagram.
 fn boundaries_and_calibration(out: &mut String, data: &ReportData) {
     if data.boundary.is_empty() && data.calibration.is_none() {
@@ -145,25 +177,7 @@ fn boundaries_and_calibration(out: &mut String, data: &ReportData) {
     section(out, "Boundaries and calibration");
     out.push_str("<div class=\"pair top\">\n<div>\n");
     if !data.boundary.is_empty() {
-        let cell = |iou: Option<f64>| iou.map_or_else(dash, |iou| format!("{iou:.4}"));
-        let mean = ("mean", data.boundary.iter().map(|boundary| cell(boundary.mean_iou())).collect());
-        let of_class = |(id, class)| {
-            let class: &ReportClass = class;
-            (class.name.as_str(), data.boundary.iter().map(|boundary| cell(boundary.class_iou(id))).collect())
-        };
-        let rows: Vec<(&str, Vec<String>)> = data.classes.iter().enumerate().map(of_class).chain([mean]).collect();
-        let widths = data.boundary.iter().map(|boundary| format!("{} pixels", boundary.width));
-        plain_table(
-            out,
-            &ReportTable {
-                note:
-                    "Boundary IoU: the IoU of each class's pixels that are at most so many pixels from another class."
-                        .to_owned(),
-                columns: std::iter::once("class".to_owned()).chain(widths).collect(),
-                rows: rows.into_iter().map(|(name, cells)| [vec![name.to_owned()], cells].concat()).collect(),
-                ..ReportTable::default()
-            },
-        );
+        boundaries(out, &data.classes, &data.boundary);
     }
     out.push_str("</div>\n<div>\n");
     if let Some((calibration, error)) = data.calibration.as_ref().and_then(|found| Some((found, found.error()?))) {
@@ -338,7 +352,7 @@ mod tests {
         // Boundary pixels of class 0: 2 and 1, one shared; of class 1 by width 2: 2 and 2, one shared, by 5: 2 and 3, two shared.
         let row = |class: &str, cells: [&str; 2]| {
             let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
-            format!("<tr><td>{class}</td>{cells}</tr>")
+            format!("{class}</td>{cells}</tr>")
         };
         for expected in
             [row("b", ["0.3333", "0.6667"]), row("never", ["\u{2013}"; 2]), row("mean", ["0.4167", "0.5833"])]
@@ -347,6 +361,7 @@ mod tests {
         }
         // All three pixels at a probability of 1, two of them right.
         assert!(page.contains("Expected calibration error 0.3333."));
+        // The first table with the class.
         let absent = page.split("never</td>").nth(1).unwrap();
         assert!(
             absent.starts_with("<td class=\"n\">\u{2013}</td><td class=\"n\">\u{2013}</td><td class=\"n\">0.00 %</td>")
