@@ -110,3 +110,47 @@ fn a_model_of_other_classes_is_refused() {
     let error = evaluate(&samples, &labels, &mut predictor(), meta(), &mut |_, _| {}).unwrap_err();
     assert_eq!(error.to_string(), "classes: labels have 3, model has 2");
 }
+
+/// Keeps what it sees, and fails at the frame of a name.
+#[derive(Default)]
+struct Seen {
+    logits: Vec<u8>,
+    frames: Vec<(String, (usize, usize), Vec<u64>)>,
+    fails_at: &'static str,
+}
+
+impl FrameObserver for Seen {
+    fn segmented(&mut self, tile: &Tile, placement: Placement, logits: Option<Logits<'_>>) -> Result<(), Source> {
+        assert_eq!((tile.image, placement.width), ((16, 16), 16));
+        let Some(Logits::Quantized { values, scale }) = logits else { panic!("int8 logits") };
+        assert_eq!(scale, tiny_package::output().quantization.scale);
+        self.logits = values.to_vec();
+        Ok(())
+    }
+
+    fn scored(&mut self, frame: &ScoredFrame<'_>) -> Result<(), Source> {
+        if frame.name == self.fails_at {
+            return Err("as asked for".into());
+        }
+        self.frames.push((frame.name.to_owned(), frame.size, frame.confusion.counts().to_vec()));
+        Ok(())
+    }
+}
+
+#[test]
+fn an_observer_sees_the_logits_and_counts_of_each_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = [sample(folder.path(), "a", 0), sample(folder.path(), "b", 4)];
+    let labels = tiny_package::parts().0.label_table().unwrap();
+    let evaluate =
+        |seen: &mut Seen| evaluate_observed(&samples, &labels, &mut predictor(), meta(), Some(seen), &mut |_, _| {});
+    let mut seen = Seen::default();
+    let record = evaluate(&mut seen).unwrap();
+    let frame = |name: &str, counts: [u64; 4]| (name.to_owned(), (16, 16), counts.to_vec());
+    assert_eq!(seen.frames, [frame("a", [128, 0, 0, 128]), frame("b", [128, 4, 0, 124])]);
+    assert_eq!(Digest::of(&seen.logits), record.frames[1].logits);
+    assert_eq!(record.confusion, run(&samples).unwrap().confusion);
+
+    let error = evaluate(&mut Seen { fails_at: "b", ..Seen::default() }).unwrap_err();
+    assert_eq!(error.to_string(), "sample b: failed to assess the prediction");
+}
