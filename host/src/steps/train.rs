@@ -220,6 +220,24 @@ fn scaled(pixels: &[u64], weight: impl Fn(f64) -> f64) -> Vec<f32> {
     raw.iter().map(|w| (w / mean) as f32).collect()
 }
 
+/// Checks the options as far as they do not depend on the dataset, which takes longer to read.
+fn validate_options(config: &RunConfig, options: &TrainOptions) -> Result<(), HostError> {
+    if let Some(name) = &options.name {
+        run_folder(&options.runs, name, true)?;
+    }
+    let mut config = config.clone();
+    // What the dataset decides, such that it is never the reason for an error.
+    let side = 1 << (config.model.depth + config.model.stem.halvings()).min(16);
+    config.preprocess = options.input.preprocess((side, side), Channels::Gray).map_err(HostError::Usage)?;
+    config.model.channels = config.preprocess.channels.count();
+    config.model.classes = 2;
+    config.training.batch = options.batch.unwrap_or(1);
+    config.training.class_weights = vec![1.0; 2];
+    config.training.optimizer.resolve();
+    config.validate().map_err(HostError::Usage)?;
+    options.from.as_deref().map_or(Ok(()), |from| OpenRun::open(from).map(drop))
+}
+
 /// Creates the folder of a new run on the dataset in `data`.
 ///
 /// # Errors
@@ -235,6 +253,7 @@ pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Resu
         let (data, runs) = (config.data.display(), options.runs.display());
         return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
     }
+    validate_options(&config, options)?;
     let found = checked_dataset(data, options)?;
     let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
     config.preprocess = resolve_input(&found, &options.input, multiple, config.tiles)?;
