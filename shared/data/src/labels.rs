@@ -372,8 +372,8 @@ impl Labels<'_> {
             color: class_color(id),
         };
         let classes = names.into_iter().zip(values.into_iter().zip(0..)).map(entry).collect();
-        let what =
-            format!("{} is the background and every other value an object, because dataset.toml says so", values[0]);
+        let by = self.file.said_by();
+        let what = format!("{} is the background and every other value an object, because {by} says so", values[0]);
         Ok(self.map(classes, ignored, Unlisted::Foreground, what))
     }
 
