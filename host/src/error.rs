@@ -144,7 +144,9 @@ impl ExitCode for CheckpointError {
     fn exit_code(&self) -> Exit {
         match self {
             Self::Files(error) => error.exit_code(),
-            Self::Damaged { .. } | Self::Record { .. } | Self::Version { .. } => Exit::Input,
+            Self::Damaged { .. } | Self::OtherNetwork { .. } | Self::Record { .. } | Self::Version { .. } => {
+                Exit::Input
+            }
         }
     }
 }
@@ -181,7 +183,11 @@ impl ExitCode for ReportError {
 impl ExitCode for RunDirError {
     fn exit_code(&self) -> Exit {
         match self {
-            Self::NotARun { .. } | Self::Read { .. } | Self::Parse { .. } | Self::Locked { .. } => Exit::Input,
+            Self::Missing { .. }
+            | Self::NotARun { .. }
+            | Self::Read { .. }
+            | Self::Parse { .. }
+            | Self::Locked { .. } => Exit::Input,
             Self::Write { .. } => Exit::Write,
         }
     }

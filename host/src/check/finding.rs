@@ -22,6 +22,7 @@ pub enum Kind {
     Layout,
     DatasetFile,
     Unreadable,
+    MissingBand,
     OtherFile,
     JpegLeftovers,
     WrongExtension,
@@ -65,6 +66,7 @@ impl Kind {
         match self {
             Self::Layout
             | Self::DatasetFile
+            | Self::MissingBand
             | Self::SizeMismatch
             | Self::ExifRotation
             | Self::SixteenBit
@@ -108,6 +110,7 @@ impl Kind {
             Self::Layout => "layout not accepted",
             Self::DatasetFile => "dataset.toml",
             Self::Unreadable => "unreadable file",
+            Self::MissingBand => "bands that do not exist",
             Self::OtherFile => "other files",
             Self::JpegLeftovers => "left-over JPEG data",
             Self::WrongExtension => "wrong extension",

@@ -154,6 +154,21 @@ fn files(finding: &Finding, verbose: bool) -> String {
     format!("{names}{}", more(finding.files.len(), shown, "more file"))
 }
 
+impl CheckReport {
+    /// A line for each finding of this severity; of many of one kind the first, and the number of the others.
+    pub fn lines(&self, severity: Severity) -> Vec<String> {
+        let mut lines = Vec::new();
+        let found: Vec<&Finding> = self.of(severity).collect();
+        for kind in found.chunk_by(|a, b| a.kind == b.kind) {
+            lines.extend(kind.iter().take(FINDINGS_SHOWN).map(|finding| finding.line()));
+            if let Some(more) = kind.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0) {
+                lines.push(format!("{}: {more} more; `unet-host check` shows them", kind[0].kind.title()));
+            }
+        }
+        lines
+    }
+}
+
 impl Finding {
     /// The finding as text, on one line unless its message has several.
     pub fn line(&self) -> String {

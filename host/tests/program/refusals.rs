@@ -7,9 +7,10 @@ fn a_folder_that_is_not_a_dataset_names_the_accepted_layouts() {
     let folder = tempfile::tempdir().unwrap();
     let (_, err) = expect(2, &["train", text(folder.path())]);
     assert!(err.contains("{train,val[,test]}/{images,masks}"), "{err}");
-    let (_, err) = expect(2, &["train", text(&folder.path().join("missing"))]);
-    assert!(err.contains("missing"), "{err}");
-    expect(2, &["check", text(&folder.path().join("missing"))]);
+    for verb in ["train", "check"] {
+        let (_, err) = expect(2, &[verb, text(&folder.path().join("missing"))]);
+        assert!(err.contains("missing does not exist"), "{verb}: {err}");
+    }
     expect(2, &["train"]);
 }
 
@@ -24,19 +25,19 @@ fn invalid_options_are_named() {
         err
     };
     assert!(with(&["--size", "60x64"]).contains("multiples of 16"));
-    assert!(with(&["--size", "0x0"]).contains("found 0x0"));
+    assert!(with(&["--size", "0x0"]).contains("--size: size of the input: expected 1 to"));
     assert!(with(&["--size", "96x64", "--stem", "4"]).contains("multiples of 64 (2^depth times the stem)"));
     assert!(with(&["--stem", "3"]).contains("possible values: 1, 2, 4"));
-    assert!(with(&["--base", "0"]).contains("base channels"));
+    assert!(with(&["--base", "0"]).contains("--base: expected 1 to 1024, found 0"));
     assert!(with(&["--depth", "70"]).contains("depth"));
     assert!(with(&["--epochs", "0"]).contains("epochs: expected 1 to"));
-    assert!(with(&["--learning-rate", "-1"]).contains("learning rate"));
-    assert!(with(&["--class-weights", "1,2"]).contains("expected 5 class weights"));
-    assert!(with(&["--mean", "0.5", "--std", "0"]).contains("standard deviation"));
+    assert!(with(&["--learning-rate", "-1"]).contains("--learning-rate: expected"));
+    assert!(with(&["--class-weights", "1,2"]).contains("--class-weights: expected 5 numbers"));
+    assert!(with(&["--mean", "0.5", "--std", "0"]).contains("--mean, --std: normalization of channel 1: expected"));
     assert!(with(&["--val-ratio", "2"]).contains("ratio"));
     assert!(with(&["--name", "../up"]).contains("--name"));
     assert!(with(&["--weight-decay", "0.1"]).contains("--optimizer adamw"));
-    assert!(with(&["--optimizer", "adamw", "--weight-decay", "-1"]).contains("weight decay"));
+    assert!(with(&["--optimizer", "adamw", "--weight-decay", "-1"]).contains("--weight-decay: expected"));
     assert!(with(&["--augment", "zoom,zoom"]).contains("zoom twice"));
     assert!(with(&["--augment", "shear"]).contains("zoom"));
     assert!(with(&["--loss", "mse"]).contains("cross-entropy, dice, focal, tversky, lovasz, boundary, hard-pixels"));
@@ -122,9 +123,7 @@ fn a_negative_value_is_refused_by_the_name_of_its_flag() {
     let runs = folder.path().join("runs");
     for (flag, value) in values {
         let (_, err) = expect(2, &["train", text(&data), "--runs", text(&runs), flag, value]);
-        let name = flag.trim_start_matches('-').replace('-', " ");
-        let names = [flag.to_owned(), name.clone(), name.replace("val ratio", "validation ratio")];
-        assert!(names.iter().any(|name| err.contains(name)), "{flag} {value}: {err}");
+        assert!(err.contains(flag), "{flag} {value}: {err}");
         assert!(!err.contains("unexpected argument") && !err.contains("-- -"), "{flag} {value}: {err}");
     }
     assert!(!runs.exists());
@@ -264,12 +263,12 @@ fn options_are_checked_before_the_dataset_is_read() {
         (&["--batch", "0"][..], "batch: expected at least 1"),
         (&["--epochs", "0"], "epochs: expected 1 to"),
         (&["--size", "33x33"], "multiples of 16"),
-        (&["--learning-rate", "-1"], "learning rate: expected a positive number"),
-        (&["--freeze-norms", "1"], "freeze norms: expected a share"),
-        (&["--ema", "1"], "ema: expected a decay"),
+        (&["--learning-rate", "-1"], "--learning-rate: expected a positive number"),
+        (&["--freeze-norms", "1"], "--freeze-norms: expected at least 0 and less than 1, found 1"),
+        (&["--ema", "1"], "--ema: expected at least 0 and less than 1, found 1"),
         (&["--depth", "70"], "depth"),
         (&["--name", "a/b"], "--name: expected a folder name"),
-        (&["--from", "nowhere"], "nowhere: expected the folder of a training run"),
+        (&["--from", "nowhere"], "nowhere does not exist; expected the folder of a training run"),
     ] {
         let (_, err) = expect(2, &[&["train", text(&absent)], options].concat());
         assert!(err.contains(expected) && !err.contains("absent"), "{options:?}: {err}");

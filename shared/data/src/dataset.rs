@@ -50,6 +50,12 @@ pub enum DatasetError {
     /// A directory cannot be listed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The path does not exist.
+    #[error("{} does not exist; expected the folder that holds images and masks", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
     /// The path is not a directory.
     #[error("{} is a file, not a directory; expected the folder that holds images and masks", path.display())]
     NotAFolder {
@@ -92,7 +98,7 @@ pub enum DatasetError {
     #[error(transparent)]
     DatasetFile(#[from] DatasetFileError),
     /// The validation ratio is out of range.
-    #[error("validation ratio: expected at least 0 and below 1, found {0}")]
+    #[error("validation ratio (--val-ratio): expected at least 0 and less than 1, found {0}")]
     Ratio(f64),
 }
 
@@ -131,8 +137,9 @@ impl Dataset {
         if !(0.0..1.0).contains(&options.val_ratio) {
             return Err(DatasetError::Ratio(options.val_ratio));
         }
-        if !root.is_dir() && root.exists() {
-            return Err(DatasetError::NotAFolder { path: root.into() });
+        if !root.is_dir() {
+            let path = root.into();
+            return Err(if root.exists() { DatasetError::NotAFolder { path } } else { DatasetError::Missing { path } });
         }
         Self::from_listing(&Listing::of(root)?, options)
     }
