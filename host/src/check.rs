@@ -344,7 +344,7 @@ fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
     let what = if list.is_some() { "a list file" } else { "a file" };
-    let message = format!("is {what}, not a dataset: expected the folder of images and masks");
+    let message = format!("{name} is {what}, expected the folder of a dataset's images and masks");
     let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
     CheckReport {

@@ -108,7 +108,7 @@ impl Kind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Layout => "layout not accepted",
-            Self::DatasetFile => "dataset.toml",
+            Self::DatasetFile => "dataset.toml is not accepted",
             Self::Unreadable => "unreadable file",
             Self::MissingBand => "bands that do not exist",
             Self::OtherFile => "other files",

@@ -40,6 +40,9 @@ fn write_report(out: &mut String, report: &CheckReport, verbose: bool) -> std::f
             writeln!(out, "  layout  {layout}")?;
             writeln!(out, "  pairs   {}", pairs.join(", "))?;
         }
+        None if report.findings.iter().any(|finding| finding.kind == Kind::DatasetFile) => {
+            writeln!(out, "  layout  not read, because of dataset.toml")?;
+        }
         None => writeln!(out, "  layout  not accepted")?,
     }
     let files = |read: usize, unreadable: usize, noun: &str| {

@@ -19,7 +19,7 @@ use crate::operation;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct LossConfig {
     /// The function; its flag's help lists the losses.
-    #[arg(long = "loss", default_value_t, help = loss_help())]
+    #[arg(long = "loss", default_value_t, allow_hyphen_values = true, help = loss_help())]
     #[serde(rename = "loss", default, skip_serializing_if = "Loss::is_default")]
     pub function: Loss,
     /// Share of each pixel's truth that is spread over all classes, in cross-entropy, boundary and hard-pixels

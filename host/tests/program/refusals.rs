@@ -32,6 +32,8 @@ fn invalid_options_are_named() {
     assert!(with(&["--depth", "70"]).contains("depth"));
     assert!(with(&["--epochs", "0"]).contains("epochs: expected 1 to"));
     assert!(with(&["--learning-rate", "-1"]).contains("--learning-rate: expected"));
+    assert!(with(&["--loss", "-1*dice"]).contains("expected a positive number before *"));
+    assert!(with(&["--seed", "-1"]).contains("--seed: expected a whole number of at least 0, found -1"));
     assert!(with(&["--class-weights", "1,2"]).contains("--class-weights: expected 5 numbers"));
     assert!(with(&["--mean", "0.5", "--std", "0"]).contains("--mean, --std: normalization of channel 1: expected"));
     assert!(with(&["--val-ratio", "2"]).contains("ratio"));
@@ -61,7 +63,7 @@ fn a_folder_that_exists_is_not_overwritten() {
     assert!(err.contains("run already exists") && err.contains("--resume"), "{err}");
     // A resumed run keeps its own configuration.
     let (_, err) = expect(2, &["train", "--resume", text(&runs.join("mine")), "--base", "8"]);
-    assert!(err.contains("'--resume <RUN>' cannot be used with") && err.contains("--base"), "{err}");
+    assert!(err.contains("--base is fixed by the run") && err.contains("train DATA --from RUN --base"), "{err}");
 }
 
 #[test]
@@ -99,7 +101,9 @@ fn other_files_than_runs_packages_and_records_are_refused() {
     let (_, err) = expect(2, &["val", text(&file), "--data", text(folder.path())]);
     assert!(err.contains("file.json"), "{err}");
     let (_, err) = expect(2, &["compare", text(&file), text(&file)]);
-    assert!(err.contains("99"), "{err}");
+    assert!(err.contains("file.json: made by a newer program") && err.contains("99"), "{err}");
+    let (_, err) = expect(2, &["val", "runs/a", "data"]);
+    assert!(err.contains("unet-host val runs/a --data data"), "{err}");
     let (_, err) = expect(2, &["train", "--resume", text(folder.path())]);
     assert!(err.contains("config.toml"), "{err}");
 }

@@ -94,6 +94,16 @@ pub enum DatasetError {
         /// What was found instead.
         found: String,
     },
+    /// A split has no pair.
+    #[error("{} has no pairs in its {split} split, expected one of: {found}", root.display())]
+    NoSplit {
+        /// The directory.
+        root: PathBuf,
+        /// The split.
+        split: Split,
+        /// The splits with pairs, and their numbers.
+        found: String,
+    },
     /// `dataset.toml` cannot be used.
     #[error(transparent)]
     DatasetFile(#[from] DatasetFileError),
@@ -276,6 +286,21 @@ impl Dataset {
     }
 
     /// The samples of one split.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn samples_of(&self, split: Split) -> Result<&[Sample], DatasetError> {
+        let samples = self.split(split);
+        if !samples.is_empty() {
+            return Ok(samples);
+        }
+        let others = Split::ALL.map(|other| (other, self.split(other).len()));
+        let others = others.iter().filter(|(_, count)| *count > 0).map(|(other, count)| format!("{other} {count}"));
+        let found = others.collect::<Vec<_>>().join(", ");
+        Err(DatasetError::NoSplit { root: self.root.clone(), split, found })
+    }
+
+    /// The samples of one split; none if there is no such split.
     pub fn split(&self, split: Split) -> &[Sample] {
         match split {
             Split::Train => &self.train,

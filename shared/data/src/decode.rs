@@ -211,7 +211,11 @@ pub enum FileError {
         found: String,
     },
     /// The mask of one class or object has more than two values, or another size than the others.
-    #[error("mask {}: expected 0 and one other value, and the size of the image's other masks, found {found}", path.display())]
+    #[error(
+        "mask {}: read as the mask of one class or object, expected 0 and one other value and the size of the image's other \
+         masks, found {found}; --masks FOLDER chooses the folder of ordinary masks",
+        path.display()
+    )]
     PartMask {
         /// The mask.
         path: PathBuf,
@@ -618,7 +622,8 @@ mod tests {
             ),
             (
                 FileError::PartMask { path: path.clone(), found: "7".into() },
-                "expected 0 and one other value, and the size of the image's other masks, found 7",
+                "read as the mask of one class or object, expected 0 and one other value and the size of the image's other \
+                 masks, found 7; --masks FOLDER chooses the folder of ordinary masks",
             ),
         ];
         for (error, expected) in errors {

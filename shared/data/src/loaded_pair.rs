@@ -53,9 +53,9 @@ pub enum PairError {
         /// The value and its position.
         error: LabelError,
         /// The values of the label.
-        found: String,
+        found: Box<str>,
         /// The values that are listed.
-        known: String,
+        known: Box<str>,
         /// Whether the values are colours of a palette.
         palette: bool,
     },
@@ -101,7 +101,7 @@ pub fn load_pair(sample: &Sample, labels: &LabelTable, reading: &SampleReading) 
         Ok(mask) => mask,
         Err(error) => {
             let found = LabelHistogram::of(&decode()?, 0).values.into_keys().collect::<Vec<_>>();
-            let (found, known) = (ranges(&found), ranges(&labels.values().collect::<Vec<_>>()));
+            let (found, known) = (ranges(&found).into(), ranges(&labels.values().collect::<Vec<_>>()).into());
             return Err(PairError::Encode { path: annotation.path().to_owned(), error, found, known, palette });
         }
     };
