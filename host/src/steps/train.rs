@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use unet_data::levels::RangeRequest;
 use unet_data::{Dataset, PairError, Sample, Split, counted, dataset_digest, load_pair};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
@@ -351,6 +352,9 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
     }
     found.dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", found.labels.assumption));
+    if found.levels.deep == 0 && range != RangeRequest::default() {
+        unet_engine::error::say("note: --range has no effect: no image has more than 8 bits");
+    }
     if found.levels.deep > 0 {
         unet_engine::error::say(&found.levels);
     }

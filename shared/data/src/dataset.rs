@@ -219,6 +219,10 @@ impl Dataset {
                 DatasetError::Unpaired { root, found }
             });
         }
+        if !dataset.val.is_empty() && options.val_ratio != OpenOptions::default().val_ratio {
+            let note = "--val-ratio has no effect: the dataset has validation images of its own";
+            dataset.notes.push(note.to_owned());
+        }
         if dataset.val.is_empty() {
             let pairs = dataset.train.len();
             let (train, val, note) = split_by_ratio(dataset.train, options);

@@ -132,7 +132,7 @@ mod tests {
             assert_eq!((dataset.layout.name(), dataset.problems.len(), dataset.unused.len()), ("cellpose", 0, 0));
             assert_equal_to_plain(&dataset, &plain.open());
             assert_eq!(labels_of(&dataset).classes.len(), 2);
-            assert_eq!(dataset.file.said_by(), "the cellpose layout");
+            assert_eq!(dataset.file.as_ref().unwrap().said_by(), "the cellpose layout");
             folder.text("dataset.toml", "labels = 'classes'");
             assert_eq!(labels_of(&folder.open()).classes.len(), 3);
             assert_eq!(dataset.notes[0], "2 Cellpose arrays (_seg.npy) are not read; the masks beside them are");
