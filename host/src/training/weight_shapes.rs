@@ -126,7 +126,7 @@ mod tests {
         let shapes = |config: &UNetConfig| WeightShapes::of_network(&config.init(0, &test_device().autodiff()));
         let file = tempfile::NamedTempFile::new().unwrap();
         let network = config.init(0, &test_device().autodiff());
-        std::fs::write(file.path(), weights_bytes(&network).unwrap()).unwrap();
+        std::fs::write(file.path(), &*weights_bytes(&network).unwrap()).unwrap();
         let stored = WeightShapes::of_file(file.path()).unwrap();
         assert_eq!(stored.misfit(&shapes(&config)), None);
         for (changed, first, restore) in [
