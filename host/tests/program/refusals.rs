@@ -167,6 +167,43 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
 }
 
 #[test]
+fn what_a_run_lacks_or_does_not_fit_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 4, 2);
+    let runs = folder.path().join("runs");
+    expect(0, &["train", text(&data), "--runs", text(&runs), "--base", "2", "--depth", "1", "--epochs", "1"]);
+    let run = runs.join("data");
+    let refused = |arguments: &[&str], expected: &str| {
+        let (_, err) = expect(2, arguments);
+        assert!(err.contains(expected), "{arguments:?}: {err}");
+    };
+    refused(&["quantize", text(&run)], &format!("does not exist; run `unet-host export {}` first", text(&run)));
+    refused(&["val", text(&run), "--split", "test"], "has no pairs in its test split, expected one of: train 4, val 2");
+    refused(&["val", text(&runs.join("none"))], "none does not exist; expected the folder of a run, or a package");
+    // Labels of other names.
+    let (images, labels, output) = (data.join("val/images"), folder.path().join("labels"), folder.path().join("out"));
+    std::fs::create_dir(&labels).unwrap();
+    std::fs::copy(data.join("val/masks/0000.png"), labels.join("other.png")).unwrap();
+    let predict = ["predict", text(&run), text(&images), "--output", text(&output), "--truth", text(&labels)];
+    refused(&predict, "labels/0000.png for ");
+    assert!(!output.exists());
+    std::fs::copy(labels.join("other.png"), labels.join("0001.png")).unwrap();
+    let (_, err) = expect(0, &predict);
+    assert!(err.contains("only 1 of 2 images have a label of the same name"), "{err}");
+    // Another network, and a value out of range, in the file.
+    let config = run.join("config.toml");
+    let written = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, written.replace("base = 2", "base = 4")).unwrap();
+    for verb in [&["val", text(&run)][..], &["train", "--resume", text(&run), "--epochs", "2"]] {
+        let expected = "encoder.0.first.conv.weight is 2x1x3x3 there, config.toml needs 4x1x3x3";
+        refused(verb, expected);
+        refused(verb, "restore base = 2 instead of 4 in config.toml");
+    }
+    std::fs::write(&config, written.replace("freeze_norms = 0.25", "freeze_norms = 2.0")).unwrap();
+    refused(&["val", text(&run)], "config.toml: freeze_norms: expected at least 0 and less than 1, found 2");
+}
+
+#[test]
 fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 5, 2);
@@ -195,6 +232,7 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     std::fs::copy(&images[2], data.join("train/images/alone.png")).unwrap();
     let err = train(2, &[]);
     assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
+    assert!(err.contains("no mask of the same name, expected train/masks/alone.png"), "{err}");
     train(0, &["--skip-unreadable", "--despite-errors"]);
 }
 
