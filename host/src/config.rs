@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use unet_data::OpenOptions;
 use unet_shared::digest::Digest;
+use unet_shared::image::SIDE_MAX;
 use unet_shared::manifest::StackSplit;
 use unet_shared::preprocess::{Preprocess, PreprocessError};
 use unet_shared::tiles::Tiles;
@@ -210,7 +211,9 @@ impl RunConfig {
     pub fn validate(&self) -> Result<(), String> {
         self.model.validate()?;
         self.preprocess.validate().map_err(|error| match error {
-            PreprocessError::Target { .. } => format!("--size: {error}"),
+            PreprocessError::Target { width, height } => {
+                format!("--size: expected 1 to {SIDE_MAX} pixels a side, found {width}x{height}")
+            }
             PreprocessError::MeanStd { .. } => format!("--mean, --std: {error}"),
             _ => error.to_string(),
         })?;

@@ -55,7 +55,7 @@ pub(super) fn examine(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, 
                 let advice = match error {
                     _ if closed => open_them,
                     BoardError::Chip { .. } if chips.is_empty() => {
-                        "run it on the board that [board] names, or load the driver of the GPIO chip"
+                        "load the driver of the GPIO chip, or run it on the board that [board] names"
                     }
                     BoardError::Chip { .. } => "configure the right board, or one of the chips that were found",
                     _ => "configure another pin; `gpioinfo` lists them",

@@ -25,7 +25,7 @@ fn invalid_options_are_named() {
         err
     };
     assert!(with(&["--size", "60x64"]).contains("multiples of 16"));
-    assert!(with(&["--size", "0x0"]).contains("--size: size of the input: expected 1 to"));
+    assert!(with(&["--size", "0x0"]).contains("--size: expected 1 to"));
     assert!(with(&["--size", "96x64", "--stem", "4"]).contains("multiples of 64 (2^depth times the stem)"));
     assert!(with(&["--stem", "3"]).contains("possible values: 1, 2, 4"));
     assert!(with(&["--base", "0"]).contains("--base: expected 1 to 1024, found 0"));
