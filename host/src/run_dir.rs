@@ -147,6 +147,23 @@ impl RunDir {
         root.join(CONFIG).is_file()
     }
 
+    /// Whether a folder has nothing but what [`RunDir::create`] makes, so that a run which was interrupted there can be made anew.
+    pub fn is_begun(root: &Path) -> bool {
+        let run = Self { root: root.to_owned() };
+        let folders = [run.weights_folder(), run.panels_folder(), run.export_folder()];
+        let made = [&folders[..], &[root.join(DATASET), run.initial_weights()]].concat();
+        let is_made = |entry: std::fs::DirEntry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // What a killed process leaves of a file that it wrote.
+            made.contains(&entry.path()) || name.starts_with('.') && name.ends_with(".tmp")
+        };
+        let has_only_these = |folder: &Path| {
+            std::fs::read_dir(folder).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(is_made)))
+        };
+        has_only_these(root) && folders.iter().all(|folder| !folder.exists() || has_only_these(folder))
+    }
+
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root

@@ -118,6 +118,7 @@ pub fn score_package(
         val_ratio: provenance.val_ratio,
         seed: provenance.split_seed,
         stacks: provenance.stacks,
+        fold: provenance.fold,
         choice: folders.choice(),
     };
     let mut dataset = Dataset::open(data, &options)?;
