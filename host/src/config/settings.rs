@@ -34,11 +34,11 @@ fn text(value: &toml::Value) -> String {
     }
 }
 
-/// The keys whose values differ, each with the values of both; a key that one does not name has the value `default`.
+/// The keys whose values differ, each with the values of both; a key that one does not name is `not set`.
 pub fn differences(one: &RunConfig, other: &RunConfig) -> Vec<(String, String, String)> {
     let (one, other) = (settings(one), settings(other));
     let keys: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let value = |of: &BTreeMap<String, String>, key| of.get(key).map_or_else(|| "default".to_owned(), Clone::clone);
+    let value = |of: &BTreeMap<String, String>, key| of.get(key).map_or_else(|| "not set".to_owned(), Clone::clone);
     keys.into_iter()
         .map(|key| (key.clone(), value(&one, key), value(&other, key)))
         .filter(|(_, one, other)| one != other)
@@ -58,7 +58,7 @@ mod tests {
         other.training.class_weights = vec![0.5, 1.5];
         other.training.augmentation.flips.vertical = true;
         let expected = [
-            ("fold", "default", "1/5"),
+            ("fold", "not set", "1/5"),
             ("training.class_weights", "", "0.5,1.5"),
             ("training.epochs", "40", "7"),
             ("training.flips.vertical", "false", "true"),

@@ -150,7 +150,7 @@ fn differing(configs: &[&RunConfig]) -> Vec<Setting> {
         values: configs.iter().map(|config| config.training.augmentation.to_string()).collect(),
     };
     let value =
-        |settings: &BTreeMap<String, String>, key| settings.get(key).map_or("default".to_owned(), |v| shortened(v));
+        |settings: &BTreeMap<String, String>, key| settings.get(key).map_or_else(dash, |value| shortened(value));
     let others = keys.into_iter().map(|key| Setting {
         name: key.trim_start_matches("training.").replace(['_', '.'], " "),
         values: all.iter().map(|settings| value(settings, key)).collect(),
@@ -163,10 +163,13 @@ fn differing(configs: &[&RunConfig]) -> Vec<Setting> {
 fn shortened(value: &str) -> String {
     let numbers: Option<Vec<f64>> = value.split(',').map(|number| number.parse().ok()).collect();
     match numbers {
+        Some(numbers) if numbers.len() > 1 && numbers.iter().all(|number| *number == numbers[0]) => {
+            format!("all {}", numbers[0])
+        }
         Some(numbers) if numbers.len() > NUMBERS_SHOWN => {
             let lowest = numbers.iter().copied().fold(f64::INFINITY, f64::min);
             let highest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            if lowest == highest { format!("all {lowest}") } else { format!("{lowest:.2} to {highest:.2}") }
+            format!("{lowest:.2} to {highest:.2}")
         }
         _ => value.to_owned(),
     }
@@ -249,33 +252,39 @@ fn common_name(entries: &[&RunEntry], by_folds: bool) -> String {
     }
 }
 
+/// In place of a value that there is not.
+fn dash() -> String {
+    "\u{2013}".to_owned()
+}
+
 /// An IoU, or a dash.
 fn iou(value: Option<f64>) -> String {
-    value.map_or_else(|| "\u{2013}".to_owned(), |value| format!("{value:.4}"))
+    value.map_or_else(dash, |value| format!("{value:.4}"))
 }
 
 impl RunTable {
     /// The runs as a table with a heading row. Columns in which nothing differs and nothing is to be told are left out.
     pub fn rows(&self) -> ReportTable {
-        let mut columns = vec!["run", "data", "network", "input", "epochs", "seed"];
         let has_folds = self.runs.iter().any(|entry| entry.fold.is_some());
+        let mut columns = vec!["run", "last", "best", "best epoch", "spread", "epochs", "state", "seed"];
         columns.extend(has_folds.then_some("fold"));
-        columns.extend(["last", "best", "best epoch", "spread", "s/epoch", "state"]);
+        columns.extend(["data", "network", "input", "s/epoch"]);
         let mut columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
         columns.extend(self.settings.iter().map(|setting| setting.name.clone()));
         let row = |(place, entry): (usize, &RunEntry)| {
-            let epochs = format!("{}/{}", entry.epochs, entry.epochs_planned);
-            let (data, network, input) = (entry.data.clone(), entry.network.clone(), entry.input.clone());
-            let mut row = vec![entry.name.clone(), data, network, input, epochs, entry.seed.to_string()];
-            row.extend(has_folds.then(|| entry.fold.map_or_else(|| "\u{2013}".to_owned(), |fold| fold.to_string())));
-            row.extend([
+            let mut row = vec![
+                entry.name.clone(),
                 iou(entry.last_mean_iou),
                 iou(entry.best_mean_iou),
-                entry.best_epoch.map_or_else(|| "\u{2013}".to_owned(), |epoch| epoch.to_string()),
+                entry.best_epoch.map_or_else(dash, |epoch| epoch.to_string()),
                 iou(entry.spread.filter(|_| entry.spread_epochs > 1)),
-                entry.seconds_per_epoch.map_or_else(|| "\u{2013}".to_owned(), |seconds| format!("{seconds:.1}")),
+                format!("{}/{}", entry.epochs, entry.epochs_planned),
                 entry.state.text().to_owned(),
-            ]);
+                entry.seed.to_string(),
+            ];
+            row.extend(has_folds.then(|| entry.fold.map_or_else(dash, |fold| fold.to_string())));
+            row.extend([entry.data.clone(), entry.network.clone(), entry.input.clone()]);
+            row.push(entry.seconds_per_epoch.map_or_else(dash, |seconds| format!("{seconds:.1}")));
             row.extend(self.settings.iter().map(|setting| setting.values[place].clone()));
             row
         };
@@ -327,7 +336,9 @@ impl RunTable {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_report(&self, path: &Path) -> Result<(), HostError> {
-        let best = self.runs.iter().filter(|entry| entry.best_mean_iou.is_some());
+        // Scores on different data are not compared.
+        let is_comparable = self.runs.iter().all(|entry| entry.run.config.data == self.runs[0].run.config.data);
+        let best = self.runs.iter().filter(|entry| is_comparable && entry.best_mean_iou.is_some());
         let best = best.max_by(|a, b| a.best_mean_iou.unwrap_or(0.0).total_cmp(&b.best_mean_iou.unwrap_or(0.0)));
         let trained = self.runs.iter().filter(|entry| entry.is_trained()).count();
         let mut key_figures = vec![
@@ -405,11 +416,11 @@ mod tests {
         let flips = [&one, &other].map(|config| config.training.augmentation.to_string());
         let expected = [
             setting("augmentation", [&flips[0], &flips[1]]),
-            setting("accumulate", ["default", "4"]),
+            setting("accumulate", ["\u{2013}", "4"]),
             setting("learning rate", ["0.002", "0.1"]),
         ];
         assert_eq!(differing(&[&one, &other]), expected);
-        assert_eq!(shortened("1,1,1,1"), "all 1");
+        assert_eq!(shortened("1.0,1.0"), "all 1");
         assert_eq!(shortened("0.125,2,1,3.5"), "0.12 to 3.50");
         assert_eq!(shortened("0.5,1.5"), "0.5,1.5");
         assert_eq!(shortened("a,b,c,d"), "a,b,c,d");

@@ -23,6 +23,7 @@ use crate::error::HostError;
 use crate::memory;
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
+use crate::tensorboard;
 use crate::training::memory::{MemoryOptions, MemoryPlan, StepShape};
 use crate::training::trainer::{Observer, Outcome, train};
 
@@ -525,6 +526,7 @@ pub fn finish(
     let record = score_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;
     run.dir.write_json(run.dir.float_record(), &record)?;
     report::write(run, &record, vec![])?;
+    tensorboard::write(&run.dir, &outcome.rows, &run.class_names(), &tensorboard::panels(&run.dir)?)?;
     Ok((outcome, record))
 }
 
