@@ -29,7 +29,7 @@ pub fn text(series: Series, report: &SeriesReport) -> String {
         ]
     };
     let mut spread = vec![
-        words(&[&format!("over {noun}"), "mean", "deviation", "lowest", "highest"]),
+        words(&[&format!("over {noun}"), "mean", "standard deviation", "lowest", "highest"]),
         row("last epoch", &report.last_mean_iou),
         row("best epoch", &report.best_mean_iou),
     ];
