@@ -170,6 +170,8 @@ struct Painter {
     predictor: Predictor<Int8Segmenter>,
     labels: LabelTable,
     colors: Vec<[u8; 3]>,
+    /// Whether an image was warned of; one stands for all.
+    warned: bool,
 }
 
 impl Painter {
@@ -179,11 +181,17 @@ impl Painter {
             predictor,
             labels: manifest.label_table().map_err(Failure::input)?,
             colors: manifest.classes.iter().map(|class| class.color).collect(),
+            warned: false,
         })
     }
 
     fn paint(&mut self, sample: &Sample) -> Result<Painted, Box<dyn std::error::Error>> {
         let image: DecodedImage = sample.decode_image(&self.predictor.spec().samples)?;
+        if let Some(warning) = image.warning()
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            unet_engine::error::say(format_args!("warning: {}: {warning}", sample.image.display()));
+        }
         let mask = self.predictor.predict(&image.view())?;
         let labels = picture::label_png(mask, image.width, image.height, &self.labels)?;
         let painted = picture::rgb_image(&image.view())?;

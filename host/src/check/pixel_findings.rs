@@ -170,7 +170,7 @@ fn size_mismatch(image: &ImageFacts, name: String, size: (usize, usize), mask: S
     let (severity, consequence) = if same_shape(image.size, size) {
         (Severity::Warning, "of the same aspect ratio: the mask is resized to the image by nearest neighbour")
     } else {
-        (Severity::Error, "of another aspect ratio: training stops at this pair")
+        (Severity::Error, "of another aspect ratio: the pair cannot be used; replace the mask, or remove the pair")
     };
     let message = format!("image {}x{}, mask {}x{}, {consequence}", image.size.0, image.size.1, size.0, size.1);
     Finding::new(severity, Kind::SizeMismatch, vec![name, mask], message)

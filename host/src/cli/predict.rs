@@ -92,6 +92,8 @@ struct Output<'a> {
     format: MaskFormat,
     /// The masks of all images so far, for [`MaskFormat::Coco`].
     coco: CocoFile,
+    /// Whether an image was warned of; one stands for all.
+    warned: bool,
 }
 
 impl Predict {
@@ -151,7 +153,8 @@ impl Predict {
         }
         let progress = Progress::new("predicting", samples.len() as u64, "images");
         let coco = CocoFile::new(&names);
-        let mut output = Output { folder: &self.output, table: &table, palette: &palette, format: self.format, coco };
+        let mut output =
+            Output { folder: &self.output, table: &table, palette: &palette, format: self.format, coco, warned: false };
         let mut report = Report { images: vec![], failed: vec![] };
         for sample in &samples {
             let truth = pairing.samples.iter().find(|paired| paired.image == sample.image);
@@ -195,6 +198,11 @@ fn one(
     let (table, palette) = (output.table, output.palette);
     let reading = predictor.spec().samples;
     let image = sample.decode_image(&reading)?;
+    if let Some(warning) = image.warning()
+        && !std::mem::replace(&mut output.warned, true)
+    {
+        unet_engine::error::say(format_args!("warning: {}: {warning}", sample.image.display()));
+    }
     let (width, height) = (image.width, image.height);
     let prediction = predictor.predict(&image.view())?.to_vec();
     let truth = truth

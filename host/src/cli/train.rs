@@ -29,7 +29,7 @@ pub struct Train {
     #[arg(long)]
     epochs: Option<usize>,
     /// With --resume: the folder that the dataset was moved to
-    #[arg(long = "data", value_name = "DATA", requires = "resume")]
+    #[arg(long = "data", value_name = "DATA", conflicts_with = "data")]
     moved_data: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,

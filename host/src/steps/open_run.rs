@@ -87,7 +87,7 @@ impl OpenRun {
         if !data.exists() {
             let data = data.display();
             return Err(HostError::Usage(format!(
-                "{data}: the run's dataset does not exist; move it back, or give its new path once: \
+                "{data}: the run's dataset does not exist; move it back, give its new path with --data, or save that in the run: \
                  unet-host train --resume {} --data PATH",
                 self.dir.root().display()
             )));

@@ -24,6 +24,15 @@ pub struct ResumeOptions {
 pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError> {
     let mut run = OpenRun::open(root)?;
     let _lock = run.dir.lock()?;
+    let finished = load_state(&run.dir)?.map(|state| state.rows.len());
+    if finished.is_none() && run.dir.results().is_file() {
+        // Training would begin anew and replace them.
+        let root = root.display();
+        return Err(HostError::Usage(format!(
+            "{root}: expected checkpoint.json beside results.csv, found none; restore it, or start a new run with --from {root}"
+        )));
+    }
+    let finished = finished.unwrap_or(0);
     let before = run.config.clone();
     if let Some(data) = &options.data {
         run.config.data = data.canonicalize().unwrap_or_else(|_| data.clone());
@@ -37,17 +46,23 @@ pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError
         )));
     }
     if let Some(epochs) = options.epochs {
-        lengthen(&mut run, epochs)?;
+        lengthen(&mut run, finished, epochs)?;
     }
     if run.config != before {
         run.dir.write_config(&run.config)?;
+    }
+    let epochs = run.config.training.epochs;
+    if finished >= epochs {
+        let root = root.display();
+        unet_engine::error::say(format_args!(
+            "{root}: finished, {finished} of {epochs} epochs; --epochs trains it longer"
+        ));
     }
     Ok(run)
 }
 
 /// Sets the number of epochs. Norms that are frozen already stay so.
-fn lengthen(run: &mut OpenRun, epochs: usize) -> Result<(), HostError> {
-    let finished = load_state(&run.dir)?.map_or(0, |state| state.rows.len());
+fn lengthen(run: &mut OpenRun, finished: usize, epochs: usize) -> Result<(), HostError> {
     if epochs < finished {
         return Err(HostError::Usage(format!("epochs: expected at least {finished}, as the run has, found {epochs}")));
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use unet_data::levels::RangeRequest;
 use unet_data::{Dataset, PairError, Sample, Split, counted, dataset_digest, load_pair};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
@@ -221,6 +222,21 @@ fn scaled(pixels: &[u64], weight: impl Fn(f64) -> f64) -> Vec<f32> {
     raw.iter().map(|w| (w / mean) as f32).collect()
 }
 
+/// Checks the options as far as they do not depend on the dataset, which takes longer to read.
+fn validate_options(config: &RunConfig, options: &TrainOptions) -> Result<(), HostError> {
+    let mut config = config.clone();
+    // What the dataset decides, such that it is never the reason for an error.
+    let side = 1 << (config.model.depth + config.model.stem.halvings()).min(16);
+    config.preprocess = options.input.preprocess((side, side), Channels::Gray).map_err(HostError::Usage)?;
+    config.model.channels = config.preprocess.channels.count();
+    config.model.classes = 2;
+    config.training.batch = options.batch.unwrap_or(1);
+    config.training.class_weights = vec![1.0; 2];
+    config.training.optimizer.resolve();
+    config.validate().map_err(HostError::Usage)?;
+    options.from.as_deref().map_or(Ok(()), |from| OpenRun::open(from).map(drop))
+}
+
 /// A run that is to be made: what its folder is made of.
 #[derive(Clone, Debug)]
 pub struct NewRun {
@@ -250,6 +266,7 @@ impl NewRun {
             let (data, runs) = (config.data.display(), options.runs.display());
             return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
         }
+        validate_options(&config, options)?;
         let found = checked_dataset(data, options)?;
         let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
         config.preprocess = resolve_input(&found, &options.input, multiple, config.tiles)?;
@@ -371,6 +388,9 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
     }
     found.dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", found.labels.assumption));
+    if found.levels.deep == 0 && range != RangeRequest::default() {
+        unet_engine::error::say("note: --range has no effect: no image has more than 8 bits");
+    }
     if found.levels.deep > 0 {
         unet_engine::error::say(&found.levels);
     }

@@ -255,3 +255,23 @@ fn a_run_remembers_the_pairs_that_were_readable() {
     assert!(err.contains("test/images/0002.png"), "{err}");
     assert_eq!(names("test", &["--skip-unreadable"]), ["0000"]);
 }
+
+#[test]
+fn options_are_checked_before_the_dataset_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    for (options, expected) in [
+        (&["--batch", "0"][..], "batch: expected at least 1"),
+        (&["--epochs", "0"], "epochs: expected 1 to"),
+        (&["--size", "33x33"], "multiples of 16"),
+        (&["--learning-rate", "-1"], "learning rate: expected a positive number"),
+        (&["--freeze-norms", "1"], "freeze norms: expected a share"),
+        (&["--ema", "1"], "ema: expected a decay"),
+        (&["--depth", "70"], "depth"),
+        (&["--name", "a/b"], "--name: expected a folder name"),
+        (&["--from", "nowhere"], "nowhere: expected the folder of a training run"),
+    ] {
+        let (_, err) = expect(2, &[&["train", text(&absent)], options].concat());
+        assert!(err.contains(expected) && !err.contains("absent"), "{options:?}: {err}");
+    }
+}

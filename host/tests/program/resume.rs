@@ -190,7 +190,8 @@ fn a_finished_run_is_made_longer_and_follows_its_dataset() {
         ["running", "frozen", "frozen", "frozen"]
     );
     // The new path and length are part of the run.
-    resume(0, &[]);
+    let err = resume(0, &[]);
+    assert!(err.contains("finished, 4 of 4 epochs; --epochs trains it longer"), "{err}");
     assert_eq!(results(&run), after);
     let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
     assert!(
@@ -250,6 +251,9 @@ fn a_run_starts_from_the_weights_of_another() {
     bytes[middle] ^= 1;
     std::fs::write(&initial, bytes).unwrap();
     std::fs::remove_file(runs.join("second/checkpoint.json")).unwrap();
+    let (_, err) = expect(2, &["train", "--resume", text(&runs.join("second"))]);
+    assert!(err.contains("expected checkpoint.json beside results.csv, found none"), "{err}");
+    std::fs::remove_file(runs.join("second/results.csv")).unwrap();
     let (_, err) = expect(2, &["train", "--resume", text(&runs.join("second"))]);
     assert!(err.contains("initial.bpk is damaged"), "{err}");
 }

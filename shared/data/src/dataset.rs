@@ -217,6 +217,10 @@ impl Dataset {
                 DatasetError::Unpaired { root, found }
             });
         }
+        if options.fold.is_none() && !dataset.val.is_empty() && options.val_ratio != OpenOptions::default().val_ratio {
+            let note = "--val-ratio has no effect: the dataset has validation images of its own";
+            dataset.notes.push(note.to_owned());
+        }
         if let Some(fold) = options.fold {
             let (train, val) = (std::mem::take(&mut dataset.train), std::mem::take(&mut dataset.val));
             let pairs = folds::together(train, val);

@@ -275,13 +275,27 @@ pub struct DecodedImage {
     pub extra_bands: usize,
     /// Whether it is a JPEG with data left over before a marker, which some cameras write and damage leaves.
     pub leftovers: bool,
+    /// The largest sample, if only the high bytes of 16-bit samples are used and these are nearly black.
+    pub dark: Option<u16>,
 }
+
+/// 16-bit samples below this have a high byte below 16.
+const DARK: u16 = 1 << 12;
 
 impl DecodedImage {
     /// A view of the pixels.
     pub fn view(&self) -> ImageView<'_> {
         ImageView::packed(&self.data, self.width, self.height, self.format)
             .expect("a decoded image's sides are within bounds and its samples fill them")
+    }
+
+    /// What a model that was trained on images of 8 bits, or of all 16, would not notice: nearly black pixels.
+    pub fn warning(&self) -> Option<String> {
+        let largest = self.dark?;
+        Some(format!(
+            "16-bit samples of at most {largest}, of which the model reads the high byte: nearly black; it was not trained on such \
+             images"
+        ))
     }
 
     /// Whether the pixels were rotated or mirrored by the file's EXIF orientation.
@@ -300,11 +314,15 @@ impl Raster {
     pub fn into_image(self, path: &Path, reading: &SampleReading) -> Result<DecodedImage, FileError> {
         let (orientation, leftovers) = (self.orientation.to_exif(), self.leftovers);
         let (kind, extra_bands, bands) = (self.samples.kind(), self.extra_bands(), self.bands);
+        let dark = match (&self.samples, reading.range) {
+            (Samples::U16(values), None) => values.iter().max().copied().filter(|largest| *largest < DARK),
+            _ => None,
+        };
         let Bytes { width, height, format, data } = self.bytes(reading).map_err(|error| match error {
             RasterError::Band(expected) => FileError::Bands { path: path.into(), expected, found: bands },
             RasterError::Range => FileError::NoRange { path: path.into(), kind: kind.name() },
         })?;
-        Ok(DecodedImage { width, height, format, data, orientation, extra_bands, leftovers })
+        Ok(DecodedImage { width, height, format, data, orientation, extra_bands, leftovers, dark })
     }
 }
 
@@ -514,6 +532,13 @@ mod tests {
         ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x1234u16, 300]).unwrap().save(&path).unwrap();
         let image = decode_image(&path, &SampleReading::PLAIN).unwrap();
         assert_eq!(image.data, [0x12, 1]);
+        assert_eq!(image.warning(), None);
+        ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x0234u16, 4095]).unwrap().save(&path).unwrap();
+        let warning = decode_image(&path, &SampleReading::PLAIN).unwrap().warning().unwrap();
+        assert!(warning.starts_with("16-bit samples of at most 4095"), "{warning}");
+        let range = SampleReading { range: unet_shared::samples::Range::new(0.0, 4095.0).ok(), bands: None };
+        assert_eq!(decode_image(&path, &range).unwrap().warning(), None);
+        ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x1234u16, 300]).unwrap().save(&path).unwrap();
         let raster = read_raster(&path, None).unwrap();
         assert_eq!((raster.bit_depth, raster.samples), (16, raster::Samples::U16(vec![0x1234, 300])));
         assert_eq!(decode_label(&path).unwrap().samples, OwnedSamples::Gray16(vec![0x1234, 300]));
