@@ -31,7 +31,7 @@ use unet_shared::mask::IGNORE_INDEX;
 use unet_shared::preprocess::Channels;
 use unet_shared::samples::{Bands, SampleReading};
 
-use examine::{Examined, ImageFacts, Unit, examine};
+use examine::{Examined, ImageFacts, Unit, all_lack_bands, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 pub use label_options::LabelOptions;
@@ -194,7 +194,7 @@ pub fn check(
         ControlFlow::Continue(())
     });
     let mut examined: Vec<Examined> = examined.into_iter().flatten().collect();
-    if options.skip_unreadable {
+    if options.skip_unreadable && !all_lack_bands(&examined) {
         inventory.leave_out_unreadable(&mut examined);
     }
     Ok(summarize(&listing, inventory, counts, &examined, &reading, options))
@@ -283,7 +283,11 @@ fn summarize(
         findings,
     };
     let in_pairs = units.iter().zip(examined).filter(|(unit, _)| unit.is_pair());
-    let unreadable = in_pairs.map(|(_, examined)| examined.unreadable().count()).sum();
+    let errors = in_pairs.flat_map(|(_, examined)| examined.unreadable());
+    let (bands, others): (Vec<&FileError>, Vec<&FileError>) =
+        errors.partition(|error| matches!(error, FileError::Bands { .. }));
+    // Images without the bands that are asked for share an error, which the flag does not remove if there are no others.
+    let unreadable = others.len() + usize::from(!bands.is_empty() && !all_lack_bands(examined));
     let training_labels = counts.remove(&Some(Split::Train)).unwrap_or_default();
     let pairs = Pairs::of(&units, examined, training_labels);
     Checked { report, dataset, labels: map, content, pairs, levels, bands: options.bands, unreadable }
@@ -352,7 +356,7 @@ fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
     let what = if list.is_some() { "a list file" } else { "a file" };
-    let message = format!("is {what}, not a dataset: expected the folder of images and masks");
+    let message = format!("{name} is {what}, expected the folder of a dataset's images and masks");
     let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
     CheckReport {

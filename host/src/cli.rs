@@ -8,6 +8,7 @@ mod export;
 mod package;
 mod predict;
 mod quantize;
+mod refusal;
 mod runs;
 mod series;
 mod table;
@@ -38,7 +39,11 @@ pub struct Arguments {
 
 /// The arguments of the program.
 pub fn arguments() -> Arguments {
-    let matches = with_negative_numbers(Arguments::command()).get_matches();
+    let matches = with_negative_numbers(Arguments::command()).try_get_matches().unwrap_or_else(|error| {
+        let Some(message) = refusal::explained(&error) else { error.exit() };
+        unet_engine::error::say(format_args!("error: {message}\n\nFor more information, try '--help'."));
+        std::process::exit(error.exit_code())
+    });
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 

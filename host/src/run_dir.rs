@@ -15,11 +15,19 @@ use crate::config::RunConfig;
 /// A run folder that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
+    /// The folder does not exist.
+    #[error("{path} does not exist; expected the folder of a training run")]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder is not a run.
-    #[error("{path}: expected the folder of a training run, found no {CONFIG} in it")]
+    #[error("{path}: expected the folder of a training run, found {found}")]
     NotARun {
         /// The folder.
         path: PathBuf,
+        /// What it is instead.
+        found: String,
     },
     /// A file cannot be read.
     #[error("{path}: cannot be read")]
@@ -134,12 +142,16 @@ impl RunDir {
     /// The folder of an existing run.
     ///
     /// # Errors
-    /// If it has no configuration.
+    /// If it does not exist or has no configuration.
     pub fn open(root: &Path) -> Result<Self, RunDirError> {
-        if root.join(CONFIG).is_file() {
-            Ok(Self { root: root.to_owned() })
+        let path = root.to_owned();
+        if Self::is_run(root) {
+            Ok(Self { root: path })
+        } else if !root.exists() {
+            Err(RunDirError::Missing { path })
         } else {
-            Err(RunDirError::NotARun { path: root.to_owned() })
+            let found = if root.is_dir() { format!("no {CONFIG} in it") } else { "a file".to_owned() };
+            Err(RunDirError::NotARun { path, found })
         }
     }
 
@@ -192,6 +204,11 @@ impl RunDir {
     /// Folder of the weights and the optimizer's state.
     pub fn weights_folder(&self) -> PathBuf {
         self.root.join("weights")
+    }
+
+    /// When the run was made: when the snapshot of its dataset was written. `None` if the file system does not say it.
+    pub fn made(&self) -> Option<std::time::SystemTime> {
+        std::fs::metadata(self.root.join(DATASET)).and_then(|facts| facts.modified()).ok()
     }
 
     /// Weights of the epoch with the best validation mean IoU.

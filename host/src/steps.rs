@@ -4,6 +4,7 @@
 pub mod bench_train;
 pub mod check_kernels;
 pub mod contact_sheet;
+mod dataset_change;
 pub mod export;
 pub mod open_run;
 pub mod package;

@@ -92,7 +92,7 @@ impl Evaluate {
             split: self.split.name().to_owned(),
             classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
         };
-        let samples = dataset.split(self.split);
+        let samples = dataset.samples_of(self.split).map_err(Failure::input)?;
         let mut progress = |done: usize, all: usize| {
             // Ten lines for any number of frames.
             if done == all || done.is_multiple_of(all.div_ceil(10)) {

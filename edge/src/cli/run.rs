@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use unet_data::dataset::list_images;
 use unet_data::stacks::expand_images;
 use unet_data::{DecodedImage, Sample};
@@ -76,6 +77,25 @@ impl Run {
         };
         Device { package: read, setup }.main()
     }
+}
+
+/// What to do about arguments beside `--config`; `None` for any other error.
+pub fn conflict(error: &clap::Error) -> Option<String> {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(argument)) => vec![argument.clone()],
+        Some(ContextValue::Strings(arguments)) => arguments.clone(),
+        _ => vec![],
+    };
+    let arguments = [named(ContextKind::InvalidArg), named(ContextKind::PriorArg)].concat();
+    let (config, others): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| argument.starts_with("--config"));
+    if error.kind() != ErrorKind::ArgumentConflict || config.is_empty() {
+        return None;
+    }
+    let others = others.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "--config FILE takes the place of all other arguments; leave out {others} and set it in FILE: unet-edge run --config FILE"
+    ))
 }
 
 /// Reads a configuration.

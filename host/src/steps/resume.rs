@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use unet_data::dataset_digest;
+use unet_data::{counted, dataset_digest};
 
 use super::OpenRun;
+use super::dataset_change::difference;
 use crate::error::HostError;
 use crate::training::checkpoint::load_state;
 
@@ -37,12 +38,18 @@ pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError
     if let Some(data) = &options.data {
         run.config.data = data.canonicalize().unwrap_or_else(|_| data.clone());
     }
-    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels, &run.config.preprocess.samples)?;
+    let dataset = run.data(None)?;
+    let found = dataset_digest(&dataset, &run.snapshot.labels, &run.config.preprocess.samples)?;
     if found != run.snapshot.digest {
+        let (data, difference) = (run.config.data.display(), difference(&run.snapshot, &dataset, run.dir.made()));
+        let remedy = if options.data.is_some() {
+            "--data expects the dataset of the run, unchanged, in its new place; to train on another one: \
+             unet-host train DATA --from RUN"
+        } else {
+            "restore it, or train a new run"
+        };
         return Err(HostError::Usage(format!(
-            "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",
-            run.config.data.display(),
-            run.snapshot.digest
+            "{data}: dataset has changed since the run was made: {difference}; {remedy}"
         )));
     }
     if let Some(epochs) = options.epochs {
@@ -64,7 +71,10 @@ pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError
 /// Sets the number of epochs. Norms that are frozen already stay so.
 fn lengthen(run: &mut OpenRun, finished: usize, epochs: usize) -> Result<(), HostError> {
     if epochs < finished {
-        return Err(HostError::Usage(format!("epochs: expected at least {finished}, as the run has, found {epochs}")));
+        let has = counted(finished, "epoch");
+        return Err(HostError::Usage(format!(
+            "--epochs {epochs}: the run already has {has}; expected {finished} or more, the epochs in all"
+        )));
     }
     let training = &mut run.config.training;
     training.frozen_from = training.first_frozen_epoch().filter(|first| *first <= finished);

@@ -149,7 +149,7 @@ fn score<S: Segmenter>(
     if let Some(note) = predictor.tiles_note() {
         unet_engine::error::say(note);
     }
-    let samples = dataset.split(split);
+    let samples = dataset.samples_of(split)?;
     let progress =
         Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
     let record = evaluate(samples, table, predictor, meta, &mut |_, _| progress.inc(1))?;

@@ -373,18 +373,18 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
         let (files, folders) = (counted(files, "image file"), folders.join(", "));
         unet_engine::error::say(format_args!("note: {files} not used: {folders}{more}"));
     }
-    for finding in report.of(Severity::Warning) {
-        unet_engine::error::say(format_args!("warning: {}", finding.line()));
+    for line in report.lines(Severity::Warning) {
+        unet_engine::error::say(format_args!("warning: {line}"));
     }
-    let errors: Vec<String> = report.of(Severity::Error).map(|finding| finding.line()).collect();
+    let (count, errors) = (report.of(Severity::Error).count(), report.lines(Severity::Error));
     let hint = remedy(&checked);
     let Some(found) = checked.usable() else {
-        return Err(refused(data, &errors, ""));
+        return Err(refused(data, &errors, count, ""));
     };
     if options.despite_errors {
         errors.iter().for_each(|error| unet_engine::error::say(format_args!("warning: {error}")));
     } else if !errors.is_empty() {
-        return Err(refused(data, &errors, hint));
+        return Err(refused(data, &errors, count, hint));
     }
     found.dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", found.labels.assumption));
@@ -418,13 +418,14 @@ fn remedy(checked: &Checked) -> &'static str {
 }
 
 /// The error for a dataset in which `check` finds errors; all but a single one are printed before.
-fn refused(data: &Path, errors: &[String], hint: &str) -> HostError {
+/// `count`: of all errors, of which `errors` are the lines that are shown.
+fn refused(data: &Path, errors: &[String], count: usize, hint: &str) -> HostError {
     let data = data.display();
     HostError::Usage(match errors {
         [error] => format!("{data}: {error}{hint}"),
         errors => {
             errors.iter().for_each(|error| unet_engine::error::say(format_args!("error: {error}")));
-            format!("{data}: the dataset has {}{hint}", counted(errors.len(), "error"))
+            format!("{data}: the dataset has {}{hint}", counted(count, "error"))
         }
     })
 }

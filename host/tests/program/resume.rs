@@ -110,7 +110,14 @@ fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
     let image = data.join("train/images/0000.png");
     std::fs::copy(data.join("train/images/0001.png"), image).unwrap();
     let (_, err) = expect(2, &["train", "--resume", text(&whole)]);
-    assert!(err.contains("dataset has changed"), "{err}");
+    let expected = "dataset has changed since the run was made: it has the same pairs, but files of other content; \
+                    modified since: train/images/0000.png; restore it";
+    assert!(err.contains(expected), "{err}");
+    std::fs::remove_file(data.join("train/masks/0003.png")).unwrap();
+    let (_, err) = expect(2, &["train", "--resume", text(&whole)]);
+    let expected =
+        "40 training pairs when the run was made, 39 now; missing: 0003 (train/images/0003.png has no mask); restore";
+    assert!(err.contains(expected), "{err}");
 }
 
 #[test]
@@ -172,7 +179,7 @@ fn a_finished_run_is_made_longer_and_follows_its_dataset() {
     let before = results(&run);
     let resume = |code, extra: &[&str]| expect(code, &[&["train", "--resume", text(&run)], extra].concat()).1;
     let err = resume(2, &["--epochs", "1"]);
-    assert!(err.contains("expected at least 2, as the run has, found 1"), "{err}");
+    assert!(err.contains("--epochs 1: the run already has 2 epochs; expected 2 or more"), "{err}");
 
     let moved = folder.path().join("elsewhere");
     std::fs::rename(&data, &moved).unwrap();

@@ -55,6 +55,12 @@ pub enum DatasetError {
     /// A directory cannot be listed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The path does not exist.
+    #[error("{} does not exist; expected the folder that holds images and masks", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
     /// The path is not a directory.
     #[error("{} is a file, not a directory; expected the folder that holds images and masks", path.display())]
     NotAFolder {
@@ -93,6 +99,16 @@ pub enum DatasetError {
         /// What was found instead.
         found: String,
     },
+    /// A split has no pair.
+    #[error("{} has no pairs in its {split} split, expected one of: {found}", root.display())]
+    NoSplit {
+        /// The directory.
+        root: PathBuf,
+        /// The split.
+        split: Split,
+        /// The splits with pairs, and their numbers.
+        found: String,
+    },
     /// `dataset.toml` cannot be used.
     #[error(transparent)]
     DatasetFile(#[from] DatasetFileError),
@@ -107,7 +123,7 @@ pub enum DatasetError {
         found: u32,
     },
     /// The validation ratio is out of range.
-    #[error("validation ratio: expected at least 0 and below 1, found {0}")]
+    #[error("validation ratio (--val-ratio): expected at least 0 and less than 1, found {0}")]
     Ratio(f64),
 }
 
@@ -146,8 +162,9 @@ impl Dataset {
         if !(0.0..1.0).contains(&options.val_ratio) {
             return Err(DatasetError::Ratio(options.val_ratio));
         }
-        if !root.is_dir() && root.exists() {
-            return Err(DatasetError::NotAFolder { path: root.into() });
+        if !root.is_dir() {
+            let path = root.into();
+            return Err(if root.exists() { DatasetError::NotAFolder { path } } else { DatasetError::Missing { path } });
         }
         Self::from_listing(&Listing::of(root)?, options)
     }
@@ -298,6 +315,21 @@ impl Dataset {
     }
 
     /// The samples of one split.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn samples_of(&self, split: Split) -> Result<&[Sample], DatasetError> {
+        let samples = self.split(split);
+        if !samples.is_empty() {
+            return Ok(samples);
+        }
+        let others = Split::ALL.map(|other| (other, self.split(other).len()));
+        let others = others.iter().filter(|(_, count)| *count > 0).map(|(other, count)| format!("{other} {count}"));
+        let found = others.collect::<Vec<_>>().join(", ");
+        Err(DatasetError::NoSplit { root: self.root.clone(), split, found })
+    }
+
+    /// The samples of one split; none if there is no such split.
     pub fn split(&self, split: Split) -> &[Sample] {
         match split {
             Split::Train => &self.train,
