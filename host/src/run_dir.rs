@@ -251,6 +251,11 @@ impl RunDir {
         self.root.join("confusion.svg")
     }
 
+    /// The reliability diagram of the best weights.
+    pub fn reliability(&self) -> PathBuf {
+        self.root.join("reliability.svg")
+    }
+
     /// Panels of original, truth and prediction.
     pub fn panels_folder(&self) -> PathBuf {
         self.root.join("panels")
@@ -260,12 +265,6 @@ impl RunDir {
     pub fn tensorboard(&self) -> PathBuf {
         // TensorBoard reads files that have `tfevents` in their names. Always the same name, so that no run has two.
         self.root.join("tensorboard").join("events.out.tfevents.unet-host")
-    }
-
-    /// When the run was made; none if the file system does not know.
-    pub fn made(&self) -> Option<std::time::SystemTime> {
-        // Written once.
-        std::fs::metadata(self.root.join(DATASET)).and_then(|facts| facts.modified()).ok()
     }
 
     /// The report, as one page.

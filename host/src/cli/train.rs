@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use unet_engine::exit::Exit;
+use unet_host::assessment::Assessment;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
 use unet_host::steps::OpenRun;
@@ -66,6 +67,7 @@ struct Report {
     spread_epochs: usize,
     mean_iou: Option<f64>,
     class_iou: Vec<Option<f64>>,
+    assessment: Assessment,
     seconds: f64,
     report: PathBuf,
 }
@@ -98,7 +100,7 @@ impl Train {
                 return Err(HostError::Usage("expected the folder of a dataset, or --resume RUN".to_owned()));
             }
         };
-        let (outcome, record) = finish(&run, self.memory(), &mut begin(&run))?;
+        let (outcome, evaluation) = finish(&run, self.memory(), &mut begin(&run))?;
         let report = Report {
             run: run.dir.root().to_owned(),
             epochs: outcome.rows.len(),
@@ -107,8 +109,9 @@ impl Train {
             last_mean_iou: outcome.summary.map(|summary| summary.last.mean_iou),
             spread: outcome.summary.map(|summary| summary.tail.spread()),
             spread_epochs: outcome.summary.map_or(0, |summary| summary.tail.epochs),
-            mean_iou: record.confusion.mean_iou(),
-            class_iou: unet_host::training::trainer::class_iou(&record.confusion),
+            mean_iou: evaluation.record.confusion.mean_iou(),
+            class_iou: unet_host::training::trainer::class_iou(&evaluation.record.confusion),
+            assessment: evaluation.assessment.clone(),
             seconds: outcome.rows.iter().map(|row| row.seconds).sum(),
             report: run.dir.report(),
         };
@@ -117,7 +120,7 @@ impl Train {
             let stopped = if report.stopped_early { ", stopped early" } else { "" };
             format!(
                 "{}run: {}\nepochs: {}{stopped}{scores}\nreport: {}\n",
-                super::val::text(&record),
+                super::val::text(&evaluation, 0),
                 report.run.display(),
                 report.epochs,
                 report.report.display(),

@@ -7,13 +7,12 @@ use unet_data::{Dataset, PairError, Sample, Split, counted, dataset_digest, load
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{Channels, Fit, Preprocess};
-use unet_shared::record::EvaluationRecord;
 use unet_shared::samples::Bands;
 use unet_shared::tiles::{Grid, Tiles};
 
 use super::open_run::{OpenRun, Weights};
 use super::report;
-use super::score::{EngineChoice, score_run};
+use super::score::{EngineChoice, Evaluation, evaluate_run};
 use super::transfer::initial_weights;
 use crate::check::{CheckOptions, Checked, Content, LabelOptions, Pairs, Severity, Usable, check};
 use crate::config::{InitialWeights, InputOptions, RunConfig, SampleOptions, defaults, nearest_multiple};
@@ -524,7 +523,7 @@ pub fn finish(
     run: &OpenRun,
     memory: MemoryOptions,
     observer: &mut dyn Observer,
-) -> Result<(Outcome, EvaluationRecord), HostError> {
+) -> Result<(Outcome, Evaluation), HostError> {
     let _lock = run.dir.lock()?;
     let dataset = run.data(None)?;
     let loader = |split, with_truth, cache_bytes| -> Result<Loader, HostError> {
@@ -544,11 +543,11 @@ pub fn finish(
     }
     let outcome =
         train(&run.dir, &run.config, &run.class_names(), plan.checkpointing, &training, &validation, observer)?;
-    let record = score_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;
-    run.dir.write_json(run.dir.float_record(), &record)?;
-    report::write(run, &record, vec![])?;
+    let evaluation = evaluate_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;
+    run.dir.write_json(run.dir.float_record(), &evaluation.record)?;
+    report::write(run, &evaluation, vec![])?;
     tensorboard::write(&run.dir, &outcome.rows, &run.class_names(), &tensorboard::panels(&run.dir)?)?;
-    Ok((outcome, record))
+    Ok((outcome, evaluation))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod contact_sheet;
 mod data;
 mod demo;
 mod fold_upsample;
+mod judging;
 mod labels;
 mod memory;
 mod pixels;
