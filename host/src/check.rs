@@ -25,7 +25,7 @@ use unet_data::label_facts::LabelFacts;
 use unet_data::levels::{Levels, Look, RangeRequest, choose_range};
 use unet_data::listing::{Listing, show_below};
 use unet_data::workers::in_parallel;
-use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split};
+use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split, any_of};
 use unet_shared::label::{LabelTable, LabelValue, Reading};
 use unet_shared::mask::IGNORE_INDEX;
 use unet_shared::preprocess::Channels;
@@ -231,6 +231,7 @@ fn summarize(
     let (levels, range) = sample_range(&units, examined, options.range, &show);
     findings.extend(range);
     findings.extend(absent_values(&options.labels.ignore, &total));
+    findings.extend(map.as_ref().and_then(one_class));
     findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
@@ -290,6 +291,17 @@ fn summarize(
     let training_labels = counts.remove(&Some(Split::Train)).unwrap_or_default();
     let pairs = Pairs::of(&units, examined, training_labels);
     Checked { report, dataset, labels: map, content, pairs, levels, bands: options.bands, unreadable }
+}
+
+/// A single class, with which no network can be trained.
+fn one_class(map: &LabelMap) -> Option<Finding> {
+    let [class] = map.classes.as_slice() else { return None };
+    let values: Vec<String> = class.values.iter().map(LabelValue::to_string).collect();
+    let message = format!(
+        "the labels have only the value {}: expected at least two that count; is this the folder of the masks?",
+        any_of(values)
+    );
+    Some(Finding::new(Severity::Error, Kind::Classes, Vec::new(), message))
 }
 
 /// Values that the command line ignores and that no mask has.

@@ -9,6 +9,9 @@ mod package;
 mod predict;
 mod quantize;
 mod refusal;
+mod runs;
+mod series;
+mod table;
 mod train;
 mod val;
 
@@ -75,6 +78,8 @@ enum Verb {
     Check(check::Check),
     /// Train a U-Net on a dataset, or resume an interrupted run
     Train(Box<train::Train>),
+    /// Compare runs in one table, and on one page with their curves
+    Runs(runs::Runs),
     /// Evaluate a run or a package on a labelled split, and write the evaluation record
     Val(val::Val),
     /// Predict masks of new images
@@ -110,6 +115,7 @@ impl Arguments {
             Verb::Demo(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
             Verb::Train(verb) => verb.run(),
+            Verb::Runs(verb) => verb.run(),
             Verb::Val(verb) => verb.run(),
             Verb::Predict(verb) => verb.run(),
             Verb::Export(verb) => verb.run(),

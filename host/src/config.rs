@@ -6,12 +6,14 @@
 
 mod folders;
 mod input;
+pub mod settings;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use unet_data::OpenOptions;
 use unet_shared::digest::Digest;
+use unet_shared::fold::Fold;
 use unet_shared::image::SIDE_MAX;
 use unet_shared::manifest::StackSplit;
 use unet_shared::preprocess::{Preprocess, PreprocessError};
@@ -62,6 +64,10 @@ pub struct RunConfig {
     #[arg(skip = OpenOptions::default().stacks)]
     #[serde(default = "StackSplit::unstated", skip_serializing_if = "StackSplit::is_unstated")]
     pub stacks: StackSplit,
+    /// The fold that is for validation, of training and validation pairs together; none if the dataset is split otherwise.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// Leave out pairs with a file that cannot be read, and say which
     #[arg(long)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -199,6 +205,7 @@ impl RunConfig {
             val_ratio: self.val_ratio,
             seed: self.split_seed,
             stacks: self.stacks,
+            fold: self.fold,
             choice: self.folders.choice(),
         }
     }

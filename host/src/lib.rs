@@ -3,6 +3,7 @@
 //! The library holds what the verbs do; the verbs themselves are in the program. It links the board's engine, so that
 //! a package can be run where it was made, and it is linked by nothing.
 
+pub mod assessment;
 pub mod backend;
 pub mod check;
 pub mod config;
@@ -22,4 +23,5 @@ pub mod rng;
 pub mod run_dir;
 pub mod segmenter;
 pub mod steps;
+pub mod tensorboard;
 pub mod training;

@@ -6,12 +6,14 @@
 //! what to draw and where to put it.
 
 mod axis;
+pub mod comparison;
 mod confusion;
 pub mod contact_sheet;
 mod curves;
 pub mod html;
 mod markup;
 pub mod panel;
+mod reliability;
 mod svg;
 
 use std::io::{self, Cursor};
@@ -20,6 +22,8 @@ use std::path::{Path, PathBuf};
 use image::{ImageFormat, RgbImage};
 use unet_shared::metrics::OwnedConfusion;
 
+use crate::assessment::boundary::BoundaryIou;
+use crate::assessment::calibration::Calibration;
 use panel::Tile;
 
 /// One epoch of the curves. `None` and numbers that are not finite leave a gap.
@@ -68,6 +72,19 @@ pub struct ReportTable {
     pub rows: Vec<Vec<String>>,
 }
 
+/// The curves of a run among others.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunCurves {
+    /// Its name, any text.
+    pub name: String,
+    /// The series that it belongs to, counted from 0; runs of one series have one colour.
+    pub series: usize,
+    /// Its place in that series, counted from 0.
+    pub member: usize,
+    /// Its curves.
+    pub epochs: Vec<EpochPoint>,
+}
+
 /// The content of report.html from top to bottom; what is empty is left out.
 #[derive(Debug, Clone, Default)]
 pub struct ReportData {
@@ -83,7 +100,11 @@ pub struct ReportData {
     pub classes: Vec<ReportClass>,
     /// Confusion counts of these classes; none before the first validation.
     pub confusion: Option<OwnedConfusion>,
-    /// Panels, the worst first.
+    /// Boundary IoU of these classes, one entry for each width.
+    pub boundary: Vec<BoundaryIou>,
+    /// Calibration of the probabilities.
+    pub calibration: Option<Calibration>,
+    /// Panels of the images with the lowest scores, the worst first.
     pub panels: Vec<ReportPanel>,
     /// Further tables: export, quantization, parity.
     pub tables: Vec<ReportTable>,
@@ -132,6 +153,14 @@ pub fn write_iou_curves(path: &Path, epochs: &[EpochPoint], classes: &[ReportCla
 /// If it has other classes, or the file cannot be written.
 pub fn write_confusion(path: &Path, classes: &[ReportClass], counts: &OwnedConfusion) -> Result<(), ReportError> {
     write_whole(path, confusion::confusion_matrix(classes, counts)?.document().as_bytes())
+}
+
+/// Writes the reliability diagram as SVG.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_reliability(path: &Path, calibration: &Calibration) -> Result<(), ReportError> {
+    write_whole(path, reliability::reliability(calibration).document().as_bytes())
 }
 
 /// Writes an image as PNG.

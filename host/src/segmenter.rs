@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use unet_engine::field_of_view::FieldOfView;
-use unet_engine::segmenter::{SegmentError, Segmenter};
+use unet_engine::segmenter::{Logits, SegmentError, Segmenter};
 use unet_shared::digest::{Digest, Hasher};
 use unet_shared::mask::argmax_f32;
 use unet_shared::preprocess::Preprocess;
@@ -65,6 +65,10 @@ impl Segmenter for BurnSegmenter {
     fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
         Ok(digest(&self.last))
     }
+
+    fn last_logits(&mut self) -> Result<Option<Logits<'_>>, SegmentError> {
+        Ok(Some(Logits::Float(&self.last)))
+    }
 }
 
 /// The exported f32 ONNX file, computed by tract.
@@ -122,6 +126,10 @@ impl Segmenter for FloatOnnxSegmenter {
 
     fn logits_digest(&mut self) -> Result<Digest, SegmentError> {
         Ok(digest(&self.last))
+    }
+
+    fn last_logits(&mut self) -> Result<Option<Logits<'_>>, SegmentError> {
+        Ok(Some(Logits::Float(&self.last)))
     }
 }
 

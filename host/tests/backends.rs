@@ -172,8 +172,8 @@ fn trained_iou(folder: &Path, backend: Backend, seed: u64) -> f64 {
     (config.model.base, config.model.depth) = (4, 2);
     (config.training.epochs, config.training.learning_rate) = (15, 1e-2);
     let memory = MemoryOptions::default();
-    let (_, record) = finish(&start(&data, &options, memory).unwrap(), memory, &mut Silent).unwrap();
-    record.confusion.mean_iou().unwrap()
+    let (_, evaluation) = finish(&start(&data, &options, memory).unwrap(), memory, &mut Silent).unwrap();
+    evaluation.record.confusion.mean_iou().unwrap()
 }
 
 #[test]

@@ -127,18 +127,18 @@ pub fn mask_to_input(
     Ok(placement)
 }
 
-/// Resizes a mask of the model's size back to an image of `width` x `height` by nearest neighbour:
-/// `target_x = placement.x + (2 x + 1) placement.width / (2 width)`, rows alike. `out` is `width * height` bytes.
+/// Resizes a mask, or other values of the model's pixels, of the model's size back to an image of `width` x `height` by nearest
+/// neighbour: `target_x = placement.x + (2 x + 1) placement.width / (2 width)`, rows alike. `out` has `width * height` values.
 ///
 /// # Errors
 /// If a length does not match its size, a side is out of range, or the placement is not within the target.
-pub fn mask_to_image(
-    mask: &[u8],
+pub fn mask_to_image<T: Copy>(
+    mask: &[T],
     spec: &Preprocess,
     placement: Placement,
     width: usize,
     height: usize,
-    out: &mut [u8],
+    out: &mut [T],
 ) -> Result<(), MaskError> {
     let sides = 1..=SIDE_MAX;
     if !sides.contains(&width) || !sides.contains(&height) {
@@ -211,11 +211,11 @@ fn argmax<T: Copy>(logits: &[T], classes: usize, out: &mut [u8], wins: impl Fn(T
     Ok(())
 }
 
-fn check_mask(mask: &[u8], expected: usize) -> Result<(), MaskError> {
+fn check_mask<T>(mask: &[T], expected: usize) -> Result<(), MaskError> {
     if mask.len() == expected { Ok(()) } else { Err(MaskError::Mask { expected, found: mask.len() }) }
 }
 
-fn check_output(out: &[u8], expected: usize) -> Result<(), MaskError> {
+fn check_output<T>(out: &[T], expected: usize) -> Result<(), MaskError> {
     if out.len() == expected { Ok(()) } else { Err(MaskError::Output { expected, found: out.len() }) }
 }
 

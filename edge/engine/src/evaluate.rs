@@ -8,13 +8,15 @@ use unet_data::{PairError, Sample, load_pair};
 use unet_shared::digest::{Digest, Hasher};
 use unet_shared::label::LabelTable;
 use unet_shared::metrics::{MetricsError, OwnedConfusion};
+use unet_shared::preprocess::Placement;
 use unet_shared::record::{EvaluationRecord, FrameRecord, RECORD_VERSION, Timing};
-use unet_shared::tiles::Grid;
+use unet_shared::tiles::{Grid, Tile};
 
 use crate::predictor::{PredictError, Predictor};
-use crate::segmenter::{SegmentError, Segmenter};
+use crate::segmenter::{Logits, SegmentError, Segmenter};
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+/// Why a step failed.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a record states beside the results.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,15 @@ pub enum EvaluateError {
         #[source]
         source: SegmentError,
     },
+    /// What observes the frames failed.
+    #[error("sample {name}: failed to assess the prediction")]
+    Observe {
+        /// The sample.
+        name: String,
+        /// Why.
+        #[source]
+        source: Source,
+    },
     /// Pixels could not be counted.
     #[error("sample {name}: failed to count pixels")]
     Count {
@@ -94,6 +105,39 @@ pub enum EvaluateError {
         #[source]
         source: MetricsError,
     },
+}
+
+/// Sees each frame while it is scored, for what a record does not hold.
+pub trait FrameObserver {
+    /// A tile of the frame, or all of it, was segmented: where it lies in the model's input, and the logits, if the model gives any.
+    /// Called for each tile in order, before [`FrameObserver::scored`].
+    ///
+    /// # Errors
+    ///
+    /// If the observer cannot go on.
+    fn segmented(&mut self, tile: &Tile, placement: Placement, logits: Option<Logits<'_>>) -> Result<(), Source>;
+
+    /// The frame's pixels were counted.
+    ///
+    /// # Errors
+    ///
+    /// If the observer cannot go on.
+    fn scored(&mut self, frame: &ScoredFrame<'_>) -> Result<(), Source>;
+}
+
+/// A frame whose pixels were counted.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoredFrame<'a> {
+    /// Name of the sample.
+    pub name: &'a str,
+    /// Class ids of the label, row by row.
+    pub label: &'a [u8],
+    /// Class ids that the model predicts, at the label's size.
+    pub prediction: &'a [u8],
+    /// Width and height of the label in pixels.
+    pub size: (usize, usize),
+    /// The counts of this frame.
+    pub confusion: &'a OwnedConfusion,
 }
 
 /// Predicts every sample and counts at the label's own size.
@@ -111,6 +155,22 @@ pub fn evaluate<S: Segmenter>(
     meta: RecordMeta,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<EvaluationRecord, EvaluateError> {
+    evaluate_observed(samples, labels, predictor, meta, None, progress)
+}
+
+/// As [`evaluate`], with an observer. What it does is not part of a frame's time.
+///
+/// # Errors
+///
+/// As [`evaluate`], and if the observer fails.
+pub fn evaluate_observed<S: Segmenter>(
+    samples: &[Sample],
+    labels: &LabelTable,
+    predictor: &mut Predictor<S>,
+    meta: RecordMeta,
+    mut observer: Option<&mut dyn FrameObserver>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<EvaluationRecord, EvaluateError> {
     let classes = labels.class_count();
     for (what, found) in [("model", predictor.segmenter().classes()), ("list of class names", meta.classes.len())] {
         if found != classes {
@@ -122,8 +182,9 @@ pub fn evaluate<S: Segmenter>(
     };
     let preprocess_error =
         |name: &str, step, source: Source| EvaluateError::Preprocess { name: name.to_owned(), step, source };
-    let mut confusion =
-        OwnedConfusion::zeros(classes).map_err(|source| EvaluateError::Count { name: first.name.clone(), source })?;
+    let count_error = |name: &str, source| EvaluateError::Count { name: name.to_owned(), source };
+    let empty = OwnedConfusion::zeros(classes).map_err(|source| count_error(&first.name, source))?;
+    let mut confusion = empty.clone();
     let mut frames = Vec::with_capacity(samples.len());
 
     let reading = predictor.spec().samples;
@@ -137,23 +198,35 @@ pub fn evaluate<S: Segmenter>(
             PredictError::Preprocess(source) => preprocess_error(name, "preprocess the image", Box::new(source)),
             error => preprocess_error(name, "resize the mask", Box::new(error)),
         };
+        let segment_error = |source| EvaluateError::Segment { name: name.clone(), source };
+        let observer_error = |source| EvaluateError::Observe { name: name.clone(), source };
         let (mut milliseconds, mut stages) = (0.0, [const { Vec::new() }; 3]);
         for tile in predictor.grid(image.width, image.height).tiles() {
-            predictor.prepare(&image.view(), tile).map_err(predict_error)?;
+            let placement = predictor.prepare(&image.view(), tile.clone()).map_err(predict_error)?;
             let start = Instant::now();
             predictor.segment().map_err(predict_error)?;
             milliseconds += start.elapsed().as_secs_f64() * 1e3;
-            let logits = predictor
-                .segmenter_mut()
-                .logits_digest()
-                .map_err(|source| EvaluateError::Segment { name: name.clone(), source })?;
+            let logits = predictor.segmenter_mut().logits_digest().map_err(segment_error)?;
             let found = [Digest::of(predictor.planes()), logits, Digest::of(predictor.mask())];
             for (stage, digest) in stages.iter_mut().zip(found) {
                 stage.push(digest);
             }
+            if let Some(observer) = &mut observer {
+                let logits = predictor.segmenter_mut().last_logits().map_err(segment_error)?;
+                observer.segmented(&tile, placement, logits).map_err(observer_error)?;
+            }
         }
         let prediction = predictor.mask_at(pair.width, pair.height).map_err(predict_error)?;
-        confusion.add(label, prediction).map_err(|source| EvaluateError::Count { name: name.clone(), source })?;
+        let mut counts = empty.clone();
+        counts
+            .add(label, prediction)
+            .and_then(|()| confusion.merge(&counts))
+            .map_err(|source| count_error(name, source))?;
+        if let Some(observer) = &mut observer {
+            let size = (pair.width, pair.height);
+            let frame = ScoredFrame { name, label, prediction, size, confusion: &counts };
+            observer.scored(&frame).map_err(observer_error)?;
+        }
         let prediction = Digest::of(prediction);
         let [input, logits, mask] = stages.map(|digests| of_tiles(&digests));
         frames.push(FrameRecord {

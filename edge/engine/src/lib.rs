@@ -36,6 +36,7 @@ pub mod inference;
 pub mod machine;
 pub mod package;
 pub mod picture;
+pub mod pixel_values;
 pub mod predictor;
 pub mod segmenter;
 mod shape;

@@ -7,13 +7,14 @@
 use std::path::Path;
 
 use unet_shared::image::ImageView;
-use unet_shared::mask::{MaskError, mask_to_image};
+use unet_shared::mask::MaskError;
 use unet_shared::preprocess::{Placement, Preprocess, PreprocessError, Preprocessor};
 use unet_shared::tiles::{Grid, Tile, Tiles};
 
 use crate::field_of_view::TilesNote;
 use crate::inference::{EngineOptions, InferenceError};
 use crate::package::{Package, PackageError};
+use crate::pixel_values::{AsItIs, join_tile, resize_into};
 use crate::segmenter::{Int8Segmenter, SegmentError, Segmenter};
 
 /// Why an image has no mask.
@@ -73,9 +74,6 @@ enum State {
     /// The masks of the first `done` of `count` tiles are joined.
     Joined { done: usize, count: usize, image: (usize, usize) },
 }
-
-/// Whether a mask already has the size asked for.
-struct AsItIs(bool);
 
 /// The mask of a frame: at the model's size, or at the frame's if it was cut into tiles.
 #[derive(Debug, Clone, Copy)]
@@ -190,16 +188,8 @@ impl<S: Segmenter> Predictor<S> {
             self.state = State::Whole { placement };
             return Ok(());
         }
-        self.resized.resize(tile.width() * tile.height(), 0);
         let spec = self.preprocessor.spec();
-        mask_to_image(&self.mask, spec, placement, tile.width(), tile.height(), &mut self.resized)?;
-        let (columns, rows) = (&tile.columns, &tile.rows);
-        let kept = columns.kept.start - columns.tile.start..columns.kept.end - columns.tile.start;
-        let from = self.resized.chunks_exact(tile.width()).skip(rows.kept.start - rows.tile.start);
-        let to = self.joined.chunks_exact_mut(tile.image.0).skip(rows.kept.start).take(rows.kept.len());
-        for (to, from) in to.zip(from) {
-            to[columns.kept.clone()].copy_from_slice(&from[kept.clone()]);
-        }
+        join_tile(&self.mask, spec, placement, &tile, &mut self.resized, &mut self.joined)?;
         self.state = State::Joined { done: tile.index + 1, count: tile.count, image: tile.image };
         Ok(())
     }
@@ -244,14 +234,7 @@ impl<S: Segmenter> Predictor<S> {
     /// Writes the mask at a size to `out`, unless it has that size.
     fn mask_into(&self, width: usize, height: usize, out: &mut Vec<u8>) -> Result<AsItIs, PredictError> {
         let FrameMask { classes, size, placement } = self.frame_mask()?;
-        let filled = Placement { x: 0, y: 0, width: size.0, height: size.1 };
-        if (size.0 as usize, size.1 as usize) == (width, height) && placement == filled {
-            return Ok(AsItIs(true));
-        }
-        let spec = Preprocess { width: size.0, height: size.1, ..*self.preprocessor.spec() };
-        out.resize(width.saturating_mul(height), 0);
-        mask_to_image(classes, &spec, placement, width, height, out)?;
-        Ok(AsItIs(false))
+        Ok(resize_into(classes, size, placement, (width, height), out)?)
     }
 
     /// How images are cut.

@@ -10,6 +10,20 @@ use crate::field_of_view::FieldOfView;
 use crate::inference::{Engine, EngineOptions, InferenceError};
 use crate::package::Package;
 
+/// The logits of a frame, `K*H*W`, class by class.
+#[derive(Debug, Clone, Copy)]
+pub enum Logits<'a> {
+    /// Of a float model.
+    Float(&'a [f32]),
+    /// Of an int8 model: a difference of 1 between two bytes is one of `scale` between the logits.
+    Quantized {
+        /// The bytes.
+        values: &'a [u8],
+        /// Real value of one step.
+        scale: f32,
+    },
+}
+
 /// A model that assigns a class to each pixel of its input.
 pub trait Segmenter {
     /// The engine's name in records: `integer int8`, `burn f32`.
@@ -46,6 +60,15 @@ pub trait Segmenter {
     fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
         Ok(None)
     }
+
+    /// The last frame's logits with their scale; `None` from a model that has none to give.
+    ///
+    /// # Errors
+    ///
+    /// If the model cannot provide them.
+    fn last_logits(&mut self) -> Result<Option<Logits<'_>>, SegmentError> {
+        Ok(None)
+    }
 }
 
 impl<S: Segmenter + ?Sized> Segmenter for Box<S> {
@@ -71,6 +94,10 @@ impl<S: Segmenter + ?Sized> Segmenter for Box<S> {
 
     fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
         (**self).quantized_logits()
+    }
+
+    fn last_logits(&mut self) -> Result<Option<Logits<'_>>, SegmentError> {
+        (**self).last_logits()
     }
 }
 
@@ -183,6 +210,12 @@ impl Segmenter for Int8Segmenter {
 
     fn quantized_logits(&mut self) -> Result<Option<&[u8]>, SegmentError> {
         self.engine.logits().map(Some).map_err(|error| SegmentError(Box::new(error)))
+    }
+
+    fn last_logits(&mut self) -> Result<Option<Logits<'_>>, SegmentError> {
+        let scale = self.engine.output().quantization.scale;
+        let values = self.engine.logits().map_err(|error| SegmentError(Box::new(error)))?;
+        Ok(Some(Logits::Quantized { values, scale }))
     }
 }
 

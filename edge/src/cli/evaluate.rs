@@ -64,6 +64,8 @@ impl Evaluate {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
             seed: self.split_seed.unwrap_or(provenance.split_seed),
             stacks: provenance.stacks,
+            // A ratio asks for another split.
+            fold: provenance.fold.filter(|_| self.val_ratio.is_none()),
             choice: FolderChoice { images: self.images, masks: self.masks, suffix: self.suffix },
         };
         let mut dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;

@@ -7,7 +7,7 @@ use super::reference::{self, Images};
 use super::strided::StridedConvolution;
 use super::up_convolution::UpConvolution;
 use super::upsample::UpsampleConvolution;
-use super::{InstructionSet, adam, convolve, cross_entropy, norm, pool, tile, weight_gradient};
+use super::{InstructionSet, adam, confidence, convolve, cross_entropy, norm, pool, tile, weight_gradient};
 
 /// Tolerance of f32 sums of some thousand terms, relative to the largest value: 16 times the rounding error of one.
 const TOLERANCE: f64 = 16.0 * f32::EPSILON as f64;
@@ -482,6 +482,32 @@ fn adam_moves_against_the_gradient_by_the_formula() {
                 assert!(difference <= 1e-6 * expected.abs().max(1e-2), "{} {i}: {found} {expected}", set.name());
             }
         }
+    }
+}
+
+#[test]
+fn confidences_are_the_largest_probabilities() {
+    let mut numbers = Numbers(11);
+    for (pixels, classes) in [(1, 1), (1, 2), (63, 3), (64, 4), (4097, 11), (9001, 2)] {
+        let mut logits: Vec<f32> = numbers.vector(pixels * classes).iter().map(|v| 12.0 * v).collect();
+        let expected: Vec<f64> = (0..pixels)
+            .map(|pixel| {
+                let powers = (0..classes).map(|class| f64::from(logits[class * pixels + pixel]).exp());
+                powers.clone().fold(0.0, f64::max) / powers.sum::<f64>()
+            })
+            .collect();
+        for set in InstructionSet::available() {
+            let mut found = vec![f32::NAN; pixels];
+            confidence::confidences(set, &logits, &mut found);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((f64::from(*found) - expected).abs() <= 1e-6, "{} {found} {expected}", set.name());
+            }
+        }
+        logits[pixels * classes - 1] = f32::NAN;
+        let mut found = vec![0.0; pixels];
+        confidence::confidences(InstructionSet::available()[0], &logits, &mut found);
+        assert_eq!(found.iter().filter(|confidence| confidence.is_nan()).count(), 1);
+        assert!(found[pixels - 1].is_nan());
     }
 }
 

@@ -14,7 +14,7 @@ use unet_host::quantize::Format;
 use unet_host::report::ReportTable;
 use unet_host::steps::export::ExportOptions;
 use unet_host::steps::report;
-use unet_host::steps::score::{EngineChoice, score_run};
+use unet_host::steps::score::{EngineChoice, Evaluation, score_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::steps::{OpenRun, Weights, export, package, quantize};
 use unet_host::training::memory::MemoryOptions;
@@ -106,10 +106,10 @@ impl Demo {
         let edge = edge_record(&self.output, &packed.path, &data)?;
         let parity = compare(&host, &edge);
         let records =
-            [("f32 by burn", &burn), ("f32 by tract", &tract), ("int8 by host", &host), ("int8 by edge", &edge)];
-        show(&run, &records, &super::compare::text(&parity))?;
+            [("f32 by burn", &burn.record), ("f32 by tract", &tract), ("int8 by host", &host), ("int8 by edge", &edge)];
+        show(&run, &burn, &records, &super::compare::text(&parity))?;
         let report = Report {
-            mean_iou_f32_burn: burn.confusion.mean_iou(),
+            mean_iou_f32_burn: burn.record.confusion.mean_iou(),
             mean_iou_f32_tract: tract.confusion.mean_iou(),
             mean_iou_int8_host: host.confusion.mean_iou(),
             mean_iou_int8_edge: edge.confusion.mean_iou(),
@@ -187,7 +187,12 @@ fn edge_record(output: &Path, package: &Path, data: &Path) -> Result<EvaluationR
 }
 
 /// Writes the report again, with a table of the engines.
-fn show(run: &OpenRun, records: &[(&str, &EvaluationRecord)], parity: &str) -> Result<(), HostError> {
+fn show(
+    run: &OpenRun,
+    evaluation: &Evaluation,
+    records: &[(&str, &EvaluationRecord)],
+    parity: &str,
+) -> Result<(), HostError> {
     let rows = records
         .iter()
         .map(|(name, record)| {
@@ -207,5 +212,5 @@ fn show(run: &OpenRun, records: &[(&str, &EvaluationRecord)], parity: &str) -> R
         columns: columns.map(str::to_owned).to_vec(),
         rows,
     };
-    report::write(run, records[0].1, vec![table])
+    report::write(run, evaluation, vec![table])
 }

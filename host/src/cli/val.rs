@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
 use unet_data::Split;
 use unet_engine::evaluate::tiles_line;
 use unet_engine::exit::Exit;
+use unet_host::assessment::Assessment;
+use unet_host::assessment::calibration::Calibration;
+use unet_host::assessment::interval::Interval;
 use unet_host::config::FolderOptions;
 use unet_host::error::HostError;
 use unet_host::run_dir::{RunDir, json};
-use unet_host::steps::score::{EngineChoice, score_package, score_run};
+use unet_host::steps::score::{EngineChoice, Evaluation, evaluate_package, evaluate_run};
 use unet_host::steps::{OpenRun, Weights};
 use unet_shared::record::EvaluationRecord;
 use unet_shared::tiles::TilesChoice;
@@ -42,10 +46,13 @@ pub struct Val {
     /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     tiles: Option<TilesChoice>,
+    /// List the N images with the lowest mean IoU, the worst first
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    worst: usize,
     /// Write the evaluation record here
     #[arg(long)]
     output: Option<PathBuf>,
-    /// Print the evaluation record as one JSON document
+    /// Print one JSON document: the evaluation record, and under `assessment` what else was measured
     #[arg(long)]
     json: bool,
 }
@@ -61,7 +68,7 @@ impl Val {
         if let Some(path) = &self.output {
             unet_engine::atomic_file::check(path).map_err(|source| HostError::Write { path: path.clone(), source })?;
         }
-        let record = if RunDir::is_run(&self.subject) {
+        let evaluation = if RunDir::is_run(&self.subject) {
             let mut run = OpenRun::open(&self.subject)?;
             run.config.skip_unreadable |= self.skip_unreadable;
             // With the flag, files that became unreadable after the run was made are left out too.
@@ -70,13 +77,13 @@ impl Val {
                 .or_else(|| self.skip_unreadable.then(|| run.config.data.clone()).filter(|data| data.exists()));
             run.config.tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
             run.config.folders = self.folders.or(run.config.folders);
-            score_run(&run, self.engine, self.weights, self.split, data.as_deref())?
+            evaluate_run(&run, self.engine, self.weights, self.split, data.as_deref())?
         } else if self.subject.is_file() {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
             let (split, skip) = (self.split, self.skip_unreadable);
-            score_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
+            evaluate_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
         } else {
             let path = self.subject.display();
             return Err(HostError::Usage(if self.subject.exists() {
@@ -86,16 +93,26 @@ impl Val {
             }));
         };
         if let Some(path) = &self.output {
-            unet_engine::atomic_file::write(path, json(&record).as_bytes())
+            unet_engine::atomic_file::write(path, json(&evaluation.record).as_bytes())
                 .map_err(|source| HostError::Write { path: path.clone(), source })?;
         }
-        super::print(self.json, &record, || text(&record))?;
+        let Evaluation { record, assessment } = &evaluation;
+        super::print(self.json, &Report { record, assessment }, || text(&evaluation, self.worst))?;
         Ok(Exit::Success)
     }
 }
 
-/// A record as text.
-pub fn text(record: &EvaluationRecord) -> String {
+/// A record with what is beside it, which those who read a record do not see.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    record: &'a EvaluationRecord,
+    assessment: &'a Assessment,
+}
+
+/// An evaluation as text, with its `worst` images.
+pub fn text(evaluation: &Evaluation, worst: usize) -> String {
+    let Evaluation { record, assessment } = evaluation;
     let confusion = &record.confusion;
     let mut text = format!(
         "{}: {} frames of {} {}, mean IoU {}, pixel accuracy {}\n",
@@ -111,9 +128,37 @@ pub fn text(record: &EvaluationRecord) -> String {
         let (iou, dice) = (super::ratio(confusion.iou(class)), super::ratio(confusion.dice(class)));
         text += &format!("  {name:width$}  IoU {iou}  Dice {dice}  pixels {}\n", confusion.truth_pixels(class));
     }
+    text += &assessed(assessment);
     if let Some(line) = tiles_line(record) {
         text += &format!("  {line}\n");
     }
     text += &format!("  {:.1} ms per frame (median)\n", record.timing.median_ms);
+    if worst > 0 {
+        text += "  worst images:\n";
+        for (name, iou) in assessment.worst(worst) {
+            text += &format!("    IoU {iou:.4}  {name}\n");
+        }
+    }
     text
+}
+
+/// The two lines of what is beside the counts.
+fn assessed(assessment: &Assessment) -> String {
+    let interval = match &assessment.interval {
+        Some(Interval { low, high, images }) => format!("{low:.4} to {high:.4}, bootstrap over {images} images"),
+        None => "none of fewer than 2 images".to_owned(),
+    };
+    let worst = assessment.worst(1).next().map(|(name, iou)| format!("; lowest image {iou:.4} ({name})"));
+    let widths = assessment.boundary.iter().map(|boundary| {
+        let (iou, width) = (super::ratio(boundary.mean_iou()), boundary.width);
+        format!("{iou} (width {width})")
+    });
+    let calibration = assessment.calibration.as_ref().and_then(Calibration::error);
+    let calibration = calibration.map(|error| format!("; calibration error {error:.4}"));
+    format!(
+        "  95 % interval of the mean IoU: {interval}{}\n  mean boundary IoU {}{}\n",
+        worst.unwrap_or_default(),
+        widths.collect::<Vec<_>>().join(", "),
+        calibration.unwrap_or_default(),
+    )
 }

@@ -15,8 +15,10 @@ use super::confusion::confusion_matrix;
 use super::curves::{iou_curves, loss_curves};
 use super::markup::escape;
 use super::panel::Tile;
+use super::reliability::reliability;
 use super::svg::{self, Svg};
 use super::{ReportClass, ReportData, ReportError, ReportTable, png_bytes, write_whole};
+use crate::assessment::boundary::BoundaryIou;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -30,23 +32,13 @@ pub fn write_report(path: &Path, data: &ReportData) -> Result<(), ReportError> {
 
 /// The page as text.
 fn page(data: &ReportData) -> Result<String, ReportError> {
-    let mut out = String::new();
-    let title = escape(&data.title);
-    out += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-    out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-    out += "<meta name=\"color-scheme\" content=\"light dark\">\n";
-    let plots = svg::STYLE;
-    add(&mut out, format_args!("<title>{title}</title>\n<style>\n{STYLE}{plots}</style>\n</head>\n<body>\n<header>\n"));
-    add(&mut out, format_args!("<h1>{title}</h1>\n"));
-    if !data.subtitle.is_empty() {
-        add(&mut out, format_args!("<p class=\"subtitle\">{}</p>\n", escape(&data.subtitle)));
-    }
-    out += "</header>\n<main>\n";
+    let mut out = begin(&data.title, &data.subtitle);
     key_figures(&mut out, &data.key_figures);
     curves(&mut out, data);
     if let Some(counts) = &data.confusion {
         scores(&mut out, &data.classes, counts)?;
     }
+    boundaries_and_calibration(&mut out, data);
     panels(&mut out, data)?;
     for table in &data.tables {
         section(&mut out, &table.title);
@@ -63,11 +55,31 @@ fn page(data: &ReportData) -> Result<String, ReportError> {
         section(&mut out, "Resolved configuration");
         add(&mut out, format_args!("<pre>{}</pre>\n</section>\n", escape(data.config.trim_end())));
     }
-    out += "</main>\n</body>\n</html>\n";
+    out += END;
     Ok(out)
 }
 
-fn key_figures(out: &mut String, figures: &[(String, String)]) {
+/// The page up to its first section.
+pub(super) fn begin(title: &str, subtitle: &str) -> String {
+    let mut out = String::new();
+    let title = escape(title);
+    out += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
+    out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+    out += "<meta name=\"color-scheme\" content=\"light dark\">\n";
+    let plots = svg::STYLE;
+    add(&mut out, format_args!("<title>{title}</title>\n<style>\n{STYLE}{plots}</style>\n</head>\n<body>\n<header>\n"));
+    add(&mut out, format_args!("<h1>{title}</h1>\n"));
+    if !subtitle.is_empty() {
+        add(&mut out, format_args!("<p class=\"subtitle\">{}</p>\n", escape(subtitle)));
+    }
+    out += "</header>\n<main>\n";
+    out
+}
+
+/// What follows the last section.
+pub(super) const END: &str = "</main>\n</body>\n</html>\n";
+
+pub(super) fn key_figures(out: &mut String, figures: &[(String, String)]) {
     if figures.is_empty() {
         return;
     }
@@ -100,13 +112,10 @@ fn scores(out: &mut String, classes: &[ReportClass], matrix: &OwnedConfusion) ->
     );
     let pixels: u128 = (0..k).map(|class| u128::from(matrix.truth_pixels(class))).sum();
     for (id, class) in classes.iter().enumerate() {
-        let [r, g, b] = class.color;
         let share = (pixels > 0).then(|| 100.0 * matrix.truth_pixels(id) as f64 / pixels as f64);
         let share = share.map_or_else(dash, |share| format!("{share:.2} %"));
-        add(
-            out,
-            format_args!("<tr><td><i style=\"background:#{r:02x}{g:02x}{b:02x}\"></i>{}</td>", escape(&class.name)),
-        );
+        out.push_str("<tr>");
+        class_cell(out, class);
         score_cells(out, matrix.iou(id), matrix.dice(id));
         add(out, format_args!("<td class=\"n\">{share}</td></tr>\n"));
     }
@@ -135,11 +144,69 @@ fn score_cells(out: &mut String, iou: Option<f64>, dice: Option<f64>) {
     add(out, format_args!("<td class=\"n\">{}</td>", dice.map_or_else(dash, |dice| format!("{dice:.4}"))));
 }
 
+/// The table of boundary IoU by class and width.
+fn boundaries(out: &mut String, classes: &[ReportClass], widths: &[BoundaryIou]) {
+    let row = |out: &mut String, score: &dyn Fn(&BoundaryIou) -> Option<f64>| {
+        for boundary in widths {
+            let iou = score(boundary).map_or_else(dash, |iou| format!("{iou:.4}"));
+            add(out, format_args!("<td class=\"n\">{iou}</td>"));
+        }
+    };
+    out.push_str(
+        "<p>Boundary IoU: the IoU of each class's pixels that are at most so many pixels from another class.</p>\n",
+    );
+    out.push_str("<div class=\"scroll\"><table>\n<thead><tr><th>class</th>");
+    for boundary in widths {
+        add(out, format_args!("<th class=\"n\">{} pixels</th>", boundary.width));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for (id, class) in classes.iter().enumerate() {
+        out.push_str("<tr>");
+        class_cell(out, class);
+        row(out, &|boundary| boundary.class_iou(id));
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody>\n<tfoot><tr><td>mean</td>");
+    row(out, &BoundaryIou::mean_iou);
+    out.push_str("</tr></tfoot>\n</table></div>\n");
+}
+
+/// A class with its colour.
+fn class_cell(out: &mut String, class: &ReportClass) {
+    let [r, g, b] = class.color;
+    let name = escape(&class.name);
+    add(out, format_args!("<td><i style=\"background:#{r:02x}{g:02x}{b:02x}\"></i>{name}</td>"));
+}
+
+/// The boundary IoU of each class and width, and the reliability diagram.
+fn boundaries_and_calibration(out: &mut String, data: &ReportData) {
+    if data.boundary.is_empty() && data.calibration.is_none() {
+        return;
+    }
+    section(out, "Boundaries and calibration");
+    out.push_str("<div class=\"pair top\">\n<div>\n");
+    if !data.boundary.is_empty() {
+        boundaries(out, &data.classes, &data.boundary);
+    }
+    out.push_str("</div>\n<div>\n");
+    if let Some((calibration, error)) = data.calibration.as_ref().and_then(|found| Some((found, found.error()?))) {
+        add(
+            out,
+            format_args!(
+                "<p>Expected calibration error {error:.4}. A bar is the share of right pixels among those whose class has such a \
+                 probability; it would end at the orange line if probabilities were right. Below: how many pixels these are.</p>\n"
+            ),
+        );
+        plot(out, &reliability(calibration));
+    }
+    out.push_str("</div>\n</div>\n</section>\n");
+}
+
 fn panels(out: &mut String, data: &ReportData) -> Result<(), ReportError> {
     if data.panels.is_empty() {
         return Ok(());
     }
-    section(out, "Panels");
+    section(out, "Worst images");
     for panel in &data.panels {
         add(out, format_args!("<figure><figcaption>{}</figcaption>\n<div class=\"tiles\">\n", escape(&panel.caption)));
         for tile in &panel.tiles {
@@ -151,7 +218,7 @@ fn panels(out: &mut String, data: &ReportData) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn plain_table(out: &mut String, table: &ReportTable) {
+pub(super) fn plain_table(out: &mut String, table: &ReportTable) {
     if !table.note.is_empty() {
         add(out, format_args!("<p>{}</p>\n", escape(&table.note)));
     }
@@ -190,11 +257,11 @@ fn is_number(cell: &str) -> bool {
     digits.parse::<f64>().is_ok() || cell == dash()
 }
 
-fn section(out: &mut String, title: &str) {
+pub(super) fn section(out: &mut String, title: &str) {
     add(out, format_args!("<section>\n<h2>{}</h2>\n", escape(title)));
 }
 
-fn plot(out: &mut String, plot: &Svg) {
+pub(super) fn plot(out: &mut String, plot: &Svg) {
     add(out, format_args!("<figure>{}</figure>\n", plot.inline()));
 }
 
@@ -218,10 +285,14 @@ fn dash() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assessment::boundary::of_image;
+    use crate::assessment::calibration::Calibration;
     use crate::report::{EpochPoint, ReportPanel};
     use image::{Rgb, RgbImage};
 
     fn full() -> ReportData {
+        let mut calibration = Calibration::default();
+        calibration.add(&[0, 0, 1], &[0, 1, 1], &[u16::MAX; 3]);
         let class = |name: &str| ReportClass { name: name.into(), color: [10, 20, 255] };
         ReportData {
             title: "<b>run & \"co\"</b>".into(),
@@ -230,6 +301,8 @@ mod tests {
             epochs: vec![EpochPoint { epoch: 1, train_loss: Some(0.5), ..EpochPoint::default() }],
             classes: vec![class("road<script>"), class("b"), class("never")],
             confusion: Some(OwnedConfusion::from_counts(vec![3, 1, 0, 0, 4, 0, 0, 0, 0], 3).unwrap()),
+            boundary: of_image(&[0, 0, 1, 1], &[0, 1, 1, 1], (4, 1), 3),
+            calibration: Some(calibration),
             panels: vec![ReportPanel {
                 caption: "<img src=x>".into(),
                 tiles: vec![Tile { title: "image", image: RgbImage::from_pixel(1, 1, Rgb([1, 2, 3])) }],
@@ -270,7 +343,7 @@ mod tests {
             assert_eq!(open, page.matches(&format!("</{tag}>")).count(), "{tag}");
             assert!(open > 0, "no {tag}");
         }
-        for plot in ["Loss", "IoU on validation images", "Confusion matrix"] {
+        for plot in ["Loss", "IoU on validation images", "Confusion matrix", "Accuracy by predicted probability"] {
             assert_eq!(page.matches(&format!("aria-label=\"{plot}\"")).count(), 1, "{plot}");
         }
         assert_eq!(page.matches("src=\"data:image/png;base64,iVBORw0KGgo").count(), 1);
@@ -285,6 +358,19 @@ mod tests {
         {
             assert!(page.contains(expected), "{expected} is missing");
         }
+        // Boundary pixels of class 0: 2 and 1, one shared; of class 1 by width 2: 2 and 2, one shared, by 5: 2 and 3, two shared.
+        let row = |class: &str, cells: [&str; 2]| {
+            let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
+            format!("{class}</td>{cells}</tr>")
+        };
+        for expected in
+            [row("b", ["0.3333", "0.6667"]), row("never", ["\u{2013}"; 2]), row("mean", ["0.4167", "0.5833"])]
+        {
+            assert!(page.contains(&expected), "{expected} is missing");
+        }
+        // All three pixels at a probability of 1, two of them right.
+        assert!(page.contains("Expected calibration error 0.3333."));
+        // The first table with the class.
         let absent = page.split("never</td>").nth(1).unwrap();
         assert!(
             absent.starts_with("<td class=\"n\">\u{2013}</td><td class=\"n\">\u{2013}</td><td class=\"n\">0.00 %</td>")

@@ -1,21 +1,24 @@
-//! Writes the report of a run: curves, confusion matrix, panels of the worst frames, and the page with all of them.
+//! Writes the report of a run: curves, confusion matrix, reliability diagram, panels of the worst images, and the page with all of
+//! them.
 
-use unet_data::{Split, load_pair};
+use std::collections::HashMap;
+
+use unet_data::{Sample, Split, load_pair};
 use unet_engine::picture::rgb_image;
 use unet_engine::predictor::Predictor;
-use unet_engine::segmenter::Segmenter;
-use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights};
-use super::predict::{frame_iou, mask_picture};
-use super::score::{EngineChoice, PROGRAM, segmenter};
+use super::predict::mask_picture;
+use super::score::{EngineChoice, Evaluation, PROGRAM, segmenter};
+use crate::assessment::Assessment;
+use crate::assessment::calibration::Calibration;
+use crate::assessment::interval::Interval;
 use crate::error::HostError;
-use crate::progress::Progress;
 use crate::report::html::write_report;
 use crate::report::panel::{Panel, side_by_side};
 use crate::report::{
     EpochPoint, ReportClass, ReportData, ReportPanel, ReportTable, save_png, write_confusion, write_iou_curves,
-    write_loss_curves,
+    write_loss_curves, write_reliability,
 };
 use crate::training::checkpoint::{EpochRow, load_state};
 use crate::training::summary::Summary;
@@ -23,7 +26,7 @@ use crate::training::summary::Summary;
 /// Number of panels in a report.
 const PANELS: usize = 8;
 
-fn points(rows: &[EpochRow]) -> Vec<EpochPoint> {
+pub(super) fn points(rows: &[EpochRow]) -> Vec<EpochPoint> {
     rows.iter()
         .map(|row| EpochPoint {
             epoch: row.epoch as u32,
@@ -40,19 +43,23 @@ fn classes(run: &OpenRun) -> Vec<ReportClass> {
     entries.map(|class| ReportClass { name: class.name.clone(), color: class.color }).collect()
 }
 
-/// Writes curves, confusion matrix, panels and report.html. `record` is the evaluation of the best weights; `tables` are
-/// further sections.
+/// Writes curves, confusion matrix, reliability diagram, panels and report.html. `evaluation` is that of the best weights on the
+/// validation images; `tables` are further sections.
 ///
 /// # Errors
 /// If the run's data cannot be read or a file cannot be written.
-pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>) -> Result<(), HostError> {
+pub fn write(run: &OpenRun, evaluation: &Evaluation, tables: Vec<ReportTable>) -> Result<(), HostError> {
+    let Evaluation { record, assessment } = evaluation;
     let state = load_state(&run.dir)?;
     let rows = state.as_ref().map_or(&[][..], |state| &state.rows);
     let (epochs, classes) = (points(rows), classes(run));
     write_loss_curves(&run.dir.loss_curves(), &epochs)?;
     write_iou_curves(&run.dir.iou_curves(), &epochs, &classes)?;
     write_confusion(&run.dir.confusion(), &classes, &record.confusion)?;
-    let panels = panels(run)?;
+    if let Some(calibration) = &assessment.calibration {
+        write_reliability(&run.dir.reliability(), calibration)?;
+    }
+    let panels = panels(run, assessment)?;
     for (k, shown) in panels.iter().enumerate() {
         save_png(&run.dir.panels_folder().join(format!("{:02}.png", k + 1)), &side_by_side(&shown.tiles))?;
     }
@@ -62,6 +69,7 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
         ("mean IoU".to_owned(), ratio(record.confusion.mean_iou())),
         ("pixel accuracy".to_owned(), ratio(record.confusion.pixel_accuracy())),
     ];
+    key_figures.extend(assessed(assessment));
     if let Some(summary) = Summary::of(rows, run.config.training.first_frozen_epoch()) {
         let Summary { last, best, tail } = summary;
         key_figures.push(("best epoch".to_owned(), format!("{:.4} ({} of {})", best.mean_iou, best.epoch, rows.len())));
@@ -94,6 +102,8 @@ pub fn write(run: &OpenRun, record: &EvaluationRecord, tables: Vec<ReportTable>)
         epochs,
         classes,
         confusion: Some(record.confusion.clone()),
+        boundary: assessment.boundary.clone(),
+        calibration: assessment.calibration.clone(),
         panels,
         tables,
         dataset,
@@ -112,40 +122,44 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Panels of the validation frames with the lowest IoU.
-fn panels(run: &OpenRun) -> Result<Vec<ReportPanel>, HostError> {
+/// The key figures of what was measured beside the counts.
+fn assessed(assessment: &Assessment) -> Vec<(String, String)> {
+    let mut figures = vec![];
+    if let Some(Interval { low, high, .. }) = assessment.interval {
+        figures.push(("95 % interval of mean IoU".to_owned(), format!("{low:.4} to {high:.4}")));
+    }
+    for boundary in &assessment.boundary {
+        if let Some(iou) = boundary.mean_iou() {
+            figures.push((format!("boundary IoU, {} pixels", boundary.width), format!("{iou:.4}")));
+        }
+    }
+    if let Some(error) = assessment.calibration.as_ref().and_then(Calibration::error) {
+        figures.push(("calibration error".to_owned(), format!("{error:.4}")));
+    }
+    figures
+}
+
+/// Panels of the validation images with the lowest mean IoU.
+fn panels(run: &OpenRun, assessment: &Assessment) -> Result<Vec<ReportPanel>, HostError> {
     let dataset = run.data(None)?;
-    let samples = dataset.split(Split::Val);
     let (network, _) = segmenter(run, EngineChoice::Burn, Weights::Best)?;
     let mut predictor = Predictor::new(network, run.config.preprocess)?.with_tiles(run.config.tiles);
-    let progress = Progress::new("predicting panels", samples.len() as u64, "frames");
-    let load = |k: usize| load_pair(&samples[k], &run.table, &run.config.preprocess.samples);
-    let mut scores: Vec<(f64, usize)> = vec![];
-    for k in 0..samples.len() {
-        let pair = load(k)?;
-        let prediction = predictor.predict(&pair.image.view())?.to_vec();
-        // A frame whose pixels are all ignored has no error.
-        let iou = frame_iou(&pair.mask_at_image(), &prediction, predictor.segmenter().classes())?.unwrap_or(1.0);
-        scores.push((iou, k));
-        progress.inc(1);
-    }
-    progress.finish();
-    scores.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    scores.truncate(PANELS);
     let palette = run.palette();
+    let samples: HashMap<&str, &Sample> =
+        dataset.split(Split::Val).iter().map(|sample| (sample.name.as_str(), sample)).collect();
     let mut shown = vec![];
-    for (iou, k) in scores {
-        let pair = load(k)?;
+    for (name, iou) in assessment.worst(PANELS) {
+        let Some(sample) = samples.get(name) else { continue };
+        let pair = load_pair(sample, &run.table, &run.config.preprocess.samples)?;
         let prediction = predictor.predict(&pair.image.view())?.to_vec();
         let (width, height) = (pair.image.width, pair.image.height);
-        let name = &samples[k].name;
         let panel = Panel {
             image: &rgb_image(&pair.image.view())?,
             truth: Some(&mask_picture(pair.mask_at_image().into_owned(), width, height)),
             prediction: &mask_picture(prediction, width, height),
             palette: &palette,
         };
-        shown.push(ReportPanel { caption: format!("{name}, mean IoU {iou:.3}"), tiles: panel.tiles()? });
+        shown.push(ReportPanel { caption: format!("{name}, mean IoU {iou:.4}"), tiles: panel.tiles()? });
     }
     Ok(shown)
 }

@@ -1,9 +1,9 @@
-//! Evaluates a run or a package on a labelled split, with any of the engines, and returns the evaluation record.
+//! Evaluates a run or a package on a labelled split, with any of the engines.
 
 use std::path::Path;
 
 use unet_data::{Dataset, OpenOptions, Split};
-use unet_engine::evaluate::{RecordMeta, evaluate};
+use unet_engine::evaluate::{FrameObserver, RecordMeta, evaluate_observed};
 use unet_engine::inference::EngineOptions;
 use unet_engine::machine;
 use unet_engine::package::Package;
@@ -15,6 +15,7 @@ use unet_shared::tiles::TilesChoice;
 
 use super::open_run::{OpenRun, Weights};
 use super::provenance::{QuantizationNote, read_output_of};
+use crate::assessment::{Assessment, Assessor};
 use crate::config::FolderOptions;
 use crate::error::HostError;
 use crate::export::float_onnx;
@@ -34,6 +35,15 @@ pub enum EngineChoice {
     TractF32,
     /// The edge's engine, int8, from the quantized ONNX file.
     Int8,
+}
+
+/// What an evaluation found.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Counts and digests, as a board writes them too.
+    pub record: EvaluationRecord,
+    /// What else was measured.
+    pub assessment: Assessment,
 }
 
 /// The network of a run in one of the engines, and the digest of its file.
@@ -70,10 +80,10 @@ pub fn segmenter(
     })
 }
 
-/// Evaluates a run's network on one split of its dataset, or of the one at `data`.
+/// The record of [`evaluate_run`].
 ///
 /// # Errors
-/// If the dataset or the network cannot be used.
+/// As [`evaluate_run`].
 pub fn score_run(
     run: &OpenRun,
     engine: EngineChoice,
@@ -81,6 +91,20 @@ pub fn score_run(
     split: Split,
     data: Option<&Path>,
 ) -> Result<EvaluationRecord, HostError> {
+    Ok(evaluate_run(run, engine, weights, split, data)?.record)
+}
+
+/// Evaluates a run's network on one split of its dataset, or of the one at `data`.
+///
+/// # Errors
+/// If the dataset or the network cannot be used.
+pub fn evaluate_run(
+    run: &OpenRun,
+    engine: EngineChoice,
+    weights: Weights,
+    split: Split,
+    data: Option<&Path>,
+) -> Result<Evaluation, HostError> {
     let dataset = run.data(data)?;
     let (segmenter, model) = segmenter(run, engine, weights)?;
     let meta = RecordMeta {
@@ -93,14 +117,13 @@ pub fn score_run(
         classes: run.class_names(),
     };
     let mut predictor = Predictor::new(segmenter, run.config.preprocess)?.with_tiles(run.config.tiles);
-    score(&dataset, split, &run.table, &mut predictor, meta)
+    evaluate(&dataset, split, &run.table, &mut predictor, meta)
 }
 
-/// Evaluates a package as the edge does, on one split of the dataset at `data`, split as in training. Without `tiles`, images are
-/// cut as in training.
+/// The record of [`evaluate_package`].
 ///
 /// # Errors
-/// If the package is refused or the dataset cannot be used.
+/// As [`evaluate_package`].
 pub fn score_package(
     path: &Path,
     data: &Path,
@@ -109,6 +132,22 @@ pub fn score_package(
     tiles: Option<TilesChoice>,
     skip_unreadable: bool,
 ) -> Result<EvaluationRecord, HostError> {
+    Ok(evaluate_package(path, data, folders, split, tiles, skip_unreadable)?.record)
+}
+
+/// Evaluates a package as the edge does, on one split of the dataset at `data`, split as in training. Without `tiles`, images are
+/// cut as in training.
+///
+/// # Errors
+/// If the package is refused or the dataset cannot be used.
+pub fn evaluate_package(
+    path: &Path,
+    data: &Path,
+    folders: &FolderOptions,
+    split: Split,
+    tiles: Option<TilesChoice>,
+    skip_unreadable: bool,
+) -> Result<Evaluation, HostError> {
     let package = Package::read(path)?;
     let manifest = &package.manifest;
     let mut predictor = Predictor::from_package(&package, &EngineOptions::default())?
@@ -118,6 +157,7 @@ pub fn score_package(
         val_ratio: provenance.val_ratio,
         seed: provenance.split_seed,
         stacks: provenance.stacks,
+        fold: provenance.fold,
         choice: folders.choice(),
     };
     let mut dataset = Dataset::open(data, &options)?;
@@ -134,16 +174,16 @@ pub fn score_package(
         split: split.name().to_owned(),
         classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
     };
-    score(&dataset, split, &table, &mut predictor, meta)
+    evaluate(&dataset, split, &table, &mut predictor, meta)
 }
 
-fn score<S: Segmenter>(
+fn evaluate<S: Segmenter>(
     dataset: &Dataset,
     split: Split,
     table: &unet_shared::label::LabelTable,
     predictor: &mut Predictor<S>,
     meta: RecordMeta,
-) -> Result<EvaluationRecord, HostError> {
+) -> Result<Evaluation, HostError> {
     dataset.skipped().iter().for_each(unet_engine::error::say);
     if let Some(note) = predictor.tiles_note() {
         unet_engine::error::say(note);
@@ -151,7 +191,9 @@ fn score<S: Segmenter>(
     let samples = dataset.samples_of(split)?;
     let progress =
         Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
-    let record = evaluate(samples, table, predictor, meta, &mut |_, _| progress.inc(1))?;
+    let mut assessor = Assessor::new(predictor.segmenter().classes(), *predictor.spec());
+    let observer = Some(&mut assessor as &mut dyn FrameObserver);
+    let record = evaluate_observed(samples, table, predictor, meta, observer, &mut |_, _| progress.inc(1))?;
     progress.finish();
-    Ok(record)
+    Ok(Evaluation { record, assessment: assessor.finish() })
 }

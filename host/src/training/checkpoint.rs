@@ -17,6 +17,7 @@ use super::summary::Tail;
 use super::weight_shapes::WeightShapes;
 use crate::model::Network;
 use crate::run_dir::{RunDir, RunDirError};
+use crate::tensorboard;
 use crate::training::schedule::Schedule;
 
 /// Version of the checkpoint's format.
@@ -255,6 +256,7 @@ pub fn save(run: &RunDir, state: &mut State, learner: &Learner, table: &ResultsT
 fn write_derived(run: &RunDir, state: &State, result: &[u8], table: &ResultsTable) -> Result<(), CheckpointError> {
     run.write(run.last_weights(), result)?;
     run.write(run.results(), results_csv(&state.rows, table).as_bytes())?;
+    tensorboard::write(run, &state.rows, table.class_names, &[])?;
     if let Some(before) = state.rows.len().checked_sub(1) {
         for name in [weights_name(before), optimizer_name(before), average_name(before)] {
             // A file that stays costs space only; the next epoch's checkpoint does not name it.

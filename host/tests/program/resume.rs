@@ -46,7 +46,7 @@ pub fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
 }
 
 /// Runs the program until a run has that many epochs and a little longer, and kills it in the next one.
-fn kill_after(epochs: usize, arguments: &[&str], run: &Path) {
+pub fn kill_after(epochs: usize, arguments: &[&str], run: &Path) {
     let mut child = host().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begin = Instant::now();
     while lines(run) <= epochs {

@@ -13,9 +13,16 @@ fn train_export_quantize_package_val_predict_compare() {
     assert_eq!(report["epochs"], 2);
     assert!(err.contains("epoch 2/2"), "{err}");
     let run = runs.join("small");
-    for file in
-        ["config.toml", "results.csv", "loss.svg", "iou.svg", "confusion.svg", "report.html", "weights/best.bpk"]
-    {
+    for file in [
+        "config.toml",
+        "results.csv",
+        "loss.svg",
+        "iou.svg",
+        "confusion.svg",
+        "reliability.svg",
+        "report.html",
+        "weights/best.bpk",
+    ] {
         assert!(run.join(file).is_file(), "{file} is missing");
     }
     image::open(run.join("panels/01.png")).unwrap();

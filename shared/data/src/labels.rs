@@ -50,14 +50,6 @@ pub enum LabelsError {
     /// No sample has a label, or all values are ignored.
     #[error("expected at least one class, found no label, or only label values that are ignored")]
     NoClass,
-    /// Every label has the same value.
-    #[error(
-        "the labels have only the value {value}: expected at least two that count; is this the folder of the masks?"
-    )]
-    OneClass {
-        /// The value.
-        value: LabelValue,
-    },
     /// There are more distinct values than the number of classes allowed.
     #[error(
         "expected at most {CLASSES_MAX} distinct label values, found {}: the labels look like photographs or compressed \
@@ -461,9 +453,6 @@ impl Labels<'_> {
         if !named.is_empty() && named.len() != found.len() {
             let values = found.iter().take(32).map(LabelValue::to_string).collect::<Vec<_>>().join(", ");
             return Err(LabelsError::NameCount { named: named.len(), found: found.len(), values });
-        }
-        if let [value] = found[..] {
-            return Err(LabelsError::OneClass { value });
         }
         let mut classes: Vec<ClassEntry> = found.iter().zip(0..).map(|(&value, id)| self.class_of(value, id)).collect();
         for (class, spec) in classes.iter_mut().zip(named) {

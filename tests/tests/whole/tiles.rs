@@ -126,15 +126,23 @@ fn training_on_tiles_scores_what_tiled_prediction_scores() {
     let run = start(&data, &options, MemoryOptions::default()).unwrap();
     // Tiles are not scaled.
     assert_eq!((run.config.preprocess.width, run.config.preprocess.height), (48, 48));
-    let (outcome, record) = finish(&run, MemoryOptions::default(), &mut Silent).unwrap();
+    let (outcome, evaluation) = finish(&run, MemoryOptions::default(), &mut Silent).unwrap();
     // Each image is cut into 3 columns and 2 rows.
     let steps = 2 * (6usize * 3 * 2).div_ceil(run.config.training.batch);
     assert_eq!(load_state(&run.dir).unwrap().unwrap().step, steps);
-    assert_eq!(record.tiles, options.config.tiles);
-    let pixels: u64 = record.confusion.counts().iter().sum();
+    assert_eq!(evaluation.record.tiles, options.config.tiles);
+    let pixels: u64 = evaluation.record.confusion.counts().iter().sum();
     assert!(pixels <= 3 * 104 * 72 && pixels > 3 * 104 * 72 * 9 / 10, "{pixels}");
+    // Probabilities are joined as classes are: each pixel once, and as many right ones as the counts have.
+    let calibration = evaluation.assessment.calibration.unwrap();
+    let correct: u64 = (0..5).map(|class| evaluation.record.confusion.correct_pixels(class)).sum();
+    assert_eq!((calibration.pixels(), calibration.bins().iter().map(|bin| bin.correct).sum()), (pixels, correct));
     let best = outcome.summary.unwrap().best;
-    assert_eq!(Some(best.mean_iou), record.confusion.mean_iou(), "validation counts what prediction by tiles gives");
+    assert_eq!(
+        Some(best.mean_iou),
+        evaluation.record.confusion.mean_iou(),
+        "validation counts what prediction by tiles gives"
+    );
 
     export::export(&run, &ExportOptions::default()).unwrap();
     quantize::quantize(&run, Format::Qlinear, 12).unwrap();
