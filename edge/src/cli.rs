@@ -50,7 +50,11 @@ enum Verb {
 }
 
 fn arguments() -> Arguments {
-    let matches = with_negative_numbers(Arguments::command()).get_matches();
+    let matches = with_negative_numbers(Arguments::command()).try_get_matches().unwrap_or_else(|error| {
+        let Some(message) = run::conflict(&error) else { error.exit() };
+        unet_engine::error::say(format_args!("error: {message}\n\nFor more information, try '--help'."));
+        std::process::exit(error.exit_code())
+    });
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 

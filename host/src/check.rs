@@ -25,13 +25,13 @@ use unet_data::label_facts::LabelFacts;
 use unet_data::levels::{Levels, Look, RangeRequest, choose_range};
 use unet_data::listing::{Listing, show_below};
 use unet_data::workers::in_parallel;
-use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split};
+use unet_data::{Dataset, DatasetFile, FileError, LabelMap, LabelsError, OpenOptions, Split, any_of};
 use unet_shared::label::{LabelTable, LabelValue, Reading};
 use unet_shared::mask::IGNORE_INDEX;
 use unet_shared::preprocess::Channels;
 use unet_shared::samples::{Bands, SampleReading};
 
-use examine::{Examined, ImageFacts, Unit, examine};
+use examine::{Examined, ImageFacts, Unit, all_lack_bands, examine};
 pub use finding::{Finding, Kind, Severity};
 use inventory::Inventory;
 pub use label_options::LabelOptions;
@@ -194,7 +194,7 @@ pub fn check(
         ControlFlow::Continue(())
     });
     let mut examined: Vec<Examined> = examined.into_iter().flatten().collect();
-    if options.skip_unreadable {
+    if options.skip_unreadable && !all_lack_bands(&examined) {
         inventory.leave_out_unreadable(&mut examined);
     }
     Ok(summarize(&listing, inventory, counts, &examined, &reading, options))
@@ -231,6 +231,7 @@ fn summarize(
     let (levels, range) = sample_range(&units, examined, options.range, &show);
     findings.extend(range);
     findings.extend(absent_values(&options.labels.ignore, &total));
+    findings.extend(map.as_ref().and_then(one_class));
     findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
@@ -282,10 +283,25 @@ fn summarize(
         findings,
     };
     let in_pairs = units.iter().zip(examined).filter(|(unit, _)| unit.is_pair());
-    let unreadable = in_pairs.map(|(_, examined)| examined.unreadable().count()).sum();
+    let errors = in_pairs.flat_map(|(_, examined)| examined.unreadable());
+    let (bands, others): (Vec<&FileError>, Vec<&FileError>) =
+        errors.partition(|error| matches!(error, FileError::Bands { .. }));
+    // Images without the bands that are asked for share an error, which the flag does not remove if there are no others.
+    let unreadable = others.len() + usize::from(!bands.is_empty() && !all_lack_bands(examined));
     let training_labels = counts.remove(&Some(Split::Train)).unwrap_or_default();
     let pairs = Pairs::of(&units, examined, training_labels);
     Checked { report, dataset, labels: map, content, pairs, levels, bands: options.bands, unreadable }
+}
+
+/// A single class, with which no network can be trained.
+fn one_class(map: &LabelMap) -> Option<Finding> {
+    let [class] = map.classes.as_slice() else { return None };
+    let values: Vec<String> = class.values.iter().map(LabelValue::to_string).collect();
+    let message = format!(
+        "the labels have only the value {}: expected at least two that count; is this the folder of the masks?",
+        any_of(values)
+    );
+    Some(Finding::new(Severity::Error, Kind::Classes, Vec::new(), message))
 }
 
 /// Values that the command line ignores and that no mask has.
@@ -340,7 +356,7 @@ fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
     let what = if list.is_some() { "a list file" } else { "a file" };
-    let message = format!("is {what}, not a dataset: expected the folder of images and masks");
+    let message = format!("{name} is {what}, expected the folder of a dataset's images and masks");
     let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
     CheckReport {

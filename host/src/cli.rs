@@ -8,6 +8,10 @@ mod export;
 mod package;
 mod predict;
 mod quantize;
+mod refusal;
+mod runs;
+mod series;
+mod table;
 mod train;
 mod val;
 
@@ -35,7 +39,11 @@ pub struct Arguments {
 
 /// The arguments of the program.
 pub fn arguments() -> Arguments {
-    let matches = with_negative_numbers(Arguments::command()).get_matches();
+    let matches = with_negative_numbers(Arguments::command()).try_get_matches().unwrap_or_else(|error| {
+        let Some(message) = refusal::explained(&error) else { error.exit() };
+        unet_engine::error::say(format_args!("error: {message}\n\nFor more information, try '--help'."));
+        std::process::exit(error.exit_code())
+    });
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
@@ -70,6 +78,8 @@ enum Verb {
     Check(check::Check),
     /// Train a U-Net on a dataset, or resume an interrupted run
     Train(Box<train::Train>),
+    /// Compare runs in one table, and on one page with their curves
+    Runs(runs::Runs),
     /// Evaluate a run or a package on a labelled split, and write the evaluation record
     Val(val::Val),
     /// Predict masks of new images
@@ -105,6 +115,7 @@ impl Arguments {
             Verb::Demo(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
             Verb::Train(verb) => verb.run(),
+            Verb::Runs(verb) => verb.run(),
             Verb::Val(verb) => verb.run(),
             Verb::Predict(verb) => verb.run(),
             Verb::Export(verb) => verb.run(),

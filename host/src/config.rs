@@ -6,14 +6,17 @@
 
 mod folders;
 mod input;
+pub mod settings;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use unet_data::OpenOptions;
 use unet_shared::digest::Digest;
+use unet_shared::fold::Fold;
+use unet_shared::image::SIDE_MAX;
 use unet_shared::manifest::StackSplit;
-use unet_shared::preprocess::Preprocess;
+use unet_shared::preprocess::{Preprocess, PreprocessError};
 use unet_shared::tiles::Tiles;
 
 use crate::backend::Backend;
@@ -61,6 +64,10 @@ pub struct RunConfig {
     #[arg(skip = OpenOptions::default().stacks)]
     #[serde(default = "StackSplit::unstated", skip_serializing_if = "StackSplit::is_unstated")]
     pub stacks: StackSplit,
+    /// The fold that is for validation, of training and validation pairs together; none if the dataset is split otherwise.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// Leave out pairs with a file that cannot be read, and say which
     #[arg(long)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -198,6 +205,7 @@ impl RunConfig {
             val_ratio: self.val_ratio,
             seed: self.split_seed,
             stacks: self.stacks,
+            fold: self.fold,
             choice: self.folders.choice(),
         }
     }
@@ -205,29 +213,36 @@ impl RunConfig {
     /// Checks every field, and that the fields fit each other.
     ///
     /// # Errors
-    /// Names the first field that is out of range, what was expected and what was found.
+    /// Names the first field that is out of range by its flag, what was expected and what was found; [`as_key`] names it by its
+    /// key instead.
     pub fn validate(&self) -> Result<(), String> {
         self.model.validate()?;
-        self.preprocess.validate().map_err(|error| error.to_string())?;
+        self.preprocess.validate().map_err(|error| match error {
+            PreprocessError::Target { width, height } => {
+                format!("--size: expected 1 to {SIDE_MAX} pixels a side, found {width}x{height}")
+            }
+            PreprocessError::MeanStd { .. } => format!("--mean, --std: {error}"),
+            _ => error.to_string(),
+        })?;
         let (width, height) = (self.preprocess.width as usize, self.preprocess.height as usize);
         let multiple = self.model.size_multiple();
         if width % multiple != 0 || height % multiple != 0 {
             let rule = if self.model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
             return Err(format!(
-                "expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; the nearest valid size is {}x{}",
+                "--size: expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; the nearest valid size is {}x{}",
                 nearest_multiple(width, multiple),
                 nearest_multiple(height, multiple)
             ));
         }
         let training = &self.training;
         if !(1..=EPOCHS_MAX).contains(&training.epochs) {
-            return Err(format!("epochs: expected 1 to {EPOCHS_MAX}, found {}", training.epochs));
+            return Err(format!("--epochs: expected 1 to {EPOCHS_MAX}, found {}", training.epochs));
         }
         if training.batch == 0 {
-            return Err("batch: expected at least 1, found 0".to_owned());
+            return Err("--batch: expected at least 1, found 0".to_owned());
         }
         if !(1..=WORKERS_MAX).contains(&training.loader.workers) {
-            return Err(format!("workers: expected 1 to {WORKERS_MAX}, found {}", training.loader.workers));
+            return Err(format!("--workers: expected 1 to {WORKERS_MAX}, found {}", training.loader.workers));
         }
         if self.model.channels != self.preprocess.channels.count() {
             let (model, input) = (self.model.channels, self.preprocess.channels.count());
@@ -236,7 +251,7 @@ impl RunConfig {
         let parameters = self.model.layers().weights();
         if parameters > PARAMETERS_MAX {
             return Err(format!(
-                "base {} and depth {}: expected at most {PARAMETERS_MAX} parameters, found {parameters}",
+                "--base {} and --depth {}: expected at most {PARAMETERS_MAX} parameters, found {parameters}",
                 self.model.base, self.model.depth
             ));
         }
@@ -247,31 +262,47 @@ impl RunConfig {
             .filter(|&elements| elements <= ELEMENTS_MAX);
         if finest.is_none() {
             return Err(format!(
-                "batch {} of {width}x{height} with base {}: expected tensors of at most {ELEMENTS_MAX} elements, found larger \
+                "--batch {} of {width}x{height} with base {}: expected tensors of at most {ELEMENTS_MAX} elements, found larger \
                  ones; lower --batch, --size or --base",
                 training.batch, self.model.base
             ));
         }
         if !(training.learning_rate > 0.0 && training.learning_rate.is_finite()) {
-            return Err(format!("learning rate: expected a positive number, found {}", training.learning_rate));
+            return Err(format!("--learning-rate: expected a positive number, found {}", training.learning_rate));
         }
         training.optimizer.validate()?;
         if !(0.0..1.0).contains(&training.freeze_norms) {
-            return Err(format!("freeze norms: expected a share from 0 to below 1, found {}", training.freeze_norms));
+            return Err(format!(
+                "--freeze-norms: expected at least 0 and less than 1, found {}",
+                training.freeze_norms
+            ));
         }
         training.loss.validate()?;
         training.augmentation.validate(self.model.classes)?;
         if training.class_weights.len() != self.model.classes {
             let found = training.class_weights.len();
-            return Err(format!("expected {} class weights, one per class, found {found}", self.model.classes));
+            return Err(format!(
+                "--class-weights: expected {} numbers, one per class, found {found}",
+                self.model.classes
+            ));
         }
         if !training.class_weights.iter().all(|w| w.is_finite() && *w >= 0.0)
             || training.class_weights.iter().all(|w| *w == 0.0)
         {
             let found = &training.class_weights;
-            return Err(format!("class weights: expected numbers of at least 0, not all 0, found {found:?}"));
+            return Err(format!("--class-weights: expected numbers of at least 0, not all 0, found {found:?}"));
         }
         Ok(())
+    }
+}
+
+/// An error of [`RunConfig::validate`] for who reads `config.toml`: the key stands in place of its flag.
+pub fn as_key(problem: &str) -> String {
+    match problem.split_once(':') {
+        Some((flags, rest)) if flags.starts_with("--") => {
+            format!("{}:{rest}", flags.replace("--", "").replace('-', "_"))
+        }
+        _ => problem.to_owned(),
     }
 }
 
@@ -410,13 +441,13 @@ vertical = false
             (|c| c.preprocess.width = 30, "nearest valid size is 32x16"),
             (|c| c.training.epochs = 0, "epochs"),
             (|c| c.training.batch = 0, "batch"),
-            (|c| c.training.learning_rate = f64::NAN, "learning rate"),
+            (|c| c.training.learning_rate = f64::NAN, "--learning-rate: expected"),
             (|c| c.training.loader.workers = 0, "workers"),
-            (|c| c.training.optimizer.weight_decay = Some(0.1), "weight decay"),
-            (|c| c.training.freeze_norms = 1.0, "freeze norms"),
+            (|c| c.training.optimizer.weight_decay = Some(0.1), "--weight-decay: expected"),
+            (|c| c.training.freeze_norms = 1.0, "--freeze-norms: expected"),
             (|c| c.training.augmentation.augment = vec![OperationKind::Zoom; 2], "zoom twice"),
             (|c| c.training.augmentation.class_pixels = vec![1], "expected 2 numbers, one per class, found 1"),
-            (|c| c.training.class_weights = vec![1.0], "expected 2 class weights"),
+            (|c| c.training.class_weights = vec![1.0], "--class-weights: expected 2 numbers"),
             (|c| c.training.class_weights = vec![0.0, 0.0], "not all 0"),
         ];
         for (change, expected) in cases {
@@ -425,6 +456,13 @@ vertical = false
             let error = bad.validate().unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_in_a_file_is_told_by_its_key() {
+        assert_eq!(as_key("--freeze-norms: expected --a-b: c"), "freeze_norms: expected --a-b: c");
+        assert_eq!(as_key("--mean, --std: x"), "mean, std: x");
+        assert_eq!(as_key("classes: expected 2-3"), "classes: expected 2-3");
     }
 
     #[test]

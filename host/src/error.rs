@@ -46,9 +46,7 @@ pub enum HostError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("failed to write {path}")]
     Write { path: PathBuf, source: std::io::Error },
-    #[error(
-        "{path}: not an evaluation record, or incomplete; `unet-host val --output` and `unet-edge evaluate --output` write one"
-    )]
+    #[error("{path}: {}", record_problem(source))]
     Record { path: PathBuf, source: DocumentError },
     #[error("the device failed in step {step}")]
     Device { step: usize, source: ExecutionError },
@@ -59,6 +57,19 @@ pub enum HostError {
     /// An error of a stage.
     #[error(transparent)]
     Stage(StageError),
+}
+
+/// Why a file cannot be read as an evaluation record.
+fn record_problem(error: &DocumentError) -> &'static str {
+    match error {
+        DocumentError::Version { expected, found, .. } if found > expected => {
+            "made by a newer program; compare it with that, or evaluate again"
+        }
+        DocumentError::Version { .. } => "made by an older program; evaluate again",
+        DocumentError::Format { .. } => {
+            "not an evaluation record, or incomplete; `unet-host val --output` and `unet-edge evaluate --output` write one"
+        }
+    }
 }
 
 impl HostError {
@@ -144,7 +155,9 @@ impl ExitCode for CheckpointError {
     fn exit_code(&self) -> Exit {
         match self {
             Self::Files(error) => error.exit_code(),
-            Self::Damaged { .. } | Self::Record { .. } | Self::Version { .. } => Exit::Input,
+            Self::Damaged { .. } | Self::OtherNetwork { .. } | Self::Record { .. } | Self::Version { .. } => {
+                Exit::Input
+            }
         }
     }
 }
@@ -181,7 +194,11 @@ impl ExitCode for ReportError {
 impl ExitCode for RunDirError {
     fn exit_code(&self) -> Exit {
         match self {
-            Self::NotARun { .. } | Self::Read { .. } | Self::Parse { .. } | Self::Locked { .. } => Exit::Input,
+            Self::Missing { .. }
+            | Self::NotARun { .. }
+            | Self::Read { .. }
+            | Self::Parse { .. }
+            | Self::Locked { .. } => Exit::Input,
             Self::Write { .. } => Exit::Write,
         }
     }

@@ -23,4 +23,5 @@ pub mod rng;
 pub mod run_dir;
 pub mod segmenter;
 pub mod steps;
+pub mod tensorboard;
 pub mod training;

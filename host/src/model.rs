@@ -13,4 +13,5 @@ pub mod unet;
 
 pub use network::Network;
 pub use stem::Stem;
+pub(crate) use transfer::sides;
 pub use unet::{UNetConfig, Upsampling};

@@ -6,6 +6,7 @@
 //! what to draw and where to put it.
 
 mod axis;
+pub mod comparison;
 mod confusion;
 pub mod contact_sheet;
 mod curves;
@@ -69,6 +70,19 @@ pub struct ReportTable {
     pub columns: Vec<String>,
     /// Rows of cells. Numbers are aligned to the right.
     pub rows: Vec<Vec<String>>,
+}
+
+/// The curves of a run among others.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunCurves {
+    /// Its name, any text.
+    pub name: String,
+    /// The series that it belongs to, counted from 0; runs of one series have one colour.
+    pub series: usize,
+    /// Its place in that series, counted from 0.
+    pub member: usize,
+    /// Its curves.
+    pub epochs: Vec<EpochPoint>,
 }
 
 /// The content of report.html from top to bottom; what is empty is left out.

@@ -1,5 +1,6 @@
 //! The folder of a training run: its file names, and how they are read and written.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,19 @@ use crate::config::RunConfig;
 /// A run folder that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
+    /// The folder does not exist.
+    #[error("{path} does not exist; expected the folder of a training run")]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder is not a run.
-    #[error("{path}: expected the folder of a training run, found no {CONFIG} in it")]
+    #[error("{path}: expected the folder of a training run, found {found}")]
     NotARun {
         /// The folder.
         path: PathBuf,
+        /// What it is instead.
+        found: String,
     },
     /// A file cannot be read.
     #[error("{path}: cannot be read")]
@@ -133,18 +142,39 @@ impl RunDir {
     /// The folder of an existing run.
     ///
     /// # Errors
-    /// If it has no configuration.
+    /// If it does not exist or has no configuration.
     pub fn open(root: &Path) -> Result<Self, RunDirError> {
-        if root.join(CONFIG).is_file() {
-            Ok(Self { root: root.to_owned() })
+        let path = root.to_owned();
+        if Self::is_run(root) {
+            Ok(Self { root: path })
+        } else if !root.exists() {
+            Err(RunDirError::Missing { path })
         } else {
-            Err(RunDirError::NotARun { path: root.to_owned() })
+            let found = if root.is_dir() { format!("no {CONFIG} in it") } else { "a file".to_owned() };
+            Err(RunDirError::NotARun { path, found })
         }
     }
 
     /// Whether a folder is a run.
     pub fn is_run(root: &Path) -> bool {
         root.join(CONFIG).is_file()
+    }
+
+    /// Whether a folder has nothing but what [`RunDir::create`] makes, so that a run which was interrupted there can be made anew.
+    pub fn is_begun(root: &Path) -> bool {
+        let run = Self { root: root.to_owned() };
+        let folders = [run.weights_folder(), run.panels_folder(), run.export_folder()];
+        let made = [&folders[..], &[root.join(DATASET), run.initial_weights()]].concat();
+        let is_made = |entry: std::fs::DirEntry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // What a killed process leaves of a file that it wrote.
+            made.contains(&entry.path()) || name.starts_with('.') && name.ends_with(".tmp")
+        };
+        let has_only_these = |folder: &Path| {
+            std::fs::read_dir(folder).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(is_made)))
+        };
+        has_only_these(root) && folders.iter().all(|folder| !folder.exists() || has_only_these(folder))
     }
 
     /// The folder.
@@ -174,6 +204,11 @@ impl RunDir {
     /// Folder of the weights and the optimizer's state.
     pub fn weights_folder(&self) -> PathBuf {
         self.root.join("weights")
+    }
+
+    /// When the run was made: when the snapshot of its dataset was written. `None` if the file system does not say it.
+    pub fn made(&self) -> Option<std::time::SystemTime> {
+        std::fs::metadata(self.root.join(DATASET)).and_then(|facts| facts.modified()).ok()
     }
 
     /// Weights of the epoch with the best validation mean IoU.
@@ -224,6 +259,12 @@ impl RunDir {
     /// Panels of original, truth and prediction.
     pub fn panels_folder(&self) -> PathBuf {
         self.root.join("panels")
+    }
+
+    /// The event file for TensorBoard.
+    pub fn tensorboard(&self) -> PathBuf {
+        // TensorBoard reads files that have `tfevents` in their names. Always the same name, so that no run has two.
+        self.root.join("tensorboard").join("events.out.tfevents.unet-host")
     }
 
     /// The report, as one page.
@@ -304,6 +345,27 @@ impl RunDir {
         atomic_file::write(&path, bytes).map_err(|source| RunDirError::Write { path, source })
     }
 
+    /// Makes one of the run's files, and its folder, hold `bytes`. If the file holds the first of them, the rest is appended, so that a
+    /// program which reads it while it grows goes on; otherwise the file is replaced atomically.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn extend(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), RunDirError> {
+        let path = self.within(name.as_ref());
+        let failed = |source| RunDirError::Write { path: path.clone(), source };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let rest = std::fs::read(&path).ok().and_then(|before| Some(bytes.strip_prefix(&before[..])?.to_vec()));
+        match rest {
+            Some(rest) => {
+                let file = std::fs::OpenOptions::new().append(true).open(&path);
+                file.and_then(|mut file| file.write_all(&rest)).map_err(failed)
+            }
+            None => self.write(&path, bytes),
+        }
+    }
+
     /// Writes one of the run's files as JSON.
     ///
     /// # Errors
@@ -318,4 +380,46 @@ pub fn json<T: Serialize>(value: &T) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("keys are strings and values are plain");
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_extended_in_place_or_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir { root: folder.path().to_owned() };
+        let path = folder.path().join("below/file");
+        // Open like in a program that reads it while it grows.
+        let extended = |bytes: &[u8]| {
+            run.extend(&path, bytes).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        };
+        extended(b"ab");
+        let mut reader = std::fs::File::open(&path).unwrap();
+        extended(b"abc");
+        extended(b"abc");
+        let mut seen = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut seen).unwrap();
+        assert_eq!(seen, "abc");
+        extended(b"a");
+        extended(b"x");
+    }
+
+    #[test]
+    fn a_folder_is_begun_while_it_has_no_more_than_is_made_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("weights")).unwrap();
+        std::fs::write(root.join(".dataset.json.12.0.tmp"), "").unwrap();
+        std::fs::write(root.join("weights/initial.bpk"), "").unwrap();
+        std::fs::write(root.join("dataset.json"), "").unwrap();
+        assert!(RunDir::is_begun(root));
+        std::fs::write(root.join("weights/last.bpk"), "").unwrap();
+        assert!(!RunDir::is_begun(root));
+        std::fs::remove_file(root.join("weights/last.bpk")).unwrap();
+        std::fs::write(root.join("thesis.txt"), "").unwrap();
+        assert!(!RunDir::is_begun(root) && !RunDir::is_begun(&root.join("thesis.txt")));
+    }
 }

@@ -19,3 +19,4 @@ mod sgd;
 pub mod summary;
 pub mod target;
 pub mod trainer;
+mod weight_shapes;

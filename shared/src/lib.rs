@@ -57,6 +57,7 @@ extern crate std;
 pub mod digest;
 #[cfg(feature = "alloc")]
 pub mod document;
+pub mod fold;
 pub mod image;
 pub mod label;
 #[cfg(feature = "alloc")]

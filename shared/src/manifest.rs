@@ -10,6 +10,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::fold::Fold;
 use crate::label::{LabelError, LabelTable, LabelValue, Reading};
 use crate::preprocess::Preprocess;
 use crate::quantization::Quantization;
@@ -124,6 +125,9 @@ pub struct Provenance {
     /// How that split divides stacks.
     #[serde(default = "StackSplit::unstated", skip_serializing_if = "StackSplit::is_unstated")]
     pub stacks: StackSplit,
+    /// The fold that was for validation, if the dataset was divided into folds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// Mean IoU of the f32 model on the validation split, if it was scored.
     pub mean_iou_f32: Option<f64>,
     /// Mean IoU of the int8 model on the validation split, if it was scored.

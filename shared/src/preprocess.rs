@@ -144,12 +144,13 @@ impl fmt::Display for PreprocessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Target { width, height } => {
-                write!(f, "preprocessing target size: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")
+                write!(f, "size of the input: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")
             }
             Self::MeanStd { channel, mean, std } => write!(
                 f,
-                "normalization of channel {channel}: expected finite results and a positive standard deviation, \
-                 found mean {mean:?}, standard deviation {std:?}"
+                "normalization of channel {}: expected finite results and a positive standard deviation, \
+                 found mean {mean:?}, standard deviation {std:?}",
+                channel + 1
             ),
             Self::Size { width, height } => {
                 write!(f, "image size: expected 1 to {SIDE_MAX} pixels per side, found {width}x{height}")

@@ -59,7 +59,7 @@ pub enum EvaluateError {
         found: usize,
     },
     /// An image or its label could not be used.
-    #[error("sample {name}: failed to load image and label")]
+    #[error("sample {name}")]
     Load {
         /// The sample.
         name: String,

@@ -60,7 +60,7 @@ impl Device {
         let rules = setup.resolved.rules.clone();
         let context = Context { manifest: package.manifest, rules, clock: clock.clone(), places };
         let sinks = open_sinks(&setup.outputs, &Arc::new(context.clone()))?;
-        let peripherals = Peripherals::open(&setup.board, &setup.rules)?;
+        let peripherals = Peripherals::open(setup.file.as_deref(), &setup.board, &setup.rules)?;
         let source = open(&setup.source, setup.watchdog.stall, log)?;
         let with_margin = Needs::of(&sinks).margin;
         let policy = setup.source.policy();
@@ -273,7 +273,7 @@ impl Watch {
             "{} of {} frames processed, dropped: {} by the source, {} while busy, {} failed, {} unwritten{missed}; \
              total p50 {p50:.1} ms, p90 {p90:.1}, p99 {p99:.1}",
             progress.finished(),
-            progress.captured(),
+            progress.arrived(),
             drops.source,
             drops.busy,
             drops.failed,

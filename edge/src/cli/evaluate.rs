@@ -64,6 +64,8 @@ impl Evaluate {
             val_ratio: self.val_ratio.unwrap_or(provenance.val_ratio),
             seed: self.split_seed.unwrap_or(provenance.split_seed),
             stacks: provenance.stacks,
+            // A ratio asks for another split.
+            fold: provenance.fold.filter(|_| self.val_ratio.is_none()),
             choice: FolderChoice { images: self.images, masks: self.masks, suffix: self.suffix },
         };
         let mut dataset = Dataset::open(&self.data, &options).map_err(Failure::input)?;
@@ -90,7 +92,7 @@ impl Evaluate {
             split: self.split.name().to_owned(),
             classes: manifest.classes.iter().map(|class| class.name.clone()).collect(),
         };
-        let samples = dataset.split(self.split);
+        let samples = dataset.samples_of(self.split).map_err(Failure::input)?;
         let mut progress = |done: usize, all: usize| {
             // Ten lines for any number of frames.
             if done == all || done.is_multiple_of(all.div_ceil(10)) {

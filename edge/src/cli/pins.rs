@@ -1,18 +1,19 @@
 //! The configured pins, opened on this board.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
-use unet_edge::board::BoardError;
 #[cfg(target_os = "linux")]
 use unet_edge::board::OutputLine;
+use unet_edge::board::{BoardError, BoardName};
 use unet_edge::config::{BoardConfig, InputConfig, RuleConfig};
 #[cfg(target_os = "linux")]
 use unet_edge::peripherals::StatusLed;
 use unet_edge::peripherals::{Pattern, Trigger};
 use unet_edge::pipeline::{BoxedTrigger, Pins};
 
-use super::Failure;
+use super::{Failure, chain};
 
 /// Everything connected to pins.
 pub struct Peripherals {
@@ -31,13 +32,35 @@ pub trait Light {
 }
 
 impl Peripherals {
-    /// Requests the pins, with all outputs inactive.
-    pub fn open(board: &BoardConfig, rules: &[RuleConfig]) -> Result<Self, Failure> {
+    /// Requests the pins, with all outputs inactive. `file` is the configuration that names them, for errors.
+    pub fn open(file: Option<&Path>, board: &BoardConfig, rules: &[RuleConfig]) -> Result<Self, Failure> {
         let any = board.status_led.is_some() || board.trigger.is_some() || rules.iter().any(|r| r.output.is_some());
         if !any {
             return Ok(Peripherals { outputs: Box::new(()), status_led: None, trigger: None });
         }
-        open(board, rules).map_err(Failure::device)
+        open(board, rules).map_err(|PinFailure { place, error }| {
+            let file = file.map(|file| format!("{}:", file.display())).unwrap_or_default();
+            let wrong_board = matches!(error, BoardError::Chip { .. }) && board.name != BoardName::Generic;
+            let advice = if wrong_board {
+                format!("; is this machine a {}, as [board] name says?", board.name.name())
+            } else {
+                String::new()
+            };
+            Failure::device(format!("{file}{place}{}{advice}", chain(&error)))
+        })
+    }
+}
+
+/// A pin that cannot be used.
+struct PinFailure {
+    /// Its line in the configuration, and what it is for: `9: rule "r", GPIO22: `; nothing if all pins were concerned.
+    place: String,
+    error: BoardError,
+}
+
+impl From<BoardError> for PinFailure {
+    fn from(error: BoardError) -> Self {
+        Self { place: String::new(), error }
     }
 }
 
@@ -63,22 +86,28 @@ impl Light for StatusLed<OutputLine> {
 }
 
 #[cfg(target_os = "linux")]
-fn open(board: &BoardConfig, rules: &[RuleConfig]) -> Result<Peripherals, BoardError> {
+fn open(board: &BoardConfig, rules: &[RuleConfig]) -> Result<Peripherals, PinFailure> {
     use unet_edge::config::OutputConfig;
     use unet_edge::peripherals::RuleOutputs;
 
-    let line = |output: &OutputConfig| OutputLine::open(&output.address, output.active_low, false);
+    let line = |user: &str, output: &OutputConfig| {
+        OutputLine::open(&output.address, output.active_low, false)
+            .map_err(|error| PinFailure { place: format!("{}: {user}, {}: ", output.line, output.pin), error })
+    };
     let outputs = rules.iter().map(|rule| match &rule.output {
-        Some(output) => Ok(Some((line(output)?, output.safe))),
+        Some(output) => Ok(Some((line(&format!("rule {:?}", rule.name), output)?, output.safe))),
         None => Ok(None),
     });
-    let mut outputs = RuleOutputs::new(outputs.collect::<Result<Vec<_>, BoardError>>()?);
+    let mut outputs = RuleOutputs::new(outputs.collect::<Result<Vec<_>, PinFailure>>()?);
     outputs.begin()?;
     let status_led = match &board.status_led {
-        Some(led) => Some(Box::new(StatusLed::new(line(led)?, led.safe)) as Box<dyn Light>),
+        Some(led) => Some(Box::new(StatusLed::new(line("status_led", led)?, led.safe)) as Box<dyn Light>),
         None => None,
     };
-    let trigger = board.trigger.as_ref().map(trigger).transpose()?;
+    let trigger = board.trigger.as_ref().map(|input| {
+        trigger(input).map_err(|error| PinFailure { place: format!("{}: trigger, {}: ", input.line, input.pin), error })
+    });
+    let trigger = trigger.transpose()?;
     Ok(Peripherals { outputs: Box::new(outputs), status_led, trigger })
 }
 
@@ -103,7 +132,7 @@ fn trigger(input: &InputConfig) -> Result<BoxedTrigger, BoardError> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open(_: &BoardConfig, _: &[RuleConfig]) -> Result<Peripherals, BoardError> {
+fn open(_: &BoardConfig, _: &[RuleConfig]) -> Result<Peripherals, PinFailure> {
     let (what, message) = ("pins".to_owned(), "expected Linux, found another system".to_owned());
-    Err(BoardError::System { what, message })
+    Err(BoardError::System { what, message }.into())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use unet_data::dataset::list_images;
 use unet_data::stacks::expand_images;
 use unet_data::{DecodedImage, Sample};
@@ -76,6 +77,25 @@ impl Run {
         };
         Device { package: read, setup }.main()
     }
+}
+
+/// What to do about arguments beside `--config`; `None` for any other error.
+pub fn conflict(error: &clap::Error) -> Option<String> {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(argument)) => vec![argument.clone()],
+        Some(ContextValue::Strings(arguments)) => arguments.clone(),
+        _ => vec![],
+    };
+    let arguments = [named(ContextKind::InvalidArg), named(ContextKind::PriorArg)].concat();
+    let (config, others): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| argument.starts_with("--config"));
+    if error.kind() != ErrorKind::ArgumentConflict || config.is_empty() {
+        return None;
+    }
+    let others = others.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "--config FILE takes the place of all other arguments; leave out {others} and set it in FILE: unet-edge run --config FILE"
+    ))
 }
 
 /// Reads a configuration.
@@ -170,6 +190,8 @@ struct Painter {
     predictor: Predictor<Int8Segmenter>,
     labels: LabelTable,
     colors: Vec<[u8; 3]>,
+    /// Whether an image was warned of; one stands for all.
+    warned: bool,
 }
 
 impl Painter {
@@ -179,11 +201,17 @@ impl Painter {
             predictor,
             labels: manifest.label_table().map_err(Failure::input)?,
             colors: manifest.classes.iter().map(|class| class.color).collect(),
+            warned: false,
         })
     }
 
     fn paint(&mut self, sample: &Sample) -> Result<Painted, Box<dyn std::error::Error>> {
         let image: DecodedImage = sample.decode_image(&self.predictor.spec().samples)?;
+        if let Some(warning) = image.warning()
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            unet_engine::error::say(format_args!("warning: {}: {warning}", sample.image.display()));
+        }
         let mask = self.predictor.predict(&image.view())?;
         let labels = picture::label_png(mask, image.width, image.height, &self.labels)?;
         let painted = picture::rgb_image(&image.view())?;

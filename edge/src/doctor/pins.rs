@@ -54,7 +54,9 @@ pub(super) fn examine(roots: &Roots, chips: &Result<Vec<ChipInfo>, BoardError>, 
             Err(error) => {
                 let advice = match error {
                     _ if closed => open_them,
-                    BoardError::Chip { .. } if chips.is_empty() => "load the driver of the GPIO chip",
+                    BoardError::Chip { .. } if chips.is_empty() => {
+                        "load the driver of the GPIO chip, or run it on the board that [board] names"
+                    }
                     BoardError::Chip { .. } => "configure the right board, or one of the chips that were found",
                     _ => "configure another pin; `gpioinfo` lists them",
                 };

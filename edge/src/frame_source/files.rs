@@ -173,7 +173,7 @@ impl FrameSource for Files {
             }
             Err(error) => {
                 self.unreadable += 1;
-                Err(SourceError::new(&self.name, Kind::SkipFrame, chain(&error), None))
+                Err(SourceError::new(error.path().display().to_string(), Kind::SkipFrame, error.without_path(), None))
             }
         }
     }

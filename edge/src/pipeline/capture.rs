@@ -68,7 +68,7 @@ impl Capture {
                     held = Some(lent);
                     match error.kind() {
                         Kind::SkipFrame => {
-                            self.progress.count_failed();
+                            self.progress.count_unreadable();
                             failed += 1;
                             self.log.say(LogLevel::Warning, format_args!("{}", chain(&error)));
                         }

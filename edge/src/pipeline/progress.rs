@@ -12,6 +12,7 @@ use crate::telemetry::{Stage, Stages};
 #[derive(Debug, Default)]
 pub struct Progress {
     captured: AtomicU64,
+    unreadable: AtomicU64,
     finished: AtomicU64,
     lost_by_source: AtomicU64,
     lost_while_busy: AtomicU64,
@@ -27,6 +28,11 @@ impl Progress {
     /// Frames delivered by the source.
     pub fn captured(&self) -> u64 {
         self.captured.load(Ordering::Relaxed)
+    }
+
+    /// Frames of the source, with those that it could not read.
+    pub fn arrived(&self) -> u64 {
+        self.captured() + self.unreadable.load(Ordering::Relaxed)
     }
 
     /// Frames with a mask, whose rules were evaluated.
@@ -84,6 +90,12 @@ impl Progress {
 
     pub(super) fn count_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a frame that the source could not read, as failed.
+    pub(super) fn count_unreadable(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+        self.count_failed();
     }
 
     pub(super) fn count_unwritten(&self) {

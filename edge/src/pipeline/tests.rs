@@ -235,6 +235,7 @@ fn gaps_and_unreadable_frames_are_counted() {
     until(|| running.is_finished());
     let drops = running.progress().drops();
     assert_eq!((drops.source, drops.failed, drops.busy, drops.unwritten), (2, 1, 0, 0));
+    assert_eq!(running.progress().arrived(), 5);
     running.stop(Duration::from_secs(1)).1.unwrap();
     assert_eq!(sink.numbers(), [5, 6, 9, 0]);
 }

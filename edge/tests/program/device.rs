@@ -531,3 +531,15 @@ fn hup_without_a_configuration_stops_it() {
     std::thread::sleep(Duration::from_millis(500));
     check_exit(&end(child, "-HUP"), 0);
 }
+
+#[test]
+fn a_pin_that_is_not_there_is_named_with_its_rule_and_line() {
+    let fixture = Fixture::new();
+    fixture.write_image("a.png");
+    let path = fixture.path("a.png");
+    let rule = "[[rule]]\nname = \"r\"\nclass = \"bright\"\ncondition = \"regions > 9\"\noutput = \"no-such-chip/3\"\n";
+    let config = configure(&fixture, &format!("[source]\nkind = \"files\"\npath = {path:?}\n{rule}"));
+    let output = unet_edge(&["run", "--config", "@"], &[&config]);
+    let place = format!("{}:9: rule \"r\", no-such-chip/3: GPIO chip no-such-chip line 3: ", config.display());
+    check_failure(&output, 3, &[&place, "no chip with that label"]);
+}

@@ -139,6 +139,9 @@ fn an_unreadable_image_counts_once() {
     let output = run(&fixture, &fixture.path("source"));
     let drops = &lines(&output)[1]["drops"];
     assert_eq!((drops["source"].as_u64(), drops["failed"].as_u64()), (Some(0), Some(1)), "{drops}");
+    let (told, path) = (stderr(&output), fixture.path("source/b.png"));
+    assert!(told.contains("2 of 3 frames processed"), "{told}");
+    assert!(told.contains(&format!("warning: {}: expected a PNG", path.display())), "{told}");
 }
 
 #[test]

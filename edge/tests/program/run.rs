@@ -53,6 +53,14 @@ fn a_broken_image_is_skipped() {
 }
 
 #[test]
+fn arguments_beside_a_configuration_are_refused_with_what_to_leave_out() {
+    let fixture = Fixture::new();
+    let config = fixture.path("unet-edge.toml");
+    let output = unet_edge(&["run", "@", "--config", "@"], &[&fixture.package(), &config]);
+    check_failure(&output, 2, &["--config FILE takes the place", "leave out [PACKAGE]", "unet-edge run --config FILE"]);
+}
+
+#[test]
 fn images_with_the_same_stem_do_not_overwrite_each_other() {
     let fixture = Fixture::new();
     fixture.write_image("source/a.png");

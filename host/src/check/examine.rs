@@ -55,6 +55,12 @@ impl Examined {
     }
 }
 
+/// Whether no image has the bands that are asked for.
+pub fn all_lack_bands(examined: &[Examined]) -> bool {
+    let mut images = examined.iter().filter_map(|examined| examined.image.as_ref()).peekable();
+    images.peek().is_some() && images.all(|image| matches!(image, Err(FileError::Bands { .. })))
+}
+
 /// Facts about an image.
 #[derive(Debug)]
 pub struct ImageFacts {

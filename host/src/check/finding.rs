@@ -22,6 +22,7 @@ pub enum Kind {
     Layout,
     DatasetFile,
     Unreadable,
+    MissingBand,
     OtherFile,
     JpegLeftovers,
     WrongExtension,
@@ -65,6 +66,7 @@ impl Kind {
         match self {
             Self::Layout
             | Self::DatasetFile
+            | Self::MissingBand
             | Self::SizeMismatch
             | Self::ExifRotation
             | Self::SixteenBit
@@ -106,8 +108,9 @@ impl Kind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Layout => "layout not accepted",
-            Self::DatasetFile => "dataset.toml",
+            Self::DatasetFile => "dataset.toml is not accepted",
             Self::Unreadable => "unreadable file",
+            Self::MissingBand => "bands that do not exist",
             Self::OtherFile => "other files",
             Self::JpegLeftovers => "left-over JPEG data",
             Self::WrongExtension => "wrong extension",

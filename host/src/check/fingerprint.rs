@@ -179,6 +179,7 @@ mod tests {
             orientation: 1,
             extra_bands: 0,
             leftovers: false,
+            dark: None,
         }
     }
 

@@ -81,7 +81,7 @@ impl Inventory {
                 split: Some(split),
             }));
         }
-        self.add_problems(listing, &dataset.problems);
+        self.add_problems(listing, &dataset);
         self.file.clone_from(&dataset.file);
         (self.unused, self.notes) = (dataset.unused.clone(), dataset.notes.clone());
         self.read = dataset.read.iter().cloned().collect();
@@ -144,12 +144,12 @@ impl Inventory {
         let grouped = self.findings.iter().any(|finding| finding.kind == Kind::InstanceMasks);
         if !grouped {
             let pairing = unet_data::pairing::pair(&images, &masks);
-            self.find_pairing_problems(listing, &pairing.problems);
+            self.find_pairing_problems(listing, &pairing.problems, None);
         }
     }
 
     /// Files without a partner are decoded too: they may be unreadable, or duplicates.
-    fn add_problems(&mut self, listing: &Listing, problems: &[PairingProblem]) {
+    fn add_problems(&mut self, listing: &Listing, dataset: &Dataset) {
         let mut add = |image: Option<&PathBuf>, mask: Option<&PathBuf>| {
             let path = image.or(mask);
             let folder = path
@@ -161,7 +161,7 @@ impl Inventory {
                 split: folder.and_then(|f| f.split),
             });
         };
-        for problem in problems {
+        for problem in &dataset.problems {
             match problem {
                 PairingProblem::UnpairedImage(path) => add(Some(path), None),
                 PairingProblem::UnpairedMask(path) => add(None, Some(path)),
@@ -172,10 +172,11 @@ impl Inventory {
             }
         }
         self.find_instance_folders(listing);
-        self.find_pairing_problems(listing, problems);
+        self.find_pairing_problems(listing, &dataset.problems, Some(dataset));
     }
 
-    fn find_pairing_problems(&mut self, listing: &Listing, problems: &[PairingProblem]) {
+    /// `dataset` has the pairs, if there are any.
+    fn find_pairing_problems(&mut self, listing: &Listing, problems: &[PairingProblem], dataset: Option<&Dataset>) {
         let show = |path: &PathBuf| listing.show(path);
         let (mut images, mut masks) = (Vec::new(), Vec::new());
         for problem in problems {
@@ -229,7 +230,10 @@ impl Inventory {
             self.findings.push(Finding::new(Severity::Warning, Kind::PredictionFile, files, message));
         }
         if !images.is_empty() {
-            let message = "no mask of the same name; it is not used";
+            let message = match dataset.and_then(|dataset| expected_mask(images[0], dataset)) {
+                Some(expected) => format!("no mask of the same name, expected {}; it is not used", show(&expected)),
+                None => "no mask of the same name; it is not used".to_owned(),
+            };
             let files = images.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Error, Kind::UnpairedImage, files, message));
         }
@@ -353,4 +357,18 @@ fn has_data_extension(path: &Path) -> bool {
 fn is_prediction(path: &Path) -> bool {
     let words = words(&stem(path));
     words.iter().any(|word| matches!(word.as_str(), "predict" | "pred" | "prediction" | "predicted" | "output"))
+}
+
+/// The path of the mask that an image would have if it were named like those of the other images of its folder.
+fn expected_mask(image: &Path, dataset: &Dataset) -> Option<PathBuf> {
+    let name = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    dataset.samples().filter(|sample| sample.image.parent() == image.parent()).find_map(|sample| {
+        let Some(Annotation::File(mask)) = &sample.label else { return None };
+        let (of_mask, of_image) = (name(mask)?, name(&sample.image)?);
+        let expected =
+            of_mask.contains(&of_image).then(|| of_mask.replace(&of_image, &name(image).unwrap_or_default()))?;
+        let extension =
+            mask.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+        Some(mask.with_file_name(expected + &extension))
+    })
 }

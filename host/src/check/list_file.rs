@@ -132,7 +132,9 @@ pub fn findings(lists: &[ListFile]) -> Vec<Finding> {
             }
             let shown = shared.iter().take(10).copied().collect::<Vec<_>>().join(", ");
             let more = if shared.len() > 10 { ", and more" } else { "" };
-            let message = format!("{} entries are in both {split} and {other}: {shown}{more}", shared.len());
+            let entries =
+                if shared.len() == 1 { "1 entry is".to_owned() } else { format!("{} entries are", shared.len()) };
+            let message = format!("{entries} in both {split} and {other}: {shown}{more}");
             let files = files.union(other_files).map(|&name| name.to_owned()).collect();
             // Training does not read the lists.
             findings.push(Finding::new(Severity::Warning, Kind::SplitOverlap, files, message));
@@ -187,7 +189,7 @@ mod tests {
             let findings = findings(&[read(name, text).unwrap()]);
             let overlap = findings.last().unwrap();
             assert_eq!(overlap.kind, Kind::SplitOverlap, "{name}");
-            assert!(overlap.message.contains("1 entries are in both train and test: 28"), "{}", overlap.message);
+            assert!(overlap.message.contains("1 entry is in both train and test: 28"), "{}", overlap.message);
         }
     }
 

@@ -1,12 +1,14 @@
 //! Findings on unreadable files, on the pixels of images, and on sizes of images and masks that do not match.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use unet_data::Annotation;
+use unet_data::counted::one_or_many;
 use unet_data::loaded_pair::same_shape;
+use unet_data::{Annotation, FileError, counted};
 use unet_shared::image::PixelFormat;
 
-use super::examine::{Examined, ImageFacts, Unit};
+use super::examine::{Examined, ImageFacts, Unit, all_lack_bands};
 use super::finding::{Finding, Kind, Severity};
 
 /// Findings on each unit.
@@ -16,6 +18,11 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
     for (unit, facts) in units.iter().zip(examined) {
         // Masks with transparent pixels share one finding on masks.
         for error in facts.unreadable() {
+            if let &FileError::Bands { expected, found, .. } = error {
+                groups.asked = expected;
+                groups.lack_bands.push((show(error.path()), found));
+                continue;
+            }
             let remedy = if unit.is_pair() {
                 "`--skip-unreadable` of train, val and predict leaves such files out"
             } else {
@@ -44,7 +51,8 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
             findings.push(wrong_extension(name.clone(), really));
         }
         if image.extra_bands > 0 {
-            groups.extra_bands.push(name.clone());
+            let used = image.format.row_len(1);
+            groups.extra_bands.entry((used + image.extra_bands, used.min(3))).or_default().push(name.clone());
         }
         if image.leftovers {
             groups.leftovers.push(name.clone());
@@ -63,6 +71,7 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
             findings.push(size_mismatch(image, name, size, show(mask_path)));
         }
     }
+    findings.extend(groups.lacking_bands(examined));
     findings.extend(groups.findings());
     findings
 }
@@ -70,7 +79,12 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
 /// Files that share a finding.
 #[derive(Default)]
 struct Groups {
-    extra_bands: Vec<String>,
+    /// The highest band that is asked for, if it is missing from an image.
+    asked: u16,
+    /// Images without it, and how many bands they have.
+    lack_bands: Vec<(String, usize)>,
+    /// Images with bands that are not used, by the numbers of all bands and of those that are used.
+    extra_bands: BTreeMap<(usize, usize), Vec<String>>,
     deep_masks: Vec<String>,
     rotated_masks: Vec<String>,
     alpha: Vec<String>,
@@ -80,15 +94,38 @@ struct Groups {
 }
 
 impl Groups {
+    /// The finding on images without the bands that are asked for.
+    fn lacking_bands(&self, examined: &[Examined]) -> Option<Finding> {
+        let fewest = self.lack_bands.iter().map(|(_, found)| *found).min()?;
+        let most = self.lack_bands.iter().map(|(_, found)| *found).max()?;
+        let files: Vec<String> = self.lack_bands.iter().map(|(name, _)| name.clone()).collect();
+        let (lacking, all) = (files.len(), examined.iter().filter(|facts| facts.image.is_some()).count());
+        let bands = if fewest == most { counted(most, "band") } else { format!("{fewest} to {most} bands") };
+        let have = one_or_many(lacking, "has", "have");
+        let asked = self.asked;
+        if all_lack_bands(examined) {
+            let images = if all == 1 { "the image".to_owned() } else { format!("all {all} images") };
+            let choice = if fewest == 1 { "leave it out".to_owned() } else { format!("choose from 1 to {fewest}") };
+            let message = format!("--bands asks for band {asked}, but {images} {have} {bands}; {choice}");
+            return Some(Finding::new(Severity::Error, Kind::MissingBand, files, message));
+        }
+        let message = format!(
+            "--bands asks for band {asked}, but {lacking} of {all} images {have} {bands}; `--skip-unreadable` of train, val and \
+             predict leaves such images out"
+        );
+        Some(Finding::new(Severity::Error, Kind::Unreadable, files, message))
+    }
+
     fn findings(self) -> Vec<Finding> {
         use Severity::{Info, Warning};
+        let extra = self.extra_bands.into_iter().map(|((bands, used), files)| {
+            let (first, others) =
+                if used == 1 { ("1 is", bands.to_string()) } else { ("1-3 are", format!("{bands},1,2")) };
+            let message = format!("has {bands} bands, of which {first} used; `--bands {others}` chooses others");
+            Finding::new(Warning, Kind::ExtraBands, files, message)
+        });
+        let extra: Vec<Finding> = extra.collect();
         let all = [
-            (
-                Warning,
-                Kind::ExtraBands,
-                self.extra_bands,
-                "has more bands than gray or RGB with alpha; only the first are used, `--bands 1,2,3` chooses others",
-            ),
             (Info, Kind::SixteenBit, self.deep_masks, "mask of more than 8 bits; its values are used as they are"),
             (
                 Warning,
@@ -116,7 +153,8 @@ impl Groups {
             ),
         ];
         let filled = all.into_iter().filter(|(_, _, files, _)| !files.is_empty());
-        filled.map(|(severity, kind, files, message)| Finding::new(severity, kind, files, message)).collect()
+        let found = filled.map(|(severity, kind, files, message)| Finding::new(severity, kind, files, message));
+        extra.into_iter().chain(found).collect()
     }
 }
 
@@ -170,7 +208,7 @@ fn size_mismatch(image: &ImageFacts, name: String, size: (usize, usize), mask: S
     let (severity, consequence) = if same_shape(image.size, size) {
         (Severity::Warning, "of the same aspect ratio: the mask is resized to the image by nearest neighbour")
     } else {
-        (Severity::Error, "of another aspect ratio: training stops at this pair")
+        (Severity::Error, "of another aspect ratio: the pair cannot be used; replace the mask, or remove the pair")
     };
     let message = format!("image {}x{}, mask {}x{}, {consequence}", image.size.0, image.size.1, size.0, size.1);
     Finding::new(severity, Kind::SizeMismatch, vec![name, mask], message)

@@ -580,3 +580,15 @@ fn garbage_is_reported() {
     let unreadable = found(&root).into_iter().filter(|(kind, ..)| *kind == Kind::Unreadable).count();
     assert_eq!(unreadable, count);
 }
+
+#[test]
+fn one_class_is_an_error() {
+    let root = valid();
+    for seed in 0..4 {
+        GrayImage::from_pixel(64, 48, Luma([7])).save(path(&root, &format!("masks/{seed}.png"))).unwrap();
+    }
+    let findings = report(&root).findings;
+    let found = findings.iter().find(|finding| finding.kind == Kind::Classes).unwrap();
+    assert_eq!(found.severity, Severity::Error);
+    assert!(found.message.starts_with("the labels have only the value 7: expected at least two"), "{}", found.message);
+}

@@ -40,6 +40,9 @@ fn write_report(out: &mut String, report: &CheckReport, verbose: bool) -> std::f
             writeln!(out, "  layout  {layout}")?;
             writeln!(out, "  pairs   {}", pairs.join(", "))?;
         }
+        None if report.findings.iter().any(|finding| finding.kind == Kind::DatasetFile) => {
+            writeln!(out, "  layout  not read, because of dataset.toml")?;
+        }
         None => writeln!(out, "  layout  not accepted")?,
     }
     let files = |read: usize, unreadable: usize, noun: &str| {
@@ -152,6 +155,21 @@ fn files(finding: &Finding, verbose: bool) -> String {
     let shown = if verbose { finding.files.len() } else { FILES_SHOWN };
     let names = finding.files.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
     format!("{names}{}", more(finding.files.len(), shown, "more file"))
+}
+
+impl CheckReport {
+    /// A line for each finding of this severity; of many of one kind the first, and the number of the others.
+    pub fn lines(&self, severity: Severity) -> Vec<String> {
+        let mut lines = Vec::new();
+        let found: Vec<&Finding> = self.of(severity).collect();
+        for kind in found.chunk_by(|a, b| a.kind == b.kind) {
+            lines.extend(kind.iter().take(FINDINGS_SHOWN).map(|finding| finding.line()));
+            if let Some(more) = kind.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0) {
+                lines.push(format!("{}: {more} more; `unet-host check` shows them", kind[0].kind.title()));
+            }
+        }
+        lines
+    }
 }
 
 impl Finding {

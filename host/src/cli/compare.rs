@@ -31,13 +31,15 @@ impl Compare {
                 super::print(self.json, &parity, || text(&parity))?;
                 parity.equal
             }
-            Some(max_drop) if max_drop.is_finite() && max_drop >= 0.0 => {
+            Some(max_drop) if (0.0..=1.0).contains(&max_drop) => {
                 let report = compare_within(&first, &second, max_drop);
                 super::print(self.json, &report, || drop_text(&report))?;
                 report.within
             }
             Some(found) => {
-                return Err(HostError::Usage(format!("--max-drop: expected a number of at least 0, found {found}")));
+                return Err(HostError::Usage(format!(
+                    "--max-drop: expected a drop of IoU from 0 to 1, such as 0.05, found {found}"
+                )));
             }
         };
         Ok(if passed { Exit::Success } else { Exit::Fault })

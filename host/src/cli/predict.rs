@@ -1,11 +1,14 @@
 //! `unet-host predict RUN IMAGES --output DIR`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use unet_data::dataset::list_images;
 use unet_data::decode::tiff_pages;
+use unet_data::pairing::{Pairing, pair};
 use unet_data::stacks::expand_images;
-use unet_data::{Annotation, Sample, dataset::list_images, load_pair, pairing::pair};
+use unet_data::{Annotation, Sample, counted, load_pair};
 use unet_engine::exit::Exit;
 use unet_engine::package::Package;
 use unet_engine::picture::{OVERLAY_ALPHA, label_png, paint_mask, rgb_image};
@@ -92,6 +95,8 @@ struct Output<'a> {
     format: MaskFormat,
     /// The masks of all images so far, for [`MaskFormat::Coco`].
     coco: CocoFile,
+    /// Whether an image was warned of; one stands for all.
+    warned: bool,
 }
 
 impl Predict {
@@ -138,11 +143,8 @@ impl Predict {
         };
         let images = paths(&samples);
         let pairing = pair(&images, &paths(&truths));
-        if self.truth.is_some() && pairing.samples.len() < images.len() {
-            let (paired, all) = (pairing.samples.len(), images.len());
-            unet_engine::error::say(format_args!(
-                "warning: only {paired} of {all} images have a label of the same name"
-            ));
+        if let Some(folder) = &self.truth {
+            missing_labels(folder, &truths, &images, &pairing)?;
         }
         let folders = ["overlays", "panels", "masks"];
         for folder in &folders[..if self.format == MaskFormat::Coco { 2 } else { 3 }] {
@@ -151,7 +153,8 @@ impl Predict {
         }
         let progress = Progress::new("predicting", samples.len() as u64, "images");
         let coco = CocoFile::new(&names);
-        let mut output = Output { folder: &self.output, table: &table, palette: &palette, format: self.format, coco };
+        let mut output =
+            Output { folder: &self.output, table: &table, palette: &palette, format: self.format, coco, warned: false };
         let mut report = Report { images: vec![], failed: vec![] };
         for sample in &samples {
             let truth = pairing.samples.iter().find(|paired| paired.image == sample.image);
@@ -180,6 +183,32 @@ impl Predict {
     }
 }
 
+/// Warns of images without a label of their name in `folder`, whose labels are `truths`.
+///
+/// # Errors
+/// If no image has one.
+fn missing_labels(folder: &Path, truths: &[Sample], images: &[PathBuf], pairing: &Pairing) -> Result<(), HostError> {
+    let paired: HashSet<&Path> = pairing.samples.iter().map(|sample| sample.image.as_path()).collect();
+    let Some(alone) = images.iter().find(|image| !paired.contains(image.as_path())) else { return Ok(()) };
+    let mut expected = folder.join(alone.file_name().unwrap_or_default());
+    if let Some(extension) = truths.first().and_then(|label| label.image.extension()) {
+        expected.set_extension(extension);
+    }
+    let (alone, expected, all) = (alone.display(), expected.display(), images.len());
+    if paired.is_empty() {
+        return Err(HostError::Usage(format!(
+            "--truth {}: expected a label of the name of an image, such as {expected} for {alone}; none of the {} there is one",
+            folder.display(),
+            counted(truths.len(), "file")
+        )));
+    }
+    unet_engine::error::say(format_args!(
+        "warning: only {} of {all} images have a label of the same name; {alone} has none, expected {expected}",
+        paired.len()
+    ));
+    Ok(())
+}
+
 impl Output<'_> {
     fn coco_path(&self) -> PathBuf {
         self.folder.join("masks.json")
@@ -195,6 +224,11 @@ fn one(
     let (table, palette) = (output.table, output.palette);
     let reading = predictor.spec().samples;
     let image = sample.decode_image(&reading)?;
+    if let Some(warning) = image.warning()
+        && !std::mem::replace(&mut output.warned, true)
+    {
+        unet_engine::error::say(format_args!("warning: {}: {warning}", sample.image.display()));
+    }
     let (width, height) = (image.width, image.height);
     let prediction = predictor.predict(&image.view())?.to_vec();
     let truth = truth

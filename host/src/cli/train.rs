@@ -7,7 +7,9 @@ use unet_engine::exit::Exit;
 use unet_host::assessment::Assessment;
 use unet_host::error::HostError;
 use unet_host::progress::Progress;
+use unet_host::steps::OpenRun;
 use unet_host::steps::resume::{ResumeOptions, resume};
+use unet_host::steps::series::{SeriesOptions, train_series};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
 use unet_host::training::memory::{Checkpointing, MemoryOptions};
@@ -21,17 +23,19 @@ pub struct Train {
     /// of pairs
     data: Option<PathBuf>,
     /// Continue the run in this folder, to the same numbers as without the interruption
-    #[arg(long, value_name = "RUN", conflicts_with = "data", conflicts_with_all = super::ids::<TrainOptions>())]
+    #[arg(long, value_name = "RUN", conflicts_with = "data", conflicts_with_all = new_run())]
     resume: Option<PathBuf>,
     /// Passes over the training images (default: 40). With --resume: epochs in all, for a longer run, whose learning rate then
     /// follows the schedule of that many epochs
     #[arg(long)]
     epochs: Option<usize>,
     /// With --resume: the folder that the dataset was moved to
-    #[arg(long = "data", value_name = "DATA", requires = "resume")]
+    #[arg(long = "data", value_name = "DATA", conflicts_with = "data")]
     moved_data: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
+    #[command(flatten)]
+    series: SeriesOptions,
     /// Recompute cheap tensors in the backward pass instead of keeping them: less memory, the same numbers (auto: if a step
     /// would not fit into memory otherwise)
     #[arg(long, value_enum, default_value_t = Checkpointing::Auto)]
@@ -42,6 +46,11 @@ pub struct Train {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+}
+
+/// The ids of all arguments that only a new run takes.
+fn new_run() -> Vec<clap::Id> {
+    [super::ids::<TrainOptions>(), super::ids::<SeriesOptions>()].concat()
 }
 
 #[derive(Debug, Serialize)]
@@ -80,28 +89,18 @@ impl Train {
                 if let Some(epochs) = self.epochs {
                     options.config.training.epochs = epochs;
                 }
+                if let Some(series) = self.series.series() {
+                    let report = train_series(data, &options, series, self.memory(), &mut begin)?;
+                    super::print(self.json, &report, || super::series::text(series, &report))?;
+                    return Ok(Exit::Success);
+                }
                 start(data, &options, self.memory())?
             }
             (None, None) => {
                 return Err(HostError::Usage("expected the folder of a dataset, or --resume RUN".to_owned()));
             }
         };
-        let (preprocess, training) = (&run.config.preprocess, &run.config.training);
-        unet_engine::error::say(format_args!(
-            "run {}: {} training and {} validation images, {} classes, input {}x{}x{}, {}, batch {}, {}",
-            run.dir.root().display(),
-            run.snapshot.train.len(),
-            run.snapshot.val.len(),
-            run.config.model.classes,
-            preprocess.width,
-            preprocess.height,
-            preprocess.channels.count(),
-            run.config.model,
-            training.batch,
-            run.config.backend.name(),
-        ));
-        unet_engine::error::say(format_args!("augmentation: {}", training.augmentation));
-        let (outcome, evaluation) = finish(&run, self.memory(), &mut Watcher::new(training.epochs))?;
+        let (outcome, evaluation) = finish(&run, self.memory(), &mut begin(&run))?;
         let report = Report {
             run: run.dir.root().to_owned(),
             epochs: outcome.rows.len(),
@@ -129,6 +128,26 @@ impl Train {
         })?;
         Ok(Exit::Success)
     }
+}
+
+/// Says what is about to be trained, and returns what shows its progress.
+fn begin(run: &OpenRun) -> Watcher {
+    let (preprocess, training) = (&run.config.preprocess, &run.config.training);
+    unet_engine::error::say(format_args!(
+        "run {}: {} training and {} validation images, {} classes, input {}x{}x{}, {}, batch {}, {}",
+        run.dir.root().display(),
+        run.snapshot.train.len(),
+        run.snapshot.val.len(),
+        run.config.model.classes,
+        preprocess.width,
+        preprocess.height,
+        preprocess.channels.count(),
+        run.config.model,
+        training.batch,
+        run.config.backend.name(),
+    ));
+    unet_engine::error::say(format_args!("augmentation: {}", training.augmentation));
+    Watcher::new(training.epochs)
 }
 
 /// Shows a progress bar for the current epoch and a line for each epoch that ended.
@@ -222,7 +241,7 @@ mod tests {
                     return (flag, None);
                 }
                 let candidates =
-                    ["1", "auto", "0.5", "32x32", "equal", "none", "adam", "cosine", "cross-entropy", "zoom"]
+                    ["1", "2", "auto", "0.5", "32x32", "equal", "none", "adam", "cosine", "cross-entropy", "zoom"]
                         .into_iter()
                         .chain(["stretch", "area", "nearest", "flex", "runs"]);
                 // One that needs another flag parses all the same.

@@ -22,6 +22,9 @@ use unet_shared::tiles::TilesChoice;
 pub struct Val {
     /// Folder of a run, or a package
     subject: PathBuf,
+    /// A dataset in the place where `unet-edge evaluate` has it.
+    #[arg(hide = true)]
+    misplaced: Option<PathBuf>,
     /// Folder of the dataset (default: the one that the run was trained on)
     #[arg(long)]
     data: Option<PathBuf>,
@@ -56,6 +59,12 @@ pub struct Val {
 
 impl Val {
     pub fn run(self) -> Result<Exit, HostError> {
+        if let Some(path) = &self.misplaced {
+            let (subject, path) = (self.subject.display(), path.display());
+            return Err(HostError::Usage(format!(
+                "unexpected argument {path}; a dataset is given by its flag: unet-host val {subject} --data {path}"
+            )));
+        }
         if let Some(path) = &self.output {
             unet_engine::atomic_file::check(path).map_err(|source| HostError::Write { path: path.clone(), source })?;
         }
@@ -77,8 +86,11 @@ impl Val {
             evaluate_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
         } else {
             let path = self.subject.display();
-            let found = if self.subject.exists() { "neither" } else { "no such path" };
-            return Err(HostError::Usage(format!("{path}: expected the folder of a run, or a package, found {found}")));
+            return Err(HostError::Usage(if self.subject.exists() {
+                format!("{path}: expected the folder of a run, or a package, found neither")
+            } else {
+                format!("{path} does not exist; expected the folder of a run, or a package")
+            }));
         };
         if let Some(path) = &self.output {
             unet_engine::atomic_file::write(path, json(&evaluation.record).as_bytes())

@@ -177,7 +177,7 @@ impl Augmentation {
         let repeated = self.augment.iter().enumerate().find(|(index, kind)| self.augment[..*index].contains(kind));
         match repeated {
             Some((_, kind)) => {
-                Err(format!("augment: expected each operation once, found {} twice", Named::Operation(*kind).name()))
+                Err(format!("--augment: expected each operation once, found {} twice", Named::Operation(*kind).name()))
             }
             None => Ok(()),
         }

@@ -93,7 +93,7 @@ impl ModuleMapper for Take {
 }
 
 /// A shape such as `8x16x3x3`.
-fn sides(shape: &[usize]) -> String {
+pub(crate) fn sides(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }
 

@@ -73,16 +73,16 @@ impl UNetConfig {
     /// The value that is out of range, with what was expected.
     pub fn validate(&self) -> Result<(), String> {
         if !(1..=1024).contains(&self.base) {
-            return Err(format!("base channels: expected 1 to 1024, found {}", self.base));
+            return Err(format!("--base: expected 1 to 1024, found {}", self.base));
         }
         if !(1..=7).contains(&self.depth) {
-            return Err(format!("depth: expected 1 to 7, found {}", self.depth));
+            return Err(format!("--depth: expected 1 to 7, found {}", self.depth));
         }
         if ![1, 3].contains(&self.channels) {
-            return Err(format!("channels must be 1 or 3, found {}", self.channels));
+            return Err(format!("--channels: expected 1 or 3, found {}", self.channels));
         }
         if !(2..=255).contains(&self.classes) {
-            return Err(format!("a model needs 2 to 255 classes, found {}", self.classes));
+            return Err(format!("classes: expected 2 to 255, found {}", self.classes));
         }
         Ok(())
     }
@@ -270,9 +270,9 @@ mod tests {
         let good = config(Upsampling::Nearest);
         assert_eq!(good.validate(), Ok(()));
         for (bad, problem) in [
-            (UNetConfig { base: 0, ..good.clone() }, "base channels: expected 1 to 1024, found 0"),
-            (UNetConfig { depth: 8, ..good.clone() }, "depth: expected 1 to 7, found 8"),
-            (UNetConfig { channels: 2, ..good.clone() }, "channels must be 1 or 3, found 2"),
+            (UNetConfig { base: 0, ..good.clone() }, "--base: expected 1 to 1024, found 0"),
+            (UNetConfig { depth: 8, ..good.clone() }, "--depth: expected 1 to 7, found 8"),
+            (UNetConfig { channels: 2, ..good.clone() }, "--channels: expected 1 or 3, found 2"),
             (UNetConfig { classes: 1, ..good.clone() }, "a model needs 2 to 255 classes, found 1"),
         ] {
             assert_eq!(bad.validate(), Err(problem.to_owned()));

@@ -38,6 +38,24 @@ impl ValueAxis {
         Self { low: first * step, high: last * step, is_log: false, ticks }
     }
 
+    /// From a round number below the smallest value to one above the largest. All values are finite.
+    pub(crate) fn within(values: impl Iterator<Item = f64>) -> Self {
+        let values = values.map(|v| v.clamp(-1e300, 1e300));
+        let (min, max) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), v| (min.min(v), max.max(v)));
+        if min > max {
+            return Self::unit();
+        }
+        // Values that are equal, or as good as, are in the middle of their axis.
+        let size = min.abs().max(max.abs());
+        let margin = if max - min > 1e-9 * size { 0.0 } else { (size * 0.01).max(1e-3) };
+        let (low, high) = (min - margin, max + margin);
+        let step = round_step((high - low) / 5.0);
+        // In units of the step, as the difference of large numbers is not.
+        let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
+        let ticks = (0..=((last - first) as usize).min(20)).map(|i| (first + i as f64) * step).collect();
+        Self { low: first * step, high: last * step, is_log: false, ticks }
+    }
+
     fn decades(min: f64, max: f64) -> Self {
         let (first, last) = (min.log10().floor() as i32, max.log10().ceil() as i32);
         let every = (last - first) / 8 + 1;
@@ -107,6 +125,23 @@ mod tests {
         {
             let axis = of(extreme);
             assert!(axis.ticks.len() <= 21 && axis.ticks.iter().all(|tick| tick.is_finite()), "{extreme:?}: {axis:?}");
+        }
+    }
+
+    #[test]
+    fn an_axis_around_its_values_by_hand() {
+        let of = |values: &[f64]| ValueAxis::within(values.iter().copied());
+        assert_eq!(of(&[]), ValueAxis::unit());
+        let axis = of(&[0.86, 0.9]);
+        assert!((axis.low - 0.86).abs() < 1e-12 && (axis.high - 0.9).abs() < 1e-12, "{axis:?}");
+        assert_eq!(axis.ticks.len(), 5);
+        let axis = of(&[0.861, 0.897]);
+        assert!((axis.low - 0.86).abs() < 1e-12 && (axis.high - 0.9).abs() < 1e-12, "{axis:?}");
+        let axis = of(&[0.5, 0.5]);
+        assert!((axis.position(0.5) - 0.5).abs() < 1e-6, "{axis:?}");
+        for extreme in [&[0.0][..], &[1e300, -1e300], &[1e300], &[1.0, 1.0 + 1e-15], &[f64::MIN_POSITIVE]] {
+            let axis = of(extreme);
+            assert!(axis.ticks.len() <= 21 && axis.low < axis.high, "{extreme:?}: {axis:?}");
         }
     }
 

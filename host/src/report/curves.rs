@@ -4,7 +4,7 @@
 
 use super::axis::{ValueAxis, epoch_ticks, tick_label, value_label};
 use super::svg::{Anchor, Paint, Stroke, Svg, fit, text_width};
-use super::{EpochPoint, ReportClass};
+use super::{EpochPoint, ReportClass, RunCurves};
 
 /// Size of either plot in pixels.
 const SIZE: (u32, u32) = (760, 460);
@@ -39,7 +39,7 @@ pub(crate) fn loss_curves(epochs: &[EpochPoint]) -> Svg {
     ];
     let axis = ValueAxis::of(series.iter().flat_map(|s| s.points.iter().filter_map(|p| p.1)));
     let title = if axis.is_log { "Loss (logarithmic axis)" } else { "Loss" };
-    plot(title, &series, &axis, epochs)
+    plot(title, &series, &axis)
 }
 
 /// The mean IoU and that of each class by epoch, 0 to 1.
@@ -50,7 +50,47 @@ pub(crate) fn iou_curves(epochs: &[EpochPoint], classes: &[ReportClass]) -> Svg 
         let stroke = stroke(line_color(class.color), 1.8, DASHES[id % DASHES.len()]);
         Series::new(&class.name, stroke, epochs, |e| e.class_iou.get(id).copied().flatten())
     }));
-    plot("IoU on validation images", &series, &ValueAxis::unit(), epochs)
+    plot("IoU on validation images", &series, &ValueAxis::unit())
+}
+
+/// Colours of runs in turn, with a contrast of about 3 or more on light and dark paper.
+const RUNS: [[u8; 3]; 8] =
+    [TRAIN, VAL, [0, 150, 110], [190, 100, 160], [125, 110, 210], [165, 125, 20], [205, 85, 95], [125, 130, 138]];
+
+/// The mean IoU of several runs by epoch, 0 to 1.
+pub(crate) fn compared_iou(runs: &[RunCurves]) -> Svg {
+    plot("Mean IoU on validation images", &compared(runs, |e| e.mean_iou), &ValueAxis::unit())
+}
+
+/// The same in the second half of each run, on an axis that shows small differences.
+pub(crate) fn compared_late_iou(runs: &[RunCurves]) -> Svg {
+    let mut series = compared(runs, |e| e.mean_iou);
+    for line in &mut series {
+        let from = line.points.len() / 2;
+        line.points.drain(..from);
+    }
+    let axis = ValueAxis::within(series.iter().flat_map(|line| line.points.iter().filter_map(|point| point.1)));
+    plot("Mean IoU, second half of each run", &series, &axis)
+}
+
+/// The loss on validation images of several runs by epoch.
+pub(crate) fn compared_loss(runs: &[RunCurves]) -> Svg {
+    let series = compared(runs, |e| e.val_loss);
+    let axis = ValueAxis::of(series.iter().flat_map(|s| s.points.iter().filter_map(|p| p.1)));
+    let title = "Loss on validation images";
+    let title = if axis.is_log { format!("{title} (logarithmic axis)") } else { title.to_owned() };
+    plot(&title, &series, &axis)
+}
+
+/// A line for each run: those of a series have one colour.
+fn compared(runs: &[RunCurves], value: impl Fn(&EpochPoint) -> Option<f64>) -> Vec<Series<'_>> {
+    runs.iter()
+        .map(|run| {
+            let dashes = DASHES[(run.member + run.series / RUNS.len()) % DASHES.len()];
+            let line = stroke(RUNS[run.series % RUNS.len()], 1.8, dashes);
+            Series::new(&run.name, line, &run.epochs, &value)
+        })
+        .collect()
 }
 
 fn stroke(color: [u8; 3], width: f64, dashes: &'static str) -> Stroke {
@@ -76,11 +116,11 @@ impl<'a> Series<'a> {
 }
 
 /// Draws the series, the first above the others.
-fn plot(title: &str, series: &[Series<'_>], axis: &ValueAxis, epochs: &[EpochPoint]) -> Svg {
+fn plot(title: &str, series: &[Series<'_>], axis: &ValueAxis) -> Svg {
     let mut svg = Svg::new(SIZE.0, SIZE.1, title);
     svg.text(LEFT, 28.0, Anchor::Start, 18.0, Paint::Ink, title);
-    let first = epochs.iter().map(|e| e.epoch).min().unwrap_or(1);
-    let last = epochs.iter().map(|e| e.epoch).max().unwrap_or(1);
+    let epochs = || series.iter().flat_map(|line| line.points.iter().map(|point| point.0));
+    let (first, last) = (epochs().min().unwrap_or(1), epochs().max().unwrap_or(1));
     let x = |epoch: u32| match last - first {
         0 => (LEFT + RIGHT) / 2.0,
         span => LEFT + 14.0 + (RIGHT - LEFT - 28.0) * f64::from(epoch - first) / f64::from(span),
@@ -221,6 +261,23 @@ mod tests {
             let svg = loss_curves(&[point(1, Some(extreme[0]), None), point(u32::MAX, Some(extreme[1]), None)]);
             assert!(!svg.inline().contains("NaN") && !svg.inline().contains("inf"), "{extreme:?}");
         }
+    }
+
+    #[test]
+    fn runs_of_a_series_share_a_colour_and_each_has_its_own_epochs() {
+        let run = |name: &str, series, member, scores: &[f64]| {
+            let epochs = (1..).zip(scores).map(|(epoch, &iou)| point(epoch, None, Some(iou))).collect();
+            RunCurves { name: name.into(), series, member, epochs }
+        };
+        let runs = [run("a", 0, 0, &[0.5, 1.0]), run("b", 0, 1, &[0.0, 0.5]), run("c", 1, 0, &[1.0, 0.5, 0.0])];
+        let svg = compared_iou(&runs);
+        assert_eq!(lines(&svg, "#2b8ccb"), ["70,404 308,227", "70,227 308,50"]);
+        assert_eq!(lines(&svg, "#d55e00"), ["70,50 308,227 546,404"]);
+        assert!(svg.inline().contains("<title>b, epoch 2: 0.500</title>"));
+        // The last epochs, 2 of 2, 2 of 2, and 2 to 3 of 3, on an axis that begins at the lowest value.
+        assert_eq!(lines(&compared_late_iou(&runs), "#d55e00"), ["70,227 546,404"]);
+        assert!(compared_iou(&[]).inline().contains("no values yet"));
+        assert!(compared_loss(&runs).inline().contains("no values yet"));
     }
 
     #[test]

@@ -32,18 +32,7 @@ pub fn write_report(path: &Path, data: &ReportData) -> Result<(), ReportError> {
 
 /// The page as text.
 fn page(data: &ReportData) -> Result<String, ReportError> {
-    let mut out = String::new();
-    let title = escape(&data.title);
-    out += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-    out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-    out += "<meta name=\"color-scheme\" content=\"light dark\">\n";
-    let plots = svg::STYLE;
-    add(&mut out, format_args!("<title>{title}</title>\n<style>\n{STYLE}{plots}</style>\n</head>\n<body>\n<header>\n"));
-    add(&mut out, format_args!("<h1>{title}</h1>\n"));
-    if !data.subtitle.is_empty() {
-        add(&mut out, format_args!("<p class=\"subtitle\">{}</p>\n", escape(&data.subtitle)));
-    }
-    out += "</header>\n<main>\n";
+    let mut out = begin(&data.title, &data.subtitle);
     key_figures(&mut out, &data.key_figures);
     curves(&mut out, data);
     if let Some(counts) = &data.confusion {
@@ -66,11 +55,31 @@ fn page(data: &ReportData) -> Result<String, ReportError> {
         section(&mut out, "Resolved configuration");
         add(&mut out, format_args!("<pre>{}</pre>\n</section>\n", escape(data.config.trim_end())));
     }
-    out += "</main>\n</body>\n</html>\n";
+    out += END;
     Ok(out)
 }
 
-fn key_figures(out: &mut String, figures: &[(String, String)]) {
+/// The page up to its first section.
+pub(super) fn begin(title: &str, subtitle: &str) -> String {
+    let mut out = String::new();
+    let title = escape(title);
+    out += "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
+    out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+    out += "<meta name=\"color-scheme\" content=\"light dark\">\n";
+    let plots = svg::STYLE;
+    add(&mut out, format_args!("<title>{title}</title>\n<style>\n{STYLE}{plots}</style>\n</head>\n<body>\n<header>\n"));
+    add(&mut out, format_args!("<h1>{title}</h1>\n"));
+    if !subtitle.is_empty() {
+        add(&mut out, format_args!("<p class=\"subtitle\">{}</p>\n", escape(subtitle)));
+    }
+    out += "</header>\n<main>\n";
+    out
+}
+
+/// What follows the last section.
+pub(super) const END: &str = "</main>\n</body>\n</html>\n";
+
+pub(super) fn key_figures(out: &mut String, figures: &[(String, String)]) {
     if figures.is_empty() {
         return;
     }
@@ -209,7 +218,7 @@ fn panels(out: &mut String, data: &ReportData) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn plain_table(out: &mut String, table: &ReportTable) {
+pub(super) fn plain_table(out: &mut String, table: &ReportTable) {
     if !table.note.is_empty() {
         add(out, format_args!("<p>{}</p>\n", escape(&table.note)));
     }
@@ -248,11 +257,11 @@ fn is_number(cell: &str) -> bool {
     digits.parse::<f64>().is_ok() || cell == dash()
 }
 
-fn section(out: &mut String, title: &str) {
+pub(super) fn section(out: &mut String, title: &str) {
     add(out, format_args!("<section>\n<h2>{}</h2>\n", escape(title)));
 }
 
-fn plot(out: &mut String, plot: &Svg) {
+pub(super) fn plot(out: &mut String, plot: &Svg) {
     add(out, format_args!("<figure>{}</figure>\n", plot.inline()));
 }
 

@@ -10,7 +10,7 @@ use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{PreprocessError, Preprocessor};
 use unet_shared::tiles::Grid;
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, as_key};
 use crate::error::HostError;
 use crate::model::Network;
 use crate::run_dir::{DatasetSnapshot, RunDir};
@@ -47,7 +47,11 @@ impl OpenRun {
     pub fn open(root: &Path) -> Result<Self, HostError> {
         let dir = RunDir::open(root)?;
         let (config, snapshot) = (dir.config()?, dir.dataset()?);
-        config.validate().map_err(|problem| HostError::Usage(format!("{}: {problem}", root.display())))?;
+        let refused = |problem: String| {
+            let path = root.join("config.toml");
+            HostError::Usage(format!("{}: {}", path.display(), as_key(&problem)))
+        };
+        config.validate().map_err(refused)?;
         let (expected, found) = (snapshot.labels.classes.len(), config.model.classes);
         if expected != found {
             let root = root.display();
@@ -87,7 +91,7 @@ impl OpenRun {
         if !data.exists() {
             let data = data.display();
             return Err(HostError::Usage(format!(
-                "{data}: the run's dataset does not exist; move it back, or give its new path once: \
+                "{data}: the run's dataset does not exist; move it back, give its new path with --data, or save that in the run: \
                  unet-host train --resume {} --data PATH",
                 self.dir.root().display()
             )));

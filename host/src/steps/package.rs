@@ -99,6 +99,7 @@ pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Re
             val_ratio: run.config.val_ratio,
             split_seed: run.config.split_seed,
             stacks: run.config.stacks,
+            fold: run.config.fold,
             mean_iou_f32: mean_iou(run.dir.float_record(), quantization.weights),
             mean_iou_int8: mean_iou(run.dir.int8_record(), quantization.onnx),
         },

@@ -45,8 +45,7 @@ impl QuantizationNote {
     pub fn load(run: &OpenRun) -> Result<Self, HostError> {
         let path = run.dir.quantization();
         if let Some(missing) = [&path, &run.dir.int8_onnx()].into_iter().find(|path| !path.is_file()) {
-            let (missing, root) = (missing.display(), run.dir.root().display());
-            return Err(HostError::Usage(format!("{missing} does not exist; run `unet-host quantize {root}` first")));
+            return Err(missing_output_of("quantize", run, missing));
         }
         Ok(run.dir.read_json(path)?)
     }
@@ -57,8 +56,14 @@ impl QuantizationNote {
 /// # Errors
 /// If it cannot be read; the message names the verb.
 pub(crate) fn read_output_of(verb: &str, run: &OpenRun, path: &Path) -> Result<Vec<u8>, HostError> {
-    std::fs::read(path).map_err(|error| {
-        let (path, root) = (path.display(), run.dir.root().display());
-        HostError::Usage(format!("{path}: expected the output of `unet-host {verb} {root}`: {error}"))
-    })
+    if !path.is_file() {
+        return Err(missing_output_of(verb, run, path));
+    }
+    std::fs::read(path).map_err(|source| HostError::Read { path: path.to_owned(), source })
+}
+
+/// The error for a file that another verb has not written yet.
+fn missing_output_of(verb: &str, run: &OpenRun, path: &Path) -> HostError {
+    let (path, root) = (path.display(), run.dir.root().display());
+    HostError::Usage(format!("{path} does not exist; run `unet-host {verb} {root}` first"))
 }

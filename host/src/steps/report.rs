@@ -26,7 +26,7 @@ use crate::training::summary::Summary;
 /// Number of panels in a report.
 const PANELS: usize = 8;
 
-fn points(rows: &[EpochRow]) -> Vec<EpochPoint> {
+pub(super) fn points(rows: &[EpochRow]) -> Vec<EpochPoint> {
     rows.iter()
         .map(|row| EpochPoint {
             epoch: row.epoch as u32,

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use unet_data::dataset_digest;
+use unet_data::{counted, dataset_digest};
 
 use super::OpenRun;
+use super::dataset_change::difference;
 use crate::error::HostError;
 use crate::training::checkpoint::load_state;
 
@@ -24,32 +25,56 @@ pub struct ResumeOptions {
 pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError> {
     let mut run = OpenRun::open(root)?;
     let _lock = run.dir.lock()?;
+    let finished = load_state(&run.dir)?.map(|state| state.rows.len());
+    if finished.is_none() && run.dir.results().is_file() {
+        // Training would begin anew and replace them.
+        let root = root.display();
+        return Err(HostError::Usage(format!(
+            "{root}: expected checkpoint.json beside results.csv, found none; restore it, or start a new run with --from {root}"
+        )));
+    }
+    let finished = finished.unwrap_or(0);
     let before = run.config.clone();
     if let Some(data) = &options.data {
         run.config.data = data.canonicalize().unwrap_or_else(|_| data.clone());
     }
-    let found = dataset_digest(&run.data(None)?, &run.snapshot.labels, &run.config.preprocess.samples)?;
+    let dataset = run.data(None)?;
+    let found = dataset_digest(&dataset, &run.snapshot.labels, &run.config.preprocess.samples)?;
     if found != run.snapshot.digest {
+        let (data, difference) = (run.config.data.display(), difference(&run.snapshot, &dataset, run.dir.made()));
+        let remedy = if options.data.is_some() {
+            "--data expects the dataset of the run, unchanged, in its new place; to train on another one: \
+             unet-host train DATA --from RUN"
+        } else {
+            "restore it, or train a new run"
+        };
         return Err(HostError::Usage(format!(
-            "{}: dataset has changed since the run was made: expected digest {}, found {found}; restore it, or train a new run",
-            run.config.data.display(),
-            run.snapshot.digest
+            "{data}: dataset has changed since the run was made: {difference}; {remedy}"
         )));
     }
     if let Some(epochs) = options.epochs {
-        lengthen(&mut run, epochs)?;
+        lengthen(&mut run, finished, epochs)?;
     }
     if run.config != before {
         run.dir.write_config(&run.config)?;
+    }
+    let epochs = run.config.training.epochs;
+    if finished >= epochs {
+        let root = root.display();
+        unet_engine::error::say(format_args!(
+            "{root}: finished, {finished} of {epochs} epochs; --epochs trains it longer"
+        ));
     }
     Ok(run)
 }
 
 /// Sets the number of epochs. Norms that are frozen already stay so.
-fn lengthen(run: &mut OpenRun, epochs: usize) -> Result<(), HostError> {
-    let finished = load_state(&run.dir)?.map_or(0, |state| state.rows.len());
+fn lengthen(run: &mut OpenRun, finished: usize, epochs: usize) -> Result<(), HostError> {
     if epochs < finished {
-        return Err(HostError::Usage(format!("epochs: expected at least {finished}, as the run has, found {epochs}")));
+        let has = counted(finished, "epoch");
+        return Err(HostError::Usage(format!(
+            "--epochs {epochs}: the run already has {has}; expected {finished} or more, the epochs in all"
+        )));
     }
     let training = &mut run.config.training;
     training.frozen_from = training.first_frozen_epoch().filter(|first| *first <= finished);

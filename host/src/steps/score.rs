@@ -157,6 +157,7 @@ pub fn evaluate_package(
         val_ratio: provenance.val_ratio,
         seed: provenance.split_seed,
         stacks: provenance.stacks,
+        fold: provenance.fold,
         choice: folders.choice(),
     };
     let mut dataset = Dataset::open(data, &options)?;
@@ -187,7 +188,7 @@ fn evaluate<S: Segmenter>(
     if let Some(note) = predictor.tiles_note() {
         unet_engine::error::say(note);
     }
-    let samples = dataset.split(split);
+    let samples = dataset.samples_of(split)?;
     let progress =
         Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
     let mut assessor = Assessor::new(predictor.segmenter().classes(), *predictor.spec());

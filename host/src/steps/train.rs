@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use unet_data::levels::RangeRequest;
 use unet_data::{Dataset, PairError, Sample, Split, counted, dataset_digest, load_pair};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
@@ -22,6 +23,7 @@ use crate::error::HostError;
 use crate::memory;
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
+use crate::tensorboard;
 use crate::training::memory::{MemoryOptions, MemoryPlan, StepShape};
 use crate::training::trainer::{Observer, Outcome, train};
 
@@ -219,64 +221,118 @@ fn scaled(pixels: &[u64], weight: impl Fn(f64) -> f64) -> Vec<f32> {
     raw.iter().map(|w| (w / mean) as f32).collect()
 }
 
+/// Checks the options as far as they do not depend on the dataset, which takes longer to read.
+fn validate_options(config: &RunConfig, options: &TrainOptions) -> Result<(), HostError> {
+    let mut config = config.clone();
+    // What the dataset decides, such that it is never the reason for an error.
+    let side = 1 << (config.model.depth + config.model.stem.halvings()).min(16);
+    config.preprocess = options.input.preprocess((side, side), Channels::Gray).map_err(HostError::Usage)?;
+    config.model.channels = config.preprocess.channels.count();
+    config.model.classes = 2;
+    config.training.batch = options.batch.unwrap_or(1);
+    config.training.class_weights = vec![1.0; 2];
+    config.training.optimizer.resolve();
+    config.validate().map_err(HostError::Usage)?;
+    options.from.as_deref().map_or(Ok(()), |from| OpenRun::open(from).map(drop))
+}
+
+/// A run that is to be made: what its folder is made of.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its configuration, complete but for its name and its initial weights.
+    pub config: RunConfig,
+    /// Its dataset.
+    pub snapshot: DatasetSnapshot,
+    /// The run whose weights it starts from.
+    pub from: Option<PathBuf>,
+    /// The dataset's name.
+    pub dataset: String,
+}
+
+impl NewRun {
+    /// Completes the requested configuration by what the dataset in `data` says. Writes nothing.
+    ///
+    /// # Errors
+    /// If the dataset cannot be used, an option does not fit it, or a step does not fit into memory.
+    pub fn plan(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Result<Self, HostError> {
+        let mut config = options.config.clone();
+        // Before anything is read or written.
+        config.backend.device()?;
+        config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
+        // A run may be resumed from another working directory.
+        config.data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+        if config.data.to_str().is_none() || options.runs.to_str().is_none() {
+            let (data, runs) = (config.data.display(), options.runs.display());
+            return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
+        }
+        validate_options(&config, options)?;
+        let found = checked_dataset(data, options)?;
+        let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
+        config.preprocess = resolve_input(&found, &options.input, multiple, config.tiles)?;
+        let Usable { dataset, labels, pairs, .. } = found;
+        let digest = dataset_digest(&dataset, &labels, &config.preprocess.samples)?;
+        let [train, val, test] =
+            Split::ALL.map(|split| dataset.split(split).iter().map(|sample| sample.name.clone()).collect());
+        let snapshot = DatasetSnapshot { digest, labels, train, val, test };
+        if options.classic {
+            config.preprocess = Preprocess { samples: config.preprocess.samples, ..Preprocess::CLASSIC };
+        }
+        config.model.channels = config.preprocess.channels.count();
+        config.model.classes = snapshot.labels.classes.len();
+        config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
+        config.training.class_weights = class_weights(&options.class_weights, &vec![1; config.model.classes]);
+        config.training.optimizer.resolve();
+        config.code_version = env!("CARGO_PKG_VERSION").to_owned();
+        config.validate().map_err(HostError::Usage)?;
+        let table = snapshot.labels.table()?;
+        validate_pairs(&dataset, &pairs, &table, &config.preprocess, config.tiles)?;
+        plan_memory(&config, &dataset, None, memory)?;
+        let pixels = pairs.training_pixels(&table);
+        if pixels.iter().all(|&count| count == 0) {
+            let data = data.display();
+            return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
+        }
+        config.training.class_weights = class_weights(&options.class_weights, &pixels);
+        if config.training.augmentation.needs_class_pixels() {
+            config.training.augmentation.class_pixels = pixels;
+        }
+        let from = options.from.as_ref().map(|from| from.canonicalize().unwrap_or_else(|_| from.clone()));
+        Ok(Self { config, snapshot, from, dataset: dataset.name() })
+    }
+
+    /// Creates the run's folder.
+    ///
+    /// # Errors
+    /// If the initial weights cannot be taken, or the folder cannot be written.
+    pub fn create(self, root: &Path) -> Result<OpenRun, HostError> {
+        let Self { mut config, snapshot, from, .. } = self;
+        config.name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        // Before the run's folder is made.
+        let initial = from.as_deref().map(|from| initial_weights(from, &config)).transpose()?;
+        let dir = RunDir::create(root, &snapshot)?;
+        if let (Some(bytes), Some(from)) = (initial, from) {
+            dir.write(dir.initial_weights(), &bytes)?;
+            config.initial = Some(InitialWeights { from, weights: Digest::of(&bytes) });
+        }
+        dir.write_config(&config)?;
+        OpenRun::open(root)
+    }
+}
+
 /// Creates the folder of a new run on the dataset in `data`.
 ///
 /// # Errors
-/// If the dataset cannot be used, an option does not fit it, a step does not fit into memory, or the folder cannot be written.
+/// If the run's name is taken, the dataset cannot be used, an option does not fit it, a step does not fit into memory, or the folder
+/// cannot be written.
 pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Result<OpenRun, HostError> {
-    let mut config = options.config.clone();
-    // Before anything is read or written.
-    config.backend.device()?;
-    config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
-    // A run may be resumed from another working directory.
-    config.data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
-    if config.data.to_str().is_none() || options.runs.to_str().is_none() {
-        let (data, runs) = (config.data.display(), options.runs.display());
-        return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
+    let (runs, requested) = (&options.runs, options.name.as_deref());
+    if let Some(name) = requested {
+        // Before the dataset is read.
+        run_folder(runs, name, true)?;
     }
-    let found = checked_dataset(data, options)?;
-    let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-    config.preprocess = resolve_input(&found, &options.input, multiple, config.tiles)?;
-    let Usable { dataset, labels, pairs, .. } = found;
-    let digest = dataset_digest(&dataset, &labels, &config.preprocess.samples)?;
-    let [train, val, test] =
-        Split::ALL.map(|split| dataset.split(split).iter().map(|sample| sample.name.clone()).collect());
-    let snapshot = DatasetSnapshot { digest, labels, train, val, test };
-    if options.classic {
-        config.preprocess = Preprocess { samples: config.preprocess.samples, ..Preprocess::CLASSIC };
-    }
-    config.model.channels = config.preprocess.channels.count();
-    config.model.classes = snapshot.labels.classes.len();
-    config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
-    config.training.class_weights = class_weights(&options.class_weights, &vec![1; config.model.classes]);
-    config.training.optimizer.resolve();
-    let root =
-        run_folder(&options.runs, &options.name.clone().unwrap_or_else(|| dataset.name()), options.name.is_some())?;
-    config.name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    config.code_version = env!("CARGO_PKG_VERSION").to_owned();
-    config.validate().map_err(HostError::Usage)?;
-    let table = snapshot.labels.table()?;
-    validate_pairs(&dataset, &pairs, &table, &config.preprocess, config.tiles)?;
-    plan_memory(&config, &dataset, None, memory)?;
-    let pixels = pairs.training_pixels(&table);
-    if pixels.iter().all(|&count| count == 0) {
-        let data = data.display();
-        return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
-    }
-    config.training.class_weights = class_weights(&options.class_weights, &pixels);
-    if config.training.augmentation.needs_class_pixels() {
-        config.training.augmentation.class_pixels = pixels;
-    }
-    // Before the run's folder is made.
-    let initial = options.from.as_deref().map(|from| initial_weights(from, &config)).transpose()?;
-    let dir = RunDir::create(&root, &snapshot)?;
-    if let (Some(bytes), Some(from)) = (initial, &options.from) {
-        dir.write(dir.initial_weights(), &bytes)?;
-        let from = from.canonicalize().unwrap_or_else(|_| from.clone());
-        config.initial = Some(InitialWeights { from, weights: Digest::of(&bytes) });
-    }
-    dir.write_config(&config)?;
-    OpenRun::open(&root)
+    let new = NewRun::plan(data, options, memory)?;
+    let root = run_folder(runs, requested.unwrap_or(&new.dataset), requested.is_some())?;
+    new.create(&root)
 }
 
 /// The dataset in `data` with the requested split. What `check` warns of is printed; what it calls an error is one.
@@ -316,21 +372,24 @@ fn checked_dataset(data: &Path, options: &TrainOptions) -> Result<Usable, HostEr
         let (files, folders) = (counted(files, "image file"), folders.join(", "));
         unet_engine::error::say(format_args!("note: {files} not used: {folders}{more}"));
     }
-    for finding in report.of(Severity::Warning) {
-        unet_engine::error::say(format_args!("warning: {}", finding.line()));
+    for line in report.lines(Severity::Warning) {
+        unet_engine::error::say(format_args!("warning: {line}"));
     }
-    let errors: Vec<String> = report.of(Severity::Error).map(|finding| finding.line()).collect();
+    let (count, errors) = (report.of(Severity::Error).count(), report.lines(Severity::Error));
     let hint = remedy(&checked);
     let Some(found) = checked.usable() else {
-        return Err(refused(data, &errors, ""));
+        return Err(refused(data, &errors, count, ""));
     };
     if options.despite_errors {
         errors.iter().for_each(|error| unet_engine::error::say(format_args!("warning: {error}")));
     } else if !errors.is_empty() {
-        return Err(refused(data, &errors, hint));
+        return Err(refused(data, &errors, count, hint));
     }
     found.dataset.skipped().iter().for_each(unet_engine::error::say);
     unet_engine::error::say(format_args!("labels: {}", found.labels.assumption));
+    if found.levels.deep == 0 && range != RangeRequest::default() {
+        unet_engine::error::say("note: --range has no effect: no image has more than 8 bits");
+    }
     if found.levels.deep > 0 {
         unet_engine::error::say(&found.levels);
     }
@@ -358,13 +417,14 @@ fn remedy(checked: &Checked) -> &'static str {
 }
 
 /// The error for a dataset in which `check` finds errors; all but a single one are printed before.
-fn refused(data: &Path, errors: &[String], hint: &str) -> HostError {
+/// `count`: of all errors, of which `errors` are the lines that are shown.
+fn refused(data: &Path, errors: &[String], count: usize, hint: &str) -> HostError {
     let data = data.display();
     HostError::Usage(match errors {
         [error] => format!("{data}: {error}{hint}"),
         errors => {
             errors.iter().for_each(|error| unet_engine::error::say(format_args!("error: {error}")));
-            format!("{data}: the dataset has {}{hint}", counted(errors.len(), "error"))
+            format!("{data}: the dataset has {}{hint}", counted(count, "error"))
         }
     })
 }
@@ -374,11 +434,17 @@ fn default_batch(preprocess: &Preprocess) -> usize {
     (DEFAULT_BATCH_PIXELS / pixels).clamp(1, DEFAULT_BATCH_MAX)
 }
 
-/// The folder of a new run. A requested name must be free; a default one gets a number if it is not.
-fn run_folder(runs: &Path, name: &str, requested: bool) -> Result<PathBuf, HostError> {
+/// Checks that a run's name is that of a folder.
+pub(super) fn check_name(name: &str) -> Result<(), HostError> {
     if name.is_empty() || name.contains(['/', '\\']) || name == "." || name == ".." {
         return Err(HostError::Usage(format!("--name: expected a folder name, found {name:?}")));
     }
+    Ok(())
+}
+
+/// The folder of a new run. A requested name must be free; a default one gets a number if it is not.
+fn run_folder(runs: &Path, name: &str, requested: bool) -> Result<PathBuf, HostError> {
+    check_name(name)?;
     let root = runs.join(name);
     if !root.exists() {
         return Ok(root);
@@ -480,6 +546,7 @@ pub fn finish(
     let evaluation = evaluate_run(run, EngineChoice::Burn, Weights::Best, Split::Val, None)?;
     run.dir.write_json(run.dir.float_record(), &evaluation.record)?;
     report::write(run, &evaluation, vec![])?;
+    tensorboard::write(&run.dir, &outcome.rows, &run.class_names(), &tensorboard::panels(&run.dir)?)?;
     Ok((outcome, evaluation))
 }
 

@@ -14,8 +14,10 @@ use unet_shared::digest::Digest;
 
 use super::learner::Learner;
 use super::summary::Tail;
+use super::weight_shapes::WeightShapes;
 use crate::model::Network;
 use crate::run_dir::{RunDir, RunDirError};
+use crate::tensorboard;
 use crate::training::schedule::Schedule;
 
 /// Version of the checkpoint's format.
@@ -137,7 +139,15 @@ pub enum CheckpointError {
         /// The digest of the file.
         found: Digest,
     },
-    /// burn rejects the file, or it is of another network.
+    /// The weights are of another network than the run's configuration describes.
+    #[error("{} does not fit config.toml: {misfit}", path.display())]
+    OtherNetwork {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit, and what to change.
+        misfit: String,
+    },
+    /// burn rejects the file.
     #[error("{file} is damaged, or does not belong to the config.toml of its run")]
     Record {
         /// The file.
@@ -185,7 +195,7 @@ pub fn weights_bytes(model: &Network) -> Result<Bytes, CheckpointError> {
 /// If the file cannot be read, or is of another network.
 pub fn load_weights(model: Network, path: &Path) -> Result<Network, CheckpointError> {
     let bytes = std::fs::read(path).map_err(|source| RunDirError::Read { path: path.to_owned(), source })?;
-    apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
+    apply_weights(model, bytes, path)
 }
 
 /// Loads the weights that a run starts from into its network.
@@ -196,11 +206,19 @@ pub fn load_initial_weights(run: &RunDir, model: Network, expected: Digest) -> R
     let path = run.initial_weights();
     let bytes = run.read(&path)?;
     check_digest(path.clone(), &bytes, expected)?;
-    apply_weights(model, bytes).map_err(record_error(path.display().to_string()))
+    apply_weights(model, bytes, &path)
 }
 
-fn apply_weights(model: Network, bytes: Vec<u8>) -> Result<Network, RecordError> {
-    ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).and_then(|record| model.try_load_record(record))
+/// Loads the weights that are the content of the file at `path`.
+fn apply_weights(model: Network, bytes: Vec<u8>, path: &Path) -> Result<Network, CheckpointError> {
+    let needed = WeightShapes::of_network(&model);
+    let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes));
+    record.and_then(|record| model.try_load_record(record)).map_err(|error| {
+        match WeightShapes::of_file(path).and_then(|stored| stored.misfit(&needed)) {
+            Some(misfit) => CheckpointError::OtherNetwork { path: path.to_owned(), misfit },
+            None => record_error(path.display().to_string())(error),
+        }
+    })
 }
 
 /// Saves the state after an epoch, with weights, optimizer state and results.csv, and the best weights if this epoch is the best.
@@ -238,6 +256,7 @@ pub fn save(run: &RunDir, state: &mut State, learner: &Learner, table: &ResultsT
 fn write_derived(run: &RunDir, state: &State, result: &[u8], table: &ResultsTable) -> Result<(), CheckpointError> {
     run.write(run.last_weights(), result)?;
     run.write(run.results(), results_csv(&state.rows, table).as_bytes())?;
+    tensorboard::write(run, &state.rows, table.class_names, &[])?;
     if let Some(before) = state.rows.len().checked_sub(1) {
         for name in [weights_name(before), optimizer_name(before), average_name(before)] {
             // A file that stays costs space only; the next epoch's checkpoint does not name it.
@@ -306,11 +325,11 @@ pub fn restore(
     if let (Some(kept), Some(bytes), Some(AverageState { steps, .. })) =
         (&mut learner.average, average_bytes, state.average)
     {
-        let network = apply_weights(kept.network().clone(), bytes).map_err(record_error(average))?;
+        let network = apply_weights(kept.network().clone(), bytes, &run.root().join(average))?;
         kept.restore(network, steps);
     }
     learner.step = state.step;
-    learner.model = apply_weights(learner.model.clone(), model_bytes).map_err(record_error(weights))?;
+    learner.model = apply_weights(learner.model.clone(), model_bytes, &run.root().join(weights))?;
     learner.optimizer =
         learner.optimizer.clone().from_bytes(Bytes::from_bytes_vec(moments)).map_err(record_error(optimizer))?;
     Ok(())

@@ -19,7 +19,7 @@ use crate::operation;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct LossConfig {
     /// The function; its flag's help lists the losses.
-    #[arg(long = "loss", default_value_t, help = loss_help())]
+    #[arg(long = "loss", default_value_t, allow_hyphen_values = true, help = loss_help())]
     #[serde(rename = "loss", default, skip_serializing_if = "Loss::is_default")]
     pub function: Loss,
     /// Share of each pixel's truth that is spread over all classes, in cross-entropy, boundary and hard-pixels
@@ -120,7 +120,10 @@ impl LossConfig {
     /// If label smoothing is out of range, or no loss of the sum has it.
     pub fn validate(&self) -> Result<(), String> {
         if !(0.0..1.0).contains(&self.label_smoothing) {
-            return Err(format!("label smoothing: expected a share from 0 to below 1, found {}", self.label_smoothing));
+            return Err(format!(
+                "--label-smoothing: expected at least 0 and less than 1, found {}",
+                self.label_smoothing
+            ));
         }
         if self.label_smoothing > 0.0 && !self.function.terms.iter().any(|(_, loss)| loss.is_smoothed()) {
             let smoothed: Vec<String> = LossFunction::value_variants()
@@ -129,7 +132,7 @@ impl LossConfig {
                 .map(|loss| name(*loss))
                 .collect();
             return Err(format!(
-                "label smoothing: expected a loss with {}, found {}, which has none",
+                "--label-smoothing: expected a loss with {}, found {}, which has none",
                 any_of(smoothed),
                 self.function
             ));

@@ -139,20 +139,20 @@ impl OptimizerConfig {
     pub fn validate(&self) -> Result<(), String> {
         if let Some(decay) = self.weight_decay {
             if self.kind.decay().is_none() {
-                return Err("weight decay: expected --optimizer adamw or sgd, found adam, which has none".to_owned());
+                return Err("--weight-decay: expected --optimizer adamw or sgd, found adam, which has none".to_owned());
             }
             if !(0.0..1.0).contains(&decay) {
-                return Err(format!("weight decay: expected at least 0 and less than 1, found {decay}"));
+                return Err(format!("--weight-decay: expected at least 0 and less than 1, found {decay}"));
             }
         }
         if let Some(clip) = self.clip_gradient.filter(|clip| !(*clip > 0.0 && clip.is_finite())) {
-            return Err(format!("clip gradient: expected a positive number, found {clip}"));
+            return Err(format!("--clip-gradient: expected a positive number, found {clip}"));
         }
         if !(1..=ACCUMULATE_MAX).contains(&self.accumulate) {
-            return Err(format!("accumulate: expected 1 to {ACCUMULATE_MAX} batches, found {}", self.accumulate));
+            return Err(format!("--accumulate: expected 1 to {ACCUMULATE_MAX} batches, found {}", self.accumulate));
         }
         if !(0.0..1.0).contains(&self.ema) {
-            return Err(format!("ema: expected a decay from 0 to below 1, found {}", self.ema));
+            return Err(format!("--ema: expected at least 0 and less than 1, found {}", self.ema));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::learner::{Learner, differentiating};
 use super::population;
 use super::schedule::Schedule;
 use super::summary::Summary;
-use crate::config::RunConfig;
+use crate::config::{RunConfig, TrainingConfig};
 use crate::dataset::loader::Loader;
 use crate::run_dir::RunDir;
 
@@ -89,7 +89,7 @@ pub fn train(
             best_weights: None,
         },
     };
-    while state.rows.len() < settings.epochs && !is_exhausted(&state, settings.patience) {
+    while !is_trained(&state, settings) {
         let start = Instant::now();
         let epoch = state.rows.len() + 1;
         if first_frozen == Some(epoch) {
@@ -144,6 +144,11 @@ pub fn train(
 /// IoU of each class; none if it occurs neither in the truth nor in the prediction.
 pub fn class_iou(confusion: &OwnedConfusion) -> Vec<Option<f64>> {
     (0..confusion.classes()).map(|class| confusion.iou(class)).collect()
+}
+
+/// Whether the last epoch has ended, or the last that patience allows.
+pub fn is_trained(state: &State, settings: &TrainingConfig) -> bool {
+    state.rows.len() >= settings.epochs || is_exhausted(state, settings.patience)
 }
 
 /// Whether `patience` epochs have passed since the best one.

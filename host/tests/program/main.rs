@@ -11,6 +11,8 @@ mod memory;
 mod pixels;
 mod refusals;
 mod resume;
+mod series;
+mod tensorboard;
 mod threads;
 mod tiles;
 mod whole_path;

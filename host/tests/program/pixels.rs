@@ -77,9 +77,15 @@ fn bands_are_chosen_and_one_that_is_absent_is_refused() {
     let (_, err) = train(0, &data, &runs, &["--bands", "1"]);
     assert!(err.contains("input 32x32x1"), "{err}");
     let (_, err) = train(2, &data, &runs, &["--bands", "4,1,2", "--name", "absent"]);
-    assert!(err.contains("--bands asks for band 4, but the file has 3"), "{err}");
+    assert!(err.contains("--bands asks for band 4, but all 6 images have 3 bands; choose from 1 to 3"), "{err}");
     let (out, _) = expect(1, &["check", text(&data), "--bands", "4,1,2"]);
-    assert!(out.contains("--bands asks for band 4, but the file has 3"), "{out}");
+    assert!(out.contains("--bands asks for band 4, but all 6 images have 3 bands; choose from 1 to 3"), "{out}");
+    let first = data.join("images/0.png");
+    let three = fs::read(&first).unwrap();
+    image::open(&first).unwrap().to_rgba8().save(&first).unwrap();
+    let (out, _) = expect(1, &["check", text(&data), "--bands", "4"]);
+    assert!(out.contains("unreadable file: --bands asks for band 4, but 5 of 6 images have 3 bands"), "{out}");
+    fs::write(&first, three).unwrap();
     // Packages read the same band.
     let run = runs.join("data");
     let package = folder.path().join("one.unet");

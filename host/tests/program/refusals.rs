@@ -7,9 +7,10 @@ fn a_folder_that_is_not_a_dataset_names_the_accepted_layouts() {
     let folder = tempfile::tempdir().unwrap();
     let (_, err) = expect(2, &["train", text(folder.path())]);
     assert!(err.contains("{train,val[,test]}/{images,masks}"), "{err}");
-    let (_, err) = expect(2, &["train", text(&folder.path().join("missing"))]);
-    assert!(err.contains("missing"), "{err}");
-    expect(2, &["check", text(&folder.path().join("missing"))]);
+    for verb in ["train", "check"] {
+        let (_, err) = expect(2, &[verb, text(&folder.path().join("missing"))]);
+        assert!(err.contains("missing does not exist"), "{verb}: {err}");
+    }
     expect(2, &["train"]);
 }
 
@@ -24,19 +25,21 @@ fn invalid_options_are_named() {
         err
     };
     assert!(with(&["--size", "60x64"]).contains("multiples of 16"));
-    assert!(with(&["--size", "0x0"]).contains("found 0x0"));
+    assert!(with(&["--size", "0x0"]).contains("--size: expected 1 to"));
     assert!(with(&["--size", "96x64", "--stem", "4"]).contains("multiples of 64 (2^depth times the stem)"));
     assert!(with(&["--stem", "3"]).contains("possible values: 1, 2, 4"));
-    assert!(with(&["--base", "0"]).contains("base channels"));
+    assert!(with(&["--base", "0"]).contains("--base: expected 1 to 1024, found 0"));
     assert!(with(&["--depth", "70"]).contains("depth"));
     assert!(with(&["--epochs", "0"]).contains("epochs: expected 1 to"));
-    assert!(with(&["--learning-rate", "-1"]).contains("learning rate"));
-    assert!(with(&["--class-weights", "1,2"]).contains("expected 5 class weights"));
-    assert!(with(&["--mean", "0.5", "--std", "0"]).contains("standard deviation"));
+    assert!(with(&["--learning-rate", "-1"]).contains("--learning-rate: expected"));
+    assert!(with(&["--loss", "-1*dice"]).contains("expected a positive number before *"));
+    assert!(with(&["--seed", "-1"]).contains("--seed: expected a whole number of at least 0, found -1"));
+    assert!(with(&["--class-weights", "1,2"]).contains("--class-weights: expected 5 numbers"));
+    assert!(with(&["--mean", "0.5", "--std", "0"]).contains("--mean, --std: normalization of channel 1: expected"));
     assert!(with(&["--val-ratio", "2"]).contains("ratio"));
     assert!(with(&["--name", "../up"]).contains("--name"));
     assert!(with(&["--weight-decay", "0.1"]).contains("--optimizer adamw"));
-    assert!(with(&["--optimizer", "adamw", "--weight-decay", "-1"]).contains("weight decay"));
+    assert!(with(&["--optimizer", "adamw", "--weight-decay", "-1"]).contains("--weight-decay: expected"));
     assert!(with(&["--augment", "zoom,zoom"]).contains("zoom twice"));
     assert!(with(&["--augment", "shear"]).contains("zoom"));
     assert!(with(&["--loss", "mse"]).contains("cross-entropy, dice, focal, tversky, lovasz, boundary, hard-pixels"));
@@ -60,7 +63,7 @@ fn a_folder_that_exists_is_not_overwritten() {
     assert!(err.contains("run already exists") && err.contains("--resume"), "{err}");
     // A resumed run keeps its own configuration.
     let (_, err) = expect(2, &["train", "--resume", text(&runs.join("mine")), "--base", "8"]);
-    assert!(err.contains("'--resume <RUN>' cannot be used with") && err.contains("--base"), "{err}");
+    assert!(err.contains("--base is fixed by the run") && err.contains("train DATA --from RUN --base"), "{err}");
 }
 
 #[test]
@@ -98,7 +101,9 @@ fn other_files_than_runs_packages_and_records_are_refused() {
     let (_, err) = expect(2, &["val", text(&file), "--data", text(folder.path())]);
     assert!(err.contains("file.json"), "{err}");
     let (_, err) = expect(2, &["compare", text(&file), text(&file)]);
-    assert!(err.contains("99"), "{err}");
+    assert!(err.contains("file.json: made by a newer program") && err.contains("99"), "{err}");
+    let (_, err) = expect(2, &["val", "runs/a", "data"]);
+    assert!(err.contains("unet-host val runs/a --data data"), "{err}");
     let (_, err) = expect(2, &["train", "--resume", text(folder.path())]);
     assert!(err.contains("config.toml"), "{err}");
 }
@@ -122,9 +127,7 @@ fn a_negative_value_is_refused_by_the_name_of_its_flag() {
     let runs = folder.path().join("runs");
     for (flag, value) in values {
         let (_, err) = expect(2, &["train", text(&data), "--runs", text(&runs), flag, value]);
-        let name = flag.trim_start_matches('-').replace('-', " ");
-        let names = [flag.to_owned(), name.clone(), name.replace("val ratio", "validation ratio")];
-        assert!(names.iter().any(|name| err.contains(name)), "{flag} {value}: {err}");
+        assert!(err.contains(flag), "{flag} {value}: {err}");
         assert!(!err.contains("unexpected argument") && !err.contains("-- -"), "{flag} {value}: {err}");
     }
     assert!(!runs.exists());
@@ -164,6 +167,43 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
 }
 
 #[test]
+fn what_a_run_lacks_or_does_not_fit_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 4, 2);
+    let runs = folder.path().join("runs");
+    expect(0, &["train", text(&data), "--runs", text(&runs), "--base", "2", "--depth", "1", "--epochs", "1"]);
+    let run = runs.join("data");
+    let refused = |arguments: &[&str], expected: &str| {
+        let (_, err) = expect(2, arguments);
+        assert!(err.contains(expected), "{arguments:?}: {err}");
+    };
+    refused(&["quantize", text(&run)], &format!("does not exist; run `unet-host export {}` first", text(&run)));
+    refused(&["val", text(&run), "--split", "test"], "has no pairs in its test split, expected one of: train 4, val 2");
+    refused(&["val", text(&runs.join("none"))], "none does not exist; expected the folder of a run, or a package");
+    // Labels of other names.
+    let (images, labels, output) = (data.join("val/images"), folder.path().join("labels"), folder.path().join("out"));
+    std::fs::create_dir(&labels).unwrap();
+    std::fs::copy(data.join("val/masks/0000.png"), labels.join("other.png")).unwrap();
+    let predict = ["predict", text(&run), text(&images), "--output", text(&output), "--truth", text(&labels)];
+    refused(&predict, "labels/0000.png for ");
+    assert!(!output.exists());
+    std::fs::copy(labels.join("other.png"), labels.join("0001.png")).unwrap();
+    let (_, err) = expect(0, &predict);
+    assert!(err.contains("only 1 of 2 images have a label of the same name"), "{err}");
+    // Another network, and a value out of range, in the file.
+    let config = run.join("config.toml");
+    let written = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, written.replace("base = 2", "base = 4")).unwrap();
+    for verb in [&["val", text(&run)][..], &["train", "--resume", text(&run), "--epochs", "2"]] {
+        let expected = "encoder.0.first.conv.weight is 2x1x3x3 there, config.toml needs 4x1x3x3";
+        refused(verb, expected);
+        refused(verb, "restore base = 2 instead of 4 in config.toml");
+    }
+    std::fs::write(&config, written.replace("freeze_norms = 0.25", "freeze_norms = 2.0")).unwrap();
+    refused(&["val", text(&run)], "config.toml: freeze_norms: expected at least 0 and less than 1, found 2");
+}
+
+#[test]
 fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 5, 2);
@@ -192,6 +232,7 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     std::fs::copy(&images[2], data.join("train/images/alone.png")).unwrap();
     let err = train(2, &[]);
     assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
+    assert!(err.contains("no mask of the same name, expected train/masks/alone.png"), "{err}");
     train(0, &["--skip-unreadable", "--despite-errors"]);
 }
 
@@ -254,4 +295,24 @@ fn a_run_remembers_the_pairs_that_were_readable() {
     let (_, err) = expect(2, &["val", text(&run), "--split", "test"]);
     assert!(err.contains("test/images/0002.png"), "{err}");
     assert_eq!(names("test", &["--skip-unreadable"]), ["0000"]);
+}
+
+#[test]
+fn options_are_checked_before_the_dataset_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    for (options, expected) in [
+        (&["--batch", "0"][..], "batch: expected at least 1"),
+        (&["--epochs", "0"], "epochs: expected 1 to"),
+        (&["--size", "33x33"], "multiples of 16"),
+        (&["--learning-rate", "-1"], "--learning-rate: expected a positive number"),
+        (&["--freeze-norms", "1"], "--freeze-norms: expected at least 0 and less than 1, found 1"),
+        (&["--ema", "1"], "--ema: expected at least 0 and less than 1, found 1"),
+        (&["--depth", "70"], "depth"),
+        (&["--name", "a/b"], "--name: expected a folder name"),
+        (&["--from", "nowhere"], "nowhere does not exist; expected the folder of a training run"),
+    ] {
+        let (_, err) = expect(2, &[&["train", text(&absent)], options].concat());
+        assert!(err.contains(expected) && !err.contains("absent"), "{options:?}: {err}");
+    }
 }

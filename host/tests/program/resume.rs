@@ -46,7 +46,7 @@ pub fn train_twice(data: &Path, runs: &Path, recipe: &[&str]) -> [PathBuf; 2] {
 }
 
 /// Runs the program until a run has that many epochs and a little longer, and kills it in the next one.
-fn kill_after(epochs: usize, arguments: &[&str], run: &Path) {
+pub fn kill_after(epochs: usize, arguments: &[&str], run: &Path) {
     let mut child = host().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begin = Instant::now();
     while lines(run) <= epochs {
@@ -110,7 +110,14 @@ fn a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_numbers() {
     let image = data.join("train/images/0000.png");
     std::fs::copy(data.join("train/images/0001.png"), image).unwrap();
     let (_, err) = expect(2, &["train", "--resume", text(&whole)]);
-    assert!(err.contains("dataset has changed"), "{err}");
+    let expected = "dataset has changed since the run was made: it has the same pairs, but files of other content; \
+                    modified since: train/images/0000.png; restore it";
+    assert!(err.contains(expected), "{err}");
+    std::fs::remove_file(data.join("train/masks/0003.png")).unwrap();
+    let (_, err) = expect(2, &["train", "--resume", text(&whole)]);
+    let expected =
+        "40 training pairs when the run was made, 39 now; missing: 0003 (train/images/0003.png has no mask); restore";
+    assert!(err.contains(expected), "{err}");
 }
 
 #[test]
@@ -172,7 +179,7 @@ fn a_finished_run_is_made_longer_and_follows_its_dataset() {
     let before = results(&run);
     let resume = |code, extra: &[&str]| expect(code, &[&["train", "--resume", text(&run)], extra].concat()).1;
     let err = resume(2, &["--epochs", "1"]);
-    assert!(err.contains("expected at least 2, as the run has, found 1"), "{err}");
+    assert!(err.contains("--epochs 1: the run already has 2 epochs; expected 2 or more"), "{err}");
 
     let moved = folder.path().join("elsewhere");
     std::fs::rename(&data, &moved).unwrap();
@@ -190,7 +197,8 @@ fn a_finished_run_is_made_longer_and_follows_its_dataset() {
         ["running", "frozen", "frozen", "frozen"]
     );
     // The new path and length are part of the run.
-    resume(0, &[]);
+    let err = resume(0, &[]);
+    assert!(err.contains("finished, 4 of 4 epochs; --epochs trains it longer"), "{err}");
     assert_eq!(results(&run), after);
     let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
     assert!(
@@ -250,6 +258,9 @@ fn a_run_starts_from_the_weights_of_another() {
     bytes[middle] ^= 1;
     std::fs::write(&initial, bytes).unwrap();
     std::fs::remove_file(runs.join("second/checkpoint.json")).unwrap();
+    let (_, err) = expect(2, &["train", "--resume", text(&runs.join("second"))]);
+    assert!(err.contains("expected checkpoint.json beside results.csv, found none"), "{err}");
+    std::fs::remove_file(runs.join("second/results.csv")).unwrap();
     let (_, err) = expect(2, &["train", "--resume", text(&runs.join("second"))]);
     assert!(err.contains("initial.bpk is damaged"), "{err}");
 }

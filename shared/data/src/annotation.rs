@@ -122,8 +122,13 @@ fn join(parts: &[PartMask]) -> Result<DecodedLabel, FileError> {
         let mut first = None;
         for (sample, found) in samples.iter_mut().zip(inside) {
             if let Some(found) = found {
-                if !soft && *first.get_or_insert(found) != found {
-                    return Err(refused("several values beside 0".into()));
+                let first = *first.get_or_insert(found);
+                if !soft && first != found {
+                    let [first, second] = [first, found].map(|value| match &label.samples {
+                        OwnedSamples::Rgb8(_) => format!("#{value:06x}"),
+                        _ => value.to_string(),
+                    });
+                    return Err(refused(format!("the values {first} and {second} beside 0")));
                 }
                 *sample = *value;
             }

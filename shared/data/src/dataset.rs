@@ -12,6 +12,7 @@ use super::choice::FolderChoice;
 use super::counted::counted;
 use super::dataset_file::{DatasetFile, DatasetFileError};
 use super::decode::FileError;
+use super::folds;
 use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout, PAIRING_RULE};
 use super::listing::{Listing, show_below};
 use super::pairing::{Pairing, PairingProblem, stem};
@@ -20,6 +21,7 @@ use super::split_by_ratio::split_by_ratio;
 use super::stacks;
 use super::unused::{self, Unused};
 use super::workers::in_parallel;
+use unet_shared::fold::Fold;
 use unet_shared::label::Reading;
 use unet_shared::manifest::StackSplit;
 use unet_shared::samples::SampleReading;
@@ -34,13 +36,16 @@ pub struct OpenOptions {
     pub seed: u64,
     /// How the split divides the slices of TIFF stacks.
     pub stacks: StackSplit,
+    /// The fold of training and validation pairs together that is for validation, whatever split the layout states and
+    /// whatever the ratio; the test split stays apart.
+    pub fold: Option<Fold>,
     /// Folders and endings of names; they take precedence over those of `dataset.toml`.
     pub choice: FolderChoice,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { val_ratio: 0.2, seed: 0, stacks: StackSplit::Whole, choice: FolderChoice::default() }
+        Self { val_ratio: 0.2, seed: 0, stacks: StackSplit::Whole, fold: None, choice: FolderChoice::default() }
     }
 }
 
@@ -50,6 +55,12 @@ pub enum DatasetError {
     /// A directory cannot be listed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The path does not exist.
+    #[error("{} does not exist; expected the folder that holds images and masks", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
     /// The path is not a directory.
     #[error("{} is a file, not a directory; expected the folder that holds images and masks", path.display())]
     NotAFolder {
@@ -88,11 +99,31 @@ pub enum DatasetError {
         /// What was found instead.
         found: String,
     },
+    /// A split has no pair.
+    #[error("{} has no pairs in its {split} split, expected one of: {found}", root.display())]
+    NoSplit {
+        /// The directory.
+        root: PathBuf,
+        /// The split.
+        split: Split,
+        /// The splits with pairs, and their numbers.
+        found: String,
+    },
     /// `dataset.toml` cannot be used.
     #[error(transparent)]
     DatasetFile(#[from] DatasetFileError),
+    /// There are too few pairs for so many folds.
+    #[error("{}: expected at most {units} folds, as there are {units} images and stacks to train on and validate, found {found}", root.display())]
+    Folds {
+        /// The directory.
+        root: PathBuf,
+        /// Images and stacks, which stay whole; of a single stack, its slices.
+        units: usize,
+        /// The number of folds.
+        found: u32,
+    },
     /// The validation ratio is out of range.
-    #[error("validation ratio: expected at least 0 and below 1, found {0}")]
+    #[error("validation ratio (--val-ratio): expected at least 0 and less than 1, found {0}")]
     Ratio(f64),
 }
 
@@ -131,8 +162,9 @@ impl Dataset {
         if !(0.0..1.0).contains(&options.val_ratio) {
             return Err(DatasetError::Ratio(options.val_ratio));
         }
-        if !root.is_dir() && root.exists() {
-            return Err(DatasetError::NotAFolder { path: root.into() });
+        if !root.is_dir() {
+            let path = root.into();
+            return Err(if root.exists() { DatasetError::NotAFolder { path } } else { DatasetError::Missing { path } });
         }
         Self::from_listing(&Listing::of(root)?, options)
     }
@@ -202,7 +234,21 @@ impl Dataset {
                 DatasetError::Unpaired { root, found }
             });
         }
-        if dataset.val.is_empty() {
+        if options.fold.is_none() && !dataset.val.is_empty() && options.val_ratio != OpenOptions::default().val_ratio {
+            let note = "--val-ratio has no effect: the dataset has validation images of its own";
+            dataset.notes.push(note.to_owned());
+        }
+        if let Some(fold) = options.fold {
+            let (train, val) = (std::mem::take(&mut dataset.train), std::mem::take(&mut dataset.val));
+            let pairs = folds::together(train, val);
+            let (train, val, note) = folds::split(pairs, fold, options).map_err(|units| DatasetError::Folds {
+                root,
+                units,
+                found: fold.count(),
+            })?;
+            (dataset.train, dataset.val) = (train, val);
+            dataset.notes.push(note);
+        } else if dataset.val.is_empty() {
             let pairs = dataset.train.len();
             let (train, val, note) = split_by_ratio(dataset.train, options);
             (dataset.train, dataset.val) = (train, val);
@@ -269,6 +315,21 @@ impl Dataset {
     }
 
     /// The samples of one split.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn samples_of(&self, split: Split) -> Result<&[Sample], DatasetError> {
+        let samples = self.split(split);
+        if !samples.is_empty() {
+            return Ok(samples);
+        }
+        let others = Split::ALL.map(|other| (other, self.split(other).len()));
+        let others = others.iter().filter(|(_, count)| *count > 0).map(|(other, count)| format!("{other} {count}"));
+        let found = others.collect::<Vec<_>>().join(", ");
+        Err(DatasetError::NoSplit { root: self.root.clone(), split, found })
+    }
+
+    /// The samples of one split; none if there is no such split.
     pub fn split(&self, split: Split) -> &[Sample] {
         match split {
             Split::Train => &self.train,
@@ -415,6 +476,38 @@ mod tests {
 
     fn counts(dataset: &Dataset) -> [usize; 3] {
         [dataset.train.len(), dataset.val.len(), dataset.test.len()]
+    }
+
+    #[test]
+    fn folds_take_the_place_of_stated_splits_and_leave_the_test_split_alone() {
+        let mut files = vec![];
+        for (split, count) in [("train", 4), ("val", 2), ("test", 3)] {
+            files.extend((0..count).flat_map(|k| ["images", "masks"].map(|part| format!("{split}/{part}/{k}.png"))));
+        }
+        let root = folder(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let open = |index, count| {
+            let fold = Some(Fold::new(index, count).unwrap());
+            Dataset::open(root.path(), &OpenOptions { fold, ..OpenOptions::default() })
+        };
+        let mut validated: Vec<PathBuf> = vec![];
+        for index in 1..=3 {
+            let dataset = open(index, 3).unwrap();
+            assert_eq!(counts(&dataset), [4, 2, 3]);
+            validated.extend(dataset.val.iter().map(|sample| sample.image.clone()));
+            assert!(dataset.val.iter().all(|sample| sample.name.starts_with(['t', 'v'])), "{:?}", dataset.val);
+            assert_eq!(dataset.test[0].name, "0");
+            assert_eq!(dataset.notes.last().unwrap(), &format!("fold {index}/3: 2 of 6 pairs are used for validation"));
+        }
+        validated.sort();
+        validated.dedup();
+        assert_eq!(validated.len(), 6);
+        let error = open(1, 7).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "expected at most 6 folds, as there are 6 images and stacks to train on and validate, found 7"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

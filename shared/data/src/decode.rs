@@ -9,8 +9,9 @@ use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::counted::counted;
 use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 use unet_shared::samples::SampleReading;
 
@@ -20,6 +21,7 @@ mod damage_tests;
 mod huffman_tables;
 mod jpeg;
 mod label;
+mod png_damage;
 mod raster;
 mod tiff;
 
@@ -27,6 +29,7 @@ use content::guess_content;
 pub use huffman_tables::with_huffman_tables;
 pub use jpeg::{Damage, verify_jpeg};
 pub use label::{DecodedLabel, LabelSource, OwnedSamples, decode_label, decode_label_page};
+use png_damage::png_damage;
 use raster::{Bytes, RasterError};
 pub use raster::{Raster, SampleKind, Samples};
 pub use tiff::TiffPage;
@@ -75,6 +78,14 @@ pub enum FileError {
         /// What is wrong with it.
         damage: Damage,
     },
+    /// The data of a PNG or BMP file is damaged or cut off.
+    #[error("{} {how}; copy it again", path.display())]
+    NotWhole {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        how: String,
+    },
     /// The decoder rejects the file.
     #[error("cannot decode {}", path.display())]
     Decode {
@@ -82,10 +93,10 @@ pub enum FileError {
         path: PathBuf,
         /// The decoder's error.
         #[source]
-        source: image::ImageError,
+        source: ImageError,
     },
     /// The file has fewer bands than asked for.
-    #[error("{}: --bands asks for band {expected}, but the file has {found}", path.display())]
+    #[error("{}: band {expected} is asked for (--bands), but the file has {}", path.display(), counted(*found, "band"))]
     Bands {
         /// The file.
         path: PathBuf,
@@ -200,7 +211,11 @@ pub enum FileError {
         found: String,
     },
     /// The mask of one class or object has more than two values, or another size than the others.
-    #[error("mask {}: expected 0 and one other value, and the size of the image's other masks, found {found}", path.display())]
+    #[error(
+        "mask {}: read as the mask of one class or object, expected 0 and one other value and the size of the image's other \
+         masks, found {found}; --masks FOLDER chooses the folder of ordinary masks",
+        path.display()
+    )]
     PartMask {
         /// The mask.
         path: PathBuf,
@@ -217,6 +232,7 @@ impl FileError {
             | Self::TooLarge { path, .. }
             | Self::Format { path, .. }
             | Self::Damaged { path, .. }
+            | Self::NotWhole { path, .. }
             | Self::Decode { path, .. }
             | Self::Samples { path, .. }
             | Self::Bands { path, .. }
@@ -231,6 +247,29 @@ impl FileError {
             | Self::Drawing { path, .. }
             | Self::PartMask { path, .. } => path,
         }
+    }
+
+    /// The same error with what the `bytes` of the file say about its cause.
+    fn explained(self, bytes: &[u8]) -> Self {
+        let Self::Decode { path, source } = self else { return self };
+        if !matches!(source, ImageError::Decoding(_) | ImageError::IoError(_)) {
+            return Self::Decode { path, source };
+        }
+        let mut cause: &dyn std::error::Error = &source;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        let cause = cause.to_string();
+        let how = if image::guess_format(bytes).is_ok_and(|format| format == ImageFormat::Png) {
+            let cause = cause.trim_end_matches('.');
+            png_damage(bytes)
+                .unwrap_or_else(|| format!("is damaged: its checksums are right, its content is not ({cause})"))
+        } else if matches!(&source, ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof) {
+            "is cut off: it ends before its last pixel".to_owned()
+        } else {
+            return Self::Decode { path, source };
+        };
+        Self::NotWhole { path, how }
     }
 
     /// Whether leaving the file out avoids the error. It does not for a label with transparent pixels or for samples without a
@@ -275,13 +314,27 @@ pub struct DecodedImage {
     pub extra_bands: usize,
     /// Whether it is a JPEG with data left over before a marker, which some cameras write and damage leaves.
     pub leftovers: bool,
+    /// The largest sample, if only the high bytes of 16-bit samples are used and these are nearly black.
+    pub dark: Option<u16>,
 }
+
+/// 16-bit samples below this have a high byte below 16.
+const DARK: u16 = 1 << 12;
 
 impl DecodedImage {
     /// A view of the pixels.
     pub fn view(&self) -> ImageView<'_> {
         ImageView::packed(&self.data, self.width, self.height, self.format)
             .expect("a decoded image's sides are within bounds and its samples fill them")
+    }
+
+    /// What a model that was trained on images of 8 bits, or of all 16, would not notice: nearly black pixels.
+    pub fn warning(&self) -> Option<String> {
+        let largest = self.dark?;
+        Some(format!(
+            "16-bit samples of at most {largest}, of which the model reads the high byte: nearly black; it was not trained on such \
+             images"
+        ))
     }
 
     /// Whether the pixels were rotated or mirrored by the file's EXIF orientation.
@@ -300,11 +353,15 @@ impl Raster {
     pub fn into_image(self, path: &Path, reading: &SampleReading) -> Result<DecodedImage, FileError> {
         let (orientation, leftovers) = (self.orientation.to_exif(), self.leftovers);
         let (kind, extra_bands, bands) = (self.samples.kind(), self.extra_bands(), self.bands);
+        let dark = match (&self.samples, reading.range) {
+            (Samples::U16(values), None) => values.iter().max().copied().filter(|largest| *largest < DARK),
+            _ => None,
+        };
         let Bytes { width, height, format, data } = self.bytes(reading).map_err(|error| match error {
             RasterError::Band(expected) => FileError::Bands { path: path.into(), expected, found: bands },
             RasterError::Range => FileError::NoRange { path: path.into(), kind: kind.name() },
         })?;
-        Ok(DecodedImage { width, height, format, data, orientation, extra_bands, leftovers })
+        Ok(DecodedImage { width, height, format, data, orientation, extra_bands, leftovers, dark })
     }
 }
 
@@ -335,7 +392,8 @@ pub fn image_size(path: &Path, page: Option<usize>) -> Result<(usize, usize), Fi
     };
     let format = image::guess_format(&bytes);
     let format = format.map_err(|_| FileError::Format { path: path.into(), found: guess_content(&bytes) })?;
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes.as_slice()), format).into_decoder().map_err(failed)?;
+    let decoder = ImageReader::with_format(Cursor::new(bytes.as_slice()), format).into_decoder();
+    let mut decoder = decoder.map_err(|source| failed(source).explained(&bytes))?;
     let turned = decoder.orientation().is_ok_and(|orientation| orientation.to_exif() >= 5);
     let (width, height) = decoder.dimensions();
     Ok(if turned { (height as usize, width as usize) } else { (width as usize, height as usize) })
@@ -415,7 +473,7 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
         let whole = verify_jpeg(bytes).map_err(|damage| FileError::Damaged { path: path.into(), damage })?;
         leftovers = whole.leftovers > 0;
     }
-    let mut decoded = decode_as(path, Cursor::new(bytes), format)?;
+    let mut decoded = decode_as(path, Cursor::new(bytes), format).map_err(|error| error.explained(bytes))?;
     decoded.leftovers = leftovers;
     if format == ImageFormat::Png {
         // The decoder reports no depths below 8 bits; they are in the header chunk, which comes first.
@@ -514,6 +572,13 @@ mod tests {
         ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x1234u16, 300]).unwrap().save(&path).unwrap();
         let image = decode_image(&path, &SampleReading::PLAIN).unwrap();
         assert_eq!(image.data, [0x12, 1]);
+        assert_eq!(image.warning(), None);
+        ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x0234u16, 4095]).unwrap().save(&path).unwrap();
+        let warning = decode_image(&path, &SampleReading::PLAIN).unwrap().warning().unwrap();
+        assert!(warning.starts_with("16-bit samples of at most 4095"), "{warning}");
+        let range = SampleReading { range: unet_shared::samples::Range::new(0.0, 4095.0).ok(), bands: None };
+        assert_eq!(decode_image(&path, &range).unwrap().warning(), None);
+        ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![0x1234u16, 300]).unwrap().save(&path).unwrap();
         let raster = read_raster(&path, None).unwrap();
         assert_eq!((raster.bit_depth, raster.samples), (16, raster::Samples::U16(vec![0x1234, 300])));
         assert_eq!(decode_label(&path).unwrap().samples, OwnedSamples::Gray16(vec![0x1234, 300]));
@@ -553,7 +618,7 @@ mod tests {
                     error,
                     FileError::Format { .. }
                         | FileError::Damaged { .. }
-                        | FileError::Decode { .. }
+                        | FileError::NotWhole { .. }
                         | FileError::TiffData { .. }
                 );
                 assert!(expected, "{name} cut at {cut}: {error}");
@@ -582,7 +647,8 @@ mod tests {
             ),
             (
                 FileError::PartMask { path: path.clone(), found: "7".into() },
-                "expected 0 and one other value, and the size of the image's other masks, found 7",
+                "read as the mask of one class or object, expected 0 and one other value and the size of the image's other \
+                 masks, found 7; --masks FOLDER chooses the folder of ordinary masks",
             ),
         ];
         for (error, expected) in errors {

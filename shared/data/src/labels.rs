@@ -100,7 +100,8 @@ pub enum LabelsError {
     /// The values look like numbers of objects.
     #[error(
         "the values look like numbers of objects, not classes: {} has {objects}, each one region; labels = \"instances\" in \
-         dataset.toml makes one class of them, labels = \"classes\" a class of each", path.display()
+         dataset.toml makes one class of them{}", path.display(),
+        if *objects < CLASSES_MAX { ", labels = \"classes\" a class of each" } else { "" }
     )]
     Objects {
         /// The label with most.
@@ -372,8 +373,8 @@ impl Labels<'_> {
             color: class_color(id),
         };
         let classes = names.into_iter().zip(values.into_iter().zip(0..)).map(entry).collect();
-        let what =
-            format!("{} is the background and every other value an object, because dataset.toml says so", values[0]);
+        let by = self.file.said_by();
+        let what = format!("{} is the background and every other value an object, because {by} says so", values[0]);
         Ok(self.map(classes, ignored, Unlisted::Foreground, what))
     }
 

@@ -12,6 +12,7 @@ pub mod dataset_digest;
 pub mod dataset_file;
 pub mod decode;
 pub mod drawing;
+mod folds;
 pub mod histogram;
 pub mod label_facts;
 pub mod labels;

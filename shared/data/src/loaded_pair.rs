@@ -44,8 +44,8 @@ pub enum PairError {
     },
     /// The label contains a value that is not a class.
     #[error(
-        "label {}: {error}; it has the values {found}, but only {known} are classes or ignored; does it belong to the dataset \
-         these came from?", path.display()
+        "label {}: {error}: expected {known}, found {found}{}; is it of another dataset? If only the encoding differs, save the \
+         labels with the expected values", path.display(), if *palette { " (the colours of its palette)" } else { "" }
     )]
     Encode {
         /// The label.
@@ -53,9 +53,11 @@ pub enum PairError {
         /// The value and its position.
         error: LabelError,
         /// The values of the label.
-        found: String,
+        found: Box<str>,
         /// The values that are listed.
-        known: String,
+        known: Box<str>,
+        /// Whether the values are colours of a palette.
+        palette: bool,
     },
 }
 
@@ -88,6 +90,7 @@ pub fn load_pair(sample: &Sample, labels: &LabelTable, reading: &SampleReading) 
     let image = sample.decode_image(reading)?;
     let decode = || annotation.decode()?.into_values(labels.reading(), annotation.path());
     let label = decode()?;
+    let palette = label.source.palette && !labels.reading().palette_indices;
     let (image_size, label_size) = ((image.width, image.height), (label.width, label.height));
     if !same_shape(image_size, label_size) {
         let turned = image.orientation_applied();
@@ -98,8 +101,8 @@ pub fn load_pair(sample: &Sample, labels: &LabelTable, reading: &SampleReading) 
         Ok(mask) => mask,
         Err(error) => {
             let found = LabelHistogram::of(&decode()?, 0).values.into_keys().collect::<Vec<_>>();
-            let (found, known) = (ranges(&found), ranges(&labels.values().collect::<Vec<_>>()));
-            return Err(PairError::Encode { path: annotation.path().to_owned(), error, found, known });
+            let (found, known) = (ranges(&found).into(), ranges(&labels.values().collect::<Vec<_>>()).into());
+            return Err(PairError::Encode { path: annotation.path().to_owned(), error, found, known, palette });
         }
     };
     let (width, height) = label_size;
@@ -154,7 +157,8 @@ mod tests {
             PairError::Encode { error: LabelError::Unknown { value: LabelValue::Gray(7), x: 0, y: 1 }, .. }
         ));
         let message = error.to_string();
-        let expected = "it has the values 1, 2, 7, but only 1, 2 are classes or ignored; does it belong to the dataset";
+        let expected =
+            "label value 7 at column 0, row 1 is of no class: expected 1, 2, found 1, 2, 7; is it of another dataset?";
         assert!(message.contains(expected), "{message}");
         sample.label = None;
         assert!(matches!(load_pair(&sample, &table, &SampleReading::PLAIN), Err(PairError::NoLabel { .. })));

@@ -12,6 +12,34 @@ use super::stacks::stack_name;
 use unet_shared::digest::Digest;
 use unet_shared::manifest::StackSplit;
 
+/// What a split divides: images and stacks.
+pub(crate) struct Units {
+    /// In an order that the seed determines, unrelated to that of the names.
+    pub(crate) units: Vec<Vec<Sample>>,
+    /// How many of them are stacks.
+    pub(crate) stacks: usize,
+}
+
+/// The stacks, unless slices are divided, and all other images.
+pub(crate) fn units(samples: Vec<Sample>, options: &OpenOptions) -> Units {
+    let mut stacks = 0;
+    let mut units: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
+    for sample in samples {
+        let stack = stack_name(&sample).filter(|_| options.stacks == StackSplit::Whole);
+        let unit = units.entry(stack.unwrap_or(&sample.name).to_owned()).or_default();
+        stacks += usize::from(stack.is_some() && unit.is_empty());
+        unit.push(sample);
+    }
+    // The order of the digests of seed and name is unrelated to that of the names.
+    let seed = options.seed.to_le_bytes();
+    let mut keyed: Vec<(Digest, String, Vec<Sample>)> = units
+        .into_iter()
+        .map(|(name, unit)| (Digest::of_parts([seed.as_slice(), name.as_bytes()]), name, unit))
+        .collect();
+    keyed.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    Units { units: keyed.into_iter().map(|(_, _, unit)| unit).collect(), stacks }
+}
+
 /// Divides samples, sorted by name, into training and validation, with a note on stacks.
 pub(crate) fn split_by_ratio(
     samples: Vec<Sample>,
@@ -21,28 +49,14 @@ pub(crate) fn split_by_ratio(
     let wanted = (count as f64 * options.val_ratio).round() as usize;
     let min = usize::from(options.val_ratio > 0.0);
     let wanted = if count < 2 { 0 } else { wanted.clamp(min, count - 1) };
-    let mut stacks = 0;
-    let mut units: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-    for sample in samples {
-        let stack = stack_name(&sample).filter(|_| options.stacks == StackSplit::Whole);
-        let unit = units.entry(stack.unwrap_or(&sample.name).to_owned()).or_default();
-        stacks += usize::from(stack.is_some() && unit.is_empty());
-        unit.push(sample);
-    }
+    let Units { mut units, stacks } = units(samples, options);
     if stacks == 1 && units.len() == 1 && wanted > 0 {
-        return split_only_stack(units.into_values().flatten().collect(), wanted);
+        return split_only_stack(units.remove(0), wanted);
     }
-    // The order of the digests of seed and name is unrelated to that of the names.
-    let seed = options.seed.to_le_bytes();
-    let mut keyed: Vec<(Digest, String, Vec<Sample>)> = units
-        .into_iter()
-        .map(|(name, unit)| (Digest::of_parts([seed.as_slice(), name.as_bytes()]), name, unit))
-        .collect();
-    keyed.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    let sizes: Vec<usize> = keyed.iter().map(|(_, _, unit)| unit.len()).collect();
+    let sizes: Vec<usize> = units.iter().map(Vec::len).collect();
     let chosen = choose(&sizes, wanted);
     let (mut train, mut val, mut val_stacks) = (Vec::new(), Vec::new(), 0);
-    for ((_, _, unit), chosen) in keyed.into_iter().zip(chosen) {
+    for (unit, chosen) in units.into_iter().zip(chosen) {
         if chosen {
             val_stacks += usize::from(unit.iter().any(|sample| stack_name(sample).is_some()));
             val.extend(unit);

@@ -101,6 +101,7 @@ pub fn parts() -> (Manifest, Vec<(String, Vec<u8>)>) {
             val_ratio: 0.2,
             stacks: StackSplit::Whole,
             split_seed: 0,
+            fold: None,
             mean_iou_f32: Some(0.9),
             mean_iou_int8: None,
         },

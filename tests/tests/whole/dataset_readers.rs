@@ -132,7 +132,6 @@ fn cellpose(folder: &Folder<'_>, k: u32) {
     ImageBuffer::from_fn(SIDE, SIDE, cell).save(folder.path(&path)).unwrap();
     folder.image(k, &format!("{}_cp_output.png", name(k)));
     folder.text(&format!("{}_seg.npy", name(k)), "");
-    folder.text("dataset.toml", "labels = 'instances'");
 }
 
 fn labelme_masks(folder: &Folder<'_>, k: u32) {

@@ -98,7 +98,8 @@ fn failures_name_the_sample() {
 
     let unknown = sample(folder.path(), "unknown", 0);
     write_png(unknown.label.as_ref().unwrap().path(), [16, 16], |_, _| 77);
-    assert!(matches!(run(&[unknown]).unwrap_err(), EvaluateError::Load { .. }));
+    let error = unet_data::chain(&run(&[unknown]).unwrap_err());
+    assert!(error.starts_with("sample unknown: label ") && error.contains("label value 77 at column 0"), "{error}");
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl AugmentOptions {
         let presets: Vec<Preset> = presets.collect();
         if let [first, second, ..] = presets[..] {
             let name = |preset: Preset| Named::Preset(preset).name();
-            return Err(format!("augment: expected at most one preset, found {} and {}", name(first), name(second)));
+            return Err(format!("--augment: expected at most one preset, found {} and {}", name(first), name(second)));
         }
         let (flips, operations) = match presets[..] {
             [preset] => preset.parts(),
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn two_presets_and_an_operation_twice_are_refused_by_name() {
         let error = resolved(None, &["photo", "none"]).unwrap_err();
-        assert_eq!(error, "augment: expected at most one preset, found photo and none");
+        assert_eq!(error, "--augment: expected at most one preset, found photo and none");
         let error = resolved(None, &["photo", "blur"]).unwrap_err();
-        assert_eq!(error, "augment: expected each operation once, found blur twice");
+        assert_eq!(error, "--augment: expected each operation once, found blur twice");
     }
 }

@@ -178,7 +178,9 @@ pub fn decode_label_page(path: &Path, page: Option<usize>) -> Result<DecodedLabe
         Opened::Other(bytes) => bytes,
     };
     match image::guess_format(&bytes) {
-        Ok(ImageFormat::Png) if png::has_palette(&bytes) => png::decode(path, &bytes),
+        Ok(ImageFormat::Png) if png::has_palette(&bytes) => {
+            png::decode(path, &bytes).map_err(|error| error.explained(&bytes))
+        }
         Ok(ImageFormat::Bmp) if bmp::has_palette(&bytes) => bmp::decode(path, bytes),
         _ => of_pixels(path, decode_bytes(path, &bytes)?),
     }

@@ -1,6 +1,7 @@
 //! Cellpose: `NAME.tif` beside `NAME_masks.tif` or `NAME_cp_masks.png`, as its training expects and its GUI saves them.
 //!
-//! The masks hold an id for each cell. Whether all cells are one class is for the user to say, as with any masks of objects.
+//! The masks hold a number for each cell, so all cells are one class; `labels = "classes"` in `dataset.toml` makes a class of each
+//! value instead.
 //! `NAME_seg.npy`, a pickled NumPy dictionary, is not read.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Contents, Format, name_apart};
 use crate::counted::counted;
+use crate::dataset_file::{DatasetFile, Meaning};
 use crate::listing::{Kind, Listing};
 use crate::pairing::{Pairing, pair_by_keys, stem};
 use crate::sample::Split;
@@ -37,7 +39,8 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     if !is_cellpose {
         return Ok(None);
     }
-    let mut contents = Contents::default();
+    let cells = DatasetFile { labels: Some(Meaning::Instances), ..DatasetFile::default() };
+    let mut contents = Contents { classes: Some(cells), ..Contents::default() };
     let mut parts: BTreeMap<Option<Split>, Pairing> = BTreeMap::new();
     let mut only_arrays: Vec<PathBuf> = Vec::new();
     let (mut paired, mut arrays) = (0, 0);
@@ -124,12 +127,14 @@ mod tests {
                 plain.image(&format!("{split}/images/{stem}.png"));
                 gray(0, &[(0, 0, 1), (1, 1, 2)]).save(plain.path(&format!("{split}/masks/{stem}.png"))).unwrap();
             }
-            folder.text("dataset.toml", "labels = 'instances'");
             plain.text("dataset.toml", "labels = 'instances'");
             let dataset = folder.open();
             assert_eq!((dataset.layout.name(), dataset.problems.len(), dataset.unused.len()), ("cellpose", 0, 0));
             assert_equal_to_plain(&dataset, &plain.open());
             assert_eq!(labels_of(&dataset).classes.len(), 2);
+            assert_eq!(dataset.file.as_ref().unwrap().said_by(), "the cellpose layout");
+            folder.text("dataset.toml", "labels = 'classes'");
+            assert_eq!(labels_of(&folder.open()).classes.len(), 3);
             assert_eq!(dataset.notes[0], "2 Cellpose arrays (_seg.npy) are not read; the masks beside them are");
         }
     }
