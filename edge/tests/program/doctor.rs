@@ -49,9 +49,13 @@ fn problems_exit_with_1_and_say_what_to_do() {
     let output = unet_edge(&["doctor", "--root", "@", "--config", "@"], &[&root, &config]);
     check_failure(&output, 1, &["found problems: 2"]);
     let text = stdout(&output);
-    for part in
-        ["throttled now: under-voltage", "-> use a power supply", "gpio-sim.0/3", "-> load the driver", "problems 2"]
-    {
+    for part in [
+        "throttled now: under-voltage",
+        "-> use a power supply",
+        "gpio-sim.0/3",
+        "-> run it on the board that [board] names, or load the driver",
+        "problems 2",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let output = unet_edge(&["doctor", "--json", "--root", "@", "--config", "@"], &[&root, &config]);

@@ -59,7 +59,7 @@ fn a_killed_series_of_seeds_goes_on_to_the_same_numbers() {
     assert!(err.contains("training.learning_rate is 0.002 there, 0.01 here"), "{err}");
     for (extra, expected) in [
         (&["--seeds", "2", "--folds", "2"][..], "cannot be used with"),
-        (&["--seeds", "0"], "0 is not in 1..=1000"),
+        (&["--seeds", "0"], "--seeds: expected 1 to 1000, found 0"),
         (
             &["--seeds", "2", "--seed", "18446744073709551615"],
             "--seed: expected at most 18446744073709551614 for 2 seeds",
