@@ -567,7 +567,7 @@ mod tests {
         let refused = Dataset::open(&file.path().join("a.png"), &OpenOptions::default());
         assert!(matches!(refused, Err(DatasetError::NotAFolder { .. })));
         let missing = Dataset::open(&file.path().join("missing"), &OpenOptions::default());
-        assert!(matches!(missing, Err(DatasetError::File(FileError::Read { .. }))));
+        assert!(matches!(missing, Err(DatasetError::Missing { .. })));
         let options = OpenOptions { val_ratio: 1.0, ..OpenOptions::default() };
         assert!(matches!(Dataset::open(file.path(), &options), Err(DatasetError::Ratio(_))));
     }
