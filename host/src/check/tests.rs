@@ -357,7 +357,7 @@ fn requested_bands_and_range_give_no_finding() {
         |numbers: &str| CheckOptions { bands: serde_json::from_str(numbers).unwrap(), ..CheckOptions::default() };
     assert_eq!(check_with(&bands("[4,1,2]")), (vec![], Content::Colour));
     assert_eq!(check_with(&bands("[4]")), (vec![], Content::Gray));
-    assert_eq!(check_with(&bands("[5]")).0, [Kind::Unreadable; 4]);
+    assert_eq!(check_with(&bands("[5]")).0, [Kind::MissingBand]);
     // Samples of two kinds have no common range but a given one.
     fs::remove_file(path(&root, "images/0.tif")).unwrap();
     save_deep(&path(&root, "images/0.png"), |x, y| (x * y) as u16);
