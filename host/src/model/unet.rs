@@ -273,7 +273,7 @@ mod tests {
             (UNetConfig { base: 0, ..good.clone() }, "--base: expected 1 to 1024, found 0"),
             (UNetConfig { depth: 8, ..good.clone() }, "--depth: expected 1 to 7, found 8"),
             (UNetConfig { channels: 2, ..good.clone() }, "--channels: expected 1 or 3, found 2"),
-            (UNetConfig { classes: 1, ..good.clone() }, "a model needs 2 to 255 classes, found 1"),
+            (UNetConfig { classes: 1, ..good.clone() }, "classes: expected 2 to 255, found 1"),
         ] {
             assert_eq!(bad.validate(), Err(problem.to_owned()));
         }
