@@ -201,7 +201,7 @@ mod tests {
     fn clipping_accumulation_and_average_are_checked() {
         for ema in [-0.1, 1.0, f64::NAN] {
             let config = OptimizerConfig { ema, ..OptimizerConfig::default() };
-            assert!(config.validate().unwrap_err().contains("--ema: expected at least 0 and less than 1"));
+            assert!(config.validate().unwrap_err().contains("at least 0 and less than 1"));
         }
         for clip in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let config = OptimizerConfig { clip_gradient: Some(clip), ..OptimizerConfig::default() };

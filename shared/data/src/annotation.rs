@@ -177,7 +177,7 @@ mod tests {
         let message = |masks: &[&[u8]]| parts(folder.path(), masks, 2).decode().unwrap_err().to_string();
         let several = message(&[&[0, 1], &[7, 8]]);
         assert!(
-            several.contains("2.png") && several.contains("found the values 7 and 8 beside 0; --masks FOLDER chooses"),
+            several.contains("2.png") && several.contains("found the values 7 and 8 beside 0; --masks FOLDER"),
             "{several}"
         );
         let size = message(&[&[0, 1], &[0, 1, 1, 1]]);
