@@ -53,7 +53,7 @@ fn problems_exit_with_1_and_say_what_to_do() {
         "throttled now: under-voltage",
         "-> use a power supply",
         "gpio-sim.0/3",
-        "-> run it on the board that [board] names, or load the driver",
+        "-> load the driver of the GPIO chip, or run it on the board that [board] names",
         "problems 2",
     ] {
         assert!(text.contains(part), "{part} in {text}");

@@ -52,7 +52,11 @@ fn data_that_cannot_be_scored_ends_with_2() {
     check_exit(&unet_edge(&["evaluate", "@", "@", "--split", "other"], &[&package, &data]), 2);
     write_png(&data.join("val/masks/b.png"), |_, _| 77);
     let unknown_value = unet_edge(&["evaluate", "@", "@"], &[&package, &data]);
-    check_failure(&unknown_value, 2, &["sample b", "masks/b.png", "has the values 77", "are classes or ignored"]);
+    check_failure(
+        &unknown_value,
+        2,
+        &["sample b", "masks/b.png", "expected 29, 226, found 77", "is it of another dataset?"],
+    );
     std::fs::write(data.join("val/images/a.png"), b"no picture").unwrap();
     check_failure(&unet_edge(&["evaluate", "@", "@"], &[&package, &data]), 2, &["sample a", "images/a.png"]);
 }
