@@ -48,7 +48,7 @@ pub enum RunDirError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Another process trains the run.
-    #[error("{path}: {source}; wait for it, or stop it")]
+    #[error("{path}: cannot be trained now; wait for the other process, or stop it")]
     Locked {
         /// The folder.
         path: PathBuf,
