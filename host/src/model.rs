@@ -4,6 +4,7 @@
 
 mod initial_weights;
 pub mod layers;
+pub(crate) mod named_tensors;
 pub mod network;
 pub mod parameters;
 pub mod population;
@@ -13,5 +14,4 @@ pub mod unet;
 
 pub use network::Network;
 pub use stem::Stem;
-pub(crate) use transfer::sides;
 pub use unet::{UNetConfig, Upsampling};

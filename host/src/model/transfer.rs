@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use burn::tensor::container::TensorContainer;
 
 use super::Network;
+use super::named_tensors::{NamedTensors, sides};
 
 /// What was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,35 +22,11 @@ impl Network {
     /// This network with the tensors of `source` that have the same name and shape.
     #[must_use]
     pub fn with_weights_of(self, source: &Self) -> (Self, Transfer) {
-        let mut tensors = Collect { path: vec![], shapes: HashMap::new(), tensors: TensorContainer::new() };
-        source.visit(&mut tensors);
-        let Collect { shapes, tensors, .. } = tensors;
+        let NamedTensors { shapes, tensors, .. } = source.named_tensors();
+        let shapes = shapes.into_iter().collect();
         let mut take = Take { path: vec![], shapes, tensors, transfer: Transfer::default() };
         let network = self.map(&mut take);
         (network, take.transfer)
-    }
-}
-
-/// Collects tensors by their names.
-struct Collect {
-    path: Vec<String>,
-    shapes: HashMap<String, Vec<usize>>,
-    tensors: TensorContainer<String>,
-}
-
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.join(".");
-        self.shapes.insert(name.clone(), param.dims().to_vec());
-        self.tensors.register(name, param.val());
     }
 }
 
@@ -92,11 +69,6 @@ impl ModuleMapper for Take {
     }
 }
 
-/// A shape such as `8x16x3x3`.
-pub(crate) fn sides(shape: &[usize]) -> String {
-    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,25 +77,19 @@ mod tests {
 
     /// The values of every tensor, by name.
     fn values(network: &Network) -> HashMap<String, Vec<f32>> {
-        struct Values(Vec<String>, HashMap<String, Vec<f32>>);
-        impl ModuleVisitor for Values {
-            fn enter_module(&mut self, name: &str, _: &str) {
-                self.0.push(name.to_owned());
-            }
-            fn exit_module(&mut self, _: &str, _: &str) {
-                self.0.pop();
-            }
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                self.1.insert(self.0.join("."), param.val().into_data().try_into_vec::<f32>().unwrap());
-            }
-        }
-        let mut values = Values(vec![], HashMap::new());
-        network.visit(&mut values);
-        values.1
+        let NamedTensors { shapes, tensors, .. } = network.named_tensors();
+        let value = |name: &String, dimensions: usize| {
+            let data = match dimensions {
+                1 => tensors.get::<Tensor<1>>(name).unwrap().into_data(),
+                _ => tensors.get::<Tensor<4>>(name).unwrap().into_data(),
+            };
+            data.try_into_vec::<f32>().unwrap()
+        };
+        shapes.iter().map(|(name, shape)| (name.clone(), value(name, shape.len()))).collect()
     }
 
     #[test]
-    fn what_has_the_same_name_and_shape_is_taken() {
+    fn tensors_of_the_same_name_and_shape_are_taken() {
         let device = test_device();
         let upsampling = Upsampling::Nearest;
         let source = UNetConfig { base: 2, depth: 2, channels: 1, classes: 3, upsampling, stem: Stem::Full };

@@ -283,7 +283,6 @@ pub fn bench_train(
 mod tests {
     use super::*;
     use crate::model::{Stem, Upsampling};
-    use crate::training::loss::LossConfig;
 
     #[test]
     fn a_step_that_does_not_fit_into_memory_is_refused() {
@@ -295,16 +294,7 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        let shape = StepShape {
-            model,
-            batch: 2,
-            width: 8192,
-            height: 8192,
-            threads: 2,
-            loss: LossConfig::default(),
-            accumulate: 1,
-            averages: false,
-        };
+        let shape = StepShape { threads: 2, ..StepShape::by_defaults(model, 2, [8192, 8192]) };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();
         assert!(refused.contains("16384 MiB") && refused.contains("lower --batch"), "{refused}");
         fits(Some(&shape), true, Some(1 << 40)).unwrap();

@@ -234,15 +234,17 @@ pub fn save(run: &RunDir, state: &mut State, learner: &Learner, table: &ResultsT
     state.optimizer = Some(Digest::of(&moments));
     run.write(weights_name(epoch), &weights)?;
     run.write(optimizer_name(epoch), &moments)?;
-    let mut result = weights;
+    let (mut result, mut digest) = (weights, state.weights);
     if let Some(average) = &learner.average {
         result = weights_bytes(average.network())?;
-        state.average = Some(AverageState { steps: average.steps(), weights: Digest::of(&result) });
+        let weights = Digest::of(&result);
+        digest = Some(weights);
+        state.average = Some(AverageState { steps: average.steps(), weights });
         run.write(average_name(epoch), &result)?;
     }
     if state.best.is_some_and(|best| best.epoch == epoch) {
         run.write(run.best_weights(), &result)?;
-        state.best_weights = Some(Digest::of(&result));
+        state.best_weights = digest;
     }
     run.write_json(run.checkpoint(), state)?;
     write_derived(run, state, &result, table)
@@ -317,10 +319,7 @@ pub fn restore(
     let (weights, optimizer, average) = (weights_name(epoch), optimizer_name(epoch), average_name(epoch));
     let model_bytes = read(&weights, state.weights)?;
     let moments = read(&optimizer, state.optimizer)?;
-    let average_bytes = match &state.average {
-        Some(AverageState { weights, .. }) => Some(read(&average, Some(*weights))?),
-        None => None,
-    };
+    let average_bytes = state.average.map(|kept| read(&average, Some(kept.weights))).transpose()?;
     write_derived(run, state, average_bytes.as_ref().unwrap_or(&model_bytes), table)?;
     if let (Some(kept), Some(bytes), Some(AverageState { steps, .. })) =
         (&mut learner.average, average_bytes, state.average)

@@ -240,6 +240,7 @@ mod tests {
             let value = config.of(logits.clone(), &target);
             let gradient = logits.grad(&value.backward()).unwrap().into_data().try_into_vec().unwrap();
             let value = f64::from(value.into_scalar::<f32>());
+            // In f32, at the size of the sum of gradient times logits, which is subtracted from itself.
             assert!((config.value_of(logits.inner(), &target) - value).abs() < 1e-6 * value.abs().max(1.0), "{loss}");
             (value, gradient)
         }

@@ -14,6 +14,7 @@ use crate::config::RunConfig;
 use crate::model::UNetConfig;
 use crate::operation::Operators;
 use crate::training::loss::LossConfig;
+use crate::training::optimizer::OptimizerConfig;
 use graph::Graph;
 use walk::Walk;
 
@@ -41,10 +42,8 @@ pub struct StepShape {
     pub threads: usize,
     /// The loss.
     pub loss: LossConfig,
-    /// Batches of a step.
-    pub accumulate: usize,
-    /// Whether an average of the weights is kept.
-    pub averages: bool,
+    /// The optimizer, whose step may need several batches, and which may keep an average of the weights.
+    pub optimizer: OptimizerConfig,
 }
 
 impl StepShape {
@@ -59,9 +58,15 @@ impl StepShape {
             height: config.preprocess.height as usize,
             threads: rayon::current_num_threads(),
             loss: config.training.loss.clone(),
-            accumulate: config.training.optimizer.accumulate,
-            averages: config.training.optimizer.ema > 0.0,
+            optimizer: config.training.optimizer.clone(),
         })
+    }
+
+    /// A step by the defaults, without threads of its own.
+    #[cfg(test)]
+    pub(crate) fn by_defaults(model: UNetConfig, batch: usize, [width, height]: [usize; 2]) -> Self {
+        let (loss, optimizer) = (LossConfig::default(), OptimizerConfig::default());
+        Self { model, batch, width, height, threads: 0, loss, optimizer }
     }
 
     /// Peak memory in bytes of a process that trains with Adam on burn's flex backend with this project's compute kernels,
@@ -81,16 +86,7 @@ mod tests {
     /// Heap of a step in units of one channel at full size.
     fn channels(upsampling: Upsampling, checkpointing: bool) -> f64 {
         let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Full };
-        let shape = StepShape {
-            model,
-            batch: 1,
-            width: 512,
-            height: 512,
-            threads: 0,
-            loss: LossConfig::default(),
-            accumulate: 1,
-            averages: false,
-        };
+        let shape = StepShape::by_defaults(model, 1, [512, 512]);
         (shape.peak_bytes(checkpointing) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4)
     }
 
@@ -113,16 +109,7 @@ mod tests {
     fn a_stem_takes_what_is_counted_by_hand() {
         let upsampling = Upsampling::Nearest;
         let model = UNetConfig { base: 4, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Half };
-        let shape = StepShape {
-            model,
-            batch: 1,
-            width: 512,
-            height: 512,
-            threads: 0,
-            loss: LossConfig::default(),
-            accumulate: 1,
-            averages: false,
-        };
+        let shape = StepShape::by_defaults(model, 1, [512, 512]);
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / f64::from(512 * 512 * 4);
         // Kept: image 1, class ids twice 1/4; stem 2 times 1 (4 channels at a quarter of the size); encoder 4 times 1 and its
         // pool 1/4; bottleneck 4 times 1/2; enlargement 2 times 1, decoder 4 times 1. That is 15.75. On top of it come the
@@ -134,19 +121,7 @@ mod tests {
     fn dice_needs_more_for_the_logits() {
         let upsampling = Upsampling::Nearest;
         let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 8, upsampling, stem: Stem::Full };
-        let peak = |loss| {
-            StepShape {
-                model: model.clone(),
-                batch: 1,
-                width: 512,
-                height: 512,
-                threads: 0,
-                loss,
-                accumulate: 1,
-                averages: false,
-            }
-            .peak_bytes(false)
-        };
+        let peak = |loss| StepShape { loss, ..StepShape::by_defaults(model.clone(), 1, [512, 512]) }.peak_bytes(false);
         // The peak is at the loss: three tensors of 8 channels and one channel, of a MiB each.
         let both = LossConfig { function: "cross-entropy+dice".parse().unwrap(), ..LossConfig::default() };
         let more = peak(both) - peak(LossConfig::default());
@@ -164,16 +139,7 @@ mod tests {
             stem: Stem::Full,
         };
         let weights = 4.0 * model.layers().weights() as f64;
-        let shape = StepShape {
-            model,
-            batch: 1,
-            width: 8,
-            height: 8,
-            threads: 0,
-            loss: LossConfig::default(),
-            accumulate: 1,
-            averages: false,
-        };
+        let shape = StepShape::by_defaults(model, 1, [8, 8]);
         let found = (shape.peak_bytes(false) - PROGRAM_BYTES) as f64 / weights;
         // Old and new weights and two moments, and the gradient of the largest layer, a quarter of all; gradients of 16 of 9
         // weights and packed ones are gone by then, but leave gaps.
@@ -224,16 +190,7 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        let shape = StepShape {
-            model,
-            batch: 1,
-            width: 8,
-            height: 8,
-            threads: 0,
-            loss: LossConfig::default(),
-            accumulate: 1,
-            averages: false,
-        };
+        let shape = StepShape::by_defaults(model, 1, [8, 8]);
         let graph = Graph::new(layers, &shape, false);
         let kinds = layers.nodes().iter().flat_map(|node| match node.layer {
             Layer::Convolution(convolution) => {
@@ -265,16 +222,7 @@ mod tests {
             let [called, planned] = gradients(&layers);
             assert_eq!(called, planned, "{upsampling:?}");
             // Without branches, that is the forward pass backward.
-            let shape = StepShape {
-                model,
-                batch: 1,
-                width: 8,
-                height: 8,
-                threads: 0,
-                loss: LossConfig::default(),
-                accumulate: 1,
-                averages: false,
-            };
+            let shape = StepShape::by_defaults(model, 1, [8, 8]);
             let graph = Graph::new(&layers, &shape, false);
             assert!(graph.backward_order().into_iter().eq((0..graph.steps.len()).rev()));
         }

@@ -1,13 +1,12 @@
-//! The shapes of the tensors in a weight file, and what tells them from those of a network that they do not fit.
+//! The shapes of the tensors in a weight file, and how they differ from those of a network that they do not fit.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
 use burn_pack::Reader;
 
-use crate::model::{Network, sides};
+use crate::model::Network;
+use crate::model::named_tensors::sides;
 
 /// Names and shapes of tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +21,7 @@ impl WeightShapes {
 
     /// Those of a network, in the order of its layers.
     pub fn of_network(network: &Network) -> Self {
-        let mut collect = Collect { path: vec![], shapes: vec![] };
-        network.visit(&mut collect);
-        Self(collect.shapes)
+        Self(network.named_tensors().shapes)
     }
 
     /// Why a file of these shapes does not fit a network of the shapes `needed`, which `config.toml` describes, and which of its
@@ -61,8 +58,8 @@ impl WeightShapes {
         Some(format!("{first}{more}; {remedy}"))
     }
 
-    /// The keys of a configuration that decide the shapes, with their values, read off the shapes of a U-Net; 0 for one that
-    /// they do not tell.
+    /// The keys of a configuration that decide the shapes, with their values, derived from the shapes of a U-Net; 0 for one that
+    /// cannot be derived.
     fn keys(&self) -> [(&'static str, String); 6] {
         let shape = |name: &str| self.0.iter().find(|(other, _)| other == name).map(|(_, shape)| shape.as_slice());
         let side = |name: &str, axis: usize| shape(name).and_then(|shape| shape.get(axis)).copied().unwrap_or(0);
@@ -85,26 +82,6 @@ impl WeightShapes {
     }
 }
 
-/// Collects the shapes of a network.
-struct Collect {
-    path: Vec<String>,
-    shapes: Vec<(String, Vec<usize>)>,
-}
-
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.shapes.push((self.path.join("."), param.dims().to_vec()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +90,7 @@ mod tests {
     use crate::training::checkpoint::weights_bytes;
 
     #[test]
-    fn the_keys_that_differ_are_read_off_the_shapes() {
+    fn the_keys_that_differ_are_derived_from_the_shapes() {
         let config = UNetConfig {
             base: 4,
             depth: 2,
@@ -122,7 +99,6 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        // Only there do parameters have names.
         let shapes = |config: &UNetConfig| WeightShapes::of_network(&config.init(0, &test_device().autodiff()));
         let file = tempfile::NamedTempFile::new().unwrap();
         let network = config.init(0, &test_device().autodiff());

@@ -12,6 +12,7 @@ fn the_measured_peak_of_a_step_is_near_the_predicted_one() {
     use unet_host::model::{Stem, UNetConfig, Upsampling};
     use unet_host::training::loss::LossConfig;
     use unet_host::training::memory::StepShape;
+    use unet_host::training::optimizer::OptimizerConfig;
 
     // Networks of 76 to 773 MiB measured within 6 % of the prediction after 8 steps, in which the heap grows to its full
     // size. Between runs it differs by up to 4 %, depending on the order of small allocations between the tensors.
@@ -30,9 +31,9 @@ fn the_measured_peak_of_a_step_is_near_the_predicted_one() {
         (32, 2, 3, Upsampling::UpConvolution, Stem::Quarter, 8, (384, 256), "cross-entropy", 1, 0.0),
     ] {
         let model = UNetConfig { base, depth, channels, classes: 4, upsampling, stem };
+        let optimizer = OptimizerConfig { accumulate, ema, ..OptimizerConfig::default() };
         let loss_config = LossConfig { function: loss.parse().unwrap(), ..LossConfig::default() };
-        let shape =
-            StepShape { model, batch, width, height, threads: 2, loss: loss_config, accumulate, averages: ema > 0.0 };
+        let shape = StepShape { model, batch, width, height, threads: 2, loss: loss_config, optimizer };
         let up = if upsampling == Upsampling::Nearest { "nearest" } else { "up-convolution" };
         for checkpointing in [false, true] {
             let mut line = format!(

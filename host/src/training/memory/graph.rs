@@ -114,8 +114,8 @@ impl Graph {
             tiles: 0,
             loss_tensors,
             loss_bytes,
-            is_accumulating: shape.accumulate > 1,
-            is_averaging: shape.averages,
+            is_accumulating: shape.optimizer.accumulate > 1,
+            is_averaging: shape.optimizer.ema > 0.0,
             checkpointing,
         };
         let images = graph.value(pixels(0) * layers.image_channels() as u64, None);

@@ -131,7 +131,6 @@ fn mebibytes(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::model::{Stem, UNetConfig, Upsampling};
-    use crate::training::loss::LossConfig;
 
     fn shape() -> StepShape {
         let model = UNetConfig {
@@ -142,16 +141,7 @@ mod tests {
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
         };
-        StepShape {
-            model,
-            batch: 4,
-            width: 128,
-            height: 96,
-            threads: 2,
-            loss: LossConfig::default(),
-            accumulate: 1,
-            averages: false,
-        }
+        StepShape { threads: 2, ..StepShape::by_defaults(model, 4, [128, 96]) }
     }
 
     fn plan(checkpointing: Checkpointing, available: u64) -> Result<MemoryPlan, DoesNotFit> {
