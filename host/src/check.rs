@@ -86,7 +86,7 @@ pub struct Checked {
     pub content: Content,
     /// The facts about its pairs.
     pub pairs: Pairs,
-    /// The range that the samples of the training images are mapped from; `None` if no training image was read.
+    /// The range that the samples of the training images are mapped from; `None` if the one asked for does not fit them.
     pub levels: Option<Levels>,
     /// The bands of images that were checked.
     pub bands: Option<Bands>,
@@ -94,7 +94,7 @@ pub struct Checked {
     pub unreadable: usize,
 }
 
-/// A checked dataset that has classes and readable training images.
+/// A checked dataset that has classes and a range for the samples of its training images.
 #[derive(Debug)]
 pub struct Usable {
     /// The dataset.
@@ -112,7 +112,7 @@ pub struct Usable {
 }
 
 impl Checked {
-    /// The dataset with what is known of it; none if no network can be trained on it.
+    /// The dataset with what is known of it; `None` if no network can be trained on it.
     pub fn usable(self) -> Option<Usable> {
         let (dataset, labels, levels) = (self.dataset?, self.labels?, self.levels?);
         let samples = SampleReading { range: levels.range, bands: self.bands };

@@ -54,7 +54,7 @@ impl Rng {
     /// An integer from `low` to `high`, both included, each equally likely; `low` if `high` is not above it.
     pub fn between(&mut self, low: i32, high: i32) -> i32 {
         let count = i64::from(high) - i64::from(low) + 1;
-        // Below the count of all `i32`, so the sum is one of them.
+        // At most `high`, so it fits.
         (i64::from(low) + self.below(count.max(1) as u64) as i64) as i32
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use unet_data::dataset::list_images;
+use unet_data::image_list::list_images;
 use unet_data::stacks::expand_images;
 use unet_data::{DecodedImage, Sample};
 use unet_edge::config::{self, BoardConfig, ConfigError, Resolved, WatchdogConfig};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use unet_data::dataset::list_images;
 use unet_data::decode::read_bytes;
+use unet_data::image_list::list_images;
 use unet_data::stacks::{counted_pages, expand_images};
 use unet_data::{DecodedImage, Sample};
 use unet_shared::image::ColourEncoding;

@@ -47,7 +47,7 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// Of each file that is [unreadable](FileError::is_unreadable), why.
+    /// The errors of the files that are [unreadable](FileError::is_unreadable).
     pub fn unreadable(&self) -> impl Iterator<Item = &FileError> {
         let image = self.image.as_ref().and_then(|image| image.as_ref().err());
         let mask = self.mask.as_ref().and_then(|mask| mask.as_ref().err());

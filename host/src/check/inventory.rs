@@ -114,7 +114,7 @@ impl Inventory {
         }
         let again = dataset.validates_on_training();
         if again {
-            let message = "no pair is left for validation, so training validates on its own pairs: there is only one pair, or the validation ratio is 0";
+            let message = "no pair is left for validation, so training validates on its own pairs: there is only one pair, the validation ratio is 0, or no validation pair can be read";
             self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
         let pairs = |split| if again && split == Split::Val { 0 } else { dataset.split(split).len() };
@@ -365,8 +365,13 @@ fn expected_mask(image: &Path, dataset: &Dataset) -> Option<PathBuf> {
     dataset.samples().filter(|sample| sample.image.parent() == image.parent()).find_map(|sample| {
         let Some(Annotation::File(mask)) = &sample.label else { return None };
         let (of_mask, of_image) = (name(mask)?, name(&sample.image)?);
-        let expected =
-            of_mask.contains(&of_image).then(|| of_mask.replace(&of_image, &name(image).unwrap_or_default()))?;
+        // A short name, such as `a`, may also occur in the ending, such as `_mask`.
+        let (before, after) = match (of_mask.strip_prefix(&*of_image), of_mask.strip_suffix(&*of_image)) {
+            (Some(after), _) => ("", after),
+            (None, Some(before)) => (before, ""),
+            (None, None) => of_mask.split_once(&*of_image)?,
+        };
+        let expected = format!("{before}{}{after}", name(image)?);
         let extension =
             mask.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
         Some(mask.with_file_name(expected + &extension))

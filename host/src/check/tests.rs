@@ -426,6 +426,20 @@ fn a_layout_that_can_be_read_in_two_ways_is_the_only_finding() {
 }
 
 #[test]
+fn the_mask_that_an_image_lacks_is_named_like_the_others() {
+    for (mask, expected) in [("a.png", "b.png"), ("a_mask.png", "b_mask.png"), ("mask_a.png", "mask_b.png")] {
+        let root = folder();
+        picture(1, 64, 48).save(path(&root, "images/a.png")).unwrap();
+        picture(2, 64, 48).save(path(&root, "images/b.png")).unwrap();
+        halves(1, 64, 48).save(path(&root, &format!("masks/{mask}"))).unwrap();
+        let findings = report(&root).findings;
+        let finding = findings.iter().find(|finding| finding.kind == Kind::UnpairedImage).unwrap();
+        let expected = format!("no mask of the same name, expected masks/{expected}; it is not used");
+        assert_eq!((finding.message.as_str(), &*finding.files), (&*expected, &["images/b.png".to_owned()][..]));
+    }
+}
+
+#[test]
 fn unreadable_files_are_counted() {
     let root = valid();
     fs::write(path(&root, "images/1.png"), b"text").unwrap();

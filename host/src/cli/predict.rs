@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unet_data::dataset::list_images;
 use unet_data::decode::tiff_pages;
+use unet_data::image_list::list_images;
 use unet_data::pairing::{Pairing, pair};
 use unet_data::stacks::expand_images;
 use unet_data::{Annotation, Sample, counted, load_pair};

@@ -3,7 +3,7 @@
 //! Opening a dataset decodes nothing; [`Dataset::leave_out_unreadable`] does. Samples are sorted by name, so every machine sees
 //! the same dataset.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ use super::dataset_file::{DatasetFile, DatasetFileError};
 use super::decode::FileError;
 use super::folds;
 use super::layout::{self, ACCEPTED_LAYOUTS, Contents, Layout, PAIRING_RULE};
-use super::listing::{Listing, show_below};
-use super::pairing::{Pairing, PairingProblem, stem};
+use super::listing::Listing;
+use super::pairing::{Pairing, PairingProblem};
 use super::sample::{Sample, Split};
 use super::split_by_ratio::split_by_ratio;
 use super::stacks;
@@ -100,13 +100,16 @@ pub enum DatasetError {
         found: String,
     },
     /// A split has no pair.
-    #[error("{} has no pairs in its {split} split, expected one of: {found}", root.display())]
+    #[error(
+        "{} has no pairs in its {split} split, {}", root.display(),
+        if found.is_empty() { "nor in another".to_owned() } else { format!("expected one of: {found}") }
+    )]
     NoSplit {
         /// The directory.
         root: PathBuf,
         /// The split.
         split: Split,
-        /// The splits with pairs, and their numbers.
+        /// The splits with pairs, and their numbers; empty if no split has any.
         found: String,
     },
     /// `dataset.toml` cannot be used.
@@ -360,71 +363,6 @@ impl Dataset {
     }
 }
 
-/// Images without labels: input for a model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ImageList {
-    /// The images, sorted by path, each with a name of its own for its results.
-    pub samples: Vec<Sample>,
-    /// Images in folders below, which are passed over.
-    pub below: Vec<PathBuf>,
-}
-
-impl ImageList {
-    /// The images that are passed over, for people; none if there are none.
-    pub fn passed_over(&self, root: &Path) -> Option<String> {
-        const SHOWN: usize = 4;
-        let names: Vec<String> = self.below.iter().take(SHOWN).map(|path| show_below(root, path)).collect();
-        let more = self.below.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let count = self.below.len();
-        let images = counted(count, "image");
-        (count > 0)
-            .then(|| format!("{images} in folders below {} passed over: {}{more}", root.display(), names.join(", ")))
-    }
-}
-
-/// The images of a directory, without those of the directories below, or the single image `path`.
-pub fn list_images(path: &Path) -> Result<ImageList, DatasetError> {
-    if path.is_file() {
-        let sample = Sample { name: stem(path), image: path.into(), page: None, label: None };
-        return Ok(ImageList { samples: vec![sample], below: Vec::new() });
-    }
-    let mut folders = Listing::of(path)?.folders.into_iter();
-    let images = folders.next().map(|folder| folder.images).unwrap_or_default();
-    let below: Vec<PathBuf> = folders.flat_map(|folder| folder.images).collect();
-    if images.is_empty() {
-        let found = match below.len() {
-            0 => "no PNG, JPEG, TIFF or BMP file in it".into(),
-            count => format!("no PNG, JPEG, TIFF or BMP file in it, {count} in folders below"),
-        };
-        return Err(DatasetError::NoImages { path: path.into(), found });
-    }
-    let names = result_names(&images);
-    let sample = |(image, name)| Sample { name, image, page: None, label: None };
-    Ok(ImageList { samples: images.into_iter().zip(names).map(sample).collect(), below })
-}
-
-/// A name for the results of each image: its stem, or its whole file name if another has the same name otherwise, as for
-/// `a.png`, `a.jpg` and `a.png.jpg`.
-fn result_names(images: &[PathBuf]) -> Vec<String> {
-    let mut names: Vec<String> = images.iter().map(|path| stem(path)).collect();
-    loop {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        names.iter().for_each(|name| *counts.entry(name).or_default() += 1);
-        let whole =
-            |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let next: Vec<String> = images
-            .iter()
-            .zip(&names)
-            .map(|(path, name)| if counts[name.as_str()] > 1 { whole(path) } else { name.clone() })
-            .collect();
-        if next == names {
-            return names;
-        }
-        names = next;
-    }
-}
-
 /// Why a directory with an accepted layout has no pair.
 fn describe_unpaired(listing: &Listing, problems: &[PairingProblem]) -> String {
     let (mut images, mut masks, mut names) = (Vec::new(), Vec::new(), 0);
@@ -455,12 +393,12 @@ fn unreadable_file(sample: &Sample, samples: &SampleReading, labels: &Reading) -
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::fs;
 
     /// Empty files: opening a dataset reads names only.
-    fn folder(files: &[&str]) -> tempfile::TempDir {
+    pub(crate) fn folder(files: &[&str]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for file in files {
             let path = root.path().join(file);
@@ -573,20 +511,6 @@ mod tests {
     }
 
     #[test]
-    fn every_image_has_a_name_of_its_own_and_folders_below_are_named() {
-        let root = folder(&["a.png", "a.jpg", "a.png.jpg", "B.PNG", "sub/b.png", "sub/deep/c.png", "notes.txt"]);
-        let list = list_images(root.path()).unwrap();
-        let names: Vec<&str> = list.samples.iter().map(|sample| sample.name.as_str()).collect();
-        assert_eq!(names, ["B", "a.jpg", "a.png", "a.png.jpg"]);
-        let told = list.passed_over(root.path()).unwrap();
-        assert!(told.starts_with("2 images in folders below") && told.ends_with("sub/b.png, sub/deep/c.png"), "{told}");
-        let single = list_images(&root.path().join("a.jpg")).unwrap();
-        assert_eq!((single.samples[0].name.as_str(), single.passed_over(root.path())), ("a", None));
-        let nested = list_images(folder(&["sub/b.png"]).path()).unwrap_err().to_string();
-        assert!(nested.contains("1 in folders below"), "{nested}");
-    }
-
-    #[test]
     fn left_over_files_are_problems() {
         let dataset = open(&folder(&["images/a.png", "images/b.png", "masks/a.png", "masks/c.png"])).unwrap();
         assert_eq!(counts(&dataset), [1, 1, 0]);
@@ -616,5 +540,12 @@ mod tests {
         assert!(lines.iter().any(|line| line.contains("b.jpg is cut off")), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains("c.png")), "{lines:?}");
         assert_eq!(lines[2], "2 of 4 pairs cannot be read and are left out");
+        assert_eq!(readable.samples_of(Split::Train).unwrap().len(), 2);
+        let message = |dataset: &Dataset| dataset.samples_of(Split::Test).unwrap_err().to_string();
+        let test = message(&readable);
+        assert!(test.ends_with("has no pairs in its test split, expected one of: train 2, val 2"), "{test}");
+        readable.retain(|_, _| false);
+        let test = message(&readable);
+        assert!(test.ends_with("has no pairs in its test split, nor in another"), "{test}");
     }
 }

@@ -233,7 +233,7 @@ impl DatasetFile {
 }
 
 /// The `[[class]]` tables for these values: a class for each pair of `same` and for each other value. With many classes,
-/// the first ones, always including those of `same`.
+/// the background, those of `same`, and of the others the first ones.
 pub(crate) fn class_list(values: &BTreeSet<LabelValue>, same: &[(LabelValue, LabelValue)]) -> String {
     const SHOWN: usize = 12;
     let toml = |value: LabelValue| match value {
@@ -244,14 +244,16 @@ pub(crate) fn class_list(values: &BTreeSet<LabelValue>, same: &[(LabelValue, Lab
     let partner = |value: LabelValue| same.iter().find(|(first, _)| *first == value).map(|(_, second)| *second);
     let mut classes: Vec<LabelValue> =
         values.iter().copied().filter(|value| !same.iter().any(|(_, second)| second == value)).collect();
+    let is_optional = |value: LabelValue| partner(value).is_none() && !is_background(value);
+    let shown = classes.iter().filter(|value| !is_optional(**value)).count().max(SHOWN);
     // Those that must be shown come first, in their order.
-    if classes.len() > SHOWN {
-        classes.sort_by_key(|&value| partner(value).is_none() && !is_background(value));
+    if classes.len() > shown {
+        classes.sort_by_key(|&value| is_optional(value));
     }
     let objects = classes.iter().filter(|value| !is_background(**value)).count();
     let mut text = String::new();
     let mut number = 0;
-    for &value in classes.iter().take(SHOWN) {
+    for &value in classes.iter().take(shown) {
         let name = match (is_background(value), objects) {
             (true, _) => "background".to_owned(),
             (false, 1) => "object".to_owned(),
@@ -266,8 +268,8 @@ pub(crate) fn class_list(values: &BTreeSet<LabelValue>, same: &[(LabelValue, Lab
         };
         text += &format!("[[class]]\nname = \"{name}\"\n{values}\n");
     }
-    if classes.len() > SHOWN {
-        text += &format!("# and {} more, for the other values\n", classes.len() - SHOWN);
+    if classes.len() > shown {
+        text += &format!("# and {} more, for the other values\n", classes.len() - shown);
     }
     text.truncate(text.trim_end().len());
     text
@@ -332,6 +334,12 @@ mod tests {
         assert_eq!(parse(&list).unwrap().classes[1].label_values(), [red], "{list}");
         let many = class_list(&(0..=99).map(gray).collect(), &[(gray(50), gray(60))]);
         assert!(many.contains("values = [50, 60]") && many.ends_with("# and 87 more, for the other values"), "{many}");
+        let pairs: Vec<_> = (1..=20).map(|id| (gray(id), gray(id * 16 + 32))).collect();
+        let values = pairs.iter().flat_map(|&(id, code)| [id, code]).chain([gray(0)]).collect();
+        let list = class_list(&values, &pairs);
+        let classes = parse(&list).unwrap().classes;
+        let found: BTreeSet<LabelValue> = classes.iter().flat_map(|class| class.label_values()).collect();
+        assert_eq!((classes.len(), found), (21, values), "{list}");
     }
 
     #[test]

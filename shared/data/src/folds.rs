@@ -1,6 +1,6 @@
 //! The split of pairs for a cross-validation: into folds of about equal size, each of which is for validation once.
 //!
-//! As the split by ratio, it depends on the seed and the names alone, and keeps stacks whole.
+//! Like the split by ratio, it depends on the seed and the names alone, and keeps stacks whole.
 
 use std::collections::HashSet;
 
@@ -89,16 +89,6 @@ mod tests {
         Sample { name: name.into(), image: name.into(), page: None, label: None }
     }
 
-    fn slices(stacks: &[(&str, usize)]) -> Vec<Sample> {
-        let slice = |stack: &str, page: usize| Sample {
-            name: format!("{stack}_page{:04}", page + 1),
-            image: format!("{stack}.tif").into(),
-            page: Some(page),
-            label: None,
-        };
-        stacks.iter().flat_map(|&(stack, pages)| (0..pages).map(move |page| slice(stack, page))).collect()
-    }
-
     fn names(samples: &[Sample]) -> Vec<&str> {
         samples.iter().map(|sample| sample.name.as_str()).collect()
     }
@@ -143,7 +133,7 @@ mod tests {
 
     #[test]
     fn stacks_stay_whole_and_the_largest_is_placed_first() {
-        let samples = slices(&[("a", 9), ("b", 3), ("c", 3), ("d", 3)]);
+        let samples = Sample::slices(&[("a", 9), ("b", 3), ("c", 3), ("d", 3)]);
         for seed in 0..8 {
             let options = OpenOptions { seed, ..OpenOptions::default() };
             let mut found: Vec<usize> = folds(&samples, 2, &options).iter().map(Vec::len).collect();
@@ -157,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_single_stack_is_cut_in_its_order() {
-        let samples = slices(&[("a", 7)]);
+        let samples = Sample::slices(&[("a", 7)]);
         let found = folds(&samples, 3, &OpenOptions::default());
         let pages: Vec<Vec<usize>> =
             found.iter().map(|fold| fold.iter().filter_map(|sample| sample.page).collect()).collect();

@@ -122,7 +122,7 @@ pub(crate) struct Contents {
     pub(crate) classes: Option<DatasetFile>,
     /// What the reader assumed or left out, a sentence each.
     pub(crate) notes: Vec<String>,
-    /// Image files that belong to the format and are not needed, or that a note tells of.
+    /// Image files that belong to the format and are not needed, or that a note mentions.
     pub(crate) companions: Vec<PathBuf>,
     /// Files other than images that were read: lists, tables and annotations.
     pub(crate) read: Vec<PathBuf>,

@@ -14,6 +14,7 @@ pub mod decode;
 pub mod drawing;
 mod folds;
 pub mod histogram;
+pub mod image_list;
 pub mod label_facts;
 pub mod labels;
 pub mod layout;

@@ -8,7 +8,7 @@
 /// Why counts or a text are not a mask.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunLengthError {
-    /// A character that is no digit, or a number that does not end.
+    /// A character that is not a digit, or a number that does not end.
     #[error("expected run lengths as COCO writes them, found {found:?} at byte {at}")]
     Text {
         /// The character; a space at the end of the text.

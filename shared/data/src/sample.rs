@@ -90,4 +90,14 @@ impl Sample {
         image::GrayImage::from_raw(width, height, label).unwrap().save(&path).unwrap();
         Self { name: name.into(), image, page: None, label: Some(path.into()) }
     }
+    /// The pages of stacks of these names and numbers of pages, without files.
+    pub(crate) fn slices(stacks: &[(&str, usize)]) -> Vec<Self> {
+        let slice = |stack: &str, page: usize| Self {
+            name: format!("{stack}_page{:04}", page + 1),
+            image: format!("{stack}.tif").into(),
+            page: Some(page),
+            label: None,
+        };
+        stacks.iter().flat_map(|&(stack, pages)| (0..pages).map(move |page| slice(stack, page))).collect()
+    }
 }

@@ -169,7 +169,7 @@ mod tests {
         ) {
             let stacks: Vec<(String, usize)> = (b'a'..).zip(&pages).map(|(name, &pages)| (char::from(name).into(), pages)).collect();
             let stacks: Vec<(&str, usize)> = stacks.iter().map(|(name, pages)| (name.as_str(), *pages)).collect();
-            let mut samples = slices(&stacks);
+            let mut samples = Sample::slices(&stacks);
             samples.extend((0..images).map(|k| Sample { name: format!("z{k}"), image: format!("z{k}.png").into(), page: None, label: None }));
             let all = samples.len();
             let (train, val, _) = split_by_ratio(samples, &OpenOptions { val_ratio, seed, ..OpenOptions::default() });
@@ -185,20 +185,10 @@ mod tests {
         for (stacks, val_ratio) in [([("a", 3), ("b", 3)], 0.8), ([("a", 3), ("b", 10)], 0.7)] {
             for seed in 0..8 {
                 let options = OpenOptions { val_ratio, seed, ..OpenOptions::default() };
-                let (train, val, _) = split_by_ratio(slices(&stacks), &options);
+                let (train, val, _) = split_by_ratio(Sample::slices(&stacks), &options);
                 assert!(!train.is_empty() && !val.is_empty(), "{stacks:?}, seed {seed}");
             }
         }
-    }
-
-    fn slices(stacks: &[(&str, usize)]) -> Vec<Sample> {
-        let slice = |stack: &str, page: usize| Sample {
-            name: format!("{stack}_page{:04}", page + 1),
-            image: format!("{stack}.tif").into(),
-            page: Some(page),
-            label: None,
-        };
-        stacks.iter().flat_map(|&(stack, pages)| (0..pages).map(move |page| slice(stack, page))).collect()
     }
 
     #[test]
@@ -206,7 +196,7 @@ mod tests {
         let stacks = [("a", 12), ("b", 12), ("c", 12), ("d", 12), ("e", 12)];
         for seed in 0..20 {
             let options = OpenOptions { seed, ..OpenOptions::default() };
-            let (train, val, note) = split_by_ratio(slices(&stacks), &options);
+            let (train, val, note) = split_by_ratio(Sample::slices(&stacks), &options);
             let files = |samples: &[Sample]| samples.iter().map(|s| s.image.clone()).collect::<BTreeSet<_>>();
             assert!(files(&train).is_disjoint(&files(&val)));
             assert_eq!((train.len(), val.len()), (48, 12));
@@ -215,7 +205,7 @@ mod tests {
         }
         // A large stack is not taken for a few slices, and one of two is, however large.
         let of = |stacks: &[(&str, usize)]| {
-            let (train, val, _) = split_by_ratio(slices(stacks), &OpenOptions::default());
+            let (train, val, _) = split_by_ratio(Sample::slices(stacks), &OpenOptions::default());
             (train.len(), val.len())
         };
         assert_eq!(of(&[("a", 100), ("b", 10)]), (100, 10));
@@ -224,12 +214,12 @@ mod tests {
 
     #[test]
     fn a_single_stack_is_cut_once() {
-        let (train, val, note) = split_by_ratio(slices(&[("a", 12)]), &OpenOptions::default());
+        let (train, val, note) = split_by_ratio(Sample::slices(&[("a", 12)]), &OpenOptions::default());
         let pages = |samples: &[Sample]| samples.iter().filter_map(|sample| sample.page).collect::<Vec<_>>();
         assert_eq!((pages(&train), pages(&val)), ((0..10).collect(), vec![10, 11]));
         assert!(note.unwrap().contains("of its 12 slices, the last 2 (pages 11 to 12) are used for validation"));
         let none = OpenOptions { val_ratio: 0.0, ..OpenOptions::default() };
-        let (train, val, note) = split_by_ratio(slices(&[("a", 12)]), &none);
+        let (train, val, note) = split_by_ratio(Sample::slices(&[("a", 12)]), &none);
         assert_eq!((train.len(), val.len(), note), (12, 0, None));
     }
 
@@ -237,7 +227,7 @@ mod tests {
     fn runs_that_divided_stacks_keep_their_split() {
         // Pinned: the split of runs made before stacks were kept whole.
         let options = OpenOptions { stacks: StackSplit::Slices, ..OpenOptions::default() };
-        let (_, val, note) = split_by_ratio(slices(&[("a", 6), ("b", 4)]), &options);
+        let (_, val, note) = split_by_ratio(Sample::slices(&[("a", 6), ("b", 4)]), &options);
         let names: Vec<&str> = val.iter().map(|sample| sample.name.as_str()).collect();
         assert_eq!((names, note), (OLD.to_vec(), None));
     }

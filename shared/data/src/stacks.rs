@@ -205,13 +205,13 @@ mod tests {
         let digest = crate::dataset_digest(&dataset, &labels, &SampleReading::PLAIN).unwrap();
         std::fs::write(folder.path("images/s.tif"), stack(&[page(0), page(1), page(3)])).unwrap();
         assert_ne!(crate::dataset_digest(&folder.open(), &labels, &SampleReading::PLAIN).unwrap(), digest);
-        let list = crate::dataset::list_images(&folder.path("images")).unwrap();
+        let list = crate::image_list::list_images(&folder.path("images")).unwrap();
         let images = expand_images(list.samples, &mut Vec::new());
         assert_eq!(images.len(), 3);
         assert_eq!(counted_pages(&images), "3 images, 3 of them pages of 1 TIFF stack");
         assert_eq!(images[2].decode_image(&SampleReading::PLAIN).unwrap().data[0], 120);
         page(0).save(folder.path("images/s_page0002.png")).unwrap();
-        let list = crate::dataset::list_images(&folder.path("images")).unwrap();
+        let list = crate::image_list::list_images(&folder.path("images")).unwrap();
         let images = expand_images(list.samples, &mut Vec::new());
         let names: Vec<&str> = images.iter().map(|sample| sample.name.as_str()).collect();
         assert_eq!(names, ["s_page0001", "s.tif_page0002", "s_page0003", "s_page0002"]);
@@ -251,7 +251,7 @@ mod tests {
             ([page(0), large], "different sizes: only page 2, the largest, is read", Some(1)),
         ] {
             std::fs::write(folder.path("images/s.tif"), stack(&pages)).unwrap();
-            let list = crate::dataset::list_images(&folder.path("images")).unwrap();
+            let list = crate::image_list::list_images(&folder.path("images")).unwrap();
             let mut notes = Vec::new();
             let images = expand_images(list.samples, &mut notes);
             assert!(images.len() == 1 && notes.len() == 1 && notes[0].ends_with(told), "{notes:?}");

@@ -54,7 +54,7 @@ impl fmt::Display for Unused {
     }
 }
 
-/// The image files of a listing that are neither in `used` nor in `told`, which are told of in another way.
+/// The image files of a listing that are neither in `used` nor in `told`, which are reported elsewhere.
 pub(crate) fn find(listing: &Listing, used: &HashSet<&Path>, told: &HashSet<&Path>) -> Vec<Unused> {
     let read: BTreeSet<&Path> = used.iter().filter_map(|path| path.parent()).collect();
     let reason = |folder: &Folder| {

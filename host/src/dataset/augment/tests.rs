@@ -149,7 +149,7 @@ fn channels_and_mask_move_together() {
     }
 }
 
-/// Ignored pixels are white and all others black, so what shows an ignored pixel can be told.
+/// Ignored pixels are white and all others black, so that they are recognised in the result.
 #[test]
 fn ignored_pixels_stay_ignored() {
     for kind in OperationKind::value_variants() {

@@ -278,6 +278,7 @@ fn colours16(path: &Path, samples: &[u16]) -> Result<OwnedSamples, FileError> {
 mod tests {
     use super::*;
     use crate::decode::decode_image;
+    use crate::decode::png_damage::crc32;
     use image::{Rgb, RgbImage, Rgba, RgbaImage};
     use std::fs;
     use unet_shared::image::PixelFormat;
@@ -305,13 +306,6 @@ mod tests {
         fs::write(&path, png).unwrap();
         let label = decode_label(&path).unwrap();
         assert_eq!((label.source.bit_depth, label.samples), (1, OwnedSamples::Gray8(vec![0, 255])));
-    }
-
-    /// The checksum of PNG chunks, from the PNG specification's definition.
-    fn crc32(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(u32::MAX, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
-        })
     }
 
     #[test]

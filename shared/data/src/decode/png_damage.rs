@@ -34,7 +34,7 @@ pub(super) fn png_damage(png: &[u8]) -> Option<String> {
 }
 
 /// CRC-32 of the PNG specification, ISO 3309: reflected, of the polynomial 0x04c11db7.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
     !bytes.iter().fold(u32::MAX, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
 }

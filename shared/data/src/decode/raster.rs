@@ -212,11 +212,6 @@ impl Raster {
         })
     }
 
-    /// Width and height of the picture, after orientation.
-    pub fn size(&self) -> (usize, usize) {
-        if self.orientation.to_exif() >= 5 { (self.height, self.width) } else { (self.width, self.height) }
-    }
-
     /// Bands that are neither picture nor alpha.
     pub fn extra_bands(&self) -> usize {
         self.bands - self.colours - usize::from(self.alpha)

@@ -12,7 +12,7 @@ use tiff::tags::Tag;
 use unet_shared::image::SIDE_MAX;
 
 use super::raster::{Raster, SampleKind, Samples};
-use super::{DECODED_BYTES_MAX, FileError};
+use super::{DECODED_BYTES_MAX, FileError, turned_size};
 
 mod directory;
 mod file;
@@ -83,7 +83,7 @@ fn check_size(width: u32, height: u32) -> Result<(), TiffProblem> {
     if width.max(height) as usize > SIDE_MAX { Err(TiffProblem::Size(width, height)) } else { Ok(()) }
 }
 
-/// Width and height of what [`decode`] reads, turned, from the directory alone.
+/// Width and height of what [`decode`] reads, after orientation, from the directory alone.
 pub(super) fn size<R: Read + Seek>(file: &mut TiffFile<R>, page: Option<usize>) -> Result<(usize, usize), TiffProblem> {
     let directory = chosen(file, page)?;
     let (width, height) = directory.page.size;
@@ -92,7 +92,7 @@ pub(super) fn size<R: Read + Seek>(file: &mut TiffFile<R>, page: Option<usize>) 
     }
     let side = |side| u32::try_from(side).unwrap_or(u32::MAX);
     check_size(side(width), side(height))?;
-    Ok(directory.turned_size())
+    Ok(turned_size(directory.page.size, directory.orientation))
 }
 
 /// Reads the main page of a file, or the page with an index.
@@ -158,13 +158,7 @@ pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>)
         return Err(TiffProblem::Damaged);
     }
     let mut samples = widened(samples, width * bands, bits, packed);
-    let found = match &samples {
-        Samples::U8(values) => values.len(),
-        Samples::U16(values) => values.len(),
-        Samples::Integer { values, .. } => values.len(),
-        Samples::Float { values, .. } => values.len(),
-    };
-    if found != count {
+    if samples.len() != count {
         return Err(if bits < 8 { TiffProblem::Kind(kind) } else { TiffProblem::Damaged });
     }
     if planar {

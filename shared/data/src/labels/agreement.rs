@@ -175,8 +175,8 @@ fn classes(files: &[LabelFacts], is_class: impl Fn(LabelValue) -> bool) -> BTree
     files.iter().flat_map(|file| &file.values).map(|(value, _)| *value).filter(|value| is_class(*value)).collect()
 }
 
-/// Two labels with the values that they have, and how `dataset.toml` says that each pair of `same` is one of the classes, if
-/// there is any.
+/// Two labels with the values that they have. If there are pairs in `same`, the remedy lists the `classes` for `dataset.toml`,
+/// each pair as one class.
 pub fn values_of(
     one: &LabelFacts,
     other: &LabelFacts,

@@ -153,7 +153,7 @@ fn with_suffix(listing: &Listing, images: &Folder, masks: &Folder, suffix: &str)
     let shared = images == masks;
     let image_files: Vec<PathBuf> =
         below(&images).into_iter().filter(|path| !shared || !has_suffix(path, suffix)).collect();
-    // Other files among the masks are told of as not used.
+    // Other files among the masks are reported as unused.
     let mask_files: Vec<PathBuf> = below(&masks).into_iter().filter(|path| has_suffix(path, suffix)).collect();
     let place = |path: &Path, folder: &Path| {
         let path = path.strip_prefix(folder).unwrap_or(path).with_extension("");

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::{Contents, Format, ImageIndex, classes, read_text};
 use crate::annotation::Annotation;
+use crate::counted::{counted, one_or_many};
 use crate::drawing::{Drawing, DrawingSize, IGNORED, Outline, Shape};
 use crate::listing::{Listing, split_of, words};
 use crate::pairing::{Pairing, stem};
@@ -246,11 +247,15 @@ fn samples(
         }
     }
     if boxes > 0 && shapes.is_empty() {
-        return Err(format!("expected polygons or run lengths, found {boxes} annotations with only a box"));
+        return Err(format!(
+            "expected polygons or run lengths, found {} with only a box",
+            counted(boxes, "annotation")
+        ));
     }
     let name = listing.show(path);
     if boxes > 0 {
-        notes.push(format!("{boxes} annotations of {name} have only a box and are not drawn"));
+        let have = one_or_many(boxes, "has only a box and is", "have only a box and are");
+        notes.push(format!("{} of {name} {have} not drawn", counted(boxes, "annotation")));
     }
     let index = ImageIndex::of(listing);
     let (mut part, mut missing, mut empty) = (Pairing::default(), None, 0);
@@ -282,10 +287,12 @@ fn samples(
         });
     }
     if let Some(missing) = missing {
-        notes.push(format!("{absent} images of {name} are missing (first: {missing})"));
+        let are = one_or_many(absent, "is", "are");
+        notes.push(format!("{} of {name} {are} missing (first: {missing})", counted(absent, "image")));
     }
     if empty > 0 {
-        notes.push(format!("{empty} images of {name} have no annotation and are all background"));
+        let have = one_or_many(empty, "has no annotation and is", "have no annotation and are");
+        notes.push(format!("{} of {name} {have} all background", counted(empty, "image")));
     }
     part.samples.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(part)
@@ -373,8 +380,14 @@ mod tests {
         assert_equal_to_plain(&dataset, &plain.open());
         assert_eq!(labels_of(&dataset).names(), ["background", "bar", "disc"]);
         let notes = dataset.notes.join("; ");
-        assert!(notes.contains("1 annotations of annotations/instances_train2017.json have only a box"), "{notes}");
-        assert!(notes.contains("1 images of annotations/instances_val2017.json have no annotation"), "{notes}");
+        assert!(
+            notes.contains("1 annotation of annotations/instances_train2017.json has only a box and is not drawn"),
+            "{notes}"
+        );
+        assert!(
+            notes.contains("1 image of annotations/instances_val2017.json has no annotation and is all background"),
+            "{notes}"
+        );
         assert_eq!(dataset.unused.len(), 1, "{:?}", dataset.unused);
     }
 
@@ -407,7 +420,7 @@ mod tests {
         assert_equal_to_plain(&dataset, &plain.open());
         assert_eq!(labels_of(&dataset).names(), ["background", "car", "Straße"]);
         assert_eq!(dataset.notes[0], "categories 1 and 2 are both called car and are one class");
-        assert!(dataset.notes[1].starts_with("1 annotations of _annotations.coco.JSON have only a box"));
+        assert!(dataset.notes[1].starts_with("1 annotation of _annotations.coco.JSON has only a box"));
     }
 
     #[test]
@@ -432,7 +445,7 @@ mod tests {
         refused(&file(r#"{"image_id": 1, "category_id": 6, "segmentation": []}"#), "expected a category with id 6");
         refused(
             &file(r#"{"image_id": 1, "category_id": 5, "segmentation": []}"#),
-            "found 1 annotations with only a box",
+            "found 1 annotation with only a box",
         );
         refused(&file(r#"{"image_id": 1, "category_id": 5, "segmentation": [[1, 2, 3, 4]]}"#), "found 4 numbers");
         let runs = |size: &str, counts: &str| {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{Contents, Format, ImageIndex, classes, encoded_mask, name_apart, read_text};
 use crate::annotation::Annotation;
+use crate::counted::counted;
 use crate::drawing::{BACKGROUND, Drawing, DrawingSize, IGNORED, Outline, Shape};
 use crate::listing::{Folder, Listing};
 use crate::pairing::{Pairing, stem};
@@ -102,7 +103,7 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
         part.samples.push(Sample { name: stem(image), image: image.clone(), page: None, label });
     }
     if let Some(first) = first_lost {
-        contents.notes.push(format!("the images of {lost} files are missing (first: {first})"));
+        contents.notes.push(format!("the images of {} are missing (first: {first})", counted(lost, "file")));
     }
     if open > 0 {
         contents.notes.push(format!("{open} points and lines have no area and are not drawn"));

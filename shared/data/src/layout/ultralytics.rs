@@ -12,6 +12,7 @@ use unet_shared::label::LabelValue;
 
 use super::{Contents, Format, ImageIndex, classes, read_text};
 use crate::annotation::Annotation;
+use crate::counted::{counted, one_or_many};
 use crate::dataset_file::DatasetFile;
 use crate::drawing::{Drawing, DrawingSize, IGNORED, Outline, Shape};
 use crate::listing::Listing;
@@ -74,7 +75,8 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
                 Stated::Images(images) => images,
                 Stated::List { images, missing } => {
                     if let Some((count, first)) = missing {
-                        contents.notes.push(format!("{count} images of {stated} are missing (first: {first})"));
+                        let (images, are) = (counted(count, "image"), one_or_many(count, "is", "are"));
+                        contents.notes.push(format!("{images} of {stated} {are} missing (first: {first})"));
                     }
                     images
                 }
@@ -120,7 +122,8 @@ fn read(listing: &Listing) -> Result<Option<Contents>, String> {
         return Err(refused("expected polygons in labels/NAME.txt, found no label of any image".into()));
     }
     if without > 0 {
-        contents.notes.push(format!("{without} images have no label file and are all background"));
+        let have = one_or_many(without, "has no label file and is", "have no label file and are");
+        contents.notes.push(format!("{} {have} all background", counted(without, "image")));
     }
     Ok(Some(contents))
 }
@@ -381,7 +384,7 @@ mod tests {
             assert_eq!(dataset.layout.name(), "ultralytics", "{yaml}");
             assert_equal_to_plain(&dataset, &plain.open());
             assert_eq!(labels_of(&dataset).names(), ["background", "bar", "disc"]);
-            assert_eq!(dataset.notes, ["1 images have no label file and are all background"]);
+            assert_eq!(dataset.notes, ["1 image has no label file and is all background"]);
         }
     }
 
@@ -401,7 +404,7 @@ mod tests {
         let dataset = lists.open();
         assert_equal_to_plain(&dataset, &folders.open());
         assert_eq!((dataset.train.len(), dataset.val.len()), (2, 1));
-        assert_eq!(dataset.notes, ["1 images of train.txt are missing (first: ./images/all/gone.jpg)"]);
+        assert_eq!(dataset.notes, ["1 image of train.txt is missing (first: ./images/all/gone.jpg)"]);
     }
 
     #[test]
@@ -438,7 +441,7 @@ mod tests {
             assert_eq!(images(&dataset.train), ["a", "b", "c"].map(|stem| name("train", stem)), "{lines:?}");
             assert_eq!(images(&dataset.val), listed, "{lines:?}");
             let told =
-                dataset.notes.iter().find_map(|note| note.split_once("1 images of lists/val.txt are missing (first: "));
+                dataset.notes.iter().find_map(|note| note.split_once("1 image of lists/val.txt is missing (first: "));
             assert_eq!(told.map(|(_, first)| first.trim_end_matches(')')), missing, "{:?}", dataset.notes);
         }
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use unet_shared::label::LabelValue;
 
 use super::{Contents, Format, classes, only_folder, only_root, read_text, subfolder};
+use crate::counted::{counted, one_or_many};
 use crate::dataset_file::{ClassSpec, DatasetFile};
 use crate::listing::{Folder, Kind, Listing, has_image_extension, split_of};
 use crate::pairing::{Pairing, PairingProblem, pair_by_keys, stem};
@@ -150,10 +151,15 @@ fn split(
         contents.parts.push((split, part));
     }
     if let Some(first) = first {
-        contents.notes.push(format!("{missing} names of the lists have no image with a mask, {first} first"));
+        let have = one_or_many(missing, "has", "have");
+        let names = counted(missing, "name");
+        contents.notes.push(format!("{names} of the lists {have} no image with a mask (first: {first})"));
     }
     if !samples.is_empty() {
-        contents.notes.push(format!("{} pairs are in none of the lists of ImageSets/Segmentation", samples.len()));
+        let are = one_or_many(samples.len(), "is", "are");
+        contents
+            .notes
+            .push(format!("{} {are} not in any list of ImageSets/Segmentation", counted(samples.len(), "pair")));
     }
     contents.companions.extend(samples.into_values().flat_map(|sample| {
         let label = sample.label.map(|label| label.path().to_owned());
@@ -162,7 +168,8 @@ fn split(
     // Most images of VOC have boxes only.
     let unpaired = problems.iter().filter(|problem| problem.is_unpaired_image()).count();
     if unpaired > 0 {
-        contents.notes.push(format!("{unpaired} images of JPEGImages have no mask"));
+        let have = one_or_many(unpaired, "has", "have");
+        contents.notes.push(format!("{} of JPEGImages {have} no mask", counted(unpaired, "image")));
         let (images, rest): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.is_unpaired_image());
         contents.companions.extend(images.iter().flat_map(PairingProblem::files).cloned());
         problems = rest;
@@ -232,7 +239,11 @@ mod tests {
         assert_eq!([dataset.train.len(), dataset.val.len()], [2, 1]);
         assert_eq!(dataset.file.clone().unwrap().ignore, Some(vec![LabelValue::Gray(255)]));
         let notes = dataset.notes.join("; ");
-        for expected in ["1 names of the lists have no image with a mask, z first", "1 pairs are in none", "1 images"] {
+        for expected in [
+            "1 name of the lists has no image with a mask (first: z)",
+            "1 pair is not in any list of ImageSets/Segmentation",
+            "1 image of JPEGImages has no mask",
+        ] {
             assert!(notes.contains(expected), "{notes}");
         }
         let plain = Folder::new();

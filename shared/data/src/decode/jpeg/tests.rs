@@ -95,11 +95,11 @@ fn data_without_huffman_tables_is_read_by_the_standard_ones() {
     assert_eq!(verify_jpeg(&without), Ok(Whole::default()));
 }
 
-/// The seed that this test began with; of the eight, about half of the changes are noticed, with 479 to 531 of a thousand.
+/// The first of eight seeds, with which 479 to 531 of a thousand changes are noticed each.
 const SEED: u32 = 0x2545_f491;
 
 /// One byte of the scan is changed, a thousand times from each of eight seeds: the pixels stay equal, or the file is refused
-/// or told of, except where the change turns possible values into others. JPEG has no checksum that would tell these.
+/// or reported, except where the change turns valid values into others. JPEG has no checksum that would show these.
 #[test]
 fn of_a_thousand_changed_bytes_what_cannot_be_is_noticed() {
     let files =

@@ -60,12 +60,6 @@ pub(in crate::decode) struct Directory {
 }
 
 impl Directory {
-    /// Width and height as they are shown.
-    pub fn turned_size(&self) -> (usize, usize) {
-        let (width, height) = self.page.size;
-        if self.orientation.to_exif() >= 5 { (height, width) } else { (width, height) }
-    }
-
     /// The problem of a page whose samples need too much memory.
     pub fn too_large(&self) -> TiffProblem {
         let (width, height) = self.page.size;
@@ -99,7 +93,7 @@ impl Directory {
 }
 
 impl<R: Read + Seek> TiffFile<R> {
-    /// The pages in their order, up to the first that is damaged; the decoder tells of those that it is asked for.
+    /// The pages in their order, up to the first that is damaged; the decoder reports damage in a page that is asked for.
     pub fn pages(&mut self) -> io::Result<Vec<Directory>> {
         let mut pages = Vec::new();
         let mut seen = HashSet::new();
@@ -120,7 +114,7 @@ impl<R: Read + Seek> TiffFile<R> {
             if seen.len() > index {
                 return Ok(unless_damaged(self.directory(at, index))?.map(|(page, _)| page));
             }
-            // Of those before it no more than where the next one is.
+            // Of the pages before it, only the link to the next one is read.
             let link = self.entries_of(at).and_then(|(first, len)| self.number(first + len, self.numbers.offset_len()));
             next = unless_damaged(link)?;
         }
@@ -204,7 +198,8 @@ impl<R: Read + Seek> TiffFile<R> {
         Ok((page, numbers.read(following)))
     }
 
-    /// The first of the values of an entry, which are elsewhere if they do not fit into its field; 0 if there is none.
+    /// The first value of an entry. Values that do not fit into the entry's field are stored at the offset in it. 0 if there is
+    /// none.
     fn first_value(&mut self, field: &[u8], len: usize, count: u64) -> io::Result<u16> {
         let value = if len == 0 || count == 0 {
             0
@@ -217,7 +212,7 @@ impl<R: Read + Seek> TiffFile<R> {
     }
 }
 
-/// None of what the file's damage makes unreadable; an error if the system cannot read it.
+/// `None` if the data is damaged; an error only if the system cannot read the file.
 fn unless_damaged<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),

@@ -1,5 +1,5 @@
-//! A TIFF file of which only what is asked for is read, so that a page of a long stack costs no more than itself. Bytes can be
-//! given that stand in for some of the file's own.
+//! A TIFF file that is read only where it is needed, so that a page of a long stack costs no more than itself. Some of its bytes
+//! can be replaced.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
