@@ -2,7 +2,7 @@
 //! same kind, how well boundaries are met, and whether the probabilities can be believed.
 //!
 //! Computed while frames are scored, at the label's own size as the counts are, and kept beside the evaluation record: records of
-//! workstation and board stay comparable, and the board computes nothing of it.
+//! workstation and board stay comparable, and the board computes none of it.
 
 pub mod boundary;
 pub mod calibration;

@@ -20,7 +20,6 @@ use serde::Serialize;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::operation::Operators;
-use unet_host::run_dir::json;
 
 /// Trains U-Nets for semantic segmentation, and exports, quantizes and packs them for a board.
 #[derive(Debug, clap::Parser)]
@@ -129,7 +128,13 @@ impl Arguments {
 
 /// Prints a report to standard output, as one JSON document or as text.
 fn print<T: Serialize>(as_json: bool, report: &T, text: impl FnOnce() -> String) -> Result<(), HostError> {
-    write(&if as_json { json(report) } else { text() })
+    let text = if as_json {
+        // A path that is not valid Unicode cannot be written.
+        serde_json::to_string_pretty(report).map_err(|error| HostError::Usage(format!("--json: {error}")))? + "\n"
+    } else {
+        text()
+    };
+    write(&text)
 }
 
 /// Writes to standard output. A closed pipe is not an error: the reader has seen enough.

@@ -108,7 +108,7 @@ pub struct RunConfig {
 pub struct InitialWeights {
     /// The folder of that run.
     pub from: PathBuf,
-    /// Digest of the file of initial weights, with those that were not taken.
+    /// Digest of the file of initial weights, including the random ones.
     pub weights: Digest,
 }
 
@@ -296,7 +296,7 @@ impl RunConfig {
     }
 }
 
-/// An error of [`RunConfig::validate`] for who reads `config.toml`: the key stands in place of its flag.
+/// An error of [`RunConfig::validate`] as readers of `config.toml` need it: with the key in place of its flag.
 pub fn as_key(problem: &str) -> String {
     match problem.split_once(':') {
         Some((flags, rest)) if flags.starts_with("--") => {
@@ -459,7 +459,7 @@ vertical = false
     }
 
     #[test]
-    fn an_error_in_a_file_is_told_by_its_key() {
+    fn an_error_in_a_file_names_its_key() {
         assert_eq!(as_key("--freeze-norms: expected --a-b: c"), "freeze_norms: expected --a-b: c");
         assert_eq!(as_key("--mean, --std: x"), "mean, std: x");
         assert_eq!(as_key("classes: expected 2-3"), "classes: expected 2-3");

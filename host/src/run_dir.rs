@@ -105,17 +105,18 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates the folder of a new run, with its dataset snapshot. [`RunDir::write_config`] completes it.
+    /// Creates and locks the folder of a new run, with its dataset snapshot. [`RunDir::write_config`] completes it.
     ///
     /// # Errors
-    /// If something cannot be written.
-    pub fn create(root: &Path, dataset: &DatasetSnapshot) -> Result<Self, RunDirError> {
+    /// If something cannot be written, or another process is making the same run.
+    pub fn create(root: &Path, dataset: &DatasetSnapshot) -> Result<(Self, Option<FolderLock>), RunDirError> {
         let run = Self { root: root.to_owned() };
         for folder in [run.weights_folder(), run.panels_folder(), run.export_folder()] {
             std::fs::create_dir_all(&folder).map_err(|source| RunDirError::Write { path: folder, source })?;
         }
+        let lock = run.lock()?;
         run.write(DATASET, json(dataset).as_bytes())?;
-        Ok(run)
+        Ok((run, lock))
     }
 
     /// Writes the run's configuration, which makes the folder a run.
@@ -125,6 +126,14 @@ impl RunDir {
     pub fn write_config(&self, config: &RunConfig) -> Result<(), RunDirError> {
         let text = toml::to_string(config).expect("a configuration is a table of plain values");
         self.write(CONFIG, text.as_bytes())
+    }
+
+    /// Writes the run's configuration unless its file already has these values, which may be in another order and with comments.
+    ///
+    /// # Errors
+    /// If the file is not a valid configuration, or cannot be written.
+    pub fn update_config(&self, config: &RunConfig) -> Result<(), RunDirError> {
+        if self.config()? == *config { Ok(()) } else { self.write_config(config) }
     }
 
     /// Locks the run against other processes that train it; `None` on file systems without locks.
@@ -206,7 +215,7 @@ impl RunDir {
         self.root.join("weights")
     }
 
-    /// When the run was made: when the snapshot of its dataset was written. `None` if the file system does not say it.
+    /// When the run was made: when the snapshot of its dataset was written. `None` if the file system does not record it.
     pub fn made(&self) -> Option<std::time::SystemTime> {
         std::fs::metadata(self.root.join(DATASET)).and_then(|facts| facts.modified()).ok()
     }
@@ -345,8 +354,8 @@ impl RunDir {
         atomic_file::write(&path, bytes).map_err(|source| RunDirError::Write { path, source })
     }
 
-    /// Makes one of the run's files, and its folder, hold `bytes`. If the file holds the first of them, the rest is appended, so that a
-    /// program which reads it while it grows goes on; otherwise the file is replaced atomically.
+    /// Writes one of the run's files, and creates its folder. If the file already holds the beginning of `bytes`, the rest is appended,
+    /// so that a program that follows the file can go on; otherwise the file is replaced atomically.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -68,7 +68,7 @@ pub fn panels(run: &RunDir) -> Result<Vec<PngPanel>, RunDirError> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         Ok(png_size(&bytes).map(|(width, height)| PngPanel { tag: format!("panels/{name}"), width, height, bytes }))
     };
-    // What is no PNG file is none of the report's.
+    // A file that is not a PNG despite its name was not written by the report.
     paths.iter().filter_map(|path| panel(path).transpose()).collect()
 }
 

@@ -5,7 +5,7 @@ use unet_shared::mask::IGNORE_INDEX;
 
 /// Bins of equal width from 0 to 1.
 pub const BINS: usize = 15;
-/// A probability is counted in steps of 1/65535, so that sums are exact in any order. 15 bins divide that without a rest.
+/// A probability is counted in steps of 1/65535, so that sums are exact in any order. 15 bins divide that without a remainder.
 const STEPS: u16 = u16::MAX;
 const BIN_STEPS: u16 = STEPS / BINS as u16;
 

@@ -14,7 +14,7 @@ use unet_host::quantize::Format;
 use unet_host::report::ReportTable;
 use unet_host::steps::export::ExportOptions;
 use unet_host::steps::report;
-use unet_host::steps::score::{EngineChoice, Evaluation, score_run};
+use unet_host::steps::score::{EngineChoice, Evaluation, evaluate_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::steps::{OpenRun, Weights, export, package, quantize};
 use unet_host::training::memory::MemoryOptions;
@@ -101,8 +101,8 @@ impl Demo {
         unet_engine::error::say(super::quantize::text(&quantized).trim_end());
         let packed = package::package(&run, None, package::GoldenSource::Frames)?;
         unet_engine::error::say(super::package::text(&packed).trim_end());
-        let tract = score_run(&run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
-        let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None)?;
+        let record = |engine| Ok::<_, HostError>(evaluate_run(&run, engine, Weights::Best, Split::Val, None)?.record);
+        let (tract, host) = (record(EngineChoice::TractF32)?, record(EngineChoice::Int8)?);
         let edge = edge_record(&self.output, &packed.path, &data)?;
         let parity = compare(&host, &edge);
         let records =

@@ -95,7 +95,7 @@ struct Output<'a> {
     format: MaskFormat,
     /// The masks of all images so far, for [`MaskFormat::Coco`].
     coco: CocoFile,
-    /// Whether an image was warned of; one stands for all.
+    /// Whether a warning about an image was printed: only the first one is.
     warned: bool,
 }
 
@@ -183,7 +183,7 @@ impl Predict {
     }
 }
 
-/// Warns of images without a label of their name in `folder`, whose labels are `truths`.
+/// Warns of images that have no label of the same name in `folder`, whose labels are `truths`.
 ///
 /// # Errors
 /// If no image has one.
@@ -197,7 +197,7 @@ fn missing_labels(folder: &Path, truths: &[Sample], images: &[PathBuf], pairing:
     let (alone, expected, all) = (alone.display(), expected.display(), images.len());
     if paired.is_empty() {
         return Err(HostError::Usage(format!(
-            "--truth {}: expected a label of the name of an image, such as {expected} for {alone}; none of the {} there is one",
+            "--truth {}: expected labels named like the images, such as {expected} for {alone}; none of the {} there is",
             folder.display(),
             counted(truths.len(), "file")
         )));

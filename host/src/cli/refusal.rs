@@ -1,4 +1,4 @@
-//! Arguments that the parser refuses, where its own words do not say what to do.
+//! Messages for arguments that the parser refuses, where its own do not say what to do.
 
 use std::error::Error as _;
 
@@ -29,14 +29,14 @@ fn arguments(error: &clap::Error) -> Vec<String> {
     [named(ContextKind::InvalidArg), named(ContextKind::PriorArg)].concat()
 }
 
-/// What a run that is resumed is given besides.
+/// The message for an argument that `--resume` does not go with.
 fn resumed_with(arguments: &[String]) -> Option<String> {
     let (resume, others): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|argument| argument.starts_with("--resume"));
     let other = others.first().filter(|_| !resume.is_empty())?;
     if !other.starts_with("--") {
         return Some(
-            "--resume RUN: the run knows its dataset; leave DATA out, or name the place that it was moved to: --data DATA"
+            "--resume RUN: the run knows its dataset; leave DATA out, or give the folder that it was moved to: --data DATA"
                 .to_owned(),
         );
     }
@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_refused_are_told_with_those_that_are_not() {
-        for (words, told) in [
+    fn a_refused_number_is_named_with_those_allowed() {
+        for (words, expected) in [
             (["--seed", "-1"], "--seed: expected a whole number of at least 0, found -1"),
             (["--threads", "0"], "--threads: expected 1 to 1024, found 0"),
             (["--learning-rate", "fast"], "--learning-rate: expected a number, found fast"),
         ] {
-            assert_eq!(refused(&["train", "data", words[0], words[1]]).as_deref(), Some(told));
+            assert_eq!(refused(&["train", "data", words[0], words[1]]).as_deref(), Some(expected));
         }
         // A value with its own parser has its own words.
         assert_eq!(refused(&["train", "data", "--channels", "2"]), None);

@@ -102,7 +102,7 @@ impl Val {
     }
 }
 
-/// A record with what is beside it, which those who read a record do not see.
+/// A record with the assessment beside it, which readers of records ignore.
 #[derive(Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
@@ -142,11 +142,11 @@ pub fn text(evaluation: &Evaluation, worst: usize) -> String {
     text
 }
 
-/// The two lines of what is beside the counts.
+/// The two lines of an assessment.
 fn assessed(assessment: &Assessment) -> String {
     let interval = match &assessment.interval {
         Some(Interval { low, high, images }) => format!("{low:.4} to {high:.4}, bootstrap over {images} images"),
-        None => "none of fewer than 2 images".to_owned(),
+        None => "none, fewer than 2 images".to_owned(),
     };
     let worst = assessment.worst(1).next().map(|(name, iou)| format!("; lowest image {iou:.4} ({name})"));
     let widths = assessment.boundary.iter().map(|boundary| {

@@ -93,7 +93,7 @@ where
 /// Parses `WIDTHxHEIGHT`.
 ///
 /// # Errors
-/// If the text is no such pair.
+/// If the text is not of this form.
 pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     sides.ok_or_else(|| "expected WIDTHxHEIGHT, such as 240x176".to_owned())

@@ -21,12 +21,7 @@ impl ValueAxis {
     /// From 0 (or below, if a value is negative) to a round number above the largest value; logarithmic if the values span
     /// more than a factor of [`LOG_FROM_RATIO`]. All values are finite.
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
-        // The difference of two ends must not overflow.
-        let values = values.map(|v| v.clamp(-1e300, 1e300));
-        let (min, max) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), v| (min.min(v), max.max(v)));
-        if min > max {
-            return Self::unit();
-        }
+        let Some((min, max)) = ends(values) else { return Self::unit() };
         if min > 0.0 && max / min > LOG_FROM_RATIO {
             return Self::decades(min, max);
         }
@@ -40,12 +35,8 @@ impl ValueAxis {
 
     /// From a round number below the smallest value to one above the largest. All values are finite.
     pub(crate) fn within(values: impl Iterator<Item = f64>) -> Self {
-        let values = values.map(|v| v.clamp(-1e300, 1e300));
-        let (min, max) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), v| (min.min(v), max.max(v)));
-        if min > max {
-            return Self::unit();
-        }
-        // Values that are equal, or as good as, are in the middle of their axis.
+        let Some((min, max)) = ends(values) else { return Self::unit() };
+        // Values that are equal, or nearly so, are in the middle of their axis.
         let size = min.abs().max(max.abs());
         let margin = if max - min > 1e-9 * size { 0.0 } else { (size * 0.01).max(1e-3) };
         let (low, high) = (min - margin, max + margin);
@@ -72,6 +63,12 @@ impl ValueAxis {
         };
         position.clamp(0.0, 1.0)
     }
+}
+
+/// The smallest and the largest value; none without values. The difference of the two does not overflow.
+fn ends(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let values = values.map(|v| v.clamp(-1e300, 1e300));
+    values.fold(None, |ends, v| Some(ends.map_or((v, v), |(min, max): (f64, f64)| (min.min(v), max.max(v)))))
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that is not below `step`.

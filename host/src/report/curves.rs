@@ -3,15 +3,11 @@
 //! A value that is missing or not finite is a gap in its line. Knows numbers only.
 
 use super::axis::{ValueAxis, epoch_ticks, tick_label, value_label};
-use super::svg::{Anchor, Paint, Stroke, Svg, fit, text_width};
+use super::svg::{Anchor, BLUE, Paint, Stroke, Svg, VERMILION, fit, text_width};
 use super::{EpochPoint, ReportClass, RunCurves};
 
 /// Size of either plot in pixels.
 const SIZE: (u32, u32) = (760, 460);
-
-/// Blue and vermilion after Okabe and Ito's palette for colour-blind readers, with a contrast above 3 on light and dark paper.
-const TRAIN: [u8; 3] = [43, 140, 203];
-const VAL: [u8; 3] = [213, 94, 0];
 
 /// The area of the axes in pixels.
 const LEFT: f64 = 56.0;
@@ -34,8 +30,8 @@ const DASHES: [&str; 4] = ["", "9 4", "3 3", "12 3 3 3"];
 /// The loss of training and validation by epoch, on a logarithmic axis if it spans much.
 pub(crate) fn loss_curves(epochs: &[EpochPoint]) -> Svg {
     let series = [
-        Series::new("training", stroke(TRAIN, 2.2, ""), epochs, |e| e.train_loss),
-        Series::new("validation", stroke(VAL, 2.2, "9 4"), epochs, |e| e.val_loss),
+        Series::new("training", stroke(BLUE, 2.2, ""), epochs, |e| e.train_loss),
+        Series::new("validation", stroke(VERMILION, 2.2, "9 4"), epochs, |e| e.val_loss),
     ];
     let axis = ValueAxis::of(series.iter().flat_map(|s| s.points.iter().filter_map(|p| p.1)));
     let title = if axis.is_log { "Loss (logarithmic axis)" } else { "Loss" };
@@ -55,7 +51,7 @@ pub(crate) fn iou_curves(epochs: &[EpochPoint], classes: &[ReportClass]) -> Svg 
 
 /// Colours of runs in turn, with a contrast of about 3 or more on light and dark paper.
 const RUNS: [[u8; 3]; 8] =
-    [TRAIN, VAL, [0, 150, 110], [190, 100, 160], [125, 110, 210], [165, 125, 20], [205, 85, 95], [125, 130, 138]];
+    [BLUE, VERMILION, [0, 150, 110], [190, 100, 160], [125, 110, 210], [165, 125, 20], [205, 85, 95], [125, 130, 138]];
 
 /// The mean IoU of several runs by epoch, 0 to 1.
 pub(crate) fn compared_iou(runs: &[RunCurves]) -> Svg {

@@ -152,9 +152,7 @@ fn boundaries(out: &mut String, classes: &[ReportClass], widths: &[BoundaryIou])
             add(out, format_args!("<td class=\"n\">{iou}</td>"));
         }
     };
-    out.push_str(
-        "<p>Boundary IoU: the IoU of each class's pixels that are at most so many pixels from another class.</p>\n",
-    );
+    out.push_str("<p>Boundary IoU: the IoU of each class's pixels that are at most this far from another class.</p>\n");
     out.push_str("<div class=\"scroll\"><table>\n<thead><tr><th>class</th>");
     for boundary in widths {
         add(out, format_args!("<th class=\"n\">{} pixels</th>", boundary.width));
@@ -193,8 +191,8 @@ fn boundaries_and_calibration(out: &mut String, data: &ReportData) {
         add(
             out,
             format_args!(
-                "<p>Expected calibration error {error:.4}. A bar is the share of right pixels among those whose class has such a \
-                 probability; it would end at the orange line if probabilities were right. Below: how many pixels these are.</p>\n"
+                "<p>Expected calibration error {error:.4}. A bar is the accuracy of the pixels predicted with these probabilities; it \
+                 would end at the orange line if the probabilities were right. Below: the share of all pixels.</p>\n"
             ),
         );
         plot(out, &reliability(calibration));
@@ -278,7 +276,8 @@ fn add(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
-fn dash() -> String {
+/// In place of a value that is missing.
+pub(crate) fn dash() -> String {
     "\u{2013}".to_owned()
 }
 

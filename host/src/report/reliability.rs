@@ -1,7 +1,7 @@
-//! The reliability diagram: how many pixels are right of those that a network is so sure of (DeGroot and Fienberg 1983).
+//! The reliability diagram: how many pixels of each predicted probability are right (DeGroot and Fienberg 1983).
 
 use super::axis::{ValueAxis, tick_label};
-use super::svg::{Anchor, Paint, Stroke, Svg};
+use super::svg::{Anchor, BLUE, Paint, Stroke, Svg, VERMILION};
 use crate::assessment::calibration::{BINS, Calibration};
 
 const SIZE: (u32, u32) = (560, 500);
@@ -13,12 +13,8 @@ const BOTTOM: f64 = 344.0;
 const SHARES_TOP: f64 = 368.0;
 const SHARES_BOTTOM: f64 = 436.0;
 
-/// Blue with a contrast above 3 on light and dark paper, as in the curves.
-const BAR: [u8; 3] = [43, 140, 203];
-/// Vermilion: where the bar would end if probabilities were right.
-const EXPECTED: [u8; 3] = [213, 94, 0];
-
-/// Accuracy by probability, a bar for each bin, with a line at its mean probability; below, the share of the pixels in each bin.
+/// Accuracy by probability, a bar for each bin, with a line at its mean probability, where the bar would end if probabilities were
+/// right; below, the share of the pixels in each bin.
 pub(crate) fn reliability(calibration: &Calibration) -> Svg {
     let title = "Accuracy by predicted probability";
     let mut svg = Svg::new(SIZE.0, SIZE.1, title);
@@ -44,13 +40,13 @@ pub(crate) fn reliability(calibration: &Calibration) -> Svg {
             "probability {low:.3} to {high:.3}: {:.2} % of the pixels, mean probability {confidence:.4}, accuracy {accuracy:.4}",
             100.0 * share
         );
-        svg.rect((left, y(accuracy)), (width, BOTTOM - y(accuracy)), Paint::Rgb(BAR), &tooltip);
+        svg.rect((left, y(accuracy)), (width, BOTTOM - y(accuracy)), Paint::Rgb(BLUE), &tooltip);
         svg.polyline(
             [(left, y(confidence)), (left + width, y(confidence))],
-            Stroke { paint: Paint::Rgb(EXPECTED), width: 3.0, dashes: "" },
+            Stroke { paint: Paint::Rgb(VERMILION), width: 3.0, dashes: "" },
         );
         let height = share * (SHARES_BOTTOM - SHARES_TOP);
-        svg.rect((left, SHARES_BOTTOM - height), (width, height), Paint::Rgb(BAR), &tooltip);
+        svg.rect((left, SHARES_BOTTOM - height), (width, height), Paint::Rgb(BLUE), &tooltip);
     }
     svg.polyline([(x(0.0), y(0.0)), (x(1.0), y(1.0))], Stroke { paint: Paint::Soft, width: 1.5, dashes: "5 4" });
     for bottom in [BOTTOM, SHARES_BOTTOM] {

@@ -44,6 +44,11 @@ pub(crate) enum Paint {
     Rgb([u8; 3]),
 }
 
+/// Blue after Okabe and Ito's palette for colour-blind readers, with a contrast above 3 on light and dark paper.
+pub(crate) const BLUE: [u8; 3] = [43, 140, 203];
+/// Vermilion, likewise.
+pub(crate) const VERMILION: [u8; 3] = [213, 94, 0];
+
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stroke {

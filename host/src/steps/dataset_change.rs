@@ -53,10 +53,7 @@ pub(super) fn difference(snapshot: &DatasetSnapshot, dataset: &Dataset, made: Op
     }
     if shared == 0 {
         let example = snapshot.train.first().map(|name| format!(", such as {name}")).unwrap_or_default();
-        return format!(
-            "none of its {} is one of the run's{example}; it is another dataset",
-            pairs(all, "").trim_end()
-        );
+        return format!("none of its {} is one of the run's{example}; it is another dataset", pairs(all, ""));
     }
     parts.join("; ")
 }
@@ -83,19 +80,20 @@ fn with_reason(name: &str, dataset: &Dataset) -> String {
     left.map_or_else(|| name.to_owned(), |left| format!("{name} ({left})"))
 }
 
-/// What is said if only the contents of files differ.
+/// The difference if all names are the same: files with other content.
 fn changed_files(dataset: &Dataset, made: Option<SystemTime>) -> String {
     let newer = |path: &Path| {
         let modified = std::fs::metadata(path).and_then(|facts| facts.modified()).ok();
         modified.zip(made).is_some_and(|(modified, made)| modified > made)
     };
+    // A file may have several samples: the pages of a stack, the masks of a COCO file.
+    let mut seen = HashSet::new();
     let mut files: Vec<String> = Vec::new();
     for sample in dataset.samples() {
         let paths = std::iter::once(sample.image.as_path()).chain(sample.label.iter().map(|label| label.path()));
-        files.extend(paths.filter(|path| newer(path)).map(|path| show_below(&dataset.root, path)));
+        let changed = paths.filter(|path| seen.insert(*path) && newer(path));
+        files.extend(changed.map(|path| show_below(&dataset.root, path)));
     }
-    // A file may have several samples.
-    files.dedup();
     let same = "it has the same pairs, but files of other content";
     if files.is_empty() {
         return same.to_owned();
@@ -144,6 +142,10 @@ mod tests {
         let expected =
             format!("{same}; modified since: train/images/a.png, train/masks/a.png, train/images/b.png and 7 more");
         assert_eq!(difference(&before, &open(), Some(long_ago)), expected);
+        // Two samples of each file, as of the pages of a stack, count once.
+        let mut doubled = open();
+        doubled.train = doubled.train.iter().flat_map(|sample| [sample.clone(), sample.clone()]).collect();
+        assert_eq!(difference(&before, &doubled, Some(long_ago)), expected);
 
         fs::remove_file(path("train", "masks", "b.png")).unwrap();
         fs::copy(path("val", "images", "a.png"), path("val", "images", "e.png")).unwrap();

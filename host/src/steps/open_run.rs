@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use unet_data::{Dataset, DecodedImage, Sample, Split};
+use unet_engine::folder_lock::FolderLock;
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{PreprocessError, Preprocessor};
@@ -37,6 +38,38 @@ pub struct OpenRun {
     pub snapshot: DatasetSnapshot,
     /// From label values to class ids.
     pub table: LabelTable,
+}
+
+/// A run that no other process trains until this is dropped.
+#[derive(Debug)]
+pub struct LockedRun {
+    pub(super) run: OpenRun,
+    _lock: Option<FolderLock>,
+}
+
+impl LockedRun {
+    /// Opens a run's folder to train the run.
+    ///
+    /// # Errors
+    /// As [`OpenRun::open`], or if another process trains it.
+    pub fn open(root: &Path) -> Result<Self, HostError> {
+        // Before anything is read that another process might change.
+        let lock = RunDir::open(root)?.lock()?;
+        Self::with_lock(root, lock)
+    }
+
+    /// Opens a run's folder, which is locked already.
+    pub(super) fn with_lock(root: &Path, lock: Option<FolderLock>) -> Result<Self, HostError> {
+        Ok(Self { run: OpenRun::open(root)?, _lock: lock })
+    }
+}
+
+impl std::ops::Deref for LockedRun {
+    type Target = OpenRun;
+
+    fn deref(&self) -> &OpenRun {
+        &self.run
+    }
 }
 
 impl OpenRun {

@@ -8,7 +8,7 @@ use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights, spread};
 use super::provenance::{ExportNote, MODEL_MEMBER, QuantizationNote, read_output_of};
-use super::score::{EngineChoice, score_run};
+use super::score::{EngineChoice, evaluate_run};
 use crate::error::HostError;
 use crate::export::float_onnx;
 use crate::export::graph::{INPUT_NAME, OUTPUT_NAME};
@@ -104,10 +104,10 @@ pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<Quantize
     if format == Format::Qlinear {
         run.dir.write_json(run.dir.quantization(), &note)?;
     }
-    let float = score_run(run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?;
+    let float = evaluate_run(run, EngineChoice::TractF32, Weights::Best, Split::Val, None)?.record;
     let int8: Option<EvaluationRecord> = match format {
         Format::Qlinear => {
-            let record = score_run(run, EngineChoice::Int8, Weights::Best, Split::Val, None)?;
+            let record = evaluate_run(run, EngineChoice::Int8, Weights::Best, Split::Val, None)?.record;
             run.dir.write_json(run.dir.int8_record(), &record)?;
             Some(record)
         }

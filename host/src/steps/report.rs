@@ -122,7 +122,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// The key figures of what was measured beside the counts.
+/// The key figures of an assessment.
 fn assessed(assessment: &Assessment) -> Vec<(String, String)> {
     let mut figures = vec![];
     if let Some(Interval { low, high, .. }) = assessment.interval {

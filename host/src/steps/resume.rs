@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use unet_data::{counted, dataset_digest};
 
-use super::OpenRun;
 use super::dataset_change::difference;
+use super::open_run::LockedRun;
+use super::train::path_to_keep;
+use crate::config::RunConfig;
 use crate::error::HostError;
 use crate::training::checkpoint::load_state;
+use crate::training::trainer::is_trained;
 
 /// What may change when a run is resumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,25 +21,31 @@ pub struct ResumeOptions {
     pub data: Option<PathBuf>,
 }
 
-/// Opens a run to continue it with the configuration that it was made with, but for `options`, which are saved in it.
+/// Opens a run to continue it with the configuration that it was made with, but for `options`, which
+/// [`finish`](super::train::finish) saves in it once its checkpoint is restored.
 ///
 /// # Errors
 /// If the folder is not a run, another process trains it, its dataset has changed, or it has more epochs already.
-pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError> {
-    let mut run = OpenRun::open(root)?;
-    let _lock = run.dir.lock()?;
-    let finished = load_state(&run.dir)?.map(|state| state.rows.len());
-    if finished.is_none() && run.dir.results().is_file() {
+pub fn resume(root: &Path, options: &ResumeOptions) -> Result<LockedRun, HostError> {
+    let mut locked = LockedRun::open(root)?;
+    let run = &mut locked.run;
+    let state = load_state(&run.dir)?;
+    if state.is_none() && run.dir.results().is_file() {
         // Training would begin anew and replace them.
         let root = root.display();
         return Err(HostError::Usage(format!(
             "{root}: expected checkpoint.json beside results.csv, found none; restore it, or start a new run with --from {root}"
         )));
     }
-    let finished = finished.unwrap_or(0);
-    let before = run.config.clone();
+    let finished = state.as_ref().map_or(0, |state| state.rows.len());
     if let Some(data) = &options.data {
-        run.config.data = data.canonicalize().unwrap_or_else(|_| data.clone());
+        if !data.exists() {
+            let data = data.display();
+            return Err(HostError::Usage(format!(
+                "{data} does not exist; --data expects the folder that the dataset was moved to"
+            )));
+        }
+        run.config.data = path_to_keep(data)?;
     }
     let dataset = run.data(None)?;
     let found = dataset_digest(&dataset, &run.snapshot.labels, &run.config.preprocess.samples)?;
@@ -53,31 +62,33 @@ pub fn resume(root: &Path, options: &ResumeOptions) -> Result<OpenRun, HostError
         )));
     }
     if let Some(epochs) = options.epochs {
-        lengthen(&mut run, finished, epochs)?;
+        lengthen(&mut run.config, finished, epochs)?;
     }
-    if run.config != before {
-        run.dir.write_config(&run.config)?;
+    let training = &run.config.training;
+    if state.is_some_and(|state| is_trained(&state, training)) {
+        let (root, epochs) = (root.display(), training.epochs);
+        let text = if finished < epochs {
+            format!(
+                "stopped early by patience, {finished} of {epochs} epochs; --from {root} starts a new run from its weights"
+            )
+        } else {
+            format!("finished, {finished} of {epochs} epochs; --epochs trains it longer")
+        };
+        unet_engine::error::say(format_args!("{root}: {text}"));
     }
-    let epochs = run.config.training.epochs;
-    if finished >= epochs {
-        let root = root.display();
-        unet_engine::error::say(format_args!(
-            "{root}: finished, {finished} of {epochs} epochs; --epochs trains it longer"
-        ));
-    }
-    Ok(run)
+    Ok(locked)
 }
 
 /// Sets the number of epochs. Norms that are frozen already stay so.
-fn lengthen(run: &mut OpenRun, finished: usize, epochs: usize) -> Result<(), HostError> {
+fn lengthen(config: &mut RunConfig, finished: usize, epochs: usize) -> Result<(), HostError> {
     if epochs < finished {
         let has = counted(finished, "epoch");
         return Err(HostError::Usage(format!(
             "--epochs {epochs}: the run already has {has}; expected {finished} or more, the epochs in all"
         )));
     }
-    let training = &mut run.config.training;
+    let training = &mut config.training;
     training.frozen_from = training.first_frozen_epoch().filter(|first| *first <= finished);
     training.epochs = epochs;
-    run.config.validate().map_err(HostError::Usage)
+    config.validate().map_err(HostError::Usage)
 }

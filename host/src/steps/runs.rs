@@ -16,10 +16,11 @@ use crate::config::RunConfig;
 use crate::config::settings::settings;
 use crate::error::HostError;
 use crate::report::comparison::{Comparison, write_comparison};
+use crate::report::html::dash;
 use crate::report::{ReportTable, RunCurves};
 use crate::run_dir::RunDir;
 
-/// Keys of the configuration that have a column of their own, or say nothing about the recipe. Those that end with a point stand
+/// Keys of the configuration that have a column of their own, or say nothing about the recipe. Those that end with a dot stand
 /// for all keys below.
 const SHOWN_OTHERWISE: [&str; 16] = [
     "name",
@@ -217,13 +218,12 @@ fn series(runs: &[RunEntry]) -> Vec<SeriesEntry> {
 
 fn entry(runs: &[RunEntry], members: Vec<usize>, by_folds: bool) -> SeriesEntry {
     let entries: Vec<&RunEntry> = members.iter().map(|&place| &runs[place]).collect();
-    let trained: Vec<RunEntry> =
-        entries.iter().filter(|entry| entry.is_trained()).map(|&entry| entry.clone()).collect();
+    let trained: Vec<&RunEntry> = entries.iter().copied().filter(|entry| entry.is_trained()).collect();
     let folds: BTreeSet<u32> = trained.iter().filter_map(|entry| Some(entry.fold?.index())).collect();
     let count = entries[0].fold.map_or(0, |fold| fold.count() as usize);
     // Each fold once. A record that cannot be read costs this number only.
     let is_complete = by_folds && folds.len() == count && trained.len() == count;
-    let merged = if is_complete { Merged::of(&trained).ok().flatten() } else { None };
+    let merged = if is_complete { Merged::of(trained.iter().copied()).ok().flatten() } else { None };
     SeriesEntry {
         name: common_name(&entries, by_folds),
         by: if by_folds { "folds" } else { "seeds" },
@@ -252,18 +252,13 @@ fn common_name(entries: &[&RunEntry], by_folds: bool) -> String {
     }
 }
 
-/// In place of a value that there is not.
-fn dash() -> String {
-    "\u{2013}".to_owned()
-}
-
 /// An IoU, or a dash.
 fn iou(value: Option<f64>) -> String {
     value.map_or_else(dash, |value| format!("{value:.4}"))
 }
 
 impl RunTable {
-    /// The runs as a table with a heading row. Columns in which nothing differs and nothing is to be told are left out.
+    /// The runs as a table with a heading row. Settings in which no run differs have no column.
     pub fn rows(&self) -> ReportTable {
         let has_folds = self.runs.iter().any(|entry| entry.fold.is_some());
         let mut columns = vec!["run", "last", "best", "best epoch", "spread", "epochs", "state", "seed"];
@@ -337,7 +332,7 @@ impl RunTable {
     /// If the file cannot be written.
     pub fn write_report(&self, path: &Path) -> Result<(), HostError> {
         // Scores on different data are not compared.
-        let is_comparable = self.runs.iter().all(|entry| entry.run.config.data == self.runs[0].run.config.data);
+        let is_comparable = self.runs.iter().all(|entry| entry.run.snapshot.digest == self.runs[0].run.snapshot.digest);
         let best = self.runs.iter().filter(|entry| is_comparable && entry.best_mean_iou.is_some());
         let best = best.max_by(|a, b| a.best_mean_iou.unwrap_or(0.0).total_cmp(&b.best_mean_iou.unwrap_or(0.0)));
         let trained = self.runs.iter().filter(|entry| entry.is_trained()).count();

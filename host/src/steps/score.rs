@@ -80,20 +80,6 @@ pub fn segmenter(
     })
 }
 
-/// The record of [`evaluate_run`].
-///
-/// # Errors
-/// As [`evaluate_run`].
-pub fn score_run(
-    run: &OpenRun,
-    engine: EngineChoice,
-    weights: Weights,
-    split: Split,
-    data: Option<&Path>,
-) -> Result<EvaluationRecord, HostError> {
-    Ok(evaluate_run(run, engine, weights, split, data)?.record)
-}
-
 /// Evaluates a run's network on one split of its dataset, or of the one at `data`.
 ///
 /// # Errors
@@ -118,21 +104,6 @@ pub fn evaluate_run(
     };
     let mut predictor = Predictor::new(segmenter, run.config.preprocess)?.with_tiles(run.config.tiles);
     evaluate(&dataset, split, &run.table, &mut predictor, meta)
-}
-
-/// The record of [`evaluate_package`].
-///
-/// # Errors
-/// As [`evaluate_package`].
-pub fn score_package(
-    path: &Path,
-    data: &Path,
-    folders: &FolderOptions,
-    split: Split,
-    tiles: Option<TilesChoice>,
-    skip_unreadable: bool,
-) -> Result<EvaluationRecord, HostError> {
-    Ok(evaluate_package(path, data, folders, split, tiles, skip_unreadable)?.record)
 }
 
 /// Evaluates a package as the edge does, on one split of the dataset at `data`, split as in training. Without `tiles`, images are

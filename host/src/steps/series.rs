@@ -54,9 +54,9 @@ impl SeriesOptions {
 /// What the runs of a series differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Series {
-    /// So many seeds.
+    /// This many seeds.
     Seeds(u64),
-    /// So many folds.
+    /// This many folds.
     Folds(u32),
 }
 
@@ -110,14 +110,14 @@ impl SeriesReport {
 }
 
 impl Merged {
-    /// The sum of the records of the folds.
+    /// The sum of the records of the folds; none without folds, or if the best weights of one are not scored.
     ///
     /// # Errors
-    /// If a record cannot be read, or has other classes.
-    pub fn of(runs: &[RunEntry]) -> Result<Option<Self>, HostError> {
+    /// If a record or weights cannot be read, or a record has other classes.
+    pub fn of<'a>(runs: impl IntoIterator<Item = &'a RunEntry>) -> Result<Option<Self>, HostError> {
         let mut merged: Option<(OwnedConfusion, Vec<String>, usize)> = None;
         for entry in runs {
-            let record: EvaluationRecord = entry.run.dir.read_json(entry.run.dir.float_record())?;
+            let Some(record) = best_record(entry)? else { return Ok(None) };
             match &mut merged {
                 None => merged = Some((record.confusion, record.classes, record.frames.len())),
                 Some((confusion, classes, images)) => {
@@ -159,11 +159,11 @@ pub fn train_series<O: Observer>(
     if let Some(name) = &options.name {
         check_name(name)?;
     }
-    let roots = |new: &NewRun, ending: String| {
+    let root = |new: &NewRun, ending: String| {
         let name = options.name.as_ref().unwrap_or(&new.dataset);
         options.runs.join(format!("{name}-{ending}"))
     };
-    let mut entries = vec![];
+    let mut members: Vec<(PathBuf, NewRun)> = vec![];
     match series {
         Series::Seeds(count) => {
             // The dataset is the same for all.
@@ -175,17 +175,11 @@ pub fn train_series<O: Observer>(
                     u64::MAX - (count - 1)
                 )));
             };
-            let members = (first..=last).map(|seed| {
+            members.extend((first..=last).map(|seed| {
                 let mut new = new.clone();
                 new.config.seed = seed;
-                (roots(&new, format!("seed{seed}")), new)
-            });
-            let members: Vec<(PathBuf, NewRun)> = members.collect();
-            // All, before the first is trained.
-            members.iter().try_for_each(|(root, new)| check_existing(root, new))?;
-            for (root, new) in members {
-                entries.push(train_member(&root, new, memory, begin)?);
-            }
+                (root(&new, format!("seed{seed}")), new)
+            }));
         }
         Series::Folds(count) => {
             let mut options = options.clone();
@@ -193,16 +187,18 @@ pub fn train_series<O: Observer>(
                 let fold = Fold::new(index, count).map_err(|error| HostError::Usage(error.to_string()))?;
                 options.config.fold = Some(fold);
                 let new = NewRun::plan(data, &options, memory)?;
-                let root = roots(&new, format!("fold{index}"));
-                check_existing(&root, &new)?;
                 // The training images of another fold might suggest another input.
                 let input = new.config.preprocess;
                 (options.input.size, options.input.channels) =
                     (Some((input.width, input.height)), Some(input.channels));
-                entries.push(train_member(&root, new, memory, begin)?);
+                members.push((root(&new, format!("fold{index}")), new));
             }
         }
     }
+    // All, before the first is trained.
+    members.iter().try_for_each(|(root, new)| check_existing(root, new))?;
+    let entries = members.into_iter().map(|(root, new)| train_member(&root, new, memory, begin));
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let merged = if matches!(series, Series::Folds(_)) { Merged::of(&entries)? } else { None };
     Ok(SeriesReport { merged, ..SeriesReport::of(entries) })
 }
@@ -269,10 +265,16 @@ fn train_member<O: Observer>(
 
 /// Whether a run is trained, and its best weights are scored and reported.
 fn is_complete(entry: &RunEntry) -> Result<bool, HostError> {
+    Ok(entry.is_trained() && entry.run.dir.report().is_file() && best_record(entry)?.is_some())
+}
+
+/// The record of a run's best weights; none if they are not scored yet.
+fn best_record(entry: &RunEntry) -> Result<Option<EvaluationRecord>, HostError> {
     let dir = &entry.run.dir;
-    if !entry.is_trained() || !dir.report().is_file() || !dir.float_record().is_file() {
-        return Ok(false);
+    if !dir.float_record().is_file() {
+        return Ok(None);
     }
     let record: EvaluationRecord = dir.read_json(dir.float_record())?;
-    Ok(record.model == entry.run.weights_digest(Weights::Best)?)
+    let weights = entry.run.weights_digest(Weights::Best)?;
+    Ok((record.model == weights).then_some(record))
 }

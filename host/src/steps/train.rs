@@ -10,7 +10,7 @@ use unet_shared::preprocess::{Channels, Fit, Preprocess};
 use unet_shared::samples::Bands;
 use unet_shared::tiles::{Grid, Tiles};
 
-use super::open_run::{OpenRun, Weights};
+use super::open_run::{LockedRun, OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, Evaluation, evaluate_run};
 use super::transfer::initial_weights;
@@ -224,19 +224,18 @@ fn scaled(pixels: &[u64], weight: impl Fn(f64) -> f64) -> Vec<f32> {
 /// Checks the options as far as they do not depend on the dataset, which takes longer to read.
 fn validate_options(config: &RunConfig, options: &TrainOptions) -> Result<(), HostError> {
     let mut config = config.clone();
-    // What the dataset decides, such that it is never the reason for an error.
+    // What the dataset decides gets values that cause no error.
     let side = 1 << (config.model.depth + config.model.stem.halvings()).min(16);
     config.preprocess = options.input.preprocess((side, side), Channels::Gray).map_err(HostError::Usage)?;
     config.model.channels = config.preprocess.channels.count();
     config.model.classes = 2;
     config.training.batch = options.batch.unwrap_or(1);
     config.training.class_weights = vec![1.0; 2];
-    config.training.optimizer.resolve();
     config.validate().map_err(HostError::Usage)?;
     options.from.as_deref().map_or(Ok(()), |from| OpenRun::open(from).map(drop))
 }
 
-/// A run that is to be made: what its folder is made of.
+/// A new run, before its folder is created.
 #[derive(Clone, Debug)]
 pub struct NewRun {
     /// Its configuration, complete but for its name and its initial weights.
@@ -259,16 +258,13 @@ impl NewRun {
         // Before anything is read or written.
         config.backend.device()?;
         config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
-        // A run may be resumed from another working directory.
-        config.data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
-        if config.data.to_str().is_none() || options.runs.to_str().is_none() {
-            let (data, runs) = (config.data.display(), options.runs.display());
-            return Err(HostError::Usage(format!("expected paths that are valid Unicode, found {data} and {runs}")));
-        }
+        config.training.optimizer.resolve();
+        config.data = path_to_keep(data)?;
+        check_unicode(&options.runs)?;
+        let from = options.from.as_deref().map(path_to_keep).transpose()?;
         validate_options(&config, options)?;
         let found = checked_dataset(data, options)?;
-        let multiple = 1usize << (config.model.depth + config.model.stem.halvings()).min(16);
-        config.preprocess = resolve_input(&found, &options.input, multiple, config.tiles)?;
+        config.preprocess = resolve_input(&found, &options.input, config.model.size_multiple(), config.tiles)?;
         let Usable { dataset, labels, pairs, .. } = found;
         let digest = dataset_digest(&dataset, &labels, &config.preprocess.samples)?;
         let [train, val, test] =
@@ -281,7 +277,6 @@ impl NewRun {
         config.model.classes = snapshot.labels.classes.len();
         config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
         config.training.class_weights = class_weights(&options.class_weights, &vec![1; config.model.classes]);
-        config.training.optimizer.resolve();
         config.code_version = env!("CARGO_PKG_VERSION").to_owned();
         config.validate().map_err(HostError::Usage)?;
         let table = snapshot.labels.table()?;
@@ -296,35 +291,49 @@ impl NewRun {
         if config.training.augmentation.needs_class_pixels() {
             config.training.augmentation.class_pixels = pixels;
         }
-        let from = options.from.as_ref().map(|from| from.canonicalize().unwrap_or_else(|_| from.clone()));
         Ok(Self { config, snapshot, from, dataset: dataset.name() })
     }
 
-    /// Creates the run's folder.
+    /// Creates and locks the run's folder.
     ///
     /// # Errors
-    /// If the initial weights cannot be taken, or the folder cannot be written.
-    pub fn create(self, root: &Path) -> Result<OpenRun, HostError> {
+    /// If the initial weights cannot be taken, the folder cannot be written, or another process is making the same run.
+    pub fn create(self, root: &Path) -> Result<LockedRun, HostError> {
         let Self { mut config, snapshot, from, .. } = self;
         config.name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         // Before the run's folder is made.
         let initial = from.as_deref().map(|from| initial_weights(from, &config)).transpose()?;
-        let dir = RunDir::create(root, &snapshot)?;
+        let (dir, lock) = RunDir::create(root, &snapshot)?;
         if let (Some(bytes), Some(from)) = (initial, from) {
             dir.write(dir.initial_weights(), &bytes)?;
             config.initial = Some(InitialWeights { from, weights: Digest::of(&bytes) });
         }
         dir.write_config(&config)?;
-        OpenRun::open(root)
+        LockedRun::with_lock(root, lock)
     }
 }
 
-/// Creates the folder of a new run on the dataset in `data`.
+/// A path as the configuration of a run has it: absolute, since a run may be resumed from another working directory.
+pub(super) fn path_to_keep(path: &Path) -> Result<PathBuf, HostError> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    check_unicode(&path)?;
+    Ok(path)
+}
+
+/// Checks that a path can be written as text.
+fn check_unicode(path: &Path) -> Result<(), HostError> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(HostError::Usage(format!("{}: expected a path that is valid Unicode", path.display()))),
+    }
+}
+
+/// Creates and locks the folder of a new run on the dataset in `data`.
 ///
 /// # Errors
 /// If the run's name is taken, the dataset cannot be used, an option does not fit it, a step does not fit into memory, or the folder
 /// cannot be written.
-pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Result<OpenRun, HostError> {
+pub fn start(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Result<LockedRun, HostError> {
     let (runs, requested) = (&options.runs, options.name.as_deref());
     if let Some(name) = requested {
         // Before the dataset is read.
@@ -416,8 +425,8 @@ fn remedy(checked: &Checked) -> &'static str {
     }
 }
 
-/// The error for a dataset in which `check` finds errors; all but a single one are printed before.
-/// `count`: of all errors, of which `errors` are the lines that are shown.
+/// The error for a dataset in which `check` finds `count` errors. `errors` are the lines about them, which are printed unless there
+/// is only one.
 fn refused(data: &Path, errors: &[String], count: usize, hint: &str) -> HostError {
     let data = data.display();
     HostError::Usage(match errors {
@@ -520,11 +529,10 @@ fn say_tiles(tiles: Tiles, training: &Loader, validation: &Loader) {
 /// # Errors
 /// If anything fails.
 pub fn finish(
-    run: &OpenRun,
+    run: &LockedRun,
     memory: MemoryOptions,
     observer: &mut dyn Observer,
 ) -> Result<(Outcome, Evaluation), HostError> {
-    let _lock = run.dir.lock()?;
     let dataset = run.data(None)?;
     let loader = |split, with_truth, cache_bytes| -> Result<Loader, HostError> {
         let options = LoaderOptions { cache_bytes, workers: run.config.training.loader.workers, with_truth };

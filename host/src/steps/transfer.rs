@@ -23,7 +23,7 @@ pub(super) fn initial_weights(from: &Path, config: &RunConfig) -> Result<Bytes, 
     if transfer.taken == 0 {
         let model = &source.config.model;
         return Err(HostError::Usage(format!(
-            "{from}: expected a network of which weights fit {}, found {model}; use its --base, --depth and --stem",
+            "{from}: expected a network whose weights fit {}, found {model}; use its --base, --depth and --stem",
             config.model
         )));
     }

@@ -5,7 +5,7 @@
 /// Castagnoli's polynomial, bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// Added to rotated checksums, so that one of data which holds checksums is no problem.
+/// Added to rotated checksums, as a checksum of data that holds its own checksum is weak.
 const MASK: u32 = 0xa282_ead8;
 
 /// Appends a record to a file.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use unet_shared::metrics::OwnedConfusion;
 
-use super::checkpoint::{self, Best, CHECKPOINT_VERSION, EpochRow, ResultsTable, State};
+use super::checkpoint::{self, Best, CHECKPOINT_VERSION, CheckpointError, EpochRow, ResultsTable, State};
 use super::epoch;
 use super::error::TrainError;
 use super::learner::{Learner, differentiating};
@@ -44,7 +44,7 @@ pub struct Outcome {
 
 /// Trains until the last epoch, or until `patience` epochs in a row had no better mean IoU. If the run's folder has a
 /// checkpoint, training continues from there to the same numbers as without the interruption. `checkpointing` switches
-/// gradient checkpointing on, which changes no number.
+/// gradient checkpointing on, which changes no number. `config` replaces that of the folder.
 ///
 /// # Errors
 /// See [`TrainError`]; the last checkpoint stays valid.
@@ -89,6 +89,8 @@ pub fn train(
             best_weights: None,
         },
     };
+    // Not before: if the checkpoint cannot be used, the run stays as it was.
+    run.update_config(config).map_err(CheckpointError::from)?;
     while !is_trained(&state, settings) {
         let start = Instant::now();
         let epoch = state.rows.len() + 1;

@@ -117,7 +117,7 @@ fn one_image_has_no_interval() {
     assert_eq!(trained["assessment"]["interval"], Value::Null);
     assert_eq!(trained["assessment"]["images"][0]["mean_iou"], trained["mean_iou"]);
     let (out, _) = expect(0, &["val", text(&run)]);
-    assert!(out.contains("95 % interval of the mean IoU: none of fewer than 2 images; lowest image "), "{out}");
+    assert!(out.contains("95 % interval of the mean IoU: none, fewer than 2 images; lowest image "), "{out}");
     let (_, err) = expect(2, &["val", text(&run), "--worst", "-1"]);
     assert!(err.contains("--worst") || err.contains("-1"), "{err}");
 }

@@ -167,7 +167,7 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
 }
 
 #[test]
-fn what_a_run_lacks_or_does_not_fit_is_told_with_what_to_do() {
+fn a_run_that_lacks_a_file_or_does_not_fit_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 4, 2);
     let runs = folder.path().join("runs");
@@ -314,5 +314,28 @@ fn options_are_checked_before_the_dataset_is_read() {
     ] {
         let (_, err) = expect(2, &[&["train", text(&absent)], options].concat());
         assert!(err.contains(expected) && !err.contains("absent"), "{options:?}: {err}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_path_that_is_not_unicode_is_refused_where_it_would_be_written() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let data = crate::synthetic(folder.path(), 4, 2);
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"runs\xff"));
+    std::fs::create_dir_all(path.join("empty")).unwrap();
+    let (path, data) = (path.as_os_str(), data.as_os_str());
+    let of = |text: &'static str| std::ffi::OsStr::new(text);
+    for (arguments, expected) in [
+        (&[of("runs"), path, of("--json")][..], "--json: path contains invalid UTF-8 characters"),
+        (&[of("train"), data, of("--from"), path], "expected a path that is valid Unicode"),
+        (&[of("train"), data, of("--runs"), path], "expected a path that is valid Unicode"),
+    ] {
+        let output = crate::host().args(arguments).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
     }
 }

@@ -187,6 +187,16 @@ fn a_finished_run_is_made_longer_and_follows_its_dataset() {
     assert!(err.contains("does not exist") && err.contains("--data"), "{err}");
     let err = resume(2, &["--data", text(&runs)]);
     assert!(err.contains("runs"), "{err}");
+    let err = resume(2, &["--data", text(&data)]);
+    assert!(err.contains("data does not exist; --data expects the folder that the dataset was moved to"), "{err}");
+    // A run that cannot be continued stays as it was.
+    let (config, weights) = (run.join("config.toml"), run.join("weights/epoch-2.bpk"));
+    let (written, whole) = (std::fs::read(&config).unwrap(), std::fs::read(&weights).unwrap());
+    std::fs::write(&weights, &whole[1..]).unwrap();
+    let err = resume(2, &["--epochs", "4", "--data", text(&moved)]);
+    assert!(err.contains("epoch-2.bpk is damaged"), "{err}");
+    assert!(std::fs::read(&config).unwrap() == written, "config.toml was changed");
+    std::fs::write(&weights, whole).unwrap();
     resume(0, &["--epochs", "4", "--data", text(&moved)]);
     let after = results(&run);
     assert_eq!((after.len(), &after[..3]), (5, &before[..]));
@@ -200,11 +210,22 @@ fn a_finished_run_is_made_longer_and_follows_its_dataset() {
     let err = resume(0, &[]);
     assert!(err.contains("finished, 4 of 4 epochs; --epochs trains it longer"), "{err}");
     assert_eq!(results(&run), after);
-    let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    let config = std::fs::read_to_string(config).unwrap();
     assert!(
         config.contains("elsewhere") && config.contains("epochs = 4") && config.contains("frozen_from = 2"),
         "{config}"
     );
+}
+
+#[test]
+fn a_run_that_patience_ended_says_so_when_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 4, 2);
+    let (runs, run) = (folder.path().join("runs"), folder.path().join("runs/data"));
+    let shape = ["--base", "4", "--depth", "2", "--epochs", "3", "--patience", "0"];
+    expect(0, &[&["train", text(&data), "--runs", text(&runs)], &shape[..]].concat());
+    let (_, err) = expect(0, &["train", "--resume", text(&run), "--epochs", "9"]);
+    assert!(err.contains("stopped early by patience, 1 of 9 epochs; --from "), "{err}");
 }
 
 #[test]

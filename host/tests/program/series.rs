@@ -83,6 +83,13 @@ fn folds_validate_each_image_once_and_runs_and_packages_keep_their_fold() {
     assert!(err.contains("cannot be used with"), "{err}");
     assert!(!runs.exists());
 
+    // A name that is taken is refused before the first fold is trained.
+    std::fs::create_dir_all(runs.join("s-fold3/other")).unwrap();
+    let (_, err) = expect(2, &[&common[..], &["--folds", "3"]].concat());
+    assert!(err.contains("s-fold3: already exists and is not a run directory"), "{err}");
+    std::fs::remove_dir_all(runs.join("s-fold3")).unwrap();
+    assert!(!runs.join("s-fold1").exists());
+
     let (out, err) = expect(0, &[&common[..], &["--folds", "3", "--json"]].concat());
     assert!(err.contains("fold 2/3: 4 of 11 pairs are used for validation"), "{err}");
     let merged = &parse(&out)["merged"];
@@ -163,7 +170,7 @@ fn runs_are_compared_in_a_table_and_on_a_page() {
     assert_eq!(report["series"][0]["runs"].as_array().unwrap().len(), 2);
     assert_eq!(report["unreadable"].as_array().unwrap().len(), 2);
 
-    // One run alone, and what is no folder of runs.
+    // One run alone, and paths that are not folders of runs.
     let (out, _) = expect(0, &["runs", text(&runs.join("b"))]);
     assert!(out.contains("1 run\n"), "{out}");
     let missing: &Path = &runs.join("missing");

@@ -8,7 +8,7 @@ use unet_data::Split;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::steps::export::{self, ExportOptions};
-use unet_host::steps::score::{EngineChoice, score_run};
+use unet_host::steps::score::{EngineChoice, evaluate_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::steps::{OpenRun, Weights, quantize};
 use unet_host::training::memory::MemoryOptions;
@@ -51,7 +51,7 @@ fn train(data: &Path, runs: &Path, range: &str) -> (OpenRun, Vec<u8>) {
     let run = start(data, &options, memory).unwrap_or_else(|error| panic!("{error}"));
     finish(&run, memory, &mut Silent).unwrap();
     let weights = fs::read(run.dir.last_weights()).unwrap();
-    (run, weights)
+    (run.clone(), weights)
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn deep_images_train_to_the_weights_of_8_bits_and_the_board_reads_them_as_traini
     for run in [run, auto] {
         export::export(&run, &ExportOptions::default()).unwrap();
         quantize::quantize(&run, Format::Qlinear, 8).unwrap();
-        let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap();
+        let host = evaluate_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap().record;
         let board = evaluate_package(&run);
         let parity = compare(&host, &board);
         assert!(parity.equal && parity.frames == 2, "{:?}", parity.differences);

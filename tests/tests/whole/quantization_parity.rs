@@ -7,7 +7,7 @@ use unet_data::Split;
 use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::steps::provenance::QuantizationNote;
-use unet_host::steps::score::{EngineChoice, score_run};
+use unet_host::steps::score::{EngineChoice, evaluate_run};
 use unet_host::steps::{OpenRun, Weights, quantize};
 use unet_tests::tensor::Difference;
 use unet_tests::{Data, Graph, Tensor};
@@ -67,14 +67,14 @@ fn the_edge_counts_what_the_host_counts() {
         let folder = tempfile::tempdir().unwrap();
         let (run, _) = train(folder.path(), variant);
         let report = quantize::quantize(&run, Format::Qlinear, 16).unwrap();
-        let host = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap();
+        let host = evaluate_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap().record;
         assert_eq!(host.confusion.mean_iou(), report.mean_iou_int8);
         let edge = evaluate_package(&run);
         let parity = compare(&host, &edge);
         assert!(parity.equal, "{}: {:?}", variant.name, parity.differences);
         assert_eq!(parity.frames, 8);
         // A comparison that could not fail would prove nothing: the f32 record of the same frames has other logits.
-        let float = score_run(&run, EngineChoice::Burn, Weights::Best, Split::Val, None).unwrap();
+        let float = evaluate_run(&run, EngineChoice::Burn, Weights::Best, Split::Val, None).unwrap().record;
         assert!(!compare(&float, &edge).equal);
     }
 }

@@ -9,7 +9,7 @@ use unet_engine::segmenter::Int8Segmenter;
 use unet_host::config::FolderOptions;
 use unet_host::export::float_onnx;
 use unet_host::parity::compare;
-use unet_host::steps::score::score_package;
+use unet_host::steps::score::evaluate_package;
 use unet_shared::record::EvaluationRecord;
 use unet_test_support::real_data::dataset;
 
@@ -57,7 +57,9 @@ fn each_model_is_whole_and_its_record_is_its_own() {
 fn each_model_gives_the_integers_of_its_record() {
     for (name, folder) in models() {
         let path = folder.join(format!("{name}.unet"));
-        let found = score_package(&path, &dataset(&name), &FolderOptions::default(), Split::Val, None, false).unwrap();
+        let found = evaluate_package(&path, &dataset(&name), &FolderOptions::default(), Split::Val, None, false)
+            .unwrap()
+            .record;
         let parity = compare(&record(&folder), &found);
         assert!(parity.equal, "{name}: {:?}", parity.differences);
         assert_eq!(parity.frames, 50);

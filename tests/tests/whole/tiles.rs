@@ -13,7 +13,7 @@ use unet_host::parity::compare;
 use unet_host::quantize::Format;
 use unet_host::steps::export::{self, ExportOptions};
 use unet_host::steps::package::GoldenSource;
-use unet_host::steps::score::{EngineChoice, score_package, score_run};
+use unet_host::steps::score::{EngineChoice, evaluate_package, evaluate_run};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::steps::{Weights, package, quantize};
 use unet_host::training::checkpoint::load_state;
@@ -148,12 +148,14 @@ fn training_on_tiles_scores_what_tiled_prediction_scores() {
     quantize::quantize(&run, Format::Qlinear, 12).unwrap();
     let packed = package::package(&run, None, GoldenSource::Frames).unwrap();
     // A package brings its tiles.
-    let desk = score_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap();
-    let board = score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, None, false).unwrap();
+    let desk = evaluate_run(&run, EngineChoice::Int8, Weights::Best, Split::Val, None).unwrap().record;
+    let board =
+        evaluate_package(&packed.path, &data, &FolderOptions::default(), Split::Val, None, false).unwrap().record;
     assert!(compare(&desk, &board).equal);
     let whole =
-        score_package(&packed.path, &data, &FolderOptions::default(), Split::Val, Some(TilesChoice::Whole), false)
-            .unwrap();
+        evaluate_package(&packed.path, &data, &FolderOptions::default(), Split::Val, Some(TilesChoice::Whole), false)
+            .unwrap()
+            .record;
     let differences = compare(&desk, &whole).differences;
     assert!(differences[0].to_string().starts_with("tiles: 48x48"), "{}", differences[0]);
 }

@@ -98,7 +98,7 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
     let report =
         export::export(&run, &ExportOptions { fold_upsample: variant.fold_upsample, ..ExportOptions::default() })
             .unwrap();
-    (run, report)
+    (run.clone(), report)
 }
 
 /// Packages a quantized run, and evaluates the package on the run's validation images by the code of `unet-edge evaluate`.
