@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 SECONDS = 300
-# What differs between machines, and what the table has in its place.
+# What differs between runs or machines, and what the table shows instead.
 VARYING = [
     (re.compile(r"\b(p\d+) [\d.]+"), r"\1 TIME"),
     (re.compile(r"\b[\d.]+ (ms|s|images/s)(?!\w)"), r"TIME \1"),
@@ -53,13 +53,13 @@ def run(command, cases, binaries, folder):
 
 
 def said(output, pattern, cases, folder):
-    """The line that matches, without the folders of this run and what is of this machine; otherwise the last line."""
+    """The line that matches, without the folders of this run and with placeholders for what varies; otherwise the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     match = next((line for line in lines if pattern.search(line)), None)
     line = match or (lines[-1] if lines else "")
     line = line.replace(f"{cases}/", "").replace(f"{MODELS}/", "").replace(f"{folder}/", "")
-    for pattern, placeholder in VARYING:
-        line = pattern.sub(placeholder, line)
+    for varying, placeholder in VARYING:
+        line = varying.sub(placeholder, line)
     return match is not None, line if len(line) <= 300 else line[:297] + "..."
 
 

@@ -24,11 +24,21 @@ import tomllib
 
 import numpy
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 from torch.nn import functional
 
 IGNORED = 255
+# The keys of config.toml that are followed here or change no number; a run with another key is refused.
+KNOWN = {
+    "": "name code_version data val_ratio split_seed stacks skip_unreadable seed backend preprocess model training",
+    "preprocess": "width height channels fit filter normalize fill",
+    "model": "base depth channels classes upsampling stem",
+    "training": "epochs batch learning_rate schedule optimizer weight_decay decayed freeze_norms loss label_smoothing class_weights flips "
+                "workers cache_bytes",
+}
+# How masks are read: palettes by index, values that belong to no class are an error.
+READING = {"palette_indices": True, "samples_as_stored": True, "transparent": None, "unlisted": "refused"}
 
 
 class Refused(ValueError):
@@ -88,6 +98,21 @@ class UNet(nn.Module):
         return self.head(x)
 
 
+def area(image, size):
+    """The image at (width, height), as shared/src/preprocess/resize.rs has it: the mean over the area on an axis that shrinks, bilinear on
+    one that grows."""
+    for width, height in ((size[0], image.height), size):
+        grows = width > image.width or height > image.height
+        image = image.resize((width, height), Image.BILINEAR if grows else Image.BOX)
+    return image
+
+
+def nearest(mask, size):
+    """The mask at (width, height), as shared/src/mask.rs has it."""
+    columns, rows = ((2 * numpy.arange(target) + 1) * source // (2 * target) for target, source in zip(size, reversed(mask.shape)))
+    return mask[rows][:, columns]
+
+
 class Split:
     """Images at the input's size, masks at it for training and at their own for validation."""
 
@@ -103,16 +128,14 @@ class Split:
         self.images, self.masks, self.truths = [], [], []
         for name in snapshot[split]:
             image, mask = (self.file(folder / part, name) for part in ("images", "masks"))
-            pixels = Image.open(image).convert("L" if input_["channels"] == "gray" else "RGB")
-            if pixels.size != size:
-                pixels = pixels.resize(size, Image.BOX)
-            self.images.append(numpy.asarray(pixels).reshape(size[1], size[0], -1))
+            pixels = ImageOps.exif_transpose(Image.open(image)).convert("L" if input_["channels"] == "gray" else "RGB")
+            self.images.append(numpy.asarray(area(pixels, size)).reshape(size[1], size[0], -1))
             stored = Image.open(mask)
             if stored.mode not in ("L", "P", "1"):
                 raise Refused(f"{mask}: expected a gray or palette mask, found {stored.mode}")
             stored = stored.convert("L") if stored.mode == "1" else stored
             self.truths.append(table[numpy.asarray(stored)])
-            self.masks.append(table[numpy.asarray(stored.resize(size, Image.NEAREST))])
+            self.masks.append(nearest(self.truths[-1], size))
 
     @staticmethod
     def file(folder, name):
@@ -149,7 +172,7 @@ def lovasz(probabilities, target, valid, weights):
         truth = truth[order]
         union = truth.sum() + (1 - truth).cumsum(0)
         jaccard = 1 - (truth.sum() - truth.cumsum(0)) / union
-        jaccard[1:] = jaccard[1:] - jaccard[:-1].clone()
+        jaccard[1:] = jaccard[1:] - jaccard[:-1]
         losses.append((errors * jaccard).sum())
         present.append(weights[number])
     return mean(losses, present)
@@ -178,6 +201,8 @@ def loss_function(training):
 
     def loss(logits, target):
         total, valid = 0.0, target != IGNORED
+        if not weights[target[valid]].any():
+            return 0 * logits.sum()
         for factor, name in terms:
             if name == "cross-entropy":
                 total = total + factor * functional.cross_entropy(
@@ -192,9 +217,11 @@ def loss_function(training):
 def optimizer_of(model, training):
     rate, kind = training["learning_rate"], training.get("optimizer", "adam")
     decay = training.get("weight_decay", 0.0)
+    # Runs of earlier versions, which do not name it, decay every parameter.
+    decayed = training.get("decayed", "all")
     weights = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": decay if decayed == "all" else 0.0}]
     if kind == "sgd":
         return torch.optim.SGD(groups, rate, momentum=0.9)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind](groups, rate)
@@ -219,7 +246,7 @@ def rate_of(training, steps):
 def freeze(model, training_split, batch):
     """Statistics of each norm over all training images by pixels, as host/src/training/population.rs measures them: each
     norm normalizes by its batch while it is measured."""
-    sums, hooks = {}, []
+    sums = {}
 
     def measure(norm, inputs):
         x = inputs[0].detach().double()
@@ -250,9 +277,7 @@ def validate(model, split, batch, classes):
             numbers = range(first, min(first + batch, len(split.images)))
             for number, found in zip(numbers, model(split.batch(numbers)[0]).argmax(1).numpy()):
                 truth = split.truths[number]
-                rows = (numpy.arange(truth.shape[0]) * 2 + 1) * found.shape[0] // (2 * truth.shape[0])
-                columns = (numpy.arange(truth.shape[1]) * 2 + 1) * found.shape[1] // (2 * truth.shape[1])
-                found, valid = found[rows][:, columns], truth != IGNORED
+                found, valid = nearest(found, truth.shape[::-1]), truth != IGNORED
                 counts += numpy.bincount(truth[valid].astype(int) * classes + found[valid], minlength=classes**2).reshape(classes, classes)
     union = counts.sum(0) + counts.sum(1) - counts.diagonal()
     iou = numpy.where(union > 0, counts.diagonal() / numpy.maximum(union, 1), numpy.nan)
@@ -263,11 +288,11 @@ def train(run, arguments):
     config = tomllib.loads((run / "config.toml").read_text())
     snapshot = json.loads((run / "dataset.json").read_text())
     training, model_config = config["training"], config["model"]
-    unknown = [key for key in ("augment", "ema", "clip_gradient", "tiles", "patience") if training.get(key) or config.get(key)]
-    if training.get("accumulate", 1) != 1:
-        unknown.append("accumulate")
-    if config["preprocess"]["fit"] != "stretch" or config["preprocess"]["filter"] != "area" or config["preprocess"]["normalize"] != "unit":
-        unknown.append("preprocess")
+    unknown = [key for section, keys in KNOWN.items() for key in config.get(section, config) if key not in keys.split()]
+    expected = {"fit": "stretch", "filter": "area", "normalize": "unit"}
+    unknown += [key for key, value in expected.items() if config["preprocess"][key] != value]
+    if snapshot["labels"].get("reading") != READING:
+        unknown.append("labels.reading")
     if unknown:
         raise Refused(f"{run}: not implemented here: {', '.join(unknown)}")
     epochs, batch = arguments.epochs or training["epochs"], training["batch"]

@@ -17,7 +17,7 @@ pub enum FolderLockError {
     /// Another process, or another lock of this one, holds it.
     #[error("in use by another process{}", process.map_or_else(String::new, |process| format!(" ({process})")))]
     Busy {
-        /// Its number, if the system tells it.
+        /// Its id, if the system lists it.
         process: Option<u32>,
     },
     /// The folder cannot be opened, or its file system has no locks.

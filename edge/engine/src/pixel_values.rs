@@ -1,5 +1,5 @@
-//! From one value for each pixel of the model to one for each pixel of an image, by nearest neighbour: its class, and whatever else
-//! a model says of it. Classes and other values take the same way, so that they belong together at every pixel.
+//! From one value for each pixel of the model to one for each pixel of an image, by nearest neighbour: its class, or another value.
+//! All kinds of values are mapped alike, so that they match at every pixel.
 
 use unet_shared::mask::{MaskError, mask_to_image};
 use unet_shared::preprocess::{Placement, Preprocess};

@@ -61,7 +61,7 @@ pub trait Segmenter {
         Ok(None)
     }
 
-    /// The last frame's logits with their scale; `None` from a model that has none to give.
+    /// The last frame's logits with their scale; `None` if the model does not provide them.
     ///
     /// # Errors
     ///

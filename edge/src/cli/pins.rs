@@ -46,14 +46,14 @@ impl Peripherals {
             } else {
                 String::new()
             };
-            Failure::device(format!("{file}{place}{}{advice}", chain(&error)))
+            Failure::device(format!("{file}{place} {}{advice}", chain(&error)))
         })
     }
 }
 
 /// A pin that cannot be used.
 struct PinFailure {
-    /// Its line in the configuration, and what it is for: `9: rule "r", GPIO22: `; nothing if all pins were concerned.
+    /// Its line in the configuration, and what it is for: `9: rule "r", GPIO22:`; empty if it is not one pin that failed.
     place: String,
     error: BoardError,
 }
@@ -92,7 +92,7 @@ fn open(board: &BoardConfig, rules: &[RuleConfig]) -> Result<Peripherals, PinFai
 
     let line = |user: &str, output: &OutputConfig| {
         OutputLine::open(&output.address, output.active_low, false)
-            .map_err(|error| PinFailure { place: format!("{}: {user}, {}: ", output.line, output.pin), error })
+            .map_err(|error| PinFailure { place: format!("{}: {user}, {}:", output.line, output.pin), error })
     };
     let outputs = rules.iter().map(|rule| match &rule.output {
         Some(output) => Ok(Some((line(&format!("rule {:?}", rule.name), output)?, output.safe))),
@@ -105,7 +105,7 @@ fn open(board: &BoardConfig, rules: &[RuleConfig]) -> Result<Peripherals, PinFai
         None => None,
     };
     let trigger = board.trigger.as_ref().map(|input| {
-        trigger(input).map_err(|error| PinFailure { place: format!("{}: trigger, {}: ", input.line, input.pin), error })
+        trigger(input).map_err(|error| PinFailure { place: format!("{}: trigger, {}:", input.line, input.pin), error })
     });
     let trigger = trigger.transpose()?;
     Ok(Peripherals { outputs: Box::new(outputs), status_led, trigger })

@@ -190,7 +190,7 @@ struct Painter {
     predictor: Predictor<Int8Segmenter>,
     labels: LabelTable,
     colors: Vec<[u8; 3]>,
-    /// Whether an image was warned of; one stands for all.
+    /// Whether a warning about an image was printed; only the first one is.
     warned: bool,
 }
 

@@ -167,7 +167,7 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
 }
 
 #[test]
-fn a_run_that_lacks_a_file_or_does_not_fit_says_what_to_do() {
+fn errors_about_a_run_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 4, 2);
     let runs = folder.path().join("runs");

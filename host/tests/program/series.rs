@@ -170,7 +170,7 @@ fn runs_are_compared_in_a_table_and_on_a_page() {
     assert_eq!(report["series"][0]["runs"].as_array().unwrap().len(), 2);
     assert_eq!(report["unreadable"].as_array().unwrap().len(), 2);
 
-    // One run alone, and paths that are not folders of runs.
+    // One run alone, and paths without runs.
     let (out, _) = expect(0, &["runs", text(&runs.join("b"))]);
     assert!(out.contains("1 run\n"), "{out}");
     let missing: &Path = &runs.join("missing");

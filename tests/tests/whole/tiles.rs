@@ -133,7 +133,7 @@ fn training_on_tiles_scores_what_tiled_prediction_scores() {
     assert_eq!(evaluation.record.tiles, options.config.tiles);
     let pixels: u64 = evaluation.record.confusion.counts().iter().sum();
     assert!(pixels <= 3 * 104 * 72 && pixels > 3 * 104 * 72 * 9 / 10, "{pixels}");
-    // Probabilities are joined as classes are: each pixel once, and as many right ones as the counts have.
+    // Probabilities are joined as classes are: each pixel once, and as many correct ones as in the confusion matrix.
     let calibration = evaluation.assessment.calibration.unwrap();
     let correct: u64 = (0..5).map(|class| evaluation.record.confusion.correct_pixels(class)).sum();
     assert_eq!((calibration.pixels(), calibration.bins().iter().map(|bin| bin.correct).sum()), (pixels, correct));
