@@ -129,7 +129,8 @@ fn every_other_recipe_is_resumed_to_the_same_numbers() {
     // Killed after the norms are frozen, while the test above kills before.
     let augment = ["--flips", "none", "--augment", OPERATIONS, "--class-weights", "balanced", "--freeze-norms", "0.75"];
     let runs = folder.path().join("runs");
-    let [whole, _] = train_twice(&data, &runs, &[&recipe[..], &augment].concat());
+    let steps = ["--accumulate", "3", "--ema", "0.9"];
+    let [whole, _] = train_twice(&data, &runs, &[&recipe[..], &augment, &steps].concat());
     let config = std::fs::read_to_string(whole.join("config.toml")).unwrap();
     for line in [
         "optimizer = \"adamw\"",
