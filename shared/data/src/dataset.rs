@@ -307,12 +307,15 @@ impl Dataset {
         self.validate_on_training_if_alone();
     }
 
-    /// A line for each skipped pair and one with their number; empty if there are none.
+    /// A line for each skipped pair, one with their number, and one if no validation pair is left; empty if none was skipped.
     pub fn skipped(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.unreadable.iter().map(|reason| format!("skipped: {reason}")).collect();
         if let count @ 1.. = lines.len() {
             let all = count + self.samples().count();
             lines.push(format!("{count} of {all} pairs cannot be read and are left out"));
+            if self.validates_on_training() {
+                lines.push("no validation pair is left: training pairs are scored instead".to_owned());
+            }
         }
         lines
     }
@@ -536,10 +539,11 @@ pub(crate) mod tests {
         left.sort();
         assert_eq!(left, ["a", "d"]);
         let lines = readable.skipped();
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines.len(), 4);
         assert!(lines.iter().any(|line| line.contains("b.jpg is cut off")), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains("c.png")), "{lines:?}");
         assert_eq!(lines[2], "2 of 4 pairs cannot be read and are left out");
+        assert_eq!(lines[3], "no validation pair is left: training pairs are scored instead");
         assert_eq!(readable.samples_of(Split::Train).unwrap().len(), 2);
         let message = |dataset: &Dataset| dataset.samples_of(Split::Test).unwrap_err().to_string();
         let test = message(&readable);
