@@ -16,8 +16,12 @@ pub mod profile;
 
 pub use operators::Operators;
 
+use std::fmt;
 use std::sync::Arc;
+
 use unet_kernels::adam::Factors;
+#[cfg(feature = "flex")]
+use unet_kernels::cross_entropy::Target;
 
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
@@ -189,13 +193,67 @@ fn pool(input: Tensor<4>, is_skip: bool) -> Tensor<4> {
     MaxPool2dConfig::new([2, 2]).init().forward(input)
 }
 
+/// A loss of the pixels of a batch, with its gradient.
+pub trait PixelLoss: fmt::Debug + Send + Sync {
+    /// The loss of logits `[pixels, classes]` of images of `size` (images, height, width). Sets `gradient`, if given and as long
+    /// as the logits, to the gradient of the logits.
+    fn compute(&self, logits: &[f32], size: [usize; 3], gradient: Option<&mut [f32]>) -> f32;
+}
+
+/// The loss of logits `[N, K, H, W]`, `[1]`, computed on the CPU.
+pub fn pixel_loss(logits: Tensor<4>, loss: Arc<dyn PixelLoss>) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&logits) {
+        return backend::pixel_loss(logits, loss);
+    }
+    let [images, classes, height, width] = logits.dims();
+    let values = pixel_values(logits.clone().detach());
+    let mut gradient = vec![0f32; values.len()];
+    let value = loss.compute(&values, [images, height, width], Some(&mut gradient));
+    let gradient = TensorData::new(gradient, [images, height, width, classes]);
+    let gradient = Tensor::<4>::from_data(gradient, &logits.device()).cast(logits.dtype()).permute([0, 3, 1, 2]);
+    // Linear in the logits, with the gradient of the loss; moved to the value of the loss.
+    let linear = (logits * gradient).sum();
+    let offset = linear.clone().detach().neg().add_scalar(value);
+    linear + offset
+}
+
+/// The value of [`pixel_loss`] alone.
+pub fn pixel_loss_value(logits: Tensor<4>, loss: &dyn PixelLoss) -> f32 {
+    let [images, _, height, width] = logits.dims();
+    loss.compute(&pixel_values(logits), [images, height, width], None)
+}
+
+/// Logits `[N, K, H, W]` as values `[pixels, K]`.
+fn pixel_values(logits: Tensor<4>) -> Vec<f32> {
+    let values = logits.permute([0, 2, 3, 1]).into_data().convert::<f32>();
+    values.try_into_vec().expect("logits convert to f32")
+}
+
+/// See [`cross_entropy`].
+#[cfg(feature = "flex")]
+#[derive(Debug)]
+struct CrossEntropy {
+    classes: Arc<[u8]>,
+    weights: Arc<[f32]>,
+    scale: f64,
+}
+
+#[cfg(feature = "flex")]
+impl PixelLoss for CrossEntropy {
+    fn compute(&self, logits: &[f32], _size: [usize; 3], gradient: Option<&mut [f32]>) -> f32 {
+        let target = Target { classes: &self.classes, weights: &self.weights, scale: self.scale };
+        unet_kernels::cross_entropy::cross_entropy(Operators::instruction_set(), logits, &target, gradient)
+    }
+}
+
 /// The weighted sum over pixels of `-log softmax(logits)[class]` times `scale`, for logits `[N, K, H, W]`, class ids
 /// `[N, H, W]` and one weight a class. Pixels with an id past the last class are ignored.
 pub fn cross_entropy(logits: Tensor<4>, classes: &Arc<[u8]>, weights: &Arc<[f32]>, scale: f64) -> Tensor<1> {
     #[cfg(feature = "flex")]
     if has_kernels(&logits) {
         let (classes, weights) = (Arc::clone(classes), Arc::clone(weights));
-        return backend::cross_entropy(logits, backend::PixelTarget { classes, weights, scale });
+        return backend::pixel_loss(logits, Arc::new(CrossEntropy { classes, weights, scale }));
     }
     // The weight of each pixel's class at that class, nothing elsewhere.
     let [images, count, height, width] = logits.dims();

@@ -5,6 +5,7 @@ mod adamw;
 mod average;
 pub mod batch;
 pub mod checkpoint;
+pub mod class_weights;
 pub mod epoch;
 pub mod error;
 mod gradients;

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::PIXELS;
 use super::instruction_set::InstructionSet;
+use super::softmax::{BLOCK_PIXELS, Softmax};
 
 /// Pixels that a thread takes at once.
 const PART_PIXELS: usize = 4096;
@@ -13,19 +13,16 @@ const PART_PIXELS: usize = 4096;
 pub fn confidences(set: InstructionSet, logits: &[f32], confidences: &mut [f32]) {
     let pixels = confidences.len();
     assert!(pixels > 0 && logits.len().is_multiple_of(pixels), "{} logits of {pixels} pixels", logits.len());
-    let (table, classes) = (set.table(16), logits.len() / pixels);
+    let classes = logits.len() / pixels;
     confidences.par_chunks_mut(PART_PIXELS).enumerate().for_each(|(part, confidences)| {
-        let mut values = vec![0f32; classes * PIXELS];
-        let (mut largest, mut sums) = ([0f32; PIXELS], [0f32; PIXELS]);
-        for (block, confidences) in confidences.chunks_mut(PIXELS).enumerate() {
-            let start = part * PART_PIXELS + block * PIXELS;
-            // Values past the last pixel are stale and not read.
-            for (values, logits) in values.chunks_exact_mut(PIXELS).zip(logits.chunks_exact(pixels)) {
-                values[..confidences.len()].copy_from_slice(&logits[start..][..confidences.len()]);
-            }
-            // SAFETY: the table was chosen for this CPU.
-            unsafe { (table.exponentials)(&mut values, &mut largest, &mut sums) };
-            for (confidence, sum) in confidences.iter_mut().zip(&sums) {
+        let mut softmax = Softmax::new(set, classes);
+        for (block, confidences) in confidences.chunks_mut(BLOCK_PIXELS).enumerate() {
+            let start = part * PART_PIXELS + block * BLOCK_PIXELS;
+            softmax.compute_rows(|class, values| {
+                let logits = &logits[class * pixels + start..][..confidences.len()];
+                values[..confidences.len()].copy_from_slice(logits);
+            });
+            for (confidence, sum) in confidences.iter_mut().zip(softmax.sums()) {
                 *confidence = 1.0 / sum;
             }
         }

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::PIXELS;
 use super::instruction_set::InstructionSet;
 use super::shared::SharedMut;
+use super::softmax::{BLOCK_PIXELS, Softmax};
 
 /// Pixels of a part, whose losses are added in f64; the parts are added in order.
 const PART_PIXELS: usize = 4096;
@@ -44,34 +44,25 @@ pub fn cross_entropy(set: InstructionSet, logits: &[f32], target: &Target, gradi
 
 /// The loss of some pixels, not scaled.
 fn part_loss(set: InstructionSet, logits: &[f32], target: &Target, mut gradient: Option<&mut [f32]>) -> f64 {
-    let (table, classes) = (set.table(16), target.weights.len());
-    let mut values = vec![0f32; classes * PIXELS];
-    let (mut largest, mut sums) = ([0f32; PIXELS], [0f32; PIXELS]);
+    let classes = target.weights.len();
+    let mut softmax = Softmax::new(set, classes);
     let mut loss = 0f64;
-    for (block, ids) in target.classes.chunks(PIXELS).enumerate() {
-        let logits = &logits[block * PIXELS * classes..][..ids.len() * classes];
-        // Class by class, so that vectors run over pixels; values past the last pixel are stale and not read.
-        for (pixel, logits) in logits.chunks_exact(classes).enumerate() {
-            for (class, logit) in logits.iter().enumerate() {
-                values[class * PIXELS + pixel] = *logit;
-            }
-        }
-        // SAFETY: the table was chosen for this CPU.
-        unsafe { (table.exponentials)(&mut values, &mut largest, &mut sums) };
-        let mut gradient = gradient.as_mut().map(|gradient| &mut gradient[block * PIXELS * classes..]);
+    for (block, ids) in target.classes.chunks(BLOCK_PIXELS).enumerate() {
+        let logits = &logits[block * BLOCK_PIXELS * classes..][..ids.len() * classes];
+        softmax.compute(logits);
+        let mut gradient = gradient.as_mut().map(|gradient| &mut gradient[block * BLOCK_PIXELS * classes..]);
         for (pixel, (&id, logits)) in ids.iter().zip(logits.chunks_exact(classes)).enumerate() {
             let id = usize::from(id);
             let weight = target.weights.get(id).copied().unwrap_or(0.0);
             if weight > 0.0 {
-                let log = f64::from(sums[pixel]).ln() + f64::from(largest[pixel]) - f64::from(logits[id]);
-                loss += f64::from(weight) * log;
+                loss += f64::from(weight) * (softmax.log_sum(pixel) - f64::from(logits[id]));
             }
             let Some(gradient) = &mut gradient else { continue };
             let factor = (f64::from(weight) * target.scale) as f32;
-            let share = factor / sums[pixel];
+            let share = factor / softmax.sums()[pixel];
             let gradient = &mut gradient[pixel * classes..][..classes];
             for (class, gradient) in gradient.iter_mut().enumerate() {
-                *gradient = values[class * PIXELS + pixel] * share;
+                *gradient = softmax.values()[class * BLOCK_PIXELS + pixel] * share;
             }
             if weight > 0.0 {
                 gradient[id] -= factor;

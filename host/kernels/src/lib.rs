@@ -27,6 +27,7 @@ mod portable;
 #[cfg(test)]
 mod reference;
 mod shared;
+pub mod softmax;
 pub mod strided;
 mod table;
 #[cfg(test)]

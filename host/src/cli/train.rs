@@ -146,6 +146,7 @@ fn begin(run: &OpenRun) -> Watcher {
         training.batch,
         run.config.backend.name(),
     ));
+    unet_engine::error::say(format_args!("loss: {}", training.loss.function));
     unet_engine::error::say(format_args!("augmentation: {}", training.augmentation));
     Watcher::new(training.epochs)
 }

@@ -7,6 +7,7 @@
 //! memory plan depend on it.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::retro_forward::RetroForward;
@@ -18,8 +19,8 @@ use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 
-use super::Statistics;
-use super::backend::{Kernels, NetworkOps, NormTensors, PixelTarget};
+use super::backend::{Kernels, NetworkOps, NormTensors};
+use super::{PixelLoss, Statistics};
 
 /// The kinds of convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,9 +179,9 @@ impl<B: Kernels> RetroForward for NormReluAgain<B> {
 
 /// The gradient of the loss, computed in the forward pass.
 #[derive(Debug)]
-struct CrossEntropyBackward;
+struct PixelLossBackward;
 
-impl<B: Kernels> Backward<B, 1> for CrossEntropyBackward {
+impl<B: Kernels> Backward<B, 1> for PixelLossBackward {
     type State = FloatTensor<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -348,10 +349,10 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
         }
     }
 
-    fn network_cross_entropy(logits: FloatTensor<Self>, target: PixelTarget) -> FloatTensor<Self> {
-        let prepared = CrossEntropyBackward.prepare::<C>([logits.node()]).compute_bound().stateful();
+    fn network_pixel_loss(logits: FloatTensor<Self>, loss: Arc<dyn PixelLoss>) -> FloatTensor<Self> {
+        let prepared = PixelLossBackward.prepare::<C>([logits.node()]).compute_bound().stateful();
         let with_gradient = matches!(prepared, OpsKind::Tracked(_));
-        let (loss, gradient) = B::pixel_cross_entropy(&logits.into_primitive(), &target, with_gradient);
+        let (loss, gradient) = B::pixel_loss(&logits.into_primitive(), &*loss, with_gradient);
         match (prepared, gradient) {
             (OpsKind::Tracked(prepared), Some(gradient)) => prepared.finish(gradient, loss),
             (OpsKind::UnTracked(prepared), _) => prepared.finish(loss),

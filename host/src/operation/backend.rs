@@ -7,7 +7,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
-use super::Statistics;
+use super::{PixelLoss, Statistics};
 use unet_kernels::adam::Factors;
 
 /// Operations and gradients that a backend provides, without differentiation. All images are `[N, C, H, W]`.
@@ -103,10 +103,10 @@ pub trait Kernels: Backend {
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3];
 
-    /// The loss, `[1]`, and on request the gradient of the logits; see [`unet_kernels::cross_entropy`].
-    fn pixel_cross_entropy(
+    /// The loss, `[1]`, and on request the gradient of the logits.
+    fn pixel_loss(
         logits: &FloatTensor<Self>,
-        target: &PixelTarget,
+        loss: &dyn PixelLoss,
         with_gradient: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>);
 
@@ -139,17 +139,6 @@ pub struct NormTensors<B: Backend> {
     pub epsilon: f32,
     /// Where mean and variance come from, which the gradient depends on.
     pub statistics: Statistics,
-}
-
-/// The target of the loss.
-#[derive(Clone, Debug)]
-pub struct PixelTarget {
-    /// `[N, H, W]` class ids; those past the last class are ignored.
-    pub classes: Arc<[u8]>,
-    /// One weight a class.
-    pub weights: Arc<[f32]>,
-    /// Factor of the sum over pixels.
-    pub scale: f64,
 }
 
 /// The operations of a network, on a backend that implements [`Kernels`] and on differentiation over it.
@@ -224,8 +213,8 @@ pub trait NetworkOps: Backend {
         statistics: Statistics,
     ) -> FloatTensor<Self>;
 
-    /// See [`Kernels::pixel_cross_entropy`].
-    fn network_cross_entropy(logits: FloatTensor<Self>, target: PixelTarget) -> FloatTensor<Self>;
+    /// See [`Kernels::pixel_loss`].
+    fn network_pixel_loss(logits: FloatTensor<Self>, loss: Arc<dyn PixelLoss>) -> FloatTensor<Self>;
 
     /// See [`Kernels::max_pool_2x2`]. `is_skip` promises that another operation, deeper in the graph, reads the input too, so
     /// that the input already has that operation's gradient when this one's is added to it. Leaves of the graph are exempt:
@@ -308,9 +297,9 @@ pub(super) fn max_pool(input: Tensor<4>, is_skip: bool) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as NetworkOps>::network_max_pool(input.into_dispatch(), is_skip))
 }
 
-/// See [`super::cross_entropy`].
-pub(super) fn cross_entropy(logits: Tensor<4>, target: PixelTarget) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_cross_entropy(logits.into_dispatch(), target))
+/// See [`super::pixel_loss`].
+pub(super) fn pixel_loss(logits: Tensor<4>, loss: Arc<dyn PixelLoss>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_pixel_loss(logits.into_dispatch(), loss))
 }
 
 /// Adam on a backend that implements [`Kernels`].

@@ -1,15 +1,16 @@
 //! The operations on burn's flex backend, with the project's compute kernels.
 
+use std::sync::Arc;
+
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
 
-use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps, PixelTarget};
+use super::backend::{Kernels, NetworkOps, NormTensors, OptimizerOps};
 use super::channels_last::{ChannelsLast, Dense, dense_tensor, image_tensor};
 use super::profile::timed;
-use super::{Operators, Statistics};
+use super::{Operators, PixelLoss, Statistics};
 use unet_kernels::adam::{self, Factors};
 use unet_kernels::convolution::{Convolution, Size};
-use unet_kernels::cross_entropy::{Target, cross_entropy};
 use unet_kernels::norm::{self, Norm};
 use unet_kernels::pool;
 use unet_kernels::strided::StridedConvolution;
@@ -185,17 +186,12 @@ impl Kernels for Flex {
         })
     }
 
-    fn pixel_cross_entropy(
-        logits: &FlexTensor,
-        target: &PixelTarget,
-        with_gradient: bool,
-    ) -> (FlexTensor, Option<FlexTensor>) {
-        timed("cross entropy", || {
+    fn pixel_loss(logits: &FlexTensor, loss: &dyn PixelLoss, with_gradient: bool) -> (FlexTensor, Option<FlexTensor>) {
+        timed("loss", || {
             let logits = ChannelsLast::new(logits);
-            let target = Target { classes: &target.classes, weights: &target.weights, scale: target.scale };
             let mut gradient = with_gradient.then(|| vec![0f32; logits.values().len()]);
-            let set = Operators::instruction_set();
-            let loss = cross_entropy(set, logits.values(), &target, gradient.as_deref_mut());
+            let Size { images, height, width } = logits.size;
+            let loss = loss.compute(logits.values(), [images, height, width], gradient.as_deref_mut());
             let gradient = gradient.map(|gradient| image_tensor(gradient, logits.size, logits.channels));
             (dense_tensor(vec![loss], &[1]), gradient)
         })
@@ -328,8 +324,8 @@ impl NetworkOps for Flex {
         Self::normalize_relu(&input, &NormTensors { gamma, beta, mean, variance, epsilon, statistics })
     }
 
-    fn network_cross_entropy(logits: FlexTensor, target: PixelTarget) -> FlexTensor {
-        Self::pixel_cross_entropy(&logits, &target, false).0
+    fn network_pixel_loss(logits: FlexTensor, loss: Arc<dyn PixelLoss>) -> FlexTensor {
+        Self::pixel_loss(&logits, &*loss, false).0
     }
 
     fn network_max_pool(input: FlexTensor, _is_skip: bool) -> FlexTensor {

@@ -15,7 +15,7 @@ use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
 use crate::training::learner::{Learner, differentiating};
-use crate::training::loss::LossConfig;
+use crate::training::loss::{Loss, LossConfig, loss_help};
 use crate::training::memory::{Checkpointing, MemoryOptions, MemoryPlan, StepShape};
 use crate::training::optimizer::OptimizerConfig;
 
@@ -60,7 +60,17 @@ pub struct BenchTrainOptions {
     /// Form of the network
     #[arg(long, value_enum, default_value_t = BenchNetwork::Plain)]
     pub network: BenchNetwork,
-    /// The loss.
+    /// The loss function; its help lists them.
+    #[arg(
+        long = "loss",
+        value_name = "FUNCTION",
+        default_value_t,
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    #[arg(help = loss_help("cross-entropy"))]
+    pub function: Loss,
+    /// The loss's other settings.
     #[command(flatten)]
     pub loss: LossConfig,
     /// The optimizer.
@@ -101,7 +111,8 @@ impl BenchTrainOptions {
         config.preprocess = Preprocess { width, height, channels: self.channels, ..Preprocess::CLASSIC };
         config.training.batch = self.batch;
         config.training.class_weights = vec![1.0; self.classes];
-        (config.training.loss, config.training.optimizer) = (self.loss.clone(), self.optimizer.clone());
+        config.training.loss = LossConfig { function: self.function.clone(), ..self.loss.clone() };
+        config.training.optimizer = self.optimizer.clone();
         config.validate()?;
         Ok(config)
     }

@@ -24,40 +24,10 @@ use crate::memory;
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::tensorboard;
+use crate::training::class_weights::ClassWeights;
+use crate::training::loss::{Loss, loss_help};
 use crate::training::memory::{MemoryOptions, MemoryPlan, StepShape};
 use crate::training::trainer::{Observer, Outcome, train};
-
-/// Requested class weights.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ClassWeights {
-    /// 1 for each class.
-    Equal,
-    /// The inverse square root of the class's share of the training pixels, so that rare classes count more.
-    Balanced,
-    /// The inverse of the effective number of the class's training pixels: rare classes are weighted by the inverse of
-    /// their share; classes larger than average get nearly equal weights.
-    Effective,
-    /// One number per class.
-    Given(Vec<f32>),
-}
-
-impl std::str::FromStr for ClassWeights {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |n: &str| {
-            n.trim()
-                .parse()
-                .map_err(|_| format!("expected none, balanced, effective, or numbers separated by commas, found {n:?}"))
-        };
-        match text {
-            "none" | "equal" => Ok(Self::Equal),
-            "balanced" => Ok(Self::Balanced),
-            "effective" => Ok(Self::Effective),
-            numbers => numbers.split(',').map(number).collect::<Result<_, _>>().map(Self::Given),
-        }
-    }
-}
 
 /// The request for a new run: its configuration, and options that the dataset resolves to the rest of the configuration.
 #[derive(Clone, Debug, clap::Args)]
@@ -74,7 +44,7 @@ pub struct TrainOptions {
     /// Train even if `check` finds errors, on the pairs that can be used
     #[arg(long)]
     pub despite_errors: bool,
-    /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255
+    /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255, and cross-entropy unless --loss is given
     #[arg(long, conflicts_with_all = ["InputOptions", "SampleOptions"])]
     pub classic: bool,
     /// Size and channels are found from the images if not given.
@@ -90,6 +60,10 @@ pub struct TrainOptions {
     /// their effective number of pixels, which favours rare classes more; or one number per class, separated by commas
     #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights), allow_hyphen_values = true)]
     pub class_weights: ClassWeights,
+    /// The loss function; its help lists them.
+    #[arg(long, value_name = "FUNCTION", allow_hyphen_values = true)]
+    #[arg(help = loss_help(&Loss::of_new_runs().to_string()))]
+    pub loss: Option<Loss>,
     /// Start from the best weights of this run, where names and shapes fit: for another dataset, other classes or channels
     #[arg(long, value_name = "RUN")]
     pub from: Option<PathBuf>,
@@ -104,6 +78,13 @@ pub struct TrainOptions {
 impl Default for TrainOptions {
     fn default() -> Self {
         defaults()
+    }
+}
+
+impl TrainOptions {
+    fn loss(&self) -> Loss {
+        let default = || if self.classic { Loss::default() } else { Loss::of_new_runs() };
+        self.loss.clone().unwrap_or_else(default)
     }
 }
 
@@ -190,37 +171,6 @@ fn validate_pairs(
     Ok(())
 }
 
-fn class_weights(weights: &ClassWeights, pixels: &[u64]) -> Vec<f32> {
-    match weights {
-        ClassWeights::Equal => vec![1.0; pixels.len()],
-        ClassWeights::Given(given) => given.clone(),
-        ClassWeights::Balanced => balanced(pixels),
-        ClassWeights::Effective => effective(pixels),
-    }
-}
-
-/// `1 / sqrt(share)` per class.
-fn balanced(pixels: &[u64]) -> Vec<f32> {
-    scaled(pixels, |n| 1.0 / n.sqrt())
-}
-
-/// `(1 - b) / (1 - b^n)` per class of `n` pixels (Cui et al. 2019), with `b = 1 - 1/N` for the average `N` of the classes' pixels.
-fn effective(pixels: &[u64]) -> Vec<f32> {
-    let present = pixels.iter().filter(|n| **n > 0).count().max(1);
-    let average = pixels.iter().sum::<u64>() as f64 / present as f64;
-    // ln b, exact for large N too.
-    let log = (-1.0 / average.max(2.0)).ln_1p();
-    scaled(pixels, |n| 1.0 / -(n * log).exp_m1())
-}
-
-/// The weight of each class from its number of pixels, scaled to a mean of 1 over the classes that occur; 0 for one that does not.
-fn scaled(pixels: &[u64], weight: impl Fn(f64) -> f64) -> Vec<f32> {
-    let raw: Vec<f64> = pixels.iter().map(|&n| if n == 0 { 0.0 } else { weight(n as f64) }).collect();
-    let present = raw.iter().filter(|w| **w > 0.0).count().max(1) as f64;
-    let mean = (raw.iter().sum::<f64>() / present).max(f64::MIN_POSITIVE);
-    raw.iter().map(|w| (w / mean) as f32).collect()
-}
-
 /// Checks the options as far as they do not depend on the dataset, which takes longer to read.
 fn validate_options(config: &RunConfig, options: &TrainOptions) -> Result<(), HostError> {
     let mut config = config.clone();
@@ -259,6 +209,7 @@ impl NewRun {
         config.backend.device()?;
         config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
         config.training.optimizer.resolve();
+        config.training.loss.function = options.loss();
         config.data = path_to_keep(data)?;
         check_unicode(&options.runs)?;
         let from = options.from.as_deref().map(path_to_keep).transpose()?;
@@ -276,7 +227,7 @@ impl NewRun {
         config.model.channels = config.preprocess.channels.count();
         config.model.classes = snapshot.labels.classes.len();
         config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
-        config.training.class_weights = class_weights(&options.class_weights, &vec![1; config.model.classes]);
+        config.training.class_weights = options.class_weights.of(&vec![1; config.model.classes]);
         config.code_version = env!("CARGO_PKG_VERSION").to_owned();
         config.validate().map_err(HostError::Usage)?;
         let table = snapshot.labels.table()?;
@@ -287,7 +238,7 @@ impl NewRun {
             let data = data.display();
             return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
         }
-        config.training.class_weights = class_weights(&options.class_weights, &pixels);
+        config.training.class_weights = options.class_weights.of(&pixels);
         if config.training.augmentation.needs_class_pixels() {
             config.training.augmentation.class_pixels = pixels;
         }
@@ -561,24 +512,6 @@ pub fn finish(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn balanced_weights_have_a_mean_of_one_and_favour_rare_classes() {
-        // Shares 16 : 1 give weights 1 : 4; their mean is 2.5.
-        assert_eq!(balanced(&[1600, 100]), [0.4, 1.6]);
-        assert_eq!(balanced(&[100, 0]), [1.0, 0.0]);
-    }
-
-    #[test]
-    fn effective_numbers_by_hand() {
-        // 1 and 3 pixels, 2 on average, b = 1/2: 1 / (1 - 1/2) = 2 and 1 / (1 - 1/8) = 8/7; their mean is 11/7.
-        let found = effective(&[1, 3, 0]);
-        assert!((found[0] - 14.0 / 11.0).abs() < 1e-6 && (found[1] - 8.0 / 11.0).abs() < 1e-6, "{found:?}");
-        assert_eq!(found[2], 0.0);
-        // Rare: by the inverse of the share. Frequent: alike.
-        let found = effective(&[1_000, 10_000, 100_000_000, 300_000_000]);
-        assert!((found[0] / found[1] - 10.0).abs() < 0.01 && found[2] / found[3] < 1.6, "{found:?}");
-    }
 
     #[test]
     fn a_default_name_that_is_taken_gets_a_number_and_a_requested_one_is_refused() {

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
 use unet_data::any_of;
 
-use super::losses;
+use super::losses::BatchLoss;
 pub use super::losses::LossFunction;
 use super::target::Target;
 use crate::config::is_zero;
@@ -18,8 +19,8 @@ use crate::operation;
 /// The loss of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct LossConfig {
-    /// The function; its flag's help lists the losses.
-    #[arg(long = "loss", default_value_t, allow_hyphen_values = true, help = loss_help())]
+    /// The function; its flag has another default for each command.
+    #[arg(skip)]
     #[serde(rename = "loss", default, skip_serializing_if = "Loss::is_default")]
     pub function: Loss,
     /// Share of each pixel's truth that is spread over all classes, in cross-entropy, boundary and hard-pixels
@@ -28,9 +29,10 @@ pub struct LossConfig {
     pub label_smoothing: f64,
 }
 
-/// The help of `--loss`: each loss with its line.
-fn loss_help() -> String {
-    let mut text = String::from("Loss function, or a weighted sum of several, such as cross-entropy+0.5*lovasz:");
+/// The help of `--loss`: each loss with its line, and what is the default.
+pub(crate) fn loss_help(default: &str) -> String {
+    let mut text =
+        format!("Loss function, or a weighted sum of several, such as cross-entropy+0.5*lovasz (default: {default}):");
     for loss in LossFunction::value_variants() {
         let value = loss.to_possible_value().expect("no loss is hidden");
         let help = value.get_help().map(ToString::to_string).unwrap_or_default();
@@ -46,6 +48,7 @@ pub struct Loss {
     terms: Vec<(f64, LossFunction)>,
 }
 
+/// Cross-entropy, the loss of runs whose configuration does not name one.
 impl Default for Loss {
     fn default() -> Self {
         Self { terms: vec![(1.0, LossFunction::CrossEntropy)] }
@@ -108,6 +111,12 @@ impl TryFrom<String> for Loss {
 }
 
 impl Loss {
+    /// The loss of new runs: cross-entropy, which learns steadily from the start, and Lovász-softmax, which is nearest to the mean IoU
+    /// that runs are judged by and does not neglect rare classes.
+    pub fn of_new_runs() -> Self {
+        Self { terms: vec![(1.0, LossFunction::CrossEntropy), (1.0, LossFunction::Lovasz)] }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -145,19 +154,9 @@ impl LossConfig {
         self.function.is_default() && self.label_smoothing == 0.0
     }
 
-    /// Peak number of extra tensors of the logits' size, besides the logits and their gradient; measured.
-    pub(super) fn working_tensors(&self) -> usize {
-        match self {
-            plain if plain.is_plain() => 0,
-            // Probabilities and their logarithms.
-            config if config.function.terms.iter().any(|(_, loss)| loss.is_overlap()) => 3,
-            _ => 2,
-        }
-    }
-
-    /// Bytes for each pixel besides those tensors; the losses of a sum are computed one after the other.
+    /// Bytes that are held for each pixel besides the logits and their gradient.
     pub(super) fn pixel_bytes(&self) -> u64 {
-        self.function.terms.iter().map(|(_, loss)| loss.pixel_bytes()).max().unwrap_or(0)
+        self.function.terms.iter().map(|(_, loss)| loss.pixel_bytes()).sum()
     }
 
     /// The loss of a batch for logits `[N, K, H, W]`; 0 with a gradient of 0 if every pixel is ignored.
@@ -165,16 +164,7 @@ impl LossConfig {
         if self.is_plain() {
             return cross_entropy(logits, target);
         }
-        let [images, classes, height, width] = logits.dims();
-        let (values, size) = pixel_values(logits.clone().detach());
-        let (value, gradient) =
-            losses::value_and_gradient(&self.function.terms, self.label_smoothing, values, size, target);
-        let gradient = TensorData::new(gradient, [images, height, width, classes]);
-        let gradient = Tensor::<4>::from_data(gradient, &logits.device()).cast(logits.dtype()).permute([0, 3, 1, 2]);
-        // Linear in the logits, with the gradient of the loss; moved to the value of the loss.
-        let linear = (logits * gradient).sum();
-        let offset = linear.clone().detach().neg().add_scalar(value);
-        linear + offset
+        operation::pixel_loss(logits, Arc::new(self.of_batch(target)))
     }
 
     /// Its value alone.
@@ -182,16 +172,13 @@ impl LossConfig {
         if self.is_plain() {
             return f64::from(cross_entropy(logits, target).into_scalar::<f32>());
         }
-        let (values, size) = pixel_values(logits);
-        losses::value(&self.function.terms, self.label_smoothing, values, size, target)
+        f64::from(operation::pixel_loss_value(logits, &self.of_batch(target)))
     }
-}
 
-/// Logits `[N, K, H, W]` as values `[pixels, K]`, with images, height and width.
-fn pixel_values(logits: Tensor<4>) -> (Vec<f32>, [usize; 3]) {
-    let [images, _, height, width] = logits.dims();
-    let values = logits.permute([0, 2, 3, 1]).into_data().convert::<f32>();
-    (values.try_into_vec().expect("logits convert to f32"), [images, height, width])
+    fn of_batch(&self, target: &Target) -> BatchLoss {
+        let terms = self.function.terms.clone();
+        BatchLoss { terms, smoothing: self.label_smoothing, target: target.clone() }
+    }
 }
 
 /// Mean of `-log softmax(logits)[class]` over the pixels that count, weighted: `sum w[class] (-log p) / sum w[class]`.
@@ -202,6 +189,7 @@ fn cross_entropy(logits: Tensor<4>, target: &Target) -> Tensor<1> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::TensorData;
     use unet_shared::mask::IGNORE_INDEX;
 
     use super::*;

@@ -118,14 +118,17 @@ mod tests {
     }
 
     #[test]
-    fn dice_needs_more_for_the_logits() {
+    fn a_loss_adds_what_it_holds_for_each_pixel() {
         let upsampling = Upsampling::Nearest;
         let model = UNetConfig { base: 2, depth: 1, channels: 1, classes: 8, upsampling, stem: Stem::Full };
-        let peak = |loss| StepShape { loss, ..StepShape::by_defaults(model.clone(), 1, [512, 512]) }.peak_bytes(false);
-        // The peak is at the loss: three tensors of 8 channels and one channel, of a MiB each.
-        let both = LossConfig { function: "cross-entropy+dice".parse().unwrap(), ..LossConfig::default() };
-        let more = peak(both) - peak(LossConfig::default());
-        assert!(more.abs_diff(25 << 20) < 1 << 14, "{more} bytes");
+        let peak = |loss: &str| {
+            let loss = LossConfig { function: loss.parse().unwrap(), ..LossConfig::default() };
+            StepShape { loss, ..StepShape::by_defaults(model.clone(), 1, [512, 512]) }.peak_bytes(false)
+        };
+        // The peak is at the loss; 17 bytes for hard pixels and 6 for boundaries.
+        let more = peak("cross-entropy+hard-pixels+boundary") - peak("cross-entropy");
+        assert!(more.abs_diff(23 * 512 * 512) < 1 << 14, "{more} bytes");
+        assert_eq!(peak("cross-entropy+lovasz"), peak("cross-entropy"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use unet_shared::mask::IGNORE_INDEX;
 
 /// Class ids of a batch with a weight for each class. Pixels with [`IGNORE_INDEX`] are ignored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// `[N, H, W]` class ids.
     pub(super) classes: Arc<[u8]>,

@@ -17,7 +17,7 @@ pub(super) fn weights(batch: &Batch) -> Vec<f32> {
     let mut weights = vec![1.0; batch.ids.len()];
     weights.par_chunks_mut((height * width).max(1)).zip(batch.ids.par_chunks((height * width).max(1))).for_each(
         |(weights, ids)| {
-            for (weight, distance) in weights.iter_mut().zip(distances(ids, height, width, batch.classes)) {
+            for (weight, distance) in weights.iter_mut().zip(distances(ids, height, width, batch.classes())) {
                 let distance = f64::from(distance);
                 *weight = (1.0 + HEIGHT * (-distance * distance / (2.0 * WIDTH * WIDTH)).exp()) as f32;
             }

@@ -1,45 +1,64 @@
 //! Losses that are a weighted mean of `-log p` of the true class over pixels; they differ in the weight of a pixel.
 
-use super::batch::{Batch, Gradient};
+use unet_kernels::softmax::BLOCK_PIXELS;
 
-/// `sum w b (-log p) / sum w b` with the weights `w` of the classes and `b` of the pixels, times `scale`. With
-/// `smoothing` e, as in PyTorch: `(1 - e)` times that, plus `e / K` times the sum over all K classes k of `w_k b (-log p_k)` over
-/// the pixels that count, divided by the same `sum w b`.
-pub(super) fn weighted(
-    batch: &Batch,
+use super::Term;
+use super::batch::{Batch, Block, Slopes};
+
+/// `sum w b (-log p) / sum w b` with the weights `w` of the classes and `b` of the pixels. With smoothing e, as in PyTorch: `(1 - e)`
+/// times that, plus `e / K` times the sum over all K classes k of `w_k b (-log p_k)` over the pixels that count, divided by the same
+/// `sum w b`.
+struct Entropy<'a, F> {
+    pixel_weight: F,
+    weights: &'a [f32],
+    /// Sum of the weights of all classes.
+    all: f64,
+    smoothing: f64,
+    /// Of the whole loss, and divided by `sum w b`.
+    factor: f64,
+}
+
+/// The loss times `scale`; none if no pixel counts.
+pub(super) fn entropy<'a>(
+    batch: &Batch<'a>,
     scale: f64,
     smoothing: f64,
-    gradient: &mut Gradient,
-    pixel_weight: impl Fn(usize) -> f64 + Sync,
-) -> f64 {
+    pixel_weight: impl Fn(usize) -> f64 + Sync + 'a,
+) -> Option<Box<dyn Term + 'a>> {
     let total = batch.sum(|pixel| batch.weight(pixel) * pixel_weight(pixel));
-    if total <= 0.0 {
-        return 0.0;
+    let all = batch.weights.iter().map(|w| f64::from(*w)).sum();
+    let term = Entropy { pixel_weight, weights: batch.weights, all, smoothing, factor: scale / total };
+    (total > 0.0).then(|| Box::new(term) as Box<dyn Term>)
+}
+
+impl<F: Fn(usize) -> f64 + Sync> Term for Entropy<'_, F> {
+    fn value(&self, block: &Block) -> f64 {
+        let share = self.smoothing / self.weights.len() as f64;
+        let of_pixel = |(pixel, class): (usize, usize)| {
+            let mut loss = (1.0 - self.smoothing) * block.weight(class) * block.loss(pixel, class);
+            if share > 0.0 {
+                let all = (0..self.weights.len()).map(|class| block.weight(class) * block.loss(pixel, class));
+                loss += share * all.sum::<f64>();
+            }
+            loss * (self.pixel_weight)(block.first + pixel)
+        };
+        self.factor * block.counted().map(of_pixel).sum::<f64>()
     }
-    let share = smoothing / batch.classes as f64;
-    let all: f64 = batch.weights.iter().map(|w| f64::from(*w)).sum();
-    let logs = |pixel: usize| &batch.logs[pixel * batch.classes..][..batch.classes];
-    let sum = batch.sum(|pixel| {
-        if batch.class(pixel).is_none() {
-            return 0.0;
+
+    fn add_slopes(&self, block: &Block, slopes: &mut Slopes) {
+        let share = self.smoothing / self.weights.len() as f64;
+        let (mut sums, mut shares) = ([0f32; BLOCK_PIXELS], [0f32; BLOCK_PIXELS]);
+        for (pixel, class) in block.counted() {
+            let factor = self.factor * (self.pixel_weight)(block.first + pixel);
+            let true_share = (1.0 - self.smoothing) * block.weight(class);
+            sums[pixel] = ((true_share + share * self.all) * factor) as f32;
+            shares[pixel] = (share * factor) as f32;
+            slopes.logits[class][pixel] -= (true_share * factor) as f32;
         }
-        let mut loss = (1.0 - smoothing) * batch.weight(pixel) * f64::from(batch.loss(pixel));
-        if share > 0.0 {
-            let smooth = batch.weights.iter().zip(logs(pixel)).map(|(w, log)| f64::from(*w) * -f64::from(*log));
-            loss += share * smooth.sum::<f64>();
+        for ((slopes, row), weight) in slopes.logits.iter_mut().zip(block.rows()).zip(self.weights) {
+            for (((slope, p), sum), share) in slopes.iter_mut().zip(row).zip(&sums).zip(&shares) {
+                *slope += sum * p - share * weight;
+            }
         }
-        loss * pixel_weight(pixel)
-    });
-    let factor = scale / total;
-    batch.for_each_pixel(&mut gradient.logits, |pixel, gradient| {
-        let Some(class) = batch.class(pixel) else { return };
-        let factor = factor * pixel_weight(pixel);
-        let true_share = (1.0 - smoothing) * batch.weight(pixel);
-        let sum = ((true_share + share * all) * factor) as f32;
-        for ((gradient, p), w) in gradient.iter_mut().zip(batch.of_pixel(pixel)).zip(batch.weights) {
-            *gradient += sum * p - (share * f64::from(*w) * factor) as f32;
-        }
-        gradient[class] -= (true_share * factor) as f32;
-    });
-    scale * sum / total
+    }
 }

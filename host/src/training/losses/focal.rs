@@ -1,32 +1,47 @@
 //! Focal loss (Lin et al. 2017): pixels that are right already count little.
 
-use super::batch::{Batch, Gradient};
+use unet_kernels::softmax::BLOCK_PIXELS;
+
+use super::Term;
+use super::batch::{Batch, Block, Slopes};
 
 /// The focus, gamma.
 const GAMMA: i32 = 2;
 
-/// `sum w (1 - p)^gamma (-log p) / sum w` with the probability `p` and the weight `w` of the true class, times `scale`.
-pub(super) fn focal(batch: &Batch, scale: f64, gradient: &mut Gradient) -> f64 {
-    let total = batch.sum(|pixel| batch.weight(pixel));
-    if total <= 0.0 {
-        return 0.0;
+/// `sum w (1 - p)^gamma (-log p) / sum w` with the probability `p` and the weight `w` of the true class.
+struct Focal {
+    /// Of the whole loss, and divided by `sum w`.
+    factor: f64,
+}
+
+/// The loss times `scale`; none if no pixel counts.
+pub(super) fn focal<'a>(batch: &Batch<'a>, scale: f64) -> Option<Box<dyn Term + 'a>> {
+    (batch.total > 0.0).then(|| Box::new(Focal { factor: scale / batch.total }) as Box<dyn Term>)
+}
+
+impl Term for Focal {
+    fn value(&self, block: &Block) -> f64 {
+        let of_pixel = |(pixel, class): (usize, usize)| {
+            let loss = block.loss(pixel, class);
+            block.weight(class) * (1.0 - (-loss).exp()).powi(GAMMA) * loss
+        };
+        self.factor * block.counted().map(of_pixel).sum::<f64>()
     }
-    let sum = batch.sum(|pixel| {
-        let loss = f64::from(batch.loss(pixel));
-        batch.weight(pixel) * (1.0 - (-loss).exp()).powi(GAMMA) * loss
-    });
-    let factor = scale / total;
-    batch.for_each_pixel(&mut gradient.logits, |pixel, gradient| {
-        let Some(class) = batch.class(pixel) else { return };
-        let log = -f64::from(batch.loss(pixel));
-        let p = log.exp();
-        // p times the slope for p: finite where p is 0.
-        let slope = f64::from(GAMMA) * p * (1.0 - p).powi(GAMMA - 1) * log - (1.0 - p).powi(GAMMA);
-        let slope = (factor * batch.weight(pixel) * slope) as f32;
-        for (gradient, p) in gradient.iter_mut().zip(batch.of_pixel(pixel)) {
-            *gradient -= slope * p;
+
+    fn add_slopes(&self, block: &Block, slopes: &mut Slopes) {
+        let mut of_pixels = [0f32; BLOCK_PIXELS];
+        for (pixel, class) in block.counted() {
+            let log = -block.loss(pixel, class);
+            let p = log.exp();
+            // p times the slope for p: finite where p is 0.
+            let slope = f64::from(GAMMA) * p * (1.0 - p).powi(GAMMA - 1) * log - (1.0 - p).powi(GAMMA);
+            of_pixels[pixel] = (self.factor * block.weight(class) * slope) as f32;
+            slopes.logits[class][pixel] += of_pixels[pixel];
         }
-        gradient[class] += slope;
-    });
-    scale * sum / total
+        for (slopes, row) in slopes.logits.iter_mut().zip(block.rows()) {
+            for ((slope, p), of_pixel) in slopes.iter_mut().zip(row).zip(&of_pixels) {
+                *slope -= of_pixel * p;
+            }
+        }
+    }
 }

@@ -7,10 +7,11 @@ const SHARE: f64 = 0.25;
 
 /// True for the [`SHARE`] of pixels with the largest `-log p`, the first of equal ones.
 pub(super) fn hardest(batch: &Batch) -> Vec<bool> {
-    let mut order: Vec<(f32, u32)> = (0..batch.ids.len())
-        .filter(|&pixel| batch.weight(pixel) > 0.0)
-        .map(|pixel| (batch.loss(pixel), pixel as u32))
-        .collect();
+    let parts = batch.map_parts(Vec::new, |losses, block| {
+        let weighted = block.counted().filter(|(_, class)| block.weight(*class) > 0.0);
+        losses.extend(weighted.map(|(pixel, class)| (block.loss(pixel, class) as f32, (block.first + pixel) as u32)));
+    });
+    let mut order: Vec<(f32, u32)> = parts.concat();
     let kept = (order.len() as f64 * SHARE).ceil() as usize;
     let mut hard = vec![false; batch.ids.len()];
     if kept > 0 {

@@ -2,7 +2,8 @@
 //!
 //! Of the classes that occur, weighted: `1 - sum w O / sum w`. A class that does not occur has no overlap, as it has no IoU.
 
-use super::batch::{Batch, Gradient};
+use super::Term;
+use super::batch::{Batch, Block, Slopes};
 
 /// Sums over the pixels that count, of one class.
 #[derive(Clone, Copy, Default)]
@@ -44,16 +45,14 @@ pub(super) fn tversky(sums: Sums) -> Overlap {
 
 /// The sums of each class, in one pass over the pixels.
 fn sums(batch: &Batch) -> Vec<Sums> {
-    let parts = batch.for_each_part(|pixels| {
-        let mut sums = vec![Sums::default(); batch.classes];
-        for pixel in pixels {
-            let Some(class) = batch.class(pixel) else { continue };
-            for (sums, p) in sums.iter_mut().zip(batch.of_pixel(pixel)) {
-                sums.predicted += f64::from(*p);
-            }
-            sums[class].both += f64::from(batch.of_pixel(pixel)[class]);
+    let none = || vec![Sums::default(); batch.classes()];
+    let parts = batch.map_parts(none, |sums, block| {
+        for (sums, row) in sums.iter_mut().zip(block.rows()) {
+            sums.predicted += block.counted().map(|(pixel, _)| f64::from(row[pixel])).sum::<f64>();
         }
-        sums
+        for (pixel, class) in block.counted() {
+            sums[class].both += f64::from(block.rows()[class][pixel]);
+        }
     });
     let truth = batch.pixels.iter().map(|&pixels| Sums { truth: pixels as f64, ..Sums::default() });
     let mut total: Vec<Sums> = truth.collect();
@@ -66,14 +65,21 @@ fn sums(batch: &Batch) -> Vec<Sums> {
     total
 }
 
-/// The loss times `scale`.
-pub(super) fn loss(batch: &Batch, scale: f64, gradient: &mut Gradient, overlap: fn(Sums) -> Overlap) -> f64 {
+/// The loss of an overlap.
+struct OverlapLoss {
+    value: f64,
+    /// For the probability of each class, at its own pixels and at others.
+    slopes: Vec<(f32, f32)>,
+}
+
+/// The loss times `scale`; none if no class has a weight.
+pub(super) fn loss<'a>(batch: &Batch<'a>, scale: f64, overlap: fn(Sums) -> Overlap) -> Option<Box<dyn Term + 'a>> {
     let overlaps: Vec<Option<Overlap>> =
         sums(batch).into_iter().map(|sums| (sums.truth > 0.0).then(|| overlap(sums))).collect();
     let present = || overlaps.iter().zip(batch.weights).filter_map(|(found, w)| Some((found.as_ref()?, f64::from(*w))));
     let total: f64 = present().map(|(_, w)| w).sum();
     if total <= 0.0 {
-        return 0.0;
+        return None;
     }
     let mean: f64 = present().map(|((value, ..), w)| w * value).sum::<f64>() / total;
     let slopes = overlaps.iter().zip(batch.weights).map(|(found, w)| {
@@ -81,11 +87,20 @@ pub(super) fn loss(batch: &Batch, scale: f64, gradient: &mut Gradient, overlap: 
         let factor = -scale * f64::from(*w) / total;
         ((own * factor) as f32, (other * factor) as f32)
     });
-    let slopes: Vec<(f32, f32)> = slopes.collect();
-    batch.for_each_pixel(gradient.probabilities(), |pixel, gradient| {
-        let Some(class) = batch.class(pixel) else { return };
-        gradient.iter_mut().zip(&slopes).for_each(|(gradient, (_, other))| *gradient += other);
-        gradient[class] += slopes[class].0 - slopes[class].1;
-    });
-    scale * (1.0 - mean)
+    Some(Box::new(OverlapLoss { value: scale * (1.0 - mean), slopes: slopes.collect() }))
+}
+
+impl Term for OverlapLoss {
+    fn constant(&self) -> f64 {
+        self.value
+    }
+
+    fn add_slopes(&self, block: &Block, slopes: &mut Slopes) {
+        for (slopes, (_, other)) in slopes.probabilities.iter_mut().zip(&self.slopes) {
+            slopes.iter_mut().for_each(|slope| *slope += other);
+        }
+        for (pixel, class) in block.counted() {
+            slopes.probabilities[class][pixel] += self.slopes[class].0 - self.slopes[class].1;
+        }
+    }
 }

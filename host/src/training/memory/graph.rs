@@ -89,9 +89,7 @@ pub(super) struct Graph {
     pub channel: u64,
     /// Bytes of the tiles of each thread.
     pub tiles: u64,
-    /// See [`LossConfig::working_tensors`](crate::training::loss::LossConfig::working_tensors).
-    pub loss_tensors: usize,
-    /// Bytes of its other arrays.
+    /// See [`LossConfig::pixel_bytes`](crate::training::loss::LossConfig::pixel_bytes), of all pixels.
     pub loss_bytes: u64,
     /// Whether the gradients of several batches are added before a step.
     pub is_accumulating: bool,
@@ -105,14 +103,13 @@ impl Graph {
     pub fn new(layers: &Layers, shape: &StepShape, checkpointing: bool) -> Self {
         let pixels =
             |halvings: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * halvings);
-        let (channel, loss_tensors) = (pixels(0) * F32, shape.loss.working_tensors());
-        let loss_bytes = channel / F32 * shape.loss.pixel_bytes();
+        let channel = pixels(0) * F32;
+        let loss_bytes = pixels(0) * shape.loss.pixel_bytes();
         let mut graph = Self {
             values: vec![],
             steps: vec![],
             channel,
             tiles: 0,
-            loss_tensors,
             loss_bytes,
             is_accumulating: shape.optimizer.accumulate > 1,
             is_averaging: shape.optimizer.ema > 0.0,

@@ -152,10 +152,7 @@ impl<'a> Walk<'a> {
     fn loss(&mut self) {
         let last = self.graph.values.len() - 1;
         self.gradients[last] = Some(self.heap.hold(self.bytes(last)));
-        if self.graph.loss_tensors > 0 {
-            let working = std::iter::repeat_n(self.bytes(last), self.graph.loss_tensors);
-            self.with_temporary(working.chain([self.graph.channel, self.graph.loss_bytes]), |_| {});
-        }
+        self.with_temporary([self.graph.loss_bytes], |_| {});
         self.release(last);
     }
 
