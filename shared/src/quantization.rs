@@ -72,6 +72,26 @@ impl Quantization {
     }
 }
 
+/// The addition of two quantized activations, and perhaps a ReLU: `max(low, quantize(dequantize(a) + dequantize(b)))`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Addition {
+    /// Of the bytes that are added.
+    pub inputs: [Quantization; 2],
+    /// Of their sum.
+    pub output: Quantization,
+    /// The smallest byte of a sum: the output's zero point with a ReLU, 0 without.
+    pub low: u8,
+}
+
+impl Addition {
+    /// The byte of a sum.
+    #[must_use]
+    pub fn add(&self, a: u8, b: u8) -> u8 {
+        let [first, second] = &self.inputs;
+        self.output.quantize_u8(first.dequantize(a) + second.dequantize(b)).max(self.low)
+    }
+}
+
 /// The nearest integer, ties to the even one.
 ///
 /// Without `std` there is no such function, so 2^23 is added and subtracted: from 2^23 on an f32 has no fraction bits,

@@ -6,8 +6,9 @@
     V/bin/python tests/peers/compare_training.py --unet-host target/release/unet-host [--shape 16:256:4:1 ...] [--threads 2]
 
 A shape is BASE:SIZE:BATCH:CHANNELS; SIZE is a side or WIDTHxHEIGHT. The network is the textbook U-Net: 3x3 convolutions with biases, batch norm and
-ReLU, and nearest upsampling followed by a plain 3x3 convolution. A step is forward, cross-entropy, backward and Adam on random images and masks made
-before the clock starts. Each turn is a separate process with its own peak memory, and its first step does not count; PyTorch has one turn with
+ReLU, and nearest upsampling followed by a plain 3x3 convolution. A step is forward, loss, backward and Adam on random images and masks made
+before the clock starts. --loss is cross-entropy, dice, lovasz or a sum of them (default: cross-entropy); --frozen-norms freezes the batch norms, as in the
+last epochs of training. Each turn is a separate process with its own peak memory, and its first step does not count; PyTorch has one turn with
 NCHW tensors and one with channels_last. One line for each: minimum and median seconds per step, peak memory, how much of it importing PyTorch
 takes, and the ratios of time and memory to channels_last, by the minimum time and the larger peak.
 
@@ -86,7 +87,8 @@ def network(shape, depth, classes):
 def pytorch_turn(arguments):
     """The child process: runs steps, and prints a line of JSON like `unet-host bench-train`."""
     import torch
-    from torch.nn import functional
+
+    import train_pytorch
 
     imported = peak_kib()
     torch.set_num_threads(arguments.threads)
@@ -94,11 +96,16 @@ def pytorch_turn(arguments):
     shape, order = arguments.shape, getattr(torch, arguments.order)
     model = network(shape, arguments.depth, arguments.classes).to(memory_format=order)
     optimizer, times, losses = torch.optim.Adam(model.parameters(), 1e-3), [], []
+    loss_of = train_pytorch.loss_function({"class_weights": [1.0] * arguments.classes, "loss": arguments.loss})
+    if arguments.frozen_norms:
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
     for _ in range(arguments.steps):
         images = torch.rand(shape.batch, shape.channels, shape.height, shape.width).to(memory_format=order)
         masks = torch.randint(arguments.classes, (shape.batch, shape.height, shape.width))
         start = time.perf_counter()
-        loss = functional.cross_entropy(model(images), masks)
+        loss = loss_of(model(images), masks)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -130,7 +137,7 @@ def busy_cores():
 def commands(arguments, shape):
     size = f"{shape.width}x{shape.height}"
     shared = ["--depth", str(arguments.depth), "--classes", str(arguments.classes), "--steps", str(arguments.steps),
-              "--threads", str(arguments.threads)]
+              "--threads", str(arguments.threads), "--loss", arguments.loss, *["--frozen-norms"] * arguments.frozen_norms]
     found = {name: [sys.executable, __file__, "turn", "--order", order, "--shape", shape.text, *shared]
              for name, order in PEERS.items()}
     found["ours"] = [arguments.unet_host, "bench-train", "--base", str(shape.base), "--size", size, "--batch", str(shape.batch),
@@ -174,6 +181,8 @@ def main():
     both.add_argument("--classes", type=int, default=4)
     both.add_argument("--steps", type=int, default=5, help="steps a turn, the first of which does not count")
     both.add_argument("--threads", type=int, default=2)
+    both.add_argument("--loss", default="cross-entropy")
+    both.add_argument("--frozen-norms", action="store_true")
     if sys.argv[1:2] == ["turn"]:
         child = argparse.ArgumentParser(parents=[both])
         child.add_argument("--order", choices=list(PEERS.values()))

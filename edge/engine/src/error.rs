@@ -2,8 +2,9 @@
 
 pub use unet_data::chain;
 
-/// Writes a line to standard error. A closed standard error is ignored.
+/// Writes a line to standard error, in one piece, since standard error has no buffer and others may write to it or read it meanwhile. A
+/// closed standard error is ignored.
 pub fn say(line: impl std::fmt::Display) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -262,7 +262,7 @@ fn a_run_starts_from_the_weights_of_another() {
     let err = train(0, "second", &["--base", "4", "--epochs", "1", "--from", text(&source)]);
     assert!(err.contains("initial weights: ") && !err.contains("random"), "{err}");
     train(0, "fresh", &["--base", "4", "--epochs", "1"]);
-    assert!(loss("second") < 0.7 * loss("fresh"), "{} {}", loss("second"), loss("fresh"));
+    assert!(loss("second") < 0.8 * loss("fresh"), "{} {}", loss("second"), loss("fresh"));
 
     // Another number of channels: all but the first convolution.
     let err = train(0, "colour", &["--base", "4", "--epochs", "1", "--channels", "3", "--from", text(&source)]);

@@ -338,7 +338,8 @@ fn a_node_that_is_not_covered_leaves_the_graph_to_tract_and_is_named() {
     };
     let engine = load(KernelChoice::Auto).unwrap();
     assert_eq!((engine.name(), engine.kernel()), ("tract", "tract"));
-    let reason = "node y.node (Relu): operand a: expected f32 of a Conv with no other reader, or of an activation";
+    let reason =
+        "node y.node (Relu): operand a: expected f32 of a Conv or an Add with no other reader, or of an activation";
     assert_eq!(engine.describe().left_to_tract.as_deref(), Some(reason));
     let error = load(KernelChoice::Only(Kernel::Scalar)).unwrap_err();
     let expected =

@@ -13,6 +13,7 @@ use super::movement::{self, Movement, Planes};
 use super::program::{Form, Operator, Part, Program, TensorId};
 use super::scratch::Scratch;
 use super::threads::Threads;
+use unet_shared::quantization::Addition;
 
 /// A program whose buffers are planned and whose weights are packed.
 pub(super) struct Prepared {
@@ -37,6 +38,8 @@ struct Stage {
     /// Index of the step in the program.
     step: usize,
     source: Operand,
+    /// What is read besides; only by an addition.
+    second: Option<Operand>,
     target: Operand,
     action: Action,
 }
@@ -46,6 +49,7 @@ enum Action {
     Movement(&'static Movement),
     Copy,
     Requantize(Box<[u8; 256]>),
+    Add(Addition),
 }
 
 impl Prepared {
@@ -57,7 +61,11 @@ impl Prepared {
         let mut stages = Vec::with_capacity(program.steps.len());
         for (index, step) in program.steps.iter().enumerate() {
             let operand = |tensor: TensorId| operand(&program, &layout, tensor);
-            let mut push = |source, target, action| stages.push(Stage { step: index, source, target, action });
+            let second =
+                step.inputs.get(1).filter(|_| matches!(step.operator, Operator::Add(_))).map(|&tensor| operand(tensor));
+            let mut push = |source, target, action| {
+                stages.push(Stage { step: index, source, second: second.clone(), target, action });
+            };
             let (source, target) = (operand(step.inputs[0]), operand(step.output));
             match &step.operator {
                 Operator::Conv(conv) => {
@@ -68,6 +76,7 @@ impl Prepared {
                 }
                 Operator::Requantize(table) => push(source, target, Action::Requantize(table.clone())),
                 Operator::Movement(movement) => push(source, target, Action::Movement(movement)),
+                Operator::Add(addition) => push(source, target, Action::Add(*addition)),
                 Operator::Concat => {
                     let mut channel = target.channels.start;
                     for &part in &step.inputs {
@@ -232,9 +241,9 @@ impl Executor {
             // A concatenation without copies has no stage, but may have borders to fill.
             fill(arena, layout.schedule.steps[stage.step]);
             let (read, written) = (&layout.buffers[stage.source.buffer], &layout.buffers[stage.target.buffer]);
-            let (source, target) = apart(arena, &read.bytes, &written.bytes);
-            let (source, target) =
-                (input_view(read, &stage.source, source), output_view(written, &stage.target, target));
+            let (outside, target) = apart(arena, &written.bytes);
+            let source = input_view(read, &stage.source, outside.get(&read.bytes));
+            let target = output_view(written, &stage.target, target);
             if let Action::Conv(conv) = &stage.action {
                 match mask.take_if(|_| prepared.has_head && index + 1 == stages.end) {
                     Some(mask) => threads.for_rows(HeadRows { logits: target, mask }, |mut rows| {
@@ -251,6 +260,12 @@ impl Executor {
                 Action::Conv(_) => {}
                 Action::Movement(movement) => threads.for_rows(target, |rows| (movement.run)(&source, rows)),
                 Action::Copy => threads.for_rows(target, |rows| movement::copy(&source, rows)),
+                Action::Add(addition) => {
+                    let operand = stage.second.as_ref().expect("an addition has two operands");
+                    let read = &layout.buffers[operand.buffer];
+                    let second = input_view(read, operand, outside.get(&read.bytes));
+                    threads.for_rows(target, |rows| movement::add([&source, &second], rows, addition));
+                }
                 Action::Requantize(table) => threads.for_rows(target, |rows| movement::map(&source, rows, table)),
             }
             lap();
@@ -332,13 +347,29 @@ fn slots(stages: &Range<usize>, part: usize) -> Range<usize> {
     stages.start + 2 * part..stages.end + 2 * part + 2
 }
 
-/// Two regions of the arena that do not overlap, the first to be read.
-fn apart<'a>(arena: &'a mut [u8], read: &Range<usize>, written: &Range<usize>) -> (&'a [u8], &'a mut [u8]) {
-    if read.end <= written.start {
-        let (below, above) = arena.split_at_mut(written.start);
-        (&below[read.clone()], &mut above[..written.len()])
-    } else {
-        let (below, above) = arena.split_at_mut(read.start);
-        (&above[..read.len()], &mut below[written.clone()])
+/// The arena but for the region that is written.
+#[derive(Clone, Copy)]
+struct Outside<'a> {
+    below: &'a [u8],
+    above: &'a [u8],
+    /// Where the region ends.
+    end: usize,
+}
+
+impl<'a> Outside<'a> {
+    /// A region that does not overlap with the one that is written.
+    fn get(self, bytes: &Range<usize>) -> &'a [u8] {
+        if bytes.start < self.end {
+            &self.below[bytes.clone()]
+        } else {
+            &self.above[bytes.start - self.end..][..bytes.len()]
+        }
     }
+}
+
+/// The region of the arena that is written, and the rest.
+fn apart<'a>(arena: &'a mut [u8], written: &Range<usize>) -> (Outside<'a>, &'a mut [u8]) {
+    let (below, rest) = arena.split_at_mut(written.start);
+    let (target, above) = rest.split_at_mut(written.len());
+    (Outside { below, above, end: written.end }, target)
 }

@@ -84,6 +84,8 @@ enum Value<'a> {
     Mapped(Mapped),
     /// f32 of a `Conv`, and perhaps a `Relu`, before the one `QuantizeLinear` that reads them.
     Sums(Box<Sums<'a>>),
+    /// f32 of an `Add`, and perhaps a `Relu`, before the one `QuantizeLinear` that reads them.
+    Added(Added<'a>),
     /// f32 of a `Concat`, whose parts may have other scales, before the one `QuantizeLinear` that reads them.
     Joined(Joined<'a>),
     /// f32 of a linear `Resize`, before the one `QuantizeLinear` that reads them.
@@ -92,7 +94,7 @@ enum Value<'a> {
     Classes(TensorId),
     /// f32 that this `DequantizeLinear` makes of a constant.
     Constant(Node<'a>),
-    /// Sums or joined parts that their one reader has read.
+    /// What its one reader has read.
     Taken,
 }
 
@@ -101,6 +103,14 @@ enum Value<'a> {
 struct Mapped {
     tensor: TensorId,
     reals: Box<[f32; 256]>,
+}
+
+/// The sum of two dequantized activations.
+#[derive(Clone, Copy)]
+struct Added<'a> {
+    node: Node<'a>,
+    operands: [(TensorId, Quantization); 2],
+    relu: bool,
 }
 
 /// Dequantized activations one after the other.
@@ -229,7 +239,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of a tensor. Sums and joined parts can be taken once: a second reader would compute all of them again.
+    /// The value of a tensor. f32 that are not those of bytes can be taken once: a second reader would compute all of them again.
     fn take(&mut self, name: &str) -> Option<Value<'a>> {
         let value = self.values.get_mut(name)?;
         match value {
@@ -251,6 +261,7 @@ impl<'a> Reader<'a> {
             "MaxPool" => self.max_pool(node)?,
             "Resize" => self.resize(node)?,
             "Concat" => self.concat(node)?,
+            "Add" => self.add_activations(node)?,
             "DepthToSpace" => self.depth_to_space(node)?,
             "Conv" => self.conv(node)?,
             "Relu" => self.relu(node)?,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use unet_shared::quantization::Quantization;
+use unet_shared::quantization::{Addition, Quantization};
 
 use super::super::kernel::{Grid, InputView, OutputView};
 use super::threads::Rows;
@@ -156,6 +156,25 @@ pub(super) fn map(source: &InputView<'_>, mut target: OutputView<'_>, table: &[u
     });
 }
 
+/// The sum of two tensors of as many channels.
+pub(super) fn add(sources: [&InputView<'_>; 2], mut target: OutputView<'_>, addition: &Addition) {
+    target.for_each_row(|y, row, stride, channels| {
+        let [a, b] = sources.map(|source| source.pixels(y));
+        for ((out, a), b) in row.chunks_exact_mut(stride).zip(a).zip(b) {
+            sum(&mut out[channels.clone()], a, b, addition);
+        }
+    });
+}
+
+/// [`Addition::add`] of each pair of bytes, in a form that compiles to vector instructions.
+fn sum(out: &mut [u8], a: &[u8], b: &[u8], addition: &Addition) {
+    let Addition { inputs: [first, second], output, low } = *addition;
+    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        let [a, b] = [(first, a), (second, b)].map(|(of, byte)| (i32::from(byte) - of.zero_point) as f32 * of.scale);
+        *out = byte((a + b) / output.scale, output.zero_point).max(low);
+    }
+}
+
 fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
     target.for_each_row(|y, row, stride, channels| {
         let count = channels.len();
@@ -258,18 +277,23 @@ pub(super) fn leave<T>(source: &InputView<'_>, target: Planes<'_, T>, give: impl
 
 /// [`Quantization::quantize_u8`] of each value, in a form that compiles to vector instructions.
 pub(super) fn quantize(values: &[f32], out: &mut [u8], quantization: Quantization) {
+    let Quantization { scale, zero_point } = quantization;
+    for (out, &value) in out.iter_mut().zip(values) {
+        *out = byte(value / scale, zero_point);
+    }
+}
+
+/// `saturate(round_half_even(steps) + zero_point)`; NaN gives the zero point.
+#[inline(always)]
+fn byte(steps: f32, zero_point: i32) -> u8 {
     /// 1.5 * 2^23: added to a value of at most a few thousand, it leaves no fraction bits, and IEEE's addition rounds half to
     /// even; the integer is then in the lowest bits.
     const MAGIC: f32 = 12_582_912.0;
     /// More than the distance between any two bytes.
     const FAR: f32 = 512.0;
-    let Quantization { scale, zero_point } = quantization;
-    for (out, &value) in out.iter_mut().zip(values) {
-        let steps = value / scale;
-        let steps = if steps.is_nan() { 0.0 } else { steps.clamp(-FAR, FAR) };
-        let rounded = (steps + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32;
-        *out = (rounded + zero_point).clamp(0, 255) as u8;
-    }
+    let steps = if steps.is_nan() { 0.0 } else { steps.clamp(-FAR, FAR) };
+    let rounded = (steps + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32;
+    (rounded + zero_point).clamp(0, 255) as u8
 }
 
 #[cfg(test)]
@@ -401,6 +425,27 @@ mod tests {
             quantize(&values, &mut found, quantization);
             let expected: Vec<u8> = values.iter().map(|&value| quantization.quantize_u8(value)).collect();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn sums_of_all_pairs_of_bytes_are_those_of_the_formula() {
+        let of = |scale, zero_point| Quantization { scale, zero_point };
+        for (inputs, output, low) in [
+            ([of(0.5, 0), of(0.5, 128)], of(1.0, 0), 0),
+            ([of(0.013, 3), of(0.021, 250)], of(0.017, 117), 117),
+            // Sums far beyond any byte, and a scale that leaves nothing of them.
+            ([of(1e20, 7), of(1e19, 9)], of(1e-20, 128), 128),
+            ([of(1e-3, 255), of(1e-3, 0)], of(1e3, 4), 0),
+        ] {
+            let addition = Addition { inputs, output, low };
+            for a in 0..=255u8 {
+                let b: Vec<u8> = (0..=255).collect();
+                let mut found = vec![0; b.len()];
+                sum(&mut found, &vec![a; b.len()], &b, &addition);
+                let expected: Vec<u8> = b.iter().map(|&b| addition.add(a, b)).collect();
+                assert_eq!(found, expected, "{a} {addition:?}");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Every tensor is unsigned here. A signed one of the file is kept as its value plus 128, which shifts its zero point and
 //! changes nothing else.
 
-use unet_shared::quantization::Quantization;
+use unet_shared::quantization::{Addition, Quantization};
 
 use super::super::kernel::Convolution;
 use super::movement::{Movement, UPSAMPLE};
@@ -31,6 +31,8 @@ pub(super) enum Operator {
     Requantize(Box<[u8; 256]>),
     /// Data movement on one tensor.
     Movement(&'static Movement),
+    /// The sum of two tensors, byte by byte.
+    Add(Addition),
     /// Channels one after the other.
     Concat,
 }
@@ -42,6 +44,7 @@ impl Operator {
             Operator::Conv(_) => "QLinearConv",
             Operator::Requantize(_) => "DequantizeLinear, QuantizeLinear",
             Operator::Movement(movement) => movement.name,
+            Operator::Add(_) => "Add",
             Operator::Concat => "Concat",
         }
     }

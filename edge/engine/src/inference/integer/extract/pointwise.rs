@@ -1,8 +1,8 @@
-//! Functions of one value. Of a convolution, a ReLU becomes the clamping of its output; of an activation that is dequantized
+//! Functions of one value, and the sum of two. Of a convolution, a ReLU becomes the clamping of its output; of an activation that is dequantized
 //! before and quantized after, any function becomes a table of 256 bytes.
 
 use super::super::node::{Node, Reason};
-use super::{Mapped, Operand, Reader, Value};
+use super::{Added, Mapped, Operand, Reader, Value};
 
 impl<'a> Reader<'a> {
     pub(super) fn relu(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
@@ -12,7 +12,22 @@ impl<'a> Reader<'a> {
             sums.relu = true;
             return Ok(Value::Sums(sums));
         }
-        self.mapping(node, "a Conv with no other reader, or of an activation", |value| value.max(0.0))
+        if let Some(Value::Added(_)) = self.values.get(node.operand(0)?)
+            && let Some(Value::Added(added)) = self.take(node.operand(0)?)
+        {
+            return Ok(Value::Added(Added { relu: true, ..added }));
+        }
+        self.mapping(node, "a Conv or an Add with no other reader, or of an activation", |value| value.max(0.0))
+    }
+
+    /// The sum of two activations of one shape.
+    pub(super) fn add_activations(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        let operands = [self.reals(node, 0)?, self.reals(node, 1)?];
+        let [first, second] = operands.map(|(tensor, _)| self.tensors[tensor].shape);
+        if first != second {
+            return Err(format!("expected operands of one shape, found {first:?} and {second:?}"));
+        }
+        Ok(Value::Added(Added { node, operands, relu: false }))
     }
 
     pub(super) fn leaky_relu(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {

@@ -4,13 +4,13 @@
 //! are what the integer sums stand for. An activation that is dequantized and quantized again passes a table, which is left
 //! out if it changes nothing. f32 that another node makes enter the program through their `QuantizeLinear`.
 
-use unet_shared::quantization::Quantization;
+use unet_shared::quantization::{Addition, Quantization};
 
 use super::super::movement::UPSAMPLE_LINEAR;
 use super::super::node::{Node, Reason};
 use super::super::program::{Form, Operator, TensorId};
 use super::convolution::{Sums, Weights};
-use super::{Interpolated, Joined, Mapped, Operand, Reader, Value, spread};
+use super::{Added, Interpolated, Joined, Mapped, Operand, Reader, Value, spread};
 use crate::inference::backend::Element;
 
 impl<'a> Reader<'a> {
@@ -47,6 +47,12 @@ impl<'a> Reader<'a> {
                 let parts =
                     parts.into_iter().map(|(tensor, from)| self.requantized(node, tensor, from, to, signed)).collect();
                 self.push(concat, Operator::Concat, parts, shape, signed)
+            }
+            Some(Value::Added(Added { node: add, operands: [(a, from_a), (b, from_b)], relu })) => {
+                let low = if relu { to.zero_point as u8 } else { 0 };
+                let addition = Addition { inputs: [from_a, from_b], output: to, low };
+                let shape = self.tensors[a].shape;
+                self.push(add, Operator::Add(addition), vec![a, b], shape, signed)
             }
             Some(Value::Interpolated(Interpolated { node: resize, tensor, real })) => {
                 let x = &self.tensors[tensor];

@@ -328,14 +328,14 @@ fn a_table_that_only_clamps_is_done_by_the_convolution() {
     assert_eq!(bytes(&graph, shape, &[3, 100, 107]), [100, 100, 107]);
 }
 
-/// `x` through a convolution to `a`; `a` plus itself in f32 to `sum`; a convolution of that to `b`; `a` and `b` joined to `y`.
+/// `x` through a convolution to `a`; the larger of `a` and itself in f32 to `sum`; a convolution of that to `b`; `a` and `b` joined to `y`.
 fn residual() -> GraphProto {
     let shape = [1, 1, 2, 2];
     let (half, whole) = ((0.5, 0), (1.0, 0));
     let graph = Graph::new("x", shape)
         .conv_pairs("x", "a", &identity(half), false)
         .dequantize("a", "a.real", half)
-        .node("Add", &["a.real", "a.real"].map(str::to_owned), "sum", Vec::new())
+        .node("Max", &["a.real", "a.real"].map(str::to_owned), "sum", Vec::new())
         .quantize("sum", "sum.bytes", whole)
         .conv_pairs("sum.bytes", "b", &identity(whole), false)
         .dequantize("b", "b.real", whole)
@@ -349,7 +349,7 @@ fn what_is_covered_around_a_node_that_is_not_becomes_two_parts() {
     let shape = [1, 1, 2, 2];
     let Extraction { program, outside } = extraction(&residual(), shape, "y", &[("sum", shape)]).unwrap();
     let reason = "expected an operator that the integer engine has".to_owned();
-    let (node, operator) = ("sum.node".to_owned(), "Add".to_owned());
+    let (node, operator) = ("sum.node".to_owned(), "Max".to_owned());
     assert_eq!(outside, [NotCovered { node, operator, reason, is_cause: true }]);
     let steps: Vec<_> = program.steps.iter().map(|step| (step.operator.name(), step.part)).collect();
     // The table that brings `a` to the scale of the joined tensor needs nothing of the second part.
@@ -361,6 +361,41 @@ fn what_is_covered_around_a_node_that_is_not_becomes_two_parts() {
     assert_eq!(parts, [(list("x"), list("a.real")), (list("sum"), vec![])]);
     assert_eq!(program.parts[0].exits[0].form, Form::Floats(Quantization { scale: 0.5, zero_point: 0 }));
     assert_eq!(program.output, Some(program.tensors.len() - 1));
+}
+
+#[test]
+fn an_addition_is_one_step_with_its_relu() {
+    let shape = [1, 1, 1, 4];
+    let graph = |relu: bool| {
+        let graph = Graph::new("x", shape)
+            .conv_pairs("x", "a", &identity((0.5, 10)), false)
+            .dequantize("a", "a.real", (0.5, 10))
+            .dequantize("x", "x.real", (0.25, 0))
+            .node("Add", &["a.real", "x.real"].map(str::to_owned), "sum", Vec::new());
+        let (graph, sum) = match relu {
+            true => (graph.node("Relu", &["sum".to_owned()], "cut", Vec::new()), "cut"),
+            false => (graph, "sum"),
+        };
+        read(&graph.quantize(sum, "y", (1.0, 100)).finish("y", shape))
+    };
+    // a = (q - 10) / 2, x = q / 4: 3/4 q - 5, halves to the even neighbour.
+    let bytes = [0, 2, 10, 30];
+    assert_eq!(run(&graph(false), shape, Frame::Bytes(&bytes)), [95, 96, 102, 118]);
+    assert_eq!(run(&graph(true), shape, Frame::Bytes(&bytes)), [100, 100, 102, 118]);
+    let names: Vec<_> = program(&graph(true), shape, "y").unwrap().steps.iter().map(|s| s.operator.name()).collect();
+    assert_eq!(names, ["QLinearConv", "Add"]);
+}
+
+#[test]
+fn an_addition_of_other_than_two_activations_of_one_shape_is_left_to_tract() {
+    let shape = [1, 1, 2, 2];
+    let mut graph =
+        Graph::new("x", shape).conv_pairs("x", "a", &identity((0.5, 0)), false).dequantize("a", "a.real", (0.5, 0));
+    graph.constant("one", DataType::Float, &[1], 1f32.to_le_bytes().to_vec());
+    let graph =
+        graph.node("Add", &["a.real", "one"].map(str::to_owned), "sum", Vec::new()).quantize("sum", "y", (0.5, 0));
+    let error = program(&read(&graph.finish("y", shape)), shape, "y").unwrap_err().to_string();
+    assert_eq!(error, "node sum.node (Add): operand one: expected an 8-bit activation, or one dequantized");
 }
 
 #[test]
