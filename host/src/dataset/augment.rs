@@ -153,6 +153,13 @@ impl fmt::Display for Augmentation {
     }
 }
 
+impl From<Preset> for Augmentation {
+    fn from(preset: Preset) -> Self {
+        let (flips, operations) = preset.parts();
+        Self { flips, augment: operations.to_vec(), class_pixels: vec![] }
+    }
+}
+
 impl Augmentation {
     /// Whether [`Augmentation::class_pixels`] should be set.
     pub fn needs_class_pixels(&self) -> bool {

@@ -33,7 +33,7 @@ fn a_sheet_that_cannot_be_made_is_reported() {
     let path = folder.path().join("sheet.png");
     let check = |code, extra: &[&str]| expect(code, &[&["check", text(&data)], extra].concat()).1;
     assert!(check(2, &["--size", "32x32"]).contains("--augmented"));
-    assert!(check(2, &["--augmented", "photos"]).contains("available: photo, microscopy, none"));
+    assert!(check(2, &["--augmented", "photos"]).contains("available: photo, microscopy, symmetric, none"));
     assert!(check(2, &["--augmented", "photo,none"]).contains("at most one preset, found photo and none"));
     assert!(check(2, &["--augmented", "--size", "0x0"]).contains("found 0x0"));
     let absent = folder.path().join("absent").join("sheet.png");

@@ -41,6 +41,7 @@ impl Case {
         let sides = if is_large { 1..=255 } else { 1..=5 };
         let pads = if is_large { 0..=255 } else { 0..=5 };
         let strides = if upsample { 1..=1 } else { 1..=3 };
+        let groups = *bytes.choose(&[1, 1, 2, 3, 8, 40])?;
         let shape = ConvShape {
             kernel_size: [bytes.int_in_range(sides.clone())?, bytes.int_in_range(sides)?],
             pads: [
@@ -50,13 +51,15 @@ impl Case {
                 bytes.int_in_range(pads)?,
             ],
             strides: [bytes.int_in_range(strides.clone())?, bytes.int_in_range(strides)?],
-            channels_in: bytes.int_in_range(1..=if is_large { 3 } else { 80 })?,
-            channels_out: bytes.int_in_range(1..=if is_large { 3 } else { 80 })?,
+            dilations: [bytes.int_in_range(1..=3)?, bytes.int_in_range(1..=3)?],
+            channels_in: groups * bytes.int_in_range(1..=if is_large { 3 } else { 80 / groups })?,
+            channels_out: groups * bytes.int_in_range(1..=if is_large { 3 } else { 80 / groups })?,
+            groups,
             upsample,
         };
         let size = [bytes.int_in_range(1..=12)?, bytes.int_in_range(1..=70)?];
         let Some([height, width]) = shape.output_size(size[0], size[1]) else { return Ok(None) };
-        let fan_in = shape.channels_in * shape.kernel_size[0] * shape.kernel_size[1];
+        let fan_in = shape.depth() * shape.kernel_size[0] * shape.kernel_size[1];
         if shape.macs([height, width]) > MACS_MAX {
             return Ok(None);
         }

@@ -11,25 +11,28 @@ use super::quantization::{Byte, PerAxis, single};
 use super::window::Windows;
 use crate::tensor::{Data, Tensor};
 
-/// The shapes of a convolution of group 1 and dilation 1.
+/// The shapes of a convolution.
 struct Geometry {
     batch: usize,
     in_channels: usize,
     out_channels: usize,
+    groups: usize,
     input: [usize; 2],
     windows: Windows,
 }
 
 impl Geometry {
     fn of(node: &Node, x: &Tensor, w: &Tensor) -> Result<Geometry, Fault> {
-        node.require_integer("group", 1, 1)?;
         let [batch, in_channels, height, width] = x.nchw()?;
         let [out_channels, w_channels, kernel_height, kernel_width] = w.nchw()?;
-        if w_channels != in_channels {
-            return Err(Fault::new(format!("weights expect {w_channels} channels, the input has {in_channels}")));
+        let groups = usize::try_from(node.integer("group", 1)).unwrap_or(0);
+        if groups == 0 || w_channels * groups != in_channels || out_channels % groups != 0 {
+            return Err(Fault::new(format!(
+                "{groups} groups: weights of {w_channels} to {out_channels} channels, the input has {in_channels}"
+            )));
         }
         let windows = Windows::of(node, [height, width], Some([kernel_height, kernel_width]))?;
-        Ok(Geometry { batch, in_channels, out_channels, input: [height, width], windows })
+        Ok(Geometry { batch, in_channels, out_channels, groups, input: [height, width], windows })
     }
 
     fn output_shape(&self) -> [usize; 4] {
@@ -40,11 +43,13 @@ impl Geometry {
     /// output element is counted within that channel's plane.
     fn for_each_product(&self, n: usize, c: usize, mut add: impl FnMut(usize, usize, usize)) {
         let [kernel_height, kernel_width] = self.windows.kernel;
-        for i in 0..self.in_channels {
-            let plane = (n * self.in_channels + i) * self.input[0] * self.input[1];
+        let depth = self.in_channels / self.groups;
+        let first = c / (self.out_channels / self.groups) * depth;
+        for i in 0..depth {
+            let plane = (n * self.in_channels + first + i) * self.input[0] * self.input[1];
             for ky in 0..kernel_height {
                 for kx in 0..kernel_width {
-                    let weight = ((c * self.in_channels + i) * kernel_height + ky) * kernel_width + kx;
+                    let weight = ((c * depth + i) * kernel_height + ky) * kernel_width + kx;
                     for y in 0..self.windows.output[0] {
                         let Some(sy) = self.windows.source(0, y, ky) else { continue };
                         for x in 0..self.windows.output[1] {
@@ -130,7 +135,7 @@ pub(super) fn conv(node: &Node) -> Result<Tensor, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx_graph::{integers, run_one};
+    use crate::onnx_graph::{integer, integers, run_one};
     use tract_onnx::pb::AttributeProto;
 
     fn u8s(shape: &[usize], values: &[u8]) -> Tensor {
@@ -280,16 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn groups_read_their_own_channels_and_dilated_taps_leave_gaps() {
+        let x = f32s(&[1, 2, 1, 3], &[1.0, 2.0, 3.0, 10.0, 20.0, 30.0]);
+        // One channel each: 1 + 3 * 2, and 2 * 10 - 30.
+        let w = f32s(&[2, 1, 1, 2], &[1.0, 2.0, 2.0, -1.0]);
+        let attributes = vec![integer("group", 2), integers("dilations", &[1, 2])];
+        let y = run_one("Conv", &[&x, &w], attributes).unwrap();
+        assert_eq!(y, f32s(&[1, 2, 1, 1], &[7.0, -10.0]));
+        let said = run_one("Conv", &[&x, &w], vec![integer("group", 3)]).unwrap_err().to_string();
+        assert_eq!(said, "node n (Conv): 3 groups: weights of 1 to 2 channels, the input has 2");
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let x = f32s(&[1, 1, 2, 2], &[0.0; 4]);
         let deep = f32s(&[1, 2, 1, 1], &[0.0; 2]);
         let said = run_one("Conv", &[&x, &deep], vec![]).unwrap_err().to_string();
-        assert_eq!(said, "node n (Conv): weights expect 2 channels, the input has 1");
+        assert_eq!(said, "node n (Conv): 1 groups: weights of 2 to 1 channels, the input has 1");
         let w = f32s(&[1, 1, 1, 1], &[0.0]);
         for (attribute, what) in [
-            (integers("dilations", &[2, 2]), "dilations: expected [1, 1], found [2, 2]"),
+            (integers("dilations", &[0, 2]), "kernel [1, 1] with strides [1, 1], dilations [0, 2]"),
             (integers("pads", &[-1, 0, 0, 0]), "pads: expected 4 sizes, found [-1, 0, 0, 0]"),
-            (integers("strides", &[0, 1]), "kernel [1, 1] with strides [0, 1]"),
+            (integers("strides", &[0, 1]), "kernel [1, 1] with strides [0, 1], dilations [1, 1]"),
             (integers("kernel_shape", &[3, 3]), "kernel_shape [3, 3] is not the weights' [1, 1]"),
         ] {
             let said = run_one("Conv", &[&x, &w], vec![attribute]).unwrap_err().to_string();

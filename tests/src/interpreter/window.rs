@@ -1,6 +1,6 @@
-//! The windows of convolution and pooling: kernel size, strides and padding of two spatial axes.
+//! The windows of convolution and pooling: kernel size, strides, dilations and padding of two spatial axes.
 //!
-//! Knows geometry, not elements. Dilation, `auto_pad` and `ceil_mode` are refused.
+//! Knows geometry, not elements. `auto_pad` and `ceil_mode` are refused.
 
 use super::Fault;
 use super::node::Node;
@@ -13,6 +13,7 @@ pub struct Windows {
     /// Height and width of the output: the number of windows.
     pub output: [usize; 2],
     strides: [usize; 2],
+    dilations: [usize; 2],
     padding: [usize; 2],
     input: [usize; 2],
 }
@@ -28,28 +29,27 @@ impl Windows {
             return Err(Fault::new(format!("kernel_shape {stated:?} is not the weights' {weights:?}")));
         }
         let dilations = node.sizes("dilations", [1, 1])?;
-        if dilations != [1, 1] {
-            return Err(Fault::new(format!("dilations: expected [1, 1], found {dilations:?}")));
-        }
         let strides = node.sizes("strides", [1, 1])?;
         // Top, left, bottom, right.
         let pads = node.sizes("pads", [0, 0, 0, 0])?;
-        if stated.contains(&0) || strides.contains(&0) {
-            return Err(Fault::new(format!("kernel {stated:?} with strides {strides:?}")));
+        if stated.contains(&0) || strides.contains(&0) || dilations.contains(&0) {
+            return Err(Fault::new(format!("kernel {stated:?} with strides {strides:?}, dilations {dilations:?}")));
         }
         let mut output = [0; 2];
         for axis in 0..2 {
             let padded = [pads[axis], pads[axis + 2]].iter().try_fold(input[axis], |n, &p| n.checked_add(p));
-            let Some(room) = padded.and_then(|n| n.checked_sub(stated[axis])) else {
+            let Some(room) = padded.and_then(|n| n.checked_sub((stated[axis] - 1) * dilations[axis] + 1)) else {
                 return Err(Fault::new(format!("no window of {stated:?} fits into {input:?} with pads {pads:?}")));
             };
             output[axis] = room / strides[axis] + 1;
         }
-        Ok(Windows { kernel: stated, output, strides, padding: [pads[0], pads[1]], input })
+        Ok(Windows { kernel: stated, output, strides, dilations, padding: [pads[0], pads[1]], input })
     }
 
     /// The input coordinate that window `at` covers with its element `offset` along `axis`; `None` in the padding.
     pub fn source(&self, axis: usize, at: usize, offset: usize) -> Option<usize> {
-        (at * self.strides[axis] + offset).checked_sub(self.padding[axis]).filter(|&s| s < self.input[axis])
+        (at * self.strides[axis] + offset * self.dilations[axis])
+            .checked_sub(self.padding[axis])
+            .filter(|&s| s < self.input[axis])
     }
 }

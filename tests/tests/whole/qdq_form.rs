@@ -275,6 +275,9 @@ fn the_kits_graphs_are_within_a_step_of_exact_arithmetic() {
         ("q_act_leaky_QDQ_US", "integer"),
         ("q_bilinear_halfpixel_QDQ_US", "integer"),
         ("q_resunet_QDQ_US", "integer"),
+        ("q_mobileunet_QDQ_US", "integer"),
+        ("q_dilated_QDQ_US", "integer"),
+        ("q_grouped_QDQ_SS", "integer"),
         ("q_maxpool3_QDQ_US", "integer+tract"),
     ] {
         let model = std::fs::read(folder.join(format!("{name}.onnx"))).unwrap();

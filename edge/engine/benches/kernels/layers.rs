@@ -76,8 +76,10 @@ impl Prepared {
             kernel_size: [taps; 2],
             pads: [taps / 2; 4],
             strides: [1, 1],
+            dilations: [1, 1],
             channels_in,
             channels_out,
+            groups: 1,
             upsample,
         };
         let from = if upsample { side / 2 } else { side };

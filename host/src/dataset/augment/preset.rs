@@ -9,7 +9,7 @@ use clap::builder::PossibleValue;
 
 use super::{Augmentation, Flips, OperationKind};
 
-/// What `train` applies without `--flips` and `--augment`.
+/// What `train` applies to colour images without `--flips` and `--augment`; to gray ones, [`Preset::Symmetric`].
 pub(super) const DEFAULT: (Flips, &[OperationKind]) = (Flips::HORIZONTAL, &[]);
 
 /// The operations that suit a kind of image.
@@ -20,12 +20,14 @@ pub enum Preset {
     /// Images without an upright direction and of one magnification: both flips, quarter-turns, magnify, elastic, brightness,
     /// contrast, gamma, blur, noise
     Microscopy,
+    /// Images without an upright direction, whose gray values stay as they are: both flips, quarter-turns
+    Symmetric,
     /// Nothing, and no flips
     None,
 }
 
 impl Preset {
-    fn parts(self) -> (Flips, &'static [OperationKind]) {
+    pub(super) fn parts(self) -> (Flips, &'static [OperationKind]) {
         use OperationKind::{
             Blur, Brightness, Colour, Contrast, Elastic, Gamma, Jpeg, Magnify, Noise, QuarterTurns, Rotate, Scale,
         };
@@ -36,6 +38,7 @@ impl Preset {
             Self::Microscopy => {
                 (Flips::BOTH, &[QuarterTurns, Magnify, Elastic, Brightness, Contrast, Gamma, Blur, Noise])
             }
+            Self::Symmetric => (Flips::BOTH, &[QuarterTurns]),
             Self::None => (Flips::NONE, &[]),
         }
     }
@@ -71,16 +74,21 @@ impl clap::ValueEnum for Named {
 /// The requested augmentation of a new run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct AugmentOptions {
-    /// Random flips (default: those of the preset, or horizontal)
+    /// Random flips (default: those of the preset; horizontal with single operations)
     #[arg(long, value_enum)]
     pub flips: Option<Flips>,
     /// Random changes of training images together with their masks: a preset, operations, or both, separated by commas
-    /// (default: horizontal flips)
+    /// (default: symmetric for gray images, horizontal flips for colour)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PRESET|OPERATION")]
     pub augment: Vec<Named>,
 }
 
 impl AugmentOptions {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The operations with presets written out.
     ///
     /// # Errors
@@ -212,7 +220,7 @@ mod tests {
         assert_eq!(NamedList::default().to_string(), "default");
         assert_eq!(NamedList::default().resolve(), Ok(Augmentation::default()));
         let error = "photo,demo/data".parse::<NamedList>().unwrap_err();
-        assert!(error.contains("\"demo/data\"; available: photo, microscopy, none, quarter-turns"), "{error}");
+        assert!(error.contains("\"demo/data\"; available: photo, microscopy, symmetric, none"), "{error}");
     }
 
     #[test]

@@ -154,7 +154,12 @@ impl Program {
         for tensor in 0..self.tensors.len() {
             let Some(maker) = self.steps.iter().position(|step| step.output == tensor) else { continue };
             let reads = |step: &&Step| step.inputs.contains(&tensor);
-            let folds = |step: &Step| matches!(&step.operator, Operator::Conv(conv) if conv.shape.strides == [1, 1] && !conv.shape.upsample);
+            let folds = |step: &Step| {
+                matches!(
+                    &step.operator,
+                    Operator::Conv(conv) if conv.shape.strides == [1, 1] && conv.shape.dilations == [1, 1] && !conv.shape.upsample
+                )
+            };
             let is_read = self.steps.iter().any(|step| reads(&step));
             let is_upsampled = self.steps[maker].operator == Operator::Movement(&UPSAMPLE);
             if !is_upsampled || !is_read || self.leaves(tensor) || !self.steps.iter().filter(reads).all(folds) {

@@ -12,10 +12,14 @@ pub struct ConvShape {
     pub pads: [usize; 4],
     /// Rows and columns from an output to the next.
     pub strides: [usize; 2],
+    /// Rows and columns from a tap to the next.
+    pub dilations: [usize; 2],
     /// Channels read.
     pub channels_in: usize,
     /// Channels written.
     pub channels_out: usize,
+    /// Groups of neighbouring channels: each output channel reads those of its own group. Divides both numbers of channels.
+    pub groups: usize,
     /// The input is read as if each pixel were 2x2 (nearest-neighbour upsampling by 2); only with strides of 1. Pads
     /// are counted after it.
     pub upsample: bool,
@@ -26,13 +30,25 @@ impl ConvShape {
     pub fn output_size(&self, height: usize, width: usize) -> Option<[usize; 2]> {
         let [top, left, bottom, right] = self.pads;
         let factor = if self.upsample { 2 } else { 1 };
-        let side = |pixels: usize, pads: usize, taps: usize, stride: usize| {
-            Some((pixels * factor + pads).checked_sub(taps)?.checked_div(stride)? + 1)
+        let side = |axis: usize, pixels: usize, pads: usize| {
+            Some((pixels * factor + pads).checked_sub(self.extent(axis))?.checked_div(self.strides[axis])? + 1)
         };
-        Some([
-            side(height, top + bottom, self.kernel_size[0], self.strides[0])?,
-            side(width, left + right, self.kernel_size[1], self.strides[1])?,
-        ])
+        Some([side(0, height, top + bottom)?, side(1, width, left + right)?])
+    }
+
+    /// Rows (axis 0) or columns (axis 1) from the first tap to the last, inclusive.
+    pub fn extent(&self, axis: usize) -> usize {
+        self.kernel_size[axis].saturating_sub(1) * self.dilations[axis] + 1
+    }
+
+    /// Channels that an output channel reads.
+    pub fn depth(&self) -> usize {
+        self.channels_in / self.groups.max(1)
+    }
+
+    /// The first channel that an output channel reads.
+    pub(super) fn first_channel_in(&self, channel: usize) -> usize {
+        channel / (self.channels_out / self.groups) * self.depth()
     }
 
     /// Pixels of border that the input needs on each side so that no tap reads outside its buffer.
@@ -43,7 +59,7 @@ impl ConvShape {
 
     /// Weights of all output channels.
     pub fn weights(&self) -> usize {
-        self.channels_out * self.channels_in * self.kernel_size[0] * self.kernel_size[1]
+        self.channels_out * self.depth() * self.kernel_size[0] * self.kernel_size[1]
     }
 
     /// Multiply-accumulates for an output of this size, as the model counts them: padding and upsampled pixels included.
@@ -57,7 +73,7 @@ impl ConvShape {
 pub struct Convolution {
     /// The shape.
     pub shape: ConvShape,
-    /// Weights: output channel, input channel, row, column. Weights that a model stores as u8 are stored less 128, and
+    /// Weights: output channel, input channel of its group, row, column. Weights that a model stores as u8 are stored less 128, and
     /// their zero points too.
     pub weights: Vec<i8>,
     /// One, or one for each output channel.
@@ -92,8 +108,16 @@ impl Convolution {
         for stride in shape.strides {
             within("strides", [1, if shape.upsample { 1 } else { 255 }], stride)?;
         }
+        for dilation in shape.dilations {
+            within("dilations", [1, 255], dilation)?;
+        }
         within("input channels", [1, 1 << 16], shape.channels_in)?;
         within("output channels", [1, 1 << 16], shape.channels_out)?;
+        let both = shape.channels_in.min(shape.channels_out);
+        within("groups", [1, both], shape.groups)?;
+        for channels in [shape.channels_in, shape.channels_out] {
+            within("channels that are left over by the groups", [0, 0], channels % shape.groups)?;
+        }
         within("border of the input", [shape.border(), usize::MAX], input.border)?;
 
         let equal = |what: &'static str, expected: usize, found: usize| {
@@ -126,17 +150,17 @@ impl Convolution {
         })
     }
 
-    /// The weights of one output channel less their zero point: input channel, row, column.
+    /// The weights of one output channel less their zero point: input channel of its group, row, column.
     pub(super) fn channel_weights(&self, channel: usize) -> impl Iterator<Item = i32> {
         let count = self.weights.len() / self.shape.channels_out;
         let zero_point = self.weight_zero_point(channel);
         self.weights[channel * count..][..count].iter().map(move |&weight| i32::from(weight) - zero_point)
     }
 
-    /// The weight of one tap less its zero point.
+    /// The weight of one tap less its zero point; `channel_in` counts in the channel's group.
     pub(super) fn weight(&self, channel: usize, channel_in: usize, [row, column]: [usize; 2]) -> i32 {
         let [rows, columns] = self.shape.kernel_size;
-        let index = ((channel * self.shape.channels_in + channel_in) * rows + row) * columns + column;
+        let index = ((channel * self.shape.depth() + channel_in) * rows + row) * columns + column;
         i32::from(self.weights[index]) - self.weight_zero_point(channel)
     }
 

@@ -45,11 +45,21 @@ pub(super) struct Packed {
 impl Packed {
     /// `None` if numbers could overflow i32.
     pub(super) fn new(set: &'static InstructionSet, convolution: &Convolution, input: &Grid) -> Option<Packed> {
-        let per_chunk = set.lanes * set.blocks;
+        let shape = &convolution.shape;
+        // Each lane of a chunk is multiplied with all bytes that any of its channels reads, so that a chunk should not hold more
+        // groups than it must.
+        let of_group = shape.channels_out / shape.groups;
+        let (per_run, per_chunk) = match shape.groups {
+            1 => (of_group, set.lanes * set.blocks),
+            _ if of_group < set.lanes => (shape.channels_out, set.lanes),
+            _ => (of_group, set.lanes * set.blocks),
+        };
         let mut chunks = Vec::new();
-        for first_channel in (0..convolution.shape.channels_out).step_by(per_chunk) {
-            let channels = per_chunk.min(convolution.shape.channels_out - first_channel);
-            chunks.push(PackedChunk::new(set, convolution, input, first_channel, channels)?);
+        for run in (0..shape.channels_out).step_by(per_run) {
+            for first_channel in (run..run + per_run).step_by(per_chunk) {
+                let channels = per_chunk.min(run + per_run - first_channel);
+                chunks.push(PackedChunk::new(set, convolution, input, first_channel, channels)?);
+            }
         }
         let window = set.widen.map(|widen| Window::new(widen, &convolution.shape, input));
         Some(Packed { set, chunks, range: output_range(convolution), window })
@@ -301,7 +311,7 @@ impl Phase {
         let shape = &convolution.shape;
         // The pixel of the input that a tap of the phase's first output reads.
         let place = |axis: usize, tap: usize| {
-            let place = (first[axis] + tap) as isize - shape.pads[axis] as isize;
+            let place = (first[axis] + tap * shape.dilations[axis]) as isize - shape.pads[axis] as isize;
             if shape.upsample { place >> 1 } else { place }
         };
         let origin = [place(0, 0), place(1, 0)];
@@ -312,10 +322,11 @@ impl Phase {
                 let down = (place(0, row) - origin[0]) as usize;
                 let right = (place(1, column) - origin[1]) as usize;
                 let pixel = down * input.row_stride() + right * input.pixel_stride;
-                for channel_in in 0..shape.channels_in {
-                    let sums = bytes.entry(pixel + channel_in).or_insert_with(|| vec![0; channels.len()]);
-                    for (sum, channel) in sums.iter_mut().zip(channels.clone()) {
-                        *sum += convolution.weight(channel, channel_in, [row, column]);
+                for (lane, channel) in channels.clone().enumerate() {
+                    let first = pixel + shape.first_channel_in(channel);
+                    for channel_in in 0..shape.depth() {
+                        let sums = bytes.entry(first + channel_in).or_insert_with(|| vec![0; channels.len()]);
+                        sums[lane] += convolution.weight(channel, channel_in, [row, column]);
                     }
                 }
             }

@@ -7,7 +7,7 @@ use super::view::{InputView, OutputView};
 
 /// A convolution in the order of its model.
 pub(super) struct Scalar {
-    /// Zero points subtracted; output channel, input channel, row, column.
+    /// Zero points subtracted; output channel, input channel of its group, row, column.
     weights: Vec<i16>,
     bias: Vec<i32>,
     multipliers: Vec<f32>,
@@ -49,18 +49,21 @@ impl Scalar {
 
     fn pixel(&self, shape: &ConvShape, input: &InputView<'_>, [row, column]: [usize; 2], channel: usize) -> u8 {
         let [rows, columns] = shape.kernel_size;
-        let weights = &self.weights[channel * shape.channels_in * rows * columns..];
+        let depth = shape.depth();
+        let weights = &self.weights[channel * depth * rows * columns..];
+        let first_channel = input.first_channel + shape.first_channel_in(channel);
         let mut sum = i64::from(self.bias[channel]);
         for tap_row in 0..rows {
             for tap_column in 0..columns {
-                let mut y = (row * shape.strides[0] + tap_row) as isize - shape.pads[0] as isize;
-                let mut x = (column * shape.strides[1] + tap_column) as isize - shape.pads[1] as isize;
+                let mut y = (row * shape.strides[0] + tap_row * shape.dilations[0]) as isize - shape.pads[0] as isize;
+                let mut x =
+                    (column * shape.strides[1] + tap_column * shape.dilations[1]) as isize - shape.pads[1] as isize;
                 if shape.upsample {
                     // Rounds down: -1 and -2 become the border pixel -1.
                     (y, x) = (y >> 1, x >> 1);
                 }
-                let start = input.grid.index(y, x) + input.first_channel;
-                let pixel = &input.bytes[start..start + shape.channels_in];
+                let start = input.grid.index(y, x) + first_channel;
+                let pixel = &input.bytes[start..start + depth];
                 for (depth, &value) in pixel.iter().enumerate() {
                     let weight = weights[(depth * rows + tap_row) * columns + tap_column];
                     sum += (i64::from(value) - i64::from(self.x_zero_point)) * i64::from(weight);

@@ -64,7 +64,7 @@ impl Numbers {
     fn new(case: &Case) -> Numbers {
         let mut dice = Dice::new(case.seed);
         let shape = &case.shape;
-        let fan_in = shape.channels_in * shape.kernel_size[0] * shape.kernel_size[1];
+        let fan_in = shape.depth() * shape.kernel_size[0] * shape.kernel_size[1];
         let sign = dice.pick(&[-1, 1]);
         let weight = |dice: &mut Dice| match case.values {
             Values::Usual => (dice.between(-50, 50) * dice.between(-50, 50) / 20) as i8,
@@ -183,8 +183,10 @@ fn same_size(side: usize, channels_in: usize, channels_out: usize) -> ConvShape 
         kernel_size: [side, side],
         pads: [pad, pad, side - 1 - pad, side - 1 - pad],
         strides: [1, 1],
+        dilations: [1, 1],
         channels_in,
         channels_out,
+        groups: 1,
         upsample: false,
     }
 }
@@ -229,7 +231,7 @@ fn every_pad_and_stride() {
                         continue;
                     }
                     seed += 1;
-                    let shape = ConvShape { kernel_size, pads, strides, channels_in: 5, channels_out: 18, upsample };
+                    let shape = ConvShape { kernel_size, pads, strides, upsample, ..same_size(3, 5, 18) };
                     check(&Case { shape, size: [6, 11], values: Values::Any, seed });
                 }
             }
@@ -266,12 +268,16 @@ fn random_shapes() {
         let upsample = dice.below(3) == 0;
         let kernel_size = [dice.between(1, 4) as usize, dice.between(1, 4) as usize];
         let stride = |dice: &mut Dice| if upsample { 1 } else { dice.pick(&[1, 1, 2, 3]) };
+        let groups = dice.pick(&[1, 1, 1, 2, 3, 7, 16]);
+        let most = |channels: i64| channels / groups as i64;
         let shape = ConvShape {
             kernel_size,
             pads: std::array::from_fn(|_| dice.below(3)),
             strides: [stride(&mut dice), stride(&mut dice)],
-            channels_in: dice.between(1, 40) as usize,
-            channels_out: dice.between(1, 70) as usize,
+            dilations: [dice.pick(&[1, 1, 1, 2, 3]), dice.pick(&[1, 1, 1, 2, 5])],
+            channels_in: groups * dice.between(1, most(40)) as usize,
+            channels_out: groups * dice.between(1, most(70)) as usize,
+            groups,
             upsample,
         };
         let size = [dice.between(1, 9) as usize, dice.between(1, 40) as usize];
@@ -286,13 +292,15 @@ fn random_shapes() {
 fn scalar_is_the_formula() {
     let mut dice = Dice::new(2);
     for seed in 0..60 {
-        let upsample = dice.below(2) == 0;
+        let (upsample, groups) = (dice.below(2) == 0, dice.between(1, 3) as usize);
         let shape = ConvShape {
             kernel_size: [dice.between(1, 3) as usize, dice.between(1, 3) as usize],
             pads: std::array::from_fn(|_| dice.below(3)),
             strides: if upsample { [1, 1] } else { [dice.between(1, 2) as usize, dice.between(1, 2) as usize] },
-            channels_in: dice.between(1, 5) as usize,
-            channels_out: dice.between(1, 5) as usize,
+            dilations: [dice.between(1, 3) as usize, dice.between(1, 2) as usize],
+            channels_in: groups * dice.between(1, 5) as usize,
+            channels_out: groups * dice.between(1, 5) as usize,
+            groups,
             upsample,
         };
         let size = [dice.between(1, 6) as usize, dice.between(1, 6) as usize];
@@ -310,17 +318,18 @@ fn scalar_is_the_formula() {
                         let at = |at: usize, tap: usize, stride: usize, pad: usize, size: usize| {
                             (at * stride + tap).checked_sub(pad).filter(|&at| at < size * factor).map(|at| at / factor)
                         };
-                        let from_row = at(row, y, shape.strides[0], shape.pads[0], size[0]);
-                        let from_column = at(column, x, shape.strides[1], shape.pads[1], size[1]);
+                        let from_row = at(row, y * shape.dilations[0], shape.strides[0], shape.pads[0], size[0]);
+                        let from_column = at(column, x * shape.dilations[1], shape.strides[1], shape.pads[1], size[1]);
                         let (Some(from_row), Some(from_column)) = (from_row, from_column) else { continue };
-                        for depth in 0..shape.channels_in {
+                        let per_group = shape.channels_in / groups;
+                        let first = channel / (shape.channels_out / groups) * per_group;
+                        for depth in 0..per_group {
                             let border = numbers.input.border();
                             let index = (from_row + border) * numbers.input.row_stride()
                                 + (from_column + border) * numbers.input.pixel_stride();
-                            let value = numbers.input_bytes[index + numbers.input_channels.start + depth];
-                            let index = ((channel * shape.channels_in + depth) * shape.kernel_size[0] + y)
-                                * shape.kernel_size[1]
-                                + x;
+                            let value = numbers.input_bytes[index + numbers.input_channels.start + first + depth];
+                            let index =
+                                ((channel * per_group + depth) * shape.kernel_size[0] + y) * shape.kernel_size[1] + x;
                             let weight = i128::from(numbers.convolution.weights[index]);
                             sum += (i128::from(value) - i128::from(numbers.convolution.x_zero_point))
                                 * (weight - i128::from(zero_points[channel % zero_points.len()]));

@@ -61,8 +61,9 @@ impl Upsampled {
         let combine = set.combine?;
         // With few channels, storing and loading the sums costs more than the multiplications that are saved.
         let shape = &convolution.shape;
-        let pays = shape.channels_in >= 12;
-        if !shape.upsample || shape.kernel_size != [3, 3] || shape.pads != [1; 4] || !pays {
+        let pays = shape.channels_in >= 12 && shape.groups == 1;
+        if !shape.upsample || shape.dilations != [1, 1] || shape.kernel_size != [3, 3] || shape.pads != [1; 4] || !pays
+        {
             return None;
         }
         let per_band = BAND.next_multiple_of(set.lanes);
@@ -170,8 +171,10 @@ impl Band {
             kernel_size: [1, 1],
             pads: [0; 4],
             strides: [1, 1],
+            dilations: [1, 1],
             channels_in: depth,
             channels_out: TAPS * lanes,
+            groups: 1,
             upsample: false,
         };
         let edge = (0..TAPS * lanes)

@@ -21,7 +21,7 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(widen: Widen, shape: &ConvShape, input: &Grid) -> Window {
         let row = input.row_stride();
-        let read = |rows: usize| ((rows - 1) * shape.strides[0] + shape.kernel_size[0]) * row;
+        let read = |rows: usize| ((rows - 1) * shape.strides[0] + shape.extent(0)) * row;
         let mut rows = input.height * if shape.upsample { 2 } else { 1 };
         while rows > 1 && read(rows) > BYTES {
             rows = rows.div_ceil(2);

@@ -77,15 +77,19 @@ impl<'a> Sums<'a> {
         weights: Weights,
         bias: Option<Vec<i32>>,
     ) -> Result<Self, Reason> {
-        node.require_integer("group", 1, 1)?;
         node.require_text("auto_pad", "NOTSET", "NOTSET")?;
-        if node.sizes("dilations", [1, 1])? != [1, 1] {
-            return Err("dilations: expected 1".to_owned());
-        }
         let [channels, height, width] = activation.shape;
         let [out, inner, kernel_height, kernel_width] = weights.shape;
-        if inner != channels {
-            return Err(format!("weights: expected {channels} channels, found {:?}", weights.shape));
+        let group = node.integer("group", 1);
+        let groups = usize::try_from(group).ok().filter(|groups| *groups > 0 && out.is_multiple_of(*groups));
+        let groups = groups.ok_or_else(|| format!("group: expected a divisor of {out} channels, found {group}"))?;
+        if inner.checked_mul(groups) != Some(channels) {
+            let shape = weights.shape;
+            return Err(format!("weights: expected {channels} channels in {groups} groups, found {shape:?}"));
+        }
+        let dilations: [usize; 2] = node.sizes("dilations", [1, 1])?;
+        if dilations.iter().any(|dilation| !(1..=255).contains(dilation)) {
+            return Err(format!("dilations: expected 1 to 255, found {dilations:?}"));
         }
         let kernel = [kernel_height, kernel_width];
         if node.sizes("kernel_shape", kernel)? != kernel {
@@ -103,8 +107,9 @@ impl<'a> Sums<'a> {
                 .map(|room| room / stride + 1)
                 .ok_or_else(|| format!("expected a kernel size of at most {size}, found {kernel}"))
         };
-        let out_height = windows(height, pads[0], pads[2], kernel_height, strides[0])?;
-        let out_width = windows(width, pads[1], pads[3], kernel_width, strides[1])?;
+        let [rows, columns] = [0, 1].map(|axis| (kernel[axis] - 1) * dilations[axis] + 1);
+        let out_height = windows(height, pads[0], pads[2], rows, strides[0])?;
+        let out_width = windows(width, pads[1], pads[3], columns, strides[1])?;
         let bias = bias.unwrap_or_else(|| vec![0; out]);
         if bias.len() != out {
             return Err(format!("bias: expected {out} values, found {}", bias.len()));
@@ -117,8 +122,10 @@ impl<'a> Sums<'a> {
                 kernel_size: kernel,
                 pads,
                 strides,
-                channels_in: inner,
+                dilations,
+                channels_in: channels,
                 channels_out: out,
+                groups,
                 upsample: false,
             },
             bias,

@@ -94,11 +94,11 @@ fn weights_that_are_no_dequantized_constant_by_output_channel_are_refused() {
 fn a_convolution_beyond_the_engines_is_refused_in_this_form_too() {
     check_refusal(
         |graph| node(graph, "y.linear").attribute.push(int("group", 3)),
-        "node y.linear.node (Conv): group: expected 1, found 3",
+        "node y.linear.node (Conv): group: expected a divisor of 2 channels, found 3",
     );
     check_refusal(
-        |graph| node(graph, "y.linear").attribute.push(quantized_onnx::ints("dilations", &[2, 2])),
-        "node y.linear.node (Conv): dilations: expected 1",
+        |graph| node(graph, "y.linear").attribute.push(quantized_onnx::ints("dilations", &[0, 2])),
+        "node y.linear.node (Conv): dilations: expected 1 to 255, found [0, 2]",
     );
     check_refusal(
         |graph| set_constant(graph, "y.weight_scale", DataType::Float, &[2], floats(&[0.01, 0.0])),
