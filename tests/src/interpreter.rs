@@ -13,6 +13,7 @@ mod pointwise;
 mod pooling;
 pub mod quantization;
 mod resize;
+mod transposed;
 mod window;
 
 use crate::tensor::Tensor;
@@ -131,6 +132,8 @@ fn evaluate(node: &Node) -> Result<Tensor, Fault> {
         ("" | "ai.onnx", op) => match op {
             "QLinearConv" => convolution::qlinear_conv(node),
             "Conv" => convolution::conv(node),
+            // Made by `Graph::in_integers`.
+            "QLinearConvTranspose" => transposed::qlinear_conv_transpose(node),
             "QuantizeLinear" => quantization::quantize_linear(node),
             "DequantizeLinear" => quantization::dequantize_linear(node),
             "MaxPool" => pooling::max_pool(node),

@@ -31,6 +31,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use unet_shared::preprocess::Channels;
 
 use super::loader::Item;
 use crate::rng::Rng;
@@ -161,6 +162,14 @@ impl From<Preset> for Augmentation {
 }
 
 impl Augmentation {
+    /// What `train` applies to images of these channels without `--flips` and `--augment`.
+    pub fn default_for(channels: Channels) -> Self {
+        match channels {
+            Channels::Gray => Preset::Symmetric.into(),
+            Channels::Rgb => Self::default(),
+        }
+    }
+
     /// Whether [`Augmentation::class_pixels`] should be set.
     pub fn needs_class_pixels(&self) -> bool {
         self.augment.iter().any(|kind| kind.needs_class_pixels())

@@ -52,6 +52,9 @@ pub fn write(checked: Checked, names: &NamedList, options: &ContactSheetOptions)
     let (table, multiple) = (found.labels.table()?, RunConfig::default().model.size_multiple());
     let preprocess = resolve_input(&found, &options.input, multiple, options.tiles)?;
     preprocess.validate()?;
+    if names.is_empty() {
+        augmentation = Augmentation::default_for(preprocess.channels);
+    }
     if augmentation.needs_class_pixels() {
         augmentation.class_pixels = found.pairs.training_pixels(&table);
     }

@@ -16,7 +16,7 @@ use super::score::{EngineChoice, Evaluation, evaluate_run};
 use super::transfer::initial_weights;
 use crate::check::{CheckOptions, Checked, Content, LabelOptions, Pairs, Severity, Usable, check};
 use crate::config::{InitialWeights, InputOptions, RunConfig, SampleOptions, defaults, nearest_multiple};
-use crate::dataset::augment::{AugmentOptions, Preset};
+use crate::dataset::augment::{AugmentOptions, Augmentation};
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
 use crate::error::HostError;
@@ -221,11 +221,13 @@ impl NewRun {
         let [train, val, test] =
             Split::ALL.map(|split| dataset.split(split).iter().map(|sample| sample.name.clone()).collect());
         let snapshot = DatasetSnapshot { digest, labels, train, val, test };
-        if options.augment.is_empty() && !options.classic && config.preprocess.channels == Channels::Gray {
-            config.training.augmentation = Preset::Symmetric.into();
-            unet_engine::error::say(
-                "note: gray images are flipped and turned by quarters at random; --flips horizontal keeps them upright",
-            );
+        if options.augment.is_empty() && !options.classic {
+            config.training.augmentation = Augmentation::default_for(config.preprocess.channels);
+            if config.preprocess.channels == Channels::Gray {
+                unet_engine::error::say(
+                    "note: gray images are flipped and turned by quarters; --flips horizontal keeps them upright",
+                );
+            }
         }
         if options.classic {
             config.preprocess = Preprocess { samples: config.preprocess.samples, ..Preprocess::CLASSIC };

@@ -23,7 +23,7 @@ fn a_contact_sheet_is_equal_for_equal_seeds_and_shows_changes() {
     assert!(columns(0) == columns(4 * (2 * 256 + 2 + 12)), "without operations every epoch is alike");
     let (tiled, err) = sheet("tiled.png", &["--augmented", "--tiles", "32,0", "--size", "32x32"]);
     assert_eq!(tiled.height(), 6 * 256 + 5 * 12);
-    assert!(err.contains("at 32x32") && err.contains("default: horizontal flips"), "{err}");
+    assert!(err.contains("at 32x32") && err.contains("default: flips both ways, quarter-turns"), "{err}");
 }
 
 #[test]

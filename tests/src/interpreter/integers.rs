@@ -7,7 +7,7 @@ use crate::tensor::{Data, Tensor};
 use tract_onnx::pb::NodeProto;
 
 impl Graph {
-    /// The same graph with each `Conv` between pairs as one `QLinearConv` of the same constants, and each linear `Resize` between pairs
+    /// The same graph with each `Conv` and `ConvTranspose` between pairs as one `QLinearConv`, or its like, of the same constants, and each linear `Resize` between pairs
     /// of one quantization in steps of it: both are exact then. Run as it is, a graph in pairs rounds each f32 of a sum's terms, and
     /// a value that this brings over a half spreads to all behind it.
     #[must_use]
@@ -68,10 +68,9 @@ impl Graph {
         let mut fused: Vec<(usize, NodeProto)> = Vec::new();
         let mut gone: HashSet<String> = HashSet::new();
         for (index, quantize) in nodes.iter().enumerate().filter(|(_, node)| node.op_type == "QuantizeLinear") {
-            let Some(conv) = maker(&quantize.input[0], "Conv").filter(|conv| readers[conv.output[0].as_str()] == 1)
-            else {
-                continue;
-            };
+            let made = &quantize.input[0];
+            let conv = maker(made, "Conv").or_else(|| maker(made, "ConvTranspose"));
+            let Some(conv) = conv.filter(|conv| readers[conv.output[0].as_str()] == 1) else { continue };
             let operands: Option<Vec<_>> = conv.input.iter().map(|name| maker(name, "DequantizeLinear")).collect();
             let Some([x, w, bias @ ..]) = operands.as_deref() else { continue };
             if [*x, w, quantize].iter().any(|node| node.input.len() != 3) {
@@ -81,7 +80,7 @@ impl Graph {
             let bias = bias.iter().map(|bias| bias.input[0].clone());
             gone.insert(conv.output[0].clone());
             let node = NodeProto {
-                op_type: "QLinearConv".into(),
+                op_type: format!("QLinear{}", conv.op_type),
                 input: input.into_iter().chain(bias).collect(),
                 attribute: conv.attribute.clone(),
                 ..quantize.clone()

@@ -573,15 +573,17 @@ fn bytes_go_from_the_engine_to_tract_and_back() {
         x: (0.5, 3),
         y: (0.5, 3),
     };
-    let attributes = vec![quantized_onnx::ints("kernel_shape", &[3, 3]), quantized_onnx::ints("pads", &[1; 4])];
+    let attributes = [("kernel_shape", &[2, 2][..]), ("dilations", &[2, 2]), ("pads", &[0, 0, 2, 2])];
+    let attributes = attributes.map(|(name, values)| quantized_onnx::ints(name, values)).to_vec();
     let model = Graph::new("x", shape)
         .conv("x", "a", &conv)
         .node("MaxPool", &["a".to_owned()], "b", attributes)
         .conv("b", "y", &conv)
         .finish("y", shape);
     let input = ramp(16, 15);
-    // Ascending values: the largest of a window is its last.
-    let expected: Vec<u8> = (0..16).map(|at| input[(at / 4 + 1).min(3) * 4 + (at % 4 + 1).min(3)]).collect();
+    // Ascending values: the largest of a window is its last, two rows below and two columns right if there are such.
+    let last = |at: usize| if at < 2 { at + 2 } else { at };
+    let expected: Vec<u8> = (0..16).map(|at| input[last(at / 4) * 4 + last(at % 4)]).collect();
     let mut engine = Engine::from_onnx(&model, &entry("x", shape), &entry("y", shape)).unwrap();
     assert_eq!(engine.name(), "integer+tract");
     assert_eq!(engine.run(&input).unwrap(), expected);

@@ -131,6 +131,11 @@ impl Named {
 pub struct NamedList(Vec<Named>);
 
 impl NamedList {
+    /// Whether it is the default.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// As `--augment` with these words.
     ///
     /// # Errors
@@ -168,6 +173,8 @@ impl fmt::Display for NamedList {
 
 #[cfg(test)]
 mod tests {
+    use unet_shared::preprocess::Channels;
+
     use super::*;
 
     fn resolved(flips: Option<Flips>, words: &[&str]) -> Result<Augmentation, String> {
@@ -208,9 +215,12 @@ mod tests {
         let command = <AugmentOptions as clap::Args>::augment_args(clap::Command::new("test"));
         let help =
             |id: &str| command.get_arguments().find(|a| a.get_id() == id).unwrap().get_help().unwrap().to_string();
-        let expected = Augmentation::default().to_string();
-        assert!(help("augment").contains(&format!("(default: {expected})")), "{}", help("augment"));
-        assert!(expected.starts_with(help("flips").rsplit_once("or ").unwrap().1.trim_end_matches(')')), "{expected}");
+        let [gray, colour] = [Channels::Gray, Channels::Rgb].map(Augmentation::default_for);
+        assert_eq!(gray, Preset::Symmetric.into());
+        let expected = format!("(default: symmetric for gray images, {colour} for colour)");
+        assert!(help("augment").contains(&expected), "{}", help("augment"));
+        let flips = resolved(None, &["zoom"]).unwrap().flips;
+        assert!(help("flips").contains("horizontal with single operations") && flips == Flips::HORIZONTAL);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::super::description::{self as timed, PartTime};
 use super::super::kernel::{InputView, Kernel, OutputView, PackedConv};
 use super::classes::{HeadRows, MaskRows, classes};
 use super::layout::{Buffer, Layout, plan};
-use super::movement::{self, Movement, Planes};
+use super::movement::{self, Movement, Planes, PoolWindows};
 use super::program::{Form, Operator, Part, Program, TensorId};
 use super::scratch::Scratch;
 use super::threads::Threads;
@@ -49,6 +49,7 @@ enum Action {
     Movement(&'static Movement),
     Copy,
     Requantize(Box<[u8; 256]>),
+    MaxPool(PoolWindows),
     Add(Addition),
 }
 
@@ -76,6 +77,7 @@ impl Prepared {
                 }
                 Operator::Requantize(table) => push(source, target, Action::Requantize(table.clone())),
                 Operator::Movement(movement) => push(source, target, Action::Movement(movement)),
+                Operator::MaxPool(windows) => push(source, target, Action::MaxPool(*windows)),
                 Operator::Add(addition) => push(source, target, Action::Add(*addition)),
                 Operator::Concat => {
                     let mut channel = target.channels.start;
@@ -260,6 +262,9 @@ impl Executor {
                 Action::Conv(_) => {}
                 Action::Movement(movement) => threads.for_rows(target, |rows| (movement.run)(&source, rows)),
                 Action::Copy => threads.for_rows(target, |rows| movement::copy(&source, rows)),
+                Action::MaxPool(windows) => {
+                    threads.for_rows(target, |rows| movement::max_pool_windows(&source, rows, windows));
+                }
                 Action::Add(addition) => {
                     let operand = stage.second.as_ref().expect("an addition has two operands");
                     let read = &layout.buffers[operand.buffer];

@@ -82,7 +82,7 @@ enum Value<'a> {
     Activation(Operand),
     /// f32 that a function of one value makes of 8 bits dequantized, before a `QuantizeLinear` that reads them.
     Mapped(Mapped),
-    /// f32 of a `Conv`, and perhaps a `Relu`, before the one `QuantizeLinear` that reads them.
+    /// f32 of a `Conv` or `ConvTranspose`, and perhaps a `Relu`, before the one `QuantizeLinear` that reads them.
     Sums(Box<Sums<'a>>),
     /// f32 of an `Add`, and perhaps a `Relu`, before the one `QuantizeLinear` that reads them.
     Added(Added<'a>),
@@ -264,6 +264,7 @@ impl<'a> Reader<'a> {
             "Add" => self.add_activations(node)?,
             "DepthToSpace" => self.depth_to_space(node)?,
             "Conv" => self.conv(node)?,
+            "ConvTranspose" => self.conv_transpose(node)?,
             "Relu" => self.relu(node)?,
             "LeakyRelu" => self.leaky_relu(node)?,
             "Clip" => self.clip(node)?,

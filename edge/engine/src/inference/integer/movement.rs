@@ -65,6 +65,56 @@ pub(super) fn fill_border(grid: &Grid, fill: u8, bytes: &mut [u8]) {
     bytes[end..end + first].fill(fill);
 }
 
+/// The windows of a pooling. Pixels of the padding do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PoolWindows {
+    /// Rows and columns of a window.
+    pub kernel: [usize; 2],
+    /// Rows and columns from a window to the next.
+    pub strides: [usize; 2],
+    /// Rows above and columns left of the first pixel that the first window begins.
+    pub before: [usize; 2],
+}
+
+impl PoolWindows {
+    /// The rows (axis 0) or columns (axis 1) of window `at`, of `pixels`.
+    fn range(&self, axis: usize, at: usize, pixels: usize) -> Range<usize> {
+        let start = at * self.strides[axis];
+        let end = start + self.kernel[axis] - self.before[axis];
+        start.saturating_sub(self.before[axis])..end.min(pixels)
+    }
+}
+
+/// Maximum over each window.
+pub(super) fn max_pool_windows(source: &InputView<'_>, mut target: OutputView<'_>, windows: &PoolWindows) {
+    let (height, width, pixel) = (source.grid().height(), source.grid().width(), source.grid().pixel_stride());
+    target.for_each_row(|y, row, stride, channels| {
+        let rows = windows.range(0, y, height);
+        for (x, out) in row.chunks_exact_mut(stride).enumerate() {
+            let out = &mut out[channels.clone()];
+            out.fill(0);
+            for row in rows.clone() {
+                let row = source.row(row);
+                for column in windows.range(1, x, width) {
+                    raise(out, &row[column * pixel..][source.channels()]);
+                }
+            }
+        }
+    });
+}
+
+/// The larger of both, byte by byte.
+fn raise(out: &mut [u8], other: &[u8]) {
+    let (blocks, rest) = out.as_chunks_mut::<16>();
+    let (other_blocks, other_rest) = other.as_chunks::<16>();
+    for (block, other) in blocks.iter_mut().zip(other_blocks) {
+        *block = std::array::from_fn(|i| block[i].max(other[i]));
+    }
+    for (out, other) in rest.iter_mut().zip(other_rest) {
+        *out = (*out).max(*other);
+    }
+}
+
 fn max_pool(source: &InputView<'_>, mut target: OutputView<'_>) {
     let (first, count) = (source.channels().start, source.channels().len());
     let second = source.grid().pixel_stride() + first;
@@ -425,6 +475,34 @@ mod tests {
             quantize(&values, &mut found, quantization);
             let expected: Vec<u8> = values.iter().map(|&value| quantization.quantize_u8(value)).collect();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn windows_of_any_kind_are_those_of_a_search() {
+        let from = Grid::new(5, 6, 1, 4).unwrap();
+        let value = |y: usize, x: usize, c: usize| ((y * 83 + x * 47 + c * 19) % 241) as u8;
+        let bytes = buffer(from, value);
+        let source = InputView::new(from, 1..4, &bytes).unwrap();
+        for (kernel, strides, before, [height, width]) in [
+            ([3, 3], [2, 2], [1, 1], [3, 3]),
+            ([2, 3], [1, 2], [0, 2], [4, 3]),
+            ([1, 5], [3, 1], [0, 4], [2, 6]),
+            ([2, 2], [2, 2], [0, 0], [2, 3]),
+        ] {
+            let windows = PoolWindows { kernel, strides, before };
+            let to = Grid::new(height, width, 0, 3).unwrap();
+            let mut out = vec![0xdd; to.bytes()];
+            max_pool_windows(&source, OutputView::new(to, 0..3, &mut out).unwrap(), &windows);
+            for (y, x, c) in (0..height * width * 3).map(|i| (i / 3 / width, i / 3 % width, i % 3)) {
+                let taps = (0..kernel[0]).flat_map(|row| (0..kernel[1]).map(move |column| (row, column)));
+                let inside = taps.filter_map(|(row, column)| {
+                    let row = (y * strides[0] + row).checked_sub(before[0]).filter(|&row| row < 5)?;
+                    let column = (x * strides[1] + column).checked_sub(before[1]).filter(|&column| column < 6)?;
+                    Some(value(row, column, c + 1))
+                });
+                assert_eq!(at(&to, &out, y, x, c), inside.max().unwrap(), "{windows:?} {y} {x} {c}");
+            }
         }
     }
 

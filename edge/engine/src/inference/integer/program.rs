@@ -6,7 +6,7 @@
 use unet_shared::quantization::{Addition, Quantization};
 
 use super::super::kernel::Convolution;
-use super::movement::{Movement, UPSAMPLE};
+use super::movement::{Movement, PoolWindows, UPSAMPLE};
 
 /// Index of a tensor in [`Program::tensors`].
 pub(super) type TensorId = usize;
@@ -31,6 +31,8 @@ pub(super) enum Operator {
     Requantize(Box<[u8; 256]>),
     /// Data movement on one tensor.
     Movement(&'static Movement),
+    /// Maxima over windows other than 2x2 with stride 2.
+    MaxPool(PoolWindows),
     /// The sum of two tensors, byte by byte.
     Add(Addition),
     /// Channels one after the other.
@@ -44,6 +46,7 @@ impl Operator {
             Operator::Conv(_) => "QLinearConv",
             Operator::Requantize(_) => "DequantizeLinear, QuantizeLinear",
             Operator::Movement(movement) => movement.name,
+            Operator::MaxPool(_) => "MaxPool",
             Operator::Add(_) => "Add",
             Operator::Concat => "Concat",
         }

@@ -22,6 +22,17 @@ impl Weights {
         scale: &str,
         zero_point: Option<&str>,
     ) -> Result<Self, Reason> {
+        Weights::read(constants, weights, scale, zero_point, 0)
+    }
+
+    /// With the output channels along this axis.
+    fn read(
+        constants: &Constants<'_>,
+        weights: &str,
+        scale: &str,
+        zero_point: Option<&str>,
+        axis: usize,
+    ) -> Result<Self, Reason> {
         let shape = constants.shape(weights)?;
         let shape: [usize; 4] = shape
             .try_into()
@@ -40,14 +51,83 @@ impl Weights {
         Ok(Weights {
             shape,
             bytes,
-            scales: spread("w_scale", constants.floats(scale)?, shape[0])?,
-            zero_points: spread("w_zero_point", zero_points.values, shape[0])?,
+            scales: spread("w_scale", constants.floats(scale)?, shape[axis])?,
+            zero_points: spread("w_zero_point", zero_points.values, shape[axis])?,
         })
+    }
+
+    /// Rows and columns of taps.
+    pub(super) fn kernel_size(&self) -> [usize; 2] {
+        [self.shape[2], self.shape[3]]
     }
 
     /// How many output channels.
     pub(super) fn channels(&self) -> usize {
         self.shape[0]
+    }
+
+    /// Those of a `ConvTranspose`, whose constant begins with the input channels.
+    pub(super) fn of_transposed(
+        constants: &Constants<'_>,
+        weights: &str,
+        scale: &str,
+        zero_point: Option<&str>,
+    ) -> Result<Self, Reason> {
+        let mut found = Weights::read(constants, weights, scale, zero_point, 1)?;
+        let [inner, out, rows, columns] = found.shape;
+        let taps = rows * columns;
+        let index = |channel: usize, channel_in: usize, tap: usize| (channel_in * out + channel) * taps + tap;
+        let order = (0..out).flat_map(|c| (0..inner).flat_map(move |i| (0..taps).map(move |tap| index(c, i, tap))));
+        found.bytes.values = order.map(|index| found.bytes.values[index]).collect();
+        found.shape = [out, inner, rows, columns];
+        Ok(found)
+    }
+
+    /// Each tap as output channels of its own, tap by tap, of a 1x1 convolution.
+    pub(super) fn taps_as_channels(self) -> Self {
+        let [out, inner, rows, columns] = self.shape;
+        let taps = rows * columns;
+        let index = |tap: usize, channel: usize, channel_in: usize| (channel * inner + channel_in) * taps + tap;
+        let order = (0..taps).flat_map(|tap| (0..out).flat_map(move |c| (0..inner).map(move |i| index(tap, c, i))));
+        let values = order.map(|index| self.bytes.values[index]).collect();
+        Weights {
+            shape: [taps * out, inner, 1, 1],
+            bytes: Bytes { values, signed: self.bytes.signed },
+            scales: self.scales.repeat(taps),
+            zero_points: self.zero_points.repeat(taps),
+        }
+    }
+}
+
+/// The attributes of a convolution.
+pub(super) struct Attributes {
+    groups: i64,
+    dilations: [usize; 2],
+    pads: [usize; 4],
+    strides: [usize; 2],
+}
+
+impl Attributes {
+    /// Of a 1x1 convolution.
+    pub(super) const POINTWISE: Attributes = Attributes { groups: 1, dilations: [1, 1], pads: [0; 4], strides: [1, 1] };
+
+    /// Those of a node with weights of this kernel size.
+    pub(super) fn of(node: Node<'_>, kernel: [usize; 2]) -> Result<Self, Reason> {
+        node.require_text("auto_pad", "NOTSET", "NOTSET")?;
+        if node.sizes("kernel_shape", kernel)? != kernel {
+            return Err(format!("kernel_shape: expected {kernel:?} as the weights have"));
+        }
+        Ok(Attributes {
+            groups: node.integer("group", 1),
+            dilations: node.sizes("dilations", [1, 1])?,
+            pads: node.sizes("pads", [0; 4])?,
+            strides: node.sizes("strides", [1, 1])?,
+        })
+    }
+
+    /// Whether they are those of a transposed convolution whose windows lie side by side.
+    pub(super) fn are_side_by_side(&self, kernel: [usize; 2]) -> bool {
+        self.groups == 1 && self.dilations == [1, 1] && self.pads == [0; 4] && self.strides == kernel
     }
 }
 
@@ -61,6 +141,8 @@ pub(super) struct Sums<'a> {
     pub shape: [usize; 3],
     /// Whether negative results become zero.
     pub relu: bool,
+    /// Whether depth-to-space follows.
+    pub depth_to_space: bool,
     /// Of one step of the sums, in each output channel.
     scales: Vec<f32>,
     /// All but what the output's quantization decides.
@@ -76,27 +158,21 @@ impl<'a> Sums<'a> {
         (x_scale, x_zero_point): (f32, u8),
         weights: Weights,
         bias: Option<Vec<i32>>,
+        attributes: Attributes,
     ) -> Result<Self, Reason> {
-        node.require_text("auto_pad", "NOTSET", "NOTSET")?;
+        let Attributes { groups: group, dilations, pads, strides } = attributes;
         let [channels, height, width] = activation.shape;
         let [out, inner, kernel_height, kernel_width] = weights.shape;
-        let group = node.integer("group", 1);
         let groups = usize::try_from(group).ok().filter(|groups| *groups > 0 && out.is_multiple_of(*groups));
         let groups = groups.ok_or_else(|| format!("group: expected a divisor of {out} channels, found {group}"))?;
         if inner.checked_mul(groups) != Some(channels) {
             let shape = weights.shape;
             return Err(format!("weights: expected {channels} channels in {groups} groups, found {shape:?}"));
         }
-        let dilations: [usize; 2] = node.sizes("dilations", [1, 1])?;
         if dilations.iter().any(|dilation| !(1..=255).contains(dilation)) {
             return Err(format!("dilations: expected 1 to 255, found {dilations:?}"));
         }
         let kernel = [kernel_height, kernel_width];
-        if node.sizes("kernel_shape", kernel)? != kernel {
-            return Err(format!("kernel_shape: expected {kernel:?} as the weights have"));
-        }
-        let pads: [usize; 4] = node.sizes("pads", [0; 4])?;
-        let strides: [usize; 2] = node.sizes("strides", [1, 1])?;
         let windows = |size: usize, low: usize, high: usize, kernel: usize, stride: usize| {
             // Padding by a whole kernel size would make windows of padding alone; no exporter writes that.
             if low >= kernel || high >= kernel || stride == 0 {
@@ -135,7 +211,8 @@ impl<'a> Sums<'a> {
             clamp: [0, 255],
         };
         let scales = weights.scales.iter().map(|scale| x_scale * scale).collect();
-        Ok(Sums { node, x, shape: [out, out_height, out_width], relu: false, scales, conv })
+        let shape = [out, out_height, out_width];
+        Ok(Sums { node, x, shape, relu: false, depth_to_space: false, scales, conv })
     }
 
     /// With the scale and the zero point of its output.

@@ -3,7 +3,7 @@
 
 use unet_shared::label::CLASSES_MAX;
 
-use super::super::movement::{DEPTH_TO_SPACE, MAX_POOL, Movement, UPSAMPLE};
+use super::super::movement::{DEPTH_TO_SPACE, MAX_POOL, Movement, PoolWindows, UPSAMPLE};
 use super::super::node::{Node, Reason};
 use super::super::program::{Activation, Operator};
 use super::{Interpolated, Joined, Operand, Reader, Value};
@@ -25,17 +25,30 @@ impl<'a> Reader<'a> {
     pub(super) fn max_pool(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         node.require_text("auto_pad", "NOTSET", "NOTSET")?;
         node.require_integer("ceil_mode", 0, 0)?;
-        let found =
-            [node.sizes("kernel_shape", [0; 2])?, node.sizes("strides", [1; 2])?, node.sizes("dilations", [1; 2])?];
-        if found != [[2; 2], [2; 2], [1; 2]] || node.sizes("pads", [0; 4])? != [0; 4] {
-            return Err(format!("expected 2x2 with stride 2 and no pads, found {found:?}"));
+        if node.sizes("dilations", [1; 2])? != [1; 2] {
+            return Err("dilations: expected 1".to_owned());
         }
+        let (kernel, strides) = (node.sizes("kernel_shape", [0; 2])?, node.sizes("strides", [1; 2])?);
+        let pads: [usize; 4] = node.sizes("pads", [0; 4])?;
         let x = self.activation(node, 0)?;
         let [channels, height, width] = self.tensors[x.tensor].shape;
-        if height < 2 || width < 2 {
-            return Err(format!("expected at least 2x2, found {height}x{width}"));
+        let side = |axis: usize, pixels: usize| {
+            let (size, stride, [before, after]) = (kernel[axis], strides[axis], [pads[axis], pads[axis + 2]]);
+            // With more padding, a window could lie in the padding alone.
+            let is_window = (1..=255).contains(&size) && stride > 0 && before < size && after < size;
+            let room = (pixels + before + after).checked_sub(size).filter(|_| is_window);
+            room.map(|room| room / stride + 1).ok_or_else(|| {
+                format!("{kernel:?} with strides {strides:?} and pads {pads:?}: expected windows in {height}x{width}")
+            })
+        };
+        let shape = [channels, side(0, height)?, side(1, width)?];
+        if (kernel, strides, pads) == ([2; 2], [2; 2], [0; 4]) {
+            return Ok(self.push_movement(node, &MAX_POOL, x, shape));
         }
-        Ok(self.push_movement(node, &MAX_POOL, x, [channels, height / 2, width / 2]))
+        let signed = self.tensors[x.tensor].signed;
+        let windows = PoolWindows { kernel, strides, before: [pads[0], pads[1]] };
+        let tensor = self.push(node, Operator::MaxPool(windows), vec![x.tensor], shape, signed);
+        Ok(Value::Activation(Operand { tensor, real: x.real }))
     }
 
     pub(super) fn resize(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {

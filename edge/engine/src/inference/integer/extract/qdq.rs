@@ -6,10 +6,10 @@
 
 use unet_shared::quantization::{Addition, Quantization};
 
-use super::super::movement::UPSAMPLE_LINEAR;
+use super::super::movement::{DEPTH_TO_SPACE, UPSAMPLE_LINEAR};
 use super::super::node::{Node, Reason};
 use super::super::program::{Form, Operator, TensorId};
-use super::convolution::{Sums, Weights};
+use super::convolution::{Attributes, Sums, Weights};
 use super::{Added, Interpolated, Joined, Mapped, Operand, Reader, Value, spread};
 use crate::inference::backend::Element;
 
@@ -39,9 +39,17 @@ impl<'a> Reader<'a> {
                 self.mapped(node, tensor, table, signed)
             }
             Some(Value::Sums(sums)) => {
-                let (conv_node, x, shape) = (sums.node, sums.x, sums.shape);
+                let (conv_node, x, shape, enlarges) = (sums.node, sums.x, sums.shape, sums.depth_to_space);
                 let conv = sums.quantized(to.scale, to.zero_point as u8)?;
-                self.push(conv_node, Operator::Conv(Box::new(conv)), vec![x], shape, signed)
+                let y = self.push(conv_node, Operator::Conv(Box::new(conv)), vec![x], shape, signed);
+                let [channels, height, width] = shape;
+                match enlarges {
+                    true => {
+                        let shape = [channels / 4, 2 * height, 2 * width];
+                        self.push(conv_node, Operator::Movement(&DEPTH_TO_SPACE), vec![y], shape, signed)
+                    }
+                    false => y,
+                }
             }
             Some(Value::Joined(Joined { node: concat, parts, shape })) => {
                 let parts =
@@ -82,13 +90,37 @@ impl<'a> Reader<'a> {
         let (x, real) = self.reals(node, 0)?;
         let maker = self.constant(node, 1)?;
         let weights = Weights::of(self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2))?;
-        self.require_first_axis(maker, 4)?;
+        self.require_axis(maker, 0, 4)?;
         let bias = match node.optional(2) {
             None => None,
             Some(_) => Some(self.bias(self.constant(node, 2)?, real.scale, &weights)?),
         };
         let quantization = (real.scale, real.zero_point as u8);
-        let sums = Sums::new(node, x, &self.tensors[x], quantization, weights, bias)?;
+        let attributes = Attributes::of(node, weights.kernel_size())?;
+        let sums = Sums::new(node, x, &self.tensors[x], quantization, weights, bias, attributes)?;
+        Ok(Value::Sums(Box::new(sums)))
+    }
+
+    /// The operands of [`Reader::conv`]; only where each pixel becomes 2x2 of its own, which is a 1x1 convolution to four times the
+    /// channels and depth-to-space.
+    pub(super) fn conv_transpose(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
+        let (x, real) = self.reals(node, 0)?;
+        let maker = self.constant(node, 1)?;
+        let weights = Weights::of_transposed(self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2))?;
+        self.require_axis(maker, 1, 4)?;
+        let kernel = weights.kernel_size();
+        let is_padded = node.sizes("output_padding", [0, 0])? != [0, 0];
+        if kernel != [2, 2] || is_padded || !Attributes::of(node, kernel)?.are_side_by_side(kernel) {
+            return Err("expected a kernel of 2x2 with stride 2, no pads and one group".to_owned());
+        }
+        let bias = match node.optional(2) {
+            None => None,
+            Some(_) => Some(self.bias(self.constant(node, 2)?, real.scale, &weights)?.repeat(4)),
+        };
+        let quantization = (real.scale, real.zero_point as u8);
+        let (weights, attributes) = (weights.taps_as_channels(), Attributes::POINTWISE);
+        let mut sums = Sums::new(node, x, &self.tensors[x], quantization, weights, bias, attributes)?;
+        sums.depth_to_space = true;
         Ok(Value::Sums(Box::new(sums)))
     }
 
@@ -105,7 +137,7 @@ impl<'a> Reader<'a> {
     fn bias(&self, maker: Node<'a>, x_scale: f32, weights: &Weights) -> Result<Vec<i32>, Reason> {
         let name = maker.operand(0)?;
         let values = self.constants.ints(name)?;
-        self.require_first_axis(maker, 1)?;
+        self.require_axis(maker, 0, 1)?;
         if let Some(zero_point) = maker.optional(2)
             && let Some(odd) = self.constants.ints(zero_point)?.iter().find(|value| **value != 0)
         {
@@ -125,15 +157,17 @@ impl<'a> Reader<'a> {
         Ok(values)
     }
 
-    /// Refuses scales or zero points along another axis of a constant than the first of `rank`.
-    fn require_first_axis(&self, maker: Node<'a>, rank: i64) -> Result<(), Reason> {
+    /// Refuses scales or zero points along another axis of a constant than this one of `rank`.
+    fn require_axis(&self, maker: Node<'a>, expected: i64, rank: i64) -> Result<(), Reason> {
         let names = [maker.optional(1), maker.optional(2)];
         for name in names.into_iter().flatten() {
             let shape = self.constants.shape(name)?;
             let axis = maker.integer("axis", 1);
             let is_single = shape.iter().all(|&size| size == 1);
-            if !is_single && (shape.len() != 1 || !(axis == 0 || axis == -rank)) {
-                return Err(format!("{name}: expected values along axis 0, found {shape:?} along axis {axis}"));
+            if !is_single && (shape.len() != 1 || !(axis == expected || axis == expected - rank)) {
+                return Err(format!(
+                    "{name}: expected values along axis {expected}, found {shape:?} along axis {axis}"
+                ));
             }
         }
         Ok(())

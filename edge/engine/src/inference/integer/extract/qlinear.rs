@@ -2,7 +2,7 @@
 
 use super::super::node::{Node, Reason};
 use super::super::program::Operator;
-use super::convolution::{Sums, Weights};
+use super::convolution::{Attributes, Sums, Weights};
 use super::{Operand, Reader, Value};
 
 impl<'a> Reader<'a> {
@@ -19,7 +19,8 @@ impl<'a> Reader<'a> {
         let (y_zero_point, y_signed) = constants.zero_point(name(7)?)?;
         let weights = Weights::of(constants, name(3)?, name(4)?, Some(name(5)?))?;
         let bias = node.optional(8).map(|name| constants.ints(name)).transpose()?;
-        let sums = Sums::new(node, x, &self.tensors[x], (x_scale, x_zero_point), weights, bias)?;
+        let attributes = Attributes::of(node, weights.kernel_size())?;
+        let sums = Sums::new(node, x, &self.tensors[x], (x_scale, x_zero_point), weights, bias, attributes)?;
         let shape = sums.shape;
         let conv = sums.quantized(y_scale, y_zero_point)?;
         let tensor = self.push(node, Operator::Conv(Box::new(conv)), vec![x], shape, y_signed);

@@ -387,6 +387,27 @@ fn an_addition_is_one_step_with_its_relu() {
 }
 
 #[test]
+fn a_transposed_convolution_of_2x2_is_pointwise_with_depth_to_space() {
+    let shape = [1, 1, 1, 2];
+    let mut graph = Graph::new("x", shape).dequantize("x", "x.real", (0.5, 1));
+    graph.constant("weight", DataType::Int8, &[1, 1, 2, 2], vec![1, 2, 3, 4]);
+    graph.constant("weight.scale", DataType::Float, &[1], 1f32.to_le_bytes().to_vec());
+    let transposed = |graph: Graph, attributes: &[(&str, &[usize])]| {
+        let attributes = attributes.iter().map(|(name, values)| quantized_onnx::ints(name, values)).collect();
+        let graph = graph
+            .node("DequantizeLinear", &["weight", "weight.scale"].map(str::to_owned), "weight.real", Vec::new())
+            .node("ConvTranspose", &["x.real", "weight.real"].map(str::to_owned), "sums", attributes)
+            .quantize("sums", "y", (0.5, 10));
+        read(&graph.finish("y", [1, 1, 2, 4]))
+    };
+    let found = transposed(graph, &[("strides", &[2, 2]), ("kernel_shape", &[2, 2])]);
+    let names: Vec<_> = program(&found, shape, "y").unwrap().steps.iter().map(|s| s.operator.name()).collect();
+    assert_eq!(names, ["QLinearConv", "DepthToSpace"]);
+    // Values 1 and 3 in halves, less the zero point; each becomes its four products.
+    assert_eq!(run(&found, shape, Frame::Bytes(&[2, 4])), [11, 12, 13, 16, 13, 14, 19, 22]);
+}
+
+#[test]
 fn an_addition_of_other_than_two_activations_of_one_shape_is_left_to_tract() {
     let shape = [1, 1, 2, 2];
     let mut graph =
