@@ -6,8 +6,8 @@
 
 Network, dataset, input size, classes, loss, class weights, optimizer, schedule, flips and frozen norms are those of the run's config.toml and
 dataset.json. What this script does not implement is an error, so that two different recipes are never compared; it knows datasets of the layout
-{train,val}/{images,masks}, gray or palette masks, Adam, AdamW and SGD, the cosine schedule, flips, and the losses cross-entropy,
-dice and lovasz with their sums. Initial weights and shuffles are PyTorch's own.
+{train,val}/{images,masks}, gray or palette masks, Adam, AdamW and SGD, the cosine schedule, flips, quarter turns of square images, and the
+losses cross-entropy, dice and lovasz with their sums. Initial weights and shuffles are PyTorch's own.
 
 Each epoch prints a line; the last one gives the mean IoU of the last epoch, the best one among comparable epochs and the range over the last
 tenth, as `unet-host train` does. Predictions are counted at the labels' own size, enlarged by the nearest pixel.
@@ -34,7 +34,7 @@ KNOWN = {
     "": "name code_version data val_ratio split_seed stacks skip_unreadable seed backend preprocess model training",
     "preprocess": "width height channels fit filter normalize fill",
     "model": "base depth channels classes upsampling stem",
-    "training": "epochs batch learning_rate schedule optimizer weight_decay decayed freeze_norms loss label_smoothing class_weights flips "
+    "training": "epochs batch learning_rate schedule optimizer weight_decay decayed freeze_norms loss label_smoothing class_weights flips augment "
                 "workers cache_bytes",
 }
 # How masks are read: palettes by index, values that belong to no class are an error.
@@ -144,13 +144,16 @@ class Split:
             raise Refused(f"{folder}: expected one file of {name}, found {len(found)}")
         return found[0]
 
-    def batch(self, numbers, flips=None, draws=None):
+    def batch(self, numbers, flips=None, turns=False, draws=None):
         images, masks = [], []
         for number in numbers:
             image, mask = self.images[number], self.masks[number]
             for axis, wanted in ((1, flips and flips["horizontal"]), (0, flips and flips["vertical"])):
                 if wanted and draws.random() < 0.5:
                     image, mask = numpy.flip(image, axis), numpy.flip(mask, axis)
+            if turns:
+                quarters = int(draws.integers(4))
+                image, mask = numpy.rot90(image, quarters), numpy.rot90(mask, quarters)
             images.append(image)
             masks.append(mask)
         x = torch.from_numpy(numpy.stack(images)).permute(0, 3, 1, 2).float().div(255)
@@ -293,6 +296,10 @@ def train(run, arguments):
     unknown += [key for key, value in expected.items() if config["preprocess"][key] != value]
     if snapshot["labels"].get("reading") != READING:
         unknown.append("labels.reading")
+    operations = training.get("augment", [])
+    turns = operations == ["quarter_turns"] and config["preprocess"]["width"] == config["preprocess"]["height"]
+    if operations and not turns:
+        unknown.append(f"augment = {operations}")
     if unknown:
         raise Refused(f"{run}: not implemented here: {', '.join(unknown)}")
     epochs, batch = arguments.epochs or training["epochs"], training["batch"]
@@ -317,7 +324,7 @@ def train(run, arguments):
                     module.eval()
         order, losses = draws.permutation(count), []
         for first in range(0, count, batch):
-            images, masks = splits["train"].batch(order[first:first + batch], training["flips"], draws)
+            images, masks = splits["train"].batch(order[first:first + batch], training["flips"], turns, draws)
             for group in optimizer.param_groups:
                 group["lr"] = rate(step)
             loss = loss_of(model(images), masks)

@@ -31,7 +31,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use unet_shared::preprocess::Channels;
+use unet_shared::preprocess::{Channels, Preprocess};
 
 use super::loader::Item;
 use crate::rng::Rng;
@@ -162,10 +162,11 @@ impl From<Preset> for Augmentation {
 }
 
 impl Augmentation {
-    /// What `train` applies to images of these channels without `--flips` and `--augment`.
-    pub fn default_for(channels: Channels) -> Self {
-        match channels {
-            Channels::Gray => Preset::Symmetric.into(),
+    /// What `train` applies to these inputs without `--flips` and `--augment`. Quarter turns would cut images that are not square.
+    pub fn default_for(input: &Preprocess) -> Self {
+        match input.channels {
+            Channels::Gray if input.width == input.height => Preset::Symmetric.into(),
+            Channels::Gray => Self { flips: Flips::BOTH, ..Self::default() },
             Channels::Rgb => Self::default(),
         }
     }

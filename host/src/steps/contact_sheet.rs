@@ -53,7 +53,7 @@ pub fn write(checked: Checked, names: &NamedList, options: &ContactSheetOptions)
     let preprocess = resolve_input(&found, &options.input, multiple, options.tiles)?;
     preprocess.validate()?;
     if names.is_empty() {
-        augmentation = Augmentation::default_for(preprocess.channels);
+        augmentation = Augmentation::default_for(&preprocess);
     }
     if augmentation.needs_class_pixels() {
         augmentation.class_pixels = found.pairs.training_pixels(&table);

@@ -222,10 +222,10 @@ impl NewRun {
             Split::ALL.map(|split| dataset.split(split).iter().map(|sample| sample.name.clone()).collect());
         let snapshot = DatasetSnapshot { digest, labels, train, val, test };
         if options.augment.is_empty() && !options.classic {
-            config.training.augmentation = Augmentation::default_for(config.preprocess.channels);
+            config.training.augmentation = Augmentation::default_for(&config.preprocess);
             if config.preprocess.channels == Channels::Gray {
                 unet_engine::error::say(
-                    "note: gray images are flipped and turned by quarters; --flips horizontal keeps them upright",
+                    "note: gray images are flipped both ways, and turned if they are square; --flips horizontal keeps them upright",
                 );
             }
         }

@@ -159,6 +159,11 @@ impl LossConfig {
         self.function.terms.iter().map(|(_, loss)| loss.pixel_bytes()).sum()
     }
 
+    /// Bytes that are held besides, for this many classes and threads.
+    pub(super) fn table_bytes(&self, classes: usize, threads: usize) -> u64 {
+        self.function.terms.iter().map(|(_, loss)| loss.table_bytes(classes, threads)).sum()
+    }
+
     /// The loss of a batch for logits `[N, K, H, W]`; 0 with a gradient of 0 if every pixel is ignored.
     pub fn of(&self, logits: Tensor<4>, target: &Target) -> Tensor<1> {
         if self.is_plain() {
@@ -194,6 +199,7 @@ mod tests {
 
     use super::*;
     use crate::backend::test_device;
+    use crate::operation::PixelLoss as _;
     use crate::rng::Rng;
 
     /// Logits `[N, K, H, W]` with their target.
@@ -347,6 +353,78 @@ mod tests {
                 let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
                 assert!((f64::from(found) - expected).abs() < 2e-6, "{loss}, {index}: {found} and {expected}");
             }
+        }
+    }
+
+    /// More pixels than a part has, no multiple of a block, and more classes than Lovász-softmax counts at once.
+    #[test]
+    fn many_pixels_and_classes_are_those_of_the_formulas_by_any_number_of_threads() {
+        let (rng, classes) = (&mut Rng::new(12), 18);
+        let size = [2, 41, 53];
+        let pixels: usize = size.iter().product();
+        let logits: Vec<f32> = (0..pixels * classes).map(|_| rng.range_f32(-2.0, 2.0)).collect();
+        let mask: Vec<u8> =
+            (0..pixels).map(|_| [rng.below(18) as u8, IGNORE_INDEX][usize::from(rng.below(9) == 0)]).collect();
+        let weights: Vec<f32> = (0..classes).map(|class| 0.5 + class as f32 / 9.0).collect();
+        let target = Target::new(&mask, &weights);
+        // In f64, from the probabilities of each pixel.
+        let p: Vec<Vec<f64>> = logits
+            .chunks(classes)
+            .map(|logits| {
+                let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit).exp()).collect();
+                let sum = powers.iter().sum::<f64>();
+                powers.into_iter().map(|power| power / sum).collect()
+            })
+            .collect();
+        let counted: Vec<usize> = (0..pixels).filter(|&i| mask[i] != IGNORE_INDEX).collect();
+        let weight = |i: usize| f64::from(weights[usize::from(mask[i])]);
+        let total: f64 = counted.iter().map(|&i| weight(i)).sum();
+        let entropy = counted.iter().map(|&i| -weight(i) * p[i][usize::from(mask[i])].ln()).sum::<f64>() / total;
+        let lovasz = |class: usize| {
+            let own = |i: usize| usize::from(mask[i]) == class;
+            let error = |i: usize| if own(i) { 1.0 - p[i][class] } else { p[i][class] };
+            let mut order = counted.clone();
+            order.sort_by(|&a, &b| error(b).total_cmp(&error(a)));
+            let truth = counted.iter().filter(|&&i| own(i)).count() as f64;
+            let (mut missed, mut added, mut before, mut loss) = (0.0, 0.0, 0.0, 0.0);
+            for i in order {
+                *(if own(i) { &mut missed } else { &mut added }) += 1.0;
+                let jaccard = 1.0 - (truth - missed) / (truth + added);
+                loss += error(i) * (jaccard - before);
+                before = jaccard;
+            }
+            loss
+        };
+        let all: f64 = weights.iter().map(|w| f64::from(*w)).sum();
+        let lovasz = (0..classes).map(|class| f64::from(weights[class]) * lovasz(class)).sum::<f64>() / all;
+        let compute = |loss: &str, threads: usize| {
+            let batch = config(loss).of_batch(&target);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut gradient = vec![f32::NAN; logits.len()];
+            let value = pool.install(|| batch.compute(&logits, size, Some(&mut gradient)));
+            (value, gradient)
+        };
+        // Lovász-softmax takes errors within a bucket of 1/8192 as equal.
+        for (loss, expected, tolerance) in
+            [("0.5*cross-entropy", 0.5 * entropy, 1e-6), ("lovasz", lovasz, 1.0 / 8192.0), ("dice", f64::NAN, 0.0)]
+        {
+            let (value, gradient) = compute(loss, 1);
+            assert_eq!(compute(loss, 3), (value, gradient.clone()), "{loss}");
+            if expected.is_nan() {
+                continue;
+            }
+            assert!((f64::from(value) - expected).abs() <= tolerance, "{loss}: {value}, by the formula {expected}");
+            for (i, gradient) in gradient.chunks(classes).enumerate() {
+                // Probabilities sum to 1, whatever the logits are.
+                assert!(gradient.iter().map(|g| f64::from(*g)).sum::<f64>().abs() < 1e-7, "{loss} {i}");
+                assert!(mask[i] != IGNORE_INDEX || gradient.iter().all(|g| *g == 0.0), "{loss} {i}");
+            }
+        }
+        let (_, gradient) = compute("cross-entropy", 2);
+        for (i, class) in counted.iter().flat_map(|&i| (0..classes).map(move |class| (i, class))) {
+            let truth = f64::from(u8::from(usize::from(mask[i]) == class));
+            let expected = weight(i) / total * (p[i][class] - truth);
+            assert!((f64::from(gradient[i * classes + class]) - expected).abs() < 1e-9, "{i} {class}");
         }
     }
 

@@ -51,6 +51,11 @@ impl LossFunction {
         }
     }
 
+    /// Bytes that it holds besides, for this many classes and threads.
+    pub(super) fn table_bytes(self, classes: usize, threads: usize) -> u64 {
+        if self == Self::Lovasz { lovasz::table_bytes(classes, threads) } else { 0 }
+    }
+
     /// What is evaluated pixel by pixel after a pass over all of them; none if no pixel counts for this loss. `scale` is a factor of
     /// the loss, `smoothing` is of cross-entropy and its kinds.
     fn prepare<'a>(self, batch: &Batch<'a>, scale: f64, smoothing: f64) -> Option<Box<dyn Term + 'a>> {

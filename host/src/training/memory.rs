@@ -128,7 +128,9 @@ mod tests {
         // The peak is at the loss; 17 bytes for hard pixels and 6 for boundaries.
         let more = peak("cross-entropy+hard-pixels+boundary") - peak("cross-entropy");
         assert!(more.abs_diff(23 * 512 * 512) < 1 << 14, "{more} bytes");
-        assert_eq!(peak("cross-entropy+lovasz"), peak("cross-entropy"));
+        // Counts of 8 classes in 8192 buckets of two u32, and as many slopes.
+        let more = peak("cross-entropy+lovasz") - peak("cross-entropy");
+        assert!(more.abs_diff(2 * 8 * 8192 * 8) < 1 << 14, "{more} bytes");
     }
 
     #[test]

@@ -254,7 +254,8 @@ fn a_run_starts_from_the_weights_of_another() {
     let runs = folder.path().join("runs");
     let train = |code, name: &str, extra: &[&str]| {
         let shape = ["--depth", "2", "--batch", "4", "--runs", text(&runs), "--name", name];
-        expect(code, &[&["train", text(&data)], &shape[..], extra].concat()).1
+        let recipe = ["--loss", "cross-entropy", "--flips", "horizontal"];
+        expect(code, &[&["train", text(&data)], &shape[..], &recipe, extra].concat()).1
     };
     let loss = |name: &str| results(&runs.join(name))[1][1].parse::<f64>().unwrap();
     train(0, "source", &["--base", "4", "--epochs", "6"]);
@@ -262,7 +263,7 @@ fn a_run_starts_from_the_weights_of_another() {
     let err = train(0, "second", &["--base", "4", "--epochs", "1", "--from", text(&source)]);
     assert!(err.contains("initial weights: ") && !err.contains("initial weights: random"), "{err}");
     train(0, "fresh", &["--base", "4", "--epochs", "1"]);
-    assert!(loss("second") < 0.8 * loss("fresh"), "{} {}", loss("second"), loss("fresh"));
+    assert!(loss("second") < 0.7 * loss("fresh"), "{} {}", loss("second"), loss("fresh"));
 
     // Another number of channels: all but the first convolution.
     let err = train(0, "colour", &["--base", "4", "--epochs", "1", "--channels", "3", "--from", text(&source)]);

@@ -7,7 +7,8 @@ use crate::tensor::{Data, Tensor};
 use tract_onnx::pb::NodeProto;
 
 impl Graph {
-    /// The same graph with each `Conv` and `ConvTranspose` between pairs as one `QLinearConv`, or its like, of the same constants, and each linear `Resize` between pairs
+    /// The same graph with each `Conv` between pairs as one `QLinearConv` of the same constants, each `ConvTranspose` as one
+    /// `QLinearConvTranspose`, which is the interpreter's own, and each linear `Resize` between pairs
     /// of one quantization in steps of it: both are exact then. Run as it is, a graph in pairs rounds each f32 of a sum's terms, and
     /// a value that this brings over a half spreads to all behind it.
     #[must_use]

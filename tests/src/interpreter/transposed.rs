@@ -12,6 +12,7 @@ use crate::tensor::Tensor;
 pub(super) fn qlinear_conv_transpose(node: &Node) -> Result<Tensor, Fault> {
     node.require_integer("group", 1, 1)?;
     let strides = node.sizes("strides", [1, 1])?;
+    node.require_text("auto_pad", "NOTSET", "NOTSET")?;
     let plain = [node.sizes("dilations", [1, 1])?, node.sizes("output_padding", [0, 0])?.map(|n| n + 1)];
     if plain != [[1, 1]; 2] || node.sizes("pads", [0; 4])? != [0; 4] {
         return Err(Fault::new("padding and dilation are not supported"));
@@ -30,6 +31,9 @@ pub(super) fn qlinear_conv_transpose(node: &Node) -> Result<Tensor, Fault> {
     let byte = Byte::of(y_zero_point)?;
     let y_zero_point = single("y_zero_point", &y_zero_point.to_i32()?)?;
     let bias = node.optional(8).map_or(Ok(vec![0; channels]), Tensor::to_i32)?;
+    if bias.len() != channels || [height, width, rows, columns].contains(&0) {
+        return Err(Fault::new(format!("bias of {} values for {channels} channels, or an empty operand", bias.len())));
+    }
     let (x, w) = (x.to_i32()?, w.to_i32()?);
     let [out_height, out_width] = [(height - 1) * strides[0] + rows, (width - 1) * strides[1] + columns];
     let mut quantized = Vec::with_capacity(channels * out_height * out_width);

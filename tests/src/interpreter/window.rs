@@ -37,8 +37,9 @@ impl Windows {
         }
         let mut output = [0; 2];
         for axis in 0..2 {
+            let extent = (stated[axis] - 1).checked_mul(dilations[axis]).and_then(|n| n.checked_add(1));
             let padded = [pads[axis], pads[axis + 2]].iter().try_fold(input[axis], |n, &p| n.checked_add(p));
-            let Some(room) = padded.and_then(|n| n.checked_sub((stated[axis] - 1) * dilations[axis] + 1)) else {
+            let Some(room) = extent.zip(padded).and_then(|(extent, n)| n.checked_sub(extent)) else {
                 return Err(Fault::new(format!("no window of {stated:?} fits into {input:?} with pads {pads:?}")));
             };
             output[axis] = room / strides[axis] + 1;

@@ -9,7 +9,7 @@ use unet_engine::inference::{Engine, EngineOptions, KernelChoice};
 use unet_shared::manifest::TensorEntry;
 use unet_shared::quantization::Quantization;
 use unet_tests::node_models::with_output;
-use unet_tests::onnx_graph::{GraphBuilder, integers};
+use unet_tests::onnx_graph::{GraphBuilder, integer, integers};
 use unet_tests::random::Random;
 use unet_tests::tiny_unet::TinyUnet;
 use unet_tests::{Data, Graph, Tensor};
@@ -87,12 +87,19 @@ struct Drawn {
 
 fn draw(random: &mut Random) -> Drawn {
     let mut pick = |low: i64, high: i64| random.integer(low, high);
-    let [channels, height, width, out] = [pick(1, 37), pick(4, 19), pick(4, 40), pick(1, 35)].map(|v| v as usize);
+    let group = [1, 1, 2, 3, 8][pick(0, 4) as usize];
+    let [depth, height, width, of_group] =
+        [pick(1, 37 / group), pick(4, 19), pick(4, 40), pick(1, 35 / group)].map(|v| v as usize);
+    let [channels, out] = [depth, of_group].map(|channels| channels * group as usize);
     let kernel = [[1, 1], [2, 2], [3, 3], [3, 1], [4, 3]][pick(0, 4) as usize];
     let pads: Vec<i64> = [kernel[0], kernel[1], kernel[0], kernel[1]].iter().map(|&side| pick(0, side - 1)).collect();
     let strides = [pick(1, 2), pick(1, 2)];
+    let dilations = [(0, height), (1, width)].map(|(axis, size)| {
+        let dilation = pick(1, 3);
+        if (kernel[axis] - 1) * dilation < size as i64 { dilation } else { 1 }
+    });
     let (is_unsigned, is_per_channel, has_bias) = (pick(0, 1) == 1, pick(0, 1) == 1, pick(0, 3) > 0);
-    let shape = [out, channels, kernel[0] as usize, kernel[1] as usize];
+    let shape = [out, depth, kernel[0] as usize, kernel[1] as usize];
     let count: usize = shape.iter().product();
     let mut builder = GraphBuilder::new();
     let frame = Tensor::new(&[1, channels, height, width], Data::U8(random.bytes(channels * height * width))).unwrap();
@@ -121,7 +128,11 @@ fn draw(random: &mut Random) -> Drawn {
     // tract takes an operand that is not there, but none that is left out by an empty name.
     let operands = if has_bias { &operands[..] } else { &operands[..8] };
     let attributes: Vec<AttributeProto> =
-        vec![integers("kernel_shape", &kernel), integers("pads", &pads), integers("strides", &strides)];
+        [("kernel_shape", &kernel[..]), ("pads", &pads), ("strides", &strides), ("dilations", &dilations)]
+            .map(|(name, values)| integers(name, values))
+            .into_iter()
+            .chain([integer("group", group)])
+            .collect();
     builder.node("y", "QLinearConv", operands, attributes);
     builder.output("y");
     Drawn { model: builder.finish(13), frame: BTreeMap::from([("x".to_owned(), frame)]) }

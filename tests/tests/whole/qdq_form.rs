@@ -83,8 +83,13 @@ impl Pairs {
 
     /// `operator` with one scale and zero point of u8.
     fn pair(&mut self, operator: &str, x: &str, y: &str, (scale, zero_point): (f32, u8)) -> String {
+        self.pair_of(operator, x, y, scale, Data::U8(vec![zero_point]))
+    }
+
+    /// The same with a zero point of either type.
+    fn pair_of(&mut self, operator: &str, x: &str, y: &str, scale: f32, zero_point: Data) -> String {
         let scale = self.constant(&[], Data::F32(vec![scale]));
-        let zero_point = self.constant(&[], Data::U8(vec![zero_point]));
+        let zero_point = self.constant(&[], zero_point);
         self.builder.node(y, operator, &[x, &scale, &zero_point], vec![])
     }
 
@@ -192,8 +197,8 @@ fn data_movement_between_other_scales_is_the_interpreters() {
     }
 }
 
-/// A residual addition in f32 between convolutions, and an upsampling by linear
-/// interpolation that is joined with a skip, which one does if `up_zero_point` is that before it, 120. All scales are powers of two,
+/// A residual addition between convolutions, and an upsampling by linear
+/// interpolation that is joined with a skip, which the engine does if `up_zero_point` is that before it, 120. All scales are powers of two,
 /// so that f32 is exact.
 fn draw_with_nodes_of_tract(random: &mut Random, up_zero_point: u8) -> (Vec<u8>, BTreeMap<String, Tensor>) {
     let frame = Tensor::new(&[1, 3, 8, 12], Data::U8(random.bytes(3 * 8 * 12))).unwrap();
@@ -219,7 +224,7 @@ fn draw_with_nodes_of_tract(random: &mut Random, up_zero_point: u8) -> (Vec<u8>,
     pairs.builder.node("cut", "Relu", &["sum"], vec![]);
     pairs.pair("QuantizeLinear", "cut", "sum.bytes", (2.0 * scale, 0));
     pairs.pair("DequantizeLinear", "sum.bytes", "sum.real", (2.0 * scale, 0));
-    // The scale of this one's bias is not that of its sums, so that tract runs it too.
+    // The scale of this one's bias is not that of its sums, so that tract runs it.
     let deep = conv(&mut pairs, random, "sum.real", "deep", [8, 8], 2);
     let low = conv(&mut pairs, random, &deep, "low", [4, 8], 1);
     let scales = pairs.constant(&[4], Data::F32(vec![1.0, 1.0, 2.0, 2.0]));
@@ -247,6 +252,73 @@ fn parts_around_nodes_of_tract_are_the_interpreters() {
                 let options = EngineOptions { kernel: KernelChoice::Only(kernel), threads };
                 check_by("integer+tract", &model, "y", std::slice::from_ref(&frame), options);
             }
+        }
+    }
+}
+
+/// The sum of a u8 tensor and a tensor of either type, pooled by windows that are not square, and enlarged by a transposed convolution.
+fn draw_sum_pool_and_transposed(
+    random: &mut Random,
+    is_signed: bool,
+    has_relu: bool,
+) -> (Vec<u8>, BTreeMap<String, Tensor>) {
+    let [channels, out, height, width] = [3, 2, 5, 7];
+    let frame = Tensor::new(&[1, channels, height, width], Data::U8(random.bytes(channels * height * width))).unwrap();
+    let mut pairs = Pairs { builder: GraphBuilder::new(), constants: 0 };
+    pairs.builder.input("x", &frame);
+    let zero_point = |random: &mut Random| {
+        let byte = random.integer(60, 190) as u8;
+        if is_signed { Data::I8(vec![byte.wrapping_sub(128) as i8]) } else { Data::U8(vec![byte]) }
+    };
+    let first = pairs.pair("DequantizeLinear", "x", "x.real", (0.02, random.integer(0, 255) as u8));
+    let (scale, zero) = (0.01 + 0.03 * random.unit(), zero_point(random));
+    pairs.pair_of("QuantizeLinear", &first, "other", scale, zero.clone());
+    pairs.pair_of("DequantizeLinear", "other", "other.real", scale, zero);
+    pairs.builder.node("sum", "Add", &["other.real", &first], vec![]);
+    let sum = if has_relu { pairs.builder.node("cut", "Relu", &["sum"], vec![]) } else { "sum".to_owned() };
+    let (scale, zero) = (0.02 + 0.03 * random.unit(), zero_point(random));
+    pairs.pair_of("QuantizeLinear", &sum, "sum.bytes", scale, zero.clone());
+    pairs.pair_of("DequantizeLinear", "sum.bytes", "sum.real", scale, zero.clone());
+    let windows = [("kernel_shape", &[3, 2][..]), ("strides", &[2, 1]), ("pads", &[1, 0, 0, 1])];
+    let windows = windows.map(|(name, values)| integers(name, values)).to_vec();
+    pairs.builder.node("pool", "MaxPool", &["sum.real"], windows);
+    pairs.pair_of("QuantizeLinear", "pool", "pool.bytes", scale, zero.clone());
+    pairs.pair_of("DequantizeLinear", "pool.bytes", "pool.real", scale, zero);
+    let weights = random.bytes(channels * out * 4).into_iter().map(|byte| byte as i8).collect();
+    let weights = pairs.constant(&[channels, out, 2, 2], Data::I8(weights));
+    let scales: Vec<f32> = (0..out).map(|_| 0.001 + 0.01 * random.unit()).collect();
+    let [w_scale, b_scale] = [scales.clone(), scales.iter().map(|w| w * scale).collect()]
+        .map(|scales| pairs.constant(&[out], Data::F32(scales)));
+    let zeros = pairs.constant(&[out], Data::I8(vec![5; out]));
+    pairs.builder.node("w.real", "DequantizeLinear", &[&weights, &w_scale, &zeros], vec![integer("axis", 1)]);
+    let bias = (0..out).map(|_| random.integer(-9000, 9000) as i32).collect();
+    let bias = pairs.constant(&[out], Data::I32(bias));
+    pairs.builder.node("b.real", "DequantizeLinear", &[&bias, &b_scale], vec![integer("axis", 0)]);
+    let strides = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
+    pairs.builder.node("large", "ConvTranspose", &["pool.real", "w.real", "b.real"], strides);
+    pairs.pair("QuantizeLinear", "large", "y", (0.01, random.integer(60, 190) as u8));
+    pairs.builder.output("y");
+    (pairs.builder.finish(13), BTreeMap::from([("x".to_owned(), frame)]))
+}
+
+#[test]
+fn sums_pools_and_transposed_convolutions_are_the_interpreters() {
+    let mut random = Random::new(16);
+    for round in 0..16 {
+        let (model, frame) = draw_sum_pool_and_transposed(&mut random, round % 2 == 1, round % 4 > 1);
+        let expected = Graph::from_bytes(&model).unwrap().in_integers().run(&frame).unwrap()["y"].clone();
+        let distinct: std::collections::BTreeSet<_> = bytes(&expected).iter().copied().collect();
+        assert!(distinct.len() > 20, "{} distinct values prove little", distinct.len());
+        for kernel in kernels() {
+            let options = EngineOptions { kernel: KernelChoice::Only(kernel), threads: 1 + round % 3 };
+            let mut engine = Model::open("drawn", &model, None, &options).unwrap();
+            assert_eq!(engine.name(), "integer");
+            let Data::U8(pixels) = frame["x"].data() else { unreachable!("frames are u8") };
+            let mut mask = vec![0; expected.shape()[2] * expected.shape()[3]];
+            engine.segment(Frame::Bytes(pixels), &mut mask).unwrap();
+            let mut found = vec![0; engine.logits_len()];
+            engine.logits(&mut found).unwrap();
+            assert_eq!(found, bytes(&expected), "round {round}, {kernel}");
         }
     }
 }

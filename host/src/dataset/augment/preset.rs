@@ -78,7 +78,7 @@ pub struct AugmentOptions {
     #[arg(long, value_enum)]
     pub flips: Option<Flips>,
     /// Random changes of training images together with their masks: a preset, operations, or both, separated by commas
-    /// (default: symmetric for gray images, horizontal flips for colour)
+    /// (default: symmetric for gray images, of which only square ones are turned; horizontal flips for colour)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PRESET|OPERATION")]
     pub augment: Vec<Named>,
 }
@@ -173,7 +173,7 @@ impl fmt::Display for NamedList {
 
 #[cfg(test)]
 mod tests {
-    use unet_shared::preprocess::Channels;
+    use unet_shared::preprocess::{Channels, Preprocess};
 
     use super::*;
 
@@ -215,9 +215,12 @@ mod tests {
         let command = <AugmentOptions as clap::Args>::augment_args(clap::Command::new("test"));
         let help =
             |id: &str| command.get_arguments().find(|a| a.get_id() == id).unwrap().get_help().unwrap().to_string();
-        let [gray, colour] = [Channels::Gray, Channels::Rgb].map(Augmentation::default_for);
-        assert_eq!(gray, Preset::Symmetric.into());
-        let expected = format!("(default: symmetric for gray images, {colour} for colour)");
+        let of = |channels, width| Augmentation::default_for(&Preprocess { channels, width, ..Preprocess::CLASSIC });
+        assert_eq!(of(Channels::Gray, 1024), Preset::Symmetric.into());
+        assert_eq!(of(Channels::Gray, 512).to_string(), "flips both ways");
+        let colour = of(Channels::Rgb, 1024);
+        let expected =
+            format!("(default: symmetric for gray images, of which only square ones are turned; {colour} for colour)");
         assert!(help("augment").contains(&expected), "{}", help("augment"));
         let flips = resolved(None, &["zoom"]).unwrap().flips;
         assert!(help("flips").contains("horizontal with single operations") && flips == Flips::HORIZONTAL);

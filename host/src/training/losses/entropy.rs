@@ -14,7 +14,7 @@ struct Entropy<'a, F> {
     /// Sum of the weights of all classes.
     all: f64,
     smoothing: f64,
-    /// Of the whole loss, and divided by `sum w b`.
+    /// The scale of the loss divided by `sum w b`.
     factor: f64,
 }
 

@@ -10,7 +10,7 @@ const GAMMA: i32 = 2;
 
 /// `sum w (1 - p)^gamma (-log p) / sum w` with the probability `p` and the weight `w` of the true class.
 struct Focal {
-    /// Of the whole loss, and divided by `sum w`.
+    /// The scale of the loss divided by `sum w`.
     factor: f64,
 }
 

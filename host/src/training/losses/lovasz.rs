@@ -40,6 +40,12 @@ pub(super) fn lovasz<'a>(batch: &Batch<'a>, scale: f64) -> Option<Box<dyn Term +
     (total > 0.0).then(|| Box::new(Lovasz { slopes }) as Box<dyn Term>)
 }
 
+/// Bytes of the counts of all threads and their sum, and of the slopes.
+pub(super) fn table_bytes(classes: usize, threads: usize) -> u64 {
+    let counts = (threads + 1) * classes.min(CLASSES_AT_ONCE);
+    ((counts * size_of::<Count>() + classes * size_of::<[f32; 2]>()) * BUCKETS) as u64
+}
+
 /// The bucket of an error.
 fn bucket(error: f32) -> usize {
     ((error * BUCKETS as f32) as usize).min(BUCKETS - 1)

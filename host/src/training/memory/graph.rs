@@ -89,7 +89,7 @@ pub(super) struct Graph {
     pub channel: u64,
     /// Bytes of the tiles of each thread.
     pub tiles: u64,
-    /// See [`LossConfig::pixel_bytes`](crate::training::loss::LossConfig::pixel_bytes), of all pixels.
+    /// Bytes that the loss holds besides the logits and their gradient.
     pub loss_bytes: u64,
     /// Whether the gradients of several batches are added before a step.
     pub is_accumulating: bool,
@@ -104,7 +104,8 @@ impl Graph {
         let pixels =
             |halvings: usize| (shape.batch as u64 * shape.width as u64 * shape.height as u64) >> (2 * halvings);
         let channel = pixels(0) * F32;
-        let loss_bytes = pixels(0) * shape.loss.pixel_bytes();
+        let tables = shape.loss.table_bytes(shape.model.classes, shape.threads);
+        let loss_bytes = pixels(0) * shape.loss.pixel_bytes() + tables;
         let mut graph = Self {
             values: vec![],
             steps: vec![],

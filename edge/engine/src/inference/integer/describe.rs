@@ -25,7 +25,12 @@ pub(super) fn describe(
                 other => other.name(),
             }
             .to_owned(),
-            kernel: convolution.map_or("move", |(_, conv)| conv.kernel().name()).to_owned(),
+            kernel: match (convolution, &step.operator) {
+                (Some((_, conv)), _) => conv.kernel().name(),
+                (None, Operator::Add(_)) => "add",
+                (None, _) => "move",
+            }
+            .to_owned(),
             multiplications,
             share: if total == 0 { 0.0 } else { multiplications as f64 / total as f64 },
         }

@@ -65,7 +65,7 @@ pub(super) fn extract(simplified: &Simplified<'_>, facts: &Facts, output: &str) 
 /// Why a part without a convolution is left to tract. A part with one pays at any size: eight 1x1 convolutions of 1 channel over 4x4
 /// pixels, each between two nodes of tract, took 0.01 ms either way, and over 16x16 pixels 0.01 instead of 0.03 ms.
 const TOO_SMALL: &str =
-    "expected a convolution between the nodes around it, found data movement alone, which gains nothing";
+    "expected a convolution between the nodes around it, found none, so that the engine gains nothing";
 
 /// An activation as the file has it.
 #[derive(Clone, Copy)]

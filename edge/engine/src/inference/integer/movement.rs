@@ -1,4 +1,4 @@
-//! Data movement and comparison: pooling, upsampling, copying, depth-to-space, and the two ends where the caller's NCHW becomes
+//! Data movement, comparison and addition: pooling, upsampling, copying, depth-to-space, and the two ends where the caller's NCHW becomes
 //! NHWC with a border, and back. Safe code over slices; knows no ONNX and no threads.
 
 use std::fmt;
@@ -72,7 +72,7 @@ pub(super) struct PoolWindows {
     pub kernel: [usize; 2],
     /// Rows and columns from a window to the next.
     pub strides: [usize; 2],
-    /// Rows above and columns left of the first pixel that the first window begins.
+    /// Rows above and columns left of the image in the first window.
     pub before: [usize; 2],
 }
 

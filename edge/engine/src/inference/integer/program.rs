@@ -31,7 +31,7 @@ pub(super) enum Operator {
     Requantize(Box<[u8; 256]>),
     /// Data movement on one tensor.
     Movement(&'static Movement),
-    /// Maxima over windows other than 2x2 with stride 2.
+    /// Maxima over windows other than 2x2 with stride 2 and no pads.
     MaxPool(PoolWindows),
     /// The sum of two tensors, byte by byte.
     Add(Addition),

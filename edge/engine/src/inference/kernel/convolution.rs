@@ -146,7 +146,7 @@ impl Convolution {
         shape.output_size(input.height, input.width).ok_or(ConvError::Bounds {
             what: "kernel columns for this input",
             bounds: [1, side(input.width, shape.pads[1] + shape.pads[3])],
-            found: shape.kernel_size[1],
+            found: shape.extent(1),
         })
     }
 

@@ -16,6 +16,9 @@ use super::strip::{Chunk, OutputRange, Strip, StripOutput};
 use super::view::{InputView, OutputView};
 use super::widened::{Taps, Window};
 
+/// The maximum number of weights of small groups, zeros included.
+const PADDED_WEIGHTS_MAX: usize = 1 << 28;
+
 /// A chunk and where it is in the output.
 struct PackedChunk {
     first_channel: usize,
@@ -43,7 +46,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// `None` if numbers could overflow i32.
+    /// `None` if numbers could overflow i32, or the weights of small groups would take too much memory.
     pub(super) fn new(set: &'static InstructionSet, convolution: &Convolution, input: &Grid) -> Option<Packed> {
         let shape = &convolution.shape;
         // Each lane of a chunk is multiplied with all bytes that any of its channels reads, so that a chunk should not hold more
@@ -51,6 +54,8 @@ impl Packed {
         let of_group = shape.channels_out / shape.groups;
         let (per_run, per_chunk) = match shape.groups {
             1 => (of_group, set.lanes * set.blocks),
+            // The weights grow by as many zeros as there are lanes.
+            _ if of_group < set.lanes && shape.weights().saturating_mul(set.lanes) > PADDED_WEIGHTS_MAX => return None,
             _ if of_group < set.lanes => (shape.channels_out, set.lanes),
             _ => (of_group, set.lanes * set.blocks),
         };
@@ -315,6 +320,7 @@ impl Phase {
             if shape.upsample { place >> 1 } else { place }
         };
         let origin = [place(0, 0), place(1, 0)];
+        let of_group = shape.channels_out / shape.groups;
         // By offset: the weight of each output channel for that byte. Taps on the same pixel are summed.
         let mut bytes = Bytes::new();
         for row in 0..shape.kernel_size[0] {
@@ -322,11 +328,15 @@ impl Phase {
                 let down = (place(0, row) - origin[0]) as usize;
                 let right = (place(1, column) - origin[1]) as usize;
                 let pixel = down * input.row_stride() + right * input.pixel_stride;
-                for (lane, channel) in channels.clone().enumerate() {
-                    let first = pixel + shape.first_channel_in(channel);
+                let mut group = channels.start..channels.start;
+                while group.end < channels.end {
+                    group = group.end..channels.end.min((group.end / of_group + 1) * of_group);
+                    let first = pixel + shape.first_channel_in(group.start);
                     for channel_in in 0..shape.depth() {
                         let sums = bytes.entry(first + channel_in).or_insert_with(|| vec![0; channels.len()]);
-                        sums[lane] += convolution.weight(channel, channel_in, [row, column]);
+                        for channel in group.clone() {
+                            sums[channel - channels.start] += convolution.weight(channel, channel_in, [row, column]);
+                        }
                     }
                 }
             }

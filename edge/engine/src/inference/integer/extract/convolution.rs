@@ -6,7 +6,7 @@ use super::super::node::{Bytes, Constants, Node, Reason};
 use super::super::program::{Activation, TensorId};
 use super::spread;
 
-/// The weights as the file has them, with one scale and one zero point for each output channel.
+/// Weights of output channel, input channel, row, column, with one scale and one zero point for each output channel.
 pub(super) struct Weights {
     shape: [usize; 4],
     bytes: Bytes,
@@ -125,15 +125,15 @@ impl Attributes {
         })
     }
 
-    /// Whether they are those of a transposed convolution whose windows lie side by side.
-    pub(super) fn are_side_by_side(&self, kernel: [usize; 2]) -> bool {
-        self.groups == 1 && self.dilations == [1, 1] && self.pads == [0; 4] && self.strides == kernel
+    /// Whether they are those of a transposed convolution whose windows of 2x2 lie side by side.
+    pub(super) fn are_side_by_side(&self) -> bool {
+        self.groups == 1 && self.dilations == [1, 1] && self.pads == [0; 4] && self.strides == [2, 2]
     }
 }
 
 /// A convolution before its output has a scale.
 pub(super) struct Sums<'a> {
-    /// `QLinearConv` or `Conv`.
+    /// `QLinearConv`, `Conv` or `ConvTranspose`.
     pub node: Node<'a>,
     /// The input.
     pub x: TensorId,
@@ -165,6 +165,9 @@ impl<'a> Sums<'a> {
         let [out, inner, kernel_height, kernel_width] = weights.shape;
         let groups = usize::try_from(group).ok().filter(|groups| *groups > 0 && out.is_multiple_of(*groups));
         let groups = groups.ok_or_else(|| format!("group: expected a divisor of {out} channels, found {group}"))?;
+        if out > 1 << 16 {
+            return Err(format!("weights: expected at most 65536 output channels, found {out}"));
+        }
         if inner.checked_mul(groups) != Some(channels) {
             let shape = weights.shape;
             return Err(format!("weights: expected {channels} channels in {groups} groups, found {shape:?}"));
@@ -175,13 +178,15 @@ impl<'a> Sums<'a> {
         let kernel = [kernel_height, kernel_width];
         let windows = |size: usize, low: usize, high: usize, kernel: usize, stride: usize| {
             // Padding by a whole kernel size would make windows of padding alone; no exporter writes that.
-            if low >= kernel || high >= kernel || stride == 0 {
-                return Err(format!("pads {pads:?} and strides {strides:?}: expected pads less than the kernel size"));
+            if low >= kernel || high >= kernel || low.max(high) > 255 || stride == 0 {
+                return Err(format!(
+                    "pads {pads:?} and strides {strides:?}: expected pads of at most 255, less than the kernel size"
+                ));
             }
             (size + low + high)
                 .checked_sub(kernel)
                 .map(|room| room / stride + 1)
-                .ok_or_else(|| format!("expected a kernel size of at most {size}, found {kernel}"))
+                .ok_or_else(|| format!("expected a kernel size, dilations included, of at most {size}, found {kernel}"))
         };
         let [rows, columns] = [0, 1].map(|axis| (kernel[axis] - 1) * dilations[axis] + 1);
         let out_height = windows(height, pads[0], pads[2], rows, strides[0])?;

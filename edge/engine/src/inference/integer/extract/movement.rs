@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
             let (size, stride, [before, after]) = (kernel[axis], strides[axis], [pads[axis], pads[axis + 2]]);
             // With more padding, a window could lie in the padding alone.
             let is_window = (1..=255).contains(&size) && stride > 0 && before < size && after < size;
-            let room = (pixels + before + after).checked_sub(size).filter(|_| is_window);
+            let room = is_window.then(|| (pixels + before + after).checked_sub(size)).flatten();
             room.map(|room| room / stride + 1).ok_or_else(|| {
                 format!("{kernel:?} with strides {strides:?} and pads {pads:?}: expected windows in {height}x{width}")
             })

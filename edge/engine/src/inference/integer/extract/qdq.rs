@@ -106,13 +106,14 @@ impl<'a> Reader<'a> {
     pub(super) fn conv_transpose(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         let (x, real) = self.reals(node, 0)?;
         let maker = self.constant(node, 1)?;
-        let weights = Weights::of_transposed(self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2))?;
-        self.require_axis(maker, 1, 4)?;
-        let kernel = weights.kernel_size();
+        let name = maker.operand(0)?;
         let is_padded = node.sizes("output_padding", [0, 0])? != [0, 0];
-        if kernel != [2, 2] || is_padded || !Attributes::of(node, kernel)?.are_side_by_side(kernel) {
+        let is_2x2 = self.constants.shape(name)?.get(2..) == Some(&[2, 2]);
+        if !is_2x2 || is_padded || !Attributes::of(node, [2, 2])?.are_side_by_side() {
             return Err("expected a kernel of 2x2 with stride 2, no pads and one group".to_owned());
         }
+        let weights = Weights::of_transposed(self.constants, name, maker.operand(1)?, maker.optional(2))?;
+        self.require_axis(maker, 1, 4)?;
         let bias = match node.optional(2) {
             None => None,
             Some(_) => Some(self.bias(self.constant(node, 2)?, real.scale, &weights)?.repeat(4)),
