@@ -270,13 +270,13 @@ fn draw_sum_pool_and_transposed(
         let byte = random.integer(60, 190) as u8;
         if is_signed { Data::I8(vec![byte.wrapping_sub(128) as i8]) } else { Data::U8(vec![byte]) }
     };
-    let first = pairs.pair("DequantizeLinear", "x", "x.real", (0.02, random.integer(0, 255) as u8));
+    let first = pairs.pair("DequantizeLinear", "x", "x.real", (0.02, random.integer(100, 156) as u8));
     let (scale, zero) = (0.01 + 0.03 * random.unit(), zero_point(random));
     pairs.pair_of("QuantizeLinear", &first, "other", scale, zero.clone());
     pairs.pair_of("DequantizeLinear", "other", "other.real", scale, zero);
     pairs.builder.node("sum", "Add", &["other.real", &first], vec![]);
     let sum = if has_relu { pairs.builder.node("cut", "Relu", &["sum"], vec![]) } else { "sum".to_owned() };
-    let (scale, zero) = (0.02 + 0.03 * random.unit(), zero_point(random));
+    let (scale, zero) = (0.04 + 0.02 * random.unit(), zero_point(random));
     pairs.pair_of("QuantizeLinear", &sum, "sum.bytes", scale, zero.clone());
     pairs.pair_of("DequantizeLinear", "sum.bytes", "sum.real", scale, zero.clone());
     let windows = [("kernel_shape", &[3, 2][..]), ("strides", &[2, 1]), ("pads", &[1, 0, 0, 1])];
@@ -286,7 +286,7 @@ fn draw_sum_pool_and_transposed(
     pairs.pair_of("DequantizeLinear", "pool.bytes", "pool.real", scale, zero);
     let weights = random.bytes(channels * out * 4).into_iter().map(|byte| byte as i8).collect();
     let weights = pairs.constant(&[channels, out, 2, 2], Data::I8(weights));
-    let scales: Vec<f32> = (0..out).map(|_| 0.001 + 0.01 * random.unit()).collect();
+    let scales: Vec<f32> = (0..out).map(|_| 0.01 + 0.01 * random.unit()).collect();
     let [w_scale, b_scale] = [scales.clone(), scales.iter().map(|w| w * scale).collect()]
         .map(|scales| pairs.constant(&[out], Data::F32(scales)));
     let zeros = pairs.constant(&[out], Data::I8(vec![5; out]));
@@ -296,7 +296,7 @@ fn draw_sum_pool_and_transposed(
     pairs.builder.node("b.real", "DequantizeLinear", &[&bias, &b_scale], vec![integer("axis", 0)]);
     let strides = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
     pairs.builder.node("large", "ConvTranspose", &["pool.real", "w.real", "b.real"], strides);
-    pairs.pair("QuantizeLinear", "large", "y", (0.02, random.integer(60, 190) as u8));
+    pairs.pair("QuantizeLinear", "large", "y", (0.05, random.integer(60, 190) as u8));
     pairs.builder.output("y");
     (pairs.builder.finish(13), BTreeMap::from([("x".to_owned(), frame)]))
 }
