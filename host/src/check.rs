@@ -197,7 +197,7 @@ pub fn check(
     if options.skip_unreadable && !all_lack_bands(&examined) {
         inventory.leave_out_unreadable(&mut examined);
     }
-    Ok(summarize(&listing, inventory, counts, &examined, &reading, options))
+    Ok(summarize(&listing, inventory, counts, &examined, options))
 }
 
 fn summarize(
@@ -205,7 +205,6 @@ fn summarize(
     mut inventory: Inventory,
     mut counts: BTreeMap<Option<Split>, LabelHistogram>,
     examined: &[Examined],
-    reading: &Reading,
     options: &CheckOptions,
 ) -> Checked {
     let splits = inventory.splits();
@@ -231,8 +230,8 @@ fn summarize(
     let (levels, range) = sample_range(&units, examined, options.range, &show);
     findings.extend(range);
     findings.extend(absent_values(&options.labels.ignore, &total));
-    findings.extend(map.as_ref().and_then(one_class));
-    findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
+    findings.extend(map.as_ref().and_then(|map| one_class(map, &options.labels.ignore)));
+    findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), file.as_ref(), &show));
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
         findings.extend(missing_classes(map, &table, &counts));
@@ -293,14 +292,18 @@ fn summarize(
     Checked { report, dataset, labels: map, content, pairs, levels, bands: options.bands, unreadable }
 }
 
-/// A single class, with which no network can be trained.
-fn one_class(map: &LabelMap) -> Option<Finding> {
+/// A single class, with which no network can be trained; `ignore` are values that the command line ignores.
+fn one_class(map: &LabelMap, ignore: &[LabelValue]) -> Option<Finding> {
     let [class] = map.classes.as_slice() else { return None };
     let values: Vec<String> = class.values.iter().map(LabelValue::to_string).collect();
-    let message = format!(
-        "the labels have only the value {}: expected at least two that count; is this the folder of the masks?",
-        any_of(values)
-    );
+    let (values, texts) = (any_of(values), ignore.iter().map(LabelValue::to_string).collect::<Vec<_>>());
+    let message = if texts.is_empty() {
+        format!(
+            "the labels have only the value {values}: expected at least two that count; is this the folder of the masks?"
+        )
+    } else {
+        format!("--ignore {} leaves only the value {values}: expected at least two that count", texts.join(","))
+    };
     Some(Finding::new(Severity::Error, Kind::Classes, Vec::new(), message))
 }
 

@@ -4,6 +4,7 @@
 //! Fields with `#[arg(skip)]` have no flag of their own: [`crate::steps::train::start`] resolves them from the dataset, and
 //! [`RunConfig::validate`] rejects a configuration in which they are still missing.
 
+pub mod file;
 mod folders;
 mod input;
 pub mod settings;
@@ -83,7 +84,8 @@ pub struct RunConfig {
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
     /// Cut images larger than SIZE into tiles, which are then the images of training, validation and prediction: 512, 512,128 or
-    /// 640x480,64, in pixels of the image. OVERLAP is a quarter of SIZE by default
+    /// 640x480,64, in pixels of the image. By default OVERLAP is a quarter of the smaller side, rounded up to a multiple of
+    /// 16, and at most half of the side
     // Files of runs on whole images do not name it.
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     #[serde(default, skip_serializing_if = "Option::is_none")]

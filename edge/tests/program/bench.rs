@@ -91,6 +91,18 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
     let output = unet_edge(&["bench", "@", "--frames", "1", "--size", "48x32"], &[&fixture.package()]);
     check_exit(&output, 0);
     check_failure(&unet_edge(&["bench", "@", "--size", "48"], &[&model]), 2, &["48", "WxH"]);
+    for verb in [&["bench", "@", "--size", "33x33"][..], &["inspect", "@", "--size", "33x33"]] {
+        check_failure(
+            &unet_edge(verb, &[&model]),
+            2,
+            &["--size 33x33: expected a width and height that are multiples of "],
+        );
+    }
+    check_failure(
+        &unet_edge(&["bench", "@", "--size", "33x33"], &[&fixture.package()]),
+        2,
+        &["--size 33x33: expected"],
+    );
     std::fs::write(&model, b"no model").unwrap();
     check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx"]);
     check_failure(&unet_edge(&["bench", "@"], &[&fixture.path("absent.onnx")]), 2, &["absent.onnx"]);

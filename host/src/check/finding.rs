@@ -31,6 +31,7 @@ pub enum Kind {
     AmbiguousPair,
     InstanceMasks,
     PredictionFile,
+    NoTraining,
     NoValidation,
     SizeMismatch,
     ExifRotation,
@@ -66,6 +67,7 @@ impl Kind {
         match self {
             Self::Layout
             | Self::DatasetFile
+            | Self::NoTraining
             | Self::MissingBand
             | Self::SizeMismatch
             | Self::ExifRotation
@@ -119,6 +121,7 @@ impl Kind {
             Self::AmbiguousPair => "more than one file for a name",
             Self::InstanceMasks => "instance masks",
             Self::PredictionFile => "prediction among the images",
+            Self::NoTraining => "no pair in the training split",
             Self::NoValidation => "no validation split",
             Self::SizeMismatch => "image and mask differ in size",
             Self::ExifRotation => "EXIF rotation",

@@ -41,6 +41,12 @@ fn resumed_with(arguments: &[String]) -> Option<String> {
         );
     }
     let flag = other.split(' ').next()?;
+    if ["--seeds", "--folds"].contains(&flag) {
+        return Some(format!(
+            "{flag} trains new runs, and --resume continues one; an interrupted series is continued by its own command, without \
+             --resume"
+        ));
+    }
     let again = if flag == "--from" { String::new() } else { format!(" {other}") };
     Some(format!(
         "{flag} is fixed by the run that --resume continues; leave it out, or start a new run from its weights: unet-host train \
@@ -85,6 +91,10 @@ mod tests {
         assert!(refused(&["train", "--resume", "r", "data"]).unwrap().contains("--data DATA"));
         let from = refused(&["train", "--resume", "r", "--from", "s"]).unwrap();
         assert!(from.ends_with("unet-host train DATA --from RUN"), "{from}");
+        for flag in ["--seeds", "--folds"] {
+            let series = refused(&["train", "--resume", "r", flag, "2"]).unwrap();
+            assert!(series.starts_with(&format!("{flag} trains new runs")) && !series.contains("--from"), "{series}");
+        }
         assert_eq!(refused(&["train", "--unknown"]), None);
     }
 

@@ -42,8 +42,8 @@ pub struct Val {
     /// Weights of the run
     #[arg(long, value_enum, default_value_t = Weights::Best)]
     weights: Weights,
-    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
-    /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
+    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. By default OVERLAP is
+    /// a quarter of the smaller side, rounded up to a multiple of 16, and at most half of the side. Tiles of the model's input size are not scaled (default: as in training)
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     tiles: Option<TilesChoice>,
     /// List the N images with the lowest mean IoU, the worst first
@@ -128,7 +128,7 @@ pub fn text(evaluation: &Evaluation, worst: usize) -> String {
         let (iou, dice) = (super::ratio(confusion.iou(class)), super::ratio(confusion.dice(class)));
         text += &format!("  {name:width$}  IoU {iou}  Dice {dice}  pixels {}\n", confusion.truth_pixels(class));
     }
-    text += &assessed(assessment);
+    text += &assessed(assessment, record.frames.len());
     if let Some(line) = tiles_line(record) {
         text += &format!("  {line}\n");
     }
@@ -142,11 +142,12 @@ pub fn text(evaluation: &Evaluation, worst: usize) -> String {
     text
 }
 
-/// The two lines of an assessment.
-fn assessed(assessment: &Assessment) -> String {
+/// The two lines of an assessment of so many images.
+fn assessed(assessment: &Assessment, images: usize) -> String {
     let interval = match &assessment.interval {
         Some(Interval { low, high, images }) => format!("{low:.4} to {high:.4}, bootstrap over {images} images"),
-        None => "none, fewer than 2 images".to_owned(),
+        None if images < 2 => "none, fewer than 2 images".to_owned(),
+        None => "none, fewer than 2 images have pixels that count".to_owned(),
     };
     let worst = assessment.worst(1).next().map(|(name, iou)| format!("; lowest image {iou:.4} ({name})"));
     let widths = assessment.boundary.iter().map(|boundary| {

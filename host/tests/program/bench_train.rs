@@ -62,6 +62,7 @@ fn without_json_a_table_is_printed() {
     // A single step is the first and the only one.
     let (out, _) = run(0, "bench-train --base 1 --depth 1 --size 8 --batch 1 --steps 1");
     assert!(out.contains("8x8x1"), "{out}");
+    assert!(out.lines().any(|line| line.split_whitespace().eq(["other", "steps", "none"])), "{out}");
 }
 
 #[test]

@@ -157,6 +157,8 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
     for verb in [&["val", text(&run)][..], &["train", "--resume", text(&run)], &["export", text(&run)]] {
         let (_, err) = expect(2, verb);
         assert!(err.contains("the run's dataset does not exist") && err.contains("--data PATH"), "{verb:?}: {err}");
+        let saves = format!("save its new path in the run: unet-host train --resume {} --data PATH", text(&run));
+        assert!(err.contains(&saves), "{verb:?}: {err}");
     }
     expect(0, &["val", text(&run), "--data", text(&moved)]);
     let config = run.join("config.toml");
@@ -190,7 +192,26 @@ fn errors_about_a_run_say_what_to_do() {
     std::fs::copy(labels.join("other.png"), labels.join("0001.png")).unwrap();
     let (_, err) = expect(0, &predict);
     assert!(err.contains("only 1 of 2 images have a label of the same name"), "{err}");
-    // Another network, and a value out of range, in the file.
+    // Weights that are gone.
+    let best = run.join("weights/best.bpk");
+    std::fs::rename(&best, folder.path().join("best.bpk")).unwrap();
+    refused(&["val", text(&run)], "best.bpk is missing, though 1 epoch is trained; copy it again");
+    std::fs::copy(run.join("weights/epoch-1.optimizer.bpk"), &best).unwrap();
+    refused(&["val", text(&run)], "best.bpk is damaged, or not the file that this run wrote: expected sha256 ");
+    std::fs::rename(folder.path().join("best.bpk"), &best).unwrap();
+    // Files of an export that are damaged or gone.
+    expect(0, &["export", text(&run)]);
+    let (onnx, note) = (run.join("export/model_f32.onnx"), run.join("export/export.json"));
+    let exported = std::fs::read(&onnx).unwrap();
+    std::fs::write(&onnx, &exported[..exported.len() / 2]).unwrap();
+    let again = format!("; run `unet-host export {}` again", text(&run));
+    for verb in [&["val", text(&run), "--engine", "tract-f32"][..], &["quantize", text(&run)]] {
+        refused(verb, "export/model_f32.onnx is damaged, or not the file that `unet-host export` wrote");
+        refused(verb, &again);
+    }
+    std::fs::remove_file(&note).unwrap();
+    refused(&["quantize", text(&run)], &format!("export.json is missing{again}"));
+    // Another network, another input, and a value out of range, in the file.
     let config = run.join("config.toml");
     let written = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, written.replace("base = 2", "base = 4")).unwrap();
@@ -199,6 +220,12 @@ fn errors_about_a_run_say_what_to_do() {
         refused(verb, expected);
         refused(verb, "restore base = 2 instead of 4 in config.toml");
     }
+    std::fs::write(&config, written.replace("width = 64", "width = 128")).unwrap();
+    for verb in [&["val", text(&run)][..], &["export", text(&run)], &["train", "--resume", text(&run)]] {
+        refused(verb, "config.toml: width is 128, but the run was trained with 64; restore width = 64");
+    }
+    std::fs::write(&config, written.replace("base = 2", "bsae = 2")).unwrap();
+    refused(&["val", text(&run)], ": unknown key bsae in [model]; remove it, or correct it to one of: base, channels,");
     std::fs::write(&config, written.replace("freeze_norms = 0.25", "freeze_norms = 2.0")).unwrap();
     refused(&["val", text(&run)], "config.toml: freeze_norms: expected at least 0 and less than 1, found 2");
 }
@@ -293,7 +320,7 @@ fn a_run_remembers_the_pairs_that_were_readable() {
     // One that is damaged later is an error, unless it is left out on request.
     std::fs::write(image("test", 2), b"damaged").unwrap();
     let (_, err) = expect(2, &["val", text(&run), "--split", "test"]);
-    assert!(err.contains("test/images/0002.png"), "{err}");
+    assert!(err.contains("test/images/0002.png") && err.contains("; --skip-unreadable leaves the pair out"), "{err}");
     assert_eq!(names("test", &["--skip-unreadable"]), ["0000"]);
 }
 

@@ -152,6 +152,8 @@ pub struct Dataset {
     pub unreadable: Vec<String>,
     /// Other image files, which are not used.
     pub unused: Vec<Unused>,
+    /// What is in the folders of the validation split, if no pair is, so that training pairs are used.
+    pub val_without_pairs: Option<String>,
     /// What the layout's reader assumed or left out, a sentence each.
     pub notes: Vec<String>,
     /// Lists, tables and annotations that were read.
@@ -204,6 +206,7 @@ impl Dataset {
             unreadable: vec![],
             unused: vec![],
             notes,
+            val_without_pairs: None,
             read,
         };
         let states_splits = parts.iter().any(|(split, _)| split.is_some());
@@ -258,6 +261,14 @@ impl Dataset {
             dataset.notes.extend(note);
             if states_splits && !dataset.val.is_empty() {
                 let taken = dataset.val.len();
+                let mut val = listing.folders.iter().filter(|folder| folder.split == Some(Split::Val));
+                if let Some(folder) = val.find(|folder| !folder.images.is_empty()) {
+                    let (files, folder) = (counted(folder.images.len(), "image file"), listing.show(&folder.path));
+                    dataset.val_without_pairs = Some(format!(
+                        "{folder} has {files}, but no image there has a mask: {taken} of {pairs} training pairs are used instead"
+                    ));
+                    return Ok(dataset);
+                }
                 dataset.notes.push(format!(
                     "there is no validation folder: {taken} of {pairs} training pairs are used for validation (--val-ratio, --split-seed)"
                 ));
