@@ -215,11 +215,14 @@ fn summarize(
     let mask_path = |index: usize| units[index].mask.as_ref().map(|mask| show(mask.path())).unwrap_or_default().into();
     let masks = examined.iter().filter_map(|unit| unit.mask.as_ref()?.as_ref().ok());
     let facts: Vec<LabelFacts> = masks.map(|(mask, _)| mask.label.clone()).collect();
+    let images_as_masks = mask_findings::images_as_masks(&units, examined, &show);
     let map = if total.values.is_empty() {
         None
     } else {
         match LabelMap::of(&facts, total.clone(), file.as_ref(), &mask_path) {
             Ok(map) => Some(map),
+            // The values of a photograph explain any disagreement.
+            Err(_) if !images_as_masks.is_empty() => None,
             Err(error) => {
                 findings.push(Finding::new(Severity::Error, kind_of(&error), Vec::new(), chain(&error)));
                 None
@@ -232,6 +235,7 @@ fn summarize(
     findings.extend(absent_values(&options.labels.ignore, &total));
     findings.extend(map.as_ref().and_then(|map| one_class(map, &options.labels.ignore)));
     findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), file.as_ref(), &show));
+    findings.extend(images_as_masks);
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
         findings.extend(missing_classes(map, &table, &counts));

@@ -226,16 +226,8 @@ impl RunConfig {
             PreprocessError::MeanStd { .. } => format!("--mean, --std: {error}"),
             _ => error.to_string(),
         })?;
+        check_size(&self.preprocess, &self.model)?;
         let (width, height) = (self.preprocess.width as usize, self.preprocess.height as usize);
-        let multiple = self.model.size_multiple();
-        if width % multiple != 0 || height % multiple != 0 {
-            let rule = if self.model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
-            return Err(format!(
-                "--size: expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; the nearest valid size is {}x{}",
-                nearest_multiple(width, multiple),
-                nearest_multiple(height, multiple)
-            ));
-        }
         let training = &self.training;
         if !(1..=EPOCHS_MAX).contains(&training.epochs) {
             return Err(format!("--epochs: expected 1 to {EPOCHS_MAX}, found {}", training.epochs));
@@ -296,6 +288,24 @@ impl RunConfig {
         }
         Ok(())
     }
+}
+
+/// Checks that a network can run at the size of its input.
+///
+/// # Errors
+/// Names the multiples that it needs, and the nearest size.
+pub fn check_size(input: &Preprocess, model: &UNetConfig) -> Result<(), String> {
+    let (width, height) = (input.width as usize, input.height as usize);
+    let multiple = model.size_multiple();
+    if width.is_multiple_of(multiple) && height.is_multiple_of(multiple) {
+        return Ok(());
+    }
+    let rule = if model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
+    Err(format!(
+        "--size: expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; the nearest valid size is {}x{}",
+        nearest_multiple(width, multiple),
+        nearest_multiple(height, multiple)
+    ))
 }
 
 /// An error of [`RunConfig::validate`] as readers of `config.toml` need it: with the key in place of its flag.

@@ -91,6 +91,17 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
     let output = unet_edge(&["bench", "@", "--frames", "1", "--size", "48x32"], &[&fixture.package()]);
     check_exit(&output, 0);
     check_failure(&unet_edge(&["bench", "@", "--size", "48"], &[&model]), 2, &["48", "WxH"]);
+    check_failure(
+        &unet_edge(&["bench", "@", "--threads", "0"], &[&model]),
+        2,
+        &["--threads: expected 1 to 64, found 0"],
+    );
+    let unknown = unet_edge(&["bench", "@", "--colour"], &[&model]);
+    check_failure(&unknown, 2, &["unexpected argument --colour; `unet-edge bench --help` lists the arguments"]);
+    let misplaced = unet_edge(&["evaluate", "@", "--data", "g"], &[&fixture.package()]);
+    check_failure(&misplaced, 2, &["--data: a dataset is given without a flag: unet-edge evaluate PACKAGE g"]);
+    let missing = unet_edge(&["run", "@", "--source", "missing.mp4"], &[&fixture.package()]);
+    check_failure(&missing, 2, &["missing.mp4 does not exist; source missing.mp4: expected a camera"]);
     for verb in [&["bench", "@", "--size", "33x33"][..], &["inspect", "@", "--size", "33x33"]] {
         check_failure(
             &unet_edge(verb, &[&model]),
@@ -104,7 +115,11 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
         &["--size 33x33: expected"],
     );
     std::fs::write(&model, b"no model").unwrap();
-    check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx"]);
+    check_failure(
+        &unet_edge(&["bench", "@"], &[&model]),
+        2,
+        &["tiny.onnx", "found a file that is damaged, or no ONNX file"],
+    );
     check_failure(&unet_edge(&["bench", "@"], &[&fixture.path("absent.onnx")]), 2, &["absent.onnx"]);
 }
 

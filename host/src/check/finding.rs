@@ -47,6 +47,7 @@ pub enum Kind {
     MixedEncodings,
     AntiAliasedMask,
     JpegMask,
+    ImageAsMask,
     EmptyMask,
     #[serde(rename = "zero_and_255_mask")]
     ZeroAnd255Mask,
@@ -75,6 +76,7 @@ impl Kind {
             | Self::TransparentMask
             | Self::MixedEncodings
             | Self::AntiAliasedMask
+            | Self::ImageAsMask
             | Self::Classes
             | Self::AllIgnored => true,
             Self::Unreadable
@@ -137,6 +139,7 @@ impl Kind {
             Self::MixedEncodings => "masks in several encodings",
             Self::AntiAliasedMask => "anti-aliased masks",
             Self::JpegMask => "JPEG-compressed masks",
+            Self::ImageAsMask => "image in the place of a mask",
             Self::EmptyMask => "masks of a single value",
             Self::ZeroAnd255Mask => "0/255 masks",
             Self::Classes => "classes",

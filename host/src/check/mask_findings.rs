@@ -101,6 +101,19 @@ pub fn findings(
     findings
 }
 
+/// Masks that are copies of their images, a finding for each.
+pub fn images_as_masks(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> String) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (unit, _) in units.iter().zip(examined).filter(|(_, facts)| facts.is_image_twice) {
+        if let (Some(image), Some(mask)) = (&unit.image, &unit.mask) {
+            let (image, mask) = (show(image), show(mask.path()));
+            let message = format!("{mask} is not a mask, it is the same file as {image}; put the mask in its place");
+            findings.push(Finding::new(Severity::Error, Kind::ImageAsMask, vec![mask], message));
+        }
+    }
+    findings
+}
+
 /// Masks that cannot be read because they have transparent pixels.
 fn not_opaque(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> String) -> Option<Finding> {
     let (mut files, mut most, mut worst) = (Vec::new(), 0.0, String::new());

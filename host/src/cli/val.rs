@@ -36,14 +36,15 @@ pub struct Val {
     /// Leave out pairs with a file that cannot be read, and say which
     #[arg(long)]
     skip_unreadable: bool,
-    /// Engine: burn or tract for a run's f32 network, or int8; a package is always int8
-    #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
-    engine: EngineChoice,
-    /// Weights of the run
-    #[arg(long, value_enum, default_value_t = Weights::Best)]
-    weights: Weights,
+    /// Engine: burn or tract for a run's f32 network, or int8; a package is always int8 (default for a run: burn)
+    #[arg(long, value_enum)]
+    engine: Option<EngineChoice>,
+    /// Weights of the run (default: best)
+    #[arg(long, value_enum)]
+    weights: Option<Weights>,
     /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. By default OVERLAP is
-    /// a quarter of the smaller side, rounded up to a multiple of 16, and at most half of the side. Tiles of the model's input size are not scaled (default: as in training)
+    /// a quarter of the smaller side, rounded up to a multiple of 16, and at most half of the side. Tiles of the model's input
+    /// size are not scaled (default: as in training)
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     tiles: Option<TilesChoice>,
     /// List the N images with the lowest mean IoU, the worst first
@@ -77,11 +78,13 @@ impl Val {
                 .or_else(|| self.skip_unreadable.then(|| run.config.data.clone()).filter(|data| data.exists()));
             run.config.tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
             run.config.folders = self.folders.or(run.config.folders);
-            evaluate_run(&run, self.engine, self.weights, self.split, data.as_deref())?
+            let (engine, weights) = (self.engine.unwrap_or(EngineChoice::Burn), self.weights.unwrap_or_default());
+            evaluate_run(&run, engine, weights, self.split, data.as_deref())?
         } else if self.subject.is_file() {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
+            super::refuse_of_package(self.engine, self.weights)?;
             let (split, skip) = (self.split, self.skip_unreadable);
             evaluate_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
         } else {

@@ -6,7 +6,7 @@ use unet_data::levels::RangeRequest;
 use unet_data::{Dataset, PairError, Sample, Split, counted, dataset_digest, load_pair};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
-use unet_shared::preprocess::{Channels, Fit, Preprocess};
+use unet_shared::preprocess::{Channels, Fit, Preprocess, PreprocessError};
 use unet_shared::samples::Bands;
 use unet_shared::tiles::{Grid, Tiles};
 
@@ -165,10 +165,20 @@ fn validate_pairs(
         };
         // All tiles of an image have one size.
         if let Some(tile) = Grid::new(tiles, size.0, size.1).tile(0) {
-            preprocess.placement(tile.width(), tile.height())?;
+            preprocess.placement(tile.width(), tile.height()).map_err(|error| misplaced(error, sample, tiles))?;
         }
     }
     Ok(())
+}
+
+/// The error for an image that does not fit the input.
+fn misplaced(error: PreprocessError, sample: &Sample, tiles: Option<Tiles>) -> HostError {
+    let PreprocessError::Pad { target: (width, height), image } = error else { return error.into() };
+    let (path, tile) = (sample.image.display(), if tiles.is_some() { "a tile of " } else { "" });
+    HostError::Usage(format!(
+        "--fit pad: {tile}{path} is {}x{}, larger than the input, {width}x{height}; choose --fit letterbox or a larger --size",
+        image.0, image.1
+    ))
 }
 
 /// Checks the options as far as they do not depend on the dataset, which takes longer to read, and returns the configuration that
@@ -185,6 +195,10 @@ pub fn validate(options: &TrainOptions) -> Result<RunConfig, HostError> {
     check_unicode(&options.runs)?;
     if let Some(from) = &options.from {
         check_unicode(from)?;
+    }
+    // Not of a configuration that was written already, whose run would not open any more.
+    if config.training.patience == Some(0) {
+        return Err(HostError::Usage("--patience: expected at least 1, found 0".to_owned()));
     }
     let mut filled = config.clone();
     // What the dataset decides gets values that cause no error.

@@ -75,7 +75,7 @@ fn what_cannot_be_trained_is_refused() {
         ("--base 0", "--base: expected"),
         ("--depth 70", "depth"),
         ("--channels 2", "expected 1 or 3"),
-        ("--classes 1", "classes: expected 2 to 255"),
+        ("--classes 1", "error: --classes: expected 2 to 255"),
         ("--classes 18446744073709551615", "classes: expected 2 to 255"),
         ("--batch 0", "batch"),
         ("--batch 18446744073709551615", "lower --batch"),

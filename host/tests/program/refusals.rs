@@ -180,6 +180,10 @@ fn errors_about_a_run_say_what_to_do() {
         assert!(err.contains(expected), "{arguments:?}: {err}");
     };
     refused(&["quantize", text(&run)], &format!("does not exist; run `unet-host export {}` first", text(&run)));
+    refused(&["quantize", text(&run), "--images", "0"], "--images: expected at least 1 calibration image, found 0");
+    let pad = ["train", text(&data), "--runs", text(&runs), "--fit", "pad", "--size", "32x32", "--depth", "1"];
+    refused(&pad, "0000.png is 64x64, larger than the input, 32x32; choose --fit letterbox or a larger --size");
+    refused(&["runs", text(&runs.join("none"))], "none: file or folder does not exist");
     refused(&["val", text(&run), "--split", "test"], "has no pairs in its test split, expected one of: train 4, val 2");
     refused(&["val", text(&runs.join("none"))], "none does not exist; expected the folder of a run, or a package");
     // Labels of other names.
@@ -336,6 +340,7 @@ fn options_are_checked_before_the_dataset_is_read() {
         (&["--freeze-norms", "1"], "--freeze-norms: expected at least 0 and less than 1, found 1"),
         (&["--ema", "1"], "--ema: expected at least 0 and less than 1, found 1"),
         (&["--depth", "70"], "depth"),
+        (&["--patience", "0"], "--patience: expected at least 1, found 0"),
         (&["--name", "a/b"], "--name: expected a folder name"),
         (&["--from", "nowhere"], "nowhere does not exist; expected the folder of a training run"),
     ] {

@@ -182,7 +182,10 @@ impl Dataset {
         let stated = file.as_ref().map(DatasetFile::choice).unwrap_or_default();
         let Some((layout, contents)) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?
         else {
-            return Err(DatasetError::Layout { root, found: layout::describe_folders(listing) });
+            return Err(DatasetError::Layout {
+                root,
+                found: layout::damaged_annotations(listing) + &layout::describe_folders(listing),
+            });
         };
         let Contents { parts, classes, notes, companions, read } = contents;
         if let Some(name) = classes.as_ref().and_then(DatasetFile::bad_name) {
@@ -233,7 +236,7 @@ impl Dataset {
         let told: HashSet<&Path> = problems.chain(&companions).map(PathBuf::as_path).collect();
         dataset.unused = unused::find(listing, &used, &told);
         if dataset.samples().next().is_none() {
-            let found = describe_unpaired(listing, &dataset.problems);
+            let found = layout::damaged_annotations(listing) + &describe_unpaired(listing, &dataset.problems);
             return Err(if layout.is_any_folder() {
                 DatasetError::Layout { root, found }
             } else {

@@ -92,3 +92,41 @@ fn split_folders_without_pairs_are_named() {
     );
     assert!(!report.text(false).contains("not accepted"), "{}", report.text(false));
 }
+
+#[test]
+fn an_image_in_the_place_of_a_mask_is_said_to_be_one() {
+    let root = valid();
+    fs::copy(path(&root, "images/2.png"), path(&root, "masks/2.png")).unwrap();
+    let findings = report(&root).findings;
+    let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    assert_eq!(
+        (errors.len(), errors[0].kind, &errors[0].files[..]),
+        (1, Kind::ImageAsMask, &["masks/2.png".to_owned()][..])
+    );
+    let expected = "masks/2.png is not a mask, it is the same file as images/2.png; put the mask in its place";
+    assert_eq!(errors[0].message, expected);
+    assert!(!findings.iter().any(|finding| finding.message.contains("--snap")), "{findings:?}");
+}
+
+#[test]
+fn damaged_annotations_of_a_folder_without_a_layout_are_named() {
+    let root = folder();
+    for seed in 0..3 {
+        picture(seed, 64, 48).save(path(&root, &format!("all/{seed}.png"))).unwrap();
+    }
+    let message = |name: &str, content: &str| {
+        fs::write(path(&root, name), content).unwrap();
+        let message = report(&root).findings.remove(0).message;
+        fs::remove_file(path(&root, name)).unwrap();
+        message
+    };
+    let json = message("instances_train.json", "{ bad");
+    assert!(
+        json.contains("instances_train.json is not valid JSON (line 1, column 3); if it is cut off, copy it"),
+        "{json}"
+    );
+    let yaml = message("data.yaml", "train: [\n");
+    assert!(yaml.contains("data.yaml has no value for names"), "{yaml}");
+    let sound = message("notes.json", "{}");
+    assert!(!sound.contains("notes.json"), "{sound}");
+}
