@@ -80,7 +80,7 @@ fn number(error: &clap::Error) -> Option<String> {
 /// What to do about a flag that a verb does not have; `None` for any other error, and where the parser knows a similar one.
 fn unknown(error: &clap::Error, words: &[String]) -> Option<String> {
     let flag = context(error, ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
-    let verb = words.first().filter(|_| flag.starts_with('-'))?;
+    let verb = words.first().filter(|word| !word.starts_with('-') && flag.starts_with('-'))?;
     if (flag, verb.as_str()) == ("--data", "evaluate") {
         let place = words.iter().position(|word| word.starts_with("--data"))?;
         let data = words[place].strip_prefix("--data=").or_else(|| words.get(place + 1).map(String::as_str));

@@ -36,7 +36,7 @@ fn value_of<'a>(flag: &str, words: &'a [String]) -> Option<&'a str> {
 
 /// The message for a flag that a verb does not have, unless the parser knows a similar one.
 fn unknown(arguments: &[String], words: &[String], is_similar: bool) -> Option<String> {
-    let (flag, verb) = (arguments.first()?, words.first()?);
+    let (flag, verb) = (arguments.first()?, words.first().filter(|word| !word.starts_with('-'))?);
     Some(match (flag.as_str(), verb.as_str()) {
         ("--data", "check") => {
             let data = value_of("--data", words).unwrap_or("DATA");

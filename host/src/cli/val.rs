@@ -90,7 +90,7 @@ impl Val {
         } else {
             let path = self.subject.display();
             return Err(HostError::Usage(if self.subject.exists() {
-                format!("{path}: expected the folder of a run, or a package, found neither")
+                format!("{path}: expected the folder of a run, or a package, found a folder without config.toml")
             } else {
                 format!("{path} does not exist; expected the folder of a run, or a package")
             }));

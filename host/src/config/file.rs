@@ -287,7 +287,7 @@ mod tests {
             ("skip_unreadable = ", "skip_unreadable = 1 #", "skip_unreadable = 1: expected true or false"),
             ("base = ", "bsae = ", "unknown key bsae in [model]; remove it, or correct it to one of: base, channels, "),
             ("ema = ", "emma = ", "unknown key emma in [training]; remove it, or correct it to one of: accumulate, "),
-            ("seed = ", "sed = ", "unknown key sed; remove it, or correct it to one of: backend, "),
+            ("split_seed = ", "sed = ", "unknown key sed; remove it, or correct it to one of: backend, "),
             (
                 "horizontal = ",
                 "x = ",

@@ -98,6 +98,8 @@ fn other_files_than_runs_packages_and_records_are_refused() {
         let (_, err) = expect(2, &[verb, text(folder.path())]);
         assert!(err.contains("run"), "{err}");
     }
+    let (_, err) = expect(2, &["val", text(folder.path())]);
+    assert!(err.contains("expected the folder of a run, or a package, found a folder without config.toml"), "{err}");
     let (_, err) = expect(2, &["val", text(&file), "--data", text(folder.path())]);
     assert!(err.contains("file.json"), "{err}");
     let (_, err) = expect(2, &["compare", text(&file), text(&file)]);

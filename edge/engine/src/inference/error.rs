@@ -22,8 +22,8 @@ pub(super) const READING: &str = "reading";
 pub enum InferenceError {
     /// The bytes are not an ONNX model, or not one that the backend can run.
     #[error(
-        "model {model}: expected an ONNX graph that {backend} runs, found {}",
-        if *step == READING { "a file that is damaged, or no ONNX file".to_owned() } else { format!("one that fails at {step}") }
+        "model {model}: expected an ONNX graph that {backend} runs, found one that fails at {step}{}",
+        if *step == READING { ": the file is damaged, or no ONNX file" } else { "" }
     )]
     Graph {
         /// Name of the model in the manifest.
