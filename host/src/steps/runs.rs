@@ -222,7 +222,7 @@ fn entry(runs: &[RunEntry], members: Vec<usize>, by_folds: bool) -> SeriesEntry 
     let (mut entries, mut repeated): (Vec<&RunEntry>, Vec<&RunEntry>) = (vec![], vec![]);
     for entry in members.iter().map(|&place| &runs[place]) {
         let is_same = |other: &&RunEntry| if by_folds { other.fold == entry.fold } else { other.seed == entry.seed };
-        match entries.iter().position(|other| is_same(other)) {
+        match entries.iter().position(is_same) {
             // One that is trained to its end counts rather than one that is not.
             Some(place) if entry.is_trained() && !entries[place].is_trained() => {
                 repeated.push(std::mem::replace(&mut entries[place], entry));
