@@ -299,7 +299,9 @@ mod tests {
             let expected = format!("{}: {expected}", line(from));
             assert!(with(from, to).starts_with(&expected), "{expected}\n{}", with(from, to));
         }
-        assert_eq!(with("base = 32\n", ""), "the key model.base is missing; restore it");
+        let without: String =
+            text.lines().filter(|line| !line.starts_with("base = ")).map(|l| format!("{l}\n")).collect();
+        assert_eq!(fault(&without), "the key model.base is missing; restore it");
         assert!(
             with("[model]", "[network]").contains("unknown key network; remove it"),
             "{}",

@@ -228,7 +228,7 @@ fn a_run_that_patience_ended_says_so_when_it_is_resumed() {
         let ignored = image::GrayImage::from_pixel(64, 64, image::Luma([255]));
         ignored.save(data.join("val/masks").join(name)).unwrap();
     }
-    let shape = ["--base", "4", "--depth", "2", "--epochs", "3", "--patience", "1"];
+    let shape = ["--base", "4", "--depth", "2", "--epochs", "3", "--patience", "1", "--ignore", "255"];
     expect(0, &[&["train", text(&data), "--runs", text(&runs)], &shape[..]].concat());
     let (_, err) = expect(0, &["train", "--resume", text(&run), "--epochs", "9"]);
     assert!(err.contains("stopped early by patience, 2 of 9 epochs; --from "), "{err}");
