@@ -374,6 +374,7 @@ vertical = false
     #[test]
     fn a_file_of_the_first_version_is_read_and_written_byte_for_byte() {
         assert_eq!(toml::to_string(&config()).unwrap(), FILE);
+        assert_eq!(file::parse(FILE).unwrap(), config());
         let mut patient = config();
         patient.training.patience = Some(5);
         let expected = FILE.replace("\"cosine\"\n", "\"cosine\"\npatience = 5\n");

@@ -51,9 +51,9 @@ pub fn write(checked: Checked, names: &NamedList, options: &ContactSheetOptions)
     let mut augmentation = names.resolve().map_err(HostError::Usage)?;
     let (table, model) = (found.labels.table()?, RunConfig::default().model);
     let preprocess = resolve_input(&found, &options.input, model.size_multiple(), options.tiles)?;
-    preprocess.validate()?;
     // What `train` would refuse with these options.
     check_size(&preprocess, &model).map_err(HostError::Usage)?;
+    preprocess.validate()?;
     if augmentation.needs_class_pixels() {
         augmentation.class_pixels = found.pairs.training_pixels(&table);
     }
