@@ -362,9 +362,9 @@ fn sample_range<'a>(
 fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
-    let what = if list.is_some() { "a list file" } else { "a file" };
+    let (what, kind) = if list.is_some() { ("a list file", Kind::Layout) } else { ("a file", Kind::NotAFolder) };
     let message = format!("{name} is {what}, expected the folder of a dataset's images and masks");
-    let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
+    let mut findings = vec![Finding::new(Severity::Error, kind, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
     CheckReport {
         root: path.display().to_string(),

@@ -20,6 +20,7 @@ pub enum Severity {
 #[expect(missing_docs, reason = "`Kind::title` says what each is")]
 pub enum Kind {
     Layout,
+    NotAFolder,
     DatasetFile,
     Unreadable,
     MissingBand,
@@ -67,6 +68,7 @@ impl Kind {
     pub const fn stops_training(self) -> bool {
         match self {
             Self::Layout
+            | Self::NotAFolder
             | Self::DatasetFile
             | Self::NoTraining
             | Self::MissingBand
@@ -112,6 +114,7 @@ impl Kind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Layout => "layout not accepted",
+            Self::NotAFolder => "not a folder",
             Self::DatasetFile => "dataset.toml is not accepted",
             Self::Unreadable => "unreadable file",
             Self::MissingBand => "bands that do not exist",

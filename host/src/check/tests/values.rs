@@ -130,3 +130,13 @@ fn damaged_annotations_of_a_folder_without_a_layout_are_named() {
     let sound = message("notes.json", "{}");
     assert!(!sound.contains("notes.json"), "{sound}");
 }
+
+#[test]
+fn a_file_has_no_layout() {
+    let root = folder();
+    fs::write(path(&root, "README.md"), "# A dataset\n").unwrap();
+    let report = check(&path(&root, "README.md"), &CheckOptions::default(), &mut |_, _| {}).unwrap().report;
+    let text = report.text(false);
+    assert!(text.contains("not a folder: README.md is a file, expected the folder of a dataset's images"), "{text}");
+    assert!(!text.contains("layout"), "{text}");
+}
