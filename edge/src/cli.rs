@@ -6,11 +6,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use engine::EngineArguments;
 use size::Size;
 use tiles::TilesArgument;
-use unet_engine::error::chain;
+use unet_engine::error::{chain, expected_number};
 use unet_engine::exit::Exit;
 use unet_engine::package::{Package, PackageError};
 use unet_engine::predictor::Predictor;
@@ -51,11 +52,43 @@ enum Verb {
 
 fn arguments() -> Arguments {
     let matches = with_negative_numbers(Arguments::command()).try_get_matches().unwrap_or_else(|error| {
-        let Some(message) = run::conflict(&error) else { error.exit() };
+        let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        let message = run::conflict(&error).or_else(|| number(&error)).or_else(|| unknown(&error, &words));
+        let Some(message) = message else { error.exit() };
         unet_engine::error::say(format_args!("error: {message}\n\nFor more information, try '--help'."));
         std::process::exit(error.exit_code())
     });
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The text of an error's context.
+fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// What a number that is refused should be; `None` for any other error.
+fn number(error: &clap::Error) -> Option<String> {
+    let found = context(error, ContextKind::InvalidValue).filter(|_| error.kind() == ErrorKind::ValueValidation)?;
+    let expected = expected_number(&error.source()?.to_string(), found)?;
+    let flag = context(error, ContextKind::InvalidArg)?.split(' ').next()?;
+    Some(format!("{flag}: {expected}, found {found}"))
+}
+
+/// What to do about a flag that a verb does not have; `None` for any other error, and where the parser knows a similar one.
+fn unknown(error: &clap::Error, words: &[String]) -> Option<String> {
+    let flag = context(error, ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
+    let verb = words.first().filter(|word| !word.starts_with('-') && flag.starts_with('-'))?;
+    if (flag, verb.as_str()) == ("--data", "evaluate") {
+        let place = words.iter().position(|word| word.starts_with("--data"))?;
+        let data = words[place].strip_prefix("--data=").or_else(|| words.get(place + 1).map(String::as_str));
+        let data = data.unwrap_or("DATA");
+        return Some(format!("--data: a dataset is given without a flag: unet-edge evaluate PACKAGE {data}"));
+    }
+    let is_similar = error.get(ContextKind::SuggestedArg).is_some();
+    (!is_similar).then(|| format!("unexpected argument {flag}; `unet-edge {verb} --help` lists the arguments"))
 }
 
 /// The command with options that take negative numbers as their values, so that the error names the option and

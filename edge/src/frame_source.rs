@@ -68,6 +68,9 @@ pub fn parse_word(word: &str) -> Result<Arc<dyn SourceSpec>, String> {
         };
     }
     if process::ffmpeg::is_input(word) && !std::path::Path::new(word).is_dir() {
+        if !process::ffmpeg::is_url(word) && !std::path::Path::new(word).exists() {
+            return Err(format!("{word} does not exist; {}", process::ffmpeg::advice(word)));
+        }
         return Err(process::ffmpeg::advice(word));
     }
     match KINDS.iter().find(|kind| (kind.claims)(word)) {

@@ -197,7 +197,7 @@ pub fn check(
     if options.skip_unreadable && !all_lack_bands(&examined) {
         inventory.leave_out_unreadable(&mut examined);
     }
-    Ok(summarize(&listing, inventory, counts, &examined, &reading, options))
+    Ok(summarize(&listing, inventory, counts, &examined, options))
 }
 
 fn summarize(
@@ -205,7 +205,6 @@ fn summarize(
     mut inventory: Inventory,
     mut counts: BTreeMap<Option<Split>, LabelHistogram>,
     examined: &[Examined],
-    reading: &Reading,
     options: &CheckOptions,
 ) -> Checked {
     let splits = inventory.splits();
@@ -216,11 +215,14 @@ fn summarize(
     let mask_path = |index: usize| units[index].mask.as_ref().map(|mask| show(mask.path())).unwrap_or_default().into();
     let masks = examined.iter().filter_map(|unit| unit.mask.as_ref()?.as_ref().ok());
     let facts: Vec<LabelFacts> = masks.map(|(mask, _)| mask.label.clone()).collect();
+    let images_as_masks = mask_findings::images_as_masks(&units, examined, &show);
     let map = if total.values.is_empty() {
         None
     } else {
         match LabelMap::of(&facts, total.clone(), file.as_ref(), &mask_path) {
             Ok(map) => Some(map),
+            // The values of a photograph explain any disagreement.
+            Err(_) if !images_as_masks.is_empty() => None,
             Err(error) => {
                 findings.push(Finding::new(Severity::Error, kind_of(&error), Vec::new(), chain(&error)));
                 None
@@ -231,8 +233,9 @@ fn summarize(
     let (levels, range) = sample_range(&units, examined, options.range, &show);
     findings.extend(range);
     findings.extend(absent_values(&options.labels.ignore, &total));
-    findings.extend(map.as_ref().and_then(one_class));
-    findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), reading, &show));
+    findings.extend(map.as_ref().and_then(|map| one_class(map, &options.labels.ignore)));
+    findings.extend(mask_findings::findings(&units, examined, &total, map.as_ref(), file.as_ref(), &show));
+    findings.extend(images_as_masks);
     findings.extend(duplicates::findings(&units, examined, &show));
     if let Some((map, table)) = map.as_ref().and_then(|map| Some((map, map.table().ok()?))) {
         findings.extend(missing_classes(map, &table, &counts));
@@ -293,14 +296,18 @@ fn summarize(
     Checked { report, dataset, labels: map, content, pairs, levels, bands: options.bands, unreadable }
 }
 
-/// A single class, with which no network can be trained.
-fn one_class(map: &LabelMap) -> Option<Finding> {
+/// A single class, with which no network can be trained; `ignore` are values that the command line ignores.
+fn one_class(map: &LabelMap, ignore: &[LabelValue]) -> Option<Finding> {
     let [class] = map.classes.as_slice() else { return None };
     let values: Vec<String> = class.values.iter().map(LabelValue::to_string).collect();
-    let message = format!(
-        "the labels have only the value {}: expected at least two that count; is this the folder of the masks?",
-        any_of(values)
-    );
+    let (values, texts) = (any_of(values), ignore.iter().map(LabelValue::to_string).collect::<Vec<_>>());
+    let message = if texts.is_empty() {
+        format!(
+            "the labels have only the value {values}: expected at least two that count; is this the folder of the masks?"
+        )
+    } else {
+        format!("--ignore {} leaves only the value {values}: expected at least two that count", texts.join(","))
+    };
     Some(Finding::new(Severity::Error, Kind::Classes, Vec::new(), message))
 }
 
@@ -355,9 +362,9 @@ fn sample_range<'a>(
 fn single_file(path: &Path) -> CheckReport {
     let name = show_below(path.parent().unwrap_or(path), path);
     let list = list_file::has_list_extension(path).then(|| ListFile::read(path, name.clone())).flatten();
-    let what = if list.is_some() { "a list file" } else { "a file" };
+    let (what, kind) = if list.is_some() { ("a list file", Kind::Layout) } else { ("a file", Kind::NotAFolder) };
     let message = format!("{name} is {what}, expected the folder of a dataset's images and masks");
-    let mut findings = vec![Finding::new(Severity::Error, Kind::Layout, vec![name], message)];
+    let mut findings = vec![Finding::new(Severity::Error, kind, vec![name], message)];
     findings.extend(list_file::findings(list.as_slice()));
     CheckReport {
         root: path.display().to_string(),

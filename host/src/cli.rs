@@ -15,11 +15,13 @@ mod table;
 mod train;
 mod val;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 use serde::Serialize;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::operation::Operators;
+use unet_host::steps::Weights;
+use unet_host::steps::score::EngineChoice;
 
 /// Trains U-Nets for semantic segmentation, and exports, quantizes and packs them for a board.
 #[derive(Debug, clap::Parser)]
@@ -39,7 +41,8 @@ pub struct Arguments {
 /// The arguments of the program.
 pub fn arguments() -> Arguments {
     let matches = with_negative_numbers(Arguments::command()).try_get_matches().unwrap_or_else(|error| {
-        let Some(message) = refusal::explained(&error) else { error.exit() };
+        let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        let Some(message) = refusal::explained(&error, &words) else { error.exit() };
         unet_engine::error::say(format_args!("error: {message}\n\nFor more information, try '--help'."));
         std::process::exit(error.exit_code())
     });
@@ -62,6 +65,26 @@ fn operators(name: &str) -> Result<Operators, String> {
         .into_iter()
         .find(|operators| operators.name() == name)
         .ok_or_else(|| format!("expected {}", unet_data::any_of(Operators::ALL.map(Operators::name))))
+}
+
+/// Refuses what only a run has, for a package.
+fn refuse_of_package(engine: Option<EngineChoice>, weights: Option<Weights>) -> Result<(), HostError> {
+    let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
+        value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    };
+    if let Some(engine) = engine.filter(|engine| *engine != EngineChoice::Int8) {
+        let engine = name(&|| engine.to_possible_value());
+        return Err(HostError::Usage(format!(
+            "--engine {engine} needs the folder of a run; a package is int8: leave it out"
+        )));
+    }
+    if let Some(weights) = weights {
+        let weights = name(&|| weights.to_possible_value());
+        return Err(HostError::Usage(format!(
+            "--weights {weights} needs the folder of a run; a package has weights of its own: leave it out"
+        )));
+    }
+    Ok(())
 }
 
 /// The ids of all arguments of `T`.

@@ -4,6 +4,7 @@
 //! Fields with `#[arg(skip)]` have no flag of their own: [`crate::steps::train::start`] resolves them from the dataset, and
 //! [`RunConfig::validate`] rejects a configuration in which they are still missing.
 
+pub mod file;
 mod folders;
 mod input;
 pub mod settings;
@@ -83,7 +84,8 @@ pub struct RunConfig {
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
     /// Cut images larger than SIZE into tiles, which are then the images of training, validation and prediction: 512, 512,128 or
-    /// 640x480,64, in pixels of the image. OVERLAP is a quarter of SIZE by default
+    /// 640x480,64, in pixels of the image. By default OVERLAP is a quarter of the smaller side, rounded up to a multiple of
+    /// 16, and at most half of the side
     // Files of runs on whole images do not name it.
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,16 +226,8 @@ impl RunConfig {
             PreprocessError::MeanStd { .. } => format!("--mean, --std: {error}"),
             _ => error.to_string(),
         })?;
+        check_size(&self.preprocess, &self.model)?;
         let (width, height) = (self.preprocess.width as usize, self.preprocess.height as usize);
-        let multiple = self.model.size_multiple();
-        if width % multiple != 0 || height % multiple != 0 {
-            let rule = if self.model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
-            return Err(format!(
-                "--size: expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; the nearest valid size is {}x{}",
-                nearest_multiple(width, multiple),
-                nearest_multiple(height, multiple)
-            ));
-        }
         let training = &self.training;
         if !(1..=EPOCHS_MAX).contains(&training.epochs) {
             return Err(format!("--epochs: expected 1 to {EPOCHS_MAX}, found {}", training.epochs));
@@ -294,6 +288,24 @@ impl RunConfig {
         }
         Ok(())
     }
+}
+
+/// Checks that a network can run at the size of its input.
+///
+/// # Errors
+/// Names the multiples that it needs, and the nearest size.
+pub fn check_size(input: &Preprocess, model: &UNetConfig) -> Result<(), String> {
+    let (width, height) = (input.width as usize, input.height as usize);
+    let multiple = model.size_multiple();
+    if width.is_multiple_of(multiple) && height.is_multiple_of(multiple) {
+        return Ok(());
+    }
+    let rule = if model.stem.is_full() { "2^depth" } else { "2^depth times the stem" };
+    Err(format!(
+        "--size: expected width and height to be multiples of {multiple} ({rule}), found {width}x{height}; the nearest valid size is {}x{}",
+        nearest_multiple(width, multiple),
+        nearest_multiple(height, multiple)
+    ))
 }
 
 /// An error of [`RunConfig::validate`] as readers of `config.toml` need it: with the key in place of its flag.
@@ -362,6 +374,7 @@ vertical = false
     #[test]
     fn a_file_of_the_first_version_is_read_and_written_byte_for_byte() {
         assert_eq!(toml::to_string(&config()).unwrap(), FILE);
+        assert_eq!(file::parse(FILE).unwrap(), config());
         let mut patient = config();
         patient.training.patience = Some(5);
         let expected = FILE.replace("\"cosine\"\n", "\"cosine\"\npatience = 5\n");

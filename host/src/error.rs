@@ -197,6 +197,9 @@ impl ExitCode for RunDirError {
             Self::Missing { .. }
             | Self::NotARun { .. }
             | Self::Read { .. }
+            | Self::Gone { .. }
+            | Self::CutOff { .. }
+            | Self::Config { .. }
             | Self::Parse { .. }
             | Self::Locked { .. } => Exit::Input,
             Self::Write { .. } => Exit::Write,

@@ -88,6 +88,10 @@ pub struct Parity {
 /// frames' digests cover its content.
 pub fn compare(first: &EvaluationRecord, second: &EvaluationRecord) -> Parity {
     let mut differences = subjects(first, second);
+    if first.engine != second.engine && first.model != second.model {
+        let (first, second) = (first.engine.clone(), second.engine.clone());
+        differences.push(Difference::Subject { what: "engine".to_owned(), first, second });
+    }
     if first.model != second.model {
         let (first, second) = (first.model.to_string(), second.model.to_string());
         differences.push(Difference::Subject { what: "sha256 of the model".to_owned(), first, second });
@@ -164,6 +168,8 @@ pub struct DropReport {
     pub max_drop: f64,
     /// Whether the data are the same and no class, nor the mean, drops by more.
     pub within: bool,
+    /// Whether the drops say anything: whether the data are the same.
+    pub judged: bool,
     /// Each class, then the mean.
     pub classes: Vec<Drop>,
     /// How the data differ; if they do, drops are meaningless.
@@ -196,7 +202,7 @@ pub fn compare_within(first: &EvaluationRecord, second: &EvaluationRecord, max_d
         classes.push(row("mean".to_owned(), a.mean_iou(), b.mean_iou()));
     }
     let within = differences.is_empty() && classes.iter().all(|c| c.within);
-    DropReport { max_drop, within, classes, differences }
+    DropReport { max_drop, within, judged: differences.is_empty(), classes, differences }
 }
 
 #[cfg(test)]
@@ -264,7 +270,8 @@ mod tests {
         other.frames[0].input = Digest::of(b"other");
         let texts: Vec<String> = compare(&record(), &other).differences.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["tiles: none, images whole in the first, 512x512,64 in the second"]);
-        assert!(!compare_within(&record(), &other, 1.0).within);
+        let report = compare_within(&record(), &other, 1.0);
+        assert!(!report.within && !report.judged);
         other.frames[0].label = Digest::of(b"other");
         assert_eq!(compare(&record(), &other).differences.len(), 2);
     }
@@ -291,11 +298,23 @@ mod tests {
         // IoU of sky falls from 6/9 to 5/9, of road from 7/10 to 7/11.
         other.confusion = OwnedConfusion::from_counts(vec![5, 3, 1, 7], 2).unwrap();
         let report = compare_within(&record(), &other, 0.10);
-        assert!(!report.within);
+        assert!(!report.within && report.judged);
         assert_eq!(report.classes.iter().map(|c| c.within).collect::<Vec<_>>(), [false, true, true]);
         assert!(compare_within(&record(), &other, 0.12).within);
         // A gain is not a drop.
         assert!(compare_within(&other, &record(), 0.0).within);
+    }
+
+    #[test]
+    fn another_engine_with_another_model_is_named() {
+        let mut other = record();
+        other.engine = "integer int8".to_owned();
+        // One model gives equal numbers in each engine.
+        assert!(compare(&record(), &other).equal);
+        other.model = Digest::of(b"other");
+        let texts: Vec<String> = compare(&record(), &other).differences.iter().map(ToString::to_string).collect();
+        assert_eq!(texts[0], "engine: e in the first, integer int8 in the second");
+        assert_eq!(texts.len(), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use unet_engine::folder_lock::{FolderLock, FolderLockError};
 use unet_shared::digest::Digest;
 
 use crate::config::RunConfig;
+use crate::config::file::{self, ConfigFault};
 
 /// A run folder that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,32 @@ pub enum RunDirError {
         /// The cause.
         #[source]
         source: std::io::Error,
+    },
+    /// A file is gone.
+    #[error("{path} is missing; {remedy}")]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        remedy: String,
+    },
+    /// A file ends before its content does, or has none.
+    #[error("{path} {found}; {remedy}")]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: &'static str,
+        /// What to do.
+        remedy: String,
+    },
+    /// The configuration cannot be used.
+    #[error("{}{}: {}", path.display(), fault.line.map(|line| format!(":{line}")).unwrap_or_default(), fault.problem)]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        fault: ConfigFault,
     },
     /// A file has other content than expected.
     #[error("{path}: expected a file that this version of the program can read, found other content")]
@@ -199,7 +226,10 @@ impl RunDir {
         let path = self.root.join(CONFIG);
         let bytes = self.read(CONFIG)?;
         let text = String::from_utf8(bytes).map_err(|e| RunDirError::Parse { path: path.clone(), source: e.into() })?;
-        toml::from_str(&text).map_err(|e| RunDirError::Parse { path, source: e.into() })
+        if text.trim().is_empty() {
+            return Err(self.cut_off(path, "is empty"));
+        }
+        file::parse(&text).map_err(|fault| RunDirError::Config { path, fault })
     }
 
     /// The dataset as it was when the run was made.
@@ -333,7 +363,30 @@ impl RunDir {
     pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: impl AsRef<Path>) -> Result<T, RunDirError> {
         let path = self.within(name.as_ref());
         let bytes = self.read(&path)?;
-        serde_json::from_slice(&bytes).map_err(|e| RunDirError::Parse { path, source: e.into() })
+        serde_json::from_slice(&bytes).map_err(|error| {
+            if !error.is_eof() {
+                return RunDirError::Parse { path, source: error.into() };
+            }
+            self.cut_off(path, if bytes.is_empty() { "is empty" } else { "is cut off" })
+        })
+    }
+
+    /// The error for a file that ends too early.
+    fn cut_off(&self, path: PathBuf, found: &'static str) -> RunDirError {
+        let remedy = self.remedy(&path);
+        RunDirError::CutOff { path, found, remedy }
+    }
+
+    /// What to do about a file of the run that is gone or damaged: run the verb again that writes it, or copy it again.
+    fn remedy(&self, path: &Path) -> String {
+        let written = [
+            ("export", [self.float_onnx(), self.export_note()]),
+            ("quantize", [self.int8_onnx(), self.quantization()]),
+        ];
+        match written.iter().find(|(_, files)| files.iter().any(|file| file == path)) {
+            Some((verb, _)) => format!("run `unet-host {verb} {}` again", self.root.display()),
+            None => "copy it again from where the run was trained, or train a new run".to_owned(),
+        }
     }
 
     /// Reads one of the run's files.
@@ -342,7 +395,12 @@ impl RunDir {
     /// If it cannot be read.
     pub fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, RunDirError> {
         let path = self.within(name.as_ref());
-        std::fs::read(&path).map_err(|source| RunDirError::Read { path, source })
+        std::fs::read(&path).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::NotFound {
+                return RunDirError::Gone { remedy: self.remedy(&path), path };
+            }
+            RunDirError::Read { path, source }
+        })
     }
 
     /// Writes one of the run's files atomically.
@@ -414,6 +472,31 @@ mod tests {
         assert_eq!(seen, "abc");
         extended(b"a");
         extended(b"x");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_cut_off_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let run = RunDir { root: root.to_owned() };
+        let problem = |path: PathBuf| {
+            let error = run.read_json::<DatasetSnapshot>(&path).unwrap_err().to_string();
+            error.strip_prefix(&format!("{} ", path.display())).unwrap_or(&error).to_owned()
+        };
+        let copy = "copy it again from where the run was trained, or train a new run";
+        assert_eq!(problem(root.join(DATASET)), format!("is missing; {copy}"));
+        let again = format!("run `unet-host export {}` again", root.display());
+        assert_eq!(problem(run.export_note()), format!("is missing; {again}"));
+        for (content, found) in [("", "empty"), ("{\"digest\": ", "cut off")] {
+            std::fs::write(root.join(DATASET), content).unwrap();
+            assert_eq!(problem(root.join(DATASET)), format!("is {found}; {copy}"));
+        }
+        std::fs::write(root.join(CONFIG), "\n").unwrap();
+        let error = run.config().unwrap_err().to_string();
+        assert_eq!(error, format!("{} is empty; {copy}", root.join(CONFIG).display()));
+        std::fs::write(root.join(CONFIG), "name = \"a\"\nbsae = 8\n").unwrap();
+        let error = run.config().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}:2: unknown key bsae; ", root.join(CONFIG).display())), "{error}");
     }
 
     #[test]

@@ -5,14 +5,17 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Writes `bytes` to `path`, replacing an existing file. On any error the old file is unchanged and the temporary one is removed.
+/// Writes `bytes` to `path`, replacing an existing file; through a symbolic link, the file that it leads to. On any error the old
+/// file is unchanged and the temporary one is removed.
 ///
 /// # Errors
 ///
-/// Any error of the file system, and `InvalidInput` if the path has no file name.
+/// Any error of the file system, and if the path has no file name, or leads to something else than a file: a folder, a device, a
+/// pipe.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    let result = write_through(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let path = target(path)?;
+    let temporary = temporary_beside(&path)?;
+    let result = write_through(&temporary, bytes).and_then(|()| fs::rename(&temporary, &path));
     if result.is_err() {
         // Report the first error; a temporary file that cannot be removed follows from it.
         let _ = fs::remove_file(&temporary);
@@ -24,12 +27,9 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// If its directory does not exist, or the path is a directory or has no file name.
+/// If its directory does not exist, or the path has no file name or leads to something else than a file.
 pub fn check(path: &Path) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    if path.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
+    let temporary = temporary_beside(&target(path)?)?;
     match temporary.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => match fs::metadata(folder)?.is_dir() {
             true => Ok(()),
@@ -37,6 +37,57 @@ pub fn check(path: &Path) -> io::Result<()> {
         },
         _ => Ok(()),
     }
+}
+
+/// Most symbolic links on the way to a file, as on Linux.
+const LINKS_MAX: usize = 40;
+
+/// The file that is replaced: `path`, or what it leads to if it is a symbolic link.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let kind = if found.is_dir() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
+            let found = kind_of(found.file_type());
+            return Err(io::Error::new(kind, format!("expected a file, found {found}; give another path")));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // A link to a file that does not exist is not found.
+        _ => {}
+    }
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => {
+                // One that is not absolute counts from the link's folder.
+                let next = fs::read_link(&path)?;
+                path.pop();
+                path.push(next);
+            }
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a file, found too many symbolic links in a row"))
+}
+
+/// What something that is not a file is, in words.
+fn kind_of(found: fs::FileType) -> &'static str {
+    if found.is_dir() {
+        return "a folder";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if found.is_char_device() || found.is_block_device() {
+            return "a device";
+        }
+        if found.is_fifo() {
+            return "a pipe";
+        }
+        if found.is_socket() {
+            return "a socket";
+        }
+    }
+    "something else"
 }
 
 fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -109,6 +160,53 @@ mod tests {
         let error = write(&taken, b"bytes").unwrap_err();
         assert!(matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn symbolic_links_are_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("far")).unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, path(name)).unwrap();
+        link("far/later.json", "first");
+        link("first", "second");
+        // The first time to a file that does not exist yet.
+        for bytes in [&b"one"[..], b"two"] {
+            check(&path("second")).unwrap();
+            write(&path("second"), bytes).unwrap();
+            assert_eq!(fs::read(path("far/later.json")).unwrap(), bytes);
+        }
+        assert!(fs::symlink_metadata(path("first")).unwrap().is_symlink());
+        assert!(fs::symlink_metadata(path("second")).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(path("far")).unwrap().count(), 1);
+        link("missing/a.json", "broken");
+        assert_eq!(write(&path("broken"), b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+        link("round", "round");
+        write(&path("round"), b"").unwrap_err();
+        assert!(fs::symlink_metadata(path("round")).unwrap().is_symlink());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_not_a_file_is_never_replaced() {
+        use std::os::unix::fs::FileTypeExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, link) = (folder.path().join("socket"), folder.path().join("link"));
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::symlink("socket", &link).unwrap();
+        for path in [&socket, &link] {
+            for error in [write(path, b"bytes").unwrap_err(), check(path).unwrap_err()] {
+                assert_eq!(error.to_string(), "expected a file, found a socket; give another path");
+            }
+        }
+        assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
+        // Only asked about, never written.
+        let error = check(Path::new("/dev/null")).unwrap_err();
+        assert_eq!(error.to_string(), "expected a file, found a device; give another path");
+        let error = write(folder.path(), b"bytes").unwrap_err();
+        assert_eq!(error.to_string(), "expected a file, found a folder; give another path");
     }
 
     #[test]

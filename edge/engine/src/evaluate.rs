@@ -107,6 +107,19 @@ pub enum EvaluateError {
     },
 }
 
+impl EvaluateError {
+    /// The message with its causes, and the flag of both programs that lets the evaluation go on, if there is one.
+    pub fn with_remedy(&self) -> String {
+        let message = unet_data::chain(self);
+        match self {
+            Self::Load { source: PairError::File(error), .. } if error.is_unreadable() => {
+                format!("{message}; --skip-unreadable leaves the pair out")
+            }
+            _ => message,
+        }
+    }
+}
+
 /// Sees each frame while it is scored, for what a record does not hold.
 pub trait FrameObserver {
     /// A tile of the frame, or all of it, was segmented: where it lies in the model's input, and the logits, if the model gives any.

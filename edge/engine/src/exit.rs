@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything went well.
     Success = 0,
-    /// A check or comparison found a fault or a difference, or some images were skipped.
+    /// A check or comparison found a fault or a difference, or some images could not be read.
     Fault = 1,
     /// Bad usage, file or data. The argument parser ends with it too.
     Input = 2,
@@ -32,7 +32,7 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Success => "success",
-            Exit::Fault => "a check or comparison found a fault, or some images were skipped",
+            Exit::Fault => "a check or comparison found a fault, or some images could not be read",
             Exit::Input => "bad usage, file or data",
             Exit::Device => "device or backend not available",
             Exit::Write => "write failed, or some results were lost",

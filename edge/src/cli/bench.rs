@@ -63,20 +63,24 @@ impl Bench {
             Failure::input(format!("model {} was rejected: {}", self.model.display(), chain(&error)))
         };
         let size = self.size.map(|size| [size.height, size.width]);
+        // The network may be sound, and only its size be none that it can run at.
+        let refused_at = |error: InferenceError, own: &dyn Fn() -> Result<Model, InferenceError>| {
+            let misfit = self.size.and_then(|size| size.misfit(own().ok()?.field_of_view()));
+            misfit.map_or_else(|| refused(error), Failure::input)
+        };
         let drawn = if self.digest { self.frames } else { self.frames.min(DRAWN_FRAMES) };
         let (model, inputs) = if is_onnx(&self.model) {
             let bytes = std::fs::read(&self.model)
                 .map_err(|error| Failure::input(format!("failed to read {}: {error}", self.model.display())))?;
-            let model = Model::open(&name(&self.model), &bytes, size, &options).map_err(refused)?;
+            let open = |size| Model::open(&name(&self.model), &bytes, size, &options);
+            let model = open(size).map_err(|error| refused_at(error, &|| open(None)))?;
             let inputs = Inputs::drawn(&model, drawn);
             (model, inputs)
         } else {
             let package = Package::read(&self.model)?;
-            let engine = match size {
-                None => Engine::load_with(&package, &options),
-                Some(size) => Engine::load_at(&package, size, &options),
-            }
-            .map_err(refused)?;
+            let own = || Engine::load_with(&package, &options);
+            let engine = size.map_or_else(own, |size| Engine::load_at(&package, size, &options));
+            let engine = engine.map_err(|error| refused_at(error, &|| own().map(Engine::into_model)))?;
             let golden = package.golden().map(|golden| golden.input.to_vec()).collect();
             let model = engine.into_model();
             let inputs = if size.is_none() { Inputs::Bytes(golden) } else { Inputs::drawn(&model, drawn) };

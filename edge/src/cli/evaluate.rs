@@ -99,7 +99,8 @@ impl Evaluate {
                 unet_engine::error::say(format_args!("{done}/{all} frames"));
             }
         };
-        let record = evaluate(samples, &labels, &mut predictor, meta, &mut progress).map_err(Failure::input)?;
+        let record = evaluate(samples, &labels, &mut predictor, meta, &mut progress)
+            .map_err(|error| Failure::input(error.with_remedy()))?;
         if let Some(path) = &self.output {
             let text = json_text(&record)? + "\n";
             atomic_file::write(path, text.as_bytes()).map_err(|error| Failure::write(path, error))?;

@@ -63,7 +63,12 @@ impl Inspect {
             std::fs::read(&self.package).map_err(|error| Failure::input(format!("failed to read {file}: {error}")))?;
         let name = self.package.file_name().unwrap_or(self.package.as_os_str()).to_string_lossy();
         let size = self.size.map(|size| [size.height, size.width]);
-        let model = Model::open(&name, &bytes, size, &self.engine.options()?).map_err(refused)?;
+        let options = self.engine.options()?;
+        let model = Model::open(&name, &bytes, size, &options).map_err(|error| {
+            let own = || Model::open(&name, &bytes, None, &options).ok()?.field_of_view();
+            let misfit = self.size.and_then(|size| size.misfit(own()));
+            misfit.map_or_else(|| refused(error), Failure::input)
+        })?;
         let (engine, field_of_view) = (model.describe(), model.field_of_view());
         if self.json {
             let metadata: BTreeMap<_, _> = model.metadata().iter().cloned().collect();

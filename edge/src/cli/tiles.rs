@@ -8,8 +8,9 @@ use unet_shared::tiles::TilesChoice;
 /// How images are cut.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct TilesArgument {
-    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
-    /// of SIZE by default. Tiles of the model's input size are not scaled [default: as in training]
+    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. By default OVERLAP is
+    /// a quarter of the smaller side, rounded up to a multiple of 16, and at most half of the side. Tiles of the model's input
+    /// size are not scaled [default: as in training]
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     pub tiles: Option<TilesChoice>,
 }

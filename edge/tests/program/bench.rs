@@ -91,8 +91,28 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
     let output = unet_edge(&["bench", "@", "--frames", "1", "--size", "48x32"], &[&fixture.package()]);
     check_exit(&output, 0);
     check_failure(&unet_edge(&["bench", "@", "--size", "48"], &[&model]), 2, &["48", "WxH"]);
+    check_failure(
+        &unet_edge(&["bench", "@", "--threads", "0"], &[&model]),
+        2,
+        &["--threads: expected 1 to 64, found 0"],
+    );
+    let unknown = unet_edge(&["bench", "@", "--colour"], &[&model]);
+    check_failure(&unknown, 2, &["unexpected argument --colour; `unet-edge bench --help` lists the arguments"]);
+    let misplaced = unet_edge(&["evaluate", "@", "--data", "g"], &[&fixture.package()]);
+    check_failure(&misplaced, 2, &["--data: a dataset is given without a flag: unet-edge evaluate PACKAGE g"]);
+    let missing = unet_edge(&["run", "@", "--source", "missing.mp4"], &[&fixture.package()]);
+    check_failure(&missing, 2, &["missing.mp4 does not exist; source missing.mp4: expected a camera"]);
+    // A network that halves the image cannot run at any size.
+    let sandstone = |name: &str| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/sandstone").join(name);
+    let expected = "--size 33x33: expected a width and height that are multiples of ";
+    for (verb, file) in
+        [("bench", "sandstone.unet"), ("bench", "sandstone_f32.onnx"), ("inspect", "sandstone_f32.onnx")]
+    {
+        let output = unet_edge(&[verb, "@", "--size", "33x33"], &[&sandstone(file)]);
+        check_failure(&output, 2, &[expected, "; the nearest size is "]);
+    }
     std::fs::write(&model, b"no model").unwrap();
-    check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx"]);
+    check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx", "the file is damaged, or no ONNX file"]);
     check_failure(&unet_edge(&["bench", "@"], &[&fixture.path("absent.onnx")]), 2, &["absent.onnx"]);
 }
 

@@ -58,7 +58,11 @@ fn data_that_cannot_be_scored_ends_with_2() {
         &["sample b", "masks/b.png", "expected 29, 226, found 77", "is it of another dataset?"],
     );
     std::fs::write(data.join("val/images/a.png"), b"no picture").unwrap();
-    check_failure(&unet_edge(&["evaluate", "@", "@"], &[&package, &data]), 2, &["sample a", "images/a.png"]);
+    check_failure(
+        &unet_edge(&["evaluate", "@", "@"], &[&package, &data]),
+        2,
+        &["sample a", "images/a.png", "; --skip-unreadable leaves the pair out"],
+    );
 }
 
 #[test]

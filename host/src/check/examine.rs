@@ -44,6 +44,8 @@ pub struct Examined {
     pub image: Option<Result<ImageFacts, FileError>>,
     /// Of the mask, if there is one.
     pub mask: Option<Result<(MaskFacts, LabelHistogram), FileError>>,
+    /// Whether the mask's file has the same bytes as the image's.
+    pub is_image_twice: bool,
 }
 
 impl Examined {
@@ -119,6 +121,10 @@ pub fn examine(
     Examined {
         image: unit.image.as_deref().map(|image| image_facts(image, unit.page, bands, look)),
         mask: unit.mask.as_ref().map(|mask| mask_facts(mask, reading, index)),
+        is_image_twice: match (&unit.image, &unit.mask) {
+            (Some(image), Some(Annotation::File(mask))) => have_same_bytes(image, mask),
+            _ => false,
+        },
     }
 }
 
@@ -175,6 +181,12 @@ fn mask_facts(mask: &Annotation, reading: &Reading, index: usize) -> Result<(Mas
         really: real_format(mask.path()),
     };
     Ok((facts, histogram))
+}
+
+/// Whether two files have the same bytes; false if one cannot be read, which is reported where it is decoded.
+fn have_same_bytes(one: &Path, other: &Path) -> bool {
+    let length = |path: &Path| std::fs::metadata(path).ok().map(|facts| facts.len());
+    length(one).is_some() && length(one) == length(other) && std::fs::read(one).ok() == std::fs::read(other).ok()
 }
 
 /// The format that a file's first bytes say, if its extension says another.

@@ -20,6 +20,7 @@ pub enum Severity {
 #[expect(missing_docs, reason = "`Kind::title` says what each is")]
 pub enum Kind {
     Layout,
+    NotAFolder,
     DatasetFile,
     Unreadable,
     MissingBand,
@@ -31,6 +32,7 @@ pub enum Kind {
     AmbiguousPair,
     InstanceMasks,
     PredictionFile,
+    NoTraining,
     NoValidation,
     SizeMismatch,
     ExifRotation,
@@ -46,6 +48,7 @@ pub enum Kind {
     MixedEncodings,
     AntiAliasedMask,
     JpegMask,
+    ImageAsMask,
     EmptyMask,
     #[serde(rename = "zero_and_255_mask")]
     ZeroAnd255Mask,
@@ -65,7 +68,9 @@ impl Kind {
     pub const fn stops_training(self) -> bool {
         match self {
             Self::Layout
+            | Self::NotAFolder
             | Self::DatasetFile
+            | Self::NoTraining
             | Self::MissingBand
             | Self::SizeMismatch
             | Self::ExifRotation
@@ -73,6 +78,7 @@ impl Kind {
             | Self::TransparentMask
             | Self::MixedEncodings
             | Self::AntiAliasedMask
+            | Self::ImageAsMask
             | Self::Classes
             | Self::AllIgnored => true,
             Self::Unreadable
@@ -108,6 +114,7 @@ impl Kind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Layout => "layout not accepted",
+            Self::NotAFolder => "not a folder",
             Self::DatasetFile => "dataset.toml is not accepted",
             Self::Unreadable => "unreadable file",
             Self::MissingBand => "bands that do not exist",
@@ -119,6 +126,7 @@ impl Kind {
             Self::AmbiguousPair => "more than one file for a name",
             Self::InstanceMasks => "instance masks",
             Self::PredictionFile => "prediction among the images",
+            Self::NoTraining => "no pair in the training split",
             Self::NoValidation => "no validation split",
             Self::SizeMismatch => "image and mask differ in size",
             Self::ExifRotation => "EXIF rotation",
@@ -134,6 +142,7 @@ impl Kind {
             Self::MixedEncodings => "masks in several encodings",
             Self::AntiAliasedMask => "anti-aliased masks",
             Self::JpegMask => "JPEG-compressed masks",
+            Self::ImageAsMask => "image in the place of a mask",
             Self::EmptyMask => "masks of a single value",
             Self::ZeroAnd255Mask => "0/255 masks",
             Self::Classes => "classes",

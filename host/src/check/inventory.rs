@@ -109,8 +109,11 @@ impl Inventory {
     pub fn splits(&mut self) -> Vec<SplitSummary> {
         let Some(dataset) = &self.dataset else { return Vec::new() };
         if dataset.train.is_empty() {
-            let message = "there is nothing to train on: the training split has no pair";
-            self.findings.push(Finding::new(Severity::Error, Kind::Layout, Vec::new(), message));
+            let message = "there is nothing to train on; put images into train/images and their masks into train/masks";
+            self.findings.push(Finding::new(Severity::Error, Kind::NoTraining, Vec::new(), message));
+        }
+        if let Some(message) = &dataset.val_without_pairs {
+            self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
         let again = dataset.validates_on_training();
         if again {

@@ -1,26 +1,30 @@
 //! Findings on mask values.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use unet_data::histogram::LabelHistogram;
+use unet_data::histogram::{LabelHistogram, as_colour, as_gray};
 use unet_data::label_facts::LabelFacts;
 use unet_data::labels::agreement::palette_difference;
-use unet_data::{FileError, LabelMap};
+use unet_data::labels::ranges;
+use unet_data::{DatasetFile, FileError, LabelMap};
 use unet_shared::label::{LabelValue, Reading};
 
 use super::examine::{Examined, MaskFacts, Unit};
 use super::finding::{Finding, Kind, Severity};
 
-/// Findings on each mask and on the values of all masks, which were read by `reading`.
+/// Findings on each mask and on the values of all masks; `file` is what `dataset.toml` or the layout says of them.
 pub fn findings(
     units: &[Unit],
     examined: &[Examined],
     total: &LabelHistogram,
     map: Option<&LabelMap>,
-    reading: &Reading,
+    file: Option<&DatasetFile>,
     show: &dyn Fn(&Path) -> String,
 ) -> Vec<Finding> {
+    let reading = &file.map_or(Reading::STORED, DatasetFile::reading);
+    let lists_values = file.is_some_and(DatasetFile::lists_values);
     use Severity::{Info, Warning};
     let mut masks: Vec<(String, &MaskFacts)> = Vec::new();
     for (unit, facts) in units.iter().zip(examined) {
@@ -42,7 +46,7 @@ pub fn findings(
     let message = format!("JPEG does not preserve values: {} distinct values in all masks", total.values.len());
     add(Warning, Kind::JpegMask, lossy, message);
     let colours = "RGB mask: each distinct colour is a class, in sorted order";
-    add(Info, Kind::ColourMask, named(&|mask| mask.colours && plain(mask)), colours.into());
+    add(Info, Kind::ColourMask, named(&|mask| !lists_values && mask.colours && plain(mask)), colours.into());
     let palettes = named(&|mask| !plain(mask) || mask.source.palette && !reading.palette_indices);
     let facts: Vec<LabelFacts> = masks.iter().map(|(_, mask)| mask.label.clone()).collect();
     let name_of = |index: usize| units[index].mask.as_ref().map(|mask| show(mask.path())).unwrap_or_default();
@@ -85,11 +89,27 @@ pub fn findings(
         findings.push(Finding::new(Info, Kind::ZeroAnd255Mask, Vec::new(), message));
     }
     findings.extend(never_together(&masks, total));
+    if let Some(map) = map.filter(|_| !lists_values) {
+        findings.extend(of_one_mask(&masks, total, map));
+    }
     let single = masks.iter().filter_map(|(name, mask)| Some((name.clone(), mask.single?))).collect();
     findings.extend(empty_masks(single, masks.len()));
     if let Some(map) = map.filter(|map| map.classes.len() == 1) {
         let message = format!("all masks contain one class, {}: there is nothing to learn", map.classes[0].name);
         findings.push(Finding::new(Warning, Kind::Classes, Vec::new(), message));
+    }
+    findings
+}
+
+/// Masks that are copies of their images, a finding for each.
+pub fn images_as_masks(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> String) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (unit, _) in units.iter().zip(examined).filter(|(_, facts)| facts.is_image_twice) {
+        if let (Some(image), Some(mask)) = (&unit.image, &unit.mask) {
+            let (image, mask) = (show(image), show(mask.path()));
+            let message = format!("{mask} is not a mask, it is the same file as {image}; put the mask in its place");
+            findings.push(Finding::new(Severity::Error, Kind::ImageAsMask, vec![mask], message));
+        }
     }
     findings
 }
@@ -130,6 +150,32 @@ fn never_together(masks: &[(String, &MaskFacts)], total: &LabelHistogram) -> Opt
          dataset.toml, that one with values = [{values}]"
     );
     Some(Finding::new(Severity::Warning, Kind::Classes, Vec::new(), message))
+}
+
+/// Fewest masks of which one may stand out.
+const MASKS_MIN: usize = 8;
+
+/// Values that become classes and occur in one mask only: rare classes, or a mask of another dataset. A finding for each mask.
+fn of_one_mask(masks: &[(String, &MaskFacts)], total: &LabelHistogram, map: &LabelMap) -> Vec<Finding> {
+    let mut found: BTreeMap<usize, Vec<LabelValue>> = BTreeMap::new();
+    for (&value, count) in total.values.iter().filter(|(_, count)| count.labels == 1) {
+        let is_class = |value| map.classes.iter().any(|class| class.values.contains(&value));
+        if is_class(as_gray(value)) || is_class(as_colour(value)) {
+            found.entry(count.first).or_default().push(value);
+        }
+    }
+    let all = masks.len();
+    let finding = |(index, values): (usize, Vec<LabelValue>)| {
+        let (name, _) = masks.iter().find(|(_, mask)| mask.label.index == index)?;
+        let (noun, verb) = if values.len() == 1 { ("value", "occurs") } else { ("values", "occur") };
+        let message = format!(
+            "the {noun} {} {verb} in one mask only, of {all}: leave it out if it is of another dataset; if not, list the classes in \
+             dataset.toml",
+            ranges(&values)
+        );
+        Some(Finding::new(Severity::Warning, Kind::Classes, vec![name.clone()], message))
+    };
+    if all < MASKS_MIN { vec![] } else { found.into_iter().filter_map(finding).collect() }
 }
 
 /// Masks of one value: often an object was not annotated.

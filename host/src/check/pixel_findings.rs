@@ -24,7 +24,7 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
                 continue;
             }
             let remedy = if unit.is_pair() {
-                "`--skip-unreadable` of train, val and predict leaves such files out"
+                "`--skip-unreadable` of train, val, predict and evaluate leaves such files out"
             } else {
                 "it is not used"
             };
@@ -110,8 +110,8 @@ impl Groups {
             return Some(Finding::new(Severity::Error, Kind::MissingBand, files, message));
         }
         let message = format!(
-            "--bands asks for band {asked}, but {lacking} of {all} images {have} {bands}; `--skip-unreadable` of train, val and \
-             predict leaves such images out"
+            "--bands asks for band {asked}, but {lacking} of {all} images {have} {bands}; `--skip-unreadable` of train, val, \
+             predict and evaluate leaves such images out"
         );
         Some(Finding::new(Severity::Error, Kind::Unreadable, files, message))
     }

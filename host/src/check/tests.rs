@@ -1,4 +1,5 @@
 mod deep_images;
+mod values;
 
 use super::*;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};

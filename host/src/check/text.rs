@@ -43,6 +43,8 @@ fn write_report(out: &mut String, report: &CheckReport, verbose: bool) -> std::f
         None if report.findings.iter().any(|finding| finding.kind == Kind::DatasetFile) => {
             writeln!(out, "  layout  not read, because of dataset.toml")?;
         }
+        // A file has no layout.
+        None if report.findings.iter().any(|finding| finding.kind == Kind::NotAFolder) => {}
         None => writeln!(out, "  layout  not accepted")?,
     }
     let files = |read: usize, unreadable: usize, noun: &str| {

@@ -88,10 +88,20 @@ fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
     let first = report.step_s.first().copied().unwrap_or_default();
     let stem =
         if options.model.stem.is_full() { String::new() } else { format!(", stem {}", u8::from(options.model.stem)) };
+    let others = match report.step_s.len() {
+        0 | 1 => format!("{:>9}", "none"),
+        _ => format!(
+            "{:9.3} s min, {:.3} s median, {:.3} s max, {:.2} images/s",
+            steps.min_ms / 1e3,
+            steps.median_ms / 1e3,
+            steps.max_ms / 1e3,
+            options.batch as f64 * 1e3 / steps.median_ms
+        ),
+    };
     let mut text = format!(
         "base {}, depth {}{stem}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
          first step       {first:9.3} s\n\
-         other steps      {:9.3} s min, {:.3} s median, {:.3} s max, {:.2} images/s\n\
+         other steps      {others}\n\
          loss             {:9.4} first, {:.4} last\n\
          peak memory      {memory:>9}\n",
         options.model.base,
@@ -101,10 +111,6 @@ fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
         options.channels.count(),
         report.backend.name(),
         report.threads,
-        steps.min_ms / 1e3,
-        steps.median_ms / 1e3,
-        steps.max_ms / 1e3,
-        options.batch as f64 * 1e3 / steps.median_ms,
         report.losses.first().copied().unwrap_or_default(),
         report.losses.last().copied().unwrap_or_default(),
     );

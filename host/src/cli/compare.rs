@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
-use unet_host::parity::{DropReport, Parity, compare, compare_within};
+use unet_host::parity::{Difference, DropReport, Parity, compare, compare_within};
 use unet_shared::record::EvaluationRecord;
 
 /// Which records to compare, and how.
@@ -65,6 +65,13 @@ pub fn text(parity: &Parity) -> String {
         frames => format!("{count} differences over {frames} frames"),
     };
     let mut text = format!("parity: NOT EQUAL, {over}\n");
+    if parity
+        .differences
+        .iter()
+        .any(|difference| matches!(difference, Difference::Subject { what, .. } if what == "engine"))
+    {
+        text += "  records of different networks are never equal; --max-drop compares their IoU\n";
+    }
     for difference in parity.differences.iter().take(SHOWN) {
         text += &format!("  {difference}\n");
     }
@@ -74,6 +81,7 @@ pub fn text(parity: &Parity) -> String {
     text
 }
 
+/// A comparison within a drop as text.
 fn drop_text(report: &DropReport) -> String {
     let width = report.classes.iter().map(|c| c.class.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
@@ -86,6 +94,46 @@ fn drop_text(report: &DropReport) -> String {
         let mark = if class.within { "" } else { "  TOO LARGE" };
         text += &format!("  {:width$}  first {first}  second {second}  drop {drop}{mark}\n", class.class);
     }
+    if !report.judged {
+        return text + "drop: NOT JUDGED, the records are not of the same data\n";
+    }
     let verdict = if report.within { "within" } else { "NOT WITHIN" };
     text + &format!("drop: {verdict} {}\n", report.max_drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_other_data_are_not_judged() {
+        let difference = |what: &str| Difference::Subject {
+            what: what.to_owned(),
+            first: "one".to_owned(),
+            second: "two".to_owned(),
+        };
+        let mut report = DropReport {
+            max_drop: 0.5,
+            within: false,
+            judged: false,
+            classes: vec![],
+            differences: vec![difference("tiles")],
+        };
+        let expected = "different data: tiles: one in the first, two in the second\n\
+                        drop: NOT JUDGED, the records are not of the same data\n";
+        assert_eq!(drop_text(&report), expected);
+        report = DropReport { judged: true, differences: vec![], ..report };
+        assert_eq!(drop_text(&report), "drop: NOT WITHIN 0.5\n");
+    }
+
+    #[test]
+    fn the_way_to_compare_other_networks_is_named() {
+        let difference =
+            |what: &str| Difference::Subject { what: what.to_owned(), first: String::new(), second: String::new() };
+        let hint = |what: &str| {
+            text(&Parity { frames: 1, equal: false, differences: vec![difference(what)] })
+                .contains("--max-drop compares")
+        };
+        assert!(hint("engine") && !hint("split"));
+    }
 }

@@ -15,7 +15,7 @@ use unet_host::report::ReportTable;
 use unet_host::steps::export::ExportOptions;
 use unet_host::steps::report;
 use unet_host::steps::score::{EngineChoice, Evaluation, evaluate_run};
-use unet_host::steps::train::{TrainOptions, finish, start};
+use unet_host::steps::train::{TrainOptions, finish, start, validate};
 use unet_host::steps::{OpenRun, Weights, export, package, quantize};
 use unet_host::training::memory::MemoryOptions;
 use unet_shared::record::EvaluationRecord;
@@ -74,7 +74,9 @@ impl Demo {
 
     pub fn run(self) -> Result<Exit, HostError> {
         let begin = Instant::now();
-        clear(&self.output)?;
+        if self.images == 0 {
+            return Err(HostError::Usage("--images: expected at least 1, found 0".to_owned()));
+        }
         let data = self.output.join("data");
         let config = SyntheticConfig {
             seed: self.seed,
@@ -82,7 +84,6 @@ impl Demo {
             val: (self.images / 4).max(1),
             ..SyntheticConfig::default()
         };
-        generate(&data, &config)?;
         let mut options =
             TrainOptions { runs: self.output.join("runs"), name: Some("demo".to_owned()), ..TrainOptions::default() };
         options.config.seed = self.seed;
@@ -92,6 +93,10 @@ impl Demo {
         // Few steps: a higher rate than the default for real data.
         training.learning_rate = 5e-3;
         options.augment.flips = Some(Flips::BOTH);
+        // Before an earlier demo is deleted.
+        validate(&options)?;
+        clear(&self.output)?;
+        generate(&data, &config)?;
         let memory = MemoryOptions::default();
         let run = start(&data, &options, memory)?;
         let (_, burn) = finish(&run, memory, &mut super::train::Watcher::new(self.epochs))?;

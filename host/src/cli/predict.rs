@@ -39,17 +39,18 @@ pub struct Predict {
     /// Folder of labels of the same names: panels then show them, and each image gets an IoU
     #[arg(long)]
     truth: Option<PathBuf>,
-    /// Engine that computes a run's predictions; a package is always int8
-    #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
-    engine: EngineChoice,
-    /// Weights of the run
-    #[arg(long, value_enum, default_value_t = Weights::Best)]
-    weights: Weights,
+    /// Engine that computes a run's predictions; a package is always int8 (default for a run: burn)
+    #[arg(long, value_enum)]
+    engine: Option<EngineChoice>,
+    /// Weights of the run (default: best)
+    #[arg(long, value_enum)]
+    weights: Option<Weights>,
     /// Exit with success even if some images could not be read; they are still listed
     #[arg(long)]
     skip_unreadable: bool,
-    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
-    /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
+    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. By default OVERLAP is
+    /// a quarter of the smaller side, rounded up to a multiple of 16, and at most half of the side. Tiles of the model's input
+    /// size are not scaled (default: as in training)
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     tiles: Option<TilesChoice>,
     /// Format of the masks: PNG with label values, PNG with a palette, or one COCO file, OUTPUT/masks.json
@@ -103,13 +104,15 @@ impl Predict {
     fn subject(&self) -> Result<Subject, HostError> {
         if RunDir::is_run(&self.subject) {
             let run = OpenRun::open(&self.subject)?;
-            let (segmenter, _) = segmenter(&run, self.engine, self.weights)?;
+            let (segmenter, _) =
+                segmenter(&run, self.engine.unwrap_or(EngineChoice::Burn), self.weights.unwrap_or_default())?;
             let palette = run.palette();
             let tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
             let predictor = Predictor::new(segmenter, run.config.preprocess)?.with_tiles(tiles);
             let names = run.class_names();
             return Ok(Subject { predictor, table: run.table, palette, names });
         }
+        super::refuse_of_package(self.engine, self.weights)?;
         let package = Package::read(&self.subject)?;
         let manifest = &package.manifest;
         let segmenter: Box<dyn Segmenter> = Box::new(Int8Segmenter::load(&package)?);

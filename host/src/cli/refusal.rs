@@ -3,20 +3,55 @@
 use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use unet_engine::error::expected_number;
 
-/// What is wrong and what to do; `None` where the parser's message says it.
-pub fn explained(error: &clap::Error) -> Option<String> {
+/// What is wrong with the words of a command line, without the program's name, and what to do; `None` where the parser's message
+/// says it.
+pub fn explained(error: &clap::Error, words: &[String]) -> Option<String> {
     match error.kind() {
         ErrorKind::ArgumentConflict => resumed_with(&arguments(error)),
         ErrorKind::ValueValidation => {
-            let expected = expected(&error.source()?.to_string())?;
+            let Some(ContextValue::String(found)) = error.get(ContextKind::InvalidValue) else { return None };
+            let expected = expected_number(&error.source()?.to_string(), found)?;
             let argument = arguments(error).into_iter().next()?;
             let flag = argument.split(' ').next()?;
-            let Some(ContextValue::String(found)) = error.get(ContextKind::InvalidValue) else { return None };
             Some(format!("{flag}: {expected}, found {found}"))
+        }
+        ErrorKind::UnknownArgument => unknown(&arguments(error), words, error.get(ContextKind::SuggestedArg).is_some()),
+        ErrorKind::MissingRequiredArgument => {
+            let (verb, data) = (words.first()?, value_of("--data", words)?);
+            let is_new = verb == "train" && !words.iter().any(|word| word.starts_with("--resume"));
+            is_new.then(|| format!("--data goes with --resume RUN; for a new run: unet-host train {data}"))
         }
         _ => None,
     }
+}
+
+/// The value of a flag in the words of a command line.
+fn value_of<'a>(flag: &str, words: &'a [String]) -> Option<&'a str> {
+    let place = words.iter().position(|word| word.starts_with(flag))?;
+    let value = words[place].strip_prefix(flag)?.strip_prefix('=');
+    value.or_else(|| words.get(place + 1).map(String::as_str))
+}
+
+/// The message for a flag that a verb does not have, unless the parser knows a similar one.
+fn unknown(arguments: &[String], words: &[String], is_similar: bool) -> Option<String> {
+    let (flag, verb) = (arguments.first()?, words.first().filter(|word| !word.starts_with('-'))?);
+    Some(match (flag.as_str(), verb.as_str()) {
+        ("--data", "check") => {
+            let data = value_of("--data", words).unwrap_or("DATA");
+            format!("--data: a dataset is given without a flag: unet-host check {data}")
+        }
+        ("--data", "export" | "quantize" | "package") => {
+            let data = value_of("--data", words).unwrap_or("DATA");
+            format!(
+                "--data: {verb} reads the dataset that the run names; save its new path there: unet-host train --resume RUN --data \
+                 {data}"
+            )
+        }
+        _ if is_similar || !flag.starts_with('-') => return None,
+        _ => format!("unexpected argument {flag}; `unet-host {verb} --help` lists the arguments"),
+    })
 }
 
 /// The arguments that an error names, such as `--base <BASE>`.
@@ -41,26 +76,17 @@ fn resumed_with(arguments: &[String]) -> Option<String> {
         );
     }
     let flag = other.split(' ').next()?;
+    if ["--seeds", "--folds"].contains(&flag) {
+        return Some(format!(
+            "{flag} trains new runs, and --resume continues one; an interrupted series is continued by its own command, without \
+             --resume"
+        ));
+    }
     let again = if flag == "--from" { String::new() } else { format!(" {other}") };
     Some(format!(
         "{flag} is fixed by the run that --resume continues; leave it out, or start a new run from its weights: unet-host train \
          DATA --from RUN{again}"
     ))
-}
-
-/// What the standard library's parsers and clap's ranges expect, from their words.
-fn expected(cause: &str) -> Option<String> {
-    Some(match cause {
-        "invalid digit found in string" | "cannot parse integer from empty string" => {
-            "expected a whole number of at least 0".to_owned()
-        }
-        "number too large to fit in target type" => "expected a smaller whole number".to_owned(),
-        "invalid float literal" | "cannot parse float from empty string" => "expected a number".to_owned(),
-        _ => {
-            let (low, high) = cause.split_once(" is not in ")?.1.split_once("..=")?;
-            format!("expected {low} to {high}")
-        }
-    })
 }
 
 #[cfg(test)]
@@ -71,8 +97,9 @@ mod tests {
     use super::*;
 
     fn refused(words: &[&str]) -> Option<String> {
+        let given: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         let words = [&["unet-host"], words].concat();
-        explained(&with_negative_numbers(Arguments::command()).try_get_matches_from(words).unwrap_err())
+        explained(&with_negative_numbers(Arguments::command()).try_get_matches_from(words).unwrap_err(), &given)
     }
 
     #[test]
@@ -85,13 +112,21 @@ mod tests {
         assert!(refused(&["train", "--resume", "r", "data"]).unwrap().contains("--data DATA"));
         let from = refused(&["train", "--resume", "r", "--from", "s"]).unwrap();
         assert!(from.ends_with("unet-host train DATA --from RUN"), "{from}");
-        assert_eq!(refused(&["train", "--unknown"]), None);
+        for flag in ["--seeds", "--folds"] {
+            let series = refused(&["train", "--resume", "r", flag, "2"]).unwrap();
+            assert!(series.starts_with(&format!("{flag} trains new runs")) && !series.contains("--from"), "{series}");
+        }
+        let unknown = "unexpected argument --unknown; `unet-host train --help` lists the arguments";
+        assert_eq!(refused(&["train", "--unknown"]).as_deref(), Some(unknown));
+        // The parser knows a similar one.
+        assert_eq!(refused(&["train", "data", "--bse", "8"]), None);
     }
 
     #[test]
     fn a_refused_number_is_named_with_those_allowed() {
         for (words, expected) in [
             (["--seed", "-1"], "--seed: expected a whole number of at least 0, found -1"),
+            (["--base", "four"], "--base: expected a whole number, found four"),
             (["--threads", "0"], "--threads: expected 1 to 1024, found 0"),
             (["--learning-rate", "fast"], "--learning-rate: expected a number, found fast"),
         ] {
@@ -99,5 +134,20 @@ mod tests {
         }
         // A value with its own parser has its own words.
         assert_eq!(refused(&["train", "data", "--channels", "2"]), None);
+    }
+
+    #[test]
+    fn a_dataset_in_the_wrong_place_is_put_right() {
+        for (words, expected) in [
+            (&["train", "--data", "g"][..], "--data goes with --resume RUN; for a new run: unet-host train g"),
+            (&["train", "--data=g"], "--data goes with --resume RUN; for a new run: unet-host train g"),
+            (&["check", "--data", "g"], "--data: a dataset is given without a flag: unet-host check g"),
+        ] {
+            assert_eq!(refused(words).as_deref(), Some(expected), "{words:?}");
+        }
+        for verb in ["export", "quantize", "package"] {
+            let message = refused(&[verb, "run", "--data", "g"]).unwrap();
+            assert!(message.ends_with("unet-host train --resume RUN --data g"), "{message}");
+        }
     }
 }

@@ -51,7 +51,7 @@ fn text(table: &RunTable) -> String {
         text += &lines(table.rows());
     }
     if !table.series.is_empty() {
-        text += "series: mean IoU of runs that differ only in their seed or fold, and its standard deviation\n";
+        text += "series: mean IoU of runs that differ only in their seed or fold, each counted once, and its standard deviation\n";
         text += &lines(table.series_rows());
     }
     if !table.unreadable.is_empty() {

@@ -116,7 +116,10 @@ impl Train {
             report: run.dir.report(),
         };
         super::print(self.json, &report, || {
-            let scores = outcome.summary.map(|summary| format!(", mean IoU: {summary}")).unwrap_or_default();
+            let scores = match outcome.summary {
+                Some(summary) => format!(", mean IoU: {summary}"),
+                None => ", mean IoU: none, as no validation pixel counts".to_owned(),
+            };
             let stopped = if report.stopped_early { ", stopped early" } else { "" };
             format!(
                 "{}run: {}\nepochs: {}{stopped}{scores}\nreport: {}\n",
@@ -211,7 +214,7 @@ impl Observer for Watcher {
             row.train_loss,
             super::ratio(row.val_loss),
             super::ratio(row.mean_iou),
-            if best { " (best)" } else { "" },
+            if best && row.mean_iou.is_some() { " (best)" } else { "" },
             row.seconds,
             row.images_per_second,
             row.waiting_share * 100.0,

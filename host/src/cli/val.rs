@@ -36,14 +36,15 @@ pub struct Val {
     /// Leave out pairs with a file that cannot be read, and say which
     #[arg(long)]
     skip_unreadable: bool,
-    /// Engine: burn or tract for a run's f32 network, or int8; a package is always int8
-    #[arg(long, value_enum, default_value_t = EngineChoice::Burn)]
-    engine: EngineChoice,
-    /// Weights of the run
-    #[arg(long, value_enum, default_value_t = Weights::Best)]
-    weights: Weights,
-    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. OVERLAP is a quarter
-    /// of SIZE by default. Tiles of the model's input size are not scaled (default: as in training)
+    /// Engine: burn or tract for a run's f32 network, or int8; a package is always int8 (default for a run: burn)
+    #[arg(long, value_enum)]
+    engine: Option<EngineChoice>,
+    /// Weights of the run (default: best)
+    #[arg(long, value_enum)]
+    weights: Option<Weights>,
+    /// Cut images larger than SIZE into tiles: 512, 512,128 or 640x480,64, in pixels of the image; or none. By default OVERLAP is
+    /// a quarter of the smaller side, rounded up to a multiple of 16, and at most half of the side. Tiles of the model's input
+    /// size are not scaled (default: as in training)
     #[arg(long, value_name = "SIZE[,OVERLAP]", allow_hyphen_values = true)]
     tiles: Option<TilesChoice>,
     /// List the N images with the lowest mean IoU, the worst first
@@ -77,17 +78,19 @@ impl Val {
                 .or_else(|| self.skip_unreadable.then(|| run.config.data.clone()).filter(|data| data.exists()));
             run.config.tiles = TilesChoice::or_trained(self.tiles, run.config.tiles);
             run.config.folders = self.folders.or(run.config.folders);
-            evaluate_run(&run, self.engine, self.weights, self.split, data.as_deref())?
+            let (engine, weights) = (self.engine.unwrap_or(EngineChoice::Burn), self.weights.unwrap_or_default());
+            evaluate_run(&run, engine, weights, self.split, data.as_deref())?
         } else if self.subject.is_file() {
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
+            super::refuse_of_package(self.engine, self.weights)?;
             let (split, skip) = (self.split, self.skip_unreadable);
             evaluate_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
         } else {
             let path = self.subject.display();
             return Err(HostError::Usage(if self.subject.exists() {
-                format!("{path}: expected the folder of a run, or a package, found neither")
+                format!("{path}: expected the folder of a run, or a package, found a folder without config.toml")
             } else {
                 format!("{path} does not exist; expected the folder of a run, or a package")
             }));
@@ -128,7 +131,7 @@ pub fn text(evaluation: &Evaluation, worst: usize) -> String {
         let (iou, dice) = (super::ratio(confusion.iou(class)), super::ratio(confusion.dice(class)));
         text += &format!("  {name:width$}  IoU {iou}  Dice {dice}  pixels {}\n", confusion.truth_pixels(class));
     }
-    text += &assessed(assessment);
+    text += &assessed(assessment, record.frames.len());
     if let Some(line) = tiles_line(record) {
         text += &format!("  {line}\n");
     }
@@ -142,11 +145,12 @@ pub fn text(evaluation: &Evaluation, worst: usize) -> String {
     text
 }
 
-/// The two lines of an assessment.
-fn assessed(assessment: &Assessment) -> String {
+/// The two lines of an assessment of so many images.
+fn assessed(assessment: &Assessment, images: usize) -> String {
     let interval = match &assessment.interval {
         Some(Interval { low, high, images }) => format!("{low:.4} to {high:.4}, bootstrap over {images} images"),
-        None => "none, fewer than 2 images".to_owned(),
+        None if images < 2 => "none, fewer than 2 images".to_owned(),
+        None => "none, fewer than 2 images have pixels that count".to_owned(),
     };
     let worst = assessment.worst(1).next().map(|(name, iou)| format!("; lowest image {iou:.4} ({name})"));
     let widths = assessment.boundary.iter().map(|boundary| {

@@ -39,11 +39,14 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The keys whose values differ, each with the values of both; a key that one does not name is `not set`.
+/// The value of a key that a configuration does not name.
+pub const NOT_SET: &str = "not set";
+
+/// The keys whose values differ, each with the values of both; a key that one does not name is [`NOT_SET`].
 pub fn differences(one: &RunConfig, other: &RunConfig) -> Vec<(String, String, String)> {
     let (one, other) = (settings(one), settings(other));
     let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let value = |of: &BTreeMap<String, String>, key| of.get(key).map_or_else(|| "not set".to_owned(), Clone::clone);
+    let value = |of: &BTreeMap<String, String>, key| of.get(key).map_or_else(|| NOT_SET.to_owned(), Clone::clone);
     keys.into_iter()
         .map(|key| (key.clone(), value(&one, key), value(&other, key)))
         .filter(|(_, one, other)| one != other)

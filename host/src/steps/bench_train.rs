@@ -106,7 +106,11 @@ impl BenchTrainOptions {
             RunConfig { seed: SEED, backend: self.backend, model: self.model.clone(), ..RunConfig::default() };
         (config.model.channels, config.model.classes) = (self.channels.count(), self.classes);
         // Before a weight is made for each of its classes.
-        config.model.validate()?;
+        // Their number is a flag of this command only.
+        config.model.validate().map_err(|problem| match problem.strip_prefix("classes:") {
+            Some(rest) => format!("--classes:{rest}"),
+            None => problem,
+        })?;
         let (width, height) = self.size;
         config.preprocess = Preprocess { width, height, channels: self.channels, ..Preprocess::CLASSIC };
         config.training.batch = self.batch;

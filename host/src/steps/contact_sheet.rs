@@ -8,7 +8,7 @@ use unet_shared::tiles::Tiles;
 
 use super::train::resolve_input;
 use crate::check::{Checked, Usable};
-use crate::config::{InputOptions, RunConfig};
+use crate::config::{InputOptions, RunConfig, check_size};
 use crate::dataset::augment::{Augmentation, NamedList};
 use crate::dataset::loader::{Item, Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
@@ -49,8 +49,10 @@ pub fn write(checked: Checked, names: &NamedList, options: &ContactSheetOptions)
         return Err(HostError::Usage("--augmented: expected a dataset that can be trained on".to_owned()));
     };
     let mut augmentation = names.resolve().map_err(HostError::Usage)?;
-    let (table, multiple) = (found.labels.table()?, RunConfig::default().model.size_multiple());
-    let preprocess = resolve_input(&found, &options.input, multiple, options.tiles)?;
+    let (table, model) = (found.labels.table()?, RunConfig::default().model);
+    let preprocess = resolve_input(&found, &options.input, model.size_multiple(), options.tiles)?;
+    // What `train` would refuse with these options.
+    check_size(&preprocess, &model).map_err(HostError::Usage)?;
     preprocess.validate()?;
     if names.is_empty() {
         augmentation = Augmentation::default_for(&preprocess);

@@ -11,11 +11,13 @@ use unet_shared::label::LabelTable;
 use unet_shared::preprocess::{PreprocessError, Preprocessor};
 use unet_shared::tiles::Grid;
 
+use super::provenance::QuantizationNote;
+use crate::config::settings::{NOT_SET, differences};
 use crate::config::{RunConfig, as_key};
 use crate::error::HostError;
 use crate::model::Network;
 use crate::run_dir::{DatasetSnapshot, RunDir};
-use crate::training::checkpoint::{check_best_weights, load_weights};
+use crate::training::checkpoint::{check_best_weights, load_state, load_weights};
 
 /// Which weights of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -85,6 +87,10 @@ impl OpenRun {
             HostError::Usage(format!("{}: {}", path.display(), as_key(&problem)))
         };
         config.validate().map_err(refused)?;
+        if let Some((key, trained, found)) = edited_input(&dir, &config) {
+            let remedy = if trained == NOT_SET { "remove it".to_owned() } else { format!("restore {key} = {trained}") };
+            return Err(refused(format!("{key} is {found}, but the run was trained with {trained}; {remedy}")));
+        }
         let (expected, found) = (snapshot.labels.classes.len(), config.model.classes);
         if expected != found {
             let root = root.display();
@@ -124,8 +130,8 @@ impl OpenRun {
         if !data.exists() {
             let data = data.display();
             return Err(HostError::Usage(format!(
-                "{data}: the run's dataset does not exist; move it back, give its new path with --data, or save that in the run: \
-                 unet-host train --resume {} --data PATH",
+                "{data}: the run's dataset does not exist; move it back, or save its new path in the run: unet-host train --resume {} \
+                 --data PATH (val takes --data PATH too)",
                 self.dir.root().display()
             )));
         }
@@ -167,10 +173,15 @@ impl OpenRun {
     pub fn model(&self, weights: Weights, device: &Device) -> Result<Network, HostError> {
         let path = self.weights_path(weights);
         if !path.is_file() {
-            return Err(HostError::Usage(format!(
-                "{}: expected trained weights, found no file; train at least one epoch",
-                path.display()
-            )));
+            let path = path.display();
+            let epochs = load_state(&self.dir)?.map_or(0, |state| state.rows.len());
+            return Err(HostError::Usage(match epochs {
+                0 => format!("{path}: expected trained weights, found no file; train at least one epoch"),
+                _ => format!(
+                    "{path} is missing, though {} trained; copy it again from where the run was trained, or train a new run",
+                    if epochs == 1 { "1 epoch is".to_owned() } else { format!("{epochs} epochs are") }
+                ),
+            }));
         }
         if weights == Weights::Best {
             check_best_weights(&self.dir)?;
@@ -219,6 +230,22 @@ impl OpenRun {
         });
         planes.collect()
     }
+}
+
+/// The first key of the network's input that was edited after training, with its value then and now; `None` if none was, or the run
+/// does not know what it was trained with.
+fn edited_input(dir: &RunDir, config: &RunConfig) -> Option<(String, String, String)> {
+    let mut trained = config.clone();
+    // Files that cannot be read are reported by those who need them.
+    if let Some(preprocess) = load_state(dir).ok().flatten().and_then(|state| state.preprocess) {
+        trained.preprocess = preprocess;
+    } else if let Ok(note) = dir.read_json::<QuantizationNote>(dir.quantization()) {
+        let [_, _, height, width] = note.model.input.shape;
+        (trained.preprocess.width, trained.preprocess.height) =
+            (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
+    }
+    let (key, trained, found) = differences(&trained, config).into_iter().next()?;
+    Some((key.rsplit('.').next().unwrap_or_default().to_owned(), trained, found))
 }
 
 /// `count` samples, spread evenly over `samples`, or all of them if there are fewer.

@@ -14,7 +14,7 @@ use unet_shared::preprocess::{Fit, Preprocess, Preprocessor};
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, spread};
-use super::provenance::{MODEL_MEMBER, QuantizationNote};
+use super::provenance::{MODEL_MEMBER, quantized};
 use super::score::PROGRAM;
 use crate::dataset::synthetic::{SyntheticConfig, SyntheticSplit, frame};
 use crate::error::HostError;
@@ -49,16 +49,8 @@ pub struct PackageReport {
 /// # Errors
 /// If the run was not quantized, or the file cannot be written or is refused when loaded back.
 pub fn package(run: &OpenRun, output: Option<&Path>, source: GoldenSource) -> Result<PackageReport, HostError> {
-    let quantization = QuantizationNote::load(run)?;
+    let (model, quantization) = quantized(run)?;
     let entry = quantization.model;
-    let model = run.dir.read(run.dir.int8_onnx())?;
-    if Digest::of(&model) != quantization.onnx {
-        return Err(HostError::Usage(format!(
-            "{}: expected the quantized file with sha256 {}, found another; quantize the run again",
-            run.dir.int8_onnx().display(),
-            quantization.onnx
-        )));
-    }
     let mut segmenter =
         Int8Segmenter::new(Engine::from_onnx(&model, &entry.input, &entry.output)?, &run.config.preprocess);
     let mut members = vec![(MODEL_MEMBER.to_owned(), model)];

@@ -51,15 +51,42 @@ impl QuantizationNote {
     }
 }
 
-/// Reads a file that another verb writes.
+/// The exported f32 file of a run, with its note.
 ///
 /// # Errors
-/// If it cannot be read; the message names the verb.
-pub(crate) fn read_output_of(verb: &str, run: &OpenRun, path: &Path) -> Result<Vec<u8>, HostError> {
+/// If the run was not exported yet, or the file is not the one that was.
+pub(crate) fn exported(run: &OpenRun) -> Result<(Vec<u8>, ExportNote), HostError> {
+    let path = run.dir.float_onnx();
     if !path.is_file() {
-        return Err(missing_output_of(verb, run, path));
+        return Err(missing_output_of("export", run, &path));
     }
-    std::fs::read(path).map_err(|source| HostError::Read { path: path.to_owned(), source })
+    let (bytes, note): (_, ExportNote) = (run.dir.read(&path)?, run.dir.read_json(run.dir.export_note())?);
+    check_output_of("export", run, &path, &bytes, note.onnx)?;
+    Ok((bytes, note))
+}
+
+/// The quantized file of a run, with its note.
+///
+/// # Errors
+/// If the run was not quantized yet, or the file is not the one that was.
+pub(crate) fn quantized(run: &OpenRun) -> Result<(Vec<u8>, QuantizationNote), HostError> {
+    let (note, path) = (QuantizationNote::load(run)?, run.dir.int8_onnx());
+    let bytes = run.dir.read(&path)?;
+    check_output_of("quantize", run, &path, &bytes, note.onnx)?;
+    Ok((bytes, note))
+}
+
+/// Checks that a file is the one that another verb wrote.
+fn check_output_of(verb: &str, run: &OpenRun, path: &Path, bytes: &[u8], expected: Digest) -> Result<(), HostError> {
+    let found = Digest::of(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    let (path, root) = (path.display(), run.dir.root().display());
+    Err(HostError::Usage(format!(
+        "{path} is damaged, or not the file that `unet-host {verb}` wrote: expected sha256 {expected}, found {found}; run `unet-host \
+         {verb} {root}` again"
+    )))
 }
 
 /// The error for a file that another verb has not written yet.

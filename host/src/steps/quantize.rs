@@ -7,7 +7,7 @@ use unet_shared::manifest::{ModelEntry, TensorEntry};
 use unet_shared::record::EvaluationRecord;
 
 use super::open_run::{OpenRun, Weights, spread};
-use super::provenance::{ExportNote, MODEL_MEMBER, QuantizationNote, read_output_of};
+use super::provenance::{MODEL_MEMBER, QuantizationNote, exported};
 use super::score::{EngineChoice, evaluate_run};
 use crate::error::HostError;
 use crate::export::float_onnx;
@@ -38,16 +38,10 @@ pub struct QuantizeReport {
 /// # Errors
 /// If the run was not exported, its images cannot be read, or a file cannot be written.
 pub fn quantize(run: &OpenRun, format: Format, images: usize) -> Result<QuantizeReport, HostError> {
-    let path = run.dir.float_onnx();
-    let bytes = read_output_of("export", run, &path)?;
-    let exported: ExportNote = run.dir.read_json(run.dir.export_note())?;
-    if exported.onnx != Digest::of(&bytes) {
-        return Err(HostError::Usage(format!(
-            "{}: expected the exported file with sha256 {}, found another; export the run again",
-            path.display(),
-            exported.onnx
-        )));
+    if images == 0 {
+        return Err(HostError::Usage("--images: expected at least 1 calibration image, found 0".to_owned()));
     }
+    let (bytes, exported) = exported(run)?;
     let graph = float_onnx::read(&bytes)?;
     let preprocess = run.config.preprocess;
     let dataset = run.data(None)?;

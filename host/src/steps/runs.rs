@@ -75,9 +75,12 @@ pub struct SeriesEntry {
     pub name: String,
     /// `seeds` or `folds`.
     pub by: &'static str,
-    /// Names of the runs.
+    /// Names of the runs, one of each seed or fold.
     pub runs: Vec<String>,
-    /// How many of them are trained to their end; the scores are those of these.
+    /// Names of runs that repeat the seed or the fold of one of these, and are not counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repeated: Vec<String>,
+    /// How many of the counted ones are trained to their end; the scores are those of these.
     pub trained: usize,
     /// Mean IoU of the last epochs.
     pub last_mean_iou: Option<Statistics>,
@@ -198,7 +201,7 @@ fn recipe(entry: &RunEntry, by_folds: bool) -> String {
     format!("{:?} {from:?} {folds:?} {data}", settings(&config))
 }
 
-/// Runs that differ only in their seed, or only in their fold, at least two of each.
+/// Runs that differ only in their seed, or only in their fold: at least two seeds or folds.
 fn series(runs: &[RunEntry]) -> Vec<SeriesEntry> {
     let mut found = vec![];
     for by_folds in [false, true] {
@@ -208,26 +211,37 @@ fn series(runs: &[RunEntry]) -> Vec<SeriesEntry> {
                 groups.entry(recipe(entry, by_folds)).or_default().push(place);
             }
         }
-        found.extend(
-            groups.into_values().filter(|members| members.len() > 1).map(|members| entry(runs, members, by_folds)),
-        );
+        let entries = groups.into_values().map(|members| entry(runs, members, by_folds));
+        found.extend(entries.filter(|series| series.runs.len() > 1));
     }
     found.sort_by_key(|series| series.members.first().copied());
     found
 }
 
 fn entry(runs: &[RunEntry], members: Vec<usize>, by_folds: bool) -> SeriesEntry {
-    let entries: Vec<&RunEntry> = members.iter().map(|&place| &runs[place]).collect();
+    let (mut entries, mut repeated): (Vec<&RunEntry>, Vec<&RunEntry>) = (vec![], vec![]);
+    for entry in members.iter().map(|&place| &runs[place]) {
+        let is_same = |other: &&RunEntry| if by_folds { other.fold == entry.fold } else { other.seed == entry.seed };
+        match entries.iter().position(is_same) {
+            // One that is trained to its end counts rather than one that is not.
+            Some(place) if entry.is_trained() && !entries[place].is_trained() => {
+                repeated.push(std::mem::replace(&mut entries[place], entry));
+            }
+            Some(_) => repeated.push(entry),
+            None => entries.push(entry),
+        }
+    }
     let trained: Vec<&RunEntry> = entries.iter().copied().filter(|entry| entry.is_trained()).collect();
     let folds: BTreeSet<u32> = trained.iter().filter_map(|entry| Some(entry.fold?.index())).collect();
     let count = entries[0].fold.map_or(0, |fold| fold.count() as usize);
-    // Each fold once. A record that cannot be read costs this number only.
+    // A record that cannot be read costs this number only.
     let is_complete = by_folds && folds.len() == count && trained.len() == count;
     let merged = if is_complete { Merged::of(trained.iter().copied()).ok().flatten() } else { None };
     SeriesEntry {
         name: common_name(&entries, by_folds),
         by: if by_folds { "folds" } else { "seeds" },
         runs: entries.iter().map(|entry| entry.name.clone()).collect(),
+        repeated: repeated.iter().map(|entry| entry.name.clone()).collect(),
         trained: trained.len(),
         last_mean_iou: Statistics::of(trained.iter().map(|entry| entry.last_mean_iou)),
         best_mean_iou: Statistics::of(trained.iter().map(|entry| entry.best_mean_iou)),
@@ -250,6 +264,19 @@ fn common_name(entries: &[&RunEntry], by_folds: bool) -> String {
         (1, Some(base)) => base,
         _ => entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>().join(", "),
     }
+}
+
+/// How many seeds or folds a series has, and how many runs repeat one.
+fn counted_runs(series: &SeriesEntry) -> String {
+    let mut text = format!("{} {}", series.runs.len(), series.by);
+    if !series.repeated.is_empty() {
+        let (runs, verb) = match series.repeated.len() {
+            1 => ("1 run".to_owned(), "repeats"),
+            more => (format!("{more} runs"), "repeat"),
+        };
+        text += &format!(" ({runs} {verb} one)");
+    }
+    text
 }
 
 /// An IoU, or a dash.
@@ -304,7 +331,7 @@ impl RunTable {
             let best = |value: fn(&Statistics) -> Option<f64>| iou(series.best_mean_iou.as_ref().and_then(value));
             let mut row = vec![
                 series.name.clone(),
-                format!("{} {}", series.runs.len(), series.by),
+                counted_runs(series),
                 format!("{} of {}", series.trained, series.runs.len()),
                 last(|found| Some(found.mean)),
                 last(|found| found.standard_deviation),
@@ -318,7 +345,7 @@ impl RunTable {
         };
         ReportTable {
             title: "Series".to_owned(),
-            note: "Runs that differ only in their seed or their fold; mean IoU over those that are trained to their end. Deviation: standard \
+            note: "Runs that differ only in their seed or their fold, each of which counts once; mean IoU over those that are trained to their end. Deviation: standard \
                    deviation of a sample. All folds: their counts together."
                 .to_owned(),
             columns: columns.into_iter().map(str::to_owned).collect(),

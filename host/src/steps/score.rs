@@ -14,7 +14,7 @@ use unet_shared::record::EvaluationRecord;
 use unet_shared::tiles::TilesChoice;
 
 use super::open_run::{OpenRun, Weights};
-use super::provenance::{QuantizationNote, read_output_of};
+use super::provenance::{QuantizationNote, exported, quantized};
 use crate::assessment::{Assessment, Assessor};
 use crate::config::FolderOptions;
 use crate::error::HostError;
@@ -64,7 +64,7 @@ pub fn segmenter(
             (Box::new(segmenter), run.weights_digest(weights)?)
         }
         EngineChoice::TractF32 => {
-            let bytes = read_output_of("export", run, &run.dir.float_onnx())?;
+            let (bytes, _) = exported(run)?;
             let graph = float_onnx::read(&bytes)?;
             let engine = FloatEngine::new(&bytes, graph.input, &[])?;
             let segmenter = FloatOnnxSegmenter::new(engine, run.config.model.classes, preprocess)
@@ -72,8 +72,7 @@ pub fn segmenter(
             (Box::new(segmenter), Digest::of(&bytes))
         }
         EngineChoice::Int8 => {
-            let bytes = read_output_of("quantize", run, &run.dir.int8_onnx())?;
-            let entry = QuantizationNote::load(run)?.model;
+            let (bytes, QuantizationNote { model: entry, .. }) = quantized(run)?;
             let engine = unet_engine::inference::Engine::from_onnx(&bytes, &entry.input, &entry.output)?;
             (Box::new(Int8Segmenter::new(engine, &preprocess)), Digest::of(&bytes))
         }
@@ -164,7 +163,8 @@ fn evaluate<S: Segmenter>(
         Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
     let mut assessor = Assessor::new(predictor.segmenter().classes(), *predictor.spec());
     let observer = Some(&mut assessor as &mut dyn FrameObserver);
-    let record = evaluate_observed(samples, table, predictor, meta, observer, &mut |_, _| progress.inc(1))?;
+    let record = evaluate_observed(samples, table, predictor, meta, observer, &mut |_, _| progress.inc(1))
+        .map_err(|error| HostError::Usage(error.with_remedy()))?;
     progress.finish();
     Ok(Evaluation { record, assessment: assessor.finish() })
 }

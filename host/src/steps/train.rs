@@ -6,7 +6,7 @@ use unet_data::levels::RangeRequest;
 use unet_data::{Dataset, PairError, Sample, Split, counted, dataset_digest, load_pair};
 use unet_shared::digest::Digest;
 use unet_shared::label::LabelTable;
-use unet_shared::preprocess::{Channels, Fit, Preprocess};
+use unet_shared::preprocess::{Channels, Fit, Preprocess, PreprocessError};
 use unet_shared::samples::Bands;
 use unet_shared::tiles::{Grid, Tiles};
 
@@ -165,24 +165,52 @@ fn validate_pairs(
         };
         // All tiles of an image have one size.
         if let Some(tile) = Grid::new(tiles, size.0, size.1).tile(0) {
-            preprocess.placement(tile.width(), tile.height())?;
+            preprocess.placement(tile.width(), tile.height()).map_err(|error| misplaced(error, sample, tiles))?;
         }
     }
     Ok(())
 }
 
-/// Checks the options as far as they do not depend on the dataset, which takes longer to read.
-fn validate_options(config: &RunConfig, options: &TrainOptions) -> Result<(), HostError> {
-    let mut config = config.clone();
+/// The error for an image that does not fit the input.
+fn misplaced(error: PreprocessError, sample: &Sample, tiles: Option<Tiles>) -> HostError {
+    let PreprocessError::Pad { target: (width, height), image } = error else { return error.into() };
+    let (path, tile) = (sample.image.display(), if tiles.is_some() { "a tile of " } else { "" });
+    HostError::Usage(format!(
+        "--fit pad: {tile}{path} is {}x{}, larger than the input, {width}x{height}; choose --fit letterbox or a larger --size",
+        image.0, image.1
+    ))
+}
+
+/// Checks the options as far as they do not depend on the dataset, which takes longer to read, and returns the configuration that
+/// they ask for, which the dataset completes. Reads and writes nothing but the run that `--from` names.
+///
+/// # Errors
+/// Names the first option that cannot be used.
+pub fn validate(options: &TrainOptions) -> Result<RunConfig, HostError> {
+    let mut config = options.config.clone();
+    config.backend.device()?;
+    config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
+    config.training.optimizer.resolve();
+    config.training.loss.function = options.loss();
+    check_unicode(&options.runs)?;
+    if let Some(from) = &options.from {
+        check_unicode(from)?;
+    }
+    // Not of a configuration that was written already, whose run would not open any more.
+    if config.training.patience == Some(0) {
+        return Err(HostError::Usage("--patience: expected at least 1, found 0".to_owned()));
+    }
+    let mut filled = config.clone();
     // What the dataset decides gets values that cause no error.
-    let side = 1 << (config.model.depth + config.model.stem.halvings()).min(16);
-    config.preprocess = options.input.preprocess((side, side), Channels::Gray).map_err(HostError::Usage)?;
-    config.model.channels = config.preprocess.channels.count();
-    config.model.classes = 2;
-    config.training.batch = options.batch.unwrap_or(1);
-    config.training.class_weights = vec![1.0; 2];
-    config.validate().map_err(HostError::Usage)?;
-    options.from.as_deref().map_or(Ok(()), |from| OpenRun::open(from).map(drop))
+    let side = 1 << (filled.model.depth + filled.model.stem.halvings()).min(16);
+    filled.preprocess = options.input.preprocess((side, side), Channels::Gray).map_err(HostError::Usage)?;
+    filled.model.channels = filled.preprocess.channels.count();
+    filled.model.classes = 2;
+    filled.training.batch = options.batch.unwrap_or(1);
+    filled.training.class_weights = vec![1.0; 2];
+    filled.validate().map_err(HostError::Usage)?;
+    options.from.as_deref().map_or(Ok(()), |from| OpenRun::open(from).map(drop))?;
+    Ok(config)
 }
 
 /// A new run, before its folder is created.
@@ -204,16 +232,10 @@ impl NewRun {
     /// # Errors
     /// If the dataset cannot be used, an option does not fit it, or a step does not fit into memory.
     pub fn plan(data: &Path, options: &TrainOptions, memory: MemoryOptions) -> Result<Self, HostError> {
-        let mut config = options.config.clone();
         // Before anything is read or written.
-        config.backend.device()?;
-        config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
-        config.training.optimizer.resolve();
-        config.training.loss.function = options.loss();
+        let mut config = validate(options)?;
         config.data = path_to_keep(data)?;
-        check_unicode(&options.runs)?;
         let from = options.from.as_deref().map(path_to_keep).transpose()?;
-        validate_options(&config, options)?;
         let found = checked_dataset(data, options)?;
         config.preprocess = resolve_input(&found, &options.input, config.model.size_multiple(), config.tiles)?;
         let Usable { dataset, labels, pairs, .. } = found;
@@ -462,8 +484,12 @@ fn plan_memory(
     Ok(MemoryPlan::new(shape.as_ref(), kept, options, memory::available_bytes())?)
 }
 
-/// What is trained and scored on if images are cut.
-fn say_tiles(tiles: Tiles, training: &Loader, validation: &Loader) {
+/// What is trained and scored on if images are cut; `images` are the training and validation images.
+fn say_tiles(tiles: Tiles, images: [usize; 2], training: &Loader, validation: &Loader) {
+    if [training.len(), validation.len()] == images {
+        unet_engine::error::say(format_args!("tiles {tiles}: no image is larger than a tile, so none is cut"));
+        return;
+    }
     let (width, height, overlap) = (tiles.width(), tiles.height(), tiles.overlap());
     unet_engine::error::say(format_args!(
         "tiles of {width}x{height} pixels, overlap {overlap}: {} for training, {} for validation, where each pixel counts once, in \
@@ -506,7 +532,8 @@ pub fn finish(
     let plan = plan_memory(&run.config, &dataset, Some([training.len(), validation.len()]), memory)?;
     unet_engine::error::say(plan);
     if let Some(tiles) = run.config.tiles {
-        say_tiles(tiles, &training, &validation);
+        let images = [dataset.train.len(), dataset.val.len()];
+        say_tiles(tiles, images, &training, &validation);
     }
     let outcome =
         train(&run.dir, &run.config, &run.class_names(), plan.checkpointing, &training, &validation, observer)?;

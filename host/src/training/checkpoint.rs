@@ -11,6 +11,7 @@ use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use unet_shared::digest::Digest;
+use unet_shared::preprocess::Preprocess;
 
 use super::learner::Learner;
 use super::summary::Tail;
@@ -115,6 +116,9 @@ pub struct State {
     /// Digest of the best weights' file; none in checkpoints made before it was kept.
     #[serde(default)]
     pub best_weights: Option<Digest>,
+    /// The preprocessing that the weights are trained with; none in checkpoints made before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<Preprocess>,
 }
 
 /// The field of a checkpoint that every version has.
@@ -130,7 +134,11 @@ pub enum CheckpointError {
     #[error(transparent)]
     Files(#[from] RunDirError),
     /// A file was changed after it was saved.
-    #[error("{} is damaged: expected sha256 {expected}, found {found}; copy it again, or train a new run", path.display())]
+    #[error(
+        "{} is damaged, or not the file that this run wrote: expected sha256 {expected}, found {found}; copy it again, or train a \
+         new run",
+        path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -40,10 +40,11 @@ impl Tail {
 }
 
 impl Summary {
-    /// The summary after the last of `rows`; none without rows. An epoch without a score counts as 0.
+    /// The summary after the last of `rows`; none without a score. An epoch without one counts as 0.
     pub fn of(rows: &[EpochRow], first_frozen: Option<usize>) -> Option<Self> {
         let frozen = rows.iter().position(|row| Some(row.epoch) == first_frozen);
         let rows = &rows[frozen.unwrap_or(0)..];
+        rows.iter().find(|row| row.mean_iou.is_some())?;
         let score = |row: &EpochRow| Best { epoch: row.epoch, mean_iou: row.score() };
         let last = rows.last().map(score)?;
         let best = rows.iter().map(score).reduce(|best, row| if row.mean_iou > best.mean_iou { row } else { best })?;
@@ -75,6 +76,8 @@ mod tests {
     #[test]
     fn a_summary_by_hand() {
         assert_eq!(Summary::of(&[], None), None);
+        // No validation pixel counts.
+        assert_eq!(Summary::of(&[EpochRow::empty(1), EpochRow::empty(2)], None), None);
         let mut scores = vec![0.5; 17];
         scores.extend([0.8, 0.75, 0.7]);
         let summary = Summary::of(&rows(&scores), None).unwrap();

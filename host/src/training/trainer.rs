@@ -87,8 +87,10 @@ pub fn train(
             optimizer: None,
             average: None,
             best_weights: None,
+            preprocess: None,
         },
     };
+    state.preprocess = Some(config.preprocess);
     // Not before: if the checkpoint cannot be used, the run stays as it was.
     run.update_config(config).map_err(CheckpointError::from)?;
     while !is_trained(&state, settings) {

@@ -62,6 +62,7 @@ fn without_json_a_table_is_printed() {
     // A single step is the first and the only one.
     let (out, _) = run(0, "bench-train --base 1 --depth 1 --size 8 --batch 1 --steps 1");
     assert!(out.contains("8x8x1"), "{out}");
+    assert!(out.lines().any(|line| line.split_whitespace().eq(["other", "steps", "none"])), "{out}");
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn what_cannot_be_trained_is_refused() {
         ("--base 0", "--base: expected"),
         ("--depth 70", "depth"),
         ("--channels 2", "expected 1 or 3"),
-        ("--classes 1", "classes: expected 2 to 255"),
+        ("--classes 1", "error: --classes: expected 2 to 255"),
         ("--classes 18446744073709551615", "classes: expected 2 to 255"),
         ("--batch 0", "batch"),
         ("--batch 18446744073709551615", "lower --batch"),

@@ -36,6 +36,11 @@ fn a_sheet_that_cannot_be_made_is_reported() {
     assert!(check(2, &["--augmented", "photos"]).contains("available: photo, microscopy, symmetric, none"));
     assert!(check(2, &["--augmented", "photo,none"]).contains("at most one preset, found photo and none"));
     assert!(check(2, &["--augmented", "--size", "0x0"]).contains("found 0x0"));
+    // As `train` does.
+    assert!(
+        check(2, &["--augmented", "--size", "33x33"])
+            .contains("--size: expected width and height to be multiples of 16")
+    );
     let absent = folder.path().join("absent").join("sheet.png");
     assert!(check(4, &["--augmented", "none", "--output", text(&absent)]).contains("sheet.png"));
     // JSON stays one document.

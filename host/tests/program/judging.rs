@@ -104,6 +104,10 @@ fn every_engine_is_judged_and_the_worst_images_are_shown() {
     let package = folder.path().join("judged.unet");
     expect(0, &["package", text(&run), "--output", text(&package)]);
     let int8 = parse(&expect(0, &["val", text(&run), "--engine", "int8", "--json"]).0);
+    for (flag, value) in [("--engine", "burn"), ("--weights", "last")] {
+        let (_, err) = expect(2, &["val", text(&package), "--data", text(&data), flag, value]);
+        assert!(err.contains(&format!("{flag} {value} needs the folder of a run; a package")), "{err}");
+    }
     let packed = parse(&expect(0, &["val", text(&package), "--data", text(&data), "--json"]).0);
     assert_eq!(int8["assessment"], packed["assessment"]);
     assert!((number(&int8["assessment"]["calibration"]["error"]) - error).abs() < 0.05, "{int8}");

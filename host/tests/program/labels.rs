@@ -126,8 +126,12 @@ fn the_loss_of_ignored_pixels_is_none() {
         fs::remove_dir(data.join(part)).unwrap();
     }
     let runs = folder.path().join("runs");
-    let (_, err) = train(0, &data, &runs, &["--ignore", "7"]);
-    assert!(err.contains("validation loss none, mean IoU none"), "{err}");
+    let (out, err) = train(0, &data, &runs, &["--ignore", "7"]);
+    assert!(err.contains("validation loss none, mean IoU none") && !err.contains("(best)"), "{err}");
+    assert!(out.contains("mean IoU: none, as no validation pixel counts\n"), "{out}");
+    assert!(out.contains("interval of the mean IoU: none, fewer than 2 images have pixels that count\n"), "{out}");
+    let (out, _) = expect(0, &["runs", text(&runs)]);
+    assert!(!out.contains("0.0000"), "{out}");
     assert!(err.contains("every labelled pixel of val is ignored"), "{err}");
     let rows = fs::read_to_string(runs.join("data/results.csv")).unwrap();
     assert!(rows.lines().nth(1).unwrap().split(',').nth(2).unwrap().is_empty(), "{rows}");

@@ -98,6 +98,8 @@ fn other_files_than_runs_packages_and_records_are_refused() {
         let (_, err) = expect(2, &[verb, text(folder.path())]);
         assert!(err.contains("run"), "{err}");
     }
+    let (_, err) = expect(2, &["val", text(folder.path())]);
+    assert!(err.contains("expected the folder of a run, or a package, found a folder without config.toml"), "{err}");
     let (_, err) = expect(2, &["val", text(&file), "--data", text(folder.path())]);
     assert!(err.contains("file.json"), "{err}");
     let (_, err) = expect(2, &["compare", text(&file), text(&file)]);
@@ -157,6 +159,8 @@ fn a_run_whose_dataset_moved_says_how_to_go_on() {
     for verb in [&["val", text(&run)][..], &["train", "--resume", text(&run)], &["export", text(&run)]] {
         let (_, err) = expect(2, verb);
         assert!(err.contains("the run's dataset does not exist") && err.contains("--data PATH"), "{verb:?}: {err}");
+        let saves = format!("save its new path in the run: unet-host train --resume {} --data PATH", text(&run));
+        assert!(err.contains(&saves), "{verb:?}: {err}");
     }
     expect(0, &["val", text(&run), "--data", text(&moved)]);
     let config = run.join("config.toml");
@@ -178,6 +182,10 @@ fn errors_about_a_run_say_what_to_do() {
         assert!(err.contains(expected), "{arguments:?}: {err}");
     };
     refused(&["quantize", text(&run)], &format!("does not exist; run `unet-host export {}` first", text(&run)));
+    refused(&["quantize", text(&run), "--images", "0"], "--images: expected at least 1 calibration image, found 0");
+    let pad = ["train", text(&data), "--runs", text(&runs), "--fit", "pad", "--size", "32x32", "--depth", "1"];
+    refused(&pad, "0000.png is 64x64, larger than the input, 32x32; choose --fit letterbox or a larger --size");
+    refused(&["runs", text(&runs.join("none"))], "none: file or folder does not exist");
     refused(&["val", text(&run), "--split", "test"], "has no pairs in its test split, expected one of: train 4, val 2");
     refused(&["val", text(&runs.join("none"))], "none does not exist; expected the folder of a run, or a package");
     // Labels of other names.
@@ -190,7 +198,26 @@ fn errors_about_a_run_say_what_to_do() {
     std::fs::copy(labels.join("other.png"), labels.join("0001.png")).unwrap();
     let (_, err) = expect(0, &predict);
     assert!(err.contains("only 1 of 2 images have a label of the same name"), "{err}");
-    // Another network, and a value out of range, in the file.
+    // Weights that are gone.
+    let best = run.join("weights/best.bpk");
+    std::fs::rename(&best, folder.path().join("best.bpk")).unwrap();
+    refused(&["val", text(&run)], "best.bpk is missing, though 1 epoch is trained; copy it again");
+    std::fs::copy(run.join("weights/epoch-1.optimizer.bpk"), &best).unwrap();
+    refused(&["val", text(&run)], "best.bpk is damaged, or not the file that this run wrote: expected sha256 ");
+    std::fs::rename(folder.path().join("best.bpk"), &best).unwrap();
+    // Files of an export that are damaged or gone.
+    expect(0, &["export", text(&run)]);
+    let (onnx, note) = (run.join("export/model_f32.onnx"), run.join("export/export.json"));
+    let exported = std::fs::read(&onnx).unwrap();
+    std::fs::write(&onnx, &exported[..exported.len() / 2]).unwrap();
+    let again = format!("; run `unet-host export {}` again", text(&run));
+    for verb in [&["val", text(&run), "--engine", "tract-f32"][..], &["quantize", text(&run)]] {
+        refused(verb, "export/model_f32.onnx is damaged, or not the file that `unet-host export` wrote");
+        refused(verb, &again);
+    }
+    std::fs::remove_file(&note).unwrap();
+    refused(&["quantize", text(&run)], &format!("export.json is missing{again}"));
+    // Another network, another input, and a value out of range, in the file.
     let config = run.join("config.toml");
     let written = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, written.replace("base = 2", "base = 4")).unwrap();
@@ -199,6 +226,12 @@ fn errors_about_a_run_say_what_to_do() {
         refused(verb, expected);
         refused(verb, "restore base = 2 instead of 4 in config.toml");
     }
+    std::fs::write(&config, written.replace("width = 64", "width = 128")).unwrap();
+    for verb in [&["val", text(&run)][..], &["export", text(&run)], &["train", "--resume", text(&run)]] {
+        refused(verb, "config.toml: width is 128, but the run was trained with 64; restore width = 64");
+    }
+    std::fs::write(&config, written.replace("base = 2", "bsae = 2")).unwrap();
+    refused(&["val", text(&run)], ": unknown key bsae in [model]; remove it, or correct it to one of: base, channels,");
     std::fs::write(&config, written.replace("freeze_norms = 0.25", "freeze_norms = 2.0")).unwrap();
     refused(&["val", text(&run)], "config.toml: freeze_norms: expected at least 0 and less than 1, found 2");
 }
@@ -293,7 +326,7 @@ fn a_run_remembers_the_pairs_that_were_readable() {
     // One that is damaged later is an error, unless it is left out on request.
     std::fs::write(image("test", 2), b"damaged").unwrap();
     let (_, err) = expect(2, &["val", text(&run), "--split", "test"]);
-    assert!(err.contains("test/images/0002.png"), "{err}");
+    assert!(err.contains("test/images/0002.png") && err.contains("; --skip-unreadable leaves the pair out"), "{err}");
     assert_eq!(names("test", &["--skip-unreadable"]), ["0000"]);
 }
 
@@ -309,6 +342,7 @@ fn options_are_checked_before_the_dataset_is_read() {
         (&["--freeze-norms", "1"], "--freeze-norms: expected at least 0 and less than 1, found 1"),
         (&["--ema", "1"], "--ema: expected at least 0 and less than 1, found 1"),
         (&["--depth", "70"], "depth"),
+        (&["--patience", "0"], "--patience: expected at least 1, found 0"),
         (&["--name", "a/b"], "--name: expected a folder name"),
         (&["--from", "nowhere"], "nowhere does not exist; expected the folder of a training run"),
     ] {

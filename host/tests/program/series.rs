@@ -170,6 +170,17 @@ fn runs_are_compared_in_a_table_and_on_a_page() {
     assert_eq!(report["series"][0]["runs"].as_array().unwrap().len(), 2);
     assert_eq!(report["unreadable"].as_array().unwrap().len(), 2);
 
+    // A seed counts once, however many runs have it.
+    train(&["--name", "c", "--seed", "1"]);
+    train(&["--name", "b2", "--loss", "dice", "--augment", "photo"]);
+    let report = parse(&expect(0, &["runs", text(&runs), "--json"]).0);
+    assert_eq!(report["series"].as_array().unwrap().len(), 1, "{report}");
+    let series = &report["series"][0];
+    assert_eq!((&series["name"], &series["repeated"][0], &series["trained"]), (&"a".into(), &"c".into(), &2.into()));
+    assert_eq!(series["best_mean_iou"]["count"], 2);
+    let (out, _) = expect(0, &["runs", text(&runs)]);
+    assert!(out.contains("2 seeds (1 run repeats one)  2 of 2"), "{out}");
+
     // One run alone, and paths without runs.
     let (out, _) = expect(0, &["runs", text(&runs.join("b"))]);
     assert!(out.contains("1 run\n"), "{out}");

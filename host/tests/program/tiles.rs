@@ -19,6 +19,11 @@ fn a_run_on_tiles_keeps_them() {
     // Three by three tiles of each image.
     assert!(err.contains("tiles of 32x32 pixels, overlap 16: 108 for training, 27 for validation"), "{err}");
 
+    let larger =
+        ["train", text(&data), "--runs", text(&runs), "--tiles", "128", "--base", "2", "--depth", "1", "--epochs", "1"];
+    let (_, err) = expect(0, &larger);
+    assert!(err.contains("tiles 128x128,32: no image is larger than a tile, so none is cut"), "{err}");
+
     let record = |name: &str, tiles: &[&str]| {
         let file = folder.path().join(name);
         let (out, _) = expect(0, &[&["val", text(&whole), "--output", text(&file)], tiles].concat());

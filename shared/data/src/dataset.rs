@@ -152,6 +152,8 @@ pub struct Dataset {
     pub unreadable: Vec<String>,
     /// Other image files, which are not used.
     pub unused: Vec<Unused>,
+    /// What is in the folders of the validation split, if no pair is, so that training pairs are used.
+    pub val_without_pairs: Option<String>,
     /// What the layout's reader assumed or left out, a sentence each.
     pub notes: Vec<String>,
     /// Lists, tables and annotations that were read.
@@ -180,7 +182,10 @@ impl Dataset {
         let stated = file.as_ref().map(DatasetFile::choice).unwrap_or_default();
         let Some((layout, contents)) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?
         else {
-            return Err(DatasetError::Layout { root, found: layout::describe_folders(listing) });
+            return Err(DatasetError::Layout {
+                root,
+                found: layout::damaged_annotations(listing) + &layout::describe_folders(listing),
+            });
         };
         let Contents { parts, classes, notes, companions, read } = contents;
         if let Some(name) = classes.as_ref().and_then(DatasetFile::bad_name) {
@@ -204,6 +209,7 @@ impl Dataset {
             unreadable: vec![],
             unused: vec![],
             notes,
+            val_without_pairs: None,
             read,
         };
         let states_splits = parts.iter().any(|(split, _)| split.is_some());
@@ -230,7 +236,7 @@ impl Dataset {
         let told: HashSet<&Path> = problems.chain(&companions).map(PathBuf::as_path).collect();
         dataset.unused = unused::find(listing, &used, &told);
         if dataset.samples().next().is_none() {
-            let found = describe_unpaired(listing, &dataset.problems);
+            let found = layout::damaged_annotations(listing) + &describe_unpaired(listing, &dataset.problems);
             return Err(if layout.is_any_folder() {
                 DatasetError::Layout { root, found }
             } else {
@@ -258,6 +264,14 @@ impl Dataset {
             dataset.notes.extend(note);
             if states_splits && !dataset.val.is_empty() {
                 let taken = dataset.val.len();
+                let mut val = listing.folders.iter().filter(|folder| folder.split == Some(Split::Val));
+                if let Some(folder) = val.find(|folder| !folder.images.is_empty()) {
+                    let (files, folder) = (counted(folder.images.len(), "image file"), listing.show(&folder.path));
+                    dataset.val_without_pairs = Some(format!(
+                        "{folder} has {files}, but no image there has a mask: {taken} of {pairs} training pairs are used instead"
+                    ));
+                    return Ok(dataset);
+                }
                 dataset.notes.push(format!(
                     "there is no validation folder: {taken} of {pairs} training pairs are used for validation (--val-ratio, --split-seed)"
                 ));

@@ -65,6 +65,9 @@ pub struct DatasetFile {
     /// `snap`, from the command line.
     #[serde(skip)]
     pub also_snap: bool,
+    /// Whether the labels are drawn from annotations of these classes, whose values are in no file.
+    #[serde(skip)]
+    pub drawn: bool,
     /// Who states this, if not a file of this name: a layout.
     #[serde(skip)]
     pub stated_by: Option<String>,
@@ -194,6 +197,11 @@ impl DatasetFile {
         let names: Vec<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
         let is_bad = |index: &usize| names[*index].trim().is_empty() || names[..*index].contains(&names[*index]);
         (0..names.len()).find(is_bad).map(|index| names[index])
+    }
+
+    /// Whether the values of the classes are listed.
+    pub fn lists_values(&self) -> bool {
+        self.classes.iter().any(|class| !class.label_values().is_empty())
     }
 
     /// How label files are read before their values are known.

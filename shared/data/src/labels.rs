@@ -224,8 +224,7 @@ impl LabelMap {
         if file.labels == Some(Meaning::Instances) {
             return set.objects();
         }
-        let has_values = file.classes.iter().any(|class| !class.label_values().is_empty());
-        let map = if has_values { set.listed()? } else { set.unlisted()? };
+        let map = if file.lists_values() { set.listed()? } else { set.unlisted()? };
         match map.table() {
             Ok(_) => Ok(map),
             Err(ClassListError::Class { source: LabelError::TooManyValues, .. }) => Err(set.too_many()),
@@ -311,10 +310,13 @@ impl Labels<'_> {
     /// The values that dataset.toml, the layout or the command line ignore.
     fn ignored(&self) -> Ignored {
         let mut ignored = Ignored::default();
-        ignored.add(
-            self.values(self.file.ignore.as_deref().unwrap_or_default()),
-            format_args!("{} says so", self.file.said_by()),
-        );
+        let stated = self.values(self.file.ignore.as_deref().unwrap_or_default());
+        if !self.file.drawn {
+            ignored.because(&stated, format_args!("{} says so", self.file.said_by()));
+        } else if stated.iter().any(|value| self.counts.values.contains_key(value)) {
+            ignored.reasons.push("regions that they ignore are left out".to_owned());
+        }
+        ignored.push(stated);
         let also = self.values(&self.file.also_ignore);
         let occurs = |value: &LabelValue| self.counts.values.contains_key(value);
         let (found, absent): (Vec<_>, Vec<_>) = also.iter().copied().partition(occurs);
@@ -393,7 +395,10 @@ impl Labels<'_> {
             let (path, by) = ((self.path_of)(count.first), self.file.said_by().to_owned());
             return Err(LabelsError::Unlisted { value, labels: count.labels, pixels: count.pixels, path, by });
         }
-        let what = format!("{} as {} lists them", self.kind(), self.file.said_by());
+        let what = match self.file.drawn {
+            true => format!("classes {}, from the annotations of each image", names_of(&classes)),
+            false => format!("{} as {} lists them", self.kind(), self.file.said_by()),
+        };
         Ok(self.map(classes, ignored, unlisted, what))
     }
 
@@ -546,6 +551,12 @@ impl Labels<'_> {
     }
 }
 
+/// Names of classes for people; of many, the first.
+fn names_of(classes: &[ClassEntry]) -> String {
+    let names = classes.iter().take(8).map(|class| class.name.as_str()).collect::<Vec<_>>().join(", ");
+    if classes.len() > 8 { format!("{names} and {} more", classes.len() - 8) } else { names }
+}
+
 /// Ids that count up are at most so many if 255 is void.
 const IDS_MAX: usize = 200;
 
@@ -560,7 +571,7 @@ fn rgb_of(value: LabelValue) -> Option<[u8; 3]> {
 }
 
 /// Sorted values for people: numbers that follow each other as `0-20`; of many parts, the first.
-pub(crate) fn ranges(values: &[LabelValue]) -> String {
+pub fn ranges(values: &[LabelValue]) -> String {
     const SHOWN: usize = 8;
     let mut parts: Vec<(LabelValue, LabelValue)> = Vec::new();
     for &value in values {

@@ -224,6 +224,30 @@ fn read_text(listing: &Listing, path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{}: expected text in UTF-8, found other bytes", listing.show(path)))
 }
 
+/// Files of annotations that are damaged, each with what is wrong, for the error about a folder without a pair.
+pub(crate) fn damaged_annotations(listing: &Listing) -> String {
+    let mut found = String::new();
+    for path in listing.folders.iter().flat_map(|folder| &folder.others) {
+        let is =
+            |extensions: &[&str]| path.extension().is_some_and(|found| extensions.iter().any(|known| found == *known));
+        let problem = if is(&["json"]) {
+            let parsed = read_text(listing, path).map(|text| serde_json::from_str::<serde::de::IgnoredAny>(&text));
+            let problem = |error: serde_json::Error| {
+                format!("is not valid JSON (line {}, column {})", error.line(), error.column())
+            };
+            parsed.ok().and_then(|parsed| parsed.err().map(problem))
+        } else if is(&["yaml", "yml"]) {
+            read_text(listing, path).ok().and_then(|text| ultralytics::incomplete(&text))
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            found += &format!("{} {problem}; if it is cut off, copy it again; ", listing.show(path));
+        }
+    }
+    found
+}
+
 /// The images of a folder by their file names, to find those that a file from another machine names.
 struct ImageIndex<'a> {
     by_name: HashMap<&'a OsStr, Vec<&'a PathBuf>>,

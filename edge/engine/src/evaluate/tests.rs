@@ -92,13 +92,15 @@ fn failures_name_the_sample() {
     std::fs::write(&broken.image, b"no image").unwrap();
     let error = run(&[sample(folder.path(), "good", 0), broken.clone()]).unwrap_err();
     assert!(error.to_string().contains("broken"), "{error}");
+    assert!(error.with_remedy().ends_with("; --skip-unreadable leaves the pair out"), "{}", error.with_remedy());
 
     broken.label = None;
     assert!(run(&[broken]).unwrap_err().to_string().contains("broken"));
 
     let unknown = sample(folder.path(), "unknown", 0);
     write_png(unknown.label.as_ref().unwrap().path(), [16, 16], |_, _| 77);
-    let error = unet_data::chain(&run(&[unknown]).unwrap_err());
+    let error = run(&[unknown]).unwrap_err().with_remedy();
+    assert!(!error.contains("--skip-unreadable"), "{error}");
     assert!(error.starts_with("sample unknown: label ") && error.contains("label value 77 at column 0"), "{error}");
 }
 

@@ -14,11 +14,17 @@ fn available_kernels() -> String {
     any_of(["auto", "tract"].into_iter().chain(kernels))
 }
 
+/// The first step: from bytes to a graph.
+pub(super) const READING: &str = "reading";
+
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
     /// The bytes are not an ONNX model, or not one that the backend can run.
-    #[error("model {model}: expected an ONNX graph that {backend} runs, found one that fails at {step}")]
+    #[error(
+        "model {model}: expected an ONNX graph that {backend} runs, found one that fails at {step}{}",
+        if *step == READING { ": the file is damaged, or no ONNX file" } else { "" }
+    )]
     Graph {
         /// Name of the model in the manifest.
         model: String,

@@ -13,7 +13,7 @@ use unet_shared::label::CLASSES_MAX;
 use unet_shared::manifest::TensorEntry;
 
 use super::backend::{Element, Port};
-use super::error::{InferenceError, Source};
+use super::error::{InferenceError, READING, Source};
 use super::expansion::{expand_quantized, without_false_tables};
 use crate::shape;
 
@@ -98,7 +98,7 @@ fn metadata(proto: &mut ModelProto) -> Vec<(String, String)> {
 
 fn proto(name: &str, onnx: &[u8]) -> Result<ModelProto, InferenceError> {
     let mut proto = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
-        .map_err(|source| graph_error(name, "reading", source))?;
+        .map_err(|source| graph_error(name, READING, source))?;
     if let Some(graph) = &mut proto.graph {
         expand_quantized(graph);
     }

@@ -29,7 +29,7 @@ pub(super) fn drawn(names: &[String]) -> Result<DatasetFile, String> {
     let gray = |value: u8| LabelValue::Gray(value.into());
     let mut classes = vec![class("background", gray(BACKGROUND))];
     classes.extend(names.iter().enumerate().map(|(index, name)| class(name, gray(drawn_value(index)))));
-    Ok(DatasetFile { ignore: Some(vec![gray(IGNORED)]), classes, ..DatasetFile::default() })
+    Ok(DatasetFile { ignore: Some(vec![gray(IGNORED)]), drawn: true, classes, ..DatasetFile::default() })
 }
 
 /// The value of a class's pixels in drawn labels.

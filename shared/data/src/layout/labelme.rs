@@ -264,6 +264,10 @@ mod tests {
         assert_eq!(dataset.layout.name(), "labelme");
         assert_equal_to_plain(&dataset, &plain.open());
         assert_eq!(labels_of(&dataset).names(), ["background", "bar", "disc"]);
+        let how =
+            "classes background, bar, disc, from the annotations of each image; regions that they ignore are left out";
+        let samples: Vec<_> = dataset.samples().cloned().collect();
+        assert_eq!(crate::labels::collect_labels(&samples, dataset.file.as_ref()).unwrap().assumption, how);
         assert_eq!(dataset.notes, ["2 points and lines have no area and are not drawn"]);
         folder.image("c.jpg");
         folder.text("labels.txt", "__ignore__\n_background_\ndisc\nbar\n");

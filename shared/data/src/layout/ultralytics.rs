@@ -259,6 +259,21 @@ fn drawing(listing: &Listing, image: &Path, file: PathBuf, names: usize) -> Resu
     Ok(Drawing { file, size: DrawingSize::SharesOf(image.into()), shapes })
 }
 
+/// What a YAML file lacks that has some keys of a dataset, but not all.
+pub(super) fn incomplete(text: &str) -> Option<String> {
+    let has = |key: &str| text.lines().any(|line| line.starts_with(key));
+    if !has("train:") && !has("names:") {
+        return None;
+    }
+    let yaml = match DataYaml::parse(text) {
+        Ok(yaml) => yaml,
+        Err(problem) => return Some(format!("cannot be used: {problem}")),
+    };
+    let missing = [("names", yaml.names.is_empty()), ("train or val", yaml.splits.is_empty())];
+    let missing: Vec<&str> = missing.into_iter().filter(|(_, is_missing)| *is_missing).map(|(key, _)| key).collect();
+    (!missing.is_empty()).then(|| format!("has no value for {}", missing.join(", nor for ")))
+}
+
 impl DataYaml {
     /// Reads the top-level keys; names as a list or as a map, in either style of YAML. Other keys are passed over.
     fn parse(text: &str) -> Result<Self, String> {
