@@ -44,7 +44,8 @@ pub struct TrainOptions {
     /// Train even if `check` finds errors, on the pairs that can be used
     #[arg(long)]
     pub despite_errors: bool,
-    /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255, and cross-entropy unless --loss is given
+    /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255, and cross-entropy with equal class weights
+    /// unless --loss and --class-weights are given
     #[arg(long, conflicts_with_all = ["InputOptions", "SampleOptions"])]
     pub classic: bool,
     /// Size and channels are found from the images if not given.
@@ -58,8 +59,9 @@ pub struct TrainOptions {
     pub batch: Option<usize>,
     /// Weights of the classes in the loss: none; balanced, by the inverse square root of their pixels; effective, by the inverse of
     /// their effective number of pixels, which favours rare classes more; or one number per class, separated by commas
-    #[arg(long, default_value = "none", value_parser = clap::value_parser!(ClassWeights), allow_hyphen_values = true)]
-    pub class_weights: ClassWeights,
+    /// (default: balanced)
+    #[arg(long, value_parser = clap::value_parser!(ClassWeights), allow_hyphen_values = true)]
+    pub class_weights: Option<ClassWeights>,
     /// The loss function; its help lists them.
     #[arg(long, value_name = "FUNCTION", allow_hyphen_values = true)]
     #[arg(help = loss_help(&Loss::of_new_runs().to_string()))]
@@ -85,6 +87,11 @@ impl TrainOptions {
     fn loss(&self) -> Loss {
         let default = || if self.classic { Loss::default() } else { Loss::of_new_runs() };
         self.loss.clone().unwrap_or_else(default)
+    }
+
+    fn class_weights(&self) -> ClassWeights {
+        let default = || if self.classic { ClassWeights::Equal } else { ClassWeights::Balanced };
+        self.class_weights.clone().unwrap_or_else(default)
     }
 }
 
@@ -257,7 +264,7 @@ impl NewRun {
         config.model.channels = config.preprocess.channels.count();
         config.model.classes = snapshot.labels.classes.len();
         config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
-        config.training.class_weights = options.class_weights.of(&vec![1; config.model.classes]);
+        config.training.class_weights = options.class_weights().of(&vec![1; config.model.classes]);
         config.code_version = env!("CARGO_PKG_VERSION").to_owned();
         config.validate().map_err(HostError::Usage)?;
         let table = snapshot.labels.table()?;
@@ -268,7 +275,7 @@ impl NewRun {
             let data = data.display();
             return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
         }
-        config.training.class_weights = options.class_weights.of(&pixels);
+        config.training.class_weights = options.class_weights().of(&pixels);
         if config.training.augmentation.needs_class_pixels() {
             config.training.augmentation.class_pixels = pixels;
         }

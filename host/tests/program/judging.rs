@@ -8,8 +8,23 @@ use unet_shared::record::EvaluationRecord;
 use crate::{expect, parse, synthetic, text};
 
 fn train(data: &Path, runs: &Path, name: &str) -> (Value, std::path::PathBuf) {
-    let small =
-        ["--name", name, "--base", "4", "--depth", "2", "--epochs", "2", "--batch", "4", "--ignore", "255", "--json"];
+    let small = [
+        "--name",
+        name,
+        "--base",
+        "4",
+        "--depth",
+        "2",
+        "--epochs",
+        "2",
+        "--batch",
+        "4",
+        "--ignore",
+        "255",
+        "--class-weights",
+        "none",
+        "--json",
+    ];
     let (out, _) = expect(0, &[&["train", text(data), "--runs", text(runs)], &small[..]].concat());
     (parse(&out), runs.join(name))
 }
