@@ -60,18 +60,18 @@ impl LossFunction {
     /// the loss, `smoothing` is of cross-entropy and its kinds.
     fn prepare<'a>(self, batch: &Batch<'a>, scale: f64, smoothing: f64) -> Option<Box<dyn Term + 'a>> {
         match self {
-            Self::CrossEntropy => entropy::entropy(batch, scale, smoothing, |_| 1.0),
+            Self::CrossEntropy => entropy::entropy(batch, scale, smoothing),
             Self::Dice => overlap::loss(batch, scale, overlap::dice),
             Self::Focal => focal::focal(batch, scale),
             Self::Tversky => overlap::loss(batch, scale, overlap::tversky),
             Self::Lovasz => lovasz::lovasz(batch, scale),
             Self::Boundary => {
                 let weights = boundary::weights(batch);
-                entropy::entropy(batch, scale, smoothing, move |pixel| f64::from(weights[pixel]))
+                entropy::weighted(batch, scale, smoothing, move |pixel| f64::from(weights[pixel]))
             }
             Self::HardPixels => {
                 let hard = hard_pixels::hardest(batch);
-                entropy::entropy(batch, scale, smoothing, move |pixel| f64::from(u8::from(hard[pixel])))
+                entropy::weighted(batch, scale, smoothing, move |pixel| f64::from(u8::from(hard[pixel])))
             }
         }
     }

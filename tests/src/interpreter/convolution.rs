@@ -63,46 +63,86 @@ impl Geometry {
     }
 }
 
-/// Operands x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point and perhaps an i32 bias.
-pub(super) fn qlinear_conv(node: &Node) -> Result<Tensor, Fault> {
-    let (x, w, y_zero_point) = (node.operand(0)?, node.operand(3)?, node.operand(7)?);
-    let geometry = Geometry::of(node, x, w)?;
-    let channels = geometry.out_channels;
-    for (name, tensor) in [("x", x), ("w", w)] {
-        if !tensor.is_quantized() {
-            return Err(Fault::new(format!("{name}: expected 8-bit elements, found {:?}", tensor.data().data_type())));
-        }
-    }
-    let x_scale = single("x_scale", node.operand(1)?.as_f32()?)?;
-    let x_zero_point = single("x_zero_point", &node.operand(2)?.to_i32()?)?;
-    let w_scale = PerAxis::new("w_scale", node.operand(4)?.as_f32()?.to_vec(), channels)?;
-    let w_zero_point = PerAxis::new("w_zero_point", node.operand(5)?.to_i32()?, channels)?;
-    let y_scale = single("y_scale", node.operand(6)?.as_f32()?)?;
-    let byte = Byte::of(y_zero_point)?;
-    let y_zero_point = single("y_zero_point", &y_zero_point.to_i32()?)?;
-    let bias = match node.optional(8).map(|b| (b, b.data())) {
-        None => vec![0; channels],
-        Some((_, Data::I32(bias))) if bias.len() == channels => bias.clone(),
-        Some((b, _)) => return Err(Fault::new(format!("bias: expected {channels} i32, found {:?}", b.shape()))),
-    };
+/// The operands of a quantized convolution: x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point and perhaps an
+/// i32 bias.
+pub(super) struct Operands {
+    /// The input less its zero point.
+    pub x: Vec<i32>,
+    w: Vec<i32>,
+    x_scale: f32,
+    w_scale: PerAxis<f32>,
+    w_zero_point: PerAxis<i32>,
+    y_scale: f32,
+    y_zero_point: i32,
+    byte: Byte,
+    /// One for each output channel.
+    pub bias: Vec<i32>,
+}
 
-    let x: Vec<i32> = x.to_i32()?.iter().map(|v| v - x_zero_point).collect();
-    let w = w.to_i32()?;
+impl Operands {
+    /// Those of a node with this many output channels.
+    pub fn of(node: &Node, channels: usize) -> Result<Operands, Fault> {
+        let (x, w, y_zero_point) = (node.operand(0)?, node.operand(3)?, node.operand(7)?);
+        for (name, tensor) in [("x", x), ("w", w)] {
+            if !tensor.is_quantized() {
+                let found = tensor.data().data_type();
+                return Err(Fault::new(format!("{name}: expected 8-bit elements, found {found:?}")));
+            }
+        }
+        let bias = match node.optional(8).map(|b| (b, b.data())) {
+            None => vec![0; channels],
+            Some((_, Data::I32(bias))) if bias.len() == channels => bias.clone(),
+            Some((b, _)) => return Err(Fault::new(format!("bias: expected {channels} i32, found {:?}", b.shape()))),
+        };
+        let x_zero_point = single("x_zero_point", &node.operand(2)?.to_i32()?)?;
+        Ok(Operands {
+            x: x.to_i32()?.iter().map(|v| v - x_zero_point).collect(),
+            w: w.to_i32()?,
+            x_scale: single("x_scale", node.operand(1)?.as_f32()?)?,
+            w_scale: PerAxis::new("w_scale", node.operand(4)?.as_f32()?.to_vec(), channels)?,
+            w_zero_point: PerAxis::new("w_zero_point", node.operand(5)?.to_i32()?, channels)?,
+            y_scale: single("y_scale", node.operand(6)?.as_f32()?)?,
+            y_zero_point: single("y_zero_point", &y_zero_point.to_i32()?)?,
+            byte: Byte::of(y_zero_point)?,
+            bias,
+        })
+    }
+
+    /// Element `index` of the weights less the zero point of output channel `channel`.
+    pub fn weight(&self, index: usize, channel: usize) -> i32 {
+        self.w[index] - self.w_zero_point.at(channel)
+    }
+
+    /// The sums of an output channel in steps of the output, with its zero point.
+    pub fn quantize<'a>(&self, sums: &'a [i32], channel: usize) -> impl Iterator<Item = i32> + use<'a> {
+        let multiplier = multiplier(self.x_scale, self.w_scale.at(channel), self.y_scale);
+        let (byte, zero_point) = (self.byte, self.y_zero_point);
+        sums.iter().map(move |&sum| byte.saturate(sum as f32 * multiplier, zero_point))
+    }
+
+    /// The output of these values.
+    pub fn output(&self, shape: &[usize], quantized: &[i32]) -> Result<Tensor, Fault> {
+        Tensor::new(shape, self.byte.data(quantized))
+    }
+}
+
+/// See [`Operands`].
+pub(super) fn qlinear_conv(node: &Node) -> Result<Tensor, Fault> {
+    let geometry = Geometry::of(node, node.operand(0)?, node.operand(3)?)?;
+    let operands = Operands::of(node, geometry.out_channels)?;
     let plane = geometry.windows.output[0] * geometry.windows.output[1];
-    let mut quantized = Vec::with_capacity(geometry.batch * channels * plane);
+    let mut quantized = Vec::with_capacity(geometry.batch * geometry.out_channels * plane);
     for n in 0..geometry.batch {
-        for (c, &bias) in bias.iter().enumerate() {
-            let zero_point = w_zero_point.at(c);
-            let multiplier = multiplier(x_scale, w_scale.at(c), y_scale);
+        for (c, &bias) in operands.bias.iter().enumerate() {
             let mut accumulators = vec![bias; plane];
             // A real accumulator of 32 bits wraps, and so does this one.
             geometry.for_each_product(n, c, |at, source, weight| {
-                accumulators[at] = accumulators[at].wrapping_add(x[source] * (w[weight] - zero_point));
+                accumulators[at] = accumulators[at].wrapping_add(operands.x[source] * operands.weight(weight, c));
             });
-            quantized.extend(accumulators.iter().map(|&a| byte.saturate(a as f32 * multiplier, y_zero_point)));
+            quantized.extend(operands.quantize(&accumulators, c));
         }
     }
-    Tensor::new(&geometry.output_shape(), byte.data(&quantized))
+    operands.output(&geometry.output_shape(), &quantized)
 }
 
 /// `(x_scale * w_scale) / y_scale`, each step rounded to f32.

@@ -3,9 +3,8 @@
 //! Sums, multiplier and rounding are those of `QLinearConv`.
 
 use super::Fault;
-use super::convolution::multiplier;
+use super::convolution::Operands;
 use super::node::Node;
-use super::quantization::{Byte, PerAxis, single};
 use crate::tensor::Tensor;
 
 /// The operands of `QLinearConv`, with weights of input channel, output channel, row, column. Only without padding, dilation and groups.
@@ -17,40 +16,28 @@ pub(super) fn qlinear_conv_transpose(node: &Node) -> Result<Tensor, Fault> {
     if plain != [[1, 1]; 2] || node.sizes("pads", [0; 4])? != [0; 4] {
         return Err(Fault::new("padding and dilation are not supported"));
     }
-    let (x, w, y_zero_point) = (node.operand(0)?, node.operand(3)?, node.operand(7)?);
-    let [batch, in_channels, height, width] = x.nchw()?;
-    let [w_channels, channels, rows, columns] = w.nchw()?;
-    if (batch, w_channels) != (1, in_channels) {
-        return Err(Fault::new(format!("weights for {w_channels} channels, the input has {batch}x{in_channels}")));
+    let [batch, in_channels, height, width] = node.operand(0)?.nchw()?;
+    let [w_channels, channels, rows, columns] = node.operand(3)?.nchw()?;
+    if (batch, w_channels) != (1, in_channels) || [height, width, rows, columns].contains(&0) {
+        let found = format!("{batch}x{in_channels}x{height}x{width}");
+        return Err(Fault::new(format!("weights for {w_channels} channels, the input is {found}")));
     }
-    let x_scale = single("x_scale", node.operand(1)?.as_f32()?)?;
-    let x_zero_point = single("x_zero_point", &node.operand(2)?.to_i32()?)?;
-    let w_scale = PerAxis::new("w_scale", node.operand(4)?.as_f32()?.to_vec(), channels)?;
-    let w_zero_point = PerAxis::new("w_zero_point", node.operand(5)?.to_i32()?, channels)?;
-    let y_scale = single("y_scale", node.operand(6)?.as_f32()?)?;
-    let byte = Byte::of(y_zero_point)?;
-    let y_zero_point = single("y_zero_point", &y_zero_point.to_i32()?)?;
-    let bias = node.optional(8).map_or(Ok(vec![0; channels]), Tensor::to_i32)?;
-    if bias.len() != channels || [height, width, rows, columns].contains(&0) {
-        return Err(Fault::new(format!("bias of {} values for {channels} channels, or an empty operand", bias.len())));
-    }
-    let (x, w) = (x.to_i32()?, w.to_i32()?);
+    let operands = Operands::of(node, channels)?;
     let [out_height, out_width] = [(height - 1) * strides[0] + rows, (width - 1) * strides[1] + columns];
     let mut quantized = Vec::with_capacity(channels * out_height * out_width);
     for channel in 0..channels {
-        let mut sums = vec![bias[channel]; out_height * out_width];
-        for (at, value) in x.iter().enumerate() {
+        let mut sums = vec![operands.bias[channel]; out_height * out_width];
+        for (at, value) in operands.x.iter().enumerate() {
             let (channel_in, row, column) = (at / (height * width), at / width % height, at % width);
             for tap in 0..rows * columns {
                 let to = (row * strides[0] + tap / columns) * out_width + column * strides[1] + tap % columns;
-                let weight = w[(channel_in * channels + channel) * rows * columns + tap] - w_zero_point.at(channel);
-                sums[to] = sums[to].wrapping_add((value - x_zero_point) * weight);
+                let weight = operands.weight((channel_in * channels + channel) * rows * columns + tap, channel);
+                sums[to] = sums[to].wrapping_add(value * weight);
             }
         }
-        let multiplier = multiplier(x_scale, w_scale.at(channel), y_scale);
-        quantized.extend(sums.iter().map(|&sum| byte.saturate(sum as f32 * multiplier, y_zero_point)));
+        quantized.extend(operands.quantize(&sums, channel));
     }
-    Tensor::new(&[1, channels, out_height, out_width], byte.data(&quantized))
+    operands.output(&[1, channels, out_height, out_width], &quantized)
 }
 
 #[cfg(test)]

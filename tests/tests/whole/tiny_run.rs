@@ -7,6 +7,7 @@ use unet_engine::evaluate::{RecordMeta, evaluate};
 use unet_engine::inference::EngineOptions;
 use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
+use unet_host::dataset::augment::Flips;
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
 use unet_host::model::{Stem, Upsampling};
 use unet_host::steps::OpenRun;
@@ -14,6 +15,7 @@ use unet_host::steps::export::{self, ExportOptions};
 use unet_host::steps::package::{self, GoldenSource};
 use unet_host::steps::train::{TrainOptions, finish, start};
 use unet_host::training::checkpoint::EpochRow;
+use unet_host::training::class_weights::ClassWeights;
 use unet_host::training::memory::MemoryOptions;
 use unet_host::training::trainer::Observer;
 use unet_shared::digest::Digest;
@@ -92,6 +94,10 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
     let model = &mut config.model;
     (model.base, model.depth, model.upsampling, model.stem) = (4, 2, variant.upsampling, variant.stem);
     config.training.epochs = 2;
+    // The recipe by which the bounds of these tests were found, whatever the defaults are.
+    options.loss = Some("cross-entropy".parse().unwrap());
+    options.class_weights = Some(ClassWeights::Equal);
+    options.augment.flips = Some(Flips::HORIZONTAL);
     let memory = MemoryOptions::default();
     let run = start(&data, &options, memory).unwrap();
     finish(&run, memory, &mut Silent).unwrap();

@@ -18,14 +18,30 @@ struct Entropy<'a, F> {
     factor: f64,
 }
 
-/// The loss times `scale`; none if no pixel counts.
-pub(super) fn entropy<'a>(
+/// Cross-entropy, all pixels alike, times `scale`; none if no pixel counts.
+pub(super) fn entropy<'a>(batch: &Batch<'a>, scale: f64, smoothing: f64) -> Option<Box<dyn Term + 'a>> {
+    term(batch, scale, smoothing, batch.total, |_| 1.0)
+}
+
+/// The loss with these weights of the pixels, times `scale`; none if no pixel counts.
+pub(super) fn weighted<'a>(
     batch: &Batch<'a>,
     scale: f64,
     smoothing: f64,
     pixel_weight: impl Fn(usize) -> f64 + Sync + 'a,
 ) -> Option<Box<dyn Term + 'a>> {
     let total = batch.sum(|pixel| batch.weight(pixel) * pixel_weight(pixel));
+    term(batch, scale, smoothing, total, pixel_weight)
+}
+
+/// `total` is `sum w b`.
+fn term<'a>(
+    batch: &Batch<'a>,
+    scale: f64,
+    smoothing: f64,
+    total: f64,
+    pixel_weight: impl Fn(usize) -> f64 + Sync + 'a,
+) -> Option<Box<dyn Term + 'a>> {
     let all = batch.weights.iter().map(|w| f64::from(*w)).sum();
     let term = Entropy { pixel_weight, weights: batch.weights, all, smoothing, factor: scale / total };
     (total > 0.0).then(|| Box::new(term) as Box<dyn Term>)

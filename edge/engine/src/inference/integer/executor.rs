@@ -38,8 +38,6 @@ struct Stage {
     /// Index of the step in the program.
     step: usize,
     source: Operand,
-    /// What is read besides; only by an addition.
-    second: Option<Operand>,
     target: Operand,
     action: Action,
 }
@@ -50,7 +48,8 @@ enum Action {
     Copy,
     Requantize(Box<[u8; 256]>),
     MaxPool(PoolWindows),
-    Add(Addition),
+    /// With its second operand.
+    Add(Addition, Operand),
 }
 
 impl Prepared {
@@ -62,11 +61,7 @@ impl Prepared {
         let mut stages = Vec::with_capacity(program.steps.len());
         for (index, step) in program.steps.iter().enumerate() {
             let operand = |tensor: TensorId| operand(&program, &layout, tensor);
-            let second =
-                step.inputs.get(1).filter(|_| matches!(step.operator, Operator::Add(_))).map(|&tensor| operand(tensor));
-            let mut push = |source, target, action| {
-                stages.push(Stage { step: index, source, second: second.clone(), target, action });
-            };
+            let mut push = |source, target, action| stages.push(Stage { step: index, source, target, action });
             let (source, target) = (operand(step.inputs[0]), operand(step.output));
             match &step.operator {
                 Operator::Conv(conv) => {
@@ -78,7 +73,7 @@ impl Prepared {
                 Operator::Requantize(table) => push(source, target, Action::Requantize(table.clone())),
                 Operator::Movement(movement) => push(source, target, Action::Movement(movement)),
                 Operator::MaxPool(windows) => push(source, target, Action::MaxPool(*windows)),
-                Operator::Add(addition) => push(source, target, Action::Add(*addition)),
+                Operator::Add(addition) => push(source, target, Action::Add(*addition, operand(step.inputs[1]))),
                 Operator::Concat => {
                     let mut channel = target.channels.start;
                     for &part in &step.inputs {
@@ -265,8 +260,7 @@ impl Executor {
                 Action::MaxPool(windows) => {
                     threads.for_rows(target, |rows| movement::max_pool_windows(&source, rows, windows));
                 }
-                Action::Add(addition) => {
-                    let operand = stage.second.as_ref().expect("an addition has two operands");
+                Action::Add(addition, operand) => {
                     let read = &layout.buffers[operand.buffer];
                     let second = input_view(read, operand, outside.get(&read.bytes));
                     threads.for_rows(target, |rows| movement::add([&source, &second], rows, addition));

@@ -6,7 +6,7 @@ use super::super::node::{Bytes, Constants, Node, Reason};
 use super::super::program::{Activation, TensorId};
 use super::spread;
 
-/// Weights of output channel, input channel, row, column, with one scale and one zero point for each output channel.
+/// Weights of output channel, input channel, row, column (of a `ConvTranspose`: input channel first), with one scale and one zero point for each output channel.
 pub(super) struct Weights {
     shape: [usize; 4],
     bytes: Bytes,
@@ -15,18 +15,8 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Reads constants by their names. Without a zero point it is 0.
+    /// Reads constants by their names, with the output channels along `axis`. Without a zero point it is 0.
     pub(super) fn of(
-        constants: &Constants<'_>,
-        weights: &str,
-        scale: &str,
-        zero_point: Option<&str>,
-    ) -> Result<Self, Reason> {
-        Weights::read(constants, weights, scale, zero_point, 0)
-    }
-
-    /// With the output channels along this axis.
-    fn read(
         constants: &Constants<'_>,
         weights: &str,
         scale: &str,
@@ -63,31 +53,15 @@ impl Weights {
 
     /// How many output channels.
     pub(super) fn channels(&self) -> usize {
-        self.shape[0]
+        self.scales.len()
     }
 
-    /// Those of a `ConvTranspose`, whose constant begins with the input channels.
-    pub(super) fn of_transposed(
-        constants: &Constants<'_>,
-        weights: &str,
-        scale: &str,
-        zero_point: Option<&str>,
-    ) -> Result<Self, Reason> {
-        let mut found = Weights::read(constants, weights, scale, zero_point, 1)?;
-        let [inner, out, rows, columns] = found.shape;
-        let taps = rows * columns;
-        let index = |channel: usize, channel_in: usize, tap: usize| (channel_in * out + channel) * taps + tap;
-        let order = (0..out).flat_map(|c| (0..inner).flat_map(move |i| (0..taps).map(move |tap| index(c, i, tap))));
-        found.bytes.values = order.map(|index| found.bytes.values[index]).collect();
-        found.shape = [out, inner, rows, columns];
-        Ok(found)
-    }
-
-    /// Each tap as output channels of its own, tap by tap, of a 1x1 convolution.
+    /// Those of a `ConvTranspose`, whose constant is input channel, output channel, row, column: each tap as output channels of its
+    /// own, tap by tap, of a 1x1 convolution.
     pub(super) fn taps_as_channels(self) -> Self {
-        let [out, inner, rows, columns] = self.shape;
+        let [inner, out, rows, columns] = self.shape;
         let taps = rows * columns;
-        let index = |tap: usize, channel: usize, channel_in: usize| (channel * inner + channel_in) * taps + tap;
+        let index = |tap: usize, channel: usize, channel_in: usize| (channel_in * out + channel) * taps + tap;
         let order = (0..taps).flat_map(|tap| (0..out).flat_map(move |c| (0..inner).map(move |i| index(tap, c, i))));
         let values = order.map(|index| self.bytes.values[index]).collect();
         Weights {

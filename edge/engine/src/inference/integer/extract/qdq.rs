@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
     pub(super) fn conv(&mut self, node: Node<'a>) -> Result<Value<'a>, Reason> {
         let (x, real) = self.reals(node, 0)?;
         let maker = self.constant(node, 1)?;
-        let weights = Weights::of(self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2))?;
+        let weights = Weights::of(self.constants, maker.operand(0)?, maker.operand(1)?, maker.optional(2), 0)?;
         self.require_axis(maker, 0, 4)?;
         let bias = match node.optional(2) {
             None => None,
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         if !is_2x2 || is_padded || !Attributes::of(node, [2, 2])?.are_side_by_side() {
             return Err("expected a kernel of 2x2 with stride 2, no pads and one group".to_owned());
         }
-        let weights = Weights::of_transposed(self.constants, name, maker.operand(1)?, maker.optional(2))?;
+        let weights = Weights::of(self.constants, name, maker.operand(1)?, maker.optional(2), 1)?;
         self.require_axis(maker, 1, 4)?;
         let bias = match node.optional(2) {
             None => None,

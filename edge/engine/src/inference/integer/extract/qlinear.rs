@@ -17,7 +17,7 @@ impl<'a> Reader<'a> {
             return Err("x_zero_point: expected the type of x".to_owned());
         }
         let (y_zero_point, y_signed) = constants.zero_point(name(7)?)?;
-        let weights = Weights::of(constants, name(3)?, name(4)?, Some(name(5)?))?;
+        let weights = Weights::of(constants, name(3)?, name(4)?, Some(name(5)?), 0)?;
         let bias = node.optional(8).map(|name| constants.ints(name)).transpose()?;
         let attributes = Attributes::of(node, weights.kernel_size())?;
         let sums = Sums::new(node, x, &self.tensors[x], (x_scale, x_zero_point), weights, bias, attributes)?;
