@@ -245,20 +245,21 @@ impl RunConfig {
         let parameters = self.model.layers().weights();
         if parameters > PARAMETERS_MAX {
             return Err(format!(
-                "--base {} and --depth {}: expected at most {PARAMETERS_MAX} parameters, found {parameters}",
-                self.model.base, self.model.depth
+                "network of {}: expected at most {PARAMETERS_MAX} parameters, found {parameters}; lower --base or --depth",
+                self.model
             ));
         }
-        let base = self.model.base.div_ceil(1 << (2 * self.model.stem.halvings()));
-        let finest = [training.batch, base.max(self.model.classes), width, height]
+        let layers = self.model.layers();
+        let channels = layers.values().iter().map(|value| value.channels.div_ceil(1 << (2 * value.halvings)));
+        let largest = [training.batch, channels.max().unwrap_or(0), width, height]
             .iter()
             .try_fold(1usize, |product, &side| product.checked_mul(side))
             .filter(|&elements| elements <= ELEMENTS_MAX);
-        if finest.is_none() {
+        if largest.is_none() {
             return Err(format!(
-                "--batch {} of {width}x{height} with base {}: expected tensors of at most {ELEMENTS_MAX} elements, found larger \
-                 ones; lower --batch, --size or --base",
-                training.batch, self.model.base
+                "--batch {} of {width}x{height} of {}: expected tensors of at most {ELEMENTS_MAX} elements, found larger ones; \
+                 lower --batch, --size or --base",
+                training.batch, self.model
             ));
         }
         if !(training.learning_rate > 0.0 && training.learning_rate.is_finite()) {

@@ -14,4 +14,4 @@ pub mod unet;
 
 pub use network::Network;
 pub use stem::Stem;
-pub use unet::{UNetConfig, Upsampling};
+pub use unet::{Skips, UNetConfig, Upsampling};

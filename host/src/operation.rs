@@ -173,6 +173,15 @@ pub fn measured_norm_relu(norm: &BatchNorm, input: Tensor<4>) -> (Tensor<4>, [Te
     (relu(found.output), [found.mean, found.variance])
 }
 
+/// The sum of two tensors of one shape.
+pub fn add(first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&first) && has_kernels(&second) {
+        return backend::add(first, second);
+    }
+    first.add(second)
+}
+
 /// 2x2 max-pooling of stride 2: `[N, C, H, W]` to `[N, C, H / 2, W / 2]`.
 pub fn max_pool(input: Tensor<4>) -> Tensor<4> {
     pool(input, false)

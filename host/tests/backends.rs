@@ -9,7 +9,7 @@ use unet_host::backend::Backend;
 use unet_host::dataset::synthetic::{CLASSES, SyntheticConfig, SyntheticSplit, frame, generate};
 use unet_host::model::layers::Layer;
 use unet_host::model::parameters::{Named, gradients};
-use unet_host::model::{Network, Stem, UNetConfig, Upsampling};
+use unet_host::model::{Network, Skips, Stem, UNetConfig, Upsampling};
 use unet_host::operation::Operators;
 use unet_host::rng::Rng;
 use unet_host::steps::train::{TrainOptions, finish, start};
@@ -94,7 +94,7 @@ fn rounding_decides(model: &UNetConfig, (images, masks): &Batch, stock: &Found) 
 /// Compares what `others` find, by name, with what burn's operators on flex do, on the first five batches on which no rounding
 /// decides.
 fn compare_five_batches(model: &UNetConfig, others: impl Fn(&Batch) -> Vec<(&'static str, Found)>) {
-    let net = format!("{:?}, base {}, stem {:?}", model.upsampling, model.base, model.stem);
+    let net = format!("{model}, {:?}", model.upsampling);
     let (mut largest, mut compared, mut left_out) = (0f64, 0, 0);
     for number in 0.. {
         let batch = batch(number, model.channels);
@@ -104,7 +104,7 @@ fn compare_five_batches(model: &UNetConfig, others: impl Fn(&Batch) -> Vec<(&'st
             Layer::Convolution(convolution) => {
                 1 + usize::from(convolution.bias) + 2 * usize::from(convolution.norm_relu)
             }
-            Layer::MaxPool => 0,
+            Layer::MaxPool | Layer::Add => 0,
         });
         assert_eq!(stock.1.len(), parameters.sum::<usize>());
         if rounding_decides(model, &batch, &stock) {
@@ -130,13 +130,21 @@ fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
         // Channels that fill whole registers and channels that do not; thin inputs of 1 and 3 channels; strided convolutions.
         for (base, depth, channels, stem) in [(8, 3, 1, Stem::Full), (5, 3, 3, Stem::Full), (10, 2, 3, Stem::Quarter)] {
-            let model = UNetConfig { base, depth, channels, classes: CLASSES.len(), upsampling, stem };
+            let model =
+                UNetConfig { base, depth, channels, classes: CLASSES.len(), upsampling, stem, ..UNetConfig::default() };
             compare_five_batches(&model, |batch| {
                 let ours = Operators::available().into_iter().filter(|o| *o != Operators::Stock);
                 ours.map(|o| (o.name(), o.within(|| loss_and_gradients(Backend::Flex, &model, batch)))).collect()
             });
         }
     }
+    let widths =
+        UNetConfig { widths: vec![6, 9, 20], skips: Skips::Add, decoder_convolutions: 1, ..UNetConfig::default() };
+    let model = UNetConfig { channels: 3, classes: CLASSES.len(), ..widths.with_listed_widths() };
+    compare_five_batches(&model, |batch| {
+        let ours = Operators::available().into_iter().filter(|o| *o != Operators::Stock);
+        ours.map(|o| (o.name(), o.within(|| loss_and_gradients(Backend::Flex, &model, batch)))).collect()
+    });
 }
 
 /// Both are burn's operators; ours are held to those of flex above.
@@ -144,7 +152,15 @@ fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
 #[test]
 fn loss_and_gradients_of_five_batches_are_those_of_ndarray() {
     for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
-        let model = UNetConfig { base: 4, depth: 2, channels: 1, classes: CLASSES.len(), upsampling, stem: Stem::Full };
+        let model = UNetConfig {
+            base: 4,
+            depth: 2,
+            channels: 1,
+            classes: CLASSES.len(),
+            upsampling,
+            stem: Stem::Full,
+            ..UNetConfig::default()
+        };
         compare_five_batches(&model, |batch| vec![("ndarray", loss_and_gradients(Backend::Ndarray, &model, batch))]);
     }
 }

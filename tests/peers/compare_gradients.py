@@ -49,10 +49,11 @@ class Block(nn.Module):
         return functional.relu(self.norm(self.conv(x)))
 
 
-class Double(nn.Module):
-    def __init__(self, inputs, outputs):
+class Level(nn.Module):
+    def __init__(self, inputs, outputs, count=2):
         super().__init__()
-        self.first, self.second = Block(inputs, outputs), Block(outputs, outputs)
+        self.first = Block(inputs, outputs)
+        self.second = Block(outputs, outputs) if count == 2 else nn.Identity()
 
     def forward(self, x):
         return self.second(self.first(x))
@@ -98,18 +99,19 @@ class Head(nn.Conv2d):
 class UNet(nn.Module):
     """The network of host/src/model, with its names."""
 
-    def __init__(self, base, depth, channels, classes, upsampling, stem=1):
+    def __init__(self, base, depth, channels, classes, upsampling, stem=1, widths=None, skips="concat", decoder_convolutions=2):
         super().__init__()
-        widths = [base << level for level in range(depth + 1)]
+        widths = widths or [base << level for level in range(depth + 1)]
+        self.adds = skips == "add"
         between = (base + 1) // 2
         stems = {1: [channels], 2: [channels, base], 4: [channels, between, base]}[stem]
         self.stem = nn.ModuleList(Block(inputs, outputs, 2) for inputs, outputs in zip(stems, stems[1:]))
         above = [stems[-1], *widths]
-        self.encoder = nn.ModuleList(Double(above[level], widths[level]) for level in range(depth))
-        self.bottleneck = Double(widths[depth - 1], widths[depth])
+        self.encoder = nn.ModuleList(Level(above[level], widths[level]) for level in range(depth))
+        self.bottleneck = Level(widths[depth - 1], widths[depth])
         upwards = list(reversed(range(depth)))
         self.up = nn.ModuleList(Up(widths[level + 1], widths[level], upsampling == "nearest") for level in upwards)
-        self.decoder = nn.ModuleList(Double(2 * widths[level], widths[level]) for level in upwards)
+        self.decoder = nn.ModuleList(Level(widths[level] * (1 if skips == "add" else 2), widths[level], decoder_convolutions) for level in upwards)
         self.head = Head(base, classes, stem)
 
     def forward(self, x):
@@ -122,7 +124,8 @@ class UNet(nn.Module):
             x = functional.max_pool2d(x, 2)
         x = self.bottleneck(x)
         for up, decoder in zip(self.up, self.decoder):
-            x = decoder(torch.cat([skips.pop(), up(x)], 1))
+            skip, x = skips.pop(), up(x)
+            x = decoder(skip + x if self.adds else torch.cat([skip, x], 1))
         return self.head(x)
 
 

@@ -33,7 +33,7 @@ IGNORED = 255
 KNOWN = {
     "": "name code_version data val_ratio split_seed stacks skip_unreadable seed backend preprocess model training",
     "preprocess": "width height channels fit filter normalize fill",
-    "model": "base depth channels classes upsampling stem",
+    "model": "base depth widths channels classes upsampling skips decoder_convolutions stem",
     "training": "epochs batch learning_rate schedule optimizer weight_decay decayed freeze_norms loss label_smoothing class_weights flips augment "
                 "workers cache_bytes",
 }
@@ -49,8 +49,8 @@ def layer(channels_in, channels_out, stride=1):
     return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU())
 
 
-def double(channels_in, channels_out):
-    return nn.Sequential(layer(channels_in, channels_out), layer(channels_out, channels_out))
+def layers(channels_in, channels_out, count=2):
+    return nn.Sequential(layer(channels_in, channels_out), *(layer(channels_out, channels_out) for _ in range(1, count)))
 
 
 def up(channels_in, channels_out):
@@ -70,15 +70,16 @@ class UNet(nn.Module):
             stem.append(layer(channels, outputs, 2))
             channels = outputs
         self.stem = nn.Sequential(*stem)
-        widths = [base << level for level in range(depth + 1)]
+        widths = model.get("widths") or [base << level for level in range(depth + 1)]
         above = [channels, *widths]
-        self.encoder = nn.ModuleList(double(above[level], widths[level]) for level in range(depth))
-        self.bottleneck = double(above[depth], widths[depth])
+        self.encoder = nn.ModuleList(layers(above[level], widths[level]) for level in range(depth))
+        self.bottleneck = layers(above[depth], widths[depth])
         levels = list(reversed(range(depth)))
         nearest = model["upsampling"] == "nearest"
         enlarge = (lambda i, o: nn.Sequential(nn.Upsample(scale_factor=2), layer(i, o))) if nearest else up
         self.up = nn.ModuleList(enlarge(widths[level + 1], widths[level]) for level in levels)
-        self.decoder = nn.ModuleList(double(2 * widths[level], widths[level]) for level in levels)
+        self.adds, count = model.get("skips") == "add", model.get("decoder_convolutions", 2)
+        self.decoder = nn.ModuleList(layers(widths[level] * (1 if self.adds else 2), widths[level], count) for level in levels)
         head, channels = [], base
         for _ in range(1, halvings):
             head.append(up(channels, between))
@@ -94,7 +95,8 @@ class UNet(nn.Module):
             x = functional.max_pool2d(x, 2)
         x = self.bottleneck(x)
         for enlarge, decoder in zip(self.up, self.decoder):
-            x = decoder(torch.cat([skips.pop(), enlarge(x)], 1))
+            skip, x = skips.pop(), enlarge(x)
+            x = decoder(skip + x if self.adds else torch.cat([skip, x], 1))
         return self.head(x)
 
 

@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "vector instructions, and threads that write to disjoint parts of one tensor")]
 
 pub mod adam;
+pub mod add;
 pub mod confidence;
 pub mod convolution;
 mod convolve;

@@ -97,6 +97,9 @@ const KEYS: &[Key] = &[
     required("model.channels", Kind::Whole),
     required("model.classes", Kind::Whole),
     required("model.upsampling", Kind::Text),
+    optional("model.widths", Kind::List),
+    optional("model.skips", Kind::Text),
+    optional("model.decoder_convolutions", Kind::Whole),
     optional("model.stem", Kind::Whole),
     required("training.epochs", Kind::Whole),
     required("training.batch", Kind::Whole),
@@ -201,7 +204,7 @@ mod tests {
     use crate::backend::Backend;
     use crate::dataset::augment::{Augmentation, Flips, OperationKind};
     use crate::dataset::loader::LoaderConfig;
-    use crate::model::{Stem, UNetConfig};
+    use crate::model::{Skips, Stem, UNetConfig};
     use crate::training::loss::{Loss, LossConfig};
     use crate::training::optimizer::{Decayed, OptimizerConfig, OptimizerKind};
     use crate::training::schedule::ScheduleKind;
@@ -230,7 +233,14 @@ mod tests {
                 },
                 ..Preprocess::CLASSIC
             },
-            model: UNetConfig { channels: 1, classes: 2, stem: Stem::Half, ..RunConfig::default().model },
+            model: UNetConfig {
+                widths: vec![8, 16],
+                skips: Skips::Add,
+                decoder_convolutions: 1,
+                stem: Stem::Half,
+                ..UNetConfig::default()
+            }
+            .with_listed_widths(),
             training: TrainingConfig {
                 epochs: 2,
                 batch: 1,

@@ -105,6 +105,7 @@ mod tests {
             classes: 2,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let graph = graph_of(&config.init(5, &test_device()), 16, 16);
         let moved = nudged(&graph, 3);

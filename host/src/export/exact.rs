@@ -46,6 +46,7 @@ pub fn logits(graph: &Graph, image: &[f32]) -> Result<Vec<f64>, GraphError> {
                 let channels = shapes[index + 1][0];
                 moved(shapes[index + 1], |c, y, x| inputs[0].at((2 * (y % 2) + x % 2) * channels + c, y / 2, x / 2))
             }
+            Operator::Add => inputs[0].data.iter().zip(&inputs[1].data).map(|(a, b)| a + b).collect(),
             Operator::Concat => inputs.iter().flat_map(|input| &input.data).copied().collect(),
         };
         for &input in &node.inputs {
@@ -135,19 +136,28 @@ mod tests {
     use crate::export::fold::graph_of;
     use crate::export::fold_upsample::fold_upsampling;
     use crate::float_engine::FloatEngine;
-    use crate::model::{Stem, UNetConfig, Upsampling};
+    use crate::model::{Skips, Stem, UNetConfig, Upsampling};
     use crate::rng::Rng;
 
     #[test]
     fn every_operator_computes_what_tract_computes() {
         let forms = [
-            (Upsampling::Nearest, Stem::Full),
-            (Upsampling::UpConvolution, Stem::Half),
-            (Upsampling::Nearest, Stem::Quarter),
+            (Upsampling::Nearest, Skips::Concat, Stem::Full),
+            (Upsampling::UpConvolution, Skips::Add, Stem::Half),
+            (Upsampling::Nearest, Skips::Concat, Stem::Quarter),
         ];
         let mut rng = Rng::new(9);
-        for (upsampling, stem) in forms {
-            let config = UNetConfig { base: 3, depth: 2, channels: 2, classes: 3, upsampling, stem };
+        for (upsampling, skips, stem) in forms {
+            let config = UNetConfig {
+                base: 3,
+                depth: 2,
+                channels: 2,
+                classes: 3,
+                upsampling,
+                skips,
+                stem,
+                ..UNetConfig::default()
+            };
             let graph = graph_of(&config.init(5, &test_device()), 16, 32);
             let image: Vec<f32> = (0..2 * 16 * 32).map(|_| rng.range_f32(-1.0, 1.0)).collect();
             for graph in [fold_upsampling(&graph).unwrap(), graph] {

@@ -26,7 +26,7 @@ pub fn write(graph: &Graph) -> Result<Vec<u8>, GraphError> {
         let output = graph.tensor_name(index + 1);
         let inputs: Vec<&str> = node.inputs.iter().map(|&i| graph.tensor_name(i)).collect();
         let Operator::Conv(conv) = &node.operator else {
-            push_moving(&mut onnx, &node.operator, &inputs, output);
+            push_plain(&mut onnx, &node.operator, &inputs, output);
             continue;
         };
         let shape = [conv.channels_out, conv.channels_in, conv.kernel[0], conv.kernel[1]];
@@ -52,10 +52,10 @@ pub(crate) fn conv_attributes(conv: &Convolution) -> Vec<AttributeProto> {
     ]
 }
 
-/// Writes a data movement operator; it is the same for f32 and u8 tensors.
-pub(crate) fn push_moving(onnx: &mut OnnxBuilder, operator: &Operator, inputs: &[&str], output: &str) {
+/// Writes an operator without parameters. Data movement is the same for f32 and u8 tensors.
+pub(crate) fn push_plain(onnx: &mut OnnxBuilder, operator: &Operator, inputs: &[&str], output: &str) {
     match operator {
-        Operator::Conv(_) => unreachable!("a convolution is not a data movement operator"),
+        Operator::Conv(_) => unreachable!("a convolution has parameters"),
         Operator::MaxPool => {
             onnx.node("MaxPool", inputs, output, vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]);
         }
@@ -71,6 +71,7 @@ pub(crate) fn push_moving(onnx: &mut OnnxBuilder, operator: &Operator, inputs: &
         Operator::DepthToSpace => {
             onnx.node("DepthToSpace", inputs, output, vec![int("blocksize", 2), text("mode", "DCR")]);
         }
+        Operator::Add => onnx.node("Add", inputs, output, vec![]),
         Operator::Concat => onnx.node("Concat", inputs, output, vec![int("axis", 1)]),
     }
 }
@@ -181,7 +182,8 @@ impl Reader<'_> {
                 }
                 (Operator::Concat, (0..node.input.len()).map(tensor).collect::<Result<_, _>>()?)
             }
-            _ => return Err(fail("expected Conv, Relu, MaxPool, Resize, DepthToSpace or Concat")),
+            "Add" => (Operator::Add, vec![tensor(0)?, tensor(1)?]),
+            _ => return Err(fail("expected Conv, Relu, MaxPool, Resize, DepthToSpace, Concat or Add")),
         };
         let id = self.graph.push(output.clone(), operator, inputs);
         self.tensors.insert(output.clone(), id);
@@ -302,7 +304,8 @@ mod tests {
     use crate::model::{Stem, UNetConfig, Upsampling};
 
     fn example(upsampling: Upsampling, stem: Stem) -> Graph {
-        let config = UNetConfig { base: 3, depth: 2, channels: 1, classes: 3, upsampling, stem };
+        let config =
+            UNetConfig { base: 3, depth: 2, channels: 1, classes: 3, upsampling, stem, ..UNetConfig::default() };
         graph_of(&config.init(5, &test_device()), 16, 32)
     }
 

@@ -96,6 +96,7 @@ pub fn graph_of(model: &Network, height: usize, width: usize) -> Graph {
             }
             (Layer::Convolution(_), None) => unreachable!("a convolution has parameters"),
             (Layer::MaxPool, _) => graph.push(name, Operator::MaxPool, inputs),
+            (Layer::Add, _) => graph.push(name, Operator::Add, inputs),
         };
         tensors.push(output);
     }
@@ -110,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::backend::test_device;
-    use crate::model::{Stem, UNetConfig, Upsampling};
+    use crate::model::{Skips, Stem, UNetConfig, Upsampling};
 
     #[test]
     fn a_batch_norm_folds_as_by_hand() {
@@ -133,8 +134,18 @@ mod tests {
             (Upsampling::Nearest, Stem::Half),
             (Upsampling::UpConvolution, Stem::Quarter),
         ];
-        for (upsampling, stem) in forms {
-            let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 4, upsampling, stem };
+        let forms = forms.into_iter().flat_map(|(up, stem)| [(up, Skips::Concat, stem), (up, Skips::Add, stem)]);
+        for (upsampling, skips, stem) in forms {
+            let config = UNetConfig {
+                base: 4,
+                depth: 2,
+                channels: 1,
+                classes: 4,
+                upsampling,
+                skips,
+                stem,
+                ..UNetConfig::default()
+            };
             for model in [config.init(3, &test_device()), config.init_plain(3, &test_device())] {
                 let graph = graph_of(&model, 16, 48);
                 assert_eq!(*graph.shapes().unwrap().last().unwrap(), [4, 16, 48]);

@@ -156,6 +156,7 @@ mod tests {
             classes: 3,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let graph = graph_of(&config.init(7, &test_device()), 8, 12);
         let folded = fold_upsampling(&graph).unwrap();

@@ -44,12 +44,14 @@ pub enum Operator {
     DepthToSpace,
     /// Concatenation of channels.
     Concat,
+    /// The sum of two tensors of one shape.
+    Add,
 }
 
 impl Operator {
     /// Whether outputs are copies of inputs, so that both share one quantization.
     pub fn only_moves_values(&self) -> bool {
-        !matches!(self, Self::Conv(_))
+        !matches!(self, Self::Conv(_) | Self::Add)
     }
 }
 
@@ -121,6 +123,7 @@ impl Graph {
                 *inputs.first().ok_or_else(|| fail("expected an input, found none".to_owned()))?;
             let (expected, fits) = match node.operator {
                 Operator::Concat => ("two inputs or more", inputs.len() >= 2),
+                Operator::Add => ("two inputs", inputs.len() == 2),
                 _ => ("one input", inputs.len() == 1),
             };
             if !fits {
@@ -163,6 +166,15 @@ impl Graph {
                     return Err(fail(format!("expected a multiple of 4 channels, found {channels}")));
                 }
                 Operator::DepthToSpace => [channels / 4, 2 * height, 2 * width],
+                Operator::Add => {
+                    if inputs[0] != inputs[1] {
+                        return Err(fail(format!(
+                            "expected inputs of one shape, found {:?} and {:?}",
+                            inputs[0], inputs[1]
+                        )));
+                    }
+                    inputs[0]
+                }
                 Operator::Concat => {
                     if let Some(other) = inputs.iter().find(|other| other[1..] != [height, width]) {
                         return Err(fail(format!("expected inputs of one size, found {:?} and {other:?}", inputs[0])));

@@ -265,7 +265,15 @@ mod tests {
             (Upsampling::Nearest, Stem::Quarter),
         ];
         let device = test_device();
-        let config = |(upsampling, stem)| UNetConfig { base: 3, depth: 2, channels: 2, classes: 3, upsampling, stem };
+        let config = |(upsampling, stem)| UNetConfig {
+            base: 3,
+            depth: 2,
+            channels: 2,
+            classes: 3,
+            upsampling,
+            stem,
+            ..UNetConfig::default()
+        };
         let models = forms.map(|form| config(form).init(5, &device)).into_iter();
         let models = models.chain([config(forms[0]).init_plain(5, &device)]);
         let models = models.map(|model| model.map(&mut Disturb(Rng::new(7))));

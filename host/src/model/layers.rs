@@ -72,6 +72,8 @@ pub enum Layer {
     Convolution(Convolution),
     /// 2x2 max-pooling of stride 2.
     MaxPool,
+    /// The sum of two activations of one shape.
+    Add,
 }
 
 /// A layer with its place in the network.
@@ -121,8 +123,8 @@ impl Layers {
     /// Adds a layer and returns its output.
     ///
     /// # Panics
-    /// If there are more inputs than the layer can read, they do not exist or differ in size, or the output is larger than the
-    /// image. Configurations cannot cause this, only a mistake in an architecture.
+    /// If there are more or fewer inputs than the layer can read, they do not exist or differ in size, or the output is larger
+    /// than the image. Configurations cannot cause this, only a mistake in an architecture.
     pub fn push_at(
         &mut self,
         name: impl Into<String>,
@@ -132,11 +134,12 @@ impl Layers {
     ) -> ValueId {
         let (name, path) = (name.into(), path.into());
         let read: Vec<Value> = inputs.iter().map(|&input| self.values[input]).collect();
-        let inputs_max = match layer {
-            Layer::Convolution(Convolution { kind: ConvolutionKind::Pointwise | ConvolutionKind::Same, .. }) => 2,
-            _ => 1,
+        let readable = match layer {
+            Layer::Convolution(Convolution { kind: ConvolutionKind::Pointwise | ConvolutionKind::Same, .. }) => 1..=2,
+            Layer::Convolution(_) | Layer::MaxPool => 1..=1,
+            Layer::Add => 2..=2,
         };
-        assert!((1..=inputs_max).contains(&read.len()), "layer {name} reads {} activations", read.len());
+        assert!(readable.contains(&read.len()), "layer {name} reads {} activations", read.len());
         let input = read[0];
         assert!(read.iter().all(|value| value.halvings == input.halvings), "inputs of {name} differ in size: {read:?}");
         let depth = self.reading_depth(inputs);
@@ -150,6 +153,10 @@ impl Layers {
                 depth: depth + usize::from(convolution.norm_relu),
             },
             Layer::MaxPool => Value { channels: input.channels, halvings: input.halvings + 1, depth },
+            Layer::Add => {
+                assert_eq!(read[0].channels, read[1].channels, "inputs of {name} differ in channels");
+                Value { depth, ..input }
+            }
         };
         self.nodes.push(Node { name, path, layer, inputs: inputs.to_vec() });
         self.values.push(value);
@@ -190,6 +197,7 @@ impl Layers {
         for node in &self.nodes {
             let windows = match node.layer {
                 Layer::MaxPool => vec![Window::Gather { size: 2, stride: 2, dilation: 1, before: 0 }],
+                Layer::Add => vec![Window::Point],
                 Layer::Convolution(convolution) => match convolution.kind {
                     ConvolutionKind::Pointwise => vec![Window::Point],
                     ConvolutionKind::Same => vec![gather(3, 1)],
@@ -313,6 +321,17 @@ mod tests {
         let expected = (9 * 3 * 4 + 6 * 5) * (4 * 6) + (9 * 3 * 8 + 8 * 8) * (2 * 3);
         assert_eq!(layers.multiply_accumulates(4, 6), expected);
         assert_eq!(layers.readers(), [2, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn an_addition_keeps_the_shape_and_has_no_weights() {
+        let mut layers = Layers::new(2);
+        let a = layers.push("a", conv(ConvolutionKind::Same, 4), &[0]);
+        let b = layers.push("b", conv(ConvolutionKind::Same, 4), &[a]);
+        let sum = layers.push("sum", Layer::Add, &[a, b]);
+        assert_eq!(layers.values()[sum], Value { channels: 4, halvings: 0, depth: 5 });
+        assert_eq!(layers.weights(), 9 * (2 * 4 + 4 * 4));
+        assert_eq!(layers.weight_shape(&layers.nodes()[2]), None);
     }
 
     #[test]

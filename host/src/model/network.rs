@@ -11,7 +11,7 @@ use super::initial_weights::{batch_norm, conv2d};
 use super::layers::{Convolution, ConvolutionKind, Layer, Layers, Node};
 use super::population::Population;
 use crate::operation::{
-    convolve, max_pool, max_pool_of_skip, measured_norm_relu, norm_relu, up_convolve, upsample_and_convolve,
+    add, convolve, max_pool, max_pool_of_skip, measured_norm_relu, norm_relu, up_convolve, upsample_and_convolve,
 };
 use crate::rng::Rng;
 
@@ -122,6 +122,7 @@ impl Network {
                 (Layer::Convolution(_), None) => unreachable!("a convolution has parameters"),
                 (Layer::MaxPool, _) if self.layers.reads_skip(index) => max_pool_of_skip(first),
                 (Layer::MaxPool, _) => max_pool(first),
+                (Layer::Add, _) => add(first, second.expect("an addition reads two activations")),
             });
         }
         values.pop().flatten().expect("the last layer makes the logits")

@@ -82,6 +82,7 @@ mod tests {
             classes: 3,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let network = config.init(1, &device);
         let found = parameters(&network);

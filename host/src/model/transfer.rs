@@ -92,7 +92,15 @@ mod tests {
     fn tensors_of_the_same_name_and_shape_are_taken() {
         let device = test_device();
         let upsampling = Upsampling::Nearest;
-        let source = UNetConfig { base: 2, depth: 2, channels: 1, classes: 3, upsampling, stem: Stem::Full };
+        let source = UNetConfig {
+            base: 2,
+            depth: 2,
+            channels: 1,
+            classes: 3,
+            upsampling,
+            stem: Stem::Full,
+            ..UNetConfig::default()
+        };
         let target = UNetConfig { classes: 2, ..source.clone() };
         let (source, target) = (source.init(1, &device), target.init(2, &device));
         let (of_source, of_target) = (values(&source), values(&target));
@@ -106,7 +114,15 @@ mod tests {
             assert_eq!(found, if left { &of_target[&name] } else { &of_source[&name] }[..], "{name}");
         }
         // A deeper network has layers that the source has not.
-        let deeper = UNetConfig { base: 2, depth: 3, channels: 1, classes: 3, upsampling, stem: Stem::Full };
+        let deeper = UNetConfig {
+            base: 2,
+            depth: 3,
+            channels: 1,
+            classes: 3,
+            upsampling,
+            stem: Stem::Full,
+            ..UNetConfig::default()
+        };
         let (_, transfer) = deeper.init(2, &device).with_weights_of(&source);
         assert!(transfer.left.iter().any(|left| left.ends_with("(not in it)")), "{transfer:?}");
     }

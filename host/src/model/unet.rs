@@ -20,6 +20,23 @@ pub enum Upsampling {
     UpConvolution,
 }
 
+/// How the decoder joins the activations of the encoder's level, the skip, with its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Skips {
+    /// Their channels are concatenated.
+    #[default]
+    Concat,
+    /// They are added, which halves the first convolution of each level of the decoder.
+    Add,
+}
+
+impl Skips {
+    fn is_concat(&self) -> bool {
+        *self == Self::Concat
+    }
+}
+
 /// What a U-Net is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 pub struct UNetConfig {
@@ -29,6 +46,11 @@ pub struct UNetConfig {
     /// Number of times that the network halves the image
     #[arg(long, default_value_t = 4)]
     pub depth: usize,
+    /// Channels of each level, for example 16,24,32,48, in place of --base and --depth
+    // Files of networks whose levels double the channels do not list them; those that list them have their first one as base.
+    #[arg(long, value_name = "CHANNELS", value_delimiter = ',', conflicts_with_all = ["base", "depth"])]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widths: Vec<usize>,
     /// Channels of the image: 1 or 3.
     #[arg(skip)]
     pub channels: usize,
@@ -38,11 +60,48 @@ pub struct UNetConfig {
     /// How the decoder doubles the image
     #[arg(long, value_enum, default_value_t = Upsampling::Nearest)]
     pub upsampling: Upsampling,
+    /// How the decoder joins the skips of the encoder
+    #[arg(long, value_enum, default_value_t = Skips::Concat)]
+    #[serde(default, skip_serializing_if = "Skips::is_concat")]
+    pub skips: Skips,
+    /// Number of 3x3 convolutions at each level of the decoder: 1 or 2
+    #[arg(long, value_name = "COUNT", default_value_t = DECODER_CONVOLUTIONS)]
+    #[serde(default = "decoder_convolutions", skip_serializing_if = "is_usual_decoder")]
+    pub decoder_convolutions: usize,
     /// Shrink the image by this factor before the first level, and enlarge the logits again
     // Files of networks without a stem do not name it.
     #[arg(long, value_enum, default_value_t = Stem::Full)]
     #[serde(default, skip_serializing_if = "Stem::is_full")]
     pub stem: Stem,
+}
+
+/// Convolutions at each level of the decoder unless the configuration says otherwise.
+const DECODER_CONVOLUTIONS: usize = 2;
+
+fn decoder_convolutions() -> usize {
+    DECODER_CONVOLUTIONS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_usual_decoder(count: &usize) -> bool {
+    *count == DECODER_CONVOLUTIONS
+}
+
+/// The network that `train` builds by default, for gray images of two classes.
+impl Default for UNetConfig {
+    fn default() -> Self {
+        Self {
+            base: 16,
+            depth: 4,
+            widths: vec![],
+            channels: 1,
+            classes: 2,
+            upsampling: Upsampling::Nearest,
+            skips: Skips::Concat,
+            decoder_convolutions: DECODER_CONVOLUTIONS,
+            stem: Stem::Full,
+        }
+    }
 }
 
 /// Where biases and batch norms are. Either form draws the same weights from the same seed.
@@ -56,7 +115,18 @@ enum Form {
 
 impl fmt::Display for UNetConfig {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "base {}, depth {}", self.base, self.depth)?;
+        if self.widths.is_empty() {
+            write!(f, "base {}, depth {}", self.base, self.depth)?;
+        } else {
+            let widths: Vec<String> = self.widths.iter().map(usize::to_string).collect();
+            write!(f, "widths {}", widths.join("-"))?;
+        }
+        if self.skips == Skips::Add {
+            write!(f, ", added skips")?;
+        }
+        if self.decoder_convolutions != DECODER_CONVOLUTIONS {
+            write!(f, ", {} convolution a level of the decoder", self.decoder_convolutions)?;
+        }
         if self.stem.is_full() { Ok(()) } else { write!(f, ", stem {}", u8::from(self.stem)) }
     }
 }
@@ -72,6 +142,12 @@ impl UNetConfig {
     /// # Errors
     /// The value that is out of range, with what was expected.
     pub fn validate(&self) -> Result<(), String> {
+        if !self.widths.is_empty() {
+            self.validate_widths()?;
+        }
+        if !(1..=2).contains(&self.decoder_convolutions) {
+            return Err(format!("--decoder-convolutions: expected 1 or 2, found {}", self.decoder_convolutions));
+        }
         if !(1..=1024).contains(&self.base) {
             return Err(format!("--base: expected 1 to 1024, found {}", self.base));
         }
@@ -85,6 +161,39 @@ impl UNetConfig {
             return Err(format!("classes: expected 2 to 255, found {}", self.classes));
         }
         Ok(())
+    }
+
+    fn validate_widths(&self) -> Result<(), String> {
+        if !(2..=8).contains(&self.widths.len()) {
+            return Err(format!("--widths: expected the channels of 2 to 8 levels, found {}", self.widths.len()));
+        }
+        if let Some(width) = self.widths.iter().find(|width| !(1..=WIDTH_MAX).contains(*width)) {
+            return Err(format!("--widths: expected 1 to {WIDTH_MAX} channels a level, found {width}"));
+        }
+        if (self.base, self.depth) != (self.widths[0], self.widths.len() - 1) {
+            return Err(format!(
+                "widths: expected base {} and depth {}, as their list says, found {} and {}",
+                self.widths[0],
+                self.widths.len() - 1,
+                self.base,
+                self.depth
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sets `base` and `depth` to what a list of widths says.
+    #[must_use]
+    pub fn with_listed_widths(mut self) -> Self {
+        if let [first, rest @ ..] = self.widths.as_slice() {
+            (self.base, self.depth) = (*first, rest.len());
+        }
+        self
+    }
+
+    /// Channels of a level, the first one being 0 and the bottleneck `depth`.
+    fn width(&self, level: usize) -> usize {
+        self.widths.get(level).copied().unwrap_or(self.base << level)
     }
 
     /// The network's layers: stem, encoder, bottleneck, decoder with skips, and a head to logits of the image's size.
@@ -105,7 +214,7 @@ impl UNetConfig {
     }
 
     fn build(&self, form: Form) -> Layers {
-        let width = |level: usize| self.base << level;
+        let width = |level: usize| self.width(level);
         let mut layers = Layers::new(self.channels);
         let (mut x, mut skips) = (0, vec![]);
         // Channels between the image's size and that of the first level, on either side of the network.
@@ -116,11 +225,11 @@ impl UNetConfig {
         }
         for level in 0..self.depth {
             let name = format!("encoder.{level}");
-            let skip = double(&mut layers, [&name, &name], width(level), form, &[x]);
+            let skip = convolutions(&mut layers, [&name, &name], 2, width(level), form, &[x]);
             x = layers.push(format!("{name}.pool"), Layer::MaxPool, &[skip]);
             skips.push(skip);
         }
-        x = double(&mut layers, ["bottleneck"; 2], width(self.depth), form, &[x]);
+        x = convolutions(&mut layers, ["bottleneck"; 2], 2, width(self.depth), form, &[x]);
         // Weight files count the decoder's levels from the smallest one up, exported files as the encoder's.
         for (stored, level) in (0..self.depth).rev().enumerate() {
             let kind = match self.upsampling {
@@ -130,7 +239,12 @@ impl UNetConfig {
             let enlarge = enlargement(kind, width(level), form);
             x = layers.push_at(format!("up.{level}"), format!("up.{stored}"), enlarge, &[x]);
             let names = [level, stored].map(|level| format!("decoder.{level}"));
-            x = double(&mut layers, [&names[0], &names[1]], width(level), form, &[skips[level], x]);
+            let joined = match self.skips {
+                Skips::Concat => vec![skips[level], x],
+                Skips::Add => vec![layers.push(format!("{}.add", names[0]), Layer::Add, &[skips[level], x])],
+            };
+            let count = self.decoder_convolutions;
+            x = convolutions(&mut layers, [&names[0], &names[1]], count, width(level), form, &joined);
         }
         // At the image's size, only up-convolutions are cheap enough beside a network that works on a smaller one.
         for number in 1..self.stem.halvings() {
@@ -155,15 +269,26 @@ fn enlargement(kind: ConvolutionKind, outputs: usize, form: Form) -> Layer {
     Layer::Convolution(Convolution { kind, outputs, bias, norm_relu })
 }
 
-/// Two 3x3 convolutions with batch norm and ReLU: a level of the encoder or the decoder, or the bottleneck.
-fn double(layers: &mut Layers, names: [&str; 2], outputs: usize, form: Form, inputs: &[ValueId]) -> ValueId {
+/// One or two 3x3 convolutions with batch norm and ReLU: a level of the encoder or the decoder, or the bottleneck.
+fn convolutions(
+    layers: &mut Layers,
+    names: [&str; 2],
+    count: usize,
+    outputs: usize,
+    form: Form,
+    inputs: &[ValueId],
+) -> ValueId {
     let layer = block(ConvolutionKind::Same, outputs, form);
-    let [first, second] = ["first", "second"].map(|part| names.map(|name| format!("{name}.{part}")));
-    let [name, path] = first;
-    let x = layers.push_at(name, path, layer, inputs);
-    let [name, path] = second;
-    layers.push_at(name, path, layer, &[x])
+    let mut inputs = inputs.to_vec();
+    for part in ["first", "second"].into_iter().take(count) {
+        let [name, path] = names.map(|name| format!("{name}.{part}"));
+        inputs = vec![layers.push_at(name, path, layer, &inputs)];
+    }
+    inputs[0]
 }
+
+/// Most channels of a level.
+const WIDTH_MAX: usize = 16_384;
 
 /// Separates the draws of initial weights from the other uses of one seed.
 const INITIAL_WEIGHTS_STREAM: u64 = 0x57e1_6875;
@@ -182,7 +307,7 @@ mod tests {
     use crate::model::parameters::parameters;
 
     fn config(upsampling: Upsampling) -> UNetConfig {
-        UNetConfig { base: 4, depth: 2, channels: 3, classes: 5, upsampling, stem: Stem::Full }
+        UNetConfig { base: 4, depth: 2, channels: 3, classes: 5, upsampling, stem: Stem::Full, ..UNetConfig::default() }
     }
 
     #[test]
@@ -217,6 +342,48 @@ mod tests {
             assert_eq!(names[0], "stem.0.conv.weight");
             assert_eq!(names[names.len() - 2..], ["head.weight", "head.bias"]);
         }
+    }
+
+    #[test]
+    fn added_skips_and_one_convolution_a_level_save_what_is_counted_by_hand() {
+        let usual = config(Upsampling::UpConvolution);
+        let (added, short) = (
+            UNetConfig { skips: Skips::Add, ..usual.clone() },
+            UNetConfig { decoder_convolutions: 1, ..usual.clone() },
+        );
+        // The first convolution of both levels of the decoder reads half of the channels; the second one is left out.
+        assert_eq!(usual.layers().weights() - added.layers().weights(), 9 * (8 * 8 + 4 * 4));
+        assert_eq!(usual.layers().weights() - short.layers().weights(), 9 * (8 * 8 + 4 * 4));
+        let both = UNetConfig { skips: Skips::Add, ..short };
+        let device = test_device().autodiff();
+        assert_eq!(both.init(1, &device).forward(Tensor::zeros([2, 3, 12, 8], &device)).dims(), [2, 5, 12, 8]);
+        let names: Vec<String> = parameters(&both.init(1, &device)).into_iter().map(|p| p.name).collect();
+        assert!(names.contains(&"decoder.1.first.conv.weight".to_owned()), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains("decoder.1.second") || name.contains("add")), "{names:?}");
+        assert_eq!(both.to_string(), "base 4, depth 2, added skips, 1 convolution a level of the decoder");
+    }
+
+    #[test]
+    fn listed_widths_replace_base_and_depth() {
+        let listed = UNetConfig { widths: vec![4, 6, 10], ..config(Upsampling::Nearest) }.with_listed_widths();
+        assert_eq!((listed.base, listed.depth, listed.validate()), (4, 2, Ok(())));
+        let channels: Vec<usize> = listed.layers().values().iter().map(|value| value.channels).collect();
+        assert_eq!(channels, [3, 4, 4, 4, 6, 6, 6, 10, 10, 6, 6, 6, 4, 4, 4, 5]);
+        let text = toml::to_string(&listed).unwrap();
+        assert_eq!(toml::from_str::<UNetConfig>(&text).unwrap(), listed);
+        assert_eq!(listed.to_string(), "widths 4-6-10");
+        for (widths, problem) in [
+            (vec![4], "--widths: expected the channels of 2 to 8 levels, found 1"),
+            (vec![4, 0], "--widths: expected 1 to 16384 channels a level, found 0"),
+        ] {
+            let bad = UNetConfig { widths, ..listed.clone() }.with_listed_widths();
+            assert_eq!(bad.validate(), Err(problem.to_owned()));
+        }
+        let edited = UNetConfig { base: 5, ..listed };
+        assert_eq!(
+            edited.validate(),
+            Err("widths: expected base 4 and depth 2, as their list says, found 5 and 2".to_owned())
+        );
     }
 
     #[test]

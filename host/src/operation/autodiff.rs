@@ -193,6 +193,21 @@ impl<B: Kernels> Backward<B, 1> for PixelLossBackward {
     }
 }
 
+/// The gradient of an addition, which is that of each of its inputs.
+#[derive(Debug)]
+struct AdditionBackward;
+
+impl<B: Kernels> Backward<B, 2> for AdditionBackward {
+    type State = ();
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        for node in ops.parents.into_iter().flatten() {
+            grads.register::<B>(node.id, gradient.clone());
+        }
+    }
+}
+
 /// The gradient of max-pooling.
 #[derive(Debug)]
 struct MaxPoolBackward;
@@ -357,6 +372,15 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
             (OpsKind::Tracked(prepared), Some(gradient)) => prepared.finish(gradient, loss),
             (OpsKind::UnTracked(prepared), _) => prepared.finish(loss),
             (OpsKind::Tracked(_), None) => unreachable!("the gradient was requested"),
+        }
+    }
+
+    fn network_addition(first: FloatTensor<Self>, second: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = AdditionBackward.prepare::<C>([first.node(), second.node()]).compute_bound().stateful();
+        let sum = B::addition(first.into_primitive(), second.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((), sum),
+            OpsKind::UnTracked(prepared) => prepared.finish(sum),
         }
     }
 

@@ -113,6 +113,9 @@ pub trait Kernels: Backend {
     /// A tensor times a scalar, which is a tensor of one value.
     fn scaled(tensor: FloatTensor<Self>, scalar: &FloatTensor<Self>) -> FloatTensor<Self>;
 
+    /// The sum of two tensors of one shape; the second one is changed in place if nothing else reads it.
+    fn addition(first: FloatTensor<Self>, second: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// 2x2 max-pooling.
     fn max_pool_2x2(input: &FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -216,6 +219,9 @@ pub trait NetworkOps: Backend {
     /// See [`Kernels::pixel_loss`].
     fn network_pixel_loss(logits: FloatTensor<Self>, loss: Arc<dyn PixelLoss>) -> FloatTensor<Self>;
 
+    /// See [`Kernels::addition`].
+    fn network_addition(first: FloatTensor<Self>, second: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// See [`Kernels::max_pool_2x2`]. `is_skip` promises that another operation, deeper in the graph, reads the input too, so
     /// that the input already has that operation's gradient when this one's is added to it. Leaves of the graph are exempt:
     /// burn accumulates their gradients.
@@ -290,6 +296,11 @@ pub(super) fn norm_relu(
         norm.epsilon as f32,
         statistics,
     ))
+}
+
+/// See [`super::add`].
+pub(super) fn add(first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::network_addition(first.into_dispatch(), second.into_dispatch()))
 }
 
 /// See [`super::max_pool`].

@@ -206,6 +206,13 @@ impl Kernels for Flex {
         ChannelsLast::owning(tensor).change(|values| values.iter_mut().for_each(|value| *value *= scalar))
     }
 
+    fn addition(first: FlexTensor, second: FlexTensor) -> FlexTensor {
+        timed("addition", || {
+            let first = ChannelsLast::new(&first);
+            ChannelsLast::owning(second).change(|sum| unet_kernels::add::add_to(sum, first.values()))
+        })
+    }
+
     fn max_pool_2x2(input: &FlexTensor) -> FlexTensor {
         timed("max-pooling", || {
             let input = ChannelsLast::new(input);
@@ -326,6 +333,10 @@ impl NetworkOps for Flex {
 
     fn network_pixel_loss(logits: FlexTensor, loss: Arc<dyn PixelLoss>) -> FlexTensor {
         Self::pixel_loss(&logits, &*loss, false).0
+    }
+
+    fn network_addition(first: FlexTensor, second: FlexTensor) -> FlexTensor {
+        Self::addition(first, second)
     }
 
     fn network_max_pool(input: FlexTensor, _is_skip: bool) -> FlexTensor {

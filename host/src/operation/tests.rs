@@ -208,6 +208,26 @@ fn the_gradients_of_a_skip_add_up() {
 }
 
 #[test]
+fn an_addition_equals_burns_own_and_changes_no_input() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[12]);
+    let inputs = [0; 2].map(|_| random(rng, [2, 5, 6, 4], &device));
+    let weights = random(rng, [2, 5, 6, 4], &device);
+    let found = |add: fn(Tensor<4>, Tensor<4>) -> Tensor<4>| {
+        let inputs = inputs.clone().map(|input| input.detach().require_grad());
+        // Both are read again, as a skip is, so that neither may change.
+        let [first, second] = inputs.clone().map(|input| input.mul_scalar(1.5));
+        let sum = add(first.clone(), second.clone()) * weights.clone();
+        let gradients = (sum.clone() + first * second).sum().backward();
+        [values(sum.inner()), values(inputs[0].grad(&gradients).unwrap()), values(inputs[1].grad(&gradients).unwrap())]
+    };
+    let (ours, burns) = (found(add), found(|first, second| first.add(second)));
+    for (ours, burns) in ours.iter().zip(&burns) {
+        assert_close(ours, burns);
+    }
+}
+
+#[test]
 fn the_gradients_of_a_skip_that_is_a_leaf_are_counted_once() {
     let device = Device::flex().autodiff();
     let input = random(&mut Rng::from_parts(&[10]), [2, 6, 8, 4], &device);

@@ -5,7 +5,7 @@ use unet_shared::quantization::Quantization;
 
 use super::observe::Histogram;
 use crate::export::float_onnx;
-use crate::export::graph::{Graph, GraphError, Operator, TensorId};
+use crate::export::graph::{Graph, GraphError, TensorId};
 use crate::float_engine::{FloatEngine, FloatEngineError};
 
 /// A quantization for each tensor of the graph, the image first.
@@ -80,7 +80,7 @@ pub fn calibrate(
         .nodes
         .iter()
         .enumerate()
-        .filter(|(_, node)| matches!(node.operator, Operator::Conv(_)))
+        .filter(|(_, node)| !node.operator.only_moves_values())
         .map(|(index, _)| index + 1)
         .collect();
     let names: Vec<&str> = observed.iter().map(|&tensor| graph.tensor_name(tensor)).collect();
@@ -115,12 +115,21 @@ mod tests {
     use crate::backend::test_device;
     use crate::export::fold::graph_of;
     use crate::export::fold_upsample::fold_upsampling;
+    use crate::export::graph::Operator;
     use crate::model::{Stem, UNetConfig, Upsampling};
 
     #[test]
     fn a_skip_and_what_it_is_joined_with_share_one_quantization() {
         for upsampling in [Upsampling::Nearest, Upsampling::UpConvolution] {
-            let config = UNetConfig { base: 4, depth: 2, channels: 1, classes: 3, upsampling, stem: Stem::Full };
+            let config = UNetConfig {
+                base: 4,
+                depth: 2,
+                channels: 1,
+                classes: 3,
+                upsampling,
+                stem: Stem::Full,
+                ..UNetConfig::default()
+            };
             let graph = graph_of(&config.init(5, &test_device()), 8, 8);
             let image: Vec<f32> = (0..64).map(|k| k as f32 / 63.0).collect();
             let preprocess = Preprocess { width: 8, height: 8, ..Preprocess::CLASSIC };
@@ -145,6 +154,7 @@ mod tests {
             classes: 3,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let graph = graph_of(&config.init(5, &test_device()), 8, 8);
         let folded = fold_upsampling(&graph).unwrap();
@@ -175,6 +185,7 @@ mod tests {
             classes: 3,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let graph = graph_of(&config.init(5, &test_device()), 8, 8);
         let preprocess = Preprocess { width: 8, height: 8, ..Preprocess::CLASSIC };

@@ -5,7 +5,7 @@ use unet_onnx::{OnnxBuilder, int};
 use unet_shared::quantization::Quantization;
 
 use super::calibrate::Calibration;
-use crate::export::float_onnx::{HEADER, conv_attributes, push_moving};
+use crate::export::float_onnx::{HEADER, conv_attributes, push_plain};
 use crate::export::graph::{Convolution, Graph, GraphError, INPUT_NAME, Node, OUTPUT_NAME, Operator};
 
 /// Form of an int8 ONNX file. Both hold the same numbers.
@@ -75,9 +75,11 @@ pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Resu
         let output = graph.tensor_name(index + 1);
         let inputs: Vec<&str> = node.inputs.iter().map(|&i| graph.tensor_name(i)).collect();
         let Operator::Conv(conv) = &node.operator else {
-            match format {
-                Format::Qlinear => push_moving(&mut onnx, &node.operator, &inputs, output),
-                Format::Qdq => push_moving_qdq(&mut onnx, node, &inputs, output, calibration.tensors[index + 1]),
+            if format == Format::Qlinear && node.operator.only_moves_values() {
+                push_plain(&mut onnx, &node.operator, &inputs, output);
+            } else {
+                let from: Vec<Quantization> = node.inputs.iter().map(|&input| calibration.tensors[input]).collect();
+                push_in_pairs(&mut onnx, node, &inputs, output, &from, calibration.tensors[index + 1]);
             }
             continue;
         };
@@ -110,19 +112,41 @@ pub fn rewrite(graph: &Graph, calibration: &Calibration, format: Format) -> Resu
     })
 }
 
-/// Writes a node that only moves values between the Q/DQ pairs that readers of this form expect. Input and output share one
-/// quantization, so the integers stay the same.
-fn push_moving_qdq(onnx: &mut OnnxBuilder, node: &Node, inputs: &[&str], output: &str, shared: Quantization) {
-    let scale = onnx.floats(format!("{}.scale", node.name), &[], &[shared.scale]);
-    let zero = onnx.bytes(format!("{}.zero_point", node.name), &[], &[shared.zero_point as u8]);
+/// Writes a node without parameters between `DequantizeLinear` and `QuantizeLinear`: an addition, for which ONNX has no integer
+/// operator, and in the form of such pairs each node. One that only moves values leaves the integers the same, as its inputs and
+/// output share one quantization.
+fn push_in_pairs(
+    onnx: &mut OnnxBuilder,
+    node: &Node,
+    inputs: &[&str],
+    output: &str,
+    from: &[Quantization],
+    to: Quantization,
+) {
+    let mut constants = |name: String, quantization: Quantization| {
+        let scale = onnx.floats(format!("{name}.scale"), &[], &[quantization.scale]);
+        let zero = onnx.bytes(format!("{name}.zero_point"), &[], &[quantization.zero_point as u8]);
+        [scale, zero]
+    };
+    let of_output = constants(node.name.clone(), to);
+    let of_inputs: Vec<[String; 2]> = from
+        .iter()
+        .enumerate()
+        .map(
+            |(k, &from)| {
+                if from == to { of_output.clone() } else { constants(format!("{}.input_{k}", node.name), from) }
+            },
+        )
+        .collect();
     let dequantized: Vec<String> = (0..inputs.len()).map(|k| format!("{output}.input_{k}.dequantized")).collect();
-    for (input, name) in inputs.iter().zip(&dequantized) {
-        onnx.node("DequantizeLinear", &[input, &scale, &zero], name, vec![]);
+    for ((input, [scale, zero]), name) in inputs.iter().zip(&of_inputs).zip(&dequantized) {
+        onnx.node("DequantizeLinear", &[input, scale, zero], name, vec![]);
     }
     let names: Vec<&str> = dequantized.iter().map(String::as_str).collect();
-    let moved = format!("{output}.moved");
-    push_moving(onnx, &node.operator, &names, &moved);
-    onnx.node("QuantizeLinear", &[&moved, &scale, &zero], output, vec![]);
+    let result = format!("{output}.{}", if node.operator.only_moves_values() { "moved" } else { "sum" });
+    push_plain(onnx, &node.operator, &names, &result);
+    let [scale, zero] = of_output;
+    onnx.node("QuantizeLinear", &[&result, &scale, &zero], output, vec![]);
 }
 
 /// Names of the constants of one quantized convolution.

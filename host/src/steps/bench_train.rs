@@ -104,6 +104,7 @@ impl BenchTrainOptions {
     fn config(&self) -> Result<RunConfig, String> {
         let mut config =
             RunConfig { seed: SEED, backend: self.backend, model: self.model.clone(), ..RunConfig::default() };
+        config.model = config.model.with_listed_widths();
         (config.model.channels, config.model.classes) = (self.channels.count(), self.classes);
         // Before a weight is made for each of its classes.
         // Their number is a flag of this command only.
@@ -308,6 +309,7 @@ mod tests {
             classes: 4,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let shape = StepShape { threads: 2, ..StepShape::by_defaults(model, 2, [8192, 8192]) };
         let refused = fits(Some(&shape), true, Some(16 << 30)).unwrap_err().to_string();

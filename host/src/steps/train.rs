@@ -198,6 +198,7 @@ pub fn validate(options: &TrainOptions) -> Result<RunConfig, HostError> {
     config.backend.device()?;
     config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
     config.training.optimizer.resolve();
+    config.model = config.model.with_listed_widths();
     config.training.loss.function = options.loss();
     check_unicode(&options.runs)?;
     if let Some(from) = &options.from {

@@ -112,7 +112,15 @@ mod tests {
     #[test]
     fn an_average_by_hand() {
         let upsampling = Upsampling::Nearest;
-        let config = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Full };
+        let config = UNetConfig {
+            base: 2,
+            depth: 1,
+            channels: 1,
+            classes: 2,
+            upsampling,
+            stem: Stem::Full,
+            ..UNetConfig::default()
+        };
         let network = config.init(1, &test_device().autodiff());
         let filled = |value| network.clone().map(&mut Fill(value));
         let mut average = Average::new(&filled(1.0), 0.2);
@@ -143,7 +151,15 @@ mod tests {
     #[test]
     fn an_average_of_equal_weights_is_their_value() {
         let upsampling = Upsampling::Nearest;
-        let config = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Full };
+        let config = UNetConfig {
+            base: 2,
+            depth: 1,
+            channels: 1,
+            classes: 2,
+            upsampling,
+            stem: Stem::Full,
+            ..UNetConfig::default()
+        };
         let network = config.init(1, &test_device().autodiff());
         let mut average = Average::new(&network, 0.999);
         (0..20).for_each(|_| average.add(&network));

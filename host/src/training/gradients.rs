@@ -105,7 +105,15 @@ mod tests {
     fn the_mean_of_batches_is_scaled_down_to_the_norm() {
         let device = test_device().autodiff();
         let upsampling = Upsampling::Nearest;
-        let config = UNetConfig { base: 2, depth: 1, channels: 1, classes: 2, upsampling, stem: Stem::Full };
+        let config = UNetConfig {
+            base: 2,
+            depth: 1,
+            channels: 1,
+            classes: 2,
+            upsampling,
+            stem: Stem::Full,
+            ..UNetConfig::default()
+        };
         let model = config.init(1, &device);
         let filled = |value| {
             let mut fill = Fill(GradientsParams::new(), value);

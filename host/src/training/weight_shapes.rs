@@ -98,6 +98,7 @@ mod tests {
             classes: 3,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let shapes = |config: &UNetConfig| WeightShapes::of_network(&config.init(0, &test_device().autodiff()));
         let file = tempfile::NamedTempFile::new().unwrap();

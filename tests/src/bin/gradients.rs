@@ -63,6 +63,7 @@ impl Case {
             classes: CLASSES.len(),
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         let mut case = Self { model, side: 128, batch: 4, batches: 10, steps: 0, seed: SEED };
         for argument in arguments {
@@ -72,6 +73,8 @@ impl Case {
                 "depth" => case.model.depth = value.parse()?,
                 "channels" => case.model.channels = value.parse()?,
                 "upsampling" => case.model.upsampling = serde_json::from_value(value.into())?,
+                "skips" => case.model.skips = serde_json::from_value(value.into())?,
+                "decoder" => case.model.decoder_convolutions = value.parse()?,
                 "stem" => case.model.stem = value.parse::<u8>()?.try_into()?,
                 "size" => case.side = value.parse()?,
                 "batch" => case.batch = value.parse()?,

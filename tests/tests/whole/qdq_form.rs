@@ -25,8 +25,16 @@ const SIDE: usize = 32;
 fn both_forms_of_the_host_give_equal_logits_by_each_kernel() {
     for variant in &VARIANTS {
         let channels = variant.channels.count();
-        let config =
-            UNetConfig { base: 4, depth: 2, channels, classes: 3, upsampling: variant.upsampling, stem: variant.stem };
+        let config = UNetConfig {
+            base: 4,
+            depth: 2,
+            channels,
+            classes: 3,
+            upsampling: variant.upsampling,
+            skips: variant.skips,
+            stem: variant.stem,
+            ..UNetConfig::default()
+        };
         let graph = graph_of(&config.init(5, &Backend::Flex.device().unwrap()), SIDE, SIDE);
         let preprocess = Preprocess {
             width: SIDE as u32,

@@ -9,7 +9,7 @@ use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
 use unet_host::dataset::augment::Flips;
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
-use unet_host::model::{Stem, Upsampling};
+use unet_host::model::{Skips, Stem, Upsampling};
 use unet_host::steps::OpenRun;
 use unet_host::steps::export::{self, ExportOptions};
 use unet_host::steps::package::{self, GoldenSource};
@@ -38,17 +38,19 @@ impl Observer for Silent {
 pub struct Variant {
     pub name: &'static str,
     pub upsampling: Upsampling,
+    pub skips: Skips,
     pub stem: Stem,
     pub fold_upsample: bool,
     pub channels: Channels,
     pub normalize: Normalize,
 }
 
-/// Both kinds of upsampling, one of them also folded; a stem; both numbers of channels; both normalizations.
+/// Both kinds of upsampling, one of them also folded; a stem with added skips; both numbers of channels; both normalizations.
 pub const VARIANTS: [Variant; 4] = [
     Variant {
         name: "nearest",
         upsampling: Upsampling::Nearest,
+        skips: Skips::Concat,
         stem: Stem::Full,
         fold_upsample: false,
         channels: Channels::Gray,
@@ -57,6 +59,7 @@ pub const VARIANTS: [Variant; 4] = [
     Variant {
         name: "up-convolution",
         upsampling: Upsampling::UpConvolution,
+        skips: Skips::Concat,
         stem: Stem::Full,
         fold_upsample: false,
         channels: Channels::Rgb,
@@ -65,6 +68,7 @@ pub const VARIANTS: [Variant; 4] = [
     Variant {
         name: "stem",
         upsampling: Upsampling::Nearest,
+        skips: Skips::Add,
         stem: Stem::Quarter,
         fold_upsample: false,
         channels: Channels::Rgb,
@@ -73,6 +77,7 @@ pub const VARIANTS: [Variant; 4] = [
     Variant {
         name: "nearest-folded",
         upsampling: Upsampling::Nearest,
+        skips: Skips::Concat,
         stem: Stem::Full,
         fold_upsample: true,
         channels: Channels::Gray,
@@ -92,7 +97,8 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
     }
     let config = &mut options.config;
     let model = &mut config.model;
-    (model.base, model.depth, model.upsampling, model.stem) = (4, 2, variant.upsampling, variant.stem);
+    (model.base, model.depth, model.upsampling) = (4, 2, variant.upsampling);
+    (model.skips, model.stem) = (variant.skips, variant.stem);
     config.training.epochs = 2;
     // The recipe by which the bounds of these tests were found, whatever the defaults are.
     options.loss = Some("cross-entropy".parse().unwrap());

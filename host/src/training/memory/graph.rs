@@ -18,12 +18,19 @@ pub(super) enum Kind {
     NormRelu,
     /// 2x2 max-pooling.
     MaxPool,
+    /// The sum of two values.
+    Add,
 }
 
 impl Kind {
     /// Whether gradient checkpointing recomputes the output instead of keeping it.
     fn is_cheap(self) -> bool {
         matches!(self, Self::NormRelu | Self::MaxPool)
+    }
+
+    /// Whether the gradient depends on the inputs.
+    pub fn needs_inputs(self) -> bool {
+        self != Self::Add
     }
 
     /// Bytes of the weights; 0 for a norm, whose parameters are negligible.
@@ -139,6 +146,7 @@ impl Graph {
                     }
                 }
                 Layer::MaxPool => graph.step(Kind::MaxPool, inputs, numbers, output.depth),
+                Layer::Add => graph.step(Kind::Add, inputs, numbers, output.depth),
             });
         }
         graph.count_needed();
@@ -203,11 +211,10 @@ impl Graph {
     fn count_needed(&mut self) {
         // From the last operation to the first, since an input is needed only if the output is.
         for step in (0..self.steps.len()).rev() {
-            let Step { inputs, output, .. } = self.steps[step].clone();
+            let Step { kind, inputs, output, .. } = self.steps[step].clone();
             let by_recomputing = usize::from(self.recomputed_by(output).is_some() && self.values[output].needed > 0);
             for input in inputs {
-                // Once for the gradient.
-                self.values[input].needed += 1 + by_recomputing;
+                self.values[input].needed += usize::from(kind.needs_inputs()) + by_recomputing;
             }
         }
     }

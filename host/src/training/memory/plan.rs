@@ -140,6 +140,7 @@ mod tests {
             classes: 4,
             upsampling: Upsampling::Nearest,
             stem: Stem::Full,
+            ..UNetConfig::default()
         };
         StepShape { threads: 2, ..StepShape::by_defaults(model, 4, [128, 96]) }
     }

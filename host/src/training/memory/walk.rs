@@ -135,6 +135,14 @@ impl<'a> Walk<'a> {
 
     /// Allocates the output of an operation whose inputs are allocated.
     fn compute(&mut self, step: &Step) {
+        // In place of the second one, if nothing else reads that.
+        if let (Kind::Add, &[_, second]) = (step.kind, &step.inputs[..])
+            && self.readers[second] == 1
+            && self.needed[second] == 0
+        {
+            self.blocks[step.output] = self.blocks[second].take();
+            return;
+        }
         let mut temporary = self.copies(&step.inputs);
         temporary.extend([step.kind.folded(), step.kind.packed()]);
         self.with_temporary(temporary, |walk| walk.hold(step.output));
@@ -183,11 +191,20 @@ impl<'a> Walk<'a> {
     fn backward(&mut self, number: usize, step: &Step) {
         let Some(block) = self.gradients[step.output].take() else { return };
         let first = step.inputs[0];
-        for &input in &step.inputs {
-            self.fetch(input);
+        let mut temporary = vec![];
+        if step.kind.needs_inputs() {
+            step.inputs.iter().for_each(|&input| self.fetch(input));
+            temporary = self.copies(&step.inputs);
         }
-        let temporary = self.copies(&step.inputs);
         match step.kind {
+            // Shared until either is changed.
+            Kind::Add => {
+                for &input in &step.inputs[1..] {
+                    let copy = self.heap.hold(self.bytes(input));
+                    self.add_gradient(input, copy);
+                }
+                self.add_gradient(first, block);
+            }
             // Computed in place of the output's gradient.
             Kind::NormRelu => {
                 self.with_temporary(temporary, |_| {});
