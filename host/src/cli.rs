@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod demo;
 mod export;
+mod models;
 mod package;
 mod predict;
 mod quantize;
@@ -100,6 +101,8 @@ enum Verb {
     Check(check::Check),
     /// Train a U-Net on a dataset, or resume an interrupted run
     Train(Box<train::Train>),
+    /// List the networks that have names, with what each costs on this machine
+    Models(models::Models),
     /// Compare runs in one table, and on one page with their curves
     Runs(runs::Runs),
     /// Evaluate a run or a package on a labelled split, and write the evaluation record
@@ -137,6 +140,7 @@ impl Arguments {
             Verb::Demo(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
             Verb::Train(verb) => verb.run(),
+            Verb::Models(verb) => verb.run(),
             Verb::Runs(verb) => verb.run(),
             Verb::Val(verb) => verb.run(),
             Verb::Predict(verb) => verb.run(),

@@ -8,6 +8,7 @@ pub(crate) mod named_tensors;
 pub mod network;
 pub mod parameters;
 pub mod population;
+pub mod preset;
 mod stem;
 mod transfer;
 pub mod unet;

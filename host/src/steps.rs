@@ -6,6 +6,7 @@ pub mod check_kernels;
 pub mod contact_sheet;
 mod dataset_change;
 pub mod export;
+pub mod models;
 pub mod open_run;
 pub mod package;
 pub mod predict;

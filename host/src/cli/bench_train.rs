@@ -86,8 +86,6 @@ fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
     let memory =
         report.peak_rss_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{:.0} MiB", kib as f64 / 1024.0));
     let first = report.step_s.first().copied().unwrap_or_default();
-    let stem =
-        if options.model.stem.is_full() { String::new() } else { format!(", stem {}", u8::from(options.model.stem)) };
     let others = match report.step_s.len() {
         0 | 1 => format!("{:>9}", "none"),
         _ => format!(
@@ -99,13 +97,12 @@ fn text(options: &BenchTrainOptions, report: &BenchTrainReport) -> String {
         ),
     };
     let mut text = format!(
-        "base {}, depth {}{stem}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
+        "{}, {} classes, batch {} of {width}x{height}x{}, {}, threads {}\n\
          first step       {first:9.3} s\n\
          other steps      {others}\n\
          loss             {:9.4} first, {:.4} last\n\
          peak memory      {memory:>9}\n",
-        options.model.base,
-        options.model.depth,
+        options.preset.network(options.model.clone()),
         options.classes,
         options.batch,
         options.channels.count(),

@@ -233,6 +233,17 @@ impl Layers {
         self.nodes.iter().map(|node| self.layer_weights(node)).sum()
     }
 
+    /// Trained numbers: weights, biases, and scale and shift of each channel of a norm.
+    pub fn parameters(&self) -> u64 {
+        let others = self.nodes.iter().map(|node| match node.layer {
+            Layer::Convolution(Convolution { kind, outputs, bias, norm_relu }) => {
+                usize::from(bias) * outputs * kind.channels_per_output() + usize::from(norm_relu) * 2 * outputs
+            }
+            Layer::MaxPool | Layer::Add => 0,
+        });
+        self.weights() + others.sum::<usize>() as u64
+    }
+
     fn layer_weights(&self, node: &Node) -> u64 {
         self.weight_shape(node).map_or(0, |shape| shape.iter().map(|&side| side as u64).product())
     }

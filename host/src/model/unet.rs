@@ -412,6 +412,7 @@ mod tests {
         let model = config(Upsampling::Nearest).init(1, &test_device());
         assert_eq!(model.num_params(), convolutions + norms + head + running);
         assert_eq!(model.layers().weights(), (convolutions + 4 * 5) as u64);
+        assert_eq!(model.layers().parameters(), (convolutions + norms + head) as u64);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::config::{RunConfig, parse_channels, parse_size};
 use crate::error::HostError;
 use crate::memory;
 use crate::model::UNetConfig;
+use crate::model::preset::PresetOption;
 use crate::operation;
 use crate::rng::Rng;
 use crate::training::batch::Batch;
@@ -42,6 +43,9 @@ pub struct BenchTrainOptions {
     /// The network.
     #[command(flatten)]
     pub model: UNetConfig,
+    /// The network, if by its name.
+    #[command(flatten)]
+    pub preset: PresetOption,
     /// Input size as one side or as WIDTHxHEIGHT, multiples of 2^depth times the stem
     #[arg(long, default_value = "256", value_parser = parse_side_or_size)]
     pub size: (u32, u32),
@@ -104,7 +108,7 @@ impl BenchTrainOptions {
     fn config(&self) -> Result<RunConfig, String> {
         let mut config =
             RunConfig { seed: SEED, backend: self.backend, model: self.model.clone(), ..RunConfig::default() };
-        config.model = config.model.with_listed_widths();
+        config.model = self.preset.network(config.model);
         (config.model.channels, config.model.classes) = (self.channels.count(), self.classes);
         // Before a weight is made for each of its classes.
         // Their number is a flag of this command only.

@@ -21,6 +21,7 @@ use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
 use crate::error::HostError;
 use crate::memory;
+use crate::model::preset::PresetOption;
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::tensorboard;
@@ -54,6 +55,9 @@ pub struct TrainOptions {
     /// Which samples of images are used.
     #[command(flatten)]
     pub samples: SampleOptions,
+    /// The network, if by its name.
+    #[command(flatten)]
+    pub preset: PresetOption,
     /// Images per step (default: 8, fewer for large inputs)
     #[arg(long)]
     pub batch: Option<usize>,
@@ -198,7 +202,7 @@ pub fn validate(options: &TrainOptions) -> Result<RunConfig, HostError> {
     config.backend.device()?;
     config.training.augmentation = options.augment.resolve().map_err(HostError::Usage)?;
     config.training.optimizer.resolve();
-    config.model = config.model.with_listed_widths();
+    config.model = options.preset.network(config.model);
     config.training.loss.function = options.loss();
     check_unicode(&options.runs)?;
     if let Some(from) = &options.from {
