@@ -1,0 +1,222 @@
+//! The 3x3 depthwise convolution, padded by 1, of stride 1 and 2, and its three gradients: each channel is convolved with a window
+//! of its own.
+//!
+//! It takes nine products for each value that it writes, so that memory sets its pace: images are read and written in place, and
+//! the rows that a window shares with the next are still in a core's cache. Vectors run over channels; where their number is no
+//! multiple of a register, the last block overlaps the one before it and computes the same values again.
+
+pub(super) mod micro;
+
+use rayon::prelude::*;
+
+use super::instruction_set::InstructionSet;
+use super::norm;
+use super::planes::{Place, Size};
+use super::shared::{SharedMut, written};
+use super::table::{LANES_MAX, Table};
+use super::weight_gradient::RUN_PIXELS;
+use micro::{Products, Row};
+
+/// Number of tasks, if there are as many rows: enough for a workstation's cores. The sums of the weights' gradient depend on it.
+const TASKS: usize = 32;
+
+/// Shape of a depthwise convolution. Weights are `[channels, 1, 3, 3]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthwiseConvolution {
+    /// Number and size of the output images; the input's are `stride` times as high and wide.
+    pub size: Size,
+    /// Channels of input and output.
+    pub channels: usize,
+    /// 1 or 2, down and to the right.
+    pub stride: usize,
+    /// The instruction set to compute with.
+    pub set: InstructionSet,
+}
+
+/// The first channel of each block of `lanes`, or of the only one, of fewer channels.
+fn blocks(channels: usize, lanes: usize) -> Vec<usize> {
+    (0..channels).step_by(lanes).map(|first| first.min(channels.saturating_sub(lanes))).collect()
+}
+
+/// Weights as the inner loops read them.
+struct Packed {
+    /// `[block][9][lanes]`, 0 past the last channel.
+    weights: Vec<f32>,
+    /// `[block][lanes]`.
+    bias: Option<Vec<f32>>,
+}
+
+impl DepthwiseConvolution {
+    fn table(&self) -> &'static Table {
+        // Blocks of a narrow register overlap where a wide one would be partly idle.
+        self.set.table(if self.channels < LANES_MAX { 1 } else { self.channels })
+    }
+
+    fn input_size(&self) -> Size {
+        let Size { images, height, width } = self.size;
+        Size { images, height: self.stride * height, width: self.stride * width }
+    }
+
+    fn check(&self, input: Option<&[f32]>, gradient: Option<&[f32]>) {
+        assert!(self.stride == 1 || self.stride == 2, "a stride of 1 or 2");
+        assert!(input.is_none_or(|input| input.len() == self.input_size().pixels() * self.channels));
+        assert!(gradient.is_none_or(|gradient| gradient.len() == self.size.pixels() * self.channels));
+    }
+
+    /// Tap `t` in the place of `order(t)`.
+    fn pack(&self, lanes: usize, weights: &[f32], order: impl Fn(usize) -> usize, bias: Option<&[f32]>) -> Packed {
+        assert_eq!(weights.len(), 9 * self.channels);
+        let spread = |planes: usize, value: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
+            let of_lane = |first: usize, plane: usize, lane: usize| match first + lane < self.channels {
+                true => value(first + lane, plane),
+                false => 0.0,
+            };
+            blocks(self.channels, lanes)
+                .into_iter()
+                .flat_map(|first| (0..planes * lanes).map(move |i| of_lane(first, i / lanes, i % lanes)))
+                .collect()
+        };
+        Packed {
+            weights: spread(9, &|channel, tap| weights[9 * channel + order(tap)]),
+            bias: bias.map(|bias| spread(1, &|channel, _| bias[channel])),
+        }
+    }
+
+    /// `output[c] = bias[c] + sum over taps t of input[c, t] * weights[c, t]`, outside the image 0.
+    pub fn forward(&self, input: &[f32], weights: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        self.check(Some(input), None);
+        let table = self.table();
+        let packed = self.pack(table.lanes, weights, |tap| tap, bias);
+        let (from, stride) = (self.input_size(), self.stride);
+        let seen = |y: usize| [0, 1, 2].map(|i| (stride * y + i).checked_sub(1).filter(|row| *row < from.height));
+        self.rows(table, table.depthwise[stride - 1], (input, from), self.size, &packed, seen)
+    }
+
+    /// The gradient of the input.
+    pub fn input_gradient(&self, weights: &[f32], gradient: &[f32]) -> Vec<f32> {
+        self.check(None, Some(gradient));
+        let (table, from) = (self.table(), self.size);
+        if self.stride == 1 {
+            // The convolution with the windows turned by half a turn.
+            let packed = self.pack(table.lanes, weights, |tap| 8 - tap, None);
+            let seen = |y: usize| [0, 1, 2].map(|i| (y + i).checked_sub(1).filter(|row| *row < from.height));
+            return self.rows(table, table.depthwise[0], (gradient, from), from, &packed, seen);
+        }
+        let packed = self.pack(table.lanes, weights, |tap| tap, None);
+        // Output row i reads rows 2 i - 1, 2 i and 2 i + 1.
+        let seen = |y: usize| match y % 2 {
+            0 => [None, Some(y / 2), None],
+            _ => [Some(y / 2 + 1).filter(|row| *row < from.height), None, Some(y / 2)],
+        };
+        self.rows(table, table.depthwise_pairs, (gradient, from), self.input_size(), &packed, seen)
+    }
+
+    /// Images of size `to`: row `y` by `kernel` from the rows `seen(y)` of images of size `from`.
+    fn rows(
+        &self,
+        table: &'static Table,
+        kernel: unsafe fn(&Row),
+        (values, from): (&[f32], Size),
+        to: Size,
+        packed: &Packed,
+        seen: impl Fn(usize) -> [Option<usize>; 3] + Sync,
+    ) -> Vec<f32> {
+        let channels = self.channels;
+        let (source, target) =
+            (Place::dense(channels, from.height, from.width), Place::dense(channels, to.height, to.width));
+        let blocks = blocks(channels, table.lanes);
+        let rows = to.images * to.height;
+        let tasks = TASKS.min(rows);
+        let task_rows = |output: SharedMut, task: usize| {
+            for row in rows * task / tasks..rows * (task + 1) / tasks {
+                let (image, y) = (row / to.height, row % to.height);
+                let seen = seen(y).map(|row| row.map(|row| &values[source.index(image, row, 0)..][..source.row]));
+                let output = output.at(target.index(image, y, 0), target.row);
+                for (number, &first) in blocks.iter().enumerate() {
+                    let job = Row {
+                        rows: seen.map(|row| row.map_or(std::ptr::null(), |row| row[first..].as_ptr())),
+                        weights: packed.weights[9 * table.lanes * number..].as_ptr(),
+                        bias: match &packed.bias {
+                            Some(bias) => bias[table.lanes * number..].as_ptr(),
+                            None => std::ptr::null(),
+                        },
+                        output: output.wrapping_add(first),
+                        first: 0,
+                        end: from.width.min(to.width),
+                        width: from.width.min(to.width),
+                        pixel: channels,
+                        valid: table.lanes.min(channels),
+                    };
+                    // SAFETY: the table was chosen for this CPU. The rows have `source.row` and `target.row` values, and the
+                    // block's channels exist. Each task has rows of its own.
+                    unsafe { kernel(&job) };
+                }
+            }
+        };
+        // SAFETY: every row is computed, and in it every pixel and channel.
+        unsafe {
+            written(to.pixels() * channels, |output| {
+                if to.pixels() > 0 {
+                    (0..tasks).into_par_iter().for_each(|task| task_rows(output, task));
+                }
+            })
+        }
+    }
+
+    /// The gradient of the weights, in their order.
+    pub fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
+        self.check(Some(input), Some(gradient));
+        let (channels, stride, size, from) = (self.channels, self.stride, self.size, self.input_size());
+        let mut joined = vec![0f64; 9 * channels];
+        if size.pixels() > 0 && channels > 0 {
+            let table = self.table();
+            let (source, target) =
+                (Place::dense(channels, from.height, from.width), Place::dense(channels, size.height, size.width));
+            let blocks = blocks(channels, table.lanes);
+            let rows = size.images * size.height;
+            let parts = TASKS.min(rows);
+            let sums = |part: usize| {
+                let mut sums = vec![0f32; 9 * table.lanes * blocks.len()];
+                for row in rows * part / parts..rows * (part + 1) / parts {
+                    let (image, y) = (row / size.height, row % size.height);
+                    let gradient = &gradient[target.index(image, y, 0)..][..target.row];
+                    let seen = [0, 1, 2].map(|i| (stride * y + i).checked_sub(1).filter(|row| *row < from.height));
+                    let seen = seen.map(|row| row.map(|row| &input[source.index(image, row, 0)..][..source.row]));
+                    for (sums, &first) in sums.chunks_exact_mut(9 * table.lanes).zip(&blocks) {
+                        for x in (0..size.width).step_by(RUN_PIXELS) {
+                            let job = Products {
+                                rows: seen.map(|row| row.map_or(std::ptr::null(), |row| row[first..].as_ptr())),
+                                gradient: gradient[first..].as_ptr(),
+                                sums: sums.as_mut_ptr(),
+                                first: x,
+                                end: size.width.min(x + RUN_PIXELS),
+                                width: size.width,
+                                pixel: channels,
+                                valid: table.lanes.min(channels),
+                            };
+                            // SAFETY: the table was chosen for this CPU. The rows have `source.row` and `target.row` values,
+                            // the block's channels exist, and the middle row of taps is always in the image.
+                            unsafe { (table.depthwise_products[stride - 1])(&job) };
+                        }
+                    }
+                }
+                sums
+            };
+            let parts: Vec<Vec<f32>> = (0..parts).into_par_iter().map(sums).collect();
+            for (number, &first) in blocks.iter().enumerate() {
+                for lane in 0..table.lanes.min(channels) {
+                    for tap in 0..9 {
+                        let at = (9 * number + tap) * table.lanes + lane;
+                        joined[9 * (first + lane) + tap] = parts.iter().map(|sums| f64::from(sums[at])).sum();
+                    }
+                }
+            }
+        }
+        joined.into_iter().map(|sum| sum as f32).collect()
+    }
+
+    /// The gradient of the bias: the sum over all pixels.
+    pub fn bias_gradient(&self, gradient: &[f32]) -> Vec<f32> {
+        norm::channel_sums(self.set, gradient, self.channels)
+    }
+}
