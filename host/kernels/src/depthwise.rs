@@ -14,8 +14,7 @@ use super::norm;
 use super::planes::{Place, Size};
 use super::shared::{SharedMut, written};
 use super::table::{LANES_MAX, Table};
-use super::weight_gradient::RUN_PIXELS;
-use micro::{Products, Row};
+use micro::{Products, Row, blocks};
 
 /// Number of tasks, if there are as many rows: enough for a workstation's cores. The sums of the weights' gradient depend on it.
 const TASKS: usize = 32;
@@ -33,9 +32,9 @@ pub struct DepthwiseConvolution {
     pub set: InstructionSet,
 }
 
-/// The first channel of each block of `lanes`, or of the only one, of fewer channels.
-fn blocks(channels: usize, lanes: usize) -> Vec<usize> {
-    (0..channels).step_by(lanes).map(|first| first.min(channels.saturating_sub(lanes))).collect()
+/// Row `y` of an image, which is whole.
+fn row_of(values: &[f32], place: Place, image: usize, y: usize) -> *const f32 {
+    values[place.index(image, y, 0)..][..place.row].as_ptr()
 }
 
 /// Weights as the inner loops read them.
@@ -72,7 +71,6 @@ impl DepthwiseConvolution {
                 false => 0.0,
             };
             blocks(self.channels, lanes)
-                .into_iter()
                 .flat_map(|first| (0..planes * lanes).map(move |i| of_lane(first, i / lanes, i % lanes)))
                 .collect()
         };
@@ -124,33 +122,22 @@ impl DepthwiseConvolution {
         let channels = self.channels;
         let (source, target) =
             (Place::dense(channels, from.height, from.width), Place::dense(channels, to.height, to.width));
-        let blocks = blocks(channels, table.lanes);
         let rows = to.images * to.height;
         let tasks = TASKS.min(rows);
         let task_rows = |output: SharedMut, task: usize| {
             for row in rows * task / tasks..rows * (task + 1) / tasks {
                 let (image, y) = (row / to.height, row % to.height);
-                let seen = seen(y).map(|row| row.map(|row| &values[source.index(image, row, 0)..][..source.row]));
-                let output = output.at(target.index(image, y, 0), target.row);
-                for (number, &first) in blocks.iter().enumerate() {
-                    let job = Row {
-                        rows: seen.map(|row| row.map_or(std::ptr::null(), |row| row[first..].as_ptr())),
-                        weights: packed.weights[9 * table.lanes * number..].as_ptr(),
-                        bias: match &packed.bias {
-                            Some(bias) => bias[table.lanes * number..].as_ptr(),
-                            None => std::ptr::null(),
-                        },
-                        output: output.wrapping_add(first),
-                        first: 0,
-                        end: from.width.min(to.width),
-                        width: from.width.min(to.width),
-                        pixel: channels,
-                        valid: table.lanes.min(channels),
-                    };
-                    // SAFETY: the table was chosen for this CPU. The rows have `source.row` and `target.row` values, and the
-                    // block's channels exist. Each task has rows of its own.
-                    unsafe { kernel(&job) };
-                }
+                let job = Row {
+                    rows: seen(y).map(|y| y.map_or(std::ptr::null(), |y| row_of(values, source, image, y))),
+                    weights: packed.weights.as_ptr(),
+                    bias: packed.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
+                    output: output.at(target.index(image, y, 0), target.row),
+                    width: from.width.min(to.width),
+                    channels,
+                };
+                // SAFETY: the table was chosen for this CPU. The rows are whole, and as many weights and biases as blocks. Each
+                // task has rows of its own.
+                unsafe { kernel(&job) };
             }
         };
         // SAFETY: every row is computed, and in it every pixel and channel.
@@ -172,38 +159,28 @@ impl DepthwiseConvolution {
             let table = self.table();
             let (source, target) =
                 (Place::dense(channels, from.height, from.width), Place::dense(channels, size.height, size.width));
-            let blocks = blocks(channels, table.lanes);
             let rows = size.images * size.height;
             let parts = TASKS.min(rows);
             let sums = |part: usize| {
-                let mut sums = vec![0f32; 9 * table.lanes * blocks.len()];
+                let mut sums = vec![0f32; 9 * table.lanes * blocks(channels, table.lanes).count()];
                 for row in rows * part / parts..rows * (part + 1) / parts {
                     let (image, y) = (row / size.height, row % size.height);
-                    let gradient = &gradient[target.index(image, y, 0)..][..target.row];
                     let seen = [0, 1, 2].map(|i| (stride * y + i).checked_sub(1).filter(|row| *row < from.height));
-                    let seen = seen.map(|row| row.map(|row| &input[source.index(image, row, 0)..][..source.row]));
-                    for (sums, &first) in sums.chunks_exact_mut(9 * table.lanes).zip(&blocks) {
-                        for x in (0..size.width).step_by(RUN_PIXELS) {
-                            let job = Products {
-                                rows: seen.map(|row| row.map_or(std::ptr::null(), |row| row[first..].as_ptr())),
-                                gradient: gradient[first..].as_ptr(),
-                                sums: sums.as_mut_ptr(),
-                                first: x,
-                                end: size.width.min(x + RUN_PIXELS),
-                                width: size.width,
-                                pixel: channels,
-                                valid: table.lanes.min(channels),
-                            };
-                            // SAFETY: the table was chosen for this CPU. The rows have `source.row` and `target.row` values,
-                            // the block's channels exist, and the middle row of taps is always in the image.
-                            unsafe { (table.depthwise_products[stride - 1])(&job) };
-                        }
-                    }
+                    let job = Products {
+                        rows: seen.map(|y| y.map_or(std::ptr::null(), |y| row_of(input, source, image, y))),
+                        gradient: row_of(gradient, target, image, y),
+                        sums: sums.as_mut_ptr(),
+                        width: size.width,
+                        channels,
+                    };
+                    // SAFETY: the table was chosen for this CPU. The rows are whole, the middle one of the taps is always in
+                    // the image, and there are as many sums as blocks.
+                    unsafe { (table.depthwise_products[stride - 1])(&job) };
                 }
                 sums
             };
             let parts: Vec<Vec<f32>> = (0..parts).into_par_iter().map(sums).collect();
-            for (number, &first) in blocks.iter().enumerate() {
+            for (number, first) in blocks(channels, table.lanes).enumerate() {
                 for lane in 0..table.lanes.min(channels) {
                     for tap in 0..9 {
                         let at = (9 * number + tap) * table.lanes + lane;

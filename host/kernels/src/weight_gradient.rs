@@ -13,7 +13,7 @@ use super::tile::{self, Buffer};
 /// Bytes of the two tiles together.
 pub(super) const TILE_BYTES: usize = 384 << 10;
 /// Pixels of a run, whose data fits into a core's L1 cache.
-pub(super) const RUN_PIXELS: usize = 256;
+const RUN_PIXELS: usize = 256;
 /// Number of tasks, if the shape allows. Results depend on it, so it is not the number of cores.
 const TASKS: usize = 16;
 /// Number of values of all partial sums.

@@ -4,76 +4,100 @@
 use crate::table::LANES_MAX;
 use crate::vector::Vector;
 
-/// Some pixels of a row of the output, or of the input's gradient, for one block of channels. Pixels are indexed by the row of
-/// less resolution.
+/// A row of the output, or of the input's gradient. Pixels are counted in the row of less resolution.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
-    /// The first pixel of the row that each row of taps reads; null where there is none.
+    /// The row that each row of taps reads; null where there is none.
     pub rows: [*const f32; 3],
-    /// `[9][LANES]`.
+    /// `[block][9][LANES]`.
     pub weights: *const f32,
-    /// `[LANES]`, the initial sums; null for 0.
+    /// `[block][LANES]`, the initial sums; null for 0.
     pub bias: *const f32,
-    /// The first pixel of the row to write.
+    /// The row to write.
     pub output: *mut f32,
-    /// The first pixel to compute.
-    pub first: usize,
-    /// The pixel after the last.
-    pub end: usize,
-    /// Pixels of the row.
+    /// Pixels.
     pub width: usize,
-    /// Values between a pixel and the next, in all rows.
-    pub pixel: usize,
-    /// Channels that exist, at most `LANES`.
-    pub valid: usize,
+    /// Channels of a pixel, in all rows.
+    pub channels: usize,
 }
 
-/// Some pixels of a row of the output's gradient with the rows of the input that their taps read, for one block of channels.
+/// A row of the output's gradient with the rows of the input that its taps read.
 #[derive(Clone, Copy)]
 pub(crate) struct Products {
-    /// The first pixel of the row that each row of taps reads; null where there is none. The middle one exists.
+    /// The row that each row of taps reads; null where there is none. The middle one exists.
     pub rows: [*const f32; 3],
-    /// The first pixel of the gradient's row.
+    /// The row of the gradient.
     pub gradient: *const f32,
-    /// `[9][LANES]`, where the sums are added.
+    /// `[block][9][LANES]`, where the sums are added.
     pub sums: *mut f32,
-    /// As in [`Row`].
-    pub first: usize,
-    /// As in [`Row`].
-    pub end: usize,
-    /// As in [`Row`].
+    /// Pixels.
     pub width: usize,
-    /// As in [`Row`].
-    pub pixel: usize,
-    /// As in [`Row`].
-    pub valid: usize,
+    /// Channels of a pixel, in all rows.
+    pub channels: usize,
 }
 
-/// A pixel's channels; zeros in the lanes past `valid`.
+/// The first channel of each block of `lanes`, or of the only one, of fewer channels. The last block overlaps the one before it
+/// where channels are no multiple of `lanes`.
+pub(crate) fn blocks(channels: usize, lanes: usize) -> impl Iterator<Item = usize> {
+    (0..channels).step_by(lanes).map(move |first| first.min(channels.saturating_sub(lanes)))
+}
+
+impl Row {
+    /// The same from channel `first` on, which block `number` begins with.
+    unsafe fn block<V: Vector>(&self, number: usize, first: usize) -> Self {
+        // SAFETY: the caller's promise: the block exists.
+        unsafe {
+            Self {
+                rows: self.rows.map(|row| row.wrapping_add(if row.is_null() { 0 } else { first })),
+                weights: self.weights.add(9 * V::LANES * number),
+                bias: if self.bias.is_null() { self.bias } else { self.bias.add(V::LANES * number) },
+                output: self.output.add(first),
+                ..*self
+            }
+        }
+    }
+}
+
+impl Products {
+    /// The same from channel `first` on, which block `number` begins with. Rows that do not exist are the middle one.
+    unsafe fn block<V: Vector>(&self, number: usize, first: usize) -> Self {
+        // SAFETY: the caller's promise: the block exists.
+        unsafe {
+            Self {
+                rows: self.rows.map(|row| if row.is_null() { self.rows[1].add(first) } else { row.add(first) }),
+                gradient: self.gradient.add(first),
+                sums: self.sums.add(9 * V::LANES * number),
+                ..*self
+            }
+        }
+    }
+}
+
+/// A register of a pixel's channels; zeros in lanes without one.
 #[inline(always)]
-unsafe fn load<V: Vector>(from: *const f32, valid: usize) -> V {
-    // SAFETY: the caller's promise: `valid` values can be read.
+unsafe fn load<V: Vector>(from: *const f32, channels: usize) -> V {
+    // SAFETY: the caller's promise: as many values can be read.
     unsafe {
-        if valid == V::LANES {
+        if channels >= V::LANES {
             return V::load(from);
         }
         let mut values = [0f32; LANES_MAX];
-        std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), valid);
+        std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), channels);
         V::load(values.as_ptr())
     }
 }
 
-/// The lanes up to `valid` to a pixel's channels.
+/// A register to a pixel's channels.
 #[inline(always)]
-unsafe fn store<V: Vector>(values: V, to: *mut f32, valid: usize) {
-    // SAFETY: the caller's promise: `valid` values can be written.
+unsafe fn store<V: Vector>(values: V, to: *mut f32, channels: usize) {
+    // SAFETY: the caller's promise: as many values can be written.
     unsafe {
-        if valid == V::LANES {
+        if channels >= V::LANES {
             return values.store(to);
         }
         let mut all = [0f32; LANES_MAX];
         values.store(all.as_mut_ptr());
-        std::ptr::copy_nonoverlapping(all.as_ptr(), to, valid);
+        std::ptr::copy_nonoverlapping(all.as_ptr(), to, channels);
     }
 }
 
@@ -91,27 +115,6 @@ fn columns<const S: usize>(x: usize, width: usize) -> std::ops::Range<usize> {
     usize::from(x == 0)..if S == 1 && x + 1 == width { 2 } else { 3 }
 }
 
-/// Calls `run` with pixels whose taps all lie in the image, `P` at a time or else one, and `point` with the others; with all of
-/// them if the block is not whole.
-macro_rules! pixels {
-    ($job:ident, whole: $whole:expr, inner: $inner:expr, run: $run:expr, one: $one:expr, point: $point:expr, $P:ident) => {
-        let inner: std::ops::Range<usize> = $inner;
-        let mut x = $job.first;
-        while x < $job.end {
-            if !$whole || x < inner.start || x >= inner.end {
-                $point(x);
-                x += 1;
-            } else if x + $P <= inner.end.min($job.end) {
-                $run(x);
-                x += $P;
-            } else {
-                $one(x);
-                x += 1;
-            }
-        }
-    };
-}
-
 /// `output[x] = bias + sum over taps (i, k) of rows[i][S * x + k - 1] * weights[i, k]`, in the order of the taps, without those
 /// outside the image. `P` pixels are in flight.
 ///
@@ -119,12 +122,34 @@ macro_rules! pixels {
 /// The CPU has the instruction set, and everything that [`Row`] points to is within its arrays.
 #[inline(always)]
 pub(crate) unsafe fn row<V: Vector, const S: usize, const P: usize>(job: &Row) {
+    // The taps of inner pixels are in the image.
     let inner = 1..if S == 1 { job.width - 1 } else { job.width };
-    // SAFETY: the caller's promise; the taps of inner pixels are in the image.
-    pixels!(job, whole: job.valid == V::LANES, inner: inner,
-        run: |x| unsafe { row_run::<V, S, P>(job, x) },
-        one: |x| unsafe { row_run::<V, S, 1>(job, x) },
-        point: |x| unsafe { row_point::<V, S>(job, x) }, P);
+    for pixels in chunks(job.width, P, inner.clone()) {
+        for (number, first) in blocks(job.channels, V::LANES).enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let job = job.block::<V>(number, first);
+                if job.channels < V::LANES || !inner.contains(&pixels.start) {
+                    pixels.clone().for_each(|x| row_point::<V, S>(&job, x));
+                } else if pixels.len() == P {
+                    row_run::<V, S, P>(&job, pixels.start);
+                } else {
+                    pixels.clone().for_each(|x| row_run::<V, S, 1>(&job, x));
+                }
+            }
+        }
+    }
+}
+
+/// The pixels of a row in order: each pixel outside `inner` by itself, the others `most` at a time.
+#[inline(always)]
+fn chunks(width: usize, most: usize, inner: std::ops::Range<usize>) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let mut x = 0;
+    std::iter::from_fn(move || {
+        let from = x;
+        x = if inner.contains(&from) { inner.end.min(from + most) } else { from + 1 };
+        (from < width).then_some(from..x)
+    })
 }
 
 #[inline(always)]
@@ -137,11 +162,11 @@ unsafe fn row_run<V: Vector, const S: usize, const P: usize>(job: &Row, x: usize
                 continue;
             }
             let w = weights::<V>(job.weights, i);
-            let mut from = from.add((S * x - 1) * job.pixel);
+            let mut from = from.add((S * x - 1) * job.channels);
             // Each column is read once, and added to all pixels that see it.
             for column in 0..S * (P - 1) + 3 {
                 let value = V::load(from);
-                from = from.add(job.pixel);
+                from = from.add(job.channels);
                 for (k, &w) in w.iter().enumerate() {
                     if column >= k && (column - k) % S == 0 && (column - k) / S < P {
                         sums[(column - k) / S] = sums[(column - k) / S].add_product(value, w);
@@ -150,7 +175,7 @@ unsafe fn row_run<V: Vector, const S: usize, const P: usize>(job: &Row, x: usize
             }
         }
         for (p, sum) in sums.iter().enumerate() {
-            sum.store(job.output.add((x + p) * job.pixel));
+            sum.store(job.output.add((x + p) * job.channels));
         }
     }
 }
@@ -162,11 +187,11 @@ unsafe fn row_point<V: Vector, const S: usize>(job: &Row, x: usize) {
         let mut sum = if job.bias.is_null() { V::zero() } else { V::load(job.bias) };
         for (i, &from) in job.rows.iter().enumerate().filter(|(_, from)| !from.is_null()) {
             for k in columns::<S>(x, job.width) {
-                let value = load::<V>(from.add((S * x + k - 1) * job.pixel), job.valid);
+                let value = load::<V>(from.add((S * x + k - 1) * job.channels), job.channels);
                 sum = sum.add_product(value, V::load(job.weights.add((3 * i + k) * V::LANES)));
             }
         }
-        store(sum, job.output.add(x * job.pixel), job.valid);
+        store(sum, job.output.add(x * job.channels), job.channels);
     }
 }
 
@@ -178,11 +203,23 @@ unsafe fn row_point<V: Vector, const S: usize>(job: &Row, x: usize) {
 /// The CPU has the instruction set, and everything that [`Row`] points to is within its arrays.
 #[inline(always)]
 pub(crate) unsafe fn row_of_pairs<V: Vector, const P: usize>(job: &Row) {
-    // SAFETY: the caller's promise; inner pixels have a neighbour to the right.
-    pixels!(job, whole: job.valid == V::LANES, inner: 0..job.width - 1,
-        run: |x| unsafe { pairs_run::<V, P>(job, x) },
-        one: |x| unsafe { pairs_run::<V, 1>(job, x) },
-        point: |x| unsafe { pairs_point::<V>(job, x) }, P);
+    // Inner pixels have a neighbour to the right.
+    let inner = 0..job.width - 1;
+    for pixels in chunks(job.width, P, inner.clone()) {
+        for (number, first) in blocks(job.channels, V::LANES).enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let job = job.block::<V>(number, first);
+                if job.channels < V::LANES || !inner.contains(&pixels.start) {
+                    pixels.clone().for_each(|x| pairs_point::<V>(&job, x));
+                } else if pixels.len() == P {
+                    pairs_run::<V, P>(&job, pixels.start);
+                } else {
+                    pixels.clone().for_each(|x| pairs_run::<V, 1>(&job, x));
+                }
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -195,10 +232,10 @@ unsafe fn pairs_run<V: Vector, const P: usize>(job: &Row, x: usize) {
                 continue;
             }
             let [left, middle, right] = weights::<V>(job.weights, i);
-            let mut from = from.add(x * job.pixel);
+            let mut from = from.add(x * job.channels);
             for column in 0..P + 1 {
                 let value = V::load(from);
-                from = from.add(job.pixel);
+                from = from.add(job.channels);
                 if column < P {
                     even[column] = even[column].add_product(value, middle);
                     odd[column] = odd[column].add_product(value, right);
@@ -208,11 +245,11 @@ unsafe fn pairs_run<V: Vector, const P: usize>(job: &Row, x: usize) {
                 }
             }
         }
-        let mut to = job.output.add(2 * x * job.pixel);
+        let mut to = job.output.add(2 * x * job.channels);
         for (even, odd) in even.iter().zip(&odd) {
             even.store(to);
-            odd.store(to.add(job.pixel));
-            to = to.add(2 * job.pixel);
+            odd.store(to.add(job.channels));
+            to = to.add(2 * job.channels);
         }
     }
 }
@@ -224,18 +261,21 @@ unsafe fn pairs_point<V: Vector>(job: &Row, x: usize) {
         let (mut even, mut odd) = (V::zero(), V::zero());
         for (i, &from) in job.rows.iter().enumerate().filter(|(_, from)| !from.is_null()) {
             let [left, middle, right] = weights::<V>(job.weights, i);
-            let value = load::<V>(from.add(x * job.pixel), job.valid);
+            let value = load::<V>(from.add(x * job.channels), job.channels);
             even = even.add_product(value, middle);
             odd = odd.add_product(value, right);
             if x + 1 < job.width {
-                odd = odd.add_product(load(from.add((x + 1) * job.pixel), job.valid), left);
+                odd = odd.add_product(load(from.add((x + 1) * job.channels), job.channels), left);
             }
         }
-        let to = job.output.add(2 * x * job.pixel);
-        store(even, to, job.valid);
-        store(odd, to.add(job.pixel), job.valid);
+        let to = job.output.add(2 * x * job.channels);
+        store(even, to, job.channels);
+        store(odd, to.add(job.channels), job.channels);
     }
 }
+
+/// Pixels of a row whose products are summed for one block of channels before the next block has its turn.
+const TURN: usize = 32;
 
 /// `sums[i, k] += sum over pixels x of gradient[x] * rows[i][S * x + k - 1]`, without products outside the image. The gradient of
 /// `P` pixels is in registers.
@@ -245,42 +285,35 @@ unsafe fn pairs_point<V: Vector>(job: &Row, x: usize) {
 #[inline(always)]
 pub(crate) unsafe fn products<V: Vector, const S: usize, const P: usize>(job: &Products) {
     let inner = 1..if S == 1 { job.width - 1 } else { job.width };
-    // SAFETY: the caller's promise; the taps of inner pixels are in the image.
-    unsafe {
-        // Rows outside the image are summed over the middle row, and not added.
-        let rows = job.rows.map(|row| if row.is_null() { job.rows[1] } else { row });
-        let mut sums = [[V::zero(); 3]; 3];
-        pixels!(job, whole: job.valid == V::LANES, inner: inner,
-            run: |x| products_run::<V, S, P>(job, &rows, x, &mut sums),
-            one: |x| products_run::<V, S, 1>(job, &rows, x, &mut sums),
-            point: |x| products_point::<V, S>(job, &rows, x, &mut sums), P);
-        for (i, sums) in sums.iter().enumerate().filter(|(i, _)| !job.rows[*i].is_null()) {
-            for (k, sum) in sums.iter().enumerate() {
-                let to = job.sums.add((3 * i + k) * V::LANES);
-                V::load(to).add(*sum).store(to);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn products_run<V: Vector, const S: usize, const P: usize>(
-    job: &Products,
-    rows: &[*const f32; 3],
-    x: usize,
-    sums: &mut [[V; 3]; 3],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let gradient: [V; P] = std::array::from_fn(|p| V::load(job.gradient.add((x + p) * job.pixel)));
-        for (from, sums) in rows.iter().zip(sums) {
-            let mut from = from.add((S * x - 1) * job.pixel);
-            for column in 0..S * (P - 1) + 3 {
-                let value = V::load(from);
-                from = from.add(job.pixel);
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    if column >= k && (column - k) % S == 0 && (column - k) / S < P {
-                        *sum = sum.add_product(value, gradient[(column - k) / S]);
+    for pixels in chunks(job.width, TURN, inner.clone()) {
+        for (number, first) in blocks(job.channels, V::LANES).enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let block = job.block::<V>(number, first);
+                let mut sums = [[V::zero(); 3]; 3];
+                if job.channels < V::LANES || !inner.contains(&pixels.start) {
+                    for x in pixels.clone() {
+                        sums = products_point::<V, S>(&block, x, sums);
+                    }
+                } else {
+                    let mut x = pixels.start;
+                    while x + P <= pixels.end {
+                        sums = products_run::<V, S, P>(&block, x, sums);
+                        x += P;
+                    }
+                    while x < pixels.end {
+                        sums = products_run::<V, S, 1>(&block, x, sums);
+                        x += 1;
+                    }
+                }
+                for (i, sums) in sums.iter().enumerate() {
+                    // What stood for a row outside the image does not count.
+                    if job.rows[i].is_null() {
+                        continue;
+                    }
+                    for (k, sum) in sums.iter().enumerate() {
+                        let to = block.sums.add((3 * i + k) * V::LANES);
+                        V::load(to).add(*sum).store(to);
                     }
                 }
             }
@@ -289,20 +322,45 @@ unsafe fn products_run<V: Vector, const S: usize, const P: usize>(
 }
 
 #[inline(always)]
-unsafe fn products_point<V: Vector, const S: usize>(
+unsafe fn products_run<V: Vector, const S: usize, const P: usize>(
     job: &Products,
-    rows: &[*const f32; 3],
     x: usize,
-    sums: &mut [[V; 3]; 3],
-) {
+    mut sums: [[V; 3]; 3],
+) -> [[V; 3]; 3] {
     // SAFETY: the caller's promise.
     unsafe {
-        let gradient = load::<V>(job.gradient.add(x * job.pixel), job.valid);
-        for (from, sums) in rows.iter().zip(sums) {
-            for k in columns::<S>(x, job.width) {
-                let value = load::<V>(from.add((S * x + k - 1) * job.pixel), job.valid);
-                sums[k] = sums[k].add_product(value, gradient);
+        let gradient = job.gradient.add(x * job.channels);
+        let gradient: [V; P] = std::array::from_fn(|p| V::load(gradient.add(p * job.channels)));
+        let mut from = job.rows.map(|row| row.add((S * x - 1) * job.channels));
+        for column in 0..S * (P - 1) + 3 {
+            for (from, sums) in from.iter_mut().zip(&mut sums) {
+                let value = V::load(*from);
+                *from = from.add(job.channels);
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    if column >= k && (column - k) % S == 0 && (column - k) / S < P {
+                        *sum = sum.add_product(value, gradient[(column - k) / S]);
+                    }
+                }
             }
         }
+        sums
+    }
+}
+
+#[inline(always)]
+unsafe fn products_point<V: Vector, const S: usize>(job: &Products, x: usize, mut sums: [[V; 3]; 3]) -> [[V; 3]; 3] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let gradient = load::<V>(job.gradient.add(x * job.channels), job.channels);
+        for (from, sums) in job.rows.iter().zip(&mut sums) {
+            for (k, sum) in sums.iter_mut().enumerate() {
+                // An index that varies would keep the sums out of registers.
+                if columns::<S>(x, job.width).contains(&k) {
+                    let value = load::<V>(from.add((S * x + k - 1) * job.channels), job.channels);
+                    *sum = sum.add_product(value, gradient);
+                }
+            }
+        }
+        sums
     }
 }
