@@ -62,22 +62,23 @@ impl DepthwiseConvolution {
         assert!(gradient.is_none_or(|gradient| gradient.len() == self.size.pixels() * self.channels));
     }
 
-    /// Tap `t` in the place of `order(t)`.
+    /// The weights with tap `order(t)` in the place of tap `t`.
     fn pack(&self, lanes: usize, weights: &[f32], order: impl Fn(usize) -> usize, bias: Option<&[f32]>) -> Packed {
-        assert_eq!(weights.len(), 9 * self.channels);
-        let spread = |planes: usize, value: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
-            let of_lane = |first: usize, plane: usize, lane: usize| match first + lane < self.channels {
-                true => value(first + lane, plane),
-                false => 0.0,
-            };
-            blocks(self.channels, lanes)
-                .flat_map(|first| (0..planes * lanes).map(move |i| of_lane(first, i / lanes, i % lanes)))
-                .collect()
-        };
-        Packed {
-            weights: spread(9, &|channel, tap| weights[9 * channel + order(tap)]),
-            bias: bias.map(|bias| spread(1, &|channel, _| bias[channel])),
+        assert!(weights.len() == 9 * self.channels && bias.is_none_or(|bias| bias.len() == self.channels));
+        let count = blocks(self.channels, lanes).count();
+        let mut packed = Packed { weights: vec![0.0; 9 * lanes * count], bias: bias.map(|_| vec![0.0; lanes * count]) };
+        for (number, first) in blocks(self.channels, lanes).enumerate() {
+            let channels = first..self.channels.min(first + lanes);
+            for (lane, weights) in weights[9 * first..9 * channels.end].chunks_exact(9).enumerate() {
+                for tap in 0..9 {
+                    packed.weights[(9 * number + tap) * lanes + lane] = weights[order(tap)];
+                }
+            }
+            if let (Some(packed), Some(bias)) = (&mut packed.bias, bias) {
+                packed[lanes * number..][..channels.len()].copy_from_slice(&bias[channels]);
+            }
         }
+        packed
     }
 
     /// `output[c] = bias[c] + sum over taps t of input[c, t] * weights[c, t]`, outside the image 0.
@@ -87,7 +88,7 @@ impl DepthwiseConvolution {
         let packed = self.pack(table.lanes, weights, |tap| tap, bias);
         let (from, stride) = (self.input_size(), self.stride);
         let seen = |y: usize| [0, 1, 2].map(|i| (stride * y + i).checked_sub(1).filter(|row| *row < from.height));
-        self.rows(table, table.depthwise[stride - 1], (input, from), self.size, &packed, seen)
+        self.rows(table.depthwise[stride - 1], (input, from), self.size, &packed, seen)
     }
 
     /// The gradient of the input.
@@ -98,7 +99,7 @@ impl DepthwiseConvolution {
             // The convolution with the windows turned by half a turn.
             let packed = self.pack(table.lanes, weights, |tap| 8 - tap, None);
             let seen = |y: usize| [0, 1, 2].map(|i| (y + i).checked_sub(1).filter(|row| *row < from.height));
-            return self.rows(table, table.depthwise[0], (gradient, from), from, &packed, seen);
+            return self.rows(table.depthwise[0], (gradient, from), from, &packed, seen);
         }
         let packed = self.pack(table.lanes, weights, |tap| tap, None);
         // Output row i reads rows 2 i - 1, 2 i and 2 i + 1.
@@ -106,13 +107,12 @@ impl DepthwiseConvolution {
             0 => [None, Some(y / 2), None],
             _ => [Some(y / 2 + 1).filter(|row| *row < from.height), None, Some(y / 2)],
         };
-        self.rows(table, table.depthwise_pairs, (gradient, from), self.input_size(), &packed, seen)
+        self.rows(table.depthwise_pairs, (gradient, from), self.input_size(), &packed, seen)
     }
 
     /// Images of size `to`: row `y` by `kernel` from the rows `seen(y)` of images of size `from`.
     fn rows(
         &self,
-        table: &'static Table,
         kernel: unsafe fn(&Row),
         (values, from): (&[f32], Size),
         to: Size,
@@ -154,7 +154,7 @@ impl DepthwiseConvolution {
     pub fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
         self.check(Some(input), Some(gradient));
         let (channels, stride, size, from) = (self.channels, self.stride, self.size, self.input_size());
-        let mut joined = vec![0f64; 9 * channels];
+        let mut joined = vec![0f32; 9 * channels];
         if size.pixels() > 0 && channels > 0 {
             let table = self.table();
             let (source, target) =
@@ -180,16 +180,20 @@ impl DepthwiseConvolution {
                 sums
             };
             let parts: Vec<Vec<f32>> = (0..parts).into_par_iter().map(sums).collect();
-            for (number, first) in blocks(channels, table.lanes).enumerate() {
-                for lane in 0..table.lanes.min(channels) {
-                    for tap in 0..9 {
-                        let at = (9 * number + tap) * table.lanes + lane;
-                        joined[9 * (first + lane) + tap] = parts.iter().map(|sums| f64::from(sums[at])).sum();
+            let mut total = vec![0f64; parts[0].len()];
+            for part in &parts {
+                total.iter_mut().zip(part).for_each(|(total, sum)| *total += f64::from(*sum));
+            }
+            for (block, first) in total.chunks_exact(9 * table.lanes).zip(blocks(channels, table.lanes)) {
+                let channels = first..channels.min(first + table.lanes);
+                for (lane, joined) in joined[9 * first..9 * channels.end].chunks_exact_mut(9).enumerate() {
+                    for (tap, joined) in joined.iter_mut().enumerate() {
+                        *joined = block[tap * table.lanes + lane] as f32;
                     }
                 }
             }
         }
-        joined.into_iter().map(|sum| sum as f32).collect()
+        joined
     }
 
     /// The gradient of the bias: the sum over all pixels.

@@ -101,11 +101,63 @@ unsafe fn store<V: Vector>(values: V, to: *mut f32, channels: usize) {
     }
 }
 
+/// Asks for what `pixels` pixels from `x` on of the next row will read: `S` rows that this one does not. Images follow one another,
+/// so that this is right for the last row of one too. The processor itself foresees little of three rows at a time.
+#[inline(always)]
+fn prefetch<V: Vector, const S: usize>(middle: *const f32, x: usize, pixels: usize, width: usize, channels: usize) {
+    for row in 0..S {
+        let row = middle.wrapping_add(((2 + row) * S * width + S * x) * channels);
+        for pixel in 0..S * pixels {
+            V::prefetch(row.wrapping_add(pixel * channels));
+        }
+    }
+}
+
 /// The weights of a row of taps.
 #[inline(always)]
 unsafe fn weights<V: Vector>(from: *const f32, row: usize) -> [V; 3] {
     // SAFETY: the caller's promise.
     std::array::from_fn(|k| unsafe { V::load(from.add((3 * row + k) * V::LANES)) })
+}
+
+/// The three pixels under a row of taps, which moves `S` pixels at a time. Only a loop that the compiler unrolls keeps what two
+/// windows share in its registers.
+struct Window<V, const S: usize> {
+    /// The last pixels of the window before, of which the next one begins with `3 - S`.
+    kept: [V; 2],
+    /// The next pixel to read.
+    from: *const f32,
+    channels: usize,
+}
+
+impl<V: Vector, const S: usize> Window<V, S> {
+    /// Before the window whose first pixel is at `from`.
+    #[inline(always)]
+    unsafe fn new(from: *const f32, channels: usize) -> Self {
+        // SAFETY: the caller's promise: the pixels of the window are within their array.
+        unsafe {
+            let first = V::load(from);
+            let kept = if S == 1 { [first, V::load(from.add(channels))] } else { [V::zero(), first] };
+            Self { kept, from: from.add((3 - S) * channels), channels }
+        }
+    }
+
+    /// The next window.
+    #[inline(always)]
+    unsafe fn next(&mut self) -> [V; 3] {
+        // SAFETY: as for `new`.
+        unsafe {
+            let read = V::load(self.from);
+            let window = if S == 1 {
+                [self.kept[0], self.kept[1], read]
+            } else {
+                [self.kept[1], read, V::load(self.from.add(self.channels))]
+            };
+            self.from = self.from.add(S * self.channels);
+            self.kept = [window[1], window[2]];
+            window
+        }
+    }
 }
 
 /// The columns of taps that lie in the image, at pixel `x` of `width` with stride `S`: at even sizes stride 2 reaches only over
@@ -131,8 +183,9 @@ pub(crate) unsafe fn row<V: Vector, const S: usize, const P: usize>(job: &Row) {
                 let job = job.block::<V>(number, first);
                 if job.channels < V::LANES || !inner.contains(&pixels.start) {
                     pixels.clone().for_each(|x| row_point::<V, S>(&job, x));
-                } else if pixels.len() == P {
-                    row_run::<V, S, P>(&job, pixels.start);
+                } else if inner.len() >= P {
+                    // The last run overlaps the one before it and writes the same values again.
+                    row_run::<V, S, P>(&job, pixels.start.min(inner.end - P));
                 } else {
                     pixels.clone().for_each(|x| row_run::<V, S, 1>(&job, x));
                 }
@@ -156,21 +209,17 @@ fn chunks(width: usize, most: usize, inner: std::ops::Range<usize>) -> impl Iter
 unsafe fn row_run<V: Vector, const S: usize, const P: usize>(job: &Row, x: usize) {
     // SAFETY: the caller's promise.
     unsafe {
+        prefetch::<V, S>(job.rows[1], x, P, job.width, job.channels);
         let mut sums = [if job.bias.is_null() { V::zero() } else { V::load(job.bias) }; P];
         for (i, &from) in job.rows.iter().enumerate() {
             if from.is_null() {
                 continue;
             }
             let w = weights::<V>(job.weights, i);
-            let mut from = from.add((S * x - 1) * job.channels);
-            // Each column is read once, and added to all pixels that see it.
-            for column in 0..S * (P - 1) + 3 {
-                let value = V::load(from);
-                from = from.add(job.channels);
-                for (k, &w) in w.iter().enumerate() {
-                    if column >= k && (column - k) % S == 0 && (column - k) / S < P {
-                        sums[(column - k) / S] = sums[(column - k) / S].add_product(value, w);
-                    }
+            let mut window = Window::<V, S>::new(from.add((S * x - 1) * job.channels), job.channels);
+            for sum in &mut sums {
+                for (value, &w) in window.next().into_iter().zip(&w) {
+                    *sum = sum.add_product(value, w);
                 }
             }
         }
@@ -212,8 +261,8 @@ pub(crate) unsafe fn row_of_pairs<V: Vector, const P: usize>(job: &Row) {
                 let job = job.block::<V>(number, first);
                 if job.channels < V::LANES || !inner.contains(&pixels.start) {
                     pixels.clone().for_each(|x| pairs_point::<V>(&job, x));
-                } else if pixels.len() == P {
-                    pairs_run::<V, P>(&job, pixels.start);
+                } else if inner.len() >= P {
+                    pairs_run::<V, P>(&job, pixels.start.min(inner.end - P));
                 } else {
                     pixels.clone().for_each(|x| pairs_run::<V, 1>(&job, x));
                 }
@@ -301,9 +350,12 @@ pub(crate) unsafe fn products<V: Vector, const S: usize, const P: usize>(job: &P
                         sums = products_run::<V, S, P>(&block, x, sums);
                         x += P;
                     }
-                    while x < pixels.end {
+                    while x + 2 <= pixels.end {
+                        sums = products_run::<V, S, 2>(&block, x, sums);
+                        x += 2;
+                    }
+                    if x < pixels.end {
                         sums = products_run::<V, S, 1>(&block, x, sums);
-                        x += 1;
                     }
                 }
                 for (i, sums) in sums.iter().enumerate() {
@@ -330,16 +382,12 @@ unsafe fn products_run<V: Vector, const S: usize, const P: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         let gradient = job.gradient.add(x * job.channels);
-        let gradient: [V; P] = std::array::from_fn(|p| V::load(gradient.add(p * job.channels)));
-        let mut from = job.rows.map(|row| row.add((S * x - 1) * job.channels));
-        for column in 0..S * (P - 1) + 3 {
-            for (from, sums) in from.iter_mut().zip(&mut sums) {
-                let value = V::load(*from);
-                *from = from.add(job.channels);
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    if column >= k && (column - k) % S == 0 && (column - k) / S < P {
-                        *sum = sum.add_product(value, gradient[(column - k) / S]);
-                    }
+        let mut windows = job.rows.map(|row| Window::<V, S>::new(row.add((S * x - 1) * job.channels), job.channels));
+        for p in 0..P {
+            let gradient = V::load(gradient.add(p * job.channels));
+            for (window, sums) in windows.iter_mut().zip(&mut sums) {
+                for (value, sum) in window.next().into_iter().zip(sums) {
+                    *sum = sum.add_product(value, gradient);
                 }
             }
         }
