@@ -381,6 +381,7 @@ unsafe fn products_run<V: Vector, const S: usize, const P: usize>(
 ) -> [[V; 3]; 3] {
     // SAFETY: the caller's promise.
     unsafe {
+        prefetch::<V, S>(job.rows[1], x, P, job.width, job.channels);
         let gradient = job.gradient.add(x * job.channels);
         let mut windows = job.rows.map(|row| Window::<V, S>::new(row.add((S * x - 1) * job.channels), job.channels));
         for p in 0..P {
