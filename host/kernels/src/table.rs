@@ -67,13 +67,13 @@ pub(crate) struct Table {
 }
 
 /// Compiles the kernels for one instruction set. `$feature` names what the CPU must have, `$vector` the register,
-/// `depthwise` the pixels in flight of the three loops in `depthwise/micro.rs`.
+/// `depthwise` the pixels in flight of two loops in `depthwise/micro.rs`.
 macro_rules! table {
     (
         features: [$($feature:literal)?], vector: $vector:ty,
         one: [$($one:literal)*], two: [$($two:literal)*],
         outer: [$m1:literal $m2:literal $m3:literal], three_taps: $three:ident,
-        depthwise: [$row:literal $pairs:literal $products:literal],
+        depthwise: [$row:literal $pairs:literal],
     ) => {
         use $crate::depthwise::micro::{self as depthwise_micro, Products, Row};
         use $crate::elementwise;
@@ -125,7 +125,7 @@ macro_rules! table {
         $(#[target_feature(enable = $feature)])?
         unsafe fn depthwise_products<const S: usize>(job: &Products) {
             // SAFETY: the caller's promise.
-            unsafe { depthwise_micro::products::<$vector, S, $products>(job) }
+            unsafe { depthwise_micro::products::<$vector, S>(job) }
         }
 
         $(#[target_feature(enable = $feature)])?

@@ -73,12 +73,15 @@ impl Products {
     }
 }
 
-/// A register of a pixel's channels; zeros in lanes without one.
+/// A register of a pixel's channels; zeros in lanes without one. `WHOLE` is false where there are fewer channels than lanes.
+///
+/// # Safety
+/// As many values can be read.
 #[inline(always)]
-unsafe fn load<V: Vector>(from: *const f32, channels: usize) -> V {
-    // SAFETY: the caller's promise: as many values can be read.
+unsafe fn load<V: Vector, const WHOLE: bool>(from: *const f32, channels: usize) -> V {
+    // SAFETY: the caller's promise.
     unsafe {
-        if channels >= V::LANES {
+        if WHOLE {
             return V::load(from);
         }
         let mut values = [0f32; LANES_MAX];
@@ -88,11 +91,14 @@ unsafe fn load<V: Vector>(from: *const f32, channels: usize) -> V {
 }
 
 /// A register to a pixel's channels.
+///
+/// # Safety
+/// As many values can be written.
 #[inline(always)]
-unsafe fn store<V: Vector>(values: V, to: *mut f32, channels: usize) {
-    // SAFETY: the caller's promise: as many values can be written.
+unsafe fn store<V: Vector, const WHOLE: bool>(values: V, to: *mut f32, channels: usize) {
+    // SAFETY: the caller's promise.
     unsafe {
-        if channels >= V::LANES {
+        if WHOLE {
             return values.store(to);
         }
         let mut all = [0f32; LANES_MAX];
@@ -113,16 +119,9 @@ fn prefetch<V: Vector, const S: usize>(middle: *const f32, x: usize, pixels: usi
     }
 }
 
-/// The weights of a row of taps.
-#[inline(always)]
-unsafe fn weights<V: Vector>(from: *const f32, row: usize) -> [V; 3] {
-    // SAFETY: the caller's promise.
-    std::array::from_fn(|k| unsafe { V::load(from.add((3 * row + k) * V::LANES)) })
-}
-
-/// The three pixels under a row of taps, which moves `S` pixels at a time. Only a loop that the compiler unrolls keeps what two
-/// windows share in its registers.
-struct Window<V, const S: usize> {
+/// The pixels of a row of the input under a row of taps, which moves `S` pixels at a time; 0 outside the image. Only a loop that
+/// the compiler unrolls keeps in its registers what two windows share.
+struct Window<V, const S: usize, const WHOLE: bool> {
     /// The last pixels of the window before, of which the next one begins with `3 - S`.
     kept: [V; 2],
     /// The next pixel to read.
@@ -130,83 +129,96 @@ struct Window<V, const S: usize> {
     channels: usize,
 }
 
-impl<V: Vector, const S: usize> Window<V, S> {
-    /// Before the window whose first pixel is at `from`.
+impl<V: Vector, const S: usize, const WHOLE: bool> Window<V, S, WHOLE> {
+    /// Before the window of output pixel `x`.
+    ///
+    /// # Safety
+    /// The pixels that the windows cover are in the row, or outside the image.
     #[inline(always)]
-    unsafe fn new(from: *const f32, channels: usize) -> Self {
-        // SAFETY: the caller's promise: the pixels of the window are within their array.
+    unsafe fn new(row: *const f32, x: usize, channels: usize) -> Self {
+        // SAFETY: the caller's promise.
         unsafe {
-            let first = V::load(from);
-            let kept = if S == 1 { [first, V::load(from.add(channels))] } else { [V::zero(), first] };
-            Self { kept, from: from.add((3 - S) * channels), channels }
+            let from = row.add(S * x * channels);
+            let left = if x == 0 { V::zero() } else { load::<V, WHOLE>(from.sub(channels), channels) };
+            match S {
+                1 => {
+                    Self { kept: [left, load::<V, WHOLE>(from, channels)], from: from.wrapping_add(channels), channels }
+                }
+                _ => Self { kept: [V::zero(), left], from, channels },
+            }
         }
     }
 
-    /// The next window.
+    /// The next window; `at_end` says that it reaches over the right border, which those of stride 2 do not: the width is even.
+    ///
+    /// # Safety
+    /// As for [`Window::new`].
     #[inline(always)]
-    unsafe fn next(&mut self) -> [V; 3] {
-        // SAFETY: as for `new`.
+    unsafe fn next(&mut self, at_end: bool) -> [V; 3] {
+        // SAFETY: the caller's promise.
         unsafe {
-            let read = V::load(self.from);
-            let window = if S == 1 {
-                [self.kept[0], self.kept[1], read]
-            } else {
-                [self.kept[1], read, V::load(self.from.add(self.channels))]
+            let pixel = |number: usize| load::<V, WHOLE>(self.from.add(number * self.channels), self.channels);
+            let window = match S {
+                1 => [self.kept[0], self.kept[1], if at_end { V::zero() } else { pixel(0) }],
+                _ => [self.kept[1], pixel(0), pixel(1)],
             };
-            self.from = self.from.add(S * self.channels);
+            self.from = self.from.wrapping_add(S * self.channels);
             self.kept = [window[1], window[2]];
             window
         }
     }
 }
 
-/// The columns of taps that lie in the image, at pixel `x` of `width` with stride `S`: at even sizes stride 2 reaches only over
-/// the left border.
+/// The weights of a row of taps.
+///
+/// # Safety
+/// There are nine registers of them.
 #[inline(always)]
-fn columns<const S: usize>(x: usize, width: usize) -> std::ops::Range<usize> {
-    usize::from(x == 0)..if S == 1 && x + 1 == width { 2 } else { 3 }
+unsafe fn weights<V: Vector>(from: *const f32, row: usize) -> [V; 3] {
+    // SAFETY: the caller's promise.
+    std::array::from_fn(|k| unsafe { V::load(from.add((3 * row + k) * V::LANES)) })
 }
 
-/// `output[x] = bias + sum over taps (i, k) of rows[i][S * x + k - 1] * weights[i, k]`, in the order of the taps, without those
-/// outside the image. `P` pixels are in flight.
+/// `output[x] = bias + sum over taps (i, k) of rows[i][S * x + k - 1] * weights[i, k]`, in the order of the taps. `P` pixels are in
+/// flight.
 ///
 /// # Safety
 /// The CPU has the instruction set, and everything that [`Row`] points to is within its arrays.
 #[inline(always)]
 pub(crate) unsafe fn row<V: Vector, const S: usize, const P: usize>(job: &Row) {
-    // The taps of inner pixels are in the image.
-    let inner = 1..if S == 1 { job.width - 1 } else { job.width };
-    for pixels in chunks(job.width, P, inner.clone()) {
-        for (number, first) in blocks(job.channels, V::LANES).enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let job = job.block::<V>(number, first);
-                if job.channels < V::LANES || !inner.contains(&pixels.start) {
-                    pixels.clone().for_each(|x| row_point::<V, S>(&job, x));
-                } else if inner.len() >= P {
-                    // The last run overlaps the one before it and writes the same values again.
-                    row_run::<V, S, P>(&job, pixels.start.min(inner.end - P));
-                } else {
-                    pixels.clone().for_each(|x| row_run::<V, S, 1>(&job, x));
-                }
-            }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if job.channels < V::LANES {
+            row_by::<V, S, 1, false>(job);
+        } else if job.width < P {
+            row_by::<V, S, 1, true>(job);
+        } else {
+            row_by::<V, S, P, true>(job);
         }
     }
 }
 
-/// The pixels of a row in order: each pixel outside `inner` by itself, the others `most` at a time.
+/// The same for rows of at least `P` pixels.
+///
+/// # Safety
+/// As for [`row`].
 #[inline(always)]
-fn chunks(width: usize, most: usize, inner: std::ops::Range<usize>) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let mut x = 0;
-    std::iter::from_fn(move || {
-        let from = x;
-        x = if inner.contains(&from) { inner.end.min(from + most) } else { from + 1 };
-        (from < width).then_some(from..x)
-    })
+unsafe fn row_by<V: Vector, const S: usize, const P: usize, const WHOLE: bool>(job: &Row) {
+    for x in (0..job.width).step_by(P) {
+        for (number, first) in blocks(job.channels, V::LANES).enumerate() {
+            // The last run overlaps the one before it and writes the same values again.
+            // SAFETY: the caller's promise.
+            unsafe { row_run::<V, S, P, WHOLE>(&job.block::<V>(number, first), x.min(job.width - P)) };
+        }
+    }
 }
 
+/// The pixels from `x` on.
+///
+/// # Safety
+/// As for [`row`].
 #[inline(always)]
-unsafe fn row_run<V: Vector, const S: usize, const P: usize>(job: &Row, x: usize) {
+unsafe fn row_run<V: Vector, const S: usize, const P: usize, const WHOLE: bool>(job: &Row, x: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         prefetch::<V, S>(job.rows[1], x, P, job.width, job.channels);
@@ -216,31 +228,17 @@ unsafe fn row_run<V: Vector, const S: usize, const P: usize>(job: &Row, x: usize
                 continue;
             }
             let w = weights::<V>(job.weights, i);
-            let mut window = Window::<V, S>::new(from.add((S * x - 1) * job.channels), job.channels);
-            for sum in &mut sums {
-                for (value, &w) in window.next().into_iter().zip(&w) {
+            let mut window = Window::<V, S, WHOLE>::new(from, x, job.channels);
+            for (p, sum) in sums.iter_mut().enumerate() {
+                let values = window.next(p + 1 == P && x + P == job.width);
+                for (value, &w) in values.into_iter().zip(&w) {
                     *sum = sum.add_product(value, w);
                 }
             }
         }
-        for (p, sum) in sums.iter().enumerate() {
-            sum.store(job.output.add((x + p) * job.channels));
+        for (p, sum) in sums.into_iter().enumerate() {
+            store::<V, WHOLE>(sum, job.output.add((x + p) * job.channels), job.channels);
         }
-    }
-}
-
-#[inline(always)]
-unsafe fn row_point<V: Vector, const S: usize>(job: &Row, x: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sum = if job.bias.is_null() { V::zero() } else { V::load(job.bias) };
-        for (i, &from) in job.rows.iter().enumerate().filter(|(_, from)| !from.is_null()) {
-            for k in columns::<S>(x, job.width) {
-                let value = load::<V>(from.add((S * x + k - 1) * job.channels), job.channels);
-                sum = sum.add_product(value, V::load(job.weights.add((3 * i + k) * V::LANES)));
-            }
-        }
-        store(sum, job.output.add(x * job.channels), job.channels);
     }
 }
 
@@ -252,27 +250,38 @@ unsafe fn row_point<V: Vector, const S: usize>(job: &Row, x: usize) {
 /// The CPU has the instruction set, and everything that [`Row`] points to is within its arrays.
 #[inline(always)]
 pub(crate) unsafe fn row_of_pairs<V: Vector, const P: usize>(job: &Row) {
-    // Inner pixels have a neighbour to the right.
-    let inner = 0..job.width - 1;
-    for pixels in chunks(job.width, P, inner.clone()) {
-        for (number, first) in blocks(job.channels, V::LANES).enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let job = job.block::<V>(number, first);
-                if job.channels < V::LANES || !inner.contains(&pixels.start) {
-                    pixels.clone().for_each(|x| pairs_point::<V>(&job, x));
-                } else if inner.len() >= P {
-                    pairs_run::<V, P>(&job, pixels.start.min(inner.end - P));
-                } else {
-                    pixels.clone().for_each(|x| pairs_run::<V, 1>(&job, x));
-                }
-            }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if job.channels < V::LANES {
+            pairs_by::<V, 1, false>(job);
+        } else if job.width < P {
+            pairs_by::<V, 1, true>(job);
+        } else {
+            pairs_by::<V, P, true>(job);
         }
     }
 }
 
+/// The same for rows of at least `P` pairs.
+///
+/// # Safety
+/// As for [`row_of_pairs`].
 #[inline(always)]
-unsafe fn pairs_run<V: Vector, const P: usize>(job: &Row, x: usize) {
+unsafe fn pairs_by<V: Vector, const P: usize, const WHOLE: bool>(job: &Row) {
+    for x in (0..job.width).step_by(P) {
+        for (number, first) in blocks(job.channels, V::LANES).enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { pairs_run::<V, P, WHOLE>(&job.block::<V>(number, first), x.min(job.width - P)) };
+        }
+    }
+}
+
+/// The pairs from `x` on.
+///
+/// # Safety
+/// As for [`row_of_pairs`].
+#[inline(always)]
+unsafe fn pairs_run<V: Vector, const P: usize, const WHOLE: bool>(job: &Row, x: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         let (mut even, mut odd) = ([V::zero(); P], [V::zero(); P]);
@@ -282,81 +291,66 @@ unsafe fn pairs_run<V: Vector, const P: usize>(job: &Row, x: usize) {
             }
             let [left, middle, right] = weights::<V>(job.weights, i);
             let mut from = from.add(x * job.channels);
-            for column in 0..P + 1 {
-                let value = V::load(from);
-                from = from.add(job.channels);
-                if column < P {
-                    even[column] = even[column].add_product(value, middle);
-                    odd[column] = odd[column].add_product(value, right);
-                }
-                if column > 0 {
-                    odd[column - 1] = odd[column - 1].add_product(value, left);
-                }
+            let mut value = load::<V, WHOLE>(from, job.channels);
+            for (p, (even, odd)) in even.iter_mut().zip(&mut odd).enumerate() {
+                from = from.wrapping_add(job.channels);
+                let is_last = p + 1 == P && x + P == job.width;
+                let next = if is_last { V::zero() } else { load::<V, WHOLE>(from, job.channels) };
+                *even = even.add_product(value, middle);
+                *odd = odd.add_product(value, right).add_product(next, left);
+                value = next;
             }
         }
-        let mut to = job.output.add(2 * x * job.channels);
-        for (even, odd) in even.iter().zip(&odd) {
-            even.store(to);
-            odd.store(to.add(job.channels));
-            to = to.add(2 * job.channels);
+        for (p, (even, odd)) in even.into_iter().zip(odd).enumerate() {
+            let to = job.output.add(2 * (x + p) * job.channels);
+            store::<V, WHOLE>(even, to, job.channels);
+            store::<V, WHOLE>(odd, to.add(job.channels), job.channels);
         }
-    }
-}
-
-#[inline(always)]
-unsafe fn pairs_point<V: Vector>(job: &Row, x: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (mut even, mut odd) = (V::zero(), V::zero());
-        for (i, &from) in job.rows.iter().enumerate().filter(|(_, from)| !from.is_null()) {
-            let [left, middle, right] = weights::<V>(job.weights, i);
-            let value = load::<V>(from.add(x * job.channels), job.channels);
-            even = even.add_product(value, middle);
-            odd = odd.add_product(value, right);
-            if x + 1 < job.width {
-                odd = odd.add_product(load(from.add((x + 1) * job.channels), job.channels), left);
-            }
-        }
-        let to = job.output.add(2 * x * job.channels);
-        store(even, to, job.channels);
-        store(odd, to.add(job.channels), job.channels);
     }
 }
 
 /// Pixels of a row whose products are summed for one block of channels before the next block has its turn.
 const TURN: usize = 32;
 
-/// `sums[i, k] += sum over pixels x of gradient[x] * rows[i][S * x + k - 1]`, without products outside the image. The gradient of
-/// `P` pixels is in registers.
+/// `sums[i, k] += sum over pixels x of gradient[x] * rows[i][S * x + k - 1]`.
 ///
 /// # Safety
 /// The CPU has the instruction set, and everything that [`Products`] points to is within its arrays.
 #[inline(always)]
-pub(crate) unsafe fn products<V: Vector, const S: usize, const P: usize>(job: &Products) {
-    let inner = 1..if S == 1 { job.width - 1 } else { job.width };
-    for pixels in chunks(job.width, TURN, inner.clone()) {
+pub(crate) unsafe fn products<V: Vector, const S: usize>(job: &Products) {
+    // SAFETY: the caller's promise.
+    unsafe { if job.channels < V::LANES { products_by::<V, S, false>(job) } else { products_by::<V, S, true>(job) } }
+}
+
+/// The same.
+///
+/// # Safety
+/// As for [`products`]; `WHOLE` as for [`load`].
+#[inline(always)]
+unsafe fn products_by<V: Vector, const S: usize, const WHOLE: bool>(job: &Products) {
+    for from in (0..job.width).step_by(TURN) {
+        let end = job.width.min(from + TURN);
         for (number, first) in blocks(job.channels, V::LANES).enumerate() {
             // SAFETY: the caller's promise.
             unsafe {
                 let block = job.block::<V>(number, first);
-                let mut sums = [[V::zero(); 3]; 3];
-                if job.channels < V::LANES || !inner.contains(&pixels.start) {
-                    for x in pixels.clone() {
-                        sums = products_point::<V, S>(&block, x, sums);
-                    }
-                } else {
-                    let mut x = pixels.start;
-                    while x + P <= pixels.end {
-                        sums = products_run::<V, S, P>(&block, x, sums);
-                        x += P;
-                    }
-                    while x + 2 <= pixels.end {
-                        sums = products_run::<V, S, 2>(&block, x, sums);
-                        x += 2;
-                    }
-                    if x < pixels.end {
-                        sums = products_run::<V, S, 1>(&block, x, sums);
-                    }
+                let (mut sums, mut x) = ([[V::zero(); 3]; 3], from);
+                // Four pixels at a time, written one by one: the compiler does not unroll a loop over them.
+                while WHOLE && x + 4 <= end {
+                    // Hides from the compiler that addresses advance evenly. It would keep a pointer for each load.
+                    let here = std::hint::black_box(x);
+                    prefetch::<V, S>(block.rows[1], here, 4, block.width, block.channels);
+                    let mut windows = block.rows.map(|row| Window::<V, S, WHOLE>::new(row, here, block.channels));
+                    add_pixel(&block, &mut windows, here, &mut sums, false);
+                    add_pixel(&block, &mut windows, here + 1, &mut sums, false);
+                    add_pixel(&block, &mut windows, here + 2, &mut sums, false);
+                    add_pixel(&block, &mut windows, here + 3, &mut sums, here + 4 == block.width);
+                    x += 4;
+                }
+                while x < end {
+                    let mut windows = block.rows.map(|row| Window::<V, S, WHOLE>::new(row, x, block.channels));
+                    add_pixel(&block, &mut windows, x, &mut sums, x + 1 == block.width);
+                    x += 1;
                 }
                 for (i, sums) in sums.iter().enumerate() {
                     // What stood for a row outside the image does not count.
@@ -373,43 +367,25 @@ pub(crate) unsafe fn products<V: Vector, const S: usize, const P: usize>(job: &P
     }
 }
 
+/// Adds the products of pixel `x`, to which the windows move.
+///
+/// # Safety
+/// As for [`products`] and [`Window::next`].
 #[inline(always)]
-unsafe fn products_run<V: Vector, const S: usize, const P: usize>(
+unsafe fn add_pixel<V: Vector, const S: usize, const WHOLE: bool>(
     job: &Products,
+    windows: &mut [Window<V, S, WHOLE>; 3],
     x: usize,
-    mut sums: [[V; 3]; 3],
-) -> [[V; 3]; 3] {
+    sums: &mut [[V; 3]; 3],
+    at_end: bool,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        prefetch::<V, S>(job.rows[1], x, P, job.width, job.channels);
-        let gradient = job.gradient.add(x * job.channels);
-        let mut windows = job.rows.map(|row| Window::<V, S>::new(row.add((S * x - 1) * job.channels), job.channels));
-        for p in 0..P {
-            let gradient = V::load(gradient.add(p * job.channels));
-            for (window, sums) in windows.iter_mut().zip(&mut sums) {
-                for (value, sum) in window.next().into_iter().zip(sums) {
-                    *sum = sum.add_product(value, gradient);
-                }
+        let gradient = load::<V, WHOLE>(job.gradient.add(x * job.channels), job.channels);
+        for (window, sums) in windows.iter_mut().zip(sums) {
+            for (value, sum) in window.next(at_end).into_iter().zip(sums) {
+                *sum = sum.add_product(value, gradient);
             }
         }
-        sums
-    }
-}
-
-#[inline(always)]
-unsafe fn products_point<V: Vector, const S: usize>(job: &Products, x: usize, mut sums: [[V; 3]; 3]) -> [[V; 3]; 3] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let gradient = load::<V>(job.gradient.add(x * job.channels), job.channels);
-        for (from, sums) in job.rows.iter().zip(&mut sums) {
-            for (k, sum) in sums.iter_mut().enumerate() {
-                // An index that varies would keep the sums out of registers.
-                if columns::<S>(x, job.width).contains(&k) {
-                    let value = load::<V>(from.add((S * x + k - 1) * job.channels), job.channels);
-                    *sum = sum.add_product(value, gradient);
-                }
-            }
-        }
-        sums
     }
 }

@@ -65,5 +65,5 @@ table! {
     features: ["avx2,fma"], vector: __m256,
     one: [1 2 3 4 5 6 7 8 9 10 11 12], two: [1 2 3 4 5 6],
     outer: [8 4 8], three_taps: outer_three_parts,
-    depthwise: [8 4 4],
+    depthwise: [8 4],
 }
