@@ -32,6 +32,11 @@ pub struct DepthwiseConvolution {
     pub set: InstructionSet,
 }
 
+/// The rows of an image of this height that the taps of output row `y` read.
+fn rows_under(stride: usize, y: usize, height: usize) -> [Option<usize>; 3] {
+    [0, 1, 2].map(|i| (stride * y + i).checked_sub(1).filter(|row| *row < height))
+}
+
 /// Row `y` of an image, which is whole.
 fn row_of(values: &[f32], place: Place, image: usize, y: usize) -> *const f32 {
     values[place.index(image, y, 0)..][..place.row].as_ptr()
@@ -86,9 +91,9 @@ impl DepthwiseConvolution {
         self.check(Some(input), None);
         let table = self.table();
         let packed = self.pack(table.lanes, weights, |tap| tap, bias);
-        let (from, stride) = (self.input_size(), self.stride);
-        let seen = |y: usize| [0, 1, 2].map(|i| (stride * y + i).checked_sub(1).filter(|row| *row < from.height));
-        self.rows(table.depthwise[stride - 1], (input, from), self.size, &packed, seen)
+        let from = self.input_size();
+        let seen = |y: usize| rows_under(self.stride, y, from.height);
+        self.rows(table.depthwise[self.stride - 1], (input, from), self.size, &packed, seen)
     }
 
     /// The gradient of the input.
@@ -98,7 +103,7 @@ impl DepthwiseConvolution {
         if self.stride == 1 {
             // The convolution with the windows turned by half a turn.
             let packed = self.pack(table.lanes, weights, |tap| 8 - tap, None);
-            let seen = |y: usize| [0, 1, 2].map(|i| (y + i).checked_sub(1).filter(|row| *row < from.height));
+            let seen = |y: usize| rows_under(1, y, from.height);
             return self.rows(table.depthwise[0], (gradient, from), from, &packed, seen);
         }
         let packed = self.pack(table.lanes, weights, |tap| tap, None);
@@ -165,7 +170,7 @@ impl DepthwiseConvolution {
                 let mut sums = vec![0f32; 9 * table.lanes * blocks(channels, table.lanes).count()];
                 for row in rows * part / parts..rows * (part + 1) / parts {
                     let (image, y) = (row / size.height, row % size.height);
-                    let seen = [0, 1, 2].map(|i| (stride * y + i).checked_sub(1).filter(|row| *row < from.height));
+                    let seen = rows_under(stride, y, from.height);
                     let job = Products {
                         rows: seen.map(|y| y.map_or(std::ptr::null(), |y| row_of(input, source, image, y))),
                         gradient: row_of(gradient, target, image, y),
