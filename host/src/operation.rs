@@ -54,16 +54,30 @@ fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
 /// Whether the project's kernels compute this convolution with stride 1: 3x3 padded by 1, or 1x1.
 #[cfg(feature = "flex")]
 fn covered(conv: &Conv2d) -> bool {
-    is_padded(conv) && conv.stride == [1, 1]
+    is_padded(conv) && conv.groups == 1 && conv.stride == [1, 1]
 }
 
 /// Whether they compute it with stride 2: 3x3 padded by 1, on images of even height and width.
 #[cfg(feature = "flex")]
 fn covered_strided(conv: &Conv2d, input: &Tensor<4>) -> bool {
-    is_padded(conv) && conv.kernel_size == [3, 3] && conv.stride == [2, 2] && has_even_sides(input)
+    is_padded(conv) && conv.groups == 1 && conv.kernel_size == [3, 3] && conv.stride == [2, 2] && has_even_sides(input)
 }
 
-/// Whether a convolution is 3x3 padded by 1 or 1x1, and neither dilated nor grouped.
+/// The stride with which they compute it as a depthwise convolution, if they do: 3x3 padded by 1, one filter for each channel;
+/// stride 1, or 2 on images of even height and width.
+#[cfg(feature = "flex")]
+fn covered_depthwise(conv: &Conv2d, input: &Tensor<4>) -> Option<usize> {
+    let channels = input.dims()[1];
+    let is_depthwise = conv.groups == channels && conv.weight.dims() == [channels, 1, 3, 3];
+    match conv.stride {
+        _ if !(is_padded(conv) && is_depthwise) => None,
+        [1, 1] => Some(1),
+        [2, 2] if has_even_sides(input) => Some(2),
+        _ => None,
+    }
+}
+
+/// Whether a convolution is 3x3 padded by 1 or 1x1, and not dilated.
 #[cfg(feature = "flex")]
 fn is_padded(conv: &Conv2d) -> bool {
     use burn::nn::PaddingConfig2d;
@@ -77,7 +91,7 @@ fn is_padded(conv: &Conv2d) -> bool {
         PaddingConfig2d::Same => conv.stride == [1, 1],
         PaddingConfig2d::Valid => border == 0,
     };
-    padded && conv.dilation == [1, 1] && conv.groups == 1
+    padded && conv.dilation == [1, 1]
 }
 
 #[cfg(feature = "flex")]
@@ -104,6 +118,18 @@ pub fn convolve(conv: &Conv2d, first: Tensor<4>, second: Option<Tensor<4>>) -> T
         None => first,
         Some(second) => Tensor::cat(vec![first, second], 1),
     })
+}
+
+/// The depthwise convolution of `[N, C, H, W]`, with weights `[C, 1, kernel, kernel]`; any other convolution is computed by burn.
+pub fn convolve_depthwise(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&input)
+        && let Some(stride) = covered_depthwise(conv, &input)
+    {
+        let bias = conv.bias.as_ref().map(|bias| bias.val());
+        return backend::convolve_depthwise(input, conv.weight.val(), bias, stride);
+    }
+    conv.forward(input)
 }
 
 /// Nearest-neighbor upsampling by 2, then the convolution: `[N, C, H, W]` to `[N, outputs, 2 H, 2 W]`.

@@ -15,6 +15,7 @@ pub mod confidence;
 pub mod convolution;
 mod convolve;
 pub mod cross_entropy;
+pub mod depthwise;
 mod elementwise;
 pub mod instruction_set;
 mod micro;

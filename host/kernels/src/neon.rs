@@ -56,4 +56,5 @@ table! {
     features: ["neon"], vector: float32x4_t,
     one: [1 2 3 4 5 6 7 8 9 10 11 12 13], two: [1 2 3 4 5 6 7 8 9 10 11 12 13],
     outer: [4 4 4], three_taps: outer_three_whole,
+    depthwise: [8 8],
 }

@@ -55,4 +55,5 @@ table! {
     features: [], vector: Eight,
     one: [1 2 3 4], two: [1 2],
     outer: [2 2 2], three_taps: outer_three_whole,
+    depthwise: [2 2],
 }

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use super::depthwise::micro::{Products, Row};
 use super::elementwise::{Affine, Factors, PIXELS};
 use super::micro::{Outer, Taps};
 
@@ -39,6 +40,12 @@ pub(crate) struct Table {
     pub thin_9: unsafe fn(&Outer, &[usize; 9]),
     /// [`spread`](super::micro::spread).
     pub spread: SpreadFn,
+    /// [`row`](super::depthwise::micro::row) of a depthwise convolution, for stride 1 and 2.
+    pub depthwise: [unsafe fn(&Row); 2],
+    /// [`row_of_pairs`](super::depthwise::micro::row_of_pairs), for the gradient of the input with stride 2.
+    pub depthwise_pairs: unsafe fn(&Row),
+    /// [`products`](super::depthwise::micro::products), for stride 1 and 2.
+    pub depthwise_products: [unsafe fn(&Products); 2],
     /// [`moments`](super::elementwise::moments).
     pub moments: unsafe fn(&[f32], &mut [f64], &mut [f64]),
     /// [`norm_relu`](super::elementwise::norm_relu).
@@ -59,13 +66,16 @@ pub(crate) struct Table {
     pub adam: unsafe fn(&Factors, &mut [f32], &[f32], &mut [f32], &mut [f32]),
 }
 
-/// Compiles the kernels for one instruction set. `$feature` names what the CPU must have, `$vector` the register.
+/// Compiles the kernels for one instruction set. `$feature` names what the CPU must have, `$vector` the register,
+/// `depthwise` the pixels in flight of two loops in `depthwise/micro.rs`.
 macro_rules! table {
     (
         features: [$($feature:literal)?], vector: $vector:ty,
         one: [$($one:literal)*], two: [$($two:literal)*],
         outer: [$m1:literal $m2:literal $m3:literal], three_taps: $three:ident,
+        depthwise: [$row:literal $pairs:literal],
     ) => {
+        use $crate::depthwise::micro::{self as depthwise_micro, Products, Row};
         use $crate::elementwise;
         use $crate::micro::{self, Outer, Taps};
         use $crate::table::Table;
@@ -98,6 +108,24 @@ macro_rules! table {
         unsafe fn spread(from: *const f32, pixel_stride: usize, channels: usize, pixels: usize, to: *mut f32) {
             // SAFETY: the caller's promise.
             unsafe { micro::spread::<$vector>(from, pixel_stride, channels, pixels, to) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn depthwise<const S: usize>(job: &Row) {
+            // SAFETY: the caller's promise.
+            unsafe { depthwise_micro::row::<$vector, S, $row>(job) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn depthwise_pairs(job: &Row) {
+            // SAFETY: the caller's promise.
+            unsafe { depthwise_micro::row_of_pairs::<$vector, $pairs>(job) }
+        }
+
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn depthwise_products<const S: usize>(job: &Products) {
+            // SAFETY: the caller's promise.
+            unsafe { depthwise_micro::products::<$vector, S>(job) }
         }
 
         $(#[target_feature(enable = $feature)])?
@@ -188,6 +216,9 @@ macro_rules! table {
             thin_1: outer_thin::<1>,
             thin_9: outer_thin::<9>,
             spread,
+            depthwise: [depthwise::<1>, depthwise::<2>],
+            depthwise_pairs,
+            depthwise_products: [depthwise_products::<1>, depthwise_products::<2>],
             moments,
             norm_relu,
             norm_relu_sums,

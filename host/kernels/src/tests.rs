@@ -1,5 +1,6 @@
 //! Every instruction set of this CPU against the plain f64 reference, on odd sizes, channels and batches.
 
+mod depthwise;
 mod norms;
 
 use super::convolution::Convolution;

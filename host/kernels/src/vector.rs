@@ -24,6 +24,10 @@ pub(super) trait Vector: Copy {
     /// `self + a * b`, rounded once where the instruction set can.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
 
+    /// Asks for the cache line of an address, which may be outside any array; nothing where there is no instruction for it.
+    #[inline(always)]
+    fn prefetch(_from: *const f32) {}
+
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
 }

@@ -29,6 +29,8 @@ enum Kind {
     Plain(usize),
     /// 3x3 with stride 2.
     Strided,
+    /// 3x3 of each channel by itself, with this stride.
+    Depthwise(usize),
     /// Upsampling, then 3x3.
     Upsample,
     /// 1x1, then depth-to-space.
@@ -60,7 +62,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
         let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
         if let Some(Some(node)) = rest.get(1) {
             let found = match kind {
-                Kind::Plain(_) | Kind::Strided | Kind::Upsample => B::bias_gradient(&gradient),
+                Kind::Plain(_) | Kind::Strided | Kind::Depthwise(_) | Kind::Upsample => B::bias_gradient(&gradient),
                 Kind::Up => B::up_convolution_bias_gradient(&gradient),
             };
             grads.register::<B>(node.id, found);
@@ -69,6 +71,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
             let found = match kind {
                 Kind::Plain(kernel) => B::convolution_weight_gradient(&inputs, &gradient, kernel),
                 Kind::Strided => B::strided_convolution_weight_gradient(&inputs[0], &gradient),
+                Kind::Depthwise(stride) => B::depthwise_convolution_weight_gradient(&inputs[0], &gradient, stride),
                 Kind::Upsample => B::upsample_convolution_weight_gradient(&inputs[0], &gradient),
                 Kind::Up => B::up_convolution_weight_gradient(&inputs[0], &gradient),
             };
@@ -79,6 +82,7 @@ impl<B: Kernels, const N: usize> Backward<B, N> for ConvolutionBackward {
             let found = match kind {
                 Kind::Plain(_) => B::convolution_input_gradient(&weight, &gradient, &channels),
                 Kind::Strided => vec![B::strided_convolution_input_gradient(&weight, &gradient)],
+                Kind::Depthwise(stride) => vec![B::depthwise_convolution_input_gradient(&weight, &gradient, stride)],
                 Kind::Upsample => vec![B::upsample_convolution_input_gradient(&weight, &gradient)],
                 Kind::Up => vec![B::up_convolution_input_gradient(&weight, &gradient)],
             };
@@ -108,6 +112,7 @@ fn convolution<B: Kernels, C: CheckpointStrategy, const N: usize>(
         match kind {
             Kind::Plain(_) => B::convolution(&inputs, &weight, bias.as_ref()),
             Kind::Strided => B::strided_convolution(&inputs[0], &weight, bias.as_ref()),
+            Kind::Depthwise(stride) => B::depthwise_convolution(&inputs[0], &weight, bias.as_ref(), stride),
             Kind::Upsample => B::upsample_convolution(&inputs[0], &weight, bias.as_ref()),
             Kind::Up => B::up_convolution(&inputs[0], &weight, bias.as_ref()),
         }
@@ -289,6 +294,23 @@ impl<B: Kernels, C: CheckpointStrategy> NetworkOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         convolution::<B, C, 3>(Kind::Strided, vec![input], weight, Some(bias))
+    }
+
+    fn network_depthwise_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        convolution::<B, C, 2>(Kind::Depthwise(stride), vec![input], weight, None)
+    }
+
+    fn network_depthwise_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        convolution::<B, C, 3>(Kind::Depthwise(stride), vec![input], weight, Some(bias))
     }
 
     fn network_upsample_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -52,6 +52,28 @@ pub trait Kernels: Backend {
         gradient: &FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// A 3x3 depthwise convolution padded by 1, with weights `[C, 1, 3, 3]`; with stride 2 on images of even height and width.
+    fn depthwise_convolution(
+        input: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        bias: Option<&FloatTensor<Self>>,
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for the input.
+    fn depthwise_convolution_input_gradient(
+        weight: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
+    /// Its gradient for the weights.
+    fn depthwise_convolution_weight_gradient(
+        input: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
     /// The gradient for a bias: the sum over images and pixels.
     fn bias_gradient(gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -182,6 +204,21 @@ pub trait NetworkOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// See [`Kernels::depthwise_convolution`].
+    fn network_depthwise_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
+    /// With a bias.
+    fn network_depthwise_convolution_biased(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
     /// See [`Kernels::upsample_convolution`].
     fn network_upsample_convolution(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -253,6 +290,20 @@ pub(super) fn convolve_strided(input: Tensor<4>, weight: Tensor<4>, bias: Option
     Tensor::from_dispatch(match bias {
         None => <Dispatch as NetworkOps>::network_strided_convolution(input, weight),
         Some(bias) => <Dispatch as NetworkOps>::network_strided_convolution_biased(input, weight, bias),
+    })
+}
+
+/// See [`super::convolve_depthwise`].
+pub(super) fn convolve_depthwise(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+) -> Tensor<4> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.map(Tensor::into_dispatch));
+    Tensor::from_dispatch(match bias {
+        None => <Dispatch as NetworkOps>::network_depthwise_convolution(input, weight, stride),
+        Some(bias) => <Dispatch as NetworkOps>::network_depthwise_convolution_biased(input, weight, bias, stride),
     })
 }
 

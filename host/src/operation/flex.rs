@@ -11,6 +11,7 @@ use super::profile::timed;
 use super::{Operators, PixelLoss, Statistics};
 use unet_kernels::adam::{self, Factors};
 use unet_kernels::convolution::{Convolution, Size};
+use unet_kernels::depthwise::DepthwiseConvolution;
 use unet_kernels::norm::{self, Norm};
 use unet_kernels::pool;
 use unet_kernels::strided::StridedConvolution;
@@ -78,6 +79,40 @@ impl Kernels for Flex {
             let operation =
                 StridedConvolution { size: gradient.size, inputs, outputs, set: Operators::instruction_set() };
             dense_tensor(operation.weight_gradient(input.values(), gradient.values()), &[outputs, inputs, 3, 3])
+        })
+    }
+
+    fn depthwise_convolution(
+        input: &FlexTensor,
+        weight: &FlexTensor,
+        bias: Option<&FlexTensor>,
+        stride: usize,
+    ) -> FlexTensor {
+        timed("depthwise convolution", || {
+            let (input, weight, bias) = (ChannelsLast::new(input), Dense::new(weight), bias.map(Dense::new));
+            let size = if stride == 2 { halved(input.size) } else { input.size };
+            let operation = depthwise(size, input.channels, stride);
+            let output = operation.forward(input.values(), weight.values(), bias.as_ref().map(Dense::values));
+            image_tensor(output, size, input.channels)
+        })
+    }
+
+    fn depthwise_convolution_input_gradient(weight: &FlexTensor, gradient: &FlexTensor, stride: usize) -> FlexTensor {
+        timed("depthwise convolution, gradient of the input", || {
+            let (weight, gradient) = (Dense::new(weight), ChannelsLast::new(gradient));
+            let operation = depthwise(gradient.size, gradient.channels, stride);
+            let values = operation.input_gradient(weight.values(), gradient.values());
+            let size = if stride == 2 { doubled(gradient.size) } else { gradient.size };
+            image_tensor(values, size, gradient.channels)
+        })
+    }
+
+    fn depthwise_convolution_weight_gradient(input: &FlexTensor, gradient: &FlexTensor, stride: usize) -> FlexTensor {
+        timed("depthwise convolution, gradient of the weights", || {
+            let (input, gradient) = (ChannelsLast::new(input), ChannelsLast::new(gradient));
+            let operation = depthwise(gradient.size, gradient.channels, stride);
+            let values = operation.weight_gradient(input.values(), gradient.values());
+            dense_tensor(values, &[gradient.channels, 1, 3, 3])
         })
     }
 
@@ -252,6 +287,10 @@ fn strided(weight: &Dense, size: Size) -> StridedConvolution {
     StridedConvolution { size, inputs, outputs, set: Operators::instruction_set() }
 }
 
+fn depthwise(size: Size, channels: usize, stride: usize) -> DepthwiseConvolution {
+    DepthwiseConvolution { size, channels, stride, set: Operators::instruction_set() }
+}
+
 fn upsample(weight: &Dense, size: Size) -> UpsampleConvolution {
     let [outputs, inputs, ..] = weight.dims();
     UpsampleConvolution { size, inputs, outputs, set: Operators::instruction_set() }
@@ -297,6 +336,19 @@ impl NetworkOps for Flex {
 
     fn network_strided_convolution_biased(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         Self::strided_convolution(&input, &weight, Some(&bias))
+    }
+
+    fn network_depthwise_convolution(input: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
+        Self::depthwise_convolution(&input, &weight, None, stride)
+    }
+
+    fn network_depthwise_convolution_biased(
+        input: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        stride: usize,
+    ) -> FlexTensor {
+        Self::depthwise_convolution(&input, &weight, Some(&bias), stride)
     }
 
     fn network_upsample_convolution(input: FlexTensor, weight: FlexTensor) -> FlexTensor {

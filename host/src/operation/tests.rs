@@ -101,6 +101,33 @@ fn strided_convolutions_equal_burns_own() {
 }
 
 #[test]
+fn depthwise_convolutions_equal_burns_own() {
+    let device = Device::flex().autodiff();
+    let rng = &mut Rng::from_parts(&[13]);
+    for (channels, stride, bias, covered, size) in [
+        (8, 1, false, Some(1), [7, 10]),
+        (24, 1, true, Some(1), [1, 5]),
+        (5, 2, true, Some(2), [6, 10]),
+        (16, 2, false, Some(2), [4, 2]),
+        (6, 2, false, None, [7, 10]),
+    ] {
+        let tensors = [random(rng, [2, channels, size[0], size[1]], &device)];
+        let mut conv = conv2d(rng, channels, channels, 3, bias, &device);
+        conv.weight = burn::module::Param::from_tensor(random(rng, [channels, 1, 3, 3], &device));
+        (conv.groups, conv.stride) = (channels, [stride, stride]);
+        let ours = run(&tensors, &conv, |conv, mut tensors| {
+            assert_eq!(covered_depthwise(conv, &tensors[0]), covered);
+            convolve_depthwise(conv, tensors.remove(0))
+        });
+        let burns = run(&tensors, &conv, |conv, mut tensors| conv.forward(tensors.remove(0)));
+        assert_eq!(ours.len(), 3 + usize::from(bias));
+        for (ours, burns) in ours.iter().zip(&burns) {
+            assert_close(ours, burns);
+        }
+    }
+}
+
+#[test]
 fn upsampling_with_convolution_equals_burns_own() {
     let device = Device::flex().autodiff();
     let rng = &mut Rng::from_parts(&[2]);
@@ -337,10 +364,13 @@ fn other_types_and_kernels_are_left_to_burn() {
         Conv2dConfig::new([2, 2], [3, 3]),
         Conv2dConfig::new([2, 2], [5, 5]),
         Conv2dConfig::new([2, 2], [3, 3]).with_padding(PaddingConfig2d::Same).with_stride([2, 2]),
-        Conv2dConfig::new([2, 2], [3, 3]).with_padding(PaddingConfig2d::Same).with_groups(2),
+        Conv2dConfig::new([2, 4], [3, 3]).with_padding(PaddingConfig2d::Same).with_groups(2),
     ] {
         let conv = config.init(&device);
         assert!(!covered(&conv), "{config:?}");
-        assert_eq!(values(convolve(&conv, input.clone(), None)), values(conv.forward(input.clone())));
+        assert_eq!(covered_depthwise(&conv, &input), None, "{config:?}");
+        let expected = values(conv.forward(input.clone()));
+        assert_eq!(values(convolve(&conv, input.clone(), None)), expected);
+        assert_eq!(values(convolve_depthwise(&conv, input.clone())), expected);
     }
 }

@@ -12,6 +12,7 @@ use crate::error::HostError;
 use crate::operation::Operators;
 use unet_kernels::adam::{self, Factors};
 use unet_kernels::convolution::{Convolution, Size};
+use unet_kernels::depthwise::DepthwiseConvolution;
 use unet_kernels::norm::{self, Norm};
 use unet_kernels::upsample::UpsampleConvolution;
 use unet_kernels::{InstructionSet, pool};
@@ -42,6 +43,12 @@ const RECORDED: [(&str, [f64; 3]); KERNELS] = [
     ("upsampling with convolution", [0.855, 0.805, 0.320]),
     ("upsampling, gradient of the input", [0.792, 0.753, 0.305]),
     ("upsampling, gradient of the weights", [0.756, 0.685, 0.292]),
+    ("depthwise convolution", [0.0, 0.0, 0.0]),
+    ("depthwise convolution, gradient of the input", [0.0, 0.0, 0.0]),
+    ("depthwise convolution, gradient of the weights", [0.0, 0.0, 0.0]),
+    ("depthwise convolution, stride 2", [0.0, 0.0, 0.0]),
+    ("depthwise, stride 2, gradient of the input", [0.0, 0.0, 0.0]),
+    ("depthwise, stride 2, gradient of the weights", [0.0, 0.0, 0.0]),
     ("batch statistics", [0.031, 0.034, 0.028]),
     ("batch norm with ReLU", [0.036, 0.033, 0.031]),
     ("batch norm with ReLU, gradient", [0.015, 0.012, 0.007]),
@@ -51,7 +58,7 @@ const RECORDED: [(&str, [f64; 3]); KERNELS] = [
 ];
 
 /// Kernels that are held to a ratio.
-const KERNELS: usize = 18;
+const KERNELS: usize = 24;
 
 /// One kernel's speed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -123,6 +130,20 @@ fn upsampling(which: fn(&UpsampleConvolution, &Data)) -> Case {
     Case { work, call: Box::new(move || which(&operation, &data)) }
 }
 
+fn depthwise(stride: usize, which: fn(&DepthwiseConvolution, &Data)) -> Case {
+    // Of a core's second cache, as in `passes`.
+    let (channels, side) = (32, 48);
+    let size = Size { images: 1, height: side / stride, width: side / stride };
+    let data = Data {
+        inputs: channels,
+        input: numbers(side * side * channels),
+        gradient: numbers(size.pixels() * channels),
+        weights: numbers(channels * 9),
+    };
+    let operation = DepthwiseConvolution { size, channels, stride, set: Operators::instruction_set() };
+    Case { work: (size.pixels() * channels * 9) as f64 / 1e9, call: Box::new(move || which(&operation, &data)) }
+}
+
 /// What a convolution is called with.
 struct Data {
     inputs: usize,
@@ -162,6 +183,15 @@ fn cases() -> [Case; KERNELS] {
     fn of_weights(c: &Convolution, d: &Data) {
         black_box(c.weight_gradient(&d.tensors(), &d.gradient));
     }
+    fn depthwise_forward(c: &DepthwiseConvolution, d: &Data) {
+        black_box(c.forward(&d.input, &d.weights, None));
+    }
+    fn depthwise_of_input(c: &DepthwiseConvolution, d: &Data) {
+        black_box(c.input_gradient(&d.weights, &d.gradient));
+    }
+    fn depthwise_of_weights(c: &DepthwiseConvolution, d: &Data) {
+        black_box(c.weight_gradient(&d.input, &d.gradient));
+    }
     [
         convolution(1, 16, 3, 128, forward),
         convolution(8, 8, 3, 128, forward),
@@ -181,6 +211,12 @@ fn cases() -> [Case; KERNELS] {
         upsampling(|u, d| {
             black_box(u.weight_gradient(&d.input, &d.gradient));
         }),
+        depthwise(1, depthwise_forward),
+        depthwise(1, depthwise_of_input),
+        depthwise(1, depthwise_of_weights),
+        depthwise(2, depthwise_forward),
+        depthwise(2, depthwise_of_input),
+        depthwise(2, depthwise_of_weights),
         passes(|x, _, _| {
             black_box(norm::statistics(Operators::instruction_set(), x, PASS_CHANNELS));
         }),

@@ -1,7 +1,8 @@
 //! Registers of 8 values: AVX2 with FMA.
 
 use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
 use crate::table::{Implementation, table};
@@ -47,6 +48,12 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
+    fn prefetch(from: *const f32) {
+        // SAFETY: a prefetch does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         // SAFETY: see above.
         unsafe { _mm256_add_ps(self, other) }
@@ -58,4 +65,5 @@ table! {
     features: ["avx2,fma"], vector: __m256,
     one: [1 2 3 4 5 6 7 8 9 10 11 12], two: [1 2 3 4 5 6],
     outer: [8 4 8], three_taps: outer_three_parts,
+    depthwise: [8 4],
 }

@@ -1,7 +1,8 @@
 //! Registers of 16 values: AVX-512.
 
 use std::arch::x86_64::{
-    __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 use super::{avx2, avx512_half};
@@ -54,6 +55,12 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
+    fn prefetch(from: *const f32) {
+        // SAFETY: a prefetch does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         // SAFETY: see above.
         unsafe { _mm512_add_ps(self, other) }
@@ -65,4 +72,5 @@ table! {
     features: ["avx512f,avx512vl,avx512bw,avx512dq"], vector: __m512,
     one: [1 2 3 4 5 6 7 8 9 10 11 12 13 14], two: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     outer: [8 8 8], three_taps: outer_three_whole,
+    depthwise: [8 8],
 }

@@ -9,4 +9,5 @@ table! {
     features: ["avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"], vector: __m256,
     one: [1 2 3 4 5 6 7 8 9 10 11 12 13 14], two: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     outer: [8 8 8], three_taps: outer_three_whole,
+    depthwise: [8 8],
 }
