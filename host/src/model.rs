@@ -15,4 +15,4 @@ pub mod unet;
 
 pub use network::Network;
 pub use stem::Stem;
-pub use unet::{Skips, UNetConfig, Upsampling};
+pub use unet::{Blocks, Skips, UNetConfig, Upsampling};

@@ -33,7 +33,7 @@ IGNORED = 255
 KNOWN = {
     "": "name code_version data val_ratio split_seed stacks skip_unreadable seed backend preprocess model training",
     "preprocess": "width height channels fit filter normalize fill",
-    "model": "base depth widths channels classes upsampling skips decoder_convolutions stem",
+    "model": "base depth widths channels classes upsampling skips decoder_convolutions blocks stem",
     "training": "epochs batch learning_rate schedule optimizer weight_decay decayed freeze_norms loss label_smoothing class_weights flips augment "
                 "workers cache_bytes",
 }
@@ -45,12 +45,14 @@ class Refused(ValueError):
     pass
 
 
-def layer(channels_in, channels_out, stride=1):
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU())
+def layer(channels_in, channels_out, stride=1, size=3, groups=1):
+    convolution = nn.Conv2d(channels_in, channels_out, size, stride, size // 2, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels_out), nn.ReLU())
 
 
-def layers(channels_in, channels_out, count=2):
-    return nn.Sequential(layer(channels_in, channels_out), *(layer(channels_out, channels_out) for _ in range(1, count)))
+def layers(channels_in, channels_out, count=2, separable=False):
+    one = (lambda i, o: nn.Sequential(layer(i, i, groups=i), layer(i, o, size=1))) if separable else layer
+    return nn.Sequential(one(channels_in, channels_out), *(one(channels_out, channels_out) for _ in range(1, count)))
 
 
 def up(channels_in, channels_out):
@@ -72,14 +74,17 @@ class UNet(nn.Module):
         self.stem = nn.Sequential(*stem)
         widths = model.get("widths") or [base << level for level in range(depth + 1)]
         above = [channels, *widths]
-        self.encoder = nn.ModuleList(layers(above[level], widths[level]) for level in range(depth))
-        self.bottleneck = layers(above[depth], widths[depth])
+        separable = model.get("blocks") == "separable"
+        if separable and not halvings:
+            raise Refused("separable blocks are implemented for networks with a stem")
+        self.encoder = nn.ModuleList(layers(above[level], widths[level], 2, separable) for level in range(depth))
+        self.bottleneck = layers(above[depth], widths[depth], 2, separable)
         levels = list(reversed(range(depth)))
         nearest = model["upsampling"] == "nearest"
         enlarge = (lambda i, o: nn.Sequential(nn.Upsample(scale_factor=2), layer(i, o))) if nearest else up
         self.up = nn.ModuleList(enlarge(widths[level + 1], widths[level]) for level in levels)
         self.adds, count = model.get("skips") == "add", model.get("decoder_convolutions", 2)
-        self.decoder = nn.ModuleList(layers(widths[level] * (1 if self.adds else 2), widths[level], count) for level in levels)
+        self.decoder = nn.ModuleList(layers(widths[level] * (1 if self.adds else 2), widths[level], count, separable) for level in levels)
         head, channels = [], base
         for _ in range(1, halvings):
             head.append(up(channels, between))

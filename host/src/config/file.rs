@@ -100,6 +100,7 @@ const KEYS: &[Key] = &[
     optional("model.widths", Kind::List),
     optional("model.skips", Kind::Text),
     optional("model.decoder_convolutions", Kind::Whole),
+    optional("model.blocks", Kind::Text),
     optional("model.stem", Kind::Whole),
     required("training.epochs", Kind::Whole),
     required("training.batch", Kind::Whole),
@@ -204,7 +205,7 @@ mod tests {
     use crate::backend::Backend;
     use crate::dataset::augment::{Augmentation, Flips, OperationKind};
     use crate::dataset::loader::LoaderConfig;
-    use crate::model::{Skips, Stem, UNetConfig};
+    use crate::model::{Blocks, Skips, Stem, UNetConfig};
     use crate::training::loss::{Loss, LossConfig};
     use crate::training::optimizer::{Decayed, OptimizerConfig, OptimizerKind};
     use crate::training::schedule::ScheduleKind;
@@ -237,6 +238,7 @@ mod tests {
                 widths: vec![8, 16],
                 skips: Skips::Add,
                 decoder_convolutions: 1,
+                blocks: Blocks::Separable,
                 stem: Stem::Half,
                 ..UNetConfig::default()
             }

@@ -3,7 +3,7 @@
 //! Shares no code with either: the multiplications are `ndarray`'s, everything around them is here.
 
 use rayon::prelude::*;
-use tract_onnx::prelude::tract_ndarray::{Array2, ArrayView2};
+use tract_onnx::prelude::tract_ndarray::{Array2, ArrayView2, Axis, concatenate};
 
 use super::graph::{Convolution, Graph, GraphError, Operator};
 
@@ -78,9 +78,11 @@ fn moved([channels, height, width]: [usize; 3], value: impl Fn(usize, usize, usi
 
 /// Weights times windows, some rows of the output at once.
 fn convolve(conv: &Convolution, input: &Values, [channels, height, width]: [usize; 3]) -> Vec<f64> {
-    let taps = conv.channels_in * conv.kernel[0] * conv.kernel[1];
+    let [_, group_inputs, kernel_height, kernel_width] = conv.weight_shape();
+    let group_taps = group_inputs * kernel_height * kernel_width;
+    let taps = conv.groups * group_taps;
     let weight: Vec<f64> = conv.weight.iter().map(|&w| f64::from(w)).collect();
-    let weight = ArrayView2::from_shape((channels, taps), &weight).expect("the graph's shapes were checked");
+    let weight = ArrayView2::from_shape((channels, group_taps), &weight).expect("the graph's shapes were checked");
     let rows = (WINDOW_VALUES / (taps * width).max(1)).clamp(1, height.max(1));
     let firsts: Vec<usize> = (0..height).step_by(rows).collect();
     let strips: Vec<Array2<f64>> = firsts
@@ -89,7 +91,13 @@ fn convolve(conv: &Convolution, input: &Values, [channels, height, width]: [usiz
             let rows = rows.min(height - first);
             let windows = windows(conv, input, first, rows, width);
             let windows = ArrayView2::from_shape((taps, rows * width), &windows).expect("the windows fill their shape");
-            weight.dot(&windows)
+            let groups = weight.axis_chunks_iter(Axis(0), channels / conv.groups);
+            let products: Vec<Array2<f64>> = groups
+                .zip(windows.axis_chunks_iter(Axis(0), group_taps))
+                .map(|(weight, windows)| weight.dot(&windows))
+                .collect();
+            let views: Vec<ArrayView2<f64>> = products.iter().map(|product| product.view()).collect();
+            concatenate(Axis(0), &views).expect("the products of all groups have one width")
         })
         .collect();
     let mut data = vec![0.0; channels * height * width];
@@ -136,18 +144,18 @@ mod tests {
     use crate::export::fold::graph_of;
     use crate::export::fold_upsample::fold_upsampling;
     use crate::float_engine::FloatEngine;
-    use crate::model::{Skips, Stem, UNetConfig, Upsampling};
+    use crate::model::{Blocks, Skips, Stem, UNetConfig, Upsampling};
     use crate::rng::Rng;
 
     #[test]
     fn every_operator_computes_what_tract_computes() {
         let forms = [
-            (Upsampling::Nearest, Skips::Concat, Stem::Full),
-            (Upsampling::UpConvolution, Skips::Add, Stem::Half),
-            (Upsampling::Nearest, Skips::Concat, Stem::Quarter),
+            (Upsampling::Nearest, Skips::Concat, Blocks::Plain, Stem::Full),
+            (Upsampling::UpConvolution, Skips::Add, Blocks::Separable, Stem::Half),
+            (Upsampling::Nearest, Skips::Concat, Blocks::Plain, Stem::Quarter),
         ];
         let mut rng = Rng::new(9);
-        for (upsampling, skips, stem) in forms {
+        for (upsampling, skips, blocks, stem) in forms {
             let config = UNetConfig {
                 base: 3,
                 depth: 2,
@@ -155,6 +163,7 @@ mod tests {
                 classes: 3,
                 upsampling,
                 skips,
+                blocks,
                 stem,
                 ..UNetConfig::default()
             };

@@ -29,7 +29,7 @@ pub fn write(graph: &Graph) -> Result<Vec<u8>, GraphError> {
             push_plain(&mut onnx, &node.operator, &inputs, output);
             continue;
         };
-        let shape = [conv.channels_out, conv.channels_in, conv.kernel[0], conv.kernel[1]];
+        let shape = conv.weight_shape();
         let weight = onnx.floats(format!("{}.weight", node.name), &shape, &conv.weight);
         let bias = onnx.floats(format!("{}.bias", node.name), &shape[..1], &conv.bias);
         let linear = if conv.relu { format!("{}.linear", node.name) } else { output.to_owned() };
@@ -48,7 +48,7 @@ pub(crate) fn conv_attributes(conv: &Convolution) -> Vec<AttributeProto> {
         ints("pads", &conv.pads),
         ints("strides", &[conv.stride; 2]),
         ints("dilations", &[1, 1]),
-        int("group", 1),
+        int("group", conv.groups as i64),
     ]
 }
 
@@ -147,9 +147,6 @@ impl Reader<'_> {
         let (operator, inputs) = match node.op_type.as_str() {
             "Conv" => {
                 expect_ints("dilations", &[1, 1], &[1, 1])?;
-                if attribute(node, "group").is_some_and(|a| a.i != 1) {
-                    return Err(fail("expected one group"));
-                }
                 (Operator::Conv(self.convolution(node).map_err(|problem| fail(&problem))?), vec![tensor(0)?])
             }
             "Relu" => return self.relu(node, output, tensor(0)?).map_err(|problem| fail(&problem)),
@@ -196,7 +193,7 @@ impl Reader<'_> {
             self.constants.get(name).copied().ok_or_else(|| format!("expected input {index} {name:?} to be a constant"))
         };
         let shape = &constant(1)?.dims;
-        let &[out, channels_in, height, width] = &shape[..] else {
+        let &[out, group_inputs, height, width] = &shape[..] else {
             return Err(format!("expected weights of 4 axes, found {}", shape.len()));
         };
         // Keeps products of sides below 2^64, and a damaged file from exhausting memory.
@@ -207,8 +204,10 @@ impl Reader<'_> {
                 .ok_or_else(|| format!("expected sides of at most {SIDE_MAX}, found {v}"))
         };
         let (channels_out, kernel) = (side(out)?, [side(height)?, side(width)?]);
+        let groups = side(attribute(node, "group").map_or(1, |group| group.i))?;
+        let channels_in = side(group_inputs.saturating_mul(groups as i64))?;
         if channels_out == 0 || kernel.contains(&0) || channels_in == 0 {
-            return Err(format!("expected weights, found shape {shape:?}"));
+            return Err(format!("expected weights, found shape {shape:?} in {groups} groups"));
         }
         let pads = match attribute(node, "pads") {
             None => [0; 4],
@@ -224,16 +223,7 @@ impl Reader<'_> {
         };
         let bias = if node.input.len() > 2 { floats(constant(2)?)? } else { vec![0.0; channels_out] };
         let weight = floats(constant(1)?)?;
-        Ok(Convolution {
-            weight,
-            bias,
-            channels_out,
-            channels_in: side(channels_in)?,
-            kernel,
-            stride,
-            pads,
-            relu: false,
-        })
+        Ok(Convolution { weight, bias, channels_out, channels_in, groups, kernel, stride, pads, relu: false })
     }
 
     /// Folds a ReLU into the convolution before it, whose only reader it is.

@@ -54,7 +54,8 @@ fn plain(conv: &Conv2d) -> graph::Convolution {
         weight: values(conv.weight.val()),
         bias: conv.bias.as_ref().map_or_else(|| vec![0.0; channels_out], |bias| values(bias.val())),
         channels_out,
-        channels_in,
+        channels_in: channels_in * conv.groups,
+        groups: conv.groups,
         kernel: [height, width],
         stride: conv.stride[0],
         pads: [height / 2, width / 2, height / 2, width / 2],
@@ -80,9 +81,10 @@ pub fn graph_of(model: &Network, height: usize, width: usize) -> Graph {
                 }
                 let convolution = Operator::Conv(folded(parameters, kind.channels_per_output()));
                 match kind {
-                    ConvolutionKind::Pointwise | ConvolutionKind::Same | ConvolutionKind::Strided => {
-                        graph.push(name, convolution, inputs)
-                    }
+                    ConvolutionKind::Pointwise
+                    | ConvolutionKind::Same
+                    | ConvolutionKind::Strided
+                    | ConvolutionKind::Depthwise => graph.push(name, convolution, inputs),
                     ConvolutionKind::Upsampling => {
                         let large = graph.push(format!("{name}.nearest"), Operator::UpsampleNearest, inputs);
                         graph.push(name, convolution, vec![large])
@@ -111,7 +113,7 @@ mod tests {
 
     use super::*;
     use crate::backend::test_device;
-    use crate::model::{Skips, Stem, UNetConfig, Upsampling};
+    use crate::model::{Blocks, Skips, Stem, UNetConfig, Upsampling};
 
     #[test]
     fn a_batch_norm_folds_as_by_hand() {
@@ -134,8 +136,8 @@ mod tests {
             (Upsampling::Nearest, Stem::Half),
             (Upsampling::UpConvolution, Stem::Quarter),
         ];
-        let forms = forms.into_iter().flat_map(|(up, stem)| [(up, Skips::Concat, stem), (up, Skips::Add, stem)]);
-        for (upsampling, skips, stem) in forms {
+        let decoders = [(Skips::Concat, Blocks::Plain), (Skips::Add, Blocks::Plain), (Skips::Add, Blocks::Separable)];
+        for ((upsampling, stem), (skips, blocks)) in forms.into_iter().flat_map(|form| decoders.map(|d| (form, d))) {
             let config = UNetConfig {
                 base: 4,
                 depth: 2,
@@ -143,6 +145,7 @@ mod tests {
                 classes: 4,
                 upsampling,
                 skips,
+                blocks,
                 stem,
                 ..UNetConfig::default()
             };

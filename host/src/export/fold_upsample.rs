@@ -40,7 +40,12 @@ fn folds(graph: &Graph, tensor: TensorId) -> bool {
     let is_enlarged = tensor > 0 && graph.nodes[tensor - 1].operator == Operator::UpsampleNearest;
     let mut readers = graph.nodes.iter().filter(|node| node.inputs.contains(&tensor));
     let Some(Operator::Conv(conv)) = readers.next().map(|node| &node.operator) else { return false };
-    is_enlarged && conv.kernel == [3; 2] && conv.stride == 1 && conv.pads == [1; 4] && readers.next().is_none()
+    is_enlarged
+        && conv.groups == 1
+        && conv.kernel == [3; 2]
+        && conv.stride == 1
+        && conv.pads == [1; 4]
+        && readers.next().is_none()
 }
 
 /// Which of a phase's two rows or columns is read by row or column `tap` of the 3x3 window: around an even center (phase 0)
@@ -75,7 +80,17 @@ mod tests {
 
     fn conv(weight: Vec<f32>, bias: Vec<f32>, relu: bool) -> Convolution {
         let (channels_out, channels_in) = (bias.len(), weight.len() / 9 / bias.len());
-        Convolution { weight, bias, channels_out, channels_in, kernel: [3; 2], stride: 1, pads: [1; 4], relu }
+        Convolution {
+            weight,
+            bias,
+            channels_out,
+            channels_in,
+            groups: 1,
+            kernel: [3; 2],
+            stride: 1,
+            pads: [1; 4],
+            relu,
+        }
     }
 
     /// An image of `input`, enlarged, through the convolution.

@@ -13,7 +13,7 @@ pub const OUTPUT_NAME: &str = "logits";
 /// A convolution with bias, ReLU folded in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
-    /// `[channels_out, channels_in, kernel[0], kernel[1]]`, row-major.
+    /// `[channels_out, channels_in / groups, kernel[0], kernel[1]]`, row-major.
     pub weight: Vec<f32>,
     /// One value for each output channel.
     pub bias: Vec<f32>,
@@ -21,6 +21,8 @@ pub struct Convolution {
     pub channels_out: usize,
     /// Number of input channels.
     pub channels_in: usize,
+    /// Parts of the channels that are convolved by themselves: as many as channels in a depthwise convolution, otherwise 1.
+    pub groups: usize,
     /// Kernel size: height and width.
     pub kernel: [usize; 2],
     /// Pixels between a window and the next, in both directions.
@@ -29,6 +31,13 @@ pub struct Convolution {
     pub pads: [usize; 4],
     /// Whether ReLU follows.
     pub relu: bool,
+}
+
+impl Convolution {
+    /// Shape of the weights.
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [self.channels_out, self.channels_in / self.groups.max(1), self.kernel[0], self.kernel[1]]
+    }
 }
 
 /// What a node computes.
@@ -134,7 +143,14 @@ impl Graph {
                     if conv.channels_in != channels {
                         return Err(fail(format!("expected {} channels, found {channels}", conv.channels_in)));
                     }
-                    let weights = conv.channels_out * conv.channels_in * conv.kernel[0] * conv.kernel[1];
+                    let groups = conv.groups;
+                    if groups == 0 || [conv.channels_in, conv.channels_out].iter().any(|c| !c.is_multiple_of(groups)) {
+                        return Err(fail(format!(
+                            "expected groups that part {} inputs and {} outputs evenly, found {groups}",
+                            conv.channels_in, conv.channels_out
+                        )));
+                    }
+                    let weights: usize = conv.weight_shape().iter().product();
                     if conv.weight.len() != weights || conv.bias.len() != conv.channels_out {
                         return Err(fail(format!(
                             "expected {weights} weights and {} biases, found {} and {}",
@@ -214,6 +230,7 @@ mod tests {
             bias: vec![0.0; channels_out],
             channels_out,
             channels_in,
+            groups: 1,
             kernel: [kernel; 2],
             stride: 1,
             pads: [kernel / 2; 4],

@@ -90,7 +90,7 @@ pub fn compare(model: &Network, graph: &Graph) -> Result<usize, OtherParameter> 
 
 /// The parameters of a layer, in f64.
 struct Trained {
-    /// `[channels_out, channels_in, size, size]`.
+    /// `[channels_out, channels_in / groups, size, size]`.
     weight: Vec<f32>,
     bias: Vec<f32>,
     channels_out: usize,

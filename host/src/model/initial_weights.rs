@@ -7,14 +7,22 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::rng::Rng;
 
-/// A convolution with weights of shape `[outputs, inputs, k, k]` from `rng`: normal with variance `2 / fan_in` (He et al.
+/// A convolution with weights of shape `[outputs, inputs of a group, k, k]` from `rng`: normal with variance `2 / fan_in` (He et al.
 /// 2015, eq. 10), bias zero.
 ///
 /// `k` is 1 or 3; a 3x3 convolution is padded by 1 on all sides.
-pub(super) fn conv2d(shape: [usize; 4], stride: usize, bias: bool, rng: &mut Rng, device: &Device) -> Conv2d {
+pub(super) fn conv2d(
+    shape: [usize; 4],
+    groups: usize,
+    stride: usize,
+    bias: bool,
+    rng: &mut Rng,
+    device: &Device,
+) -> Conv2d {
     let [outputs, inputs, size, _] = shape;
     let padding = size / 2;
-    let mut conv = Conv2dConfig::new([inputs, outputs], [size, size])
+    let mut conv = Conv2dConfig::new([groups * inputs, outputs], [size, size])
+        .with_groups(groups)
         .with_stride([stride, stride])
         .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
         .with_bias(bias)
@@ -60,7 +68,7 @@ mod tests {
     fn initial_weights_follow_the_seed_and_have_the_stated_spread() {
         let device = test_device();
         let weights = |seed| -> Vec<f32> {
-            let conv = conv2d([64, 8, 3, 3], 1, false, &mut Rng::new(seed), &device);
+            let conv = conv2d([64, 8, 3, 3], 1, 1, false, &mut Rng::new(seed), &device);
             conv.weight.val().into_data().try_into_vec().unwrap()
         };
         assert_eq!(weights(1), weights(1));

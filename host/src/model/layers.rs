@@ -17,6 +17,8 @@ pub enum ConvolutionKind {
     Same,
     /// 3x3 with stride 2, padded by 1: halves height and width.
     Strided,
+    /// 3x3 padded by 1, one filter for each channel.
+    Depthwise,
     /// Nearest-neighbor upsampling by 2, then 3x3 padded by 1.
     Upsampling,
     /// 1x1 to four times the channels, then depth-to-space: exactly a 2x2 transposed convolution of stride 2.
@@ -28,7 +30,7 @@ impl ConvolutionKind {
     pub fn kernel_size(self) -> usize {
         match self {
             Self::Pointwise | Self::UpConvolution => 1,
-            Self::Same | Self::Strided | Self::Upsampling => 3,
+            Self::Same | Self::Strided | Self::Depthwise | Self::Upsampling => 3,
         }
     }
 
@@ -45,7 +47,7 @@ impl ConvolutionKind {
     /// How many times height and width are halved; negative if they are doubled.
     fn halvings(self) -> isize {
         match self {
-            Self::Pointwise | Self::Same => 0,
+            Self::Pointwise | Self::Same | Self::Depthwise => 0,
             Self::Strided => 1,
             Self::Upsampling | Self::UpConvolution => -1,
         }
@@ -143,6 +145,9 @@ impl Layers {
         let input = read[0];
         assert!(read.iter().all(|value| value.halvings == input.halvings), "inputs of {name} differ in size: {read:?}");
         let depth = self.reading_depth(inputs);
+        if let Layer::Convolution(Convolution { kind: ConvolutionKind::Depthwise, outputs, .. }) = layer {
+            assert_eq!(outputs, input.channels, "outputs of {name}, a filter for each channel");
+        }
         let value = match layer {
             Layer::Convolution(convolution) => Value {
                 channels: convolution.outputs,
@@ -200,7 +205,7 @@ impl Layers {
                 Layer::Add => vec![Window::Point],
                 Layer::Convolution(convolution) => match convolution.kind {
                     ConvolutionKind::Pointwise => vec![Window::Point],
-                    ConvolutionKind::Same => vec![gather(3, 1)],
+                    ConvolutionKind::Same | ConvolutionKind::Depthwise => vec![gather(3, 1)],
                     ConvolutionKind::Strided => vec![gather(3, 2)],
                     ConvolutionKind::Upsampling => vec![Window::Enlarge { factor: 2 }, gather(3, 1)],
                     ConvolutionKind::UpConvolution => vec![Window::Enlarge { factor: 2 }],
@@ -221,11 +226,12 @@ impl Layers {
         node.inputs.iter().map(|&input| self.values[input].channels).sum()
     }
 
-    /// Shape of a layer's weights, `[outputs, inputs, height, width]`; none for a layer without weights.
+    /// Shape of a layer's weights, `[outputs, inputs of a group, height, width]`; none for a layer without weights.
     pub fn weight_shape(&self, node: &Node) -> Option<[usize; 4]> {
         let Layer::Convolution(Convolution { kind, outputs, .. }) = node.layer else { return None };
         let size = kind.kernel_size();
-        Some([outputs * kind.channels_per_output(), self.input_channels(node), size, size])
+        let inputs = if kind == ConvolutionKind::Depthwise { 1 } else { self.input_channels(node) };
+        Some([outputs * kind.channels_per_output(), inputs, size, size])
     }
 
     /// Weights of all convolutions, which are nearly all of a network's parameters.
@@ -343,6 +349,16 @@ mod tests {
         assert_eq!(layers.values()[sum], Value { channels: 4, halvings: 0, depth: 5 });
         assert_eq!(layers.weights(), 9 * (2 * 4 + 4 * 4));
         assert_eq!(layers.weight_shape(&layers.nodes()[2]), None);
+    }
+
+    #[test]
+    fn a_depthwise_convolution_has_nine_weights_a_channel() {
+        let mut layers = Layers::new(1);
+        let a = layers.push("a", conv(ConvolutionKind::Same, 6), &[0]);
+        layers.push("b", conv(ConvolutionKind::Depthwise, 6), &[a]);
+        assert_eq!(layers.weight_shape(&layers.nodes()[1]), Some([6, 1, 3, 3]));
+        assert_eq!(layers.multiply_accumulates(4, 5), (9 * 6 + 9 * 6) * 20);
+        assert_eq!(layers.values()[2], Value { channels: 6, halvings: 0, depth: 4 });
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::initial_weights::{batch_norm, conv2d};
 use super::layers::{Convolution, ConvolutionKind, Layer, Layers, Node};
 use super::population::Population;
 use crate::operation::{
-    add, convolve, max_pool, max_pool_of_skip, measured_norm_relu, norm_relu, up_convolve, upsample_and_convolve,
+    add, convolve, convolve_depthwise, max_pool, max_pool_of_skip, measured_norm_relu, norm_relu, up_convolve,
+    upsample_and_convolve,
 };
 use crate::rng::Rng;
 
@@ -38,7 +39,8 @@ impl Network {
         let parameters = layers.nodes().iter().map(|node| {
             let Layer::Convolution(convolution) = node.layer else { return None };
             let shape = layers.weight_shape(node)?;
-            let conv = conv2d(shape, convolution.kind.stride(), convolution.bias, rng, device);
+            let groups = layers.input_channels(node) / shape[1];
+            let conv = conv2d(shape, groups, convolution.kind.stride(), convolution.bias, rng, device);
             let norm = convolution.norm_relu.then(|| batch_norm(convolution.outputs, rng, device));
             Some(Parameters { conv, norm })
         });
@@ -135,6 +137,7 @@ impl Parameters {
             ConvolutionKind::Pointwise | ConvolutionKind::Same | ConvolutionKind::Strided => {
                 convolve(&self.conv, first, second)
             }
+            ConvolutionKind::Depthwise => convolve_depthwise(&self.conv, first),
             ConvolutionKind::Upsampling => upsample_and_convolve(&self.conv, first),
             ConvolutionKind::UpConvolution => up_convolve(&self.conv, first),
         }

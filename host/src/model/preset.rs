@@ -53,7 +53,8 @@ pub struct PresetOption {
 }
 
 /// The ids of the flags that a preset decides.
-const NETWORK_FLAGS: [&str; 7] = ["base", "depth", "widths", "upsampling", "skips", "decoder_convolutions", "stem"];
+const NETWORK_FLAGS: [&str; 8] =
+    ["base", "depth", "widths", "upsampling", "skips", "decoder_convolutions", "blocks", "stem"];
 
 impl PresetOption {
     /// The preset's network, or the one that the flags describe.

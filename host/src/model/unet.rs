@@ -37,6 +37,23 @@ impl Skips {
     }
 }
 
+/// What stands for each 3x3 convolution of the encoder and the decoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocks {
+    /// The convolution itself.
+    #[default]
+    Plain,
+    /// A depthwise 3x3 convolution, then a 1x1 convolution (Howard et al. 2017): an eighth of the multiply-accumulates.
+    Separable,
+}
+
+impl Blocks {
+    fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
 /// What a U-Net is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 pub struct UNetConfig {
@@ -68,6 +85,10 @@ pub struct UNetConfig {
     #[arg(long, value_name = "COUNT", default_value_t = DECODER_CONVOLUTIONS)]
     #[serde(default = "decoder_convolutions", skip_serializing_if = "is_usual_decoder")]
     pub decoder_convolutions: usize,
+    /// What stands for each 3x3 convolution
+    #[arg(long, value_enum, default_value_t = Blocks::Plain)]
+    #[serde(default, skip_serializing_if = "Blocks::is_plain")]
+    pub blocks: Blocks,
     /// Shrink the image by this factor before the first level, and enlarge the logits again
     // Files of networks without a stem do not name it.
     #[arg(long, value_enum, default_value_t = Stem::Full)]
@@ -99,6 +120,7 @@ impl Default for UNetConfig {
             upsampling: Upsampling::Nearest,
             skips: Skips::Concat,
             decoder_convolutions: DECODER_CONVOLUTIONS,
+            blocks: Blocks::Plain,
             stem: Stem::Full,
         }
     }
@@ -120,6 +142,9 @@ impl fmt::Display for UNetConfig {
         } else {
             let widths: Vec<String> = self.widths.iter().map(usize::to_string).collect();
             write!(f, "widths {}", widths.join("-"))?;
+        }
+        if self.blocks == Blocks::Separable {
+            write!(f, ", separable")?;
         }
         if self.skips == Skips::Add {
             write!(f, ", added skips")?;
@@ -147,6 +172,9 @@ impl UNetConfig {
         }
         if !(1..=2).contains(&self.decoder_convolutions) {
             return Err(format!("--decoder-convolutions: expected 1 or 2, found {}", self.decoder_convolutions));
+        }
+        if self.blocks == Blocks::Separable && self.skips == Skips::Concat {
+            return Err("--blocks separable: expected --skips add, found concat".to_owned());
         }
         if !(1..=1024).contains(&self.base) {
             return Err(format!("--base: expected 1 to 1024, found {}", self.base));
@@ -225,11 +253,11 @@ impl UNetConfig {
         }
         for level in 0..self.depth {
             let name = format!("encoder.{level}");
-            let skip = convolutions(&mut layers, [&name, &name], 2, width(level), form, &[x]);
+            let skip = self.convolutions(&mut layers, [&name, &name], 2, width(level), form, &[x]);
             x = layers.push(format!("{name}.pool"), Layer::MaxPool, &[skip]);
             skips.push(skip);
         }
-        x = convolutions(&mut layers, ["bottleneck"; 2], 2, width(self.depth), form, &[x]);
+        x = self.convolutions(&mut layers, ["bottleneck"; 2], 2, width(self.depth), form, &[x]);
         // Weight files count the decoder's levels from the smallest one up, exported files as the encoder's.
         for (stored, level) in (0..self.depth).rev().enumerate() {
             let kind = match self.upsampling {
@@ -244,7 +272,7 @@ impl UNetConfig {
                 Skips::Add => vec![layers.push(format!("{}.add", names[0]), Layer::Add, &[skips[level], x])],
             };
             let count = self.decoder_convolutions;
-            x = convolutions(&mut layers, [&names[0], &names[1]], count, width(level), form, &joined);
+            x = self.convolutions(&mut layers, [&names[0], &names[1]], count, width(level), form, &joined);
         }
         // At the image's size, only up-convolutions are cheap enough beside a network that works on a smaller one.
         for number in 1..self.stem.halvings() {
@@ -255,6 +283,35 @@ impl UNetConfig {
         let head = Convolution { kind, outputs: self.classes, bias: true, norm_relu: false };
         layers.push("head", Layer::Convolution(head), &[x]);
         layers
+    }
+
+    /// One or two 3x3 convolutions with batch norm and ReLU, or what stands for them: a level of the encoder or the decoder, or
+    /// the bottleneck. What reads the image is always a convolution: each of the few channels would be filtered alone.
+    fn convolutions(
+        &self,
+        layers: &mut Layers,
+        names: [&str; 2],
+        count: usize,
+        outputs: usize,
+        form: Form,
+        inputs: &[ValueId],
+    ) -> ValueId {
+        let mut inputs = inputs.to_vec();
+        for part in ["first", "second"].into_iter().take(count) {
+            let [name, path] = names.map(|name| format!("{name}.{part}"));
+            if self.blocks == Blocks::Separable && inputs[0] != 0 {
+                let channels = layers.values()[inputs[0]].channels;
+                let depthwise = block(ConvolutionKind::Depthwise, channels, form);
+                let x = layers.push_at(format!("{name}.depthwise"), format!("{path}.depthwise"), depthwise, &inputs);
+                let pointwise = block(ConvolutionKind::Pointwise, outputs, form);
+                inputs =
+                    vec![layers.push_at(format!("{name}.pointwise"), format!("{path}.pointwise"), pointwise, &[x])];
+            } else {
+                let layer = block(ConvolutionKind::Same, outputs, form);
+                inputs = vec![layers.push_at(name, path, layer, &inputs)];
+            }
+        }
+        inputs[0]
     }
 }
 
@@ -267,24 +324,6 @@ fn block(kind: ConvolutionKind, outputs: usize, form: Form) -> Layer {
 fn enlargement(kind: ConvolutionKind, outputs: usize, form: Form) -> Layer {
     let (bias, norm_relu) = (form == Form::Plain, form == Form::Trained);
     Layer::Convolution(Convolution { kind, outputs, bias, norm_relu })
-}
-
-/// One or two 3x3 convolutions with batch norm and ReLU: a level of the encoder or the decoder, or the bottleneck.
-fn convolutions(
-    layers: &mut Layers,
-    names: [&str; 2],
-    count: usize,
-    outputs: usize,
-    form: Form,
-    inputs: &[ValueId],
-) -> ValueId {
-    let layer = block(ConvolutionKind::Same, outputs, form);
-    let mut inputs = inputs.to_vec();
-    for part in ["first", "second"].into_iter().take(count) {
-        let [name, path] = names.map(|name| format!("{name}.{part}"));
-        inputs = vec![layers.push_at(name, path, layer, &inputs)];
-    }
-    inputs[0]
 }
 
 /// Most channels of a level.
@@ -361,6 +400,33 @@ mod tests {
         assert!(names.contains(&"decoder.1.first.conv.weight".to_owned()), "{names:?}");
         assert!(!names.iter().any(|name| name.contains("decoder.1.second") || name.contains("add")), "{names:?}");
         assert_eq!(both.to_string(), "base 4, depth 2, added skips, 1 convolution a level of the decoder");
+    }
+
+    #[test]
+    fn separable_blocks_have_the_weights_counted_by_hand() {
+        let config = UNetConfig {
+            depth: 1,
+            skips: Skips::Add,
+            decoder_convolutions: 1,
+            blocks: Blocks::Separable,
+            ..config(Upsampling::UpConvolution)
+        };
+        // The image 3-4 by 3x3, then 4-4; 4-8, 8-8; up 8 to 4 times 4; the decoder 4-4; the head 4-5.
+        let separable = |inputs: usize, outputs: usize| 9 * inputs + inputs * outputs;
+        let expected = 9 * 3 * 4 + 2 * separable(4, 4) + separable(4, 8) + separable(8, 8) + 8 * 16 + 4 * 5;
+        assert_eq!(config.layers().weights(), expected as u64);
+        let device = test_device().autodiff();
+        assert_eq!(config.init(1, &device).forward(Tensor::zeros([2, 3, 12, 8], &device)).dims(), [2, 5, 12, 8]);
+        let names: Vec<String> = parameters(&config.init(1, &device)).into_iter().map(|p| p.name).collect();
+        for name in [
+            "encoder.0.first.conv.weight",
+            "encoder.0.second.depthwise.norm.gamma",
+            "decoder.0.first.pointwise.conv.weight",
+        ] {
+            assert!(names.contains(&name.to_owned()), "{name} in {names:?}");
+        }
+        let refused = UNetConfig { skips: Skips::Concat, ..config }.validate();
+        assert_eq!(refused, Err("--blocks separable: expected --skips add, found concat".to_owned()));
     }
 
     #[test]

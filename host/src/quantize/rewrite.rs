@@ -171,7 +171,7 @@ impl Parameters {
         x: Quantization,
         y: Quantization,
     ) -> Self {
-        let shape = [conv.channels_out, conv.channels_in, conv.kernel[0], conv.kernel[1]];
+        let shape = conv.weight_shape();
         let channels = &shape[..1];
         Self {
             x_scale: onnx.floats(format!("{name}.x_scale"), &[], &[x.scale]),
@@ -231,6 +231,7 @@ mod tests {
             bias: vec![0.1, 5.0],
             channels_out: 2,
             channels_in: 2,
+            groups: 1,
             kernel: [1, 1],
             stride: 1,
             pads: [0; 4],

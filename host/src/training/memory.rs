@@ -191,6 +191,7 @@ mod tests {
         let x = layers.push("join.0", conv(ConvolutionKind::Same, 4, true), &[left, right]);
         let x = layers.push("join.1", conv(ConvolutionKind::Same, 4, true), &[skip, x]);
         let x = layers.push("sum", Layer::Add, &[skip, x]);
+        let x = layers.push("filter", conv(ConvolutionKind::Depthwise, 4, true), &[x]);
         layers.push("head", conv(ConvolutionKind::Pointwise, 2, false), &[x]);
         layers
     }
@@ -229,6 +230,7 @@ mod tests {
                 let name = match convolution.kind {
                     ConvolutionKind::Pointwise | ConvolutionKind::Same => "convolution",
                     ConvolutionKind::Strided => "strided convolution",
+                    ConvolutionKind::Depthwise => "depthwise convolution",
                     ConvolutionKind::Upsampling => "upsampling",
                     ConvolutionKind::UpConvolution => "up-convolution",
                 };

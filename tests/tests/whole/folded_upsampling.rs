@@ -29,6 +29,7 @@ fn whole_numbers_come_out_the_same_at_every_place_and_size() {
             bias: whole(&mut random, out),
             channels_out: out,
             channels_in: channels,
+            groups: 1,
             kernel: [3; 2],
             stride: 1,
             pads: [1; 4],

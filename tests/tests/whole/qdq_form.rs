@@ -32,6 +32,7 @@ fn both_forms_of_the_host_give_equal_logits_by_each_kernel() {
             classes: 3,
             upsampling: variant.upsampling,
             skips: variant.skips,
+            blocks: variant.blocks,
             stem: variant.stem,
             ..UNetConfig::default()
         };

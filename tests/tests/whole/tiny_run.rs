@@ -9,7 +9,7 @@ use unet_engine::package::Package;
 use unet_engine::predictor::Predictor;
 use unet_host::dataset::augment::Flips;
 use unet_host::dataset::synthetic::{SyntheticConfig, generate};
-use unet_host::model::{Skips, Stem, Upsampling};
+use unet_host::model::{Blocks, Skips, Stem, Upsampling};
 use unet_host::steps::OpenRun;
 use unet_host::steps::export::{self, ExportOptions};
 use unet_host::steps::package::{self, GoldenSource};
@@ -39,18 +39,20 @@ pub struct Variant {
     pub name: &'static str,
     pub upsampling: Upsampling,
     pub skips: Skips,
+    pub blocks: Blocks,
     pub stem: Stem,
     pub fold_upsample: bool,
     pub channels: Channels,
     pub normalize: Normalize,
 }
 
-/// Both kinds of upsampling, one of them also folded; a stem with added skips; both numbers of channels; both normalizations.
+/// Both kinds of upsampling, one of them also folded; a stem with added skips and separable blocks; both numbers of channels; both normalizations.
 pub const VARIANTS: [Variant; 4] = [
     Variant {
         name: "nearest",
         upsampling: Upsampling::Nearest,
         skips: Skips::Concat,
+        blocks: Blocks::Plain,
         stem: Stem::Full,
         fold_upsample: false,
         channels: Channels::Gray,
@@ -60,6 +62,7 @@ pub const VARIANTS: [Variant; 4] = [
         name: "up-convolution",
         upsampling: Upsampling::UpConvolution,
         skips: Skips::Concat,
+        blocks: Blocks::Plain,
         stem: Stem::Full,
         fold_upsample: false,
         channels: Channels::Rgb,
@@ -69,6 +72,7 @@ pub const VARIANTS: [Variant; 4] = [
         name: "stem",
         upsampling: Upsampling::Nearest,
         skips: Skips::Add,
+        blocks: Blocks::Separable,
         stem: Stem::Quarter,
         fold_upsample: false,
         channels: Channels::Rgb,
@@ -78,6 +82,7 @@ pub const VARIANTS: [Variant; 4] = [
         name: "nearest-folded",
         upsampling: Upsampling::Nearest,
         skips: Skips::Concat,
+        blocks: Blocks::Plain,
         stem: Stem::Full,
         fold_upsample: true,
         channels: Channels::Gray,
@@ -98,7 +103,7 @@ pub fn train(folder: &Path, variant: &Variant) -> (OpenRun, export::ExportReport
     let config = &mut options.config;
     let model = &mut config.model;
     (model.base, model.depth, model.upsampling) = (4, 2, variant.upsampling);
-    (model.skips, model.stem) = (variant.skips, variant.stem);
+    (model.skips, model.blocks, model.stem) = (variant.skips, variant.blocks, variant.stem);
     config.training.epochs = 2;
     // The recipe by which the bounds of these tests were found, whatever the defaults are.
     options.loss = Some("cross-entropy".parse().unwrap());

@@ -199,6 +199,8 @@ impl Graph {
         let halvings = layers.values()[node.inputs[0]].halvings;
         let bytes = match convolution.kind {
             ConvolutionKind::Pointwise | ConvolutionKind::Same => tiles_bytes(inputs, outputs, width >> halvings),
+            // Reads its input where it is.
+            ConvolutionKind::Depthwise => 0,
             ConvolutionKind::Strided => strided_tiles_bytes(inputs, outputs, width >> (halvings + 1)),
             // The four pixels that one pixel is enlarged to count as its channels.
             ConvolutionKind::Upsampling | ConvolutionKind::UpConvolution => {
