@@ -138,8 +138,9 @@ fn loss_and_gradients_of_five_batches_are_those_of_burns_operators() {
             });
         }
     }
-    for blocks in [Blocks::Plain, Blocks::Separable] {
-        let (widths, skips) = (vec![6, 9, 20], Skips::Add);
+    // Separable blocks have twice as many ReLUs, so that rounding decides on more batches of a deep network.
+    for (blocks, widths) in [(Blocks::Plain, vec![6, 9, 20]), (Blocks::Separable, vec![6, 20])] {
+        let skips = Skips::Add;
         let lean = UNetConfig { widths, skips, decoder_convolutions: 1, blocks, ..UNetConfig::default() };
         let model = UNetConfig { channels: 3, classes: CLASSES.len(), ..lean.with_listed_widths() };
         compare_five_batches(&model, |batch| {

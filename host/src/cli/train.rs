@@ -247,7 +247,7 @@ mod tests {
                 let candidates =
                     ["1", "2", "auto", "0.5", "32x32", "equal", "none", "adam", "cosine", "cross-entropy", "zoom"]
                         .into_iter()
-                        .chain(["stretch", "area", "nearest", "concat", "plain", "flex", "runs"]);
+                        .chain(["stretch", "area", "nearest", "concat", "plain", "small", "flex", "runs"]);
                 // One that needs another flag parses all the same.
                 let parses = |word: &&str| match parse(&["data", &flag, word]) {
                     Ok(_) => true,

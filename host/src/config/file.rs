@@ -297,7 +297,11 @@ mod tests {
             ("ema = ", "ema = true #", "ema = true: expected a number"),
             ("augment = ", "augment = \"zoom\" #", "augment = \"zoom\": expected a list"),
             ("skip_unreadable = ", "skip_unreadable = 1 #", "skip_unreadable = 1: expected true or false"),
-            ("base = ", "bsae = ", "unknown key bsae in [model]; remove it, or correct it to one of: base, channels, "),
+            (
+                "base = ",
+                "bsae = ",
+                "unknown key bsae in [model]; remove it, or correct it to one of: base, blocks, channels, ",
+            ),
             ("ema = ", "emma = ", "unknown key emma in [training]; remove it, or correct it to one of: accumulate, "),
             ("split_seed = ", "sed = ", "unknown key sed; remove it, or correct it to one of: backend, "),
             (

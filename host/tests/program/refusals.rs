@@ -231,7 +231,10 @@ fn errors_about_a_run_say_what_to_do() {
         refused(verb, "config.toml: width is 128, but the run was trained with 64; restore width = 64");
     }
     std::fs::write(&config, written.replace("base = 2", "bsae = 2")).unwrap();
-    refused(&["val", text(&run)], ": unknown key bsae in [model]; remove it, or correct it to one of: base, channels,");
+    refused(
+        &["val", text(&run)],
+        ": unknown key bsae in [model]; remove it, or correct it to one of: base, blocks, channels,",
+    );
     std::fs::write(&config, written.replace("freeze_norms = 0.25", "freeze_norms = 2.0")).unwrap();
     refused(&["val", text(&run)], "config.toml: freeze_norms: expected at least 0 and less than 1, found 2");
 }
