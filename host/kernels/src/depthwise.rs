@@ -1,5 +1,5 @@
-//! The 3x3 depthwise convolution, padded by 1, of stride 1 and 2, and its three gradients: each channel is convolved with a window
-//! of its own.
+//! The 3x3 depthwise convolution, padded by 1, of stride 1 and 2, and its three gradients: each channel is convolved with
+//! weights of its own.
 //!
 //! It takes nine products for each value that it writes, so that memory sets its pace: images are read and written in place, and
 //! the rows that a window shares with the next are still in a core's cache. Vectors run over channels; where their number is no

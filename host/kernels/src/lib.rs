@@ -1,9 +1,9 @@
 //! The training step's arithmetic in f32 on the CPU: convolutions with their gradients, batch norm with ReLU, pooling, Adam.
 //!
 //! Tensors are `[N, H, W, C]` in memory, channels last. Nothing here knows of burn. Each compute kernel is written once
-//! (`micro`, `elementwise`) and compiled for each instruction set in a file of its own; the instruction set is chosen
-//! at run time. Sums are split by the tensors' shapes alone, never by the number of threads, and the parts are added in
-//! order: one thread and many produce equal bits.
+//! (`micro`, `depthwise::micro`, `elementwise`) and compiled for each instruction set in a file of its own; the instruction
+//! set is chosen at run time. Sums are split by the tensors' shapes alone, never by the number of threads, and the parts are
+//! added in order: one thread and many produce equal bits.
 //!
 //! A new instruction set is one file that calls `table!` and has a `static SET`, with its module declaration, and one line in
 //! `instruction_set.rs`; it inherits the tests in `tests.rs`.

@@ -190,8 +190,8 @@ unsafe fn weights<V: Vector>(from: *const f32, row: usize) -> [V; 3] {
     std::array::from_fn(|k| unsafe { V::load(from.add((3 * row + k) * V::LANES)) })
 }
 
-/// `output[x] = bias + sum over taps (i, k) of rows[i][S * x + k - 1] * weights[i, k]`, in the order of the taps. `P` pixels are in
-/// flight.
+/// `output[x] = bias + sum over taps (i, k) of rows[i][S * x + k - 1] * weights[i, k]`, in the order of the taps. `P` pixels
+/// are in flight.
 ///
 /// # Safety
 /// The CPU has the instruction set, and everything that [`Row`] points to is within its arrays.
