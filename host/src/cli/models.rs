@@ -3,6 +3,7 @@
 use unet_engine::exit::Exit;
 use unet_host::config::{parse_channels, parse_size};
 use unet_host::error::HostError;
+use unet_host::model::UNetConfig;
 use unet_host::model::preset::Preset;
 use unet_host::progress::Progress;
 use unet_host::steps::models::{ModelCosts, ModelsOptions, models};
@@ -10,9 +11,12 @@ use unet_shared::preprocess::Channels;
 
 use super::table::aligned;
 
-/// The images that the networks are for.
+/// The images that the networks are for, and a network to list beside those with names.
 #[derive(Debug, clap::Args)]
 pub struct Models {
+    /// Another network to list beside those with names.
+    #[command(flatten)]
+    network: UNetConfig,
     /// Input size, WIDTHxHEIGHT
     #[arg(long, default_value = "480x352", value_parser = parse_size)]
     size: (u32, u32),
@@ -32,14 +36,17 @@ pub struct Models {
 
 impl Models {
     pub fn run(self) -> Result<Exit, HostError> {
+        let network = self.network.with_listed_widths();
         let options = ModelsOptions {
+            other: (network != UNetConfig::default()).then_some(network),
             size: self.size,
             channels: self.channels,
             classes: self.classes,
             threads: rayon::current_num_threads(),
             frames: self.frames as usize,
         };
-        let progress = Progress::new("timing", Preset::ALL.len() as u64, "networks");
+        let progress =
+            Progress::new("timing", (Preset::ALL.len() + usize::from(options.other.is_some())) as u64, "networks");
         let costs = models(&options, &mut || progress.inc(1))?;
         progress.finish();
         super::print(self.json, &costs, || text(&costs))?;
@@ -51,9 +58,8 @@ fn text(costs: &ModelCosts) -> String {
     let headings = ["model", "parameters", "MAC/pixel", "GMAC", "MiB", "ms", "network"];
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
     rows.extend(costs.models.iter().map(|cost| {
-        let name = name_of(cost.model);
         vec![
-            name,
+            cost.model.map_or_else(|| "given".to_owned(), name_of),
             cost.parameters.to_string(),
             format!("{:.0}", cost.multiply_accumulates_per_pixel),
             format!("{:.2}", cost.multiply_accumulates as f64 / 1e9),

@@ -1,4 +1,4 @@
-//! What each preset costs on images of a size: counted, and measured with random weights on this machine.
+//! What each named network costs on images of a size: counted, and measured with random weights on this machine.
 
 use std::time::Instant;
 
@@ -18,8 +18,10 @@ use crate::quantize::{Format, calibrate, rewrite};
 use crate::rng::Rng;
 
 /// The images that the networks are for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ModelsOptions {
+    /// A network beside the presets.
+    pub other: Option<UNetConfig>,
     /// Width and height of the input.
     pub size: (u32, u32),
     /// Its channels.
@@ -32,11 +34,11 @@ pub struct ModelsOptions {
     pub frames: usize,
 }
 
-/// What one preset costs.
+/// What one network costs.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelCost {
-    /// Its name.
-    pub model: Preset,
+    /// Its name; none for a network beside the presets.
+    pub model: Option<Preset>,
     /// What it is built from.
     pub network: String,
     /// Trained numbers.
@@ -62,19 +64,20 @@ pub struct ModelCosts {
     pub kernel: &'static str,
     /// Threads that they ran on.
     pub threads: usize,
-    /// One entry a preset.
+    /// One entry a preset, then the other network.
     pub models: Vec<ModelCost>,
 }
 
 /// Counts and times each preset.
 ///
 /// # Errors
-/// If a preset cannot take images of the size, or the engine cannot run it.
+/// If a network cannot take images of the size, or the engine cannot run it.
 pub fn models(options: &ModelsOptions, progress: &mut dyn FnMut()) -> Result<ModelCosts, HostError> {
     let (width, height) = options.size;
     let mut costs = ModelCosts { width, height, kernel: "", threads: options.threads, models: vec![] };
-    for preset in Preset::ALL {
-        let config = UNetConfig { channels: options.channels.count(), classes: options.classes, ..preset.network() };
+    let presets = Preset::ALL.map(|preset| (Some(preset), preset.network())).into_iter();
+    for (model, network) in presets.chain(options.other.clone().map(|other| (None, other))) {
+        let config = UNetConfig { channels: options.channels.count(), classes: options.classes, ..network };
         config.validate().map_err(HostError::Usage)?;
         let preprocess = Preprocess { width, height, channels: options.channels, ..Preprocess::CLASSIC };
         crate::config::check_size(&preprocess, &config).map_err(HostError::Usage)?;
@@ -87,7 +90,7 @@ pub fn models(options: &ModelsOptions, progress: &mut dyn FnMut()) -> Result<Mod
         let layers = network.layers();
         let multiply_accumulates = layers.multiply_accumulates(height as usize, width as usize);
         costs.models.push(ModelCost {
-            model: preset,
+            model,
             network: config.to_string(),
             parameters: layers.parameters(),
             multiply_accumulates,
