@@ -92,17 +92,66 @@ fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
                 *out = 3 - (key(0).max(key(1)).max(key(2).max(key(3))) & 3) as u8;
             }
         }
-        _ => {
-            for (pixel, out) in pixels.chunks(stride).zip(out) {
-                let (mut class, mut best) = (0, pixel[0]);
-                for (id, &logit) in (0..=u8::MAX).zip(&pixel[..channels]) {
-                    if logit > best {
-                        (class, best) = (id, logit);
-                    }
+        _ => many_classes(pixels, stride, channels, out),
+    }
+}
+
+/// Logits that are compared at once.
+const LANES: usize = 16;
+/// For the most classes that there may be, 255.
+const CHUNKS: usize = 16;
+
+/// As [`row_classes`], for any number of classes: each logit becomes a key that is larger the larger the logit is, and among
+/// equal logits the lower the class, so that the largest key has the class.
+fn many_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
+    let chunks: [Chunk; CHUNKS] = std::array::from_fn(|number| Chunk::new(number * LANES, channels));
+    let chunks = &chunks[..channels.div_ceil(LANES)];
+    for (x, out) in out.iter_mut().enumerate() {
+        let pixel = &pixels[x * stride..];
+        let mut best = i16::MIN;
+        for (number, chunk) in chunks.iter().enumerate() {
+            let logits = &pixel[number * LANES..];
+            best = best.max(match logits.first_chunk() {
+                Some(logits) => chunk.largest(logits),
+                // The last pixels of the last row.
+                None => {
+                    let mut padded = [0; LANES];
+                    padded[..logits.len()].copy_from_slice(logits);
+                    chunk.largest(&padded)
                 }
-                *out = class;
-            }
+            });
         }
+        *out = u8::MAX - (best & 0xff) as u8;
+    }
+}
+
+/// Some classes one after another.
+struct Chunk {
+    /// 255 - class.
+    low: [i16; LANES],
+    /// All bits set where there is a class.
+    present: [i16; LANES],
+}
+
+impl Chunk {
+    fn new(first: usize, channels: usize) -> Self {
+        let class = |lane: usize| first + lane;
+        Chunk {
+            low: std::array::from_fn(|lane| 255 - class(lane) as i16),
+            present: std::array::from_fn(|lane| if class(lane) < channels { -1 } else { 0 }),
+        }
+    }
+
+    /// The largest key; that of a class is above `i16::MIN`, as there are at most 255.
+    #[inline(always)]
+    fn largest(&self, logits: &[u8; LANES]) -> i16 {
+        let mut keys = [0; LANES];
+        for lane in 0..LANES {
+            let logit = i16::from(logits[lane]) - 128;
+            let key = logit << 8 | self.low[lane];
+            keys[lane] = key & self.present[lane] | i16::MIN & !self.present[lane];
+        }
+        keys.into_iter().fold(i16::MIN, i16::max)
     }
 }
 
@@ -112,7 +161,7 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_lowest_class_and_strides_are_skipped() {
-        for (stride, channels) in [(2, 2), (3, 3), (4, 4), (5, 5), (7, 4), (255, 255)] {
+        for (stride, channels) in [(2, 2), (3, 3), (4, 4), (5, 5), (7, 4), (11, 11), (64, 16), (17, 17), (255, 255)] {
             let width = 37;
             let value = |x: usize, c: usize| ((x * 7 + c * c * 31 + x * c) % 6) as u8 * 50;
             let mut pixels = vec![255; (width - 1) * stride + channels];
