@@ -40,20 +40,29 @@ PEERS = {CONTIGUOUS: "contiguous_format", "pytorch channels_last": "channels_las
 
 
 class Block(nn.Module):
-    def __init__(self, inputs, outputs, stride=1):
+    def __init__(self, inputs, outputs, stride=1, size=3, groups=1):
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(outputs, eps=EPSILON)
 
     def forward(self, x):
         return functional.relu(self.norm(self.conv(x)))
 
 
-class Level(nn.Module):
-    def __init__(self, inputs, outputs, count=2):
+class Separable(nn.Module):
+    def __init__(self, inputs, outputs):
         super().__init__()
-        self.first = Block(inputs, outputs)
-        self.second = Block(outputs, outputs) if count == 2 else nn.Identity()
+        self.depthwise, self.pointwise = Block(inputs, inputs, groups=inputs), Block(inputs, outputs, size=1)
+
+    def forward(self, x):
+        return self.pointwise(self.depthwise(x))
+
+
+class Level(nn.Module):
+    def __init__(self, inputs, outputs, kinds, count=2):
+        super().__init__()
+        self.first = kinds[0](inputs, outputs)
+        self.second = kinds[1](outputs, outputs) if count == 2 else nn.Identity()
 
     def forward(self, x):
         return self.second(self.first(x))
@@ -99,7 +108,7 @@ class Head(nn.Conv2d):
 class UNet(nn.Module):
     """The network of host/src/model, with its names."""
 
-    def __init__(self, base, depth, channels, classes, upsampling, stem=1, widths=None, skips="concat", decoder_convolutions=2):
+    def __init__(self, base, depth, channels, classes, upsampling, stem=1, widths=None, skips="concat", decoder_convolutions=2, blocks="plain"):
         super().__init__()
         widths = widths or [base << level for level in range(depth + 1)]
         self.adds = skips == "add"
@@ -107,11 +116,14 @@ class UNet(nn.Module):
         stems = {1: [channels], 2: [channels, base], 4: [channels, between, base]}[stem]
         self.stem = nn.ModuleList(Block(inputs, outputs, 2) for inputs, outputs in zip(stems, stems[1:]))
         above = [stems[-1], *widths]
-        self.encoder = nn.ModuleList(Level(above[level], widths[level]) for level in range(depth))
-        self.bottleneck = Level(widths[depth - 1], widths[depth])
+        kinds = [Block if blocks == "plain" else Separable] * 2
+        # What reads the image is never separable.
+        top = kinds if stem > 1 else [Block, kinds[1]]
+        self.encoder = nn.ModuleList(Level(above[level], widths[level], kinds if level else top) for level in range(depth))
+        self.bottleneck = Level(widths[depth - 1], widths[depth], kinds)
         upwards = list(reversed(range(depth)))
         self.up = nn.ModuleList(Up(widths[level + 1], widths[level], upsampling == "nearest") for level in upwards)
-        self.decoder = nn.ModuleList(Level(widths[level] * (1 if skips == "add" else 2), widths[level], decoder_convolutions) for level in upwards)
+        self.decoder = nn.ModuleList(Level(widths[level] * (1 if skips == "add" else 2), widths[level], kinds, decoder_convolutions) for level in upwards)
         self.head = Head(base, classes, stem)
 
     def forward(self, x):

@@ -74,6 +74,7 @@ impl Case {
                 "channels" => case.model.channels = value.parse()?,
                 "upsampling" => case.model.upsampling = serde_json::from_value(value.into())?,
                 "skips" => case.model.skips = serde_json::from_value(value.into())?,
+                "blocks" => case.model.blocks = serde_json::from_value(value.into())?,
                 "decoder" => case.model.decoder_convolutions = value.parse()?,
                 "stem" => case.model.stem = value.parse::<u8>()?.try_into()?,
                 "size" => case.side = value.parse()?,
