@@ -139,9 +139,20 @@ impl<'a, 't> Section<'a, 't> {
         let number = number.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            self.refuse_value(key, value, expected);
+            self.refuse_number(key, value, expected);
         }
         number
+    }
+
+    /// Reports a value that is not one of the expected numbers.
+    fn refuse_number(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        match value.get_ref() {
+            DeValue::String(text) if text.parse::<f64>().is_ok() => {
+                self.add(key, value, &format!("expected {expected}, without quotes: {key} = {text}"));
+            }
+            DeValue::String(_) => self.add(key, value, &format!("expected {expected}: a number without quotes")),
+            _ => self.refuse_value(key, value, expected),
+        }
     }
 
     pub(crate) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, expected: &str) -> Option<f64> {
@@ -155,7 +166,7 @@ impl<'a, 't> Section<'a, 't> {
         };
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            self.refuse_value(key, value, expected);
+            self.refuse_number(key, value, expected);
         }
         number
     }

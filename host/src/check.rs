@@ -207,7 +207,7 @@ fn summarize(
     examined: &[Examined],
     options: &CheckOptions,
 ) -> Checked {
-    let splits = inventory.splits();
+    let splits = inventory.splits(options.open.val_ratio);
     let Inventory { dataset, units, file, unused, notes, mut findings, .. } = inventory;
     let show = |path: &Path| listing.show(path);
     let mut total = LabelHistogram::default();

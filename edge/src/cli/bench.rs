@@ -59,9 +59,7 @@ pub struct Bench {
 impl Bench {
     pub fn main(self) -> Result<(), Failure> {
         let options = self.engine.options()?;
-        let refused = |error: InferenceError| {
-            Failure::input(format!("model {} was rejected: {}", self.model.display(), chain(&error)))
-        };
+        let refused = |error: InferenceError| Failure::model(&self.model, &error);
         let size = self.size.map(|size| [size.height, size.width]);
         // The network may be sound, and only its size be none that it can run at.
         let refused_at = |error: InferenceError, own: &dyn Fn() -> Result<Model, InferenceError>| {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use unet_data::counted;
 use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::config::Resolved;
 use unet_edge::frame_source::{Change, FrameSource, Kind, Reopening, SourceSpec};
@@ -106,7 +107,11 @@ fn open(spec: &Arc<dyn SourceSpec>, stall: Duration, log: Log) -> Result<Box<dyn
         Change::Lost(error) => log.say(LogLevel::Warning, format_args!("source lost, reopening: {}", chain(&error))),
         Change::Back { description, away, attempts } => log.say(
             LogLevel::Warning,
-            format_args!("source back after {:.1} s, {attempts} attempts: {description}", away.as_secs_f64()),
+            format_args!(
+                "source back after {:.1} s, {}: {description}",
+                away.as_secs_f64(),
+                counted(attempts as usize, "attempt")
+            ),
         ),
     };
     let is_reopened = spec.policy().is_reopened();
@@ -117,8 +122,9 @@ fn open(spec: &Arc<dyn SourceSpec>, stall: Duration, log: Log) -> Result<Box<dyn
             Ok(if is_reopened { Box::new(reopening().with_open(source)) } else { source })
         }
         Err(error) if is_reopened && error.kind() == Kind::Retry => {
-            log.say(LogLevel::Warning, format_args!("waiting for source: {}", chain(&error)));
-            Ok(Box::new(reopening()))
+            let error = chain(&error);
+            log.say(LogLevel::Warning, format_args!("waiting for source until it is there: {error}"));
+            Ok(Box::new(reopening().waiting()))
         }
         Err(error) if is_reopened => Err(Failure::device(error)),
         Err(error) => Err(Failure::input(error)),
@@ -256,7 +262,7 @@ impl Watch {
                 Err(Failure { exit: Exit::Write, error: error.into() })
             }
             Ended::Regular if failed > 0 && !was_signalled => {
-                Err(Failure::fault(format!("{failed} frames were skipped")))
+                Err(Failure::fault(format!("{} could not be read", counted(failed as usize, "frame"))))
             }
             Ended::Regular => Ok(()),
         }

@@ -39,7 +39,7 @@ fn a_broken_image_is_skipped() {
         &["run", "@", "--source", "@", "--output", "@"],
         &[&fixture.package(), &fixture.path("source"), &output],
     );
-    check_failure(&result, 1, &["2 of 4 images were skipped"]);
+    check_failure(&result, 1, &["2 of 4 images could not be read"]);
     let messages = stderr(&result);
     for name in ["b.png: skipped: ", "d.png: skipped: "] {
         assert!(messages.contains(name), "{messages}");

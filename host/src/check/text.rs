@@ -175,10 +175,15 @@ impl CheckReport {
 }
 
 impl Finding {
-    /// The finding as text, on one line unless its message has several.
+    /// The finding as text, on one line unless its message has several: an image or a pair before what is wrong with it, more files
+    /// after it.
     pub fn line(&self) -> String {
-        let files = if self.files.is_empty() { String::new() } else { format!(" (in {})", files(self, false)) };
-        format!("{}: {}{files}", self.kind.title(), self.message)
+        let (title, message, files) = (self.kind.title(), &self.message, files(self, false));
+        match self.files.len() {
+            0 => format!("{title}: {message}"),
+            1 | 2 => format!("{title}: {files}: {message}"),
+            _ => format!("{title}: {message} (in {files})"),
+        }
     }
 }
 

@@ -32,7 +32,13 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Result<Exit, HostError> {
         let options = ExportOptions { weights: self.weights, fold_upsample: self.fold_upsample, license: self.license };
-        let report = export::export(&OpenRun::open(&self.run)?, &options)?;
+        let run = OpenRun::open(&self.run)?;
+        let report = export::export(&run, &options)?;
+        if let Some((trained, all)) = run.unfinished()? {
+            unet_engine::error::say(format_args!(
+                "note: {trained} of {all} epochs are trained so far; export again when the run has finished"
+            ));
+        }
         super::print(self.json, &report, || text(&report))?;
         Ok(if report.verification.verified { Exit::Success } else { Exit::Fault })
     }

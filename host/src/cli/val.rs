@@ -80,20 +80,14 @@ impl Val {
             run.config.folders = self.folders.or(run.config.folders);
             let (engine, weights) = (self.engine.unwrap_or(EngineChoice::Burn), self.weights.unwrap_or_default());
             evaluate_run(&run, engine, weights, self.split, data.as_deref())?
-        } else if self.subject.is_file() {
+        } else {
+            super::refuse_neither(&self.subject)?;
             let Some(data) = &self.data else {
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
             super::refuse_of_package(self.engine, self.weights)?;
             let (split, skip) = (self.split, self.skip_unreadable);
             evaluate_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
-        } else {
-            let path = self.subject.display();
-            return Err(HostError::Usage(if self.subject.exists() {
-                format!("{path}: expected the folder of a run, or a package, found a folder without config.toml")
-            } else {
-                format!("{path} does not exist; expected the folder of a run, or a package")
-            }));
         };
         if let Some(path) = &self.output {
             unet_engine::atomic_file::write(path, json(&evaluation.record).as_bytes())

@@ -63,7 +63,10 @@ fn a_folder_that_exists_is_not_overwritten() {
     assert!(err.contains("run already exists") && err.contains("--resume"), "{err}");
     // A resumed run keeps its own configuration.
     let (_, err) = expect(2, &["train", "--resume", text(&runs.join("mine")), "--base", "8"]);
-    assert!(err.contains("--base is fixed by the run") && err.contains("train DATA --from RUN --base"), "{err}");
+    assert!(
+        err.contains("--base is fixed by the run") && err.contains("train a new run: unet-host train DATA --base"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     std::fs::copy(&images[2], data.join("train/images/alone.png")).unwrap();
     let err = train(2, &[]);
     assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
-    assert!(err.contains("no mask of the same name, expected train/masks/alone.png"), "{err}");
+    assert!(err.contains("train/images/alone.png: expected train/masks/alone.png, found no such file"), "{err}");
     train(0, &["--skip-unreadable", "--despite-errors"]);
 }
 

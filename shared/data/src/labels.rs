@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::annotation::Annotation;
-use super::counted::counted;
+use super::counted::{counted, one_or_many};
 use super::dataset_file::{DatasetFile, Meaning};
 use super::decode::FileError;
 use super::histogram::{LabelHistogram, as_colour, as_gray};
@@ -125,23 +125,26 @@ pub enum LabelsError {
         "dataset.toml: labels = \"instances\" has a background and a foreground: expected no class, or two names without values"
     )]
     ObjectClasses,
-    /// A label contains a value that `dataset.toml` does not list.
+    /// Labels contain values that `dataset.toml` does not list.
     #[error(
-        "label value {value} occurs in {} ({}), first in {}, but {by} lists it neither as a class nor as ignored; \
-         --ignore \"{value}\" ignores it, and a class in dataset.toml can have it among its values",
-        counted(*labels as usize, "label"), counted(*pixels as usize, "pixel"), path.display()
+        "the {} {} {} in {}, first in {}, but {by} lists {them} neither as a class nor as ignored{absent}; --ignore \"{}\" ignores \
+         {them}, and a class in dataset.toml can have {them} among its values",
+        one_or_many(values.len(), "value", "values"), ranges(values), one_or_many(values.len(), "occurs", "occur"),
+        counted(*pixels as usize, "pixel"), path.display(),
+        values.iter().map(LabelValue::to_string).collect::<Vec<_>>().join(","),
+        them = one_or_many(values.len(), "it", "them")
     )]
     Unlisted {
-        /// The value.
-        value: LabelValue,
-        /// How many labels contain it.
-        labels: u64,
-        /// How many pixels have it.
+        /// The values.
+        values: Vec<LabelValue>,
+        /// How many pixels have one of them.
         pixels: u64,
-        /// The first label that contains it.
+        /// The first label that contains the first of them.
         path: PathBuf,
         /// What lists the classes.
         by: String,
+        /// The listed values that no label contains, in words; empty if there are none.
+        absent: String,
     },
     /// `dataset.toml` has values for some classes and not for others.
     #[error("dataset.toml: expected values for all classes or for none, found none for class {class:?}")]
@@ -388,12 +391,24 @@ impl Labels<'_> {
         }
         let ignored = self.ignored();
         let unlisted = self.unlisted_values();
-        let mut found = self.counts.values.iter().filter(|(value, _)| {
+        let found = self.counts.values.iter().filter(|(value, _)| {
             !ignored.values.contains(value) && !classes.iter().any(|class| class.values.contains(value))
         });
-        if let Some((&value, count)) = found.next().filter(|_| unlisted == Unlisted::Refused) {
-            let (path, by) = ((self.path_of)(count.first), self.file.said_by().to_owned());
-            return Err(LabelsError::Unlisted { value, labels: count.labels, pixels: count.pixels, path, by });
+        let found: Vec<_> = found.collect();
+        if let Some((_, first)) = found.first().filter(|_| unlisted == Unlisted::Refused) {
+            let listed = classes.iter().flat_map(|class| &class.values).copied();
+            let absent: Vec<LabelValue> = listed.filter(|value| !self.counts.values.contains_key(value)).collect();
+            let absent = match absent.as_slice() {
+                [] => String::new(),
+                absent => format!(" (it lists {}, which no mask has)", ranges(absent)),
+            };
+            return Err(LabelsError::Unlisted {
+                values: found.iter().map(|(value, _)| **value).collect(),
+                pixels: found.iter().map(|(_, count)| count.pixels).sum(),
+                path: (self.path_of)(first.first),
+                by: self.file.said_by().to_owned(),
+                absent,
+            });
         }
         let what = match self.file.drawn {
             true => format!("classes {}, from the annotations of each image", names_of(&classes)),

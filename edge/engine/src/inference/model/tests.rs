@@ -176,8 +176,8 @@ fn what_tract_would_compute_wrongly_is_refused_by_name() {
     let onnx = onnx.finish_as("y", [1, 1, 3, 4], DataType::Float, 13);
     assert_eq!(
         said(&onnx),
-        "model net.onnx: expected node y.node (Pad) with pads of at least 0, found -1, which crops; export a size for which \
-         nothing is cropped"
+        "model net.onnx: expected node y.node (Pad) with pads of at least 0, found -1, which crops; export with an input \
+         size divisible by 2^depth, for which nothing is cropped"
     );
 
     let mut graph = Graph::new_as("x", X, DataType::Float);
