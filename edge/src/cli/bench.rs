@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
+use unet_data::counted;
 use unet_engine::inference::kernel::Kernel;
 use unet_engine::inference::{
     Description, Element, Engine, Frame, InferenceError, KernelChoice, Model, Part, PartTime,
@@ -203,8 +204,8 @@ impl Bench {
         let timing = Timing::of(measured.frame_ms.iter().copied());
         let memory = memory_text(measured.peak_rss_kib);
         let mut text = format!(
-            "{} frames by {}, threads {}: median {:.2} ms, {:.2} to {:.2}; peak memory {memory}\n",
-            timing.frames,
+            "{} by {}, threads {}: median {:.2} ms, {:.2} to {:.2}; peak memory {memory}\n",
+            counted(timing.frames, "frame"),
             measured.description.kernel,
             measured.description.threads,
             timing.median_ms,

@@ -55,7 +55,7 @@ impl Device {
         let started = Instant::now();
         let segmenter = Int8Segmenter::load_with(&package, &setup.engine).map_err(Failure::input)?;
         let loading = started.elapsed();
-        log.say(LogLevel::Info, format_args!("package {}: {}", package.manifest.name, segmenter.engine()));
+        log.say(LogLevel::Info, format_args!("package {}, engine {}", package.manifest.name, segmenter.engine()));
         let clock = Arc::new(SystemClock);
         let places = Arc::new(Places::new(log));
         let rules = setup.resolved.rules.clone();
@@ -276,10 +276,10 @@ impl Watch {
         let missed = listed(&self.running.losses(), |losses| losses.missed + losses.failed);
         let missed = if missed.is_empty() { String::new() } else { format!(" ({missed})") };
         format!(
-            "{} of {} frames processed, dropped: {} by the source, {} while busy, {} failed, {} unwritten{missed}; \
+            "{} of {} processed, dropped: {} by the source, {} while busy, {} failed, {} unwritten{missed}; \
              total p50 {p50:.1} ms, p90 {p90:.1}, p99 {p99:.1}",
             progress.finished(),
-            progress.arrived(),
+            counted(progress.arrived() as usize, "frame"),
             drops.source,
             drops.busy,
             drops.failed,

@@ -83,7 +83,7 @@ impl Inspect {
         for (index, (key, value)) in model.metadata().iter().enumerate() {
             lines.add(if index == 0 { "metadata" } else { "" }, one_line(&format!("{key}: {value}")));
         }
-        lines.add("looks", field_text(field_of_view));
+        lines.add("receptive field", field_text(field_of_view));
         engine_lines(&mut lines, &engine);
         print(&lines.0)
     }
@@ -96,11 +96,9 @@ fn one_line(text: &str) -> String {
 
 fn field_text(field_of_view: Option<FieldOfView>) -> String {
     match field_of_view {
-        Some(view) => format!(
-            "{} pixels far; tiles show no border if they are not scaled and overlap by {}",
-            view.radius,
-            view.overlap()
-        ),
+        Some(view) => {
+            format!("{} pixels each way; unscaled tiles that overlap by {} show no seams", view.radius, view.overlap())
+        }
         None => "unknown: an operator depends on the whole image, or is not known here".to_owned(),
     }
 }
@@ -154,7 +152,7 @@ fn text(file: &str, package: &Package, engine: &Description, field_of_view: Opti
     lines.add("weights", provenance.weights.to_string());
     let (f32_iou, int8_iou) = (ratio_text(provenance.mean_iou_f32), ratio_text(provenance.mean_iou_int8));
     lines.add("mean IoU", format!("f32 {f32_iou}, int8 {int8_iou}"));
-    lines.add("looks", field_text(field_of_view));
+    lines.add("receptive field", field_text(field_of_view));
     let golden = manifest.golden.len();
     lines.add("golden vectors", format!("{golden} of {golden} passed by {}", engine.engine));
     engine_lines(&mut lines, engine);

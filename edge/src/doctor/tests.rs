@@ -110,6 +110,6 @@ fn each_error_of_a_configuration_is_a_problem() {
 #[test]
 fn findings_are_in_columns_with_advice_below() {
     let findings = [Finding::ok("clock", "fine"), Finding::problem("pin a", "in use", "free it")];
-    let expected = "ok       clock  fine\nproblem  pin a  in use\n                -> free it\nproblems 1, warnings 0\n";
+    let expected = "ok       clock  fine\nproblem  pin a  in use\n                -> free it\n";
     assert_eq!(text(&findings), expected);
 }

@@ -108,6 +108,8 @@ fn lock(folder: &Path, log: Log) -> io::Result<Option<FolderLock>> {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

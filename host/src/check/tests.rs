@@ -483,5 +483,9 @@ fn one_class_is_an_error() {
     let findings = report(&root).findings;
     let found = findings.iter().find(|finding| finding.kind == Kind::Classes).unwrap();
     assert_eq!(found.severity, Severity::Error);
-    assert!(found.message.starts_with("the labels have only the value 7: expected at least two"), "{}", found.message);
+    assert!(
+        found.message.starts_with("the masks have only the value 7: expected at least two classes"),
+        "{}",
+        found.message
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use unet_data::counted;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::steps::export::ExportOptions;
@@ -72,12 +73,12 @@ fn verdict(found: &Verification) -> String {
         Some(other) => other.clone(),
     };
     format!(
-        "{verdict}: {parameters}; logits of burn and tract differ by at most {:.1e} on {} frames (allowed {:.1e}, from the \
+        "{verdict}: {parameters}; logits of burn and tract differ by at most {:.1e} on {} (allowed {:.1e}, from the \
          rounding of f32)\n\
          logits range over {:.1}; from f64, on {} of these frames, burn differs by at most {:.1e} and tract by {:.1e}; \
          {} of {} pixels change class\n",
         found.burn_and_tract.largest,
-        found.frames,
+        counted(found.frames, "frame"),
         found.allowed.largest,
         found.logit_range,
         found.frames_in_f64,

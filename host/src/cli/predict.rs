@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use unet_data::counted::one_or_many;
 use unet_data::decode::tiff_pages;
 use unet_data::image_list::{list_images, refuse_output_in};
 use unet_data::pairing::{Pairing, pair};
@@ -36,7 +37,7 @@ pub struct Predict {
     /// Folder for masks, overlays, and panels of image, truth, prediction and overlay side by side; created if missing
     #[arg(long)]
     output: PathBuf,
-    /// Folder of labels of the same names: panels then show them, and each image gets an IoU
+    /// Folder of masks of the same names: panels then show them, and each image gets an IoU
     #[arg(long)]
     truth: Option<PathBuf>,
     /// Engine that computes a run's predictions; a package is always int8 (default for a run: burn)
@@ -129,7 +130,7 @@ impl Predict {
     pub fn run(self) -> Result<Exit, HostError> {
         refuse_output_in(&self.images, "the input images", &self.output).map_err(HostError::Usage)?;
         if let Some(truth) = &self.truth {
-            refuse_output_in(truth, "the labels of --truth", &self.output).map_err(HostError::Usage)?;
+            refuse_output_in(truth, "the masks of --truth", &self.output).map_err(HostError::Usage)?;
         }
         let Subject { mut predictor, table, palette, names } = self.subject()?;
         if let Some(note) = predictor.tiles_note() {
@@ -209,14 +210,16 @@ fn missing_labels(folder: &Path, truths: &[Sample], images: &[PathBuf], pairing:
     let (alone, expected, all) = (alone.display(), expected.display(), images.len());
     if paired.is_empty() {
         return Err(HostError::Usage(format!(
-            "--truth {}: expected labels named like the images, such as {expected} for {alone}; none of the {} there is",
+            "--truth {}: expected masks named like the images, such as {expected} for {alone}; none of the {} there is",
             folder.display(),
             counted(truths.len(), "file")
         )));
     }
     unet_engine::error::say(format_args!(
-        "warning: only {} of {all} images have a label of the same name; {alone} has none, expected {expected}",
-        paired.len()
+        "warning: only {} of {} {} a mask of the same name; {alone} has none, expected {expected}",
+        paired.len(),
+        counted(all, "image"),
+        one_or_many(paired.len(), "has", "have")
     ));
     Ok(())
 }

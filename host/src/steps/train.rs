@@ -280,7 +280,9 @@ impl NewRun {
         let pixels = pairs.training_pixels(&table);
         if pixels.iter().all(|&count| count == 0) {
             let data = data.display();
-            return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
+            return Err(HostError::Usage(format!(
+                "{data}: expected labelled training pixels, found only ignored ones"
+            )));
         }
         config.training.class_weights = options.class_weights().of(&pixels);
         if config.training.augmentation.needs_class_pixels() {

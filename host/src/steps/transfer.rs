@@ -32,7 +32,10 @@ pub(super) fn initial_weights(from: &Path, config: &RunConfig) -> Result<Bytes, 
         )));
     }
     let all = transfer.taken + transfer.left.len();
-    unet_engine::error::say(format_args!("initial weights: {} of {all} tensors are those of {from}", transfer.taken));
+    let (there, here) = (source.config.model.to_string(), config.model.to_string());
+    let models = if there == here { String::new() } else { format!(" ({there} there, {here} here)") };
+    let taken = transfer.taken;
+    unet_engine::error::say(format_args!("initial weights: {taken} of {all} tensors are those of {from}{models}"));
     for left in transfer.left.iter().take(RANDOM_SHOWN) {
         unet_engine::error::say(format_args!("initial weights: random {left}"));
     }

@@ -22,9 +22,11 @@ use unet_shared::palette::class_color;
 pub mod agreement;
 mod areas;
 mod objects;
+mod values;
 
 use agreement::Disagreement;
 use areas::Areas;
+pub use values::{few, ranges};
 
 /// The classes of a dataset, by id, and the label values to ignore.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -48,12 +50,12 @@ pub enum LabelsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No sample has a label, or all values are ignored.
-    #[error("expected at least one class, found no label, or only label values that are ignored")]
+    #[error("expected at least one class, found no mask, or only label values that are ignored")]
     NoClass,
     /// There are more distinct values than the number of classes allowed.
     #[error(
-        "expected at most {CLASSES_MAX} distinct label values, found {}: the labels look like photographs or compressed \
-         masks; --snap maps each value to the nearest class, labels = \"instances\" in dataset.toml reads numbers of objects as \
+        "expected at most {CLASSES_MAX} distinct label values, found {}: the masks look like photographs or compressed \
+         masks; --snap gives each value the class of the nearest one, labels = \"instances\" in dataset.toml reads numbers of objects as \
          one class", if *at_least { format!("at least {found}") } else { found.to_string() }
     )]
     TooManyValues {
@@ -78,9 +80,9 @@ pub enum LabelsError {
     },
     /// Labels look smoothed, scaled or compressed.
     #[error(
-        "{labels} of {all} labels look smoothed, scaled or compressed: {percent:.3} % of all pixels have values that fill no \
-         area, most in {}: {worst_values} {} on {worst_percent:.3} % of its pixels; save the masks without smoothing, or map \
-         each value to the nearest class with --snap or snap = true in dataset.toml; labels = \"classes\" there makes each value a \
+        "{labels} of {all} masks look smoothed, scaled or compressed: {percent:.3} % of all pixels have values that fill no \
+         area, most in {}: {worst_values} {} on {worst_percent:.3} % of its pixels; save the masks without smoothing, or give \
+         each value the class of the nearest one with --snap or snap = true in dataset.toml; labels = \"classes\" there makes each value a \
          class", worst.display(), if *worst_values == 1 { "value" } else { "values" }
     )]
     Odd {
@@ -154,7 +156,7 @@ pub enum LabelsError {
     },
     /// `dataset.toml` has only names, and not as many as there are values.
     #[error(
-        "dataset.toml has {} without values, but the labels have {}: {values}; give each class its values, or name as many \
+        "dataset.toml has {} without values, but the masks have {}: {values}; give each class its values, or name as many \
          classes", counted(*named, "class name"), counted(*found, "distinct value")
     )]
     NameCount {
@@ -526,7 +528,7 @@ impl Labels<'_> {
                 return Err(self.disagree(agreement::values_of(without, with, &classes, &same)));
             }
             let reason = format!(
-                "it occurs beside the ids {} and is void there by custom (ignore = [] in dataset.toml makes it a class)",
+                "it occurs beside the ids {}, where it usually means void (ignore = [] in dataset.toml makes it a class)",
                 ranges(&ids)
             );
             ignored.add(vec![void], reason);
@@ -583,26 +585,6 @@ fn rgb_of(value: LabelValue) -> Option<[u8; 3]> {
         LabelValue::Rgb(rgb) => Some(rgb),
         LabelValue::Gray(_) => None,
     }
-}
-
-/// Sorted values for people: numbers that follow each other as `0-20`; of many parts, the first.
-pub fn ranges(values: &[LabelValue]) -> String {
-    const SHOWN: usize = 8;
-    let mut parts: Vec<(LabelValue, LabelValue)> = Vec::new();
-    for &value in values {
-        match (parts.last_mut(), value) {
-            (Some((_, LabelValue::Gray(last))), LabelValue::Gray(next)) if *last + 1 == next => *last = next,
-            _ => parts.push((value, value)),
-        }
-    }
-    let text = |(first, last): &(LabelValue, LabelValue)| match (first, last) {
-        (first, last) if first == last => first.to_string(),
-        (LabelValue::Gray(first), LabelValue::Gray(last)) if first + 1 == *last => format!("{first}, {last}"),
-        (first, last) => format!("{first}-{last}"),
-    };
-    let shown: Vec<String> = parts.iter().take(SHOWN).map(text).collect();
-    let more = if parts.len() > SHOWN { format!(" and {} more", parts.len() - SHOWN) } else { String::new() };
-    format!("{}{more}", shown.join(", "))
 }
 
 #[cfg(test)]
