@@ -163,7 +163,12 @@ fn engine(section: Option<Section<'_, '_>>) -> (EngineOptions, Option<TilesChoic
         match name.parse::<KernelChoice>() {
             Ok(kernel) => match kernel.check() {
                 Ok(()) => options.kernel = kernel,
-                Err(error) => section.refuse_with("kernel", &error.to_string()),
+                // The key and its value are named already.
+                Err(error) => {
+                    let problem = error.to_string();
+                    section
+                        .refuse_with("kernel", problem.strip_prefix(&format!("kernel {name}: ")).unwrap_or(&problem));
+                }
             },
             Err(error) => section.refuse_with("kernel", &error.to_string()),
         }

@@ -375,6 +375,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_number_in_quotes_is_put_right() {
+        let told = |value: &str| {
+            let text = format!("width = {value}");
+            problems(&text, |section| section.integer("width", 1..=900, "1 to 900 pixels")).join("\n")
+        };
+        let expected = "1: section: width = \"640\": expected 1 to 900 pixels, without quotes: width = 640";
+        assert_eq!(told("\"640\""), expected);
+        assert!(
+            told("\"30/1\"").ends_with("expected 1 to 900 pixels: a number without quotes"),
+            "{}",
+            told("\"30/1\"")
+        );
+        assert!(told("901").ends_with("width = 901: expected 1 to 900 pixels"), "{}", told("901"));
+        let rate = problems("rate = \"3e1\"", |section| section.number("rate", 0.0..=90.0, "0 to 90"));
+        assert!(rate[0].ends_with("expected 0 to 90, without quotes: rate = 3e1"), "{rate:?}");
+    }
+
+    #[test]
     fn the_nearest_name_is_suggested() {
         let near = |found: &str| nearest(found, ["mjpeg", "yuyv", "grey"].into_iter());
         assert_eq!([near("MJPG"), near("gray"), near("h264")], [Some("mjpeg"), Some("grey"), None]);

@@ -209,6 +209,16 @@ mod tests {
         assert_eq!(fs::read_dir(path("far")).unwrap().count(), 1);
         link("missing/a.json", "broken");
         assert_eq!(write(&path("broken"), b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+        let missing = format!("folder {} does not exist", path("nowhere").display());
+        assert_eq!(write(&path("nowhere/a"), b"").unwrap_err().to_string(), missing);
+        assert_eq!(check(&path("nowhere/a")).unwrap_err().to_string(), missing);
+        write(&path("file"), b"").unwrap();
+        let file = format!("{} is a file, expected a folder", path("file").display());
+        assert_eq!(write(&path("file/a"), b"").unwrap_err().to_string(), file);
+        assert_eq!(create_folder(&path("file/b/c")).unwrap_err().to_string(), file);
+        assert_eq!(create_folder(&path("file")).unwrap_err().to_string(), file);
+        create_folder(&path("far/b/c")).unwrap();
+        fs::remove_dir_all(path("far/b")).unwrap();
         link("round", "round");
         write(&path("round"), b"").unwrap_err();
         assert!(fs::symlink_metadata(path("round")).unwrap().is_symlink());

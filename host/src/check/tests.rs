@@ -346,6 +346,31 @@ fn the_mask_that_an_image_lacks_is_named_like_the_others() {
 }
 
 #[test]
+fn a_missing_validation_split_has_one_cause() {
+    let root = folder();
+    for name in ["a", "b"] {
+        halves(1, 64, 48).save(path(&root, &format!("masks/{name}.png"))).unwrap();
+    }
+    let cause = |options: &CheckOptions| {
+        let report = check(root.path(), options, &mut |_, _| {}).unwrap().report;
+        let finding = report.findings.into_iter().find(|finding| finding.kind == Kind::NoValidation).unwrap();
+        assert!(finding.message.ends_with("computed on the training pairs and say nothing about new images"));
+        finding.message.split("; ").next().unwrap().to_owned()
+    };
+    picture(1, 64, 48).save(path(&root, "images/a.png")).unwrap();
+    assert_eq!(cause(&CheckOptions::default()), "there is only one pair, so none is left for validation");
+    picture(2, 64, 48).save(path(&root, "images/b.png")).unwrap();
+    let none = OpenOptions { val_ratio: 0.0, ..OpenOptions::default() };
+    assert_eq!(
+        cause(&CheckOptions { open: none, ..CheckOptions::default() }),
+        "--val-ratio 0 leaves no pair for validation"
+    );
+    std::fs::write(path(&root, "images/b.png"), "text").unwrap();
+    let skipping = CheckOptions { skip_unreadable: true, ..CheckOptions::default() };
+    assert_eq!(cause(&skipping), "no other pair that can be read is left for validation");
+}
+
+#[test]
 fn unreadable_files_are_counted() {
     let root = valid();
     fs::write(path(&root, "images/1.png"), b"text").unwrap();

@@ -45,6 +45,39 @@ fn invalid_options_are_named() {
     assert!(with(&["--loss", "mse"]).contains("cross-entropy, dice, focal, tversky, lovasz, boundary, hard-pixels"));
     assert!(with(&["--augment", "photo,blur"]).contains("blur twice"));
     assert!(with(&["--augment", "photo,microscopy"]).contains("at most one preset"));
+    assert!(with(&["--augment", "none,blur"]).contains("--augment none: expected nothing else, found blur"));
+    assert!(with(&["--lr", "0.1"]).contains("unexpected argument --lr; did you mean --learning-rate?"));
+}
+
+#[test]
+fn errors_that_no_flag_gets_past_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 3, 1);
+    let runs = folder.path().join("runs");
+    let train = |extra: &[&str]| expect(2, &[&["train", text(&data), "--runs", text(&runs)], extra].concat()).1;
+    image::GrayImage::new(32, 64).save(data.join("train/images/0001.png")).unwrap();
+    let err = train(&[]);
+    let expected = "image and mask differ in size: train/images/0001.png, train/masks/0001.png: image 32x64, mask ";
+    assert!(err.contains(expected) && err.contains("no option leaves them out"), "{err}");
+    let err = train(&["--despite-errors"]);
+    assert!(err.contains("--despite-errors does not leave out such pairs: replace the mask, or remove both"), "{err}");
+    assert!(!runs.exists());
+}
+
+#[test]
+fn the_folder_of_the_images_is_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 1, 1);
+    let images = data.join("val/images");
+    for (output, expected) in [(&images, "is the folder of the input images"), (&data.join("val"), "would replace")] {
+        let truth = ["--truth", text(&data.join("val/masks"))];
+        let options = ["predict", "run", text(&images), "--output", text(output)];
+        let (_, err) = expect(2, &[&options[..], &truth].concat());
+        assert!(err.contains(expected), "{err}");
+    }
+    let (_, err) = expect(2, &["predict", text(&data), text(&images), "--output", text(&folder.path().join("new"))]);
+    assert!(err.contains("data is neither a run (no config.toml in it) nor a package"), "{err}");
+    assert!(!folder.path().join("new").exists());
 }
 
 #[test]
@@ -189,7 +222,7 @@ fn errors_about_a_run_say_what_to_do() {
     let pad = ["train", text(&data), "--runs", text(&runs), "--fit", "pad", "--size", "32x32", "--depth", "1"];
     refused(&pad, "0000.png is 64x64, larger than the input, 32x32; choose --fit letterbox or a larger --size");
     refused(&["runs", text(&runs.join("none"))], "none: file or folder does not exist");
-    refused(&["val", text(&run), "--split", "test"], "has no pairs in its test split, expected one of: train 4, val 2");
+    refused(&["val", text(&run), "--split", "test"], "has no test split; available: train (4 pairs), val (2 pairs)");
     refused(&["val", text(&runs.join("none"))], "none does not exist; expected the folder of a run, or a package");
     // Labels of other names.
     let (images, labels, output) = (data.join("val/images"), folder.path().join("labels"), folder.path().join("out"));
@@ -268,6 +301,7 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     std::fs::copy(&images[2], data.join("train/images/alone.png")).unwrap();
     let err = train(2, &[]);
     assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
+    assert!(err.contains("; --skip-unreadable leaves the pair out"), "{err}");
     assert!(err.contains("train/images/alone.png: expected train/masks/alone.png, found no such file"), "{err}");
     train(0, &["--skip-unreadable", "--despite-errors"]);
 }
