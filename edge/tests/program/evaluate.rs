@@ -48,7 +48,7 @@ fn data_that_cannot_be_scored_ends_with_2() {
     check_failure(&absent, 2, &["absent"]);
     let data = fixture.write_dataset("data");
     let no_test_split = unet_edge(&["evaluate", "@", "@", "--split", "test"], &[&package, &data]);
-    check_failure(&no_test_split, 2, &["no pairs in its test split", "train 2, val 2"]);
+    check_failure(&no_test_split, 2, &["has no test split; available: train (2 pairs), val (2 pairs)"]);
     check_exit(&unet_edge(&["evaluate", "@", "@", "--split", "other"], &[&package, &data]), 2);
     write_png(&data.join("val/masks/b.png"), |_, _| 77);
     let unknown_value = unet_edge(&["evaluate", "@", "@"], &[&package, &data]);

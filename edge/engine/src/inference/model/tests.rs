@@ -112,7 +112,7 @@ fn files_with_other_ends_are_refused_by_name() {
     assert_eq!(said(&old), "model net.onnx: expected an operator set of version 13 to 18, found 12");
     let unmade = Graph::new("x", X).max_pool("x", "z").finish("y", Y);
     assert_eq!(said(&unmade), "model net.onnx: expected a node that makes output y, found none");
-    assert!(said(b"no model").starts_with("model net.onnx: expected an ONNX graph that tract runs"));
+    assert!(said(b"no model").starts_with("model net.onnx cannot be read: it is damaged or not an ONNX file"));
     let many = Graph::new("x", [1, 300, 4, 6]).max_pool("x", "y").finish("y", [1, 300, 2, 3]);
     assert!(said(&many).contains("an output 1xKxHxW of 1 to 255 classes"), "{}", said(&many));
 }
