@@ -112,7 +112,11 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
         check_failure(&output, 2, &[expected, "; the nearest size is "]);
     }
     std::fs::write(&model, b"no model").unwrap();
-    check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx cannot be read: it is damaged or not an ONNX file"]);
+    check_failure(
+        &unet_edge(&["bench", "@"], &[&model]),
+        2,
+        &["tiny.onnx cannot be read: it is damaged or not an ONNX file"],
+    );
     check_failure(&unet_edge(&["bench", "@"], &[&fixture.path("absent.onnx")]), 2, &["absent.onnx"]);
 }
 
