@@ -68,11 +68,10 @@ fn errors_that_no_flag_gets_past_say_so() {
 fn the_folder_of_the_images_is_no_output() {
     let folder = tempfile::tempdir().unwrap();
     let data = synthetic(folder.path(), 1, 1);
-    let images = data.join("val/images");
-    for (output, expected) in [(&images, "is the folder of the input images"), (&data.join("val"), "would replace")] {
-        let truth = ["--truth", text(&data.join("val/masks"))];
-        let options = ["predict", "run", text(&images), "--output", text(output)];
-        let (_, err) = expect(2, &[&options[..], &truth].concat());
+    let (val, images, masks) = (data.join("val"), data.join("val/images"), data.join("val/masks"));
+    for (output, expected) in [(&images, "is the folder of the input images"), (&val, "would replace")] {
+        let options = ["predict", "run", text(&images), "--truth", text(&masks), "--output", text(output)];
+        let (_, err) = expect(2, &options);
         assert!(err.contains(expected), "{err}");
     }
     let (_, err) = expect(2, &["predict", text(&data), text(&images), "--output", text(&folder.path().join("new"))]);
