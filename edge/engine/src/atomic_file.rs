@@ -77,7 +77,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
             let found = kind_of(found.file_type());
             return Err(io::Error::new(kind, format!("expected a file, found {found}; give another path")));
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(in_words(error, path)),
         // A link to a file that does not exist is not found.
         _ => {}
     }

@@ -262,5 +262,5 @@ fn errors_name_the_file() {
     fs::write(&path, &whole()[..1000]).unwrap();
     let refused = Package::read(&path).unwrap_err();
     assert!(refused.to_string().contains("cut.unet"), "{refused}");
-    assert!(matches!(Package::read(folder.path()).unwrap_err(), PackageError::Read { .. }));
+    assert!(matches!(Package::read(folder.path()).unwrap_err(), PackageError::NotAPackage { .. }));
 }
