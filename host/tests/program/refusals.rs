@@ -134,7 +134,7 @@ fn other_files_than_runs_packages_and_records_are_refused() {
         assert!(err.contains("run"), "{err}");
     }
     let (_, err) = expect(2, &["val", text(folder.path())]);
-    assert!(err.contains("expected the folder of a run, or a package, found a folder without config.toml"), "{err}");
+    assert!(err.contains("is neither a run (no config.toml in it) nor a package"), "{err}");
     let (_, err) = expect(2, &["val", text(&file), "--data", text(folder.path())]);
     assert!(err.contains("file.json"), "{err}");
     let (_, err) = expect(2, &["compare", text(&file), text(&file)]);
@@ -232,7 +232,7 @@ fn errors_about_a_run_say_what_to_do() {
     assert!(!output.exists());
     std::fs::copy(labels.join("other.png"), labels.join("0001.png")).unwrap();
     let (_, err) = expect(0, &predict);
-    assert!(err.contains("only 1 of 2 images have a label of the same name"), "{err}");
+    assert!(err.contains("only 1 of 2 images has a mask of the same name"), "{err}");
     // Weights that are gone.
     let best = run.join("weights/best.bpk");
     std::fs::rename(&best, folder.path().join("best.bpk")).unwrap();
