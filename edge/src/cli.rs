@@ -13,6 +13,7 @@ use size::Size;
 use tiles::TilesArgument;
 use unet_engine::error::{chain, expected_number};
 use unet_engine::exit::Exit;
+use unet_engine::inference::InferenceError;
 use unet_engine::package::{Package, PackageError};
 use unet_engine::predictor::Predictor;
 use unet_engine::segmenter::Int8Segmenter;
@@ -138,6 +139,16 @@ impl Failure {
 
     fn internal(error: impl Into<Box<dyn Error>>) -> Self {
         Failure { exit: Exit::Internal, error: error.into() }
+    }
+
+    /// A model that cannot be used; most errors begin with its name, which the path then stands for.
+    fn model(path: &Path, error: &InferenceError) -> Self {
+        let (shown, text) = (path.display(), chain(error));
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        match text.strip_prefix(&format!("model {name}")) {
+            Some(rest) => Failure::input(format!("model {shown}{rest}")),
+            None => Failure::input(format!("model {shown} was rejected: {text}")),
+        }
     }
 
     fn write(path: &Path, source: io::Error) -> Self {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
+use unet_data::toml_problem;
 use unet_engine::inference::{EngineOptions, KernelChoice};
 use unet_shared::tiles::TilesChoice;
 
@@ -113,8 +114,8 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
     let (table, malformed) = DeTable::parse_recoverable(text);
     for error in &malformed {
         let start = error.span().map_or(0, |span| span.start);
-        let line = text.lines().nth(errors.line(start) - 1).unwrap_or_default().trim();
-        errors.add(start, "", &format!("`{line}` is not valid TOML: {}", error.message().trim_end()));
+        let line = text.lines().nth(errors.line(start) - 1).unwrap_or_default();
+        errors.add(start, "", &toml_problem(line, error.message()));
     }
     if !malformed.is_empty() {
         return Err(errors.finish());
@@ -162,7 +163,12 @@ fn engine(section: Option<Section<'_, '_>>) -> (EngineOptions, Option<TilesChoic
         match name.parse::<KernelChoice>() {
             Ok(kernel) => match kernel.check() {
                 Ok(()) => options.kernel = kernel,
-                Err(error) => section.refuse_with("kernel", &error.to_string()),
+                // The key and its value are named already.
+                Err(error) => {
+                    let problem = error.to_string();
+                    section
+                        .refuse_with("kernel", problem.strip_prefix(&format!("kernel {name}: ")).unwrap_or(&problem));
+                }
             },
             Err(error) => section.refuse_with("kernel", &error.to_string()),
         }

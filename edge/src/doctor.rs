@@ -17,6 +17,7 @@ use unet_shared::image::SIDE_MAX;
 
 use crate::board::{BoardError, ChipInfo};
 use crate::config::{Config, ConfigErrors};
+use unet_data::counted;
 use unet_engine::machine::Roots;
 
 /// State of a checked subject.
@@ -141,7 +142,7 @@ fn configuration(config: &Result<Config, ConfigErrors>) -> Vec<Finding> {
     }
 }
 
-/// The findings as text, with advice below each and their counts at the end.
+/// The findings as text, with advice below each.
 pub fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
@@ -152,9 +153,14 @@ pub fn text(findings: &[Finding]) -> String {
             let _ = writeln!(text, "{:<8} {:<width$}  -> {advice}", "", "");
         }
     }
-    let [warnings, problems] = [Verdict::Warning, Verdict::Problem].map(|verdict| count(findings, verdict));
-    let _ = writeln!(text, "problems {problems}, warnings {warnings}");
     text
+}
+
+/// How many problems and warnings there are, in words.
+pub fn summary(findings: &[Finding]) -> String {
+    let [problems, warnings] = [(Verdict::Problem, "problem"), (Verdict::Warning, "warning")]
+        .map(|(verdict, noun)| counted(count(findings, verdict), noun));
+    format!("{problems}, {warnings}")
 }
 
 /// How many findings have this verdict.

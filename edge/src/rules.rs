@@ -207,6 +207,11 @@ impl Rules {
         Rules { rules, states, changes }
     }
 
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Evaluates a frame; returns the changes in the order of the rules.
     pub fn step(&mut self, shares: &Shares, regions: &Regions) -> &[Change] {
         self.changes.clear();

@@ -139,9 +139,20 @@ impl<'a, 't> Section<'a, 't> {
         let number = number.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            self.refuse_value(key, value, expected);
+            self.refuse_number(key, value, expected);
         }
         number
+    }
+
+    /// Reports a value that is not one of the expected numbers.
+    fn refuse_number(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        match value.get_ref() {
+            DeValue::String(text) if text.parse::<f64>().is_ok() => {
+                self.add(key, value, &format!("expected {expected}, without quotes: {key} = {text}"));
+            }
+            DeValue::String(_) => self.add(key, value, &format!("expected {expected}: a number without quotes")),
+            _ => self.refuse_value(key, value, expected),
+        }
     }
 
     pub(crate) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, expected: &str) -> Option<f64> {
@@ -155,7 +166,7 @@ impl<'a, 't> Section<'a, 't> {
         };
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            self.refuse_value(key, value, expected);
+            self.refuse_number(key, value, expected);
         }
         number
     }
@@ -361,6 +372,24 @@ pub(crate) mod tests {
         for refused in ["0", "-1", "\"MB\"", "\"1 TB\"", "\"99999999999 GiB\"", "1.5", "\"\""] {
             assert_eq!(bytes(refused), None, "{refused}");
         }
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_put_right() {
+        let told = |value: &str| {
+            let text = format!("width = {value}");
+            problems(&text, |section| section.integer("width", 1..=900, "1 to 900 pixels")).join("\n")
+        };
+        let expected = "1: section: width = \"640\": expected 1 to 900 pixels, without quotes: width = 640";
+        assert_eq!(told("\"640\""), expected);
+        assert!(
+            told("\"30/1\"").ends_with("expected 1 to 900 pixels: a number without quotes"),
+            "{}",
+            told("\"30/1\"")
+        );
+        assert!(told("901").ends_with("width = 901: expected 1 to 900 pixels"), "{}", told("901"));
+        let rate = problems("rate = \"3e1\"", |section| section.number("rate", 0.0..=90.0, "0 to 90"));
+        assert!(rate[0].ends_with("expected 0 to 90, without quotes: rate = 3e1"), "{rate:?}");
     }
 
     #[test]

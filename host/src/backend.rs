@@ -22,8 +22,8 @@ pub enum Backend {
 pub enum BackendError {
     /// The program was built without it.
     #[error(
-        "backend {name} is not built in, found {built_in}; build the program with: cargo build --release -p unet-host --features \
-         {name}"
+        "this program was built without the backend {name}; available: {built_in}; to add it: cargo build --release -p unet-host \
+         --features {name}"
     )]
     NotBuiltIn {
         /// The requested backend.

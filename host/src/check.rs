@@ -207,7 +207,7 @@ fn summarize(
     examined: &[Examined],
     options: &CheckOptions,
 ) -> Checked {
-    let splits = inventory.splits();
+    let splits = inventory.splits(options.open.val_ratio);
     let Inventory { dataset, units, file, unused, notes, mut findings, .. } = inventory;
     let show = |path: &Path| listing.show(path);
     let mut total = LabelHistogram::default();
@@ -303,10 +303,11 @@ fn one_class(map: &LabelMap, ignore: &[LabelValue]) -> Option<Finding> {
     let (values, texts) = (any_of(values), ignore.iter().map(LabelValue::to_string).collect::<Vec<_>>());
     let message = if texts.is_empty() {
         format!(
-            "the labels have only the value {values}: expected at least two that count; is this the folder of the masks?"
+            "the masks have only the value {values}: expected at least two classes besides ignored values; is this the folder of the \
+             masks?"
         )
     } else {
-        format!("--ignore {} leaves only the value {values}: expected at least two that count", texts.join(","))
+        format!("--ignore {} leaves only the value {values}: expected at least two classes", texts.join(","))
     };
     Some(Finding::new(Severity::Error, Kind::Classes, Vec::new(), message))
 }
@@ -350,7 +351,9 @@ fn sample_range<'a>(
     deep.dedup();
     let looks = images.iter().map(|(path, _, look)| (*path, *look));
     let (levels, severity, message) = match choose_range(looks, request) {
-        Ok(levels) => (Some(levels.clone()), Severity::Info, levels.to_string()),
+        Ok(levels) => {
+            (Some(levels.clone()), Severity::Info, levels.to_string().trim_start_matches("samples: ").to_owned())
+        }
         Err(error) => (None, Severity::Error, chain(&error)),
     };
     let files = deep.iter().map(|path| show(path)).collect();
@@ -443,8 +446,13 @@ fn missing_classes(
             continue;
         }
         let severity = if *split == Split::Train { Severity::Warning } else { Severity::Info };
-        let consequence = if *split == Split::Train { "it cannot be learned" } else { "it is not scored there" };
-        let message = format!("no mask in {split} contains class {}: {consequence}", missing.join(", "));
+        let (noun, pronoun) = if missing.len() == 1 { ("class", "it") } else { ("classes", "they") };
+        let consequence = match (*split, missing.len()) {
+            (Split::Train, _) => "cannot be learned",
+            (_, 1) => "is not scored there",
+            _ => "are not scored there",
+        };
+        let message = format!("no mask in {split} contains {noun} {}: {pronoun} {consequence}", missing.join(", "));
         findings.push(Finding::new(severity, Kind::MissingClass, Vec::new(), message));
     }
     findings

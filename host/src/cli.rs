@@ -68,6 +68,18 @@ fn operators(name: &str) -> Result<Operators, String> {
         .ok_or_else(|| format!("expected {}", unet_data::any_of(Operators::ALL.map(Operators::name))))
 }
 
+/// Refuses a folder that is no run, and a path that leads nowhere, in the place of a run or a package.
+fn refuse_neither(subject: &std::path::Path) -> Result<(), HostError> {
+    let path = subject.display();
+    if subject.is_dir() {
+        return Err(HostError::Usage(format!("{path} is neither a run (no config.toml in it) nor a package")));
+    }
+    if !subject.exists() {
+        return Err(HostError::Usage(format!("{path} does not exist; expected the folder of a run, or a package")));
+    }
+    Ok(())
+}
+
 /// Refuses what only a run has, for a package.
 fn refuse_of_package(engine: Option<EngineChoice>, weights: Option<Weights>) -> Result<(), HostError> {
     let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {

@@ -165,7 +165,9 @@ impl ExitCode for CheckpointError {
 impl ExitCode for PackageError {
     fn exit_code(&self) -> Exit {
         match self {
-            Self::Read { .. } | Self::Refused { .. } | Self::NotWritten { .. } => Exit::Input,
+            Self::Read { .. } | Self::NotAPackage { .. } | Self::Refused { .. } | Self::NotWritten { .. } => {
+                Exit::Input
+            }
             Self::Write { .. } => Exit::Write,
         }
     }

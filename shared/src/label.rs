@@ -185,7 +185,7 @@ impl fmt::Display for LabelError {
             }
             Self::Length { expected, found } => write!(f, "label samples: expected {expected}, found {found}"),
             Self::Unknown { value, x, y } => {
-                write!(f, "label value {value} at column {x}, row {y} is of no class")
+                write!(f, "label value {value} at column {x}, row {y} belongs to no class")
             }
             Self::UnknownId { id } => write!(f, "class id {id} in the mask has no label value"),
             Self::NotRepresentable { value } => write!(f, "label value {value} does not fit the sample type to write"),

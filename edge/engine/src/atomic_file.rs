@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = target(path)?;
     let temporary = temporary_beside(&path)?;
+    folder_of(&temporary)?;
     let result = write_through(&temporary, bytes).and_then(|()| fs::rename(&temporary, &path));
     if result.is_err() {
         // Report the first error; a temporary file that cannot be removed follows from it.
@@ -29,14 +30,40 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// If its directory does not exist, or the path has no file name or leads to something else than a file.
 pub fn check(path: &Path) -> io::Result<()> {
-    let temporary = temporary_beside(&target(path)?)?;
-    match temporary.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => match fs::metadata(folder)?.is_dir() {
-            true => Ok(()),
-            false => Err(io::Error::from(io::ErrorKind::NotADirectory)),
-        },
-        _ => Ok(()),
+    folder_of(&temporary_beside(&target(path)?)?)
+}
+
+/// Checks that the directory of a file to write exists.
+fn folder_of(file: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(not_a_folder(folder)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(io::Error::new(io::ErrorKind::NotFound, format!("folder {} does not exist", folder.display())))
+        }
+        Err(error) => Err(in_words(error, folder)),
     }
+}
+
+/// Creates a folder with those above it, unless it exists.
+///
+/// # Errors
+///
+/// Any error of the file system; a file in the place of a folder is named.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path).map_err(|error| in_words(error, path))
+}
+
+/// The error of a path one of whose folders is a file names that file.
+fn in_words(error: io::Error, path: &Path) -> io::Error {
+    use io::ErrorKind::{AlreadyExists, NotADirectory};
+    let file = path.ancestors().find(|above| above.is_file());
+    file.filter(|_| matches!(error.kind(), AlreadyExists | NotADirectory)).map_or(error, not_a_folder)
+}
+
+fn not_a_folder(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotADirectory, format!("{} is a file, expected a folder", path.display()))
 }
 
 /// Most symbolic links on the way to a file, as on Linux.
@@ -50,7 +77,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
             let found = kind_of(found.file_type());
             return Err(io::Error::new(kind, format!("expected a file, found {found}; give another path")));
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(in_words(error, path)),
         // A link to a file that does not exist is not found.
         _ => {}
     }
@@ -182,6 +209,16 @@ mod tests {
         assert_eq!(fs::read_dir(path("far")).unwrap().count(), 1);
         link("missing/a.json", "broken");
         assert_eq!(write(&path("broken"), b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+        let missing = format!("folder {} does not exist", path("nowhere").display());
+        assert_eq!(write(&path("nowhere/a"), b"").unwrap_err().to_string(), missing);
+        assert_eq!(check(&path("nowhere/a")).unwrap_err().to_string(), missing);
+        write(&path("file"), b"").unwrap();
+        let file = format!("{} is a file, expected a folder", path("file").display());
+        assert_eq!(write(&path("file/a"), b"").unwrap_err().to_string(), file);
+        assert_eq!(create_folder(&path("file/b/c")).unwrap_err().to_string(), file);
+        assert_eq!(create_folder(&path("file")).unwrap_err().to_string(), file);
+        create_folder(&path("far/b/c")).unwrap();
+        fs::remove_dir_all(path("far/b")).unwrap();
         link("round", "round");
         write(&path("round"), b"").unwrap_err();
         assert!(fs::symlink_metadata(path("round")).unwrap().is_symlink());

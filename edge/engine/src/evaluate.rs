@@ -41,7 +41,7 @@ pub struct RecordMeta {
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// The split is empty.
-    #[error("split {split} of {dataset}: expected at least one sample, found none")]
+    #[error("split {split} of {dataset}: expected at least one pair, found none")]
     NoSamples {
         /// The dataset.
         dataset: String,
@@ -49,7 +49,7 @@ pub enum EvaluateError {
         split: String,
     },
     /// The model and the label table disagree.
-    #[error("classes: labels have {expected}, {what} has {found}")]
+    #[error("classes: the dataset has {expected}, {what} has {found}")]
     Classes {
         /// The other side.
         what: &'static str,
@@ -59,7 +59,7 @@ pub enum EvaluateError {
         found: usize,
     },
     /// An image or its label could not be used.
-    #[error("sample {name}")]
+    #[error("image {name}")]
     Load {
         /// The sample.
         name: String,
@@ -68,7 +68,7 @@ pub enum EvaluateError {
         source: PairError,
     },
     /// Preprocessing, or its inverse, failed.
-    #[error("sample {name}: failed to {step}")]
+    #[error("image {name}: failed to {step}")]
     Preprocess {
         /// The sample.
         name: String,
@@ -79,7 +79,7 @@ pub enum EvaluateError {
         source: Source,
     },
     /// The model failed.
-    #[error("sample {name}: prediction failed")]
+    #[error("image {name}: prediction failed")]
     Segment {
         /// The sample.
         name: String,
@@ -88,7 +88,7 @@ pub enum EvaluateError {
         source: SegmentError,
     },
     /// What observes the frames failed.
-    #[error("sample {name}: failed to assess the prediction")]
+    #[error("image {name}: failed to assess the prediction")]
     Observe {
         /// The sample.
         name: String,
@@ -97,7 +97,7 @@ pub enum EvaluateError {
         source: Source,
     },
     /// Pixels could not be counted.
-    #[error("sample {name}: failed to count pixels")]
+    #[error("image {name}: failed to count pixels")]
     Count {
         /// The sample.
         name: String,

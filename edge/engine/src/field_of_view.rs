@@ -209,20 +209,20 @@ impl fmt::Display for TilesNote {
         write!(f, "tiles: images larger than {width}x{height} pixels are cut, overlap {overlap}")?;
         if (width, height) != (preprocess.width, preprocess.height) {
             let (width, height) = (preprocess.width, preprocess.height);
-            return write!(f, "; each tile is fitted to the model's input of {width}x{height}, so borders may show");
+            return write!(f, "; each tile is fitted to the model's input of {width}x{height}, so seams may show");
         }
         let Some(view) = field_of_view else {
-            return f.write_str("; how far the network looks is unknown, so borders may show");
+            return f.write_str("; the receptive field is unknown, so seams may show");
         };
         let (radius, needed) = (view.radius, view.overlap());
         let multiple = u64::from(view.multiple.max(2));
-        write!(f, "; the network looks {radius} pixels far, ")?;
+        write!(f, "; the receptive field is {radius} pixels each way, ")?;
         if u64::from(overlap) >= needed && u64::from(overlap).is_multiple_of(multiple) {
-            f.write_str("so no border shows")
+            f.write_str("so no seam shows")
         } else if needed < u64::from(width.min(height)) {
-            write!(f, "so borders may show (none with an overlap of {needed})")
+            write!(f, "so seams may show (none with an overlap of {needed})")
         } else {
-            f.write_str("more than tiles of this size can overlap, so borders may show")
+            f.write_str("more than tiles of this size can overlap, so seams may show")
         }
     }
 }

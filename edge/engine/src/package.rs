@@ -63,6 +63,14 @@ pub enum PackageError {
         #[source]
         source: io::Error,
     },
+    /// The path leads to something else.
+    #[error("{} {found}", path.display())]
+    NotAPackage {
+        /// The path.
+        path: PathBuf,
+        /// What it leads to, and what to do.
+        found: String,
+    },
     /// The bytes are not an intact package.
     #[error("package {} {}", path.display(), source.verdict())]
     Refused {
@@ -201,7 +209,7 @@ impl PackageFault {
     fn verdict(&self) -> &'static str {
         match self {
             PackageFault::Size { .. } => "is not a package",
-            PackageFault::Digest { .. } => "is damaged, incomplete or not a package; copy it again",
+            PackageFault::Digest { .. } => "is damaged or incomplete; copy it again",
             _ => "was rejected",
         }
     }
@@ -221,17 +229,27 @@ impl Package {
         let read = |source| PackageError::Read { path: path.to_owned(), source };
         let refused = |source| PackageError::Refused { path: path.to_owned(), source };
         let metadata = fs::metadata(path).map_err(read)?;
+        if metadata.is_dir() {
+            return Err(PackageError::NotAPackage { path: path.to_owned(), found: folder(path) });
+        }
         if !metadata.is_file() {
-            return Err(read(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "expected a file, found a folder or a device",
-            )));
+            return Err(read(io::Error::new(io::ErrorKind::InvalidInput, "expected a file, found a device")));
         }
         if metadata.len() > PACKAGE_BYTES_MAX {
             let expected = format!("at most {PACKAGE_BYTES_MAX}");
             return Err(refused(PackageFault::Size { expected, found: metadata.len() }));
         }
-        Package::parse(fs::read(path).map_err(read)?).map_err(refused)
+        let bytes = fs::read(path).map_err(read)?;
+        if !is_like_a_package(&bytes) {
+            let found = match path.extension() {
+                Some(extension) if extension.eq_ignore_ascii_case("onnx") => {
+                    "is an ONNX file, not a package; `unet-host package RUN` makes one"
+                }
+                _ => "is not a package",
+            };
+            return Err(PackageError::NotAPackage { path: path.to_owned(), found: found.to_owned() });
+        }
+        Package::parse(bytes).map_err(refused)
     }
 
     /// Checks the bytes of a package, in this order: the digest at the end, the archive, the manifest's version, the list
@@ -290,6 +308,28 @@ impl Package {
     /// Size of the whole file in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()
+    }
+}
+
+/// Whether a file begins as a package does, damaged or not: with the name of its manifest, or with the head of an archive.
+fn is_like_a_package(bytes: &[u8]) -> bool {
+    let name = MANIFEST_NAME.as_bytes();
+    let has_magic = bytes.get(archive::MAGIC_OFFSET..).is_some_and(|rest| rest.starts_with(archive::MAGIC));
+    bytes.starts_with(name) || name.starts_with(bytes) || has_magic
+}
+
+/// What a folder is that was given for a package, and what to do.
+fn folder(path: &Path) -> String {
+    if !path.join("config.toml").is_file() {
+        return "is a folder; expected a package, such as mine.unet".to_owned();
+    }
+    let files = fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut packages: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "unet")).collect();
+    packages.sort();
+    match packages.first() {
+        Some(package) => format!("is the folder of a run; its package is {}", package.display()),
+        None => format!("is the folder of a run; `unet-host package {}` makes its package", path.display()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
+use unet_data::counted;
 use unet_engine::inference::kernel::Kernel;
 use unet_engine::inference::{
     Description, Element, Engine, Frame, InferenceError, KernelChoice, Model, Part, PartTime,
@@ -59,9 +60,7 @@ pub struct Bench {
 impl Bench {
     pub fn main(self) -> Result<(), Failure> {
         let options = self.engine.options()?;
-        let refused = |error: InferenceError| {
-            Failure::input(format!("model {} was rejected: {}", self.model.display(), chain(&error)))
-        };
+        let refused = |error: InferenceError| Failure::model(&self.model, &error);
         let size = self.size.map(|size| [size.height, size.width]);
         // The network may be sound, and only its size be none that it can run at.
         let refused_at = |error: InferenceError, own: &dyn Fn() -> Result<Model, InferenceError>| {
@@ -205,8 +204,8 @@ impl Bench {
         let timing = Timing::of(measured.frame_ms.iter().copied());
         let memory = memory_text(measured.peak_rss_kib);
         let mut text = format!(
-            "{} frames by {}, threads {}: median {:.2} ms, {:.2} to {:.2}; peak memory {memory}\n",
-            timing.frames,
+            "{} by {}, threads {}: median {:.2} ms, {:.2} to {:.2}; peak memory {memory}\n",
+            counted(timing.frames, "frame"),
             measured.description.kernel,
             measured.description.threads,
             timing.median_ms,

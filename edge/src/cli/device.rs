@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use unet_data::counted;
 use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::config::Resolved;
 use unet_edge::frame_source::{Change, FrameSource, Kind, Reopening, SourceSpec};
@@ -54,7 +55,7 @@ impl Device {
         let started = Instant::now();
         let segmenter = Int8Segmenter::load_with(&package, &setup.engine).map_err(Failure::input)?;
         let loading = started.elapsed();
-        log.say(LogLevel::Info, format_args!("package {}: {}", package.manifest.name, segmenter.engine()));
+        log.say(LogLevel::Info, format_args!("package {}, engine {}", package.manifest.name, segmenter.engine()));
         let clock = Arc::new(SystemClock);
         let places = Arc::new(Places::new(log));
         let rules = setup.resolved.rules.clone();
@@ -106,7 +107,11 @@ fn open(spec: &Arc<dyn SourceSpec>, stall: Duration, log: Log) -> Result<Box<dyn
         Change::Lost(error) => log.say(LogLevel::Warning, format_args!("source lost, reopening: {}", chain(&error))),
         Change::Back { description, away, attempts } => log.say(
             LogLevel::Warning,
-            format_args!("source back after {:.1} s, {attempts} attempts: {description}", away.as_secs_f64()),
+            format_args!(
+                "source back after {:.1} s, {}: {description}",
+                away.as_secs_f64(),
+                counted(attempts as usize, "attempt")
+            ),
         ),
     };
     let is_reopened = spec.policy().is_reopened();
@@ -117,8 +122,9 @@ fn open(spec: &Arc<dyn SourceSpec>, stall: Duration, log: Log) -> Result<Box<dyn
             Ok(if is_reopened { Box::new(reopening().with_open(source)) } else { source })
         }
         Err(error) if is_reopened && error.kind() == Kind::Retry => {
-            log.say(LogLevel::Warning, format_args!("waiting for source: {}", chain(&error)));
-            Ok(Box::new(reopening()))
+            let error = chain(&error);
+            log.say(LogLevel::Warning, format_args!("waiting for source until it is there: {error}"));
+            Ok(Box::new(reopening().waiting()))
         }
         Err(error) if is_reopened => Err(Failure::device(error)),
         Err(error) => Err(Failure::input(error)),
@@ -256,7 +262,7 @@ impl Watch {
                 Err(Failure { exit: Exit::Write, error: error.into() })
             }
             Ended::Regular if failed > 0 && !was_signalled => {
-                Err(Failure::fault(format!("{failed} frames were skipped")))
+                Err(Failure::fault(format!("{} could not be read", counted(failed as usize, "frame"))))
             }
             Ended::Regular => Ok(()),
         }
@@ -270,10 +276,10 @@ impl Watch {
         let missed = listed(&self.running.losses(), |losses| losses.missed + losses.failed);
         let missed = if missed.is_empty() { String::new() } else { format!(" ({missed})") };
         format!(
-            "{} of {} frames processed, dropped: {} by the source, {} while busy, {} failed, {} unwritten{missed}; \
+            "{} of {} processed, dropped: {} by the source, {} while busy, {} failed, {} unwritten{missed}; \
              total p50 {p50:.1} ms, p90 {p90:.1}, p99 {p99:.1}",
             progress.finished(),
-            progress.arrived(),
+            counted(progress.arrived() as usize, "frame"),
             drops.source,
             drops.busy,
             drops.failed,

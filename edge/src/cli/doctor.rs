@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use unet_edge::clock::{Clock, SystemClock};
-use unet_edge::doctor::{Environment, Verdict, count, examine, text};
+use unet_edge::doctor::{Environment, Verdict, count, examine, summary, text};
 use unet_edge::{board, config};
 use unet_engine::machine::Roots;
 
@@ -43,8 +43,9 @@ impl Doctor {
             print(&text(&findings))?;
         }
         match count(&findings, Verdict::Problem) {
-            0 => Ok(()),
-            problems => Err(Failure::fault(format!("found problems: {problems}"))),
+            0 if self.json => Ok(()),
+            0 => print(&format!("{}\n", summary(&findings))),
+            _ => Err(Failure::fault(summary(&findings))),
         }
     }
 }

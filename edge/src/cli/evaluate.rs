@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_data::{Dataset, FolderChoice, OpenOptions, Split};
+use unet_data::{Dataset, FolderChoice, OpenOptions, Split, counted};
 use unet_engine::evaluate::{RecordMeta, evaluate};
 use unet_engine::{atomic_file, machine};
 use unet_shared::digest::Digest;
@@ -94,9 +94,9 @@ impl Evaluate {
         };
         let samples = dataset.samples_of(self.split).map_err(Failure::input)?;
         let mut progress = |done: usize, all: usize| {
-            // Ten lines for any number of frames.
+            // Ten lines for any number of images.
             if done == all || done.is_multiple_of(all.div_ceil(10)) {
-                unet_engine::error::say(format_args!("{done}/{all} frames"));
+                unet_engine::error::say(format_args!("{done}/{all} images"));
             }
         };
         let record = evaluate(samples, &labels, &mut predictor, meta, &mut progress)
@@ -119,14 +119,14 @@ fn text(record: &EvaluationRecord) -> String {
         let _ = writeln!(text, "{name:<width$}  {iou:>7}  {dice:>7}  {:>12}", confusion.truth_pixels(id));
     }
     let (iou, accuracy) = (ratio_text(confusion.mean_iou()), ratio_text(confusion.pixel_accuracy()));
-    let _ = writeln!(text, "mean IoU {iou}, pixel accuracy {accuracy}, {} frames", record.frames.len());
+    let _ = writeln!(text, "mean IoU {iou}, pixel accuracy {accuracy}, {}", counted(record.frames.len(), "image"));
     if let Some(line) = unet_engine::evaluate::tiles_line(record) {
         let _ = writeln!(text, "{line}");
     }
     let timing = &record.timing;
     let _ = writeln!(
         text,
-        "{} on {}: {:.2} ms a frame (median; {:.2} to {:.2})",
+        "{} on {}: {:.2} ms an image (median; {:.2} to {:.2})",
         record.engine, record.machine, timing.median_ms, timing.min_ms, timing.max_ms
     );
     text

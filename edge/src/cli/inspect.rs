@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use unet_engine::field_of_view::FieldOfView;
-use unet_engine::inference::{Description, Element, InferenceError, Model, Port};
+use unet_engine::inference::{Description, Element, Model, Port};
 use unet_engine::package::Package;
 use unet_engine::segmenter::Segmenter as _;
 use unet_shared::manifest::{Manifest, TensorEntry};
 use unet_shared::preprocess::Normalize;
 
-use super::{EngineArguments, Failure, Size, chain, is_onnx, load, print, print_json, ratio_text};
+use super::{EngineArguments, Failure, Size, is_onnx, load, print, print_json, ratio_text};
 
 /// Check a package, re-run its golden vectors and print its contents; or print what runs where in an ONNX file
 #[derive(Debug, Args)]
@@ -58,7 +58,6 @@ impl Inspect {
 
     fn onnx(&self) -> Result<(), Failure> {
         let file = self.package.display();
-        let refused = |error: InferenceError| Failure::input(format!("model {file} was rejected: {}", chain(&error)));
         let bytes =
             std::fs::read(&self.package).map_err(|error| Failure::input(format!("failed to read {file}: {error}")))?;
         let name = self.package.file_name().unwrap_or(self.package.as_os_str()).to_string_lossy();
@@ -67,7 +66,7 @@ impl Inspect {
         let model = Model::open(&name, &bytes, size, &options).map_err(|error| {
             let own = || Model::open(&name, &bytes, None, &options).ok()?.field_of_view();
             let misfit = self.size.and_then(|size| size.misfit(own()));
-            misfit.map_or_else(|| refused(error), Failure::input)
+            misfit.map_or_else(|| Failure::model(&self.package, &error), Failure::input)
         })?;
         let (engine, field_of_view) = (model.describe(), model.field_of_view());
         if self.json {
@@ -84,7 +83,7 @@ impl Inspect {
         for (index, (key, value)) in model.metadata().iter().enumerate() {
             lines.add(if index == 0 { "metadata" } else { "" }, one_line(&format!("{key}: {value}")));
         }
-        lines.add("looks", field_text(field_of_view));
+        lines.add("receptive field", field_text(field_of_view));
         engine_lines(&mut lines, &engine);
         print(&lines.0)
     }
@@ -97,11 +96,9 @@ fn one_line(text: &str) -> String {
 
 fn field_text(field_of_view: Option<FieldOfView>) -> String {
     match field_of_view {
-        Some(view) => format!(
-            "{} pixels far; tiles show no border if they are not scaled and overlap by {}",
-            view.radius,
-            view.overlap()
-        ),
+        Some(view) => {
+            format!("{} pixels each way; unscaled tiles that overlap by {} show no seams", view.radius, view.overlap())
+        }
         None => "unknown: an operator depends on the whole image, or is not known here".to_owned(),
     }
 }
@@ -155,7 +152,7 @@ fn text(file: &str, package: &Package, engine: &Description, field_of_view: Opti
     lines.add("weights", provenance.weights.to_string());
     let (f32_iou, int8_iou) = (ratio_text(provenance.mean_iou_f32), ratio_text(provenance.mean_iou_int8));
     lines.add("mean IoU", format!("f32 {f32_iou}, int8 {int8_iou}"));
-    lines.add("looks", field_text(field_of_view));
+    lines.add("receptive field", field_text(field_of_view));
     let golden = manifest.golden.len();
     lines.add("golden vectors", format!("{golden} of {golden} passed by {}", engine.engine));
     engine_lines(&mut lines, engine);

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use clap::Args;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use unet_data::image_list::list_images;
+use unet_data::image_list::{list_images, refuse_output_in};
 use unet_data::stacks::expand_images;
-use unet_data::{DecodedImage, Sample};
+use unet_data::{DecodedImage, Sample, counted};
 use unet_edge::config::{self, BoardConfig, ConfigError, Resolved, WatchdogConfig};
 use unet_edge::frame_source::parse_word;
 use unet_edge::outputs::Places;
@@ -125,6 +125,7 @@ fn paint_files(
     source: &Path,
     output: &Path,
 ) -> Result<(), Failure> {
+    refuse_output_in(source, "the input images", output).map_err(Failure::input)?;
     let (package, predictor) = load(package, engine)?;
     let predictor = tiles.apply(predictor);
     let list = list_images(source).map_err(Failure::input)?;
@@ -166,11 +167,12 @@ fn paint_files(
         }
     }
     if unwritten > 0 {
-        let error = format!("{unwritten} of {} images were not written, {skipped} skipped", images.len());
+        let all = counted(images.len(), "image");
+        let error = format!("{unwritten} of {all} could not be written, {skipped} could not be read");
         return Err(Failure { exit: Exit::Write, error: error.into() });
     }
     if skipped > 0 {
-        return Err(Failure::fault(format!("{skipped} of {} images were skipped", images.len())));
+        return Err(Failure::fault(format!("{skipped} of {} could not be read", counted(images.len(), "image"))));
     }
     Ok(())
 }

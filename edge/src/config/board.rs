@@ -21,7 +21,8 @@ pub(super) fn read(section: Option<Section<'_, '_>>) -> (BoardConfig, Boards) {
     let names = BoardName::ALL.map(|board| (board.name(), board));
     let name = section.choice("name", &names).or((!section.has("name")).then(BoardName::default));
     // While the name is wrong, mistakes in the pins are still found.
-    let boards = name.or_else(|| section.suggested("name", &names)).map_or(Boards::Any, Boards::One);
+    let meant = || section.suggested("name", &names).map_or(Boards::Any, Boards::Meant);
+    let boards = name.map_or_else(meant, Boards::One);
     let status_led = pin::output(&mut section, "status_led", &boards);
     let trigger = pin::trigger(&mut section, &boards);
     section.finish();

@@ -53,8 +53,10 @@ pub enum TriggerWay {
 /// The boards that a pin may belong to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Boards {
-    /// The configured one, or the one that a misspelled name probably means.
+    /// The configured one.
     One(BoardName),
+    /// The one that a misspelled name probably means.
+    Meant(BoardName),
     /// Any, since the name of the board is unknown.
     Any,
 }
@@ -63,6 +65,9 @@ impl Boards {
     fn resolve(&self, pin: &str) -> Result<LineAddress, String> {
         match self {
             Boards::One(board) => board.resolve(pin).map_err(|error| error.to_string()),
+            Boards::Meant(board) => board
+                .resolve(pin)
+                .map_err(|error| format!("if {} is meant, expected {}, found {pin:?}", board.name(), error.expected)),
             Boards::Any => BoardName::ALL
                 .into_iter()
                 .find_map(|board| board.resolve(pin).ok())

@@ -233,7 +233,7 @@ output = "pin 11"
     assert_eq!(found.len(), 4, "{found:#?}");
     assert_eq!(found[0], "6: board: name = \"pi3\": expected pi4, pi5, orin-nano or generic; did you mean \"pi4\"?");
     assert_eq!(found[1], "7: board.status_led: unknown key \"active_lo\"; did you mean active_low?");
-    assert!(found[2].starts_with("7: board: status_led: board pi4: expected GPIO0 to GPIO"), "{}", found[2]);
+    assert!(found[2].starts_with("7: board: status_led: if pi4 is meant, expected GPIO0 to GPIO"), "{}", found[2]);
     assert_eq!(found[3], "13: rule \"a\": output: the pin is already used by board: trigger in line 8");
     // Without a name that is near, what no board has.
     let found = errors_after("[board]\nname = \"beaglebone\"\nstatus_led = \"40\"\ntrigger = \"GPIO17\"\n");

@@ -21,7 +21,7 @@ pub(super) fn memory(roots: &Roots) -> Finding {
     const LITTLE: u64 = 128 << 20;
     const TOO_LITTLE: u64 = 32 << 20;
     let Some(memory) = machine_memory::memory(roots) else {
-        return Finding::unknown(SUBJECT, "unknown: no /proc/meminfo");
+        return Finding::unknown(SUBJECT, "no /proc/meminfo");
     };
     let found = format!("{} of {} available", bytes_text(memory.available), bytes_text(memory.total));
     let advice = "stop other programs";
@@ -40,7 +40,7 @@ pub(super) fn temperature(roots: &Roots) -> Finding {
     const WARM: f64 = 75.0;
     const HOT: f64 = 90.0;
     let Some(zone) = heat::hottest(roots) else {
-        return Finding::unknown(SUBJECT, "unknown: no thermal zone");
+        return Finding::unknown(SUBJECT, "no thermal zone");
     };
     let found = format!("{:.1} °C at {}", zone.celsius, zone.name);
     if zone.celsius >= HOT {
@@ -57,7 +57,7 @@ pub(super) fn throttling(roots: &Roots) -> Finding {
     let Some(heat::Throttling { now, since_start }) = heat::throttling(roots) else {
         // A Raspberry Pi without the firmware flags in /sys still has the device that vcgencmd uses.
         let hint = if roots.dev.join("vcio").exists() { "; see `vcgencmd get_throttled`" } else { "" };
-        let found = format!("unknown: no firmware flags, cooling devices or over-current counters{hint}");
+        let found = format!("no firmware flags, cooling devices or over-current counters{hint}");
         return Finding::unknown(SUBJECT, found);
     };
     let supply =
@@ -79,7 +79,7 @@ pub(super) fn processor(roots: &Roots) -> Vec<Finding> {
     const SUBJECT: &str = "processor";
     let clocks = machine_processor::clocks(roots);
     if clocks.is_empty() {
-        return vec![Finding::unknown(SUBJECT, "unknown: no CPU frequency scaling")];
+        return vec![Finding::unknown(SUBJECT, "no CPU frequency scaling")];
     }
     let finding = |clock: machine_processor::Clock| {
         let megahertz = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());

@@ -74,7 +74,7 @@ fn kernel(description: Option<&Description>, choice: KernelChoice, threads: usiz
         (None, KernelChoice::Only(kernel)) => format!("{kernel} would run"),
         (None, KernelChoice::Tract) => "tract would run".to_owned(),
     };
-    let found = format!("{runs}, threads {threads}; this core has {}", available.join(", "));
+    let found = format!("{runs}, threads {threads}; this CPU supports {}", available.join(", "));
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
     if let Some(description) = description
         && let Some(reason) = &description.left_to_tract

@@ -87,12 +87,12 @@ fn problems_of_a_board_are_reported() {
 fn what_cannot_be_determined_is_unknown() {
     let (_folder, roots) = tree(&[("dev/vcio", "")]);
     let findings = examine(&roots, &environment(), None);
-    check(&findings, "memory", Verdict::Unknown, "unknown: no /proc/meminfo");
-    check(&findings, "temperature", Verdict::Unknown, "unknown: no thermal zone");
-    let throttling = "unknown: no firmware flags, cooling devices or over-current counters; \
+    check(&findings, "memory", Verdict::Unknown, "no /proc/meminfo");
+    check(&findings, "temperature", Verdict::Unknown, "no thermal zone");
+    let throttling = "no firmware flags, cooling devices or over-current counters; \
                       see `vcgencmd get_throttled`";
     check(&findings, "throttling", Verdict::Unknown, throttling);
-    check(&findings, "processor", Verdict::Unknown, "unknown: no CPU frequency scaling");
+    check(&findings, "processor", Verdict::Unknown, "no CPU frequency scaling");
 }
 
 #[test]
@@ -110,6 +110,6 @@ fn each_error_of_a_configuration_is_a_problem() {
 #[test]
 fn findings_are_in_columns_with_advice_below() {
     let findings = [Finding::ok("clock", "fine"), Finding::problem("pin a", "in use", "free it")];
-    let expected = "ok       clock  fine\nproblem  pin a  in use\n                -> free it\nproblems 1, warnings 0\n";
+    let expected = "ok       clock  fine\nproblem  pin a  in use\n                -> free it\n";
     assert_eq!(text(&findings), expected);
 }

@@ -94,7 +94,7 @@ impl Files {
         let name = spec.path.display().to_string();
         let list = list_images(&spec.path)
             // The error names the path itself.
-            .map_err(|error| SourceError::new("source", Kind::Fatal, chain(&error), None))?;
+            .map_err(|error| SourceError::new("source", Kind::Fatal, chain(&error) + camera_advice(&name), None))?;
         if let Some(passed_over) = list.passed_over(&spec.path) {
             unet_engine::error::say(passed_over);
         }
@@ -110,6 +110,19 @@ impl Files {
     fn image(&self, sequence: u64) -> &Sample {
         // There is at least one image.
         &self.images[(sequence % self.images.len() as u64) as usize]
+    }
+}
+
+/// What to do about a word that names no file, but may be meant for a camera, such as `0` or `nvarguscamerasrc`.
+fn camera_advice(word: &str) -> &'static str {
+    let is_word = !word.contains(['/', '\\', '.']) && !Path::new(word).exists();
+    let is_csi = word.contains("argus") || word.contains("libcamera") || word.contains("rpicam");
+    match (is_word, is_csi) {
+        (false, _) => "",
+        (true, false) => "; a camera is given as /dev/video0, `unet-edge cameras` lists them",
+        (true, true) => {
+            "; a CSI camera needs a configuration with the preset gstreamer-jetson or rpicam-vid of a process source"
+        }
     }
 }
 
@@ -250,5 +263,10 @@ mod tests {
         let error = Files::open(&spec(Path::new("/no/such/folder"), false), SampleReading::PLAIN).unwrap_err();
         assert_eq!(error.kind(), Kind::Fatal);
         assert!(error.to_string().starts_with("source: cannot read /no/such/folder: "), "{error}");
+        assert!(!error.to_string().contains("camera"), "{error}");
+        for (word, advice) in [("0", "/dev/video0"), ("nvarguscamerasrc", "gstreamer-jetson")] {
+            let error = Files::open(&spec(Path::new(word), false), SampleReading::PLAIN).unwrap_err().to_string();
+            assert!(error.contains("does not exist; a ") && error.contains(advice), "{error}");
+        }
     }
 }

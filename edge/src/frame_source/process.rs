@@ -72,12 +72,13 @@ impl Process {
             return Ok(Arrival::End);
         }
         let frames = match self.stream.sequence() {
-            0 => "without a frame".to_owned(),
+            0 => "before its first frame".to_owned(),
             1 => "after 1 frame".to_owned(),
             count => format!("after {count} frames"),
         };
         let mut problem = format!("{} {frames}", status.text);
-        if let Some(cut) = cut {
+        // Without any output there is nothing to be cut.
+        if let Some(cut) = cut.filter(|cut| !matches!(cut, StreamError::CutHeader { found: 0 })) {
             problem = format!("{problem}; {cut}");
         }
         if !status.last_output.is_empty() {

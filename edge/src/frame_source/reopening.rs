@@ -111,6 +111,14 @@ impl<C: Clock> Reopening<C> {
         self
     }
 
+    /// Starts with a source that could not be opened, which the caller has reported.
+    #[must_use]
+    pub fn waiting(mut self) -> Self {
+        let now = self.clock.now();
+        self.lost = Some(Lost { since: now, pause: PAUSE_MIN, due: now + PAUSE_MIN, attempts: 0 });
+        self
+    }
+
     /// Closes the source, if it is open, and sets the time of the next attempt.
     fn lose(&mut self, error: SourceError) {
         // First, since its device may have to be closed before it can be reopened.

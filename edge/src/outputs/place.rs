@@ -1,6 +1,5 @@
 //! The folder of an output: created, locked against other processes, and created again if somebody removes it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -28,7 +27,7 @@ impl Places {
     ///
     /// If that fails, or if another process uses the folder.
     pub fn open(&self, folder: &Path) -> io::Result<Arc<Place>> {
-        fs::create_dir_all(folder)?;
+        atomic_file::create_folder(folder)?;
         let path = folder.canonicalize()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|place| place.strong_count() > 0);
@@ -68,7 +67,7 @@ impl Place {
             return Ok(false);
         }
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        fs::create_dir_all(&self.path)?;
+        atomic_file::create_folder(&self.path)?;
         *held = lock(&self.path, self.log)?;
         self.log.say(LogLevel::Warning, format_args!("{}: was removed, created again", self.path.display()));
         Ok(true)
@@ -109,6 +108,8 @@ fn lock(folder: &Path, log: Log) -> io::Result<Option<FolderLock>> {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

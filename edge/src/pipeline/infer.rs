@@ -142,8 +142,8 @@ impl<S: Segmenter> Infer<S> {
                 if quiet > self.stall && !resting {
                     resting = true;
                     let seconds = quiet.as_secs_f64();
-                    self.log
-                        .say(LogLevel::Warning, format_args!("no frame for {seconds:.1} s; all rules are inactive"));
+                    let rules = if self.step.has_rules() { "; all rules are inactive" } else { "" };
+                    self.log.say(LogLevel::Warning, format_args!("no frame for {seconds:.1} s{rules}"));
                     pins_failing.check(self.step.rest(&mut self.pins), |error| self.log_pins(&error));
                 }
                 continue;

@@ -226,6 +226,11 @@ impl<S: Segmenter> Step<S> {
         pins.apply(self.rules.replace(rules))
     }
 
+    /// Whether there is a rule.
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     /// Deactivates all rules and their pins, as when frames stop arriving.
     ///
     /// # Errors

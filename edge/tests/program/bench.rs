@@ -101,7 +101,11 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
     let misplaced = unet_edge(&["evaluate", "@", "--data", "g"], &[&fixture.package()]);
     check_failure(&misplaced, 2, &["--data: a dataset is given without a flag: unet-edge evaluate PACKAGE g"]);
     let missing = unet_edge(&["run", "@", "--source", "missing.mp4"], &[&fixture.package()]);
-    check_failure(&missing, 2, &["missing.mp4 does not exist; source missing.mp4: expected a camera"]);
+    check_failure(
+        &missing,
+        2,
+        &["missing.mp4 does not exist; source missing.mp4: a network stream or a video is read through ffmpeg"],
+    );
     // A network that halves the image cannot run at any size.
     let sandstone = |name: &str| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/sandstone").join(name);
     let expected = "--size 33x33: expected a width and height that are multiples of ";
@@ -112,7 +116,11 @@ fn an_onnx_file_is_measured_as_it_is_or_at_another_size() {
         check_failure(&output, 2, &[expected, "; the nearest size is "]);
     }
     std::fs::write(&model, b"no model").unwrap();
-    check_failure(&unet_edge(&["bench", "@"], &[&model]), 2, &["tiny.onnx", "the file is damaged, or no ONNX file"]);
+    check_failure(
+        &unet_edge(&["bench", "@"], &[&model]),
+        2,
+        &["tiny.onnx cannot be read: it is damaged or not an ONNX file"],
+    );
     check_failure(&unet_edge(&["bench", "@"], &[&fixture.path("absent.onnx")]), 2, &["absent.onnx"]);
 }
 

@@ -11,10 +11,10 @@ fn scores_the_validation_split_and_writes_the_record() {
     check_exit(&output, 0);
     // 256 dark of 260, 252 bright of 256.
     let text = stdout(&output);
-    for part in ["0.9846", "0.9844", "mean IoU 0.9845, pixel accuracy 0.9922, 2 frames"] {
+    for part in ["0.9846", "0.9844", "mean IoU 0.9845, pixel accuracy 0.9922, 2 images"] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    assert!(stderr(&output).contains("2/2 frames"));
+    assert!(stderr(&output).contains("2/2 images"));
     let record = EvaluationRecord::from_json(&std::fs::read(&record).unwrap()).unwrap();
     assert_eq!(record.confusion.counts(), [256, 4, 0, 252]);
     assert_eq!(record.split, "val");
@@ -48,20 +48,20 @@ fn data_that_cannot_be_scored_ends_with_2() {
     check_failure(&absent, 2, &["absent"]);
     let data = fixture.write_dataset("data");
     let no_test_split = unet_edge(&["evaluate", "@", "@", "--split", "test"], &[&package, &data]);
-    check_failure(&no_test_split, 2, &["no pairs in its test split", "train 2, val 2"]);
+    check_failure(&no_test_split, 2, &["has no test split; available: train (2 pairs), val (2 pairs)"]);
     check_exit(&unet_edge(&["evaluate", "@", "@", "--split", "other"], &[&package, &data]), 2);
     write_png(&data.join("val/masks/b.png"), |_, _| 77);
     let unknown_value = unet_edge(&["evaluate", "@", "@"], &[&package, &data]);
     check_failure(
         &unknown_value,
         2,
-        &["sample b", "masks/b.png", "expected 29, 226, found 77", "is it of another dataset?"],
+        &["image b", "masks/b.png", "expected 29, 226, found 77", "is this another dataset?"],
     );
     std::fs::write(data.join("val/images/a.png"), b"no picture").unwrap();
     check_failure(
         &unet_edge(&["evaluate", "@", "@"], &[&package, &data]),
         2,
-        &["sample a", "images/a.png", "; --skip-unreadable leaves the pair out"],
+        &["image a", "images/a.png", "; --skip-unreadable leaves the pair out"],
     );
 }
 

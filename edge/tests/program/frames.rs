@@ -117,7 +117,7 @@ fn pages_of_a_stack_are_frames() {
         let output = unet_edge(&["evaluate", "@", "@"], &[&fixture.package(), &fixture.path(data)]);
         check_exit(&output, 0);
         let said = stdout(&output);
-        assert!(said.contains("mean IoU 1.0000") && said.contains(", 2 frames"), "{data}: {said}");
+        assert!(said.contains("mean IoU 1.0000") && said.contains(", 2 images"), "{data}: {said}");
     }
     // Pages of different sizes are an image with smaller copies.
     let mut encoder = TiffEncoder::new(std::fs::File::create(fixture.path("scan/s.tif")).unwrap()).unwrap();

@@ -47,13 +47,16 @@ fn packages_that_are_not_whole_are_refused_by_name() {
     let path = fixture.path("broken.unet");
     let mut flipped = whole.clone();
     flipped[700] ^= 4;
-    for bytes in [&whole[..whole.len() - 1], &whole[..10], &[], &flipped] {
+    let (damaged, none) = ("broken.unet is damaged or incomplete; copy it again", "broken.unet is not a package");
+    for (bytes, verdict) in
+        [(&whole[..whole.len() - 1], damaged), (&flipped, damaged), (&whole[..10], none), (&[], none)]
+    {
         std::fs::write(&path, bytes).unwrap();
         let output = unet_edge(&["inspect", "@"], &[&path]);
-        check_failure(&output, 2, &["broken.unet", "not a package", "expected", "found"]);
+        check_failure(&output, 2, &[verdict, "expected", "found"]);
     }
     check_failure(&unet_edge(&["inspect", "@"], &[&fixture.path("absent.unet")]), 2, &["absent.unet"]);
-    check_failure(&unet_edge(&["inspect", "@"], &[fixture.folder.path()]), 2, &["expected a file"]);
+    check_failure(&unet_edge(&["inspect", "@"], &[fixture.folder.path()]), 2, &["is a folder; expected a package"]);
 }
 
 #[test]
@@ -120,7 +123,11 @@ fn an_onnx_file_says_what_runs_where_and_why() {
     assert_eq!(document["engine"].get("tract_nodes"), None);
     check_failure(&unet_edge(&["inspect", "@", "--size", "8x8"], &[&fixture.package()]), 2, &["--size", "*.onnx"]);
     std::fs::write(&path, b"no model").unwrap();
-    check_failure(&unet_edge(&["inspect", "@"], &[&path]), 2, &["net.onnx", "rejected", "reading"]);
+    check_failure(
+        &unet_edge(&["inspect", "@"], &[&path]),
+        2,
+        &["net.onnx cannot be read: it is damaged or not an ONNX file"],
+    );
 }
 
 #[test]

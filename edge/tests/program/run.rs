@@ -39,7 +39,7 @@ fn a_broken_image_is_skipped() {
         &["run", "@", "--source", "@", "--output", "@"],
         &[&fixture.package(), &fixture.path("source"), &output],
     );
-    check_failure(&result, 1, &["2 of 4 images were skipped"]);
+    check_failure(&result, 1, &["2 of 4 images could not be read"]);
     let messages = stderr(&result);
     for name in ["b.png: skipped: ", "d.png: skipped: "] {
         assert!(messages.contains(name), "{messages}");
@@ -87,5 +87,9 @@ fn missing_sources_and_outputs_exit_with_2_and_4() {
     fixture.write_image("source/a.png");
     // A file in place of the output folder.
     let blocked = unet_edge(&arguments, &[&package, &fixture.path("source"), &package]);
-    check_failure(&blocked, 4, &["failed to write", "tiny.unet"]);
+    check_failure(&blocked, 4, &["failed to write", "tiny.unet is a file, expected a folder"]);
+    // The folder of the images in place of the output folder.
+    let mixed = unet_edge(&arguments, &[&package, &fixture.path("source"), &fixture.path("source")]);
+    check_failure(&mixed, 2, &["source is the folder of the input images; choose another"]);
+    assert!(!fixture.path("source/masks").exists());
 }

@@ -48,8 +48,7 @@ fn evaluate_counts_each_pixel_once_and_records_the_tiles() {
     assert_eq!(cut.tiles, Some("16x16,4".parse().unwrap()));
     assert_eq!((cut.confusion.mean_iou(), cut.confusion.counts().iter().sum::<u64>()), (Some(1.0), 40 * 26));
     assert!(stdout(&output).contains("tiles of 16x16 pixels, overlap 4\n"), "{}", stdout(&output));
-    let note =
-        "tiles: images larger than 16x16 pixels are cut, overlap 4; the network looks 0 pixels far, so no border shows";
+    let note = "tiles: images larger than 16x16 pixels are cut, overlap 4; the receptive field is 0 pixels each way, so no seam shows";
     assert!(stderr(&output).contains(note), "{}", stderr(&output));
     // The digests of the tiles' digests: 3 columns, 2 rows.
     let (columns, rows) = ([0, 12, 24], [0, 10]);
@@ -120,7 +119,7 @@ fn a_pipeline_cuts_frames_as_its_configuration_or_its_package_says() {
     assert_eq!(run("", &trained)["mask_sha256"], expected);
     assert_ne!(run("tiles = 'none'", &trained)["mask_sha256"], expected);
     let text = stdout(&unet_edge(&["inspect", "@"], &[&trained]));
-    assert!(text.contains("16x16 pixels, overlap 2, as in training") && text.contains("0 pixels far"), "{text}");
+    assert!(text.contains("16x16 pixels, overlap 2, as in training") && text.contains("0 pixels each way"), "{text}");
 }
 
 #[test]

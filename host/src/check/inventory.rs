@@ -105,8 +105,8 @@ impl Inventory {
         dataset.retain(|split, sample| !left_out.contains(&(Some(split), Some(sample.image.clone()), sample.page)));
     }
 
-    /// Pairs of each split; adds a finding for an empty split.
-    pub fn splits(&mut self) -> Vec<SplitSummary> {
+    /// Pairs of each split, of which `val_ratio` were asked for to validate on; adds a finding for an empty split.
+    pub fn splits(&mut self, val_ratio: f64) -> Vec<SplitSummary> {
         let Some(dataset) = &self.dataset else { return Vec::new() };
         if dataset.train.is_empty() {
             let message = "there is nothing to train on; put images into train/images and their masks into train/masks";
@@ -117,7 +117,14 @@ impl Inventory {
         }
         let again = dataset.validates_on_training();
         if again {
-            let message = "no pair is left for validation, so training validates on its own pairs: there is only one pair, the validation ratio is 0, or no validation pair can be read";
+            let cause = match dataset.train.len() {
+                _ if val_ratio == 0.0 => "--val-ratio 0 leaves no pair for validation",
+                _ if !dataset.unreadable.is_empty() => "no other pair that can be read is left for validation",
+                1 => "there is only one pair, so none is left for validation",
+                _ => "no pair is left for validation",
+            };
+            let message =
+                format!("{cause}; scores are computed on the training pairs and say nothing about new images");
             self.findings.push(Finding::new(Severity::Warning, Kind::NoValidation, Vec::new(), message));
         }
         let pairs = |split| if again && split == Split::Val { 0 } else { dataset.split(split).len() };
@@ -234,14 +241,19 @@ impl Inventory {
         }
         if !images.is_empty() {
             let message = match dataset.and_then(|dataset| expected_mask(images[0], dataset)) {
-                Some(expected) => format!("no mask of the same name, expected {}; it is not used", show(&expected)),
-                None => "no mask of the same name; it is not used".to_owned(),
+                Some(expected) if images.len() == 1 => {
+                    format!("expected {}, found no such file; the image is not used", show(&expected))
+                }
+                Some(expected) => {
+                    format!("expected masks of the same names, such as {}; these images are not used", show(&expected))
+                }
+                None => "no mask of the same name; not used".to_owned(),
             };
             let files = images.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Error, Kind::UnpairedImage, files, message));
         }
         if !left.is_empty() {
-            let message = "no image of the same name; it is not used";
+            let message = "no image of the same name; not used";
             let files = left.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Error, Kind::UnpairedMask, files, message));
         }

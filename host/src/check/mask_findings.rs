@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use unet_data::counted::one_or_many;
 use unet_data::histogram::{LabelHistogram, as_colour, as_gray};
 use unet_data::label_facts::LabelFacts;
 use unet_data::labels::agreement::palette_difference;
 use unet_data::labels::ranges;
-use unet_data::{DatasetFile, FileError, LabelMap};
+use unet_data::{DatasetFile, FileError, LabelMap, counted};
 use unet_shared::label::{LabelValue, Reading};
 
 use super::examine::{Examined, MaskFacts, Unit};
@@ -45,13 +46,13 @@ pub fn findings(
     let lossy = named(&|mask| mask.source.lossy);
     let message = format!("JPEG does not preserve values: {} distinct values in all masks", total.values.len());
     add(Warning, Kind::JpegMask, lossy, message);
-    let colours = "RGB mask: each distinct colour is a class, in sorted order";
+    let colours = "each distinct colour is a class, in sorted order";
     add(Info, Kind::ColourMask, named(&|mask| !lists_values && mask.colours && plain(mask)), colours.into());
     let palettes = named(&|mask| !plain(mask) || mask.source.palette && !reading.palette_indices);
     let facts: Vec<LabelFacts> = masks.iter().map(|(_, mask)| mask.label.clone()).collect();
     let name_of = |index: usize| units[index].mask.as_ref().map(|mask| show(mask.path())).unwrap_or_default();
     if !reading.palette_indices {
-        let message = "palette mask: its values are the palette's colours, because dataset.toml or the layout says so";
+        let message = "the values are the palette's colours, because dataset.toml or the layout says so";
         add(Info, Kind::PaletteMask, palettes, message.into());
     } else if let Some(difference) = palette_difference(&facts) {
         let colour = |rgb| LabelValue::Rgb(rgb);
@@ -65,11 +66,11 @@ pub fn findings(
         );
         add(Warning, Kind::PaletteMask, palettes, message);
     } else {
-        add(Info, Kind::PaletteMask, palettes, "palette mask: its values are the indices, not the colours".into());
+        add(Info, Kind::PaletteMask, palettes, "the values are the indices, not the colours".into());
     }
     let message = "the file says that 0 is white; its values are used as they are stored, nothing is inverted";
     add(Warning, Kind::WhiteIsZeroMask, named(&|mask| mask.source.white_is_zero), message.into());
-    let mut message = "1-bit mask, read as 0 and 255".to_owned();
+    let mut message = "read as 0 and 255".to_owned();
     let bright = total.values.get(&LabelValue::Gray(255)).map_or(0, |count| count.pixels);
     if is_zero_and_255(total) && bright > total.pixels / 2 {
         let share = bright as f64 / total.pixels as f64 * 100.0;
@@ -169,7 +170,7 @@ fn of_one_mask(masks: &[(String, &MaskFacts)], total: &LabelHistogram, map: &Lab
         let (name, _) = masks.iter().find(|(_, mask)| mask.label.index == index)?;
         let (noun, verb) = if values.len() == 1 { ("value", "occurs") } else { ("values", "occur") };
         let message = format!(
-            "the {noun} {} {verb} in one mask only, of {all}: leave it out if it is of another dataset; if not, list the classes in \
+            "the {noun} {} {verb} in one mask only, of {all}: leave it out if it belongs to another dataset; if not, list the classes in \
              dataset.toml",
             ranges(&values)
         );
@@ -186,8 +187,10 @@ fn empty_masks(single: Vec<(String, LabelValue)>, count: usize) -> Option<Findin
     let shown: Vec<String> = values.iter().take(8).map(LabelValue::to_string).collect();
     let files: Vec<String> = single.into_iter().map(|(name, _)| name).collect();
     let message = format!(
-        "{} of {count} masks contain only one value ({}); is an annotation missing?",
+        "{} of {} {} only one value ({}); is an annotation missing?",
         files.len(),
+        counted(count, "mask"),
+        one_or_many(files.len(), "contains", "contain"),
         shown.join(", ")
     );
     (!files.is_empty()).then(|| Finding::new(Severity::Warning, Kind::EmptyMask, files, message))

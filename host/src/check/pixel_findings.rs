@@ -23,11 +23,7 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
                 groups.lack_bands.push((show(error.path()), found));
                 continue;
             }
-            let remedy = if unit.is_pair() {
-                "`--skip-unreadable` of train, val, predict and evaluate leaves such files out"
-            } else {
-                "it is not used"
-            };
+            let remedy = if unit.is_pair() { "--skip-unreadable leaves the pair out" } else { "it is not used" };
             let message = format!("{}; {remedy}", error.without_path());
             findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(error.path())], message));
         }
@@ -110,8 +106,8 @@ impl Groups {
             return Some(Finding::new(Severity::Error, Kind::MissingBand, files, message));
         }
         let message = format!(
-            "--bands asks for band {asked}, but {lacking} of {all} images {have} {bands}; `--skip-unreadable` of train, val, \
-             predict and evaluate leaves such images out"
+            "--bands asks for band {asked}, but {lacking} of {all} images {have} {bands}; --skip-unreadable leaves \
+             such images out"
         );
         Some(Finding::new(Severity::Error, Kind::Unreadable, files, message))
     }
@@ -121,7 +117,7 @@ impl Groups {
         let extra = self.extra_bands.into_iter().map(|((bands, used), files)| {
             let (first, others) =
                 if used == 1 { ("1 is", bands.to_string()) } else { ("1-3 are", format!("{bands},1,2")) };
-            let message = format!("has {bands} bands, of which {first} used; `--bands {others}` chooses others");
+            let message = format!("has {bands} bands, of which {first} used; --bands {others} chooses others");
             Finding::new(Warning, Kind::ExtraBands, files, message)
         });
         let extra: Vec<Finding> = extra.collect();
@@ -206,9 +202,12 @@ fn rotation(
 
 fn size_mismatch(image: &ImageFacts, name: String, size: (usize, usize), mask: String) -> Finding {
     let (severity, consequence) = if same_shape(image.size, size) {
-        (Severity::Warning, "of the same aspect ratio: the mask is resized to the image by nearest neighbour")
+        (Severity::Warning, "with the same aspect ratio; the mask is resized to the image by nearest neighbour")
     } else {
-        (Severity::Error, "of another aspect ratio: the pair cannot be used; replace the mask, or remove the pair")
+        (
+            Severity::Error,
+            "with a different aspect ratio; replace the mask, or remove both files: no option leaves them out",
+        )
     };
     let message = format!("image {}x{}, mask {}x{}, {consequence}", image.size.0, image.size.1, size.0, size.1);
     Finding::new(severity, Kind::SizeMismatch, vec![name, mask], message)

@@ -244,7 +244,7 @@ fn values_that_the_dataset_file_does_not_list() {
     fs::write(path(&root, "dataset.toml"), "[[class]]\nname='a'\nvalue=0\n[[class]]\nname='b'\nvalue=1").unwrap();
     let report = report(&root);
     assert_eq!(report.findings[0].kind, Kind::Classes);
-    assert!(report.findings[0].message.contains("label value 2"), "{}", report.findings[0].message);
+    assert!(report.findings[0].message.starts_with("the value 2 occurs in "), "{}", report.findings[0].message);
     fs::write(path(&root, "dataset.toml"), "clas = 3").unwrap();
     assert_eq!(found(&root)[0].0, Kind::DatasetFile);
 }
@@ -340,9 +340,34 @@ fn the_mask_that_an_image_lacks_is_named_like_the_others() {
         halves(1, 64, 48).save(path(&root, &format!("masks/{mask}"))).unwrap();
         let findings = report(&root).findings;
         let finding = findings.iter().find(|finding| finding.kind == Kind::UnpairedImage).unwrap();
-        let expected = format!("no mask of the same name, expected masks/{expected}; it is not used");
+        let expected = format!("expected masks/{expected}, found no such file; the image is not used");
         assert_eq!((finding.message.as_str(), &*finding.files), (&*expected, &["images/b.png".to_owned()][..]));
     }
+}
+
+#[test]
+fn a_missing_validation_split_has_one_cause() {
+    let root = folder();
+    for name in ["a", "b"] {
+        halves(1, 64, 48).save(path(&root, &format!("masks/{name}.png"))).unwrap();
+    }
+    let cause = |options: &CheckOptions| {
+        let report = check(root.path(), options, &mut |_, _| {}).unwrap().report;
+        let finding = report.findings.into_iter().find(|finding| finding.kind == Kind::NoValidation).unwrap();
+        assert!(finding.message.ends_with("computed on the training pairs and say nothing about new images"));
+        finding.message.split("; ").next().unwrap().to_owned()
+    };
+    picture(1, 64, 48).save(path(&root, "images/a.png")).unwrap();
+    assert_eq!(cause(&CheckOptions::default()), "there is only one pair, so none is left for validation");
+    picture(2, 64, 48).save(path(&root, "images/b.png")).unwrap();
+    let none = OpenOptions { val_ratio: 0.0, ..OpenOptions::default() };
+    assert_eq!(
+        cause(&CheckOptions { open: none, ..CheckOptions::default() }),
+        "--val-ratio 0 leaves no pair for validation"
+    );
+    std::fs::write(path(&root, "images/b.png"), "text").unwrap();
+    let skipping = CheckOptions { skip_unreadable: true, ..CheckOptions::default() };
+    assert_eq!(cause(&skipping), "no other pair that can be read is left for validation");
 }
 
 #[test]
@@ -483,5 +508,9 @@ fn one_class_is_an_error() {
     let findings = report(&root).findings;
     let found = findings.iter().find(|finding| finding.kind == Kind::Classes).unwrap();
     assert_eq!(found.severity, Severity::Error);
-    assert!(found.message.starts_with("the labels have only the value 7: expected at least two"), "{}", found.message);
+    assert!(
+        found.message.starts_with("the masks have only the value 7: expected at least two classes"),
+        "{}",
+        found.message
+    );
 }

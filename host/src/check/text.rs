@@ -5,7 +5,7 @@ use std::fmt::Write;
 use unet_data::counted;
 
 use super::finding::{Finding, Kind, Severity};
-use super::report::{CheckReport, SizeSummary, ValueSummary};
+use super::report::{CheckReport, ClassSummary, SizeSummary, ValueSummary};
 
 /// Maximum number of findings of one kind.
 const FINDINGS_SHOWN: usize = 8;
@@ -15,6 +15,9 @@ const FILES_SHOWN: usize = 4;
 
 /// Maximum number of mask values.
 const VALUES_SHOWN: usize = 40;
+
+/// The same if no classes can be made of them.
+const VALUES_WITHOUT_CLASS_SHOWN: usize = 8;
 
 /// Maximum number of folders with unused files that are listed.
 const UNUSED_SHOWN: usize = 8;
@@ -84,7 +87,9 @@ fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
     // The most frequent values.
     let mut shown: Vec<&ValueSummary> = report.values.iter().collect();
     shown.sort_by(|a, b| b.share.total_cmp(&a.share));
-    shown.truncate(VALUES_SHOWN);
+    // Values of which no classes can be made, such as those of photographs, say little one by one.
+    let most = if report.classes.is_empty() { VALUES_WITHOUT_CLASS_SHOWN } else { VALUES_SHOWN };
+    shown.truncate(most);
     shown.sort_by_key(|value| value.value);
     for value in shown {
         let class = match value.class.and_then(|id| report.classes.get(usize::from(id))) {
@@ -97,12 +102,15 @@ fn write_values(out: &mut String, report: &CheckReport) -> std::fmt::Result {
         writeln!(out, "  {:>8}  {share:>8}  {:>6}  {class}", value.value.to_string(), value.masks)?;
     }
     let all = report.values.len() + report.values_omitted;
-    if all > VALUES_SHOWN {
-        writeln!(out, "  and {}", counted(all - VALUES_SHOWN, "rarer value"))?;
+    if all > most {
+        writeln!(out, "  and {}", counted(all - most, "rarer value"))?;
     }
     if !report.classes.is_empty() && report.classes.len() < report.values.len() {
-        let classes = report.classes.iter().map(|c| format!("{} {} {:.3} %", c.id, c.name, c.share * 100.0));
-        writeln!(out, "  classes: {}", classes.collect::<Vec<_>>().join(", "))?;
+        let name = |c: &ClassSummary| {
+            if c.name == c.id.to_string() { c.name.clone() } else { format!("{} {}", c.id, c.name) }
+        };
+        let classes = report.classes.iter().map(|c| format!("class {} {:.3} %", name(c), c.share * 100.0));
+        writeln!(out, "  share of the pixels that count: {}", classes.collect::<Vec<_>>().join(", "))?;
     }
     Ok(())
 }
@@ -175,10 +183,15 @@ impl CheckReport {
 }
 
 impl Finding {
-    /// The finding as text, on one line unless its message has several.
+    /// The finding as text, on one line unless its message has several: an image or a pair before what is wrong with it, more files
+    /// after it.
     pub fn line(&self) -> String {
-        let files = if self.files.is_empty() { String::new() } else { format!(" (in {})", files(self, false)) };
-        format!("{}: {}{files}", self.kind.title(), self.message)
+        let (title, message, files) = (self.kind.title(), &self.message, files(self, false));
+        match self.files.len() {
+            0 => format!("{title}: {message}"),
+            1 | 2 => format!("{title}: {files}: {message}"),
+            _ => format!("{title}: {message} (in {files})"),
+        }
     }
 }
 

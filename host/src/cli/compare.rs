@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use unet_data::counted;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::parity::{Difference, DropReport, Parity, compare, compare_within};
@@ -57,12 +58,12 @@ const SHOWN: usize = 20;
 /// An exact comparison as text.
 pub fn text(parity: &Parity) -> String {
     if parity.equal {
-        return format!("parity: equal, {} frames\n", parity.frames);
+        return format!("parity: equal, {}\n", counted(parity.frames, "frame"));
     }
     let count = parity.differences.len();
     let over = match parity.frames {
         0 => "the records have no frame in common".to_owned(),
-        frames => format!("{count} differences over {frames} frames"),
+        frames => format!("{} over {}", counted(count, "difference"), counted(frames, "frame")),
     };
     let mut text = format!("parity: NOT EQUAL, {over}\n");
     if parity

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use unet_data::counted;
 use unet_engine::exit::Exit;
 use unet_host::error::HostError;
 use unet_host::steps::export::ExportOptions;
@@ -32,7 +33,13 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Result<Exit, HostError> {
         let options = ExportOptions { weights: self.weights, fold_upsample: self.fold_upsample, license: self.license };
-        let report = export::export(&OpenRun::open(&self.run)?, &options)?;
+        let run = OpenRun::open(&self.run)?;
+        let report = export::export(&run, &options)?;
+        if let Some((trained, all)) = run.unfinished()? {
+            unet_engine::error::say(format_args!(
+                "note: {trained} of {all} epochs are trained so far; export again when the run has finished"
+            ));
+        }
         super::print(self.json, &report, || text(&report))?;
         Ok(if report.verification.verified { Exit::Success } else { Exit::Fault })
     }
@@ -66,12 +73,12 @@ fn verdict(found: &Verification) -> String {
         Some(other) => other.clone(),
     };
     format!(
-        "{verdict}: {parameters}; logits of burn and tract differ by at most {:.1e} on {} frames (allowed {:.1e}, from the \
+        "{verdict}: {parameters}; logits of burn and tract differ by at most {:.1e} on {} (allowed {:.1e}, from the \
          rounding of f32)\n\
          logits range over {:.1}; from f64, on {} of these frames, burn differs by at most {:.1e} and tract by {:.1e}; \
          {} of {} pixels change class\n",
         found.burn_and_tract.largest,
-        found.frames,
+        counted(found.frames, "frame"),
         found.allowed.largest,
         found.logit_range,
         found.frames_in_f64,

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use unet_data::counted::one_or_many;
 use unet_data::decode::tiff_pages;
-use unet_data::image_list::list_images;
+use unet_data::image_list::{list_images, refuse_output_in};
 use unet_data::pairing::{Pairing, pair};
 use unet_data::stacks::expand_images;
 use unet_data::{Annotation, Sample, counted, load_pair};
@@ -36,7 +37,7 @@ pub struct Predict {
     /// Folder for masks, overlays, and panels of image, truth, prediction and overlay side by side; created if missing
     #[arg(long)]
     output: PathBuf,
-    /// Folder of labels of the same names: panels then show them, and each image gets an IoU
+    /// Folder of masks of the same names: panels then show them, and each image gets an IoU
     #[arg(long)]
     truth: Option<PathBuf>,
     /// Engine that computes a run's predictions; a package is always int8 (default for a run: burn)
@@ -112,6 +113,7 @@ impl Predict {
             let names = run.class_names();
             return Ok(Subject { predictor, table: run.table, palette, names });
         }
+        super::refuse_neither(&self.subject)?;
         super::refuse_of_package(self.engine, self.weights)?;
         let package = Package::read(&self.subject)?;
         let manifest = &package.manifest;
@@ -126,6 +128,10 @@ impl Predict {
     }
 
     pub fn run(self) -> Result<Exit, HostError> {
+        refuse_output_in(&self.images, "the input images", &self.output).map_err(HostError::Usage)?;
+        if let Some(truth) = &self.truth {
+            refuse_output_in(truth, "the masks of --truth", &self.output).map_err(HostError::Usage)?;
+        }
         let Subject { mut predictor, table, palette, names } = self.subject()?;
         if let Some(note) = predictor.tiles_note() {
             unet_engine::error::say(note);
@@ -149,10 +155,14 @@ impl Predict {
         if let Some(folder) = &self.truth {
             missing_labels(folder, &truths, &images, &pairing)?;
         }
+        if std::fs::read_dir(&self.output).is_ok_and(|mut entries| entries.next().is_some()) {
+            let output = self.output.display();
+            unet_engine::error::say(format_args!("note: {output} is not empty; files of the same names are replaced"));
+        }
         let folders = ["overlays", "panels", "masks"];
         for folder in &folders[..if self.format == MaskFormat::Coco { 2 } else { 3 }] {
             let path = self.output.join(folder);
-            std::fs::create_dir_all(&path).map_err(|source| HostError::Write { path, source })?;
+            unet_engine::atomic_file::create_folder(&path).map_err(|source| HostError::Write { path, source })?;
         }
         let progress = Progress::new("predicting", samples.len() as u64, "images");
         let coco = CocoFile::new(&names);
@@ -181,7 +191,7 @@ impl Predict {
             unet_engine::atomic_file::write(&path, json(&output.coco).as_bytes())
                 .map_err(|source| HostError::Write { path, source })?;
         }
-        super::print(self.json, &report, || text(&report))?;
+        super::print(self.json, &report, || text(&report, &self.output))?;
         Ok(if report.failed.is_empty() || self.skip_unreadable { Exit::Success } else { Exit::Fault })
     }
 }
@@ -200,14 +210,16 @@ fn missing_labels(folder: &Path, truths: &[Sample], images: &[PathBuf], pairing:
     let (alone, expected, all) = (alone.display(), expected.display(), images.len());
     if paired.is_empty() {
         return Err(HostError::Usage(format!(
-            "--truth {}: expected labels named like the images, such as {expected} for {alone}; none of the {} there is",
+            "--truth {}: expected masks named like the images, such as {expected} for {alone}; none of the {} there is",
             folder.display(),
             counted(truths.len(), "file")
         )));
     }
     unet_engine::error::say(format_args!(
-        "warning: only {} of {all} images have a label of the same name; {alone} has none, expected {expected}",
-        paired.len()
+        "warning: only {} of {} {} a mask of the same name; {alone} has none, expected {expected}",
+        paired.len(),
+        counted(all, "image"),
+        one_or_many(paired.len(), "has", "have")
     ));
     Ok(())
 }
@@ -283,7 +295,7 @@ fn one(
     })
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, output: &Path) -> String {
     let mut text = String::new();
     for image in &report.images {
         let iou = image.mean_iou.map_or_else(String::new, |iou| format!("  mean IoU {iou:.4}"));
@@ -291,6 +303,14 @@ fn text(report: &Report) -> String {
     }
     for failure in &report.failed {
         text += &format!("failed: {failure}\n");
+    }
+    if let count @ 1.. = report.failed.len() {
+        text += &format!("{count} of {} could not be read\n", counted(count + report.images.len(), "image"));
+    }
+    if let Some(Predicted { mask, .. }) = report.images.first() {
+        let masks = if mask.ends_with("masks.json") { mask.as_path() } else { mask.parent().unwrap_or(output) };
+        let output = output.display();
+        text += &format!("masks: {}, overlays: {output}/overlays, panels: {output}/panels\n", masks.display());
     }
     text
 }

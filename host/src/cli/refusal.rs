@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use unet_engine::error::expected_number;
 
@@ -49,9 +50,34 @@ fn unknown(arguments: &[String], words: &[String], is_similar: bool) -> Option<S
                  {data}"
             )
         }
+        _ if let Some(meant) = meant(flag, verb) => format!("unexpected argument {flag}; did you mean {meant}?"),
         _ if is_similar || !flag.starts_with('-') => return None,
         _ => format!("unexpected argument {flag}; `unet-host {verb} --help` lists the arguments"),
     })
+}
+
+/// Flags of other training programs, and what they are called here.
+const OTHER_NAMES: [(&str, &str); 12] = [
+    ("--lr", "--learning-rate"),
+    ("--wd", "--weight-decay"),
+    ("--batch-size", "--batch"),
+    ("--bs", "--batch"),
+    ("--num-epochs", "--epochs"),
+    ("--imgsz", "--size"),
+    ("--img-size", "--size"),
+    ("--image-size", "--size"),
+    ("--device", "--backend"),
+    ("--gpu", "--backend"),
+    ("--cuda", "--backend"),
+    ("--accelerator", "--backend"),
+];
+
+/// The flag of a verb that has another name in other programs.
+fn meant(flag: &str, verb: &str) -> Option<&'static str> {
+    let (_, meant) = OTHER_NAMES.iter().find(|(other, _)| *other == flag)?;
+    let command = super::Arguments::command();
+    let has = |argument: &clap::Arg| argument.get_long() == meant.strip_prefix("--");
+    command.find_subcommand(verb)?.get_arguments().any(has).then_some(*meant)
 }
 
 /// The arguments that an error names, such as `--base <BASE>`.
@@ -82,6 +108,12 @@ fn resumed_with(arguments: &[String]) -> Option<String> {
              --resume"
         ));
     }
+    if ["--base", "--depth", "--stem"].contains(&flag) {
+        return Some(format!(
+            "{flag} is fixed by the run that --resume continues; leave it out, or train a new run: unet-host train DATA {other} \
+             (other shapes, so --from RUN would take hardly any weights)"
+        ));
+    }
     let again = if flag == "--from" { String::new() } else { format!(" {other}") };
     Some(format!(
         "{flag} is fixed by the run that --resume continues; leave it out, or start a new run from its weights: unet-host train \
@@ -91,8 +123,6 @@ fn resumed_with(arguments: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::super::{Arguments, with_negative_numbers};
     use super::*;
 
@@ -105,10 +135,15 @@ mod tests {
     #[test]
     fn what_a_resumed_run_does_not_take_is_explained() {
         for words in [["--resume", "r", "--base", "8"], ["--base", "8", "--resume", "r"]] {
-            let expected = "--base is fixed by the run that --resume continues; leave it out, or start a new run from its \
-                            weights: unet-host train DATA --from RUN --base <BASE>";
+            let expected = "--base is fixed by the run that --resume continues; leave it out, or train a new run: unet-host \
+                            train DATA --base <BASE> (other shapes, so --from RUN would take hardly any weights)";
             assert_eq!(refused(&[&["train"], &words[..]].concat()).unwrap(), expected);
         }
+        let batch = refused(&["train", "--resume", "r", "--batch", "2"]).unwrap();
+        assert!(
+            batch.ends_with("a new run from its weights: unet-host train DATA --from RUN --batch <BATCH>"),
+            "{batch}"
+        );
         assert!(refused(&["train", "--resume", "r", "data"]).unwrap().contains("--data DATA"));
         let from = refused(&["train", "--resume", "r", "--from", "s"]).unwrap();
         assert!(from.ends_with("unet-host train DATA --from RUN"), "{from}");
@@ -120,6 +155,13 @@ mod tests {
         assert_eq!(refused(&["train", "--unknown"]).as_deref(), Some(unknown));
         // The parser knows a similar one.
         assert_eq!(refused(&["train", "data", "--bse", "8"]), None);
+        for (flag, meant) in [("--lr", "--learning-rate"), ("--device", "--backend"), ("--img-size", "--size")] {
+            let expected = format!("unexpected argument {flag}; did you mean {meant}?");
+            assert_eq!(refused(&["train", "data", flag, "1"]), Some(expected));
+        }
+        // Which this verb does not have.
+        let unknown = "unexpected argument --device; `unet-host compare --help` lists the arguments";
+        assert_eq!(refused(&["compare", "a", "b", "--device", "cuda"]).as_deref(), Some(unknown));
     }
 
     #[test]

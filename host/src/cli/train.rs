@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use unet_data::counted;
 use unet_engine::exit::Exit;
 use unet_host::assessment::Assessment;
 use unet_host::error::HostError;
@@ -137,11 +138,11 @@ impl Train {
 fn begin(run: &OpenRun) -> Watcher {
     let (preprocess, training) = (&run.config.preprocess, &run.config.training);
     unet_engine::error::say(format_args!(
-        "run {}: {} training and {} validation images, {} classes, input {}x{}x{}, {}, batch {}, {}",
+        "run {}: {}, {}, {}, input {}x{}x{}, {}, batch {}, {}",
         run.dir.root().display(),
-        run.snapshot.train.len(),
-        run.snapshot.val.len(),
-        run.config.model.classes,
+        counted(run.snapshot.train.len(), "training image"),
+        counted(run.snapshot.val.len(), "validation image"),
+        counted(run.config.model.classes, "class"),
         preprocess.width,
         preprocess.height,
         preprocess.channels.count(),
@@ -160,17 +161,20 @@ pub struct Watcher {
     progress: Option<Progress>,
     trained: usize,
     losses: f64,
+    first_loss: Option<f64>,
+    /// Whether a diverging loss was told of; it is only once.
+    warned: bool,
 }
 
 impl Watcher {
     pub fn new(epochs: usize) -> Self {
-        Self { epochs, progress: None, trained: 0, losses: 0.0 }
+        Self { epochs, progress: None, trained: 0, losses: 0.0, first_loss: None, warned: false }
     }
 }
 
 impl Observer for Watcher {
     fn norms_begin(&mut self, images: usize) {
-        self.progress = Some(Progress::new("measuring norms", images as u64, "images"));
+        self.progress = Some(Progress::new("measuring batch-norm statistics", images as u64, "images"));
     }
 
     fn measured(&mut self, images: usize) {
@@ -184,7 +188,8 @@ impl Observer for Watcher {
             progress.finish();
         }
         let label = format!("epoch {epoch}/{}", self.epochs);
-        self.progress = Some(Progress::new(&label, (images + validation) as u64, "images"));
+        let unit = format!("images ({images} training, {validation} validation)");
+        self.progress = Some(Progress::new(&label, (images + validation) as u64, &unit));
         (self.trained, self.losses) = (0, 0.0);
     }
 
@@ -192,7 +197,7 @@ impl Observer for Watcher {
         self.trained += images;
         self.losses += loss * images as f64;
         if let Some(progress) = &self.progress {
-            progress.message(format!("loss {:.4}", self.losses / self.trained.max(1) as f64));
+            progress.message(format!("training loss {}", loss_text(self.losses / self.trained.max(1) as f64)));
             progress.inc(images as u64);
         }
     }
@@ -208,18 +213,33 @@ impl Observer for Watcher {
             progress.finish();
         }
         unet_engine::error::say(format_args!(
-            "epoch {}/{}: loss {:.4}, validation loss {}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.1} %",
+            "epoch {}/{}: loss {}, validation loss {}, mean IoU {}{}, {:.1} s, {:.1} images/s, waited {:.1} % for data",
             row.epoch,
             self.epochs,
-            row.train_loss,
-            super::ratio(row.val_loss),
+            loss_text(row.train_loss),
+            row.val_loss.map_or_else(|| "none".to_owned(), loss_text),
             super::ratio(row.mean_iou),
             if best && row.mean_iou.is_some() { " (best)" } else { "" },
             row.seconds,
             row.images_per_second,
             row.waiting_share * 100.0,
         ));
+        let first = *self.first_loss.get_or_insert(row.train_loss);
+        let highest = row.train_loss.max(row.val_loss.unwrap_or(0.0));
+        if diverges(first, highest) && !std::mem::replace(&mut self.warned, true) {
+            unet_engine::error::say("warning: the loss diverges; train a new run with a lower --learning-rate");
+        }
     }
+}
+
+/// A loss; one that only a diverging network has is short all the same.
+fn loss_text(loss: f64) -> String {
+    if loss < 1e6 { format!("{loss:.4}") } else { format!("{loss:.4e}") }
+}
+
+/// Whether a loss is far above that of the first epoch, or above what any loss function gives for a network that learns.
+fn diverges(first: f64, loss: f64) -> bool {
+    loss > 10.0 * first.max(1.0) || loss > 1e4
 }
 
 #[cfg(test)]
@@ -272,6 +292,16 @@ mod tests {
         }
         assert_eq!(parse(&["--resume", "run", "data"]).unwrap_err().kind(), ErrorKind::ArgumentConflict);
         assert_eq!(parse(&[]).unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
+    fn a_loss_far_above_the_first_diverges() {
+        for (first, loss, expected) in
+            [(2.0, 2.5, false), (0.01, 5.0, false), (2.0, 21.0, true), (6e17, 6e17, true), (2.0, f64::INFINITY, true)]
+        {
+            assert_eq!(diverges(first, loss), expected, "{first} {loss}");
+        }
+        assert_eq!([loss_text(1.75), loss_text(5.7494e17)], ["1.7500", "5.7494e17"]);
     }
 
     #[test]

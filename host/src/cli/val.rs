@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unet_data::Split;
+use unet_data::{Split, counted};
 use unet_engine::evaluate::tiles_line;
 use unet_engine::exit::Exit;
+use unet_engine::package::Package;
 use unet_host::assessment::Assessment;
 use unet_host::assessment::calibration::Calibration;
 use unet_host::assessment::interval::Interval;
@@ -80,20 +81,16 @@ impl Val {
             run.config.folders = self.folders.or(run.config.folders);
             let (engine, weights) = (self.engine.unwrap_or(EngineChoice::Burn), self.weights.unwrap_or_default());
             evaluate_run(&run, engine, weights, self.split, data.as_deref())?
-        } else if self.subject.is_file() {
+        } else {
+            super::refuse_neither(&self.subject)?;
             let Some(data) = &self.data else {
+                // What is no package does not need it.
+                Package::read(&self.subject)?;
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };
             super::refuse_of_package(self.engine, self.weights)?;
             let (split, skip) = (self.split, self.skip_unreadable);
             evaluate_package(&self.subject, data, &self.folders, split, self.tiles, skip)?
-        } else {
-            let path = self.subject.display();
-            return Err(HostError::Usage(if self.subject.exists() {
-                format!("{path}: expected the folder of a run, or a package, found a folder without config.toml")
-            } else {
-                format!("{path} does not exist; expected the folder of a run, or a package")
-            }));
         };
         if let Some(path) = &self.output {
             unet_engine::atomic_file::write(path, json(&evaluation.record).as_bytes())
@@ -118,9 +115,9 @@ pub fn text(evaluation: &Evaluation, worst: usize) -> String {
     let Evaluation { record, assessment } = evaluation;
     let confusion = &record.confusion;
     let mut text = format!(
-        "{}: {} frames of {} {}, mean IoU {}, pixel accuracy {}\n",
+        "{}: {} of {} {}, mean IoU {}, pixel accuracy {}\n",
         record.engine,
-        record.frames.len(),
+        counted(record.frames.len(), "image"),
         record.dataset,
         record.split,
         super::ratio(confusion.mean_iou()),
@@ -135,7 +132,7 @@ pub fn text(evaluation: &Evaluation, worst: usize) -> String {
     if let Some(line) = tiles_line(record) {
         text += &format!("  {line}\n");
     }
-    text += &format!("  {:.1} ms per frame (median)\n", record.timing.median_ms);
+    text += &format!("  {:.1} ms per image (median)\n", record.timing.median_ms);
     if worst > 0 {
         text += "  worst images:\n";
         for (name, iou) in assessment.worst(worst) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
+use unet_data::toml_problem;
 
 use super::RunConfig;
 
@@ -140,8 +141,9 @@ pub fn parse(text: &str) -> Result<RunConfig, ConfigFault> {
         ConfigFault { line, problem: error.message().trim_end().to_owned() }
     };
     let table = DeTable::parse(text).map_err(|error| {
-        let fault = by_parser(error);
-        ConfigFault { problem: format!("not valid TOML: {}", fault.problem), ..fault }
+        let number = error.span().and_then(|span| line(span.start.min(text.len())));
+        let shown = number.and_then(|number| text.lines().nth(number - 1)).unwrap_or_default();
+        ConfigFault { line: number, problem: toml_problem(shown, error.message()) }
     })?;
     let mut found = vec![];
     check(text, "", table.get_ref(), &mut found)
@@ -310,7 +312,8 @@ mod tests {
                 "unknown key x in [training.flips]; remove it, or correct it to one of: horizontal,",
             ),
             ("fit = ", "fit = \"round\" #", "unknown variant `round`, expected one of"),
-            ("name = ", "name = = ", "not valid TOML: "),
+            ("name = ", "name = = ", "`name = = \"a\"` is not valid TOML: "),
+            ("name = ", "name =\n", "name has no value"),
         ] {
             let expected = format!("{}: {expected}", line(from));
             assert!(with(from, to).starts_with(&expected), "{expected}\n{}", with(from, to));

@@ -36,7 +36,7 @@ impl Item {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Its files cannot be decoded, do not fit each other, or contain an unknown label value.
-    #[error("sample {name} cannot be loaded")]
+    #[error("image {name} cannot be loaded")]
     Pair {
         /// The sample's name.
         name: String,
@@ -45,7 +45,7 @@ pub enum LoadError {
         source: Box<PairError>,
     },
     /// It cannot be preprocessed.
-    #[error("sample {name} cannot be preprocessed")]
+    #[error("image {name} cannot be preprocessed")]
     Preprocess {
         /// The sample's name.
         name: String,

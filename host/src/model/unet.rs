@@ -14,7 +14,7 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Upsampling {
-    /// Nearest neighbors, then a 3x3 convolution.
+    /// Nearest neighbours, then a 3x3 convolution.
     Nearest,
     /// A 2x2 up-convolution of stride 2, as 1x1 convolution and depth-to-space: a ninth of the multiply-accumulates.
     UpConvolution,

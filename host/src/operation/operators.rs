@@ -56,8 +56,8 @@ impl Operators {
     /// If the CPU cannot run them, or others are in use already.
     pub fn choose(self) -> Result<(), String> {
         if !self.is_available() {
-            let names: Vec<_> = Self::available().into_iter().map(Self::name).collect();
-            return Err(format!("this CPU has no {} (it has: {})", self.name(), names.join(", ")));
+            let usable = unet_data::any_of(Self::available().into_iter().map(Self::name));
+            return Err(format!("this CPU lacks the instructions of {}; use {usable}", self.name()));
         }
         let chosen = *CHOSEN.get_or_init(|| self);
         if chosen == self { Ok(()) } else { Err(format!("{} is in use already", chosen.name())) }

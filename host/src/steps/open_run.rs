@@ -18,6 +18,7 @@ use crate::error::HostError;
 use crate::model::Network;
 use crate::run_dir::{DatasetSnapshot, RunDir};
 use crate::training::checkpoint::{check_best_weights, load_state, load_weights};
+use crate::training::trainer::is_trained;
 
 /// Which weights of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -146,6 +147,15 @@ impl OpenRun {
             });
         }
         Ok(dataset)
+    }
+
+    /// How many epochs are trained, and of how many, if the run is still trained or was interrupted.
+    ///
+    /// # Errors
+    /// If its checkpoint cannot be read.
+    pub fn unfinished(&self) -> Result<Option<(usize, usize)>, HostError> {
+        let state = load_state(&self.dir)?.filter(|state| !is_trained(state, &self.config.training));
+        Ok(state.map(|state| (state.rows.len(), self.config.training.epochs)))
     }
 
     /// Path of the weights.

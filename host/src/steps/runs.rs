@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use unet_data::counted;
+use unet_data::counted::one_or_many;
 use unet_engine::error::chain;
 
 use super::report::points;
@@ -270,11 +272,8 @@ fn common_name(entries: &[&RunEntry], by_folds: bool) -> String {
 fn counted_runs(series: &SeriesEntry) -> String {
     let mut text = format!("{} {}", series.runs.len(), series.by);
     if !series.repeated.is_empty() {
-        let (runs, verb) = match series.repeated.len() {
-            1 => ("1 run".to_owned(), "repeats"),
-            more => (format!("{more} runs"), "repeat"),
-        };
-        text += &format!(" ({runs} {verb} one)");
+        let repeated = series.repeated.len();
+        text += &format!(" ({} {} one)", counted(repeated, "run"), one_or_many(repeated, "repeats", "repeat"));
     }
     text
 }

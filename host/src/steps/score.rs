@@ -160,7 +160,7 @@ fn evaluate<S: Segmenter>(
     }
     let samples = dataset.samples_of(split)?;
     let progress =
-        Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "frames");
+        Progress::new(&format!("evaluating {}", predictor.segmenter().engine()), samples.len() as u64, "images");
     let mut assessor = Assessor::new(predictor.segmenter().classes(), *predictor.spec());
     let observer = Some(&mut assessor as &mut dyn FrameObserver);
     let record = evaluate_observed(samples, table, predictor, meta, observer, &mut |_, _| progress.inc(1))

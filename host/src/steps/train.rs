@@ -14,7 +14,7 @@ use super::open_run::{LockedRun, OpenRun, Weights};
 use super::report;
 use super::score::{EngineChoice, Evaluation, evaluate_run};
 use super::transfer::initial_weights;
-use crate::check::{CheckOptions, Checked, Content, LabelOptions, Pairs, Severity, Usable, check};
+use crate::check::{CheckOptions, Checked, Content, Kind, LabelOptions, Pairs, Severity, Usable, check};
 use crate::config::{InitialWeights, InputOptions, RunConfig, SampleOptions, defaults, nearest_multiple};
 use crate::dataset::augment::{AugmentOptions, Augmentation};
 use crate::dataset::loader::{Loader, LoaderOptions};
@@ -42,7 +42,8 @@ pub struct TrainOptions {
     /// How labels are read.
     #[command(flatten)]
     pub labels: LabelOptions,
-    /// Train even if `check` finds errors, on the pairs that can be used
+    /// Train even if `check` finds errors, without files that have no partner. It does not leave out pairs: --skip-unreadable leaves
+    /// out those with a damaged file, and a mask of another shape than its image has to be replaced or removed
     #[arg(long)]
     pub despite_errors: bool,
     /// Fixed preset: one gray channel, stretched to 1024x1024, divided by 255, and cross-entropy with equal class weights
@@ -171,6 +172,12 @@ fn validate_pairs(
                     let error = error.with_causes();
                     return Err(HostError::Usage(format!("{error}; --skip-unreadable leaves the pair out")));
                 }
+                // `check` has told of it, so only the flag leads here.
+                Err(error @ PairError::Size { .. }) => {
+                    return Err(HostError::Usage(format!(
+                        "{error}; --despite-errors does not leave out such pairs: replace the mask, or remove both files"
+                    )));
+                }
                 Err(error) => return Err(error.into()),
             },
         };
@@ -278,7 +285,9 @@ impl NewRun {
         let pixels = pairs.training_pixels(&table);
         if pixels.iter().all(|&count| count == 0) {
             let data = data.display();
-            return Err(HostError::Usage(format!("{data}: expected training labels, found only ignored pixels")));
+            return Err(HostError::Usage(format!(
+                "{data}: expected labelled training pixels, found only ignored ones"
+            )));
         }
         config.training.class_weights = options.class_weights().of(&pixels);
         if config.training.augmentation.needs_class_pixels() {
@@ -410,6 +419,9 @@ fn remedy(checked: &Checked) -> &'static str {
     let all = errors().count();
     match (checked.unreadable, errors().any(|finding| finding.kind.stops_training())) {
         (_, true) => "",
+        (0, false) if errors().all(|finding| matches!(finding.kind, Kind::UnpairedImage | Kind::UnpairedMask)) => {
+            "; --despite-errors leaves out files without a partner"
+        }
         (0, false) => "; --despite-errors trains anyway",
         // Its own message names the flag.
         (1, false) if all == 1 => "",

@@ -45,6 +45,38 @@ fn invalid_options_are_named() {
     assert!(with(&["--loss", "mse"]).contains("cross-entropy, dice, focal, tversky, lovasz, boundary, hard-pixels"));
     assert!(with(&["--augment", "photo,blur"]).contains("blur twice"));
     assert!(with(&["--augment", "photo,microscopy"]).contains("at most one preset"));
+    assert!(with(&["--augment", "none,blur"]).contains("--augment none: expected nothing else, found blur"));
+    assert!(with(&["--lr", "0.1"]).contains("unexpected argument --lr; did you mean --learning-rate?"));
+}
+
+#[test]
+fn errors_that_no_flag_gets_past_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 3, 1);
+    let runs = folder.path().join("runs");
+    let train = |extra: &[&str]| expect(2, &[&["train", text(&data), "--runs", text(&runs)], extra].concat()).1;
+    image::GrayImage::new(32, 64).save(data.join("train/images/0001.png")).unwrap();
+    let err = train(&[]);
+    let expected = "image and mask differ in size: train/images/0001.png, train/masks/0001.png: image 32x64, mask ";
+    assert!(err.contains(expected) && err.contains("no option leaves them out"), "{err}");
+    let err = train(&["--despite-errors"]);
+    assert!(err.contains("--despite-errors does not leave out such pairs: replace the mask, or remove both"), "{err}");
+    assert!(!runs.exists());
+}
+
+#[test]
+fn the_folder_of_the_images_is_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthetic(folder.path(), 1, 1);
+    let (val, images, masks) = (data.join("val"), data.join("val/images"), data.join("val/masks"));
+    for (output, expected) in [(&images, "is the folder of the input images"), (&val, "would replace")] {
+        let options = ["predict", "run", text(&images), "--truth", text(&masks), "--output", text(output)];
+        let (_, err) = expect(2, &options);
+        assert!(err.contains(expected), "{err}");
+    }
+    let (_, err) = expect(2, &["predict", text(&data), text(&images), "--output", text(&folder.path().join("new"))]);
+    assert!(err.contains("data is neither a run (no config.toml in it) nor a package"), "{err}");
+    assert!(!folder.path().join("new").exists());
 }
 
 #[test]
@@ -63,7 +95,10 @@ fn a_folder_that_exists_is_not_overwritten() {
     assert!(err.contains("run already exists") && err.contains("--resume"), "{err}");
     // A resumed run keeps its own configuration.
     let (_, err) = expect(2, &["train", "--resume", text(&runs.join("mine")), "--base", "8"]);
-    assert!(err.contains("--base is fixed by the run") && err.contains("train DATA --from RUN --base"), "{err}");
+    assert!(
+        err.contains("--base is fixed by the run") && err.contains("train a new run: unet-host train DATA --base"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -99,7 +134,7 @@ fn other_files_than_runs_packages_and_records_are_refused() {
         assert!(err.contains("run"), "{err}");
     }
     let (_, err) = expect(2, &["val", text(folder.path())]);
-    assert!(err.contains("expected the folder of a run, or a package, found a folder without config.toml"), "{err}");
+    assert!(err.contains("is neither a run (no config.toml in it) nor a package"), "{err}");
     let (_, err) = expect(2, &["val", text(&file), "--data", text(folder.path())]);
     assert!(err.contains("file.json"), "{err}");
     let (_, err) = expect(2, &["compare", text(&file), text(&file)]);
@@ -186,7 +221,7 @@ fn errors_about_a_run_say_what_to_do() {
     let pad = ["train", text(&data), "--runs", text(&runs), "--fit", "pad", "--size", "32x32", "--depth", "1"];
     refused(&pad, "0000.png is 64x64, larger than the input, 32x32; choose --fit letterbox or a larger --size");
     refused(&["runs", text(&runs.join("none"))], "none: file or folder does not exist");
-    refused(&["val", text(&run), "--split", "test"], "has no pairs in its test split, expected one of: train 4, val 2");
+    refused(&["val", text(&run), "--split", "test"], "has no test split; available: train (4 pairs), val (2 pairs)");
     refused(&["val", text(&runs.join("none"))], "none does not exist; expected the folder of a run, or a package");
     // Labels of other names.
     let (images, labels, output) = (data.join("val/images"), folder.path().join("labels"), folder.path().join("out"));
@@ -197,7 +232,7 @@ fn errors_about_a_run_say_what_to_do() {
     assert!(!output.exists());
     std::fs::copy(labels.join("other.png"), labels.join("0001.png")).unwrap();
     let (_, err) = expect(0, &predict);
-    assert!(err.contains("only 1 of 2 images have a label of the same name"), "{err}");
+    assert!(err.contains("only 1 of 2 images has a mask of the same name"), "{err}");
     // Weights that are gone.
     let best = run.join("weights/best.bpk");
     std::fs::rename(&best, folder.path().join("best.bpk")).unwrap();
@@ -268,7 +303,8 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     std::fs::copy(&images[2], data.join("train/images/alone.png")).unwrap();
     let err = train(2, &[]);
     assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
-    assert!(err.contains("no mask of the same name, expected train/masks/alone.png"), "{err}");
+    assert!(err.contains("; --skip-unreadable leaves the pair out"), "{err}");
+    assert!(err.contains("train/images/alone.png: expected train/masks/alone.png, found no such file"), "{err}");
     train(0, &["--skip-unreadable", "--despite-errors"]);
 }
 

@@ -40,7 +40,9 @@ fn a_run_on_tiles_keeps_them() {
     let images = data.join("val/images");
     let (_, err) = expect(0, &["predict", text(&whole), text(&images), "--output", text(&output), "--tiles", "32,8"]);
     assert!(
-        err.contains("tiles: images larger than 32x32 pixels are cut, overlap 8; the network looks 26 pixels far"),
+        err.contains(
+            "tiles: images larger than 32x32 pixels are cut, overlap 8; the receptive field is 26 pixels each way"
+        ),
         "{err}"
     );
     assert_eq!(std::fs::read_dir(output.join("masks")).unwrap().count(), 3);

@@ -97,4 +97,12 @@ fn train_export_quantize_package_val_predict_compare() {
     let output = folder.path().join("mixed-out");
     let (out, _) = expect(1, &["predict", text(&package), text(&mixed), "--output", text(&output)]);
     assert!(out.contains("broken.png") && output.join("masks/good.png").is_file(), "{out}");
+    assert!(out.contains("1 of 2 images could not be read\nmasks: "), "{out}");
+    // Files of an earlier prediction are replaced, which is told.
+    let (_, err) = expect(1, &["predict", text(&package), text(&mixed), "--output", text(&output)]);
+    assert!(err.contains("mixed-out is not empty; files of the same names are replaced"), "{err}");
+    let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    std::fs::write(run.join("config.toml"), config.replace("epochs = 2", "epochs = 3")).unwrap();
+    let (_, err) = expect(0, &["export", text(&run)]);
+    assert!(err.contains("note: 2 of 3 epochs are trained so far"), "{err}");
 }

@@ -6,8 +6,10 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
+        // Those of the TOML parser end in a line feed.
+        let cause_text = cause_text.trim_end();
         // Some errors include their cause in their own message.
-        if !text.ends_with(&cause_text) {
+        if !text.ends_with(cause_text) {
             text = format!("{text}: {cause_text}");
         }
         source = cause.source();
@@ -20,9 +22,24 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// The number of the system's error for a path that does not exist: ENOENT, and ERROR_FILE_NOT_FOUND on Windows.
 const MISSING: i32 = 2;
 
+/// What is wrong with a line that is not valid TOML; `message` is the parser's.
+pub fn toml_problem(line: &str, message: &str) -> String {
+    let line = line.trim();
+    match line.strip_suffix('=').map(str::trim_end) {
+        Some(key) if !key.is_empty() => format!("{key} has no value"),
+        _ => format!("`{line}` is not valid TOML: {}", message.trim_end()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_without_a_value_is_named() {
+        assert_eq!(toml_problem(" x =", "string values must be quoted, expected literal string"), "x has no value");
+        assert_eq!(toml_problem("[a", "unclosed table\n"), "`[a` is not valid TOML: unclosed table");
+    }
 
     #[test]
     fn what_does_not_exist_is_said_in_words() {

@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-/// A number and a noun, such as `1 image` or `2 images`.
+/// A number and a noun, such as `1 image`, `2 images` or `2 classes`.
 pub fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    let ending = if noun.ends_with('s') { "es" } else { "s" };
+    format!("{count} {noun}{}", one_or_many(count, "", ending))
 }
 
 /// The verb of a sentence about so many things, such as `is` or `are`.
@@ -30,6 +31,7 @@ mod tests {
     fn nouns_and_verbs_agree_with_their_number() {
         let told = |count| format!("{} {}", counted(count, "image"), one_or_many(count, "is", "are"));
         assert_eq!([told(0), told(1), told(2)], ["0 images are", "1 image is", "2 images are"]);
+        assert_eq!([counted(1, "class"), counted(2, "class")], ["1 class", "2 classes"]);
     }
 
     #[test]

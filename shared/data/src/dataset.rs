@@ -101,8 +101,8 @@ pub enum DatasetError {
     },
     /// A split has no pair.
     #[error(
-        "{} has no pairs in its {split} split, {}", root.display(),
-        if found.is_empty() { "nor in another".to_owned() } else { format!("expected one of: {found}") }
+        "{} has no {split} split{}", root.display(),
+        if found.is_empty() { ", nor another with pairs".to_owned() } else { format!("; available: {found}") }
     )]
     NoSplit {
         /// The directory.
@@ -344,7 +344,8 @@ impl Dataset {
             return Ok(samples);
         }
         let others = Split::ALL.map(|other| (other, self.split(other).len()));
-        let others = others.iter().filter(|(_, count)| *count > 0).map(|(other, count)| format!("{other} {count}"));
+        let others = others.iter().filter(|(_, count)| *count > 0);
+        let others = others.map(|(other, count)| format!("{other} ({})", counted(*count, "pair")));
         let found = others.collect::<Vec<_>>().join(", ");
         Err(DatasetError::NoSplit { root: self.root.clone(), split, found })
     }
@@ -511,9 +512,11 @@ pub(crate) mod tests {
         assert!(check(&[], "no file"));
         assert!(check(&["a.jpg", "b.jpg"], "2 unpaired images, such as a.jpg"));
         assert!(check(&["001_mask.png"], "1 unpaired mask, such as 001_mask.png"));
-        assert!(check(&["notes.txt"], "1 others"));
-        assert!(check(&["58c5/images/a.png", "58c5/masks/b.png"], "58c5/images (1 image files"));
-        assert!(check(&["image/097.jpg", "seg/097.seg", "groundTruth/097.mat"], "seg (0 image files, 1 others)"));
+        assert!(check(&["notes.txt"], "1 other file"));
+        let alone = "found 2 images in images but no masks; expected masks such as masks/a.png, or --masks FOLDER";
+        assert!(check(&["images/a.jpg", "images/b.jpg"], alone));
+        assert!(check(&["58c5/images/a.png", "58c5/masks/b.png"], "58c5/images (1 image file, 0 other files)"));
+        assert!(check(&["image/097.jpg", "seg/097.seg", "groundTruth/097.mat"], "seg (0 image files, 1 other file)"));
         let ambiguous = ["images/a.png", "labels/a.png", "annotations/a.png"];
         assert!(!check(&ambiguous, "--masks annotations or --masks labels chooses"));
         let unpaired = "(1 unpaired image, such as images/a.png; 1 unpaired mask, such as masks/b.png)";
@@ -561,9 +564,9 @@ pub(crate) mod tests {
         assert_eq!(readable.samples_of(Split::Train).unwrap().len(), 2);
         let message = |dataset: &Dataset| dataset.samples_of(Split::Test).unwrap_err().to_string();
         let test = message(&readable);
-        assert!(test.ends_with("has no pairs in its test split, expected one of: train 2, val 2"), "{test}");
+        assert!(test.ends_with("has no test split; available: train (2 pairs), val (2 pairs)"), "{test}");
         readable.retain(|_, _| false);
         let test = message(&readable);
-        assert!(test.ends_with("has no pairs in its test split, nor in another"), "{test}");
+        assert!(test.ends_with("has no test split, nor another with pairs"), "{test}");
     }
 }

@@ -32,6 +32,23 @@ impl ImageList {
     }
 }
 
+/// Refuses a folder for results that would mix them with `what` in the folder `input`, or replace those files.
+///
+/// # Errors
+/// If `output` is that folder, or the results' folders of masks, overlays or panels in it are.
+pub fn refuse_output_in(input: &Path, what: &str, output: &Path) -> Result<(), String> {
+    let Some(found) = input.canonicalize().ok().filter(|path| path.is_dir()) else { return Ok(()) };
+    let is_input = |path: &Path| path.canonicalize().is_ok_and(|path| path == found);
+    let (input, shown) = (input.display(), output.display());
+    if is_input(output) {
+        return Err(format!("--output {shown} is the folder of {what}; choose another"));
+    }
+    match ["masks", "overlays", "panels"].iter().any(|folder| is_input(&output.join(folder))) {
+        true => Err(format!("--output {shown} would replace {what} in {input}; choose another folder")),
+        false => Ok(()),
+    }
+}
+
 /// The images of a directory, without those of the directories below, or the single image `path`.
 pub fn list_images(path: &Path) -> Result<ImageList, DatasetError> {
     if path.is_file() {
@@ -78,6 +95,20 @@ fn result_names(images: &[PathBuf]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::dataset::tests::folder;
+
+    #[test]
+    fn results_do_not_go_where_their_images_are() {
+        let root = folder(&["data/masks/a.png", "data/b.png"]);
+        let refused = |input: &str, output: &str| {
+            refuse_output_in(&root.path().join(input), "the input images", &root.path().join(output)).err()
+        };
+        assert!(refused("data", "data").unwrap().contains("is the folder of the input images"));
+        assert!(refused("data", "data/../data/").is_some());
+        assert!(refused("data/masks", "data").unwrap().contains("would replace the input images"));
+        for (input, output) in [("data", "new"), ("data", "data/new"), ("data/b.png", "data"), ("nowhere", "nowhere")] {
+            assert_eq!(refused(input, output), None, "{input} {output}");
+        }
+    }
 
     #[test]
     fn every_image_has_a_name_of_its_own_and_folders_below_are_named() {

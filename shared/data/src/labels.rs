@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::annotation::Annotation;
-use super::counted::counted;
+use super::counted::{counted, one_or_many};
 use super::dataset_file::{DatasetFile, Meaning};
 use super::decode::FileError;
 use super::histogram::{LabelHistogram, as_colour, as_gray};
@@ -22,9 +22,11 @@ use unet_shared::palette::class_color;
 pub mod agreement;
 mod areas;
 mod objects;
+mod values;
 
 use agreement::Disagreement;
 use areas::Areas;
+pub use values::{few, ranges};
 
 /// The classes of a dataset, by id, and the label values to ignore.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -48,12 +50,12 @@ pub enum LabelsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No sample has a label, or all values are ignored.
-    #[error("expected at least one class, found no label, or only label values that are ignored")]
+    #[error("expected at least one class, found no mask, or only label values that are ignored")]
     NoClass,
     /// There are more distinct values than the number of classes allowed.
     #[error(
-        "expected at most {CLASSES_MAX} distinct label values, found {}: the labels look like photographs or compressed \
-         masks; --snap maps each value to the nearest class, labels = \"instances\" in dataset.toml reads numbers of objects as \
+        "expected at most {CLASSES_MAX} distinct label values, found {}: the masks look like photographs or compressed \
+         masks; --snap gives each value the class of the nearest one, labels = \"instances\" in dataset.toml reads numbers of objects as \
          one class", if *at_least { format!("at least {found}") } else { found.to_string() }
     )]
     TooManyValues {
@@ -78,9 +80,9 @@ pub enum LabelsError {
     },
     /// Labels look smoothed, scaled or compressed.
     #[error(
-        "{labels} of {all} labels look smoothed, scaled or compressed: {percent:.3} % of all pixels have values that fill no \
-         area, most in {}: {worst_values} {} on {worst_percent:.3} % of its pixels; save the masks without smoothing, or map \
-         each value to the nearest class with --snap or snap = true in dataset.toml; labels = \"classes\" there makes each value a \
+        "{labels} of {all} masks look smoothed, scaled or compressed: {percent:.3} % of all pixels have values that fill no \
+         area, most in {}: {worst_values} {} on {worst_percent:.3} % of its pixels; save the masks without smoothing, or give \
+         each value the class of the nearest one with --snap or snap = true in dataset.toml; labels = \"classes\" there makes each value a \
          class", worst.display(), if *worst_values == 1 { "value" } else { "values" }
     )]
     Odd {
@@ -125,23 +127,26 @@ pub enum LabelsError {
         "dataset.toml: labels = \"instances\" has a background and a foreground: expected no class, or two names without values"
     )]
     ObjectClasses,
-    /// A label contains a value that `dataset.toml` does not list.
+    /// Labels contain values that `dataset.toml` does not list.
     #[error(
-        "label value {value} occurs in {} ({}), first in {}, but {by} lists it neither as a class nor as ignored; \
-         --ignore \"{value}\" ignores it, and a class in dataset.toml can have it among its values",
-        counted(*labels as usize, "label"), counted(*pixels as usize, "pixel"), path.display()
+        "the {} {} {} in {}, first in {}, but {by} lists {them} neither as a class nor as ignored{absent}; --ignore \"{}\" ignores \
+         {them}, and a class in dataset.toml can have {them} among its values",
+        one_or_many(values.len(), "value", "values"), ranges(values), one_or_many(values.len(), "occurs", "occur"),
+        counted(*pixels as usize, "pixel"), path.display(),
+        values.iter().map(LabelValue::to_string).collect::<Vec<_>>().join(","),
+        them = one_or_many(values.len(), "it", "them")
     )]
     Unlisted {
-        /// The value.
-        value: LabelValue,
-        /// How many labels contain it.
-        labels: u64,
-        /// How many pixels have it.
+        /// The values.
+        values: Vec<LabelValue>,
+        /// How many pixels have one of them.
         pixels: u64,
-        /// The first label that contains it.
+        /// The first label that contains the first of them.
         path: PathBuf,
         /// What lists the classes.
         by: String,
+        /// The listed values that no label contains, in words; empty if there are none.
+        absent: String,
     },
     /// `dataset.toml` has values for some classes and not for others.
     #[error("dataset.toml: expected values for all classes or for none, found none for class {class:?}")]
@@ -151,7 +156,7 @@ pub enum LabelsError {
     },
     /// `dataset.toml` has only names, and not as many as there are values.
     #[error(
-        "dataset.toml has {} without values, but the labels have {}: {values}; give each class its values, or name as many \
+        "dataset.toml has {} without values, but the masks have {}: {values}; give each class its values, or name as many \
          classes", counted(*named, "class name"), counted(*found, "distinct value")
     )]
     NameCount {
@@ -388,12 +393,24 @@ impl Labels<'_> {
         }
         let ignored = self.ignored();
         let unlisted = self.unlisted_values();
-        let mut found = self.counts.values.iter().filter(|(value, _)| {
+        let found = self.counts.values.iter().filter(|(value, _)| {
             !ignored.values.contains(value) && !classes.iter().any(|class| class.values.contains(value))
         });
-        if let Some((&value, count)) = found.next().filter(|_| unlisted == Unlisted::Refused) {
-            let (path, by) = ((self.path_of)(count.first), self.file.said_by().to_owned());
-            return Err(LabelsError::Unlisted { value, labels: count.labels, pixels: count.pixels, path, by });
+        let found: Vec<_> = found.collect();
+        if let Some((_, first)) = found.first().filter(|_| unlisted == Unlisted::Refused) {
+            let listed = classes.iter().flat_map(|class| &class.values).copied();
+            let absent: Vec<LabelValue> = listed.filter(|value| !self.counts.values.contains_key(value)).collect();
+            let absent = match absent.as_slice() {
+                [] => String::new(),
+                absent => format!(" (it lists {}, which no mask has)", ranges(absent)),
+            };
+            return Err(LabelsError::Unlisted {
+                values: found.iter().map(|(value, _)| **value).collect(),
+                pixels: found.iter().map(|(_, count)| count.pixels).sum(),
+                path: (self.path_of)(first.first),
+                by: self.file.said_by().to_owned(),
+                absent,
+            });
         }
         let what = match self.file.drawn {
             true => format!("classes {}, from the annotations of each image", names_of(&classes)),
@@ -511,7 +528,7 @@ impl Labels<'_> {
                 return Err(self.disagree(agreement::values_of(without, with, &classes, &same)));
             }
             let reason = format!(
-                "it occurs beside the ids {} and is void there by custom (ignore = [] in dataset.toml makes it a class)",
+                "it occurs beside the ids {}, where it usually means void (ignore = [] in dataset.toml makes it a class)",
                 ranges(&ids)
             );
             ignored.add(vec![void], reason);
@@ -568,26 +585,6 @@ fn rgb_of(value: LabelValue) -> Option<[u8; 3]> {
         LabelValue::Rgb(rgb) => Some(rgb),
         LabelValue::Gray(_) => None,
     }
-}
-
-/// Sorted values for people: numbers that follow each other as `0-20`; of many parts, the first.
-pub fn ranges(values: &[LabelValue]) -> String {
-    const SHOWN: usize = 8;
-    let mut parts: Vec<(LabelValue, LabelValue)> = Vec::new();
-    for &value in values {
-        match (parts.last_mut(), value) {
-            (Some((_, LabelValue::Gray(last))), LabelValue::Gray(next)) if *last + 1 == next => *last = next,
-            _ => parts.push((value, value)),
-        }
-    }
-    let text = |(first, last): &(LabelValue, LabelValue)| match (first, last) {
-        (first, last) if first == last => first.to_string(),
-        (LabelValue::Gray(first), LabelValue::Gray(last)) if first + 1 == *last => format!("{first}, {last}"),
-        (first, last) => format!("{first}-{last}"),
-    };
-    let shown: Vec<String> = parts.iter().take(SHOWN).map(text).collect();
-    let more = if parts.len() > SHOWN { format!(" and {} more", parts.len() - SHOWN) } else { String::new() };
-    format!("{}{more}", shown.join(", "))
 }
 
 #[cfg(test)]

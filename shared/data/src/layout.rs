@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::annotation::Annotation;
 use super::choice::FolderChoice;
-use super::counted::any_of;
+use super::counted::{any_of, counted};
 use super::dataset_file::DatasetFile;
 use super::decode::read_bytes;
 use super::histogram::LabelHistogram;
@@ -384,20 +384,45 @@ fn one_of<'a>(listing: &Listing, found: impl Iterator<Item = &'a Folder>) -> Res
 
 /// What a folder without an accepted layout holds.
 pub(crate) fn describe_folders(listing: &Listing) -> String {
+    if let Some(found) = describe_images_alone(listing) {
+        return found;
+    }
     let mut parts = Vec::new();
     for folder in &listing.folders {
         let (images, others) = (folder.images.len(), folder.others.len());
         if images + others > 0 {
-            parts.push(format!("{} ({images} image files, {others} others)", listing.show(&folder.path)));
+            let (images, others) = (counted(images, "image file"), counted(others, "other file"));
+            parts.push(format!("{} ({images}, {others})", listing.show(&folder.path)));
         }
     }
     match parts.len() {
         0 => "no file in it or the folders below".into(),
         1..=6 => format!("found {}, which is no layout of images and masks", parts.join(", ")),
         n => format!(
-            "found {} and {} folders more, which is no layout of images and masks",
+            "found {} and {}, which is no layout of images and masks",
             parts[..6].join(", "),
-            n - 6
+            counted(n - 6, "more folder")
         ),
     }
+}
+
+/// What is missing from a folder whose image files are all in folders that are called images; none for any other.
+fn describe_images_alone(listing: &Listing) -> Option<String> {
+    let mut folders = listing.folders.iter().filter(|folder| !folder.images.is_empty());
+    let first = folders.next()?;
+    let alone = listing.folders.iter().all(|folder| folder.images.is_empty() || folder.kind == Some(Kind::Images));
+    let images = listing.folders.iter().map(|folder| folder.images.len()).sum();
+    let expected = first.path.with_file_name("masks").join(first.images.first()?.with_extension("png").file_name()?);
+    let more = match folders.count() {
+        0 => String::new(),
+        more => format!(" and {}", counted(more, "more folder")),
+    };
+    alone.then(|| {
+        format!(
+            "found {} in {}{more} but no masks; expected masks such as {}, or --masks FOLDER if they are elsewhere",
+            counted(images, "image"),
+            listing.show(&first.path),
+            listing.show(&expected)
+        )
+    })
 }

@@ -54,7 +54,10 @@ impl FromStr for RangeRequest {
                 let (low, high) = text.split_once(',').ok_or_else(expected)?;
                 let number = |text: &str| text.trim().parse::<f64>().map_err(|_| expected());
                 let range = Range::new(number(low)?, number(high)?);
-                Self::Given(range.map_err(|error: RangeError| error.to_string())?)
+                // The flag is named already.
+                Self::Given(
+                    range.map_err(|error: RangeError| error.to_string().trim_start_matches("range: ").to_owned())?,
+                )
             }
         })
     }

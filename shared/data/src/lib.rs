@@ -30,7 +30,7 @@ pub mod unused;
 pub mod workers;
 
 pub use annotation::Annotation;
-pub use causes::chain;
+pub use causes::{chain, toml_problem};
 pub use choice::FolderChoice;
 pub use counted::{any_of, counted};
 pub use dataset::{Dataset, DatasetError, OpenOptions};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::decode::{DecodedImage, DecodedLabel, FileError};
 use super::histogram::LabelHistogram;
-use super::labels::ranges;
+use super::labels::few;
 use super::sample::Sample;
 use unet_shared::label::{LabelError, LabelTable, LabelValue};
 use unet_shared::samples::SampleReading;
@@ -19,14 +19,14 @@ pub enum PairError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The sample has no label.
-    #[error("{} has no label", image.display())]
+    #[error("{} has no mask", image.display())]
     NoLabel {
         /// The image.
         image: PathBuf,
     },
     /// Image and label differ in size.
     #[error(
-        "image {} has {}x{} pixels{}, but label {} has {}x{}",
+        "image {} has {}x{} pixels{}, but mask {} has {}x{}",
         image.display(), image_size.0, image_size.1, if *turned { " after applying its EXIF orientation" } else { "" },
         label.display(), label_size.0, label_size.1
     )]
@@ -44,8 +44,8 @@ pub enum PairError {
     },
     /// The label contains a value that is not a class.
     #[error(
-        "label {}: {error}: expected {known}, found {found}{}; is it of another dataset? If only the encoding differs, save the \
-         labels with the expected values", path.display(), if *palette { " (the colours of its palette)" } else { "" }
+        "mask {}: {error}: expected {known}, found {found}{}; is this another dataset? If only the encoding differs, save the \
+         masks with the expected values", path.display(), if *palette { " (the colours of its palette)" } else { "" }
     )]
     Encode {
         /// The label.
@@ -101,7 +101,7 @@ pub fn load_pair(sample: &Sample, labels: &LabelTable, reading: &SampleReading) 
         Ok(mask) => mask,
         Err(error) => {
             let found = LabelHistogram::of(&decode()?, 0).values.into_keys().collect::<Vec<_>>();
-            let (found, known) = (ranges(&found).into(), ranges(&labels.values().collect::<Vec<_>>()).into());
+            let (found, known) = (few(&found).into(), few(&labels.values().collect::<Vec<_>>()).into());
             return Err(PairError::Encode { path: annotation.path().to_owned(), error, found, known, palette });
         }
     };
@@ -157,8 +157,7 @@ mod tests {
             PairError::Encode { error: LabelError::Unknown { value: LabelValue::Gray(7), x: 0, y: 1 }, .. }
         ));
         let message = error.to_string();
-        let expected =
-            "label value 7 at column 0, row 1 is of no class: expected 1, 2, found 1, 2, 7; is it of another dataset?";
+        let expected = "label value 7 at column 0, row 1 belongs to no class: expected 1, 2, found 1, 2, 7; is this another dataset?";
         assert!(message.contains(expected), "{message}");
         sample.label = None;
         assert!(matches!(load_pair(&sample, &table, &SampleReading::PLAIN), Err(PairError::NoLabel { .. })));

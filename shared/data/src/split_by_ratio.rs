@@ -105,11 +105,13 @@ fn split_only_stack(mut slices: Vec<Sample>, wanted: usize) -> (Vec<Sample>, Vec
     let count = slices.len();
     let val = slices.split_off(count - wanted);
     let page = |sample: Option<&Sample>| sample.and_then(|sample| sample.page).map_or(0, |page| page + 1);
+    let last = match wanted {
+        1 => format!("the last one (page {}) is", page(val.first())),
+        _ => format!("the last {wanted} (pages {} to {}) are", page(val.first()), page(val.last())),
+    };
     let note = format!(
-        "there is only one stack: of its {count} slices, the last {wanted} (pages {} to {}) are used for validation; \
-         adjacent slices are alike, so expect a lower score on another stack",
-        page(val.first()),
-        page(val.last())
+        "there is only one stack: of its {count} slices, {last} used for validation; adjacent slices are alike, so expect a lower \
+         score on another stack"
     );
     (slices, val, Some(note))
 }

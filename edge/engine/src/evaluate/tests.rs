@@ -101,7 +101,7 @@ fn failures_name_the_sample() {
     write_png(unknown.label.as_ref().unwrap().path(), [16, 16], |_, _| 77);
     let error = run(&[unknown]).unwrap_err().with_remedy();
     assert!(!error.contains("--skip-unreadable"), "{error}");
-    assert!(error.starts_with("sample unknown: label ") && error.contains("label value 77 at column 0"), "{error}");
+    assert!(error.starts_with("image unknown: mask ") && error.contains("label value 77 at column 0"), "{error}");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_model_of_other_classes_is_refused() {
     let labels = LabelTable::from_sorted(values).unwrap();
     let samples = [sample(folder.path(), "a", 0)];
     let error = evaluate(&samples, &labels, &mut predictor(), meta(), &mut |_, _| {}).unwrap_err();
-    assert_eq!(error.to_string(), "classes: labels have 3, model has 2");
+    assert_eq!(error.to_string(), "classes: the dataset has 3, model has 2");
 }
 
 /// Keeps what it sees, and fails at the frame of a name.
@@ -155,5 +155,5 @@ fn an_observer_sees_the_logits_and_counts_of_each_frame() {
     assert_eq!(record.confusion, run(&samples).unwrap().confusion);
 
     let error = evaluate(&mut Seen { fails_at: "b", ..Seen::default() }).unwrap_err();
-    assert_eq!(error.to_string(), "sample b: failed to assess the prediction");
+    assert_eq!(error.to_string(), "image b: failed to assess the prediction");
 }

@@ -73,13 +73,13 @@ fn a_note_says_whether_borders_show() {
     let view = FieldOfView { radius: 11, multiple: 4 };
     assert_eq!(view.overlap(), 24);
     let view = Some(view);
-    let expected = "tiles: images larger than 64x64 pixels are cut, overlap 24; the network looks 11 pixels far, so no border shows";
+    let expected = "tiles: images larger than 64x64 pixels are cut, overlap 24; the receptive field is 11 pixels each way, so no seam shows";
     assert_eq!(note("64,24", view), expected);
-    assert!(note("64,22", view).ends_with("so borders may show (none with an overlap of 24)"));
+    assert!(note("64,22", view).ends_with("so seams may show (none with an overlap of 24)"));
     // Tiles would begin between the places of the pooling windows.
-    assert!(note("64,26", view).ends_with("so borders may show (none with an overlap of 24)"));
+    assert!(note("64,26", view).ends_with("so seams may show (none with an overlap of 24)"));
     let wide = Some(FieldOfView { radius: 32, multiple: 4 });
-    assert!(note("64,62", wide).ends_with("more than tiles of this size can overlap, so borders may show"));
+    assert!(note("64,62", wide).ends_with("more than tiles of this size can overlap, so seams may show"));
     assert!(note("64", None).contains("unknown"));
     assert!(note("128", view).contains("fitted to the model's input of 64x64"));
 }

@@ -22,8 +22,12 @@ pub(super) const READING: &str = "reading";
 pub enum InferenceError {
     /// The bytes are not an ONNX model, or not one that the backend can run.
     #[error(
-        "model {model}: expected an ONNX graph that {backend} runs, found one that fails at {step}{}",
-        if *step == READING { ": the file is damaged, or no ONNX file" } else { "" }
+        "model {model} {}",
+        if *step == READING {
+            "cannot be read: it is damaged or not an ONNX file".to_owned()
+        } else {
+            format!("cannot be run by {backend}, which fails at {step}")
+        }
     )]
     Graph {
         /// Name of the model in the manifest.

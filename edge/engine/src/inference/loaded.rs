@@ -134,7 +134,10 @@ fn check_pads(name: &str, typed: &TypedModel) -> Result<(), InferenceError> {
             return Err(InferenceError::Ends {
                 model: name.to_owned(),
                 expected: what,
-                found: format!("{}, which crops; export a size for which nothing is cropped", pad as isize),
+                found: format!(
+                    "{}, which crops; export with an input size divisible by 2^depth, for which nothing is cropped",
+                    pad as isize
+                ),
             });
         }
     }

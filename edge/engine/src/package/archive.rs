@@ -7,6 +7,10 @@ use std::ops::Range;
 use super::PackageFault;
 
 const BLOCK: usize = 512;
+/// What the header of a ustar member has at [`MAGIC_OFFSET`].
+pub(super) const MAGIC: &[u8] = b"ustar";
+/// Where that is.
+pub(super) const MAGIC_OFFSET: usize = 257;
 /// Size of a ustar name field without a prefix.
 const NAME_BYTES_MAX: usize = 100;
 

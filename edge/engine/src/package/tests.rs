@@ -70,6 +70,34 @@ fn a_package_comes_back_as_it_was_written() {
 }
 
 #[test]
+fn what_is_no_package_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let refused = |path: &Path| Package::read(path).unwrap_err().to_string();
+    assert!(refused(&run).ends_with("run is a folder; expected a package, such as mine.unet"), "{}", refused(&run));
+    fs::write(run.join("config.toml"), "").unwrap();
+    let told = refused(&run);
+    assert!(told.ends_with(&format!("`unet-host package {}` makes its package", run.display())), "{told}");
+    fs::write(run.join("a.unet"), whole()).unwrap();
+    assert!(refused(&run).ends_with(&format!("its package is {}", run.join("a.unet").display())), "{}", refused(&run));
+    let text = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        refused(&path)
+    };
+    assert!(text("model.onnx", &[8; 1000]).contains("is an ONNX file, not a package; `unet-host package RUN`"));
+    assert!(text("report.html", &[b'<'; 1000]).ends_with("report.html is not a package"));
+    // A damaged or cut package is still one, also where its first bytes are damaged.
+    let mut damaged = whole();
+    damaged[3] ^= 1;
+    for bytes in [&damaged[..], &whole()[..700], &whole()[..40]] {
+        let told = text("a.unet", bytes);
+        assert!(told.ends_with("a.unet is damaged or incomplete; copy it again"), "{told}");
+    }
+}
+
+#[test]
 fn the_same_content_gives_the_same_bytes() {
     assert_eq!(whole(), whole());
 }
@@ -234,5 +262,5 @@ fn errors_name_the_file() {
     fs::write(&path, &whole()[..1000]).unwrap();
     let refused = Package::read(&path).unwrap_err();
     assert!(refused.to_string().contains("cut.unet"), "{refused}");
-    assert!(matches!(Package::read(folder.path()).unwrap_err(), PackageError::Read { .. }));
+    assert!(matches!(Package::read(folder.path()).unwrap_err(), PackageError::NotAPackage { .. }));
 }

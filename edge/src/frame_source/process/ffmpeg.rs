@@ -51,8 +51,8 @@ pub(super) fn policy(input: &str) -> Policy {
 pub(in super::super) fn advice(input: &str) -> String {
     let command: Vec<String> = command(input, [None; 2], None).iter().map(|word| format!("{word:?}")).collect();
     format!(
-        "source {input}: expected a camera, frames or images, found what needs ffmpeg; put this into a configuration, and install \
-         ffmpeg:\n\n[source]\nkind = \"process\"\ncommand = [{}]\n\nThe preset has the same command, with width, height and rate as \
+        "source {input}: a network stream or a video is read through ffmpeg; install it, and put this into a configuration file, \
+         below a line package = \"FILE.unet\", for unet-edge run --config FILE:\n\n[source]\nkind = \"process\"\ncommand = [{}]\n\nThe preset has the same command, with width, height and rate as \
          further keys:\n\n[source]\nkind = \"process\"\npreset = \"ffmpeg\"\ninput = {input:?}",
         command.join(", ")
     )

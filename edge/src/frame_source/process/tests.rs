@@ -36,12 +36,12 @@ fn a_failed_program_is_restarted_and_its_last_output_reported() {
     for (script, expected) in [
         (
             "echo first >&2; echo no camera >&2; exit 3",
-            "sh: ended with exit status: 3 without a frame; last output: first | no camera",
+            "sh: ended with exit status: 3 before its first frame; last output: first | no camera",
         ),
-        ("exit 0", "sh: ended with exit status: 0 without a frame; stream is cut in its header, after 0 bytes"),
+        ("exit 0", "sh: ended with exit status: 0 before its first frame"),
         (
             "printf 'YUV4MPEG2 W2 H1'; kill -9 $$",
-            "sh: ended with signal: 9 (SIGKILL) without a frame; stream is cut in its header, after 15 bytes",
+            "sh: ended with signal: 9 (SIGKILL) before its first frame; stream is cut in its header, after 15 bytes",
         ),
     ] {
         let mut source = shell(script);

@@ -106,6 +106,14 @@ fn a_source_may_be_absent_at_the_start() {
 }
 
 #[test]
+fn a_source_that_was_waited_for_from_the_start_was_not_lost() {
+    let (source, reports) = reopening(vec![Err(Kind::Retry), Ok(vec![Step::Frame(3)])]);
+    let (mut source, mut slot) = (source.waiting(), FrameSlot::default());
+    while source.next_frame(&mut slot, MS(500)).unwrap() != Arrival::Frame {}
+    assert_eq!(*reports.lock().unwrap(), ["a camera 300ms 2"]);
+}
+
+#[test]
 fn a_source_without_frames_is_not_back() {
     let dead = || Ok(vec![Step::Error(Kind::Retry)]);
     let (mut source, reports) = reopening(vec![dead(), dead(), dead(), Ok(vec![Step::Nothing, Step::Frame(0)])]);

@@ -26,7 +26,7 @@ fn values_of_one_mask_only_are_named_with_their_file() {
         (found.len(), found[0].severity, &found[0].files[..]),
         (1, Severity::Warning, &["masks/3.png".to_owned()][..])
     );
-    let expected = "the values 2, 3 occur in one mask only, of 9: leave it out if it is of another dataset; if not, list the \
+    let expected = "the values 2, 3 occur in one mask only, of 9: leave it out if it belongs to another dataset; if not, list the \
                     classes in dataset.toml";
     assert_eq!(found[0].message, expected);
     assert_eq!(with(9, true), []);
@@ -41,7 +41,7 @@ fn a_class_that_is_left_alone_by_the_command_line_is_not_blamed_on_the_folder() 
         CheckOptions { labels: LabelOptions { ignore, ..LabelOptions::default() }, ..CheckOptions::default() };
     let findings = check(root.path(), &options, &mut |_, _| {}).unwrap().report.findings;
     let error = findings.iter().find(|finding| finding.severity == Severity::Error).unwrap();
-    assert_eq!(error.message, "--ignore 0,2 leaves only the value 1: expected at least two that count");
+    assert_eq!(error.message, "--ignore 0,2 leaves only the value 1: expected at least two classes");
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl AugmentOptions {
     /// The operations with presets written out.
     ///
     /// # Errors
-    /// If there are two presets, or an operation twice.
+    /// If there are two presets, an operation twice, or one beside `none`.
     pub fn resolve(&self) -> Result<Augmentation, String> {
         let presets = self.augment.iter().filter_map(|named| match named {
             Named::Preset(preset) => Some(*preset),
@@ -102,6 +102,11 @@ impl AugmentOptions {
         if let [first, second, ..] = presets[..] {
             let name = |preset: Preset| Named::Preset(preset).name();
             return Err(format!("--augment: expected at most one preset, found {} and {}", name(first), name(second)));
+        }
+        if presets.contains(&Preset::None)
+            && let Some(other) = self.augment.iter().find(|named| **named != Named::Preset(Preset::None))
+        {
+            return Err(format!("--augment none: expected nothing else, found {}; leave one out", other.name()));
         }
         let (flips, operations) = match presets[..] {
             [preset] => preset.parts(),

@@ -137,7 +137,7 @@ pub enum FileError {
         found: String,
     },
     /// The samples of a label are not label values.
-    #[error("label {} has {found} expected {expected}", path.display())]
+    #[error("mask {} has {found} expected {expected}", path.display())]
     LabelSamples {
         /// The file.
         path: PathBuf,
@@ -148,7 +148,7 @@ pub enum FileError {
     },
     /// A label has pixels that are not opaque, so its colours alone do not say the class.
     #[error(
-        "label {}: {percent:.2} % of its pixels are not opaque, first ({x}, {y}); transparent = VALUE in dataset.toml, such \
+        "mask {}: {percent:.2} % of its pixels are not opaque, first ({x}, {y}); transparent = VALUE in dataset.toml, such \
          as 0 or \"#000000\", says what they are", path.display()
     )]
     Alpha {
@@ -257,8 +257,8 @@ impl FileError {
             return text;
         };
         match (before, after.strip_prefix(": ")) {
-            ("" | "label " | "mask ", Some(rest)) => rest.to_owned(),
-            ("" | "label ", None) => format!("it{after}"),
+            ("" | "mask ", Some(rest)) => rest.to_owned(),
+            ("" | "mask ", None) => format!("it{after}"),
             _ => format!("{before}it{after}"),
         }
     }

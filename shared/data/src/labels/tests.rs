@@ -91,8 +91,14 @@ fn dataset_file_names_orders_and_ignores() {
 #[test]
 fn values_that_the_dataset_file_does_not_list_are_refused() {
     let unlisted = classes(&[&[1], &[7, 1, 7]], Some("[[class]]\nname='a'\nvalue=1")).unwrap_err();
-    assert!(matches!(&unlisted, LabelsError::Unlisted { value: Gray(7), labels: 1, pixels: 18, .. }), "{unlisted}");
+    assert!(unlisted.to_string().starts_with("the value 7 occurs in 18 pixels, first in "), "{unlisted}");
     assert!(unlisted.to_string().contains("1.png") && unlisted.to_string().contains("--ignore \"7\""), "{unlisted}");
+    let several = classes(&[&[1], &[7, 1, 9]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'\nvalue=8"));
+    let several = several.unwrap_err().to_string();
+    for expected in ["the values 7, 9 occur in ", "neither as a class nor as ignored (it lists 8, which no mask has)"] {
+        assert!(several.contains(expected), "{several}");
+    }
+    assert!(several.contains("--ignore \"7,9\" ignores them"), "{several}");
     let some = classes(&[&[1]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'"));
     assert!(matches!(some, Err(LabelsError::SomeValues { .. })));
     let count = classes(&[&[1, 2]], Some("[[class]]\nname='a'"));

@@ -15,7 +15,7 @@ use crate::sample::Split;
 
 pub(super) static FORMAT: Format = Format {
     name: "cityscapes",
-    description: "Cityscapes, 19 classes of training",
+    description: "Cityscapes, its 19 training classes",
     patterns: &[
         "DATA/leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png with DATA/gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png (Cityscapes)",
     ],

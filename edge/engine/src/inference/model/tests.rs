@@ -112,7 +112,7 @@ fn files_with_other_ends_are_refused_by_name() {
     assert_eq!(said(&old), "model net.onnx: expected an operator set of version 13 to 18, found 12");
     let unmade = Graph::new("x", X).max_pool("x", "z").finish("y", Y);
     assert_eq!(said(&unmade), "model net.onnx: expected a node that makes output y, found none");
-    assert!(said(b"no model").starts_with("model net.onnx: expected an ONNX graph that tract runs"));
+    assert!(said(b"no model").starts_with("model net.onnx cannot be read: it is damaged or not an ONNX file"));
     let many = Graph::new("x", [1, 300, 4, 6]).max_pool("x", "y").finish("y", [1, 300, 2, 3]);
     assert!(said(&many).contains("an output 1xKxHxW of 1 to 255 classes"), "{}", said(&many));
 }
@@ -176,8 +176,8 @@ fn what_tract_would_compute_wrongly_is_refused_by_name() {
     let onnx = onnx.finish_as("y", [1, 1, 3, 4], DataType::Float, 13);
     assert_eq!(
         said(&onnx),
-        "model net.onnx: expected node y.node (Pad) with pads of at least 0, found -1, which crops; export a size for which \
-         nothing is cropped"
+        "model net.onnx: expected node y.node (Pad) with pads of at least 0, found -1, which crops; export with an input \
+         size divisible by 2^depth, for which nothing is cropped"
     );
 
     let mut graph = Graph::new_as("x", X, DataType::Float);
