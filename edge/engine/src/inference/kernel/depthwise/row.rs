@@ -1,5 +1,5 @@
 //! A block of channels of a row of pixels: the loops, written once over [`Columns`] and compiled by the file of each instruction
-//! set.
+//! set. No closures: one that the compiler does not inline would be compiled without the instructions.
 //!
 //! A column of taps serves up to three neighbouring outputs, so that with three columns, and strides by which outputs
 //! share columns, each is loaded and interleaved once.
@@ -130,41 +130,50 @@ impl Row<'_> {
     /// As `run`; there are so many vectors, and `step` is the [`Row::column_step`].
     #[inline(always)]
     unsafe fn each_column_for_three<C: Columns>(&mut self, vectors: usize, step: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise: vector n reads columns n to n + 2.
         unsafe {
-            let block = self.block;
-            let [left, middle, right] = [0, 1, 2].map(|column| C::weights(self.weights_of::<C>(column)));
-            let bias = C::bias(block.bias.as_ptr());
-            let requantize = C::requantize(block.multipliers.as_ptr(), self.range);
-            let input = self.input.as_ptr();
-            let rows = block.offsets[0].map(|offset| input.add(offset as usize));
-            let input_step = self.input_step;
-            let column = |index: usize| C::column(rows.map(|row| row.add(index * step)), input_step);
-            let first = column(0);
-            let second = column(1);
-            let mut a = C::add(C::add(bias, &first, &left), &second, &middle);
-            let mut b = C::add(bias, &second, &left);
-            let mut c = bias;
-            let mut next = |vector: usize, a: &C::Sums, b: &mut C::Sums, c: &mut C::Sums| {
-                let column = column(vector + 2);
-                let done = C::add(*a, &column, &right);
-                *b = C::add(*b, &column, &middle);
-                *c = C::add(bias, &column, &left);
-                self.store::<C>(vector * C::PIXELS, self.output_step, &requantize, done);
-            };
+            let three = Three::<C>::new(self, step);
+            let (first, second) = (three.column(0), three.column(1));
+            let mut a = C::add(C::add(three.bias, &first, &three.left), &second, &three.middle);
+            let mut b = C::add(three.bias, &second, &three.left);
+            let mut c = three.bias;
             let mut vector = 0;
             while vector + 3 <= vectors {
-                next(vector, &a, &mut b, &mut c);
-                next(vector + 1, &b, &mut c, &mut a);
-                next(vector + 2, &c, &mut a, &mut b);
+                self.next(&three, vector, &a, &mut b, &mut c);
+                self.next(&three, vector + 1, &b, &mut c, &mut a);
+                self.next(&three, vector + 2, &c, &mut a, &mut b);
                 vector += 3;
             }
             if vector < vectors {
-                next(vector, &a, &mut b, &mut c);
+                self.next(&three, vector, &a, &mut b, &mut c);
             }
             if vector + 1 < vectors {
-                next(vector + 1, &b, &mut c, &mut a);
+                self.next(&three, vector + 1, &b, &mut c, &mut a);
             }
+        }
+    }
+
+    /// Adds a column to the sums of the vector that it completes, of the next and of the one after, which it begins.
+    ///
+    /// # Safety
+    ///
+    /// As [`Row::each_column_for_three`].
+    #[inline(always)]
+    unsafe fn next<C: Columns>(
+        &mut self,
+        three: &Three<C>,
+        vector: usize,
+        completed: &C::Sums,
+        next: &mut C::Sums,
+        begun: &mut C::Sums,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let column = three.column(vector + 2);
+            let sums = C::add(*completed, &column, &three.right);
+            *next = C::add(*next, &column, &three.middle);
+            *begun = C::add(three.bias, &column, &three.left);
+            self.store::<C>(vector * C::PIXELS, self.output_step, &three.requantize, sums);
         }
     }
 
@@ -175,23 +184,16 @@ impl Row<'_> {
     /// As [`Row::each_column_for_three`].
     #[inline(always)]
     unsafe fn each_other_column_for_two<C: Columns>(&mut self, vectors: usize, step: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise: vector n reads columns 2n to 2n + 2.
         unsafe {
-            let block = self.block;
-            let [left, middle, right] = [0, 1, 2].map(|column| C::weights(self.weights_of::<C>(column)));
-            let bias = C::bias(block.bias.as_ptr());
-            let requantize = C::requantize(block.multipliers.as_ptr(), self.range);
-            let input = self.input.as_ptr();
-            let rows = block.offsets[0].map(|offset| input.add(offset as usize));
-            let input_step = self.input_step;
-            let column = |index: usize| C::column(rows.map(|row| row.add(index * step)), input_step);
-            let mut shared = column(0);
+            let three = Three::<C>::new(self, step);
+            let mut shared = three.column(0);
             for vector in 0..vectors {
-                let sums = C::add(bias, &shared, &left);
-                let sums = C::add(sums, &column(2 * vector + 1), &middle);
-                shared = column(2 * vector + 2);
-                let sums = C::add(sums, &shared, &right);
-                self.store::<C>(vector * C::PIXELS, self.output_step, &requantize, sums);
+                let sums = C::add(three.bias, &shared, &three.left);
+                let sums = C::add(sums, &three.column(2 * vector + 1), &three.middle);
+                shared = three.column(2 * vector + 2);
+                let sums = C::add(sums, &shared, &three.right);
+                self.store::<C>(vector * C::PIXELS, self.output_step, &three.requantize, sums);
             }
         }
     }
@@ -213,7 +215,9 @@ impl Row<'_> {
                 let input = self.input.as_ptr().add(vector * pixels * self.input_step);
                 let mut sums = bias;
                 for (index, offsets) in block.offsets.iter().enumerate() {
-                    let column = C::column(offsets.map(|offset| input.add(offset as usize)), input_step);
+                    let [a, b, c] = *offsets;
+                    let rows = [input.add(a as usize), input.add(b as usize), input.add(c as usize)];
+                    let column = C::column(rows, input_step);
                     sums = C::add(sums, &column, &C::weights(self.weights_of::<C>(index)));
                 }
                 self.store::<C>(vector * pixels, output_step, &requantize, sums);
@@ -242,5 +246,56 @@ impl Row<'_> {
         let channels = self.block.channels;
         // SAFETY: `check` has found the block's channels of each pixel in the output.
         unsafe { C::store(requantize, sums, self.output.as_mut_ptr().add(pixel * self.output_step), step, channels) }
+    }
+}
+
+/// Three columns of a block, in registers as far as there are enough.
+struct Three<C: Columns> {
+    left: C::Weights,
+    middle: C::Weights,
+    right: C::Weights,
+    bias: C::Sums,
+    requantize: C::Requantize,
+    /// The rows of the first pixel's first column.
+    rows: [*const u8; ROWS],
+    input_step: usize,
+    step: usize,
+}
+
+impl<C: Columns> Three<C> {
+    /// Those of a row that has been checked.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the instructions; `step` is the [`Row::column_step`].
+    #[inline(always)]
+    unsafe fn new(row: &Row<'_>, step: usize) -> Self {
+        let block = row.block;
+        let input = row.input.as_ptr();
+        // SAFETY: the caller's promise; `check`.
+        unsafe {
+            Three {
+                left: C::weights(row.weights_of::<C>(0)),
+                middle: C::weights(row.weights_of::<C>(1)),
+                right: C::weights(row.weights_of::<C>(2)),
+                bias: C::bias(block.bias.as_ptr()),
+                requantize: C::requantize(block.multipliers.as_ptr(), row.range),
+                rows: block.offsets[0].map(|offset| input.add(offset as usize)),
+                input_step: row.input_step,
+                step,
+            }
+        }
+    }
+
+    /// The column at this index.
+    ///
+    /// # Safety
+    ///
+    /// A pixel of the row reads it.
+    #[inline(always)]
+    unsafe fn column(&self, index: usize) -> C::Column {
+        let at = index * self.step;
+        // SAFETY: the caller's promise.
+        unsafe { C::column([self.rows[0].add(at), self.rows[1].add(at), self.rows[2].add(at)], self.input_step) }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack,
     strip,
     combine: Some(combine),
-    depthwise: &DEPTHWISE,
+    depthwise: &[WORDS],
 };
 
 fn is_available() -> bool {

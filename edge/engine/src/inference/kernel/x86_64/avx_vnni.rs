@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
+mod depthwise;
+
 use std::arch::x86_64::*;
 
 use super::depthwise_words::depthwise_words;
@@ -26,7 +28,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack: pack::<LANES>,
     strip,
     combine: Some(combine),
-    depthwise: &DEPTHWISE,
+    depthwise: &[depthwise::FORMAT, WORDS],
 };
 
 fn is_available() -> bool {

@@ -1,23 +1,24 @@
 //! Depthwise convolutions of the instruction sets with 256-bit vectors: bytes are widened to 16 bits, and each lane multiplies
 //! two taps of a column of one channel. Weights of nine bits, from a zero point, need no second product.
 
-/// Defines `DEPTHWISE` beside what `eight_lanes` defines.
+/// Defines `WORDS` beside what `eight_lanes` defines.
 ///
 /// `$features` are the target features; `$dot` adds, in each lane, two products of 16 bits to a sum.
 macro_rules! depthwise_words {
     ($features:literal, $dot:ident) => {
-        static DEPTHWISE: [BlockFormat; 1] = [BlockFormat {
+        /// Blocks of sixteen channels.
+        const WORDS: BlockFormat = BlockFormat {
             channels: Words::CHANNELS,
             vectors: 2,
             lanes: LANES,
             taps: 2,
             weight_bytes: 2,
             subtracts: 0,
-            row: depthwise,
-        }];
+            row: words,
+        };
 
         #[target_feature(enable = $features)]
-        fn depthwise(row: &mut Row<'_>) {
+        fn words(row: &mut Row<'_>) {
             // SAFETY: the caller promises that the processor has the instructions; a vector holds one pixel.
             unsafe { row.run::<Words, Words>() }
         }
@@ -40,7 +41,9 @@ macro_rules! depthwise_words {
             unsafe fn column(rows: [*const u8; ROWS], _: usize) -> Self::Column {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let [a, b, c] = rows.map(|row| _mm256_cvtepu8_epi16(_mm_loadu_si128(row.cast())));
+                    let a = _mm256_cvtepu8_epi16(_mm_loadu_si128(rows[0].cast()));
+                    let b = _mm256_cvtepu8_epi16(_mm_loadu_si128(rows[1].cast()));
+                    let c = _mm256_cvtepu8_epi16(_mm_loadu_si128(rows[2].cast()));
                     let zero = _mm256_setzero_si256();
                     [
                         _mm256_unpacklo_epi16(a, b),
@@ -54,28 +57,30 @@ macro_rules! depthwise_words {
             #[inline(always)]
             unsafe fn weights(from: *const i8) -> Self::Weights {
                 // SAFETY: the caller's promise; weights are aligned lines.
-                std::array::from_fn(|vector| unsafe { _mm256_load_si256(from.cast::<__m256i>().add(vector)) })
+                unsafe { from.cast::<Self::Weights>().read() }
             }
 
             #[inline(always)]
             unsafe fn bias(from: *const i32) -> Self::Sums {
                 // SAFETY: the caller's promise.
-                std::array::from_fn(|vector| unsafe { _mm256_loadu_si256(from.add(vector * LANES).cast()) })
+                unsafe { from.cast::<Self::Sums>().read_unaligned() }
             }
 
             #[inline(always)]
             unsafe fn add(sums: Self::Sums, column: &Self::Column, weights: &Self::Weights) -> Self::Sums {
                 // SAFETY: the caller's promise.
-                std::array::from_fn(|vector| unsafe {
-                    let sums = $dot(sums[vector], column[vector], weights[vector]);
-                    $dot(sums, column[2 + vector], weights[2 + vector])
-                })
+                unsafe {
+                    [
+                        $dot($dot(sums[0], column[0], weights[0]), column[2], weights[2]),
+                        $dot($dot(sums[1], column[1], weights[1]), column[3], weights[3]),
+                    ]
+                }
             }
 
             #[inline(always)]
             unsafe fn requantize(multipliers: *const f32, range: OutputRange) -> Self::Requantize {
                 // SAFETY: the caller's promise.
-                (std::array::from_fn(|vector| unsafe { _mm256_loadu_ps(multipliers.add(vector * LANES)) }), range)
+                (unsafe { multipliers.cast::<[__m256; 2]>().read_unaligned() }, range)
             }
 
             #[inline(always)]

@@ -63,7 +63,9 @@ impl<const N: usize, const NEIGHBOURS: bool> Columns for Pixels<N, NEIGHBOURS> {
     unsafe fn column(rows: [*const u8; ROWS], step: usize) -> Self::Column {
         // SAFETY: the caller's promise.
         unsafe {
-            let [a, b, c] = rows.map(|row| load::<N, NEIGHBOURS>(row, step));
+            let [a, b, c] = rows;
+            let (a, b, c) =
+                (load::<N, NEIGHBOURS>(a, step), load::<N, NEIGHBOURS>(b, step), load::<N, NEIGHBOURS>(c, step));
             let zero = _mm512_setzero_si512();
             let (ab_low, ab_high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
             let (c_low, c_high) = (_mm512_unpacklo_epi8(c, zero), _mm512_unpackhi_epi8(c, zero));
@@ -79,26 +81,33 @@ impl<const N: usize, const NEIGHBOURS: bool> Columns for Pixels<N, NEIGHBOURS> {
     #[inline(always)]
     unsafe fn weights(from: *const i8) -> Self::Weights {
         // SAFETY: the caller's promise; weights are aligned lines.
-        std::array::from_fn(|vector| unsafe { _mm512_load_si512(from.add(vector * BYTES).cast()) })
+        unsafe { from.cast::<Self::Weights>().read() }
     }
 
     #[inline(always)]
     unsafe fn bias(from: *const i32) -> Self::Sums {
         // SAFETY: the caller's promise.
-        std::array::from_fn(|vector| unsafe { _mm512_loadu_si512(from.add(vector * LANES).cast()) })
+        unsafe { from.cast::<Self::Sums>().read_unaligned() }
     }
 
     #[inline(always)]
     unsafe fn add(sums: Self::Sums, column: &Self::Column, weights: &Self::Weights) -> Self::Sums {
         // SAFETY: the caller's promise.
-        std::array::from_fn(|vector| unsafe { _mm512_dpbusd_epi32(sums[vector], column[vector], weights[vector]) })
+        unsafe {
+            [
+                _mm512_dpbusd_epi32(sums[0], column[0], weights[0]),
+                _mm512_dpbusd_epi32(sums[1], column[1], weights[1]),
+                _mm512_dpbusd_epi32(sums[2], column[2], weights[2]),
+                _mm512_dpbusd_epi32(sums[3], column[3], weights[3]),
+            ]
+        }
     }
 
     #[inline(always)]
     unsafe fn requantize(multipliers: *const f32, range: OutputRange) -> Requantize {
         // SAFETY: the caller's promise.
         unsafe {
-            let multipliers = std::array::from_fn(|vector| _mm512_loadu_ps(multipliers.add(vector * LANES)));
+            let multipliers = multipliers.cast::<[__m512; VECTORS]>().read_unaligned();
             Requantize { multipliers, bytes: ToBytes::new(range) }
         }
     }
@@ -147,8 +156,10 @@ unsafe fn load<const N: usize, const NEIGHBOURS: bool>(from: *const u8, step: us
             let first = _mm512_castsi256_si512(_mm256_loadu_si256(from.cast()));
             return _mm512_inserti64x4::<1>(first, _mm256_loadu_si256(from.add(step).cast()));
         }
-        let pixel = |index: usize| _mm_loadu_si128(from.add(index * step).cast());
-        let bytes = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(pixel(0)), pixel(1));
-        _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(bytes, pixel(2)), pixel(3))
+        let (a, b, c) = (from.add(step), from.add(2 * step), from.add(3 * step));
+        let bytes = _mm512_castsi128_si512(_mm_loadu_si128(from.cast()));
+        let bytes = _mm512_inserti32x4::<1>(bytes, _mm_loadu_si128(a.cast()));
+        let bytes = _mm512_inserti32x4::<2>(bytes, _mm_loadu_si128(b.cast()));
+        _mm512_inserti32x4::<3>(bytes, _mm_loadu_si128(c.cast()))
     }
 }
