@@ -33,6 +33,7 @@
 mod aarch64;
 mod combine;
 mod convolution;
+mod depthwise;
 mod error;
 mod grid;
 mod groups;

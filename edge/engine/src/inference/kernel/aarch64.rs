@@ -1,6 +1,8 @@
 //! The instruction sets of 64-bit ARM, and what they share.
 
 mod by_element;
+mod depthwise_quads;
+mod depthwise_words;
 mod four_lanes;
 pub(crate) mod neon;
 pub(crate) mod neon_dot;

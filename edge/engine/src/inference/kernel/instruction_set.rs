@@ -1,6 +1,7 @@
 //! What a vector instruction set provides to the compute kernels: one static a file.
 
 use super::combine::Combine;
+use super::depthwise::BlockFormat;
 use super::groups::{Bytes, Groups};
 use super::strip::Strip;
 
@@ -29,6 +30,8 @@ pub(crate) struct InstructionSet {
     pub(crate) strip: unsafe fn(pixels: usize, blocks: usize, strip: &mut Strip<'_>),
     /// Combines the sums of taps on an upsampled input; without it, the taps are summed at load.
     pub(crate) combine: Option<Combine>,
+    /// How it computes depthwise convolutions, from the largest blocks of channels to the smallest.
+    pub(crate) depthwise: &'static [BlockFormat],
 }
 
 /// Writes each byte as a 16-bit number, two in each i32, in the order of memory.

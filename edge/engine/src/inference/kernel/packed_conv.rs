@@ -1,6 +1,7 @@
 //! A convolution, packed once and run on every frame.
 
 use super::convolution::{ConvShape, Convolution};
+use super::depthwise::{Depthwise, is_depthwise};
 use super::error::ConvError;
 use super::grid::Grid;
 use super::packed::Packed;
@@ -22,11 +23,18 @@ enum Plan {
     Scalar(Scalar),
     Packed(Kernel, Packed),
     Upsampled(Kernel, Upsampled),
+    Depthwise(Kernel, Depthwise),
 }
 
 impl Plan {
     fn new(kernel: Kernel, convolution: &Convolution, input: &Grid) -> Plan {
         let Some(set) = kernel.instruction_set() else { return Plan::Scalar(Scalar::new(convolution)) };
+        if is_depthwise(&convolution.shape) {
+            return match Depthwise::new(set, convolution, input) {
+                Some(depthwise) => Plan::Depthwise(kernel, depthwise),
+                None => Plan::Scalar(Scalar::new(convolution)),
+            };
+        }
         if let Some(upsampled) = Upsampled::new(set, convolution, input) {
             return Plan::Upsampled(kernel, upsampled);
         }
@@ -62,7 +70,7 @@ impl PackedConv {
     pub fn kernel(&self) -> Kernel {
         match &self.plan {
             Plan::Scalar(_) => Kernel::Scalar,
-            Plan::Packed(kernel, _) | Plan::Upsampled(kernel, _) => *kernel,
+            Plan::Packed(kernel, _) | Plan::Upsampled(kernel, _) | Plan::Depthwise(kernel, _) => *kernel,
         }
     }
 
@@ -82,13 +90,14 @@ impl PackedConv {
             Plan::Scalar(plan) => plan.bytes(),
             Plan::Packed(_, plan) => plan.bytes(),
             Plan::Upsampled(_, plan) => plan.bytes(),
+            Plan::Depthwise(_, plan) => plan.bytes(),
         }
     }
 
     /// Scratch space of a run, in i32.
     pub fn scratch(&self) -> usize {
         match &self.plan {
-            Plan::Scalar(_) => 0,
+            Plan::Scalar(_) | Plan::Depthwise(..) => 0,
             Plan::Packed(_, plan) => plan.scratch(),
             Plan::Upsampled(_, plan) => plan.scratch(self.input.width),
         }
@@ -110,6 +119,7 @@ impl PackedConv {
             Plan::Scalar(plan) => plan.run(&self.shape, input, output),
             Plan::Packed(_, plan) => plan.run(&self.shape, input, output, scratch),
             Plan::Upsampled(_, plan) => plan.run(input, output, scratch),
+            Plan::Depthwise(_, plan) => plan.run(&self.shape, input, output),
         }
     }
 }

@@ -7,6 +7,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::*;
 
+mod depthwise;
+
 /// Random numbers, the same in each run.
 struct Dice(TestRng);
 

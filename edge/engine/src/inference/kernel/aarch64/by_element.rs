@@ -23,6 +23,7 @@ macro_rules! by_element {
             pack,
             strip,
             combine: Some(four_lanes::combine),
+            depthwise: &DEPTHWISE,
         };
 
         /// Bytes of a narrow group.

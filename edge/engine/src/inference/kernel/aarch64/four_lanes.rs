@@ -17,14 +17,14 @@ pub(crate) struct Requantize<const V: usize> {
 }
 
 /// From rounded sums to bytes; the same for all channels.
-struct ToBytes {
+pub(crate) struct ToBytes {
     zero_point: int16x8_t,
     low: uint8x16_t,
     high: uint8x16_t,
 }
 
 impl ToBytes {
-    fn new(range: OutputRange) -> Self {
+    pub(crate) fn new(range: OutputRange) -> Self {
         // SAFETY: every aarch64 core has these instructions.
         unsafe {
             ToBytes {
@@ -37,7 +37,7 @@ impl ToBytes {
 
     /// Four vectors of sums, each by its multipliers. The saturating narrowing equals a clamp of i32.
     #[inline(always)]
-    fn of(&self, sums: [int32x4_t; 4], multipliers: [float32x4_t; 4]) -> uint8x16_t {
+    pub(crate) fn of(&self, sums: [int32x4_t; 4], multipliers: [float32x4_t; 4]) -> uint8x16_t {
         // SAFETY: every aarch64 core has these instructions.
         unsafe {
             let round =
@@ -123,7 +123,7 @@ combine!("neon", int32x4_t, LANES, vdupq_n_s32(0), vld1q_s32, vst1q_s32, vaddq_s
 ///
 /// As many bytes can be written.
 #[inline(always)]
-unsafe fn store_channels<const V: usize>(to: *mut u8, bytes: uint8x16_t, pixel: usize, channels: usize) {
+pub(crate) unsafe fn store_channels<const V: usize>(to: *mut u8, bytes: uint8x16_t, pixel: usize, channels: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         if channels != V * LANES || V == 3 {

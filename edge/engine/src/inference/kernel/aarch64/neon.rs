@@ -12,6 +12,7 @@
 use std::arch::aarch64::*;
 use std::array::from_fn;
 
+use super::depthwise_words;
 use super::four_lanes::{self, LANES, Requantize};
 use super::rounds::rounds;
 use super::windows::{self, WINDOW};
@@ -30,6 +31,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack,
     strip,
     combine: Some(four_lanes::combine),
+    depthwise: &[depthwise_words::FORMAT],
 };
 
 /// Bytes of a narrow group.

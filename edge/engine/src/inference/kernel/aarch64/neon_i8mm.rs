@@ -7,12 +7,16 @@ use std::arch::asm;
 use std::arch::is_aarch64_feature_detected;
 
 use super::by_element::{by_element, quad, runs_of, vector, window};
-use super::four_lanes::{self, LANES, Requantize};
+use super::depthwise_quads::depthwise_quads;
+use super::depthwise_words;
+use super::four_lanes::{self, LANES, Requantize, ToBytes, store_channels};
 use super::rounds::rounds;
 use super::windows::{self, WINDOW};
+use crate::inference::kernel::depthwise::BlockFormat;
+use crate::inference::kernel::depthwise::row::{Columns, ROWS, Row};
 use crate::inference::kernel::groups::{Bytes, Groups, take_bytes};
 use crate::inference::kernel::instruction_set::InstructionSet;
-use crate::inference::kernel::strip::Strip;
+use crate::inference::kernel::strip::{OutputRange, Strip};
 
 fn is_available() -> bool {
     cfg!(target_endian = "little") && is_aarch64_feature_detected!("i8mm")
@@ -27,6 +31,8 @@ macro_rules! unchanged_all {
 }
 
 by_element!("neon,i8mm", "sudot", 0, unchanged, unchanged_all);
+
+depthwise_quads!("neon,i8mm", "usdot", 0, unchanged);
 
 #[inline(always)]
 fn unchanged(bytes: uint8x16_t) -> uint8x16_t {

@@ -7,10 +7,13 @@
 
 use std::arch::x86_64::*;
 
+use super::depthwise_words::depthwise_words;
 use super::eight_lanes::eight_lanes;
 use super::quads::quads;
 use super::rounds::rounds;
 use crate::inference::kernel::combine::combine;
+use crate::inference::kernel::depthwise::BlockFormat;
+use crate::inference::kernel::depthwise::row::{Columns, ROWS, Row};
 use crate::inference::kernel::groups::{Bytes, Groups};
 use crate::inference::kernel::instruction_set::InstructionSet;
 use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
@@ -26,6 +29,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack,
     strip,
     combine: Some(combine),
+    depthwise: &[WORDS],
 };
 
 fn is_available() -> bool {
@@ -35,6 +39,8 @@ fn is_available() -> bool {
 rounds!(16, "vpmaddwd ymm12, ymm14, ymm15\nvpaddd ymm\\sum, ymm\\sum, ymm12");
 
 eight_lanes!("avx2", dot, [(8, 1), (4, 1), (2, 1), (1, 1), (6, 2), (4, 2), (2, 2), (1, 2)]);
+
+depthwise_words!("avx2", dot);
 
 /// Two products of 16-bit numbers in each lane; 255 * 32768 twice is far from the end of 32 bits.
 #[inline]

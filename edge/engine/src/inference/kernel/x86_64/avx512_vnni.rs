@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
+mod depthwise;
+
 use std::arch::x86_64::*;
 
 use super::pack::pack_wide;
@@ -28,6 +30,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack: pack_wide::<LANES>,
     strip,
     combine: Some(combine),
+    depthwise: &depthwise::FORMATS,
 };
 
 /// As many sums as fit into registers beside the weights.
@@ -180,6 +183,18 @@ impl ToBytes {
             by_pixel: _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         }
     }
+
+    /// Four vectors of sums, each by its multipliers: four bytes of each in each 128 bits. The saturating packs equal a clamp of
+    /// i32.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    fn of(&self, sums: [__m512i; 4], multipliers: [__m512; 4]) -> __m512i {
+        let round =
+            |vector: usize| _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[vector]), multipliers[vector]));
+        let ab = _mm512_adds_epi16(_mm512_packs_epi32(round(0), round(1)), self.zero_point);
+        let cd = _mm512_adds_epi16(_mm512_packs_epi32(round(2), round(3)), self.zero_point);
+        _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), self.low), self.high)
+    }
 }
 
 impl Requantize {
@@ -191,7 +206,7 @@ impl Requantize {
         Requantize { multipliers: unsafe { _mm512_loadu_ps(multipliers.as_ptr()) }, bytes: ToBytes::new(range) }
     }
 
-    /// Writes the first N of four neighbouring pixels. The saturating packs equal a clamp of i32.
+    /// Writes the first N of four neighbouring pixels.
     ///
     /// # Safety
     ///
@@ -199,12 +214,7 @@ impl Requantize {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [__m512i; 4]) {
-        let scaled = |sums| _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), self.multipliers));
-        let [a, b, c, d] = sums.map(scaled);
-        let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), self.bytes.zero_point);
-        let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.bytes.zero_point);
-        let bytes = _mm512_packus_epi16(ab, cd);
-        let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, self.bytes.low), self.bytes.high);
+        let bytes = self.bytes.of(sums, [self.multipliers; 4]);
         let bytes = _mm512_permutexvar_epi32(self.bytes.by_pixel, bytes);
         let vectors = [
             _mm512_castsi512_si128(bytes),

@@ -92,6 +92,21 @@ macro_rules! eight_lanes {
             Requantize
         );
 
+        /// Four vectors of sums, each by its multipliers: four bytes of each in each 128 bits. The saturating packs equal a
+        /// clamp of i32.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn to_bytes(range: OutputRange, sums: [__m256i; 4], multipliers: [__m256; 4]) -> __m256i {
+            let round = |vector: usize| {
+                _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[vector]), multipliers[vector]))
+            };
+            let zero_point = _mm256_set1_epi16(i16::from(range.zero_point));
+            let ab = _mm256_adds_epi16(_mm256_packs_epi32(round(0), round(1)), zero_point);
+            let cd = _mm256_adds_epi16(_mm256_packs_epi32(round(2), round(3)), zero_point);
+            let bytes = _mm256_max_epu8(_mm256_packus_epi16(ab, cd), _mm256_set1_epi8(range.low as i8));
+            _mm256_min_epu8(bytes, _mm256_set1_epi8(range.high as i8))
+        }
+
         /// Requantization of one vector of channels, in registers.
         struct Requantize {
             multipliers: __m256,
@@ -107,7 +122,7 @@ macro_rules! eight_lanes {
                 Requantize { multipliers: unsafe { _mm256_loadu_ps(multipliers.as_ptr()) }, range }
             }
 
-            /// Writes the first N of four neighbouring pixels. The saturating packs equal a clamp of i32.
+            /// Writes the first N of four neighbouring pixels.
             ///
             /// # Safety
             ///
@@ -115,13 +130,7 @@ macro_rules! eight_lanes {
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [__m256i; 4]) {
-                let scaled = |sums| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), self.multipliers));
-                let [a, b, c, d] = sums.map(scaled);
-                let zero_point = _mm256_set1_epi16(i16::from(self.range.zero_point));
-                let ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
-                let cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
-                let bytes = _mm256_max_epu8(_mm256_packus_epi16(ab, cd), _mm256_set1_epi8(self.range.low as i8));
-                let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(self.range.high as i8));
+                let bytes = to_bytes(self.range, sums, [self.multipliers; 4]);
                 // From four pixels in each 128 bits to a pixel in each 64 bits.
                 let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
                 let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
