@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-use super::{Skips, Stem, UNetConfig, Upsampling};
+use super::{Blocks, Skips, Stem, UNetConfig, Upsampling};
 
 /// A network with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// For the smallest boards: works at a quarter of the image's size, so thin structures suffer
+    /// For the smallest boards
     Nano,
-    /// Works at half of the image's size
+    /// Most accurate for its multiply-accumulates
     Small,
-    /// As small, with 2.5 times its multiply-accumulates
+    /// Most accurate for its time on cores with dot products
     Base,
     /// The plain U-Net, at the image's size
     Large,
@@ -24,21 +24,22 @@ impl Preset {
 
     /// The network, without what the dataset decides.
     pub fn network(self) -> UNetConfig {
-        let lean = |stem, widths: &[usize]| {
+        let lean = |blocks, widths: &[usize]| {
             UNetConfig {
                 widths: widths.to_vec(),
                 upsampling: Upsampling::UpConvolution,
                 skips: Skips::Add,
                 decoder_convolutions: 1,
-                stem,
+                blocks,
+                stem: Stem::Half,
                 ..UNetConfig::default()
             }
             .with_listed_widths()
         };
         match self {
-            Self::Nano => lean(Stem::Quarter, &[16, 48, 128, 256]),
-            Self::Small => lean(Stem::Half, &[8, 24, 64, 128, 256]),
-            Self::Base => lean(Stem::Half, &[16, 48, 96, 192, 256]),
+            Self::Nano => lean(Blocks::Separable, &[16, 32, 64, 128, 256]),
+            Self::Small => lean(Blocks::Separable, &[32, 64, 128, 256, 384]),
+            Self::Base => lean(Blocks::Plain, &[16, 48, 96, 192, 256]),
             Self::Large => UNetConfig::default(),
         }
     }
