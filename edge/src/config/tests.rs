@@ -107,7 +107,7 @@ level = "inform"
             "3: engine: unknown key \"thread\"; did you mean threads?",
             "4: source: device is missing: expected the path of a camera, such as \"/dev/video0\"",
             "6: source: unknown key \"devise\"; did you mean device?",
-            "7: source: width = \"640\": expected 1 to 16384 pixels",
+            "7: source: width = \"640\": expected 1 to 16384 pixels, without quotes: width = 640",
             "12: rule \"crack\": for = 0: expected 1 or more frames",
             "14: log: level = \"inform\": expected error, warning, info or debug; did you mean \"info\"?",
         ]

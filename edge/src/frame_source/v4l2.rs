@@ -189,9 +189,9 @@ mod spec_tests {
             problems(text, read),
             [
                 "1: section: device = '': expected a non-empty string in quotes",
-                "2: section: width = '640': expected 1 to 16384 pixels",
+                "2: section: width = '640': expected 1 to 16384 pixels, without quotes: width = 640",
                 "3: section: height = 65535: expected 1 to 16384 pixels",
-                "4: section: rate = '30/1': expected 0.000001 to 1000 frames per second",
+                "4: section: rate = '30/1': expected 0.000001 to 1000 frames per second: a number without quotes",
                 "5: section: format = 'MJPG': expected yuyv, uyvy, nv12, mjpeg or grey; did you mean \"mjpeg\"?",
                 "6: section: unknown key \"speed\"; known keys are device, width, height, rate, format, range, matrix",
             ]
