@@ -406,11 +406,13 @@ pub(crate) fn describe_folders(listing: &Listing) -> String {
     }
 }
 
-/// What is missing from a folder whose image files are all in folders that are called images; none for any other.
+/// What is missing from a folder whose files are all in folders that are called images; none for any other.
 fn describe_images_alone(listing: &Listing) -> Option<String> {
     let mut folders = listing.folders.iter().filter(|folder| !folder.images.is_empty());
     let first = folders.next()?;
-    let alone = listing.folders.iter().all(|folder| folder.images.is_empty() || folder.kind == Some(Kind::Images));
+    // Other files may be masks of a kind that is not read.
+    let is_empty = |folder: &Folder| folder.images.is_empty() && folder.others.is_empty();
+    let alone = listing.folders.iter().all(|folder| is_empty(folder) || folder.kind == Some(Kind::Images));
     let images = listing.folders.iter().map(|folder| folder.images.len()).sum();
     let expected = first.path.with_file_name("masks").join(first.images.first()?.with_extension("png").file_name()?);
     let more = match folders.count() {
