@@ -18,6 +18,7 @@ pub(crate) const FORMAT: BlockFormat = BlockFormat {
     taps: 1,
     weight_bytes: 2,
     subtracts: 0,
+    masks: Words::MASKS,
     row,
 };
 
@@ -37,6 +38,7 @@ impl Columns for Words {
     const PIXELS: usize = 1;
     const SUMS: usize = VECTORS * LANES;
     const WEIGHTS: usize = ROWS * 2 * Self::CHANNELS;
+    const MASKS: bool = false;
     type Column = [int16x8_t; ROWS];
     type Weights = [int16x8_t; ROWS];
     type Sums = [int32x4_t; VECTORS];
