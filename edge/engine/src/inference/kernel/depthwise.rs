@@ -33,6 +33,8 @@ pub(crate) struct BlockFormat {
     pub(crate) weight_bytes: usize,
     /// What the kernel subtracts from each input byte before it multiplies.
     pub(crate) subtracts: u8,
+    /// Whether fewer channels cost no more than all.
+    pub(crate) masks: bool,
     /// Computes a block of a row of pixels.
     ///
     /// # Safety
@@ -81,7 +83,7 @@ impl Depthwise {
         let mut blocks = Vec::new();
         let mut start = 0;
         while start < channels {
-            let format = format_for(set.depthwise, channels - start);
+            let format = format_for(set.depthwise, channels - start, channels);
             let first_channel = start.min(channels.saturating_sub(format.channels));
             let written = format.channels.min(channels);
             let block = Block::new(format, convolution, input, first_channel, written)?;
@@ -127,11 +129,12 @@ impl Depthwise {
     }
 }
 
-/// The format of the next block of these channels: the largest that they fill but for a part of the smallest.
-fn format_for(formats: &'static [BlockFormat], channels: usize) -> &'static BlockFormat {
+/// The format of the next block if so many of all channels are left: the largest that they fill but for a part of the smallest.
+fn format_for(formats: &'static [BlockFormat], left: usize, all: usize) -> &'static BlockFormat {
     let smallest = &formats[formats.len() - 1];
-    let filled = channels.next_multiple_of(smallest.channels);
-    formats.iter().find(|format| format.channels <= filled).unwrap_or(smallest)
+    let filled = left.next_multiple_of(smallest.channels);
+    let suits = |format: &&BlockFormat| format.channels <= filled && (format.masks || format.channels <= all);
+    formats.iter().find(suits).unwrap_or(smallest)
 }
 
 impl BlockFormat {
@@ -229,28 +232,34 @@ mod tests {
     #[allow(unsafe_code, reason = "the type of a function of an instruction set")]
     unsafe fn nothing(_: &mut Row<'_>) {}
 
-    const fn format(channels: usize, vectors: usize, lanes: usize) -> BlockFormat {
-        BlockFormat { channels, vectors, lanes, taps: 4, weight_bytes: 1, subtracts: 0, row: nothing }
+    const fn format(channels: usize, vectors: usize, lanes: usize, masks: bool) -> BlockFormat {
+        BlockFormat { channels, vectors, lanes, taps: 4, weight_bytes: 1, subtracts: 0, masks, row: nothing }
     }
 
-    static FORMATS: [BlockFormat; 3] = [format(64, 4, 16), format(32, 4, 16), format(16, 4, 16)];
+    static FORMATS: [BlockFormat; 3] = [format(64, 4, 16, true), format(32, 4, 16, true), format(16, 4, 16, true)];
+    static UNMASKED: [BlockFormat; 2] = [format(32, 4, 8, false), format(16, 2, 8, false)];
 
     #[test]
     fn blocks_are_as_large_as_the_channels_fill() {
-        let sizes = |mut channels: usize| {
+        let sizes = |formats: &'static [BlockFormat], all: usize| {
             let mut sizes = Vec::new();
-            while channels > 0 {
-                let size = format_for(&FORMATS, channels).channels;
+            let mut left = all;
+            while left > 0 {
+                let size = format_for(formats, left, all).channels;
                 sizes.push(size);
-                channels = channels.saturating_sub(size);
+                left = left.saturating_sub(size);
             }
             sizes
         };
-        assert_eq!(sizes(3), [16]);
-        assert_eq!(sizes(17), [32]);
-        assert_eq!(sizes(40), [32, 16]);
-        assert_eq!(sizes(49), [64]);
-        assert_eq!(sizes(96), [64, 32]);
+        assert_eq!(sizes(&FORMATS, 3), [16]);
+        assert_eq!(sizes(&FORMATS, 17), [32]);
+        assert_eq!(sizes(&FORMATS, 40), [32, 16]);
+        assert_eq!(sizes(&FORMATS, 49), [64]);
+        assert_eq!(sizes(&FORMATS, 96), [64, 32]);
+        // The last may overlap the one before it, but not be larger than all channels.
+        assert_eq!(sizes(&UNMASKED, 24), [16, 16]);
+        assert_eq!(sizes(&UNMASKED, 56), [32, 32]);
+        assert_eq!(sizes(&UNMASKED, 3), [16]);
     }
 
     #[test]
@@ -259,7 +268,7 @@ mod tests {
         // The first vector: four of each 16 channels.
         assert_eq!(first(&FORMATS[0], 9), [0, 1, 2, 3, 16, 17, 18, 19, 32]);
         assert_eq!(first(&FORMATS[1], 9), [0, 1, 2, 3, 16, 17, 18, 19, 0]);
-        let words = format(16, 2, 8);
-        assert_eq!(first(&words, 16), [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15]);
+        let words = &UNMASKED[1];
+        assert_eq!(first(words, 16), [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15]);
     }
 }

@@ -14,6 +14,7 @@ macro_rules! depthwise_quads {
                 taps: 4,
                 weight_bytes: 1,
                 subtracts: $subtracts,
+                masks: Quads::MASKS,
                 row: depthwise,
             },
             depthwise_words::FORMAT,
@@ -33,6 +34,7 @@ macro_rules! depthwise_quads {
             const PIXELS: usize = 1;
             const SUMS: usize = 16;
             const WEIGHTS: usize = 64;
+            const MASKS: bool = false;
             type Column = [uint8x16_t; 4];
             type Weights = [int8x16_t; 4];
             type Sums = [int32x4_t; 4];

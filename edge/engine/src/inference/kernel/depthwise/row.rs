@@ -45,6 +45,8 @@ pub(crate) trait Columns {
     const SUMS: usize;
     /// Bytes of a column's weights.
     const WEIGHTS: usize;
+    /// Whether fewer channels cost no more than all to write.
+    const MASKS: bool;
     /// The bytes of a column, as they are multiplied.
     type Column: Copy;
     /// The weights of a column.
@@ -108,7 +110,8 @@ impl Row<'_> {
         self.check::<C>();
         self.check::<R>();
         let vectors = self.width / C::PIXELS;
-        let step = self.column_step().filter(|_| vectors > 0);
+        let is_whole = C::MASKS || self.block.channels == C::CHANNELS;
+        let step = self.column_step().filter(|_| vectors > 0 && is_whole);
         // SAFETY: the caller's promise. `check` has found the bytes of all columns, from each pixel on, in the input; the
         // block's channels of each pixel in the output; and as many weights, biases and multipliers as C and R read.
         unsafe {
@@ -173,7 +176,7 @@ impl Row<'_> {
             let sums = C::add(*completed, &column, &three.right);
             *next = C::add(*next, &column, &three.middle);
             *begun = C::add(three.bias, &column, &three.left);
-            self.store::<C>(vector * C::PIXELS, self.output_step, &three.requantize, sums);
+            self.store::<C>(vector * C::PIXELS, self.output_step, self.whole::<C>(), &three.requantize, sums);
         }
     }
 
@@ -193,7 +196,7 @@ impl Row<'_> {
                 let sums = C::add(sums, &three.column(2 * vector + 1), &three.middle);
                 shared = three.column(2 * vector + 2);
                 let sums = C::add(sums, &shared, &three.right);
-                self.store::<C>(vector * C::PIXELS, self.output_step, &three.requantize, sums);
+                self.store::<C>(vector * C::PIXELS, self.output_step, self.whole::<C>(), &three.requantize, sums);
             }
         }
     }
@@ -220,7 +223,7 @@ impl Row<'_> {
                     let column = C::column(rows, input_step);
                     sums = C::add(sums, &column, &C::weights(self.weights_of::<C>(index)));
                 }
-                self.store::<C>(vector * pixels, output_step, &requantize, sums);
+                self.store::<C>(vector * pixels, output_step, self.block.channels, &requantize, sums);
             }
         }
     }
@@ -236,14 +239,27 @@ impl Row<'_> {
         unsafe { self.block.weights.as_ptr().cast::<i8>().add(column * C::WEIGHTS) }
     }
 
-    /// Writes a vector of pixels from `pixel` on, `step` bytes apart.
+    /// The block's channels where outputs share columns, known to the compiler unless it takes masks: so the loops there have
+    /// no call that writes a few bytes, across which nothing stays in registers.
+    #[inline(always)]
+    fn whole<C: Columns>(&self) -> usize {
+        if C::MASKS { self.block.channels } else { C::CHANNELS }
+    }
+
+    /// Writes this many channels of a vector of pixels from `pixel` on, `step` bytes apart.
     ///
     /// # Safety
     ///
-    /// As `run`; the pixels are the row's.
+    /// As `run`; the pixels are the row's and the channels the block's.
     #[inline(always)]
-    unsafe fn store<C: Columns>(&mut self, pixel: usize, step: usize, requantize: &C::Requantize, sums: C::Sums) {
-        let channels = self.block.channels;
+    unsafe fn store<C: Columns>(
+        &mut self,
+        pixel: usize,
+        step: usize,
+        channels: usize,
+        requantize: &C::Requantize,
+        sums: C::Sums,
+    ) {
         // SAFETY: `check` has found the block's channels of each pixel in the output.
         unsafe { C::store(requantize, sums, self.output.as_mut_ptr().add(pixel * self.output_step), step, channels) }
     }

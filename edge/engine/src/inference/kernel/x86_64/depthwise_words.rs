@@ -14,6 +14,7 @@ macro_rules! depthwise_words {
             taps: 2,
             weight_bytes: 2,
             subtracts: 0,
+            masks: Words::MASKS,
             row: words,
         };
 
@@ -31,6 +32,7 @@ macro_rules! depthwise_words {
             const PIXELS: usize = 1;
             const SUMS: usize = 2 * LANES;
             const WEIGHTS: usize = 4 * LANES * 4;
+            const MASKS: bool = false;
             /// First the upper two taps, then the last one beside zeros.
             type Column = [__m256i; 4];
             type Weights = [__m256i; 4];

@@ -23,6 +23,7 @@ const fn format<const N: usize>() -> BlockFormat {
         taps: 4,
         weight_bytes: 1,
         subtracts: 0,
+        masks: Pixels::<N, false>::MASKS,
         row: row::<N>,
     }
 }
@@ -54,6 +55,7 @@ impl<const N: usize, const NEIGHBOURS: bool> Columns for Pixels<N, NEIGHBOURS> {
     const PIXELS: usize = N;
     const SUMS: usize = VECTORS * LANES;
     const WEIGHTS: usize = VECTORS * BYTES;
+    const MASKS: bool = true;
     type Column = [__m512i; VECTORS];
     type Weights = [__m512i; VECTORS];
     type Sums = [__m512i; VECTORS];

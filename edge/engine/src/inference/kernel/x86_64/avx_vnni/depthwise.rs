@@ -18,6 +18,7 @@ pub(super) const FORMAT: BlockFormat = BlockFormat {
     taps: 4,
     weight_bytes: 1,
     subtracts: 0,
+    masks: Quads::MASKS,
     row,
 };
 
@@ -35,6 +36,7 @@ impl Columns for Quads {
     const PIXELS: usize = 1;
     const SUMS: usize = VECTORS * LANES;
     const WEIGHTS: usize = VECTORS * 32;
+    const MASKS: bool = false;
     type Column = [__m256i; VECTORS];
     type Weights = [__m256i; VECTORS];
     type Sums = [__m256i; VECTORS];
