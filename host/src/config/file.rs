@@ -313,7 +313,7 @@ mod tests {
             ),
             ("fit = ", "fit = \"round\" #", "unknown variant `round`, expected one of"),
             ("name = ", "name = = ", "`name = = \"a\"` is not valid TOML: "),
-            ("name = ", "name = #", "name has no value"),
+            ("name = \"a\"", "name =", "name has no value"),
         ] {
             let expected = format!("{}: {expected}", line(from));
             assert!(with(from, to).starts_with(&expected), "{expected}\n{}", with(from, to));
