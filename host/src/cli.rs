@@ -68,7 +68,7 @@ fn operators(name: &str) -> Result<Operators, String> {
         .ok_or_else(|| format!("expected {}", unet_data::any_of(Operators::ALL.map(Operators::name))))
 }
 
-/// Refuses a folder that is no run, and a path that leads nowhere, in the place of a run or a package.
+/// Refuses a folder that is not a run, and a path that does not exist, where a run or a package is expected.
 fn refuse_neither(subject: &std::path::Path) -> Result<(), HostError> {
     let path = subject.display();
     if subject.is_dir() {

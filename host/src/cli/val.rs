@@ -84,7 +84,7 @@ impl Val {
         } else {
             super::refuse_neither(&self.subject)?;
             let Some(data) = &self.data else {
-                // What is no package does not need it.
+                // Only a package needs it; what cannot be read as one is reported first.
                 Package::read(&self.subject)?;
                 return Err(HostError::Usage("expected --data DATA for a package".to_owned()));
             };

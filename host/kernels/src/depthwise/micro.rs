@@ -7,7 +7,7 @@ use crate::vector::Vector;
 /// A row of the output, or of the input's gradient. Pixels are counted in the row of less resolution.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
-    /// The row that each row of taps reads; null where there is none.
+    /// The row that each row of taps reads; null if it is outside the image.
     pub rows: [*const f32; 3],
     /// `[block][9][LANES]`.
     pub weights: *const f32,
@@ -24,7 +24,7 @@ pub(crate) struct Row {
 /// A row of the output's gradient with the rows of the input that its taps read.
 #[derive(Clone, Copy)]
 pub(crate) struct Products {
-    /// The row that each row of taps reads; null where there is none. The middle one exists.
+    /// The row that each row of taps reads; null if it is outside the image. The middle one exists.
     pub rows: [*const f32; 3],
     /// The row of the gradient.
     pub gradient: *const f32,
