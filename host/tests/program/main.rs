@@ -8,6 +8,7 @@ mod fold_upsample;
 mod judging;
 mod labels;
 mod memory;
+mod models;
 mod pixels;
 mod refusals;
 mod resume;
