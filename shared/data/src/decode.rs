@@ -5,11 +5,15 @@
 //! classes.
 
 use std::fs::File;
-use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read};
 use std::path::Path;
 
+use image::codecs::bmp::BmpDecoder;
+use image::codecs::jpeg::JpegDecoder;
+use image::codecs::png::PngDecoder;
+use image::error::ImageFormatHint;
 use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits};
 
 use unet_shared::image::{ImageView, PixelFormat, SIDE_MAX};
 use unet_shared::samples::SampleReading;
@@ -136,10 +140,8 @@ pub fn image_size(path: &Path, page: Option<usize>) -> Result<(usize, usize), Fi
         Opened::Tiff(mut file) => return tiff::size(&mut file, page).map_err(|problem| problem.of_file(path)),
         Opened::Other(bytes) => bytes,
     };
-    let format = image::guess_format(&bytes);
-    let format = format.map_err(|_| FileError::Format { path: path.into(), found: guess_content(&bytes) })?;
-    let decoder = ImageReader::with_format(Cursor::new(bytes.as_slice()), format).into_decoder();
-    let mut decoder = decoder.map_err(|source| failed(source).explained(&bytes))?;
+    let format = format_of(path, &bytes)?;
+    let mut decoder = decoder(&bytes, format).map_err(|source| failed(source).explained(&bytes))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (width, height) = decoder.dimensions();
     Ok(turned_size((width as usize, height as usize), orientation))
@@ -214,18 +216,17 @@ struct Decoded {
 }
 
 fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
-        _ => return Err(FileError::Format { path: path.into(), found: guess_content(bytes) }),
-    };
+    let format = format_of(path, bytes)?;
     let bytes = &*with_huffman_tables(bytes);
     let mut leftovers = false;
     if format == ImageFormat::Jpeg {
         let whole = verify_jpeg(bytes).map_err(|damage| FileError::Damaged { path: path.into(), damage })?;
         leftovers = whole.leftovers > 0;
     }
-    let mut decoded = decode_as(path, Cursor::new(bytes), format).map_err(|error| error.explained(bytes))?;
+    let failed = |source| FileError::Decode { path: path.into(), source }.explained(bytes);
+    let mut decoded = decoder(bytes, format).and_then(Decoded::by).map_err(failed)?;
     decoded.leftovers = leftovers;
+    decoded.lossy = format == ImageFormat::Jpeg;
     if format == ImageFormat::Png {
         // The decoder reports no depths below 8 bits; they are in the header chunk, which comes first.
         if let Some(&[bits, kind]) = bytes.get(24..26)
@@ -238,19 +239,42 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
     Ok(decoded)
 }
 
-/// Decodes a file of a known format, from its beginning.
-fn decode_as(path: &Path, mut file: impl BufRead + Seek, format: ImageFormat) -> Result<Decoded, FileError> {
-    let failed = |source| FileError::Decode { path: path.into(), source };
-    file.seek(SeekFrom::Start(0)).map_err(|source| FileError::Read { path: path.into(), source })?;
-    let mut reader = ImageReader::with_format(file, format);
-    reader.limits(limits());
-    let mut decoder = reader.into_decoder().map_err(failed)?;
-    // An unreadable orientation does not make the pixels unreadable.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let bit_depth = bit_depth(decoder.original_color_type());
-    let pixels = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    let lossy = format == ImageFormat::Jpeg;
-    Ok(Decoded { pixels, orientation, bit_depth, lossy, leftovers: false, declared_bits: None })
+/// The format of a file that is no TIFF file.
+fn format_of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, FileError> {
+    match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Bmp)) => Ok(format),
+        _ => Err(FileError::Format { path: path.into(), found: guess_content(bytes) }),
+    }
+}
+
+/// The decoder of a PNG, JPEG or BMP file, within [`limits`]. It is chosen here and not by an `ImageReader`, which would
+/// compile the decoder of TIFF a second time.
+fn decoder(bytes: &[u8], format: ImageFormat) -> ImageResult<Box<dyn ImageDecoder + '_>> {
+    let file = Cursor::new(bytes);
+    let mut decoder: Box<dyn ImageDecoder + '_> = match format {
+        ImageFormat::Png => Box::new(PngDecoder::with_limits(file, limits())?),
+        ImageFormat::Jpeg => Box::new(JpegDecoder::new(file)?),
+        ImageFormat::Bmp => Box::new(BmpDecoder::new(file)?),
+        format => return Err(ImageError::Unsupported(ImageFormatHint::Exact(format).into())),
+    };
+    decoder.set_limits(limits())?;
+    Ok(decoder)
+}
+
+/// Decodes a PNG file as it is stored.
+pub(crate) fn decode_png(bytes: &[u8]) -> ImageResult<DynamicImage> {
+    decoder(bytes, ImageFormat::Png).and_then(DynamicImage::from_decoder)
+}
+
+impl Decoded {
+    /// What a decoder of a lossless file returns.
+    fn by(mut decoder: Box<dyn ImageDecoder + '_>) -> ImageResult<Self> {
+        // An unreadable orientation does not make the pixels unreadable.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let bit_depth = bit_depth(decoder.original_color_type());
+        let pixels = DynamicImage::from_decoder(decoder)?;
+        Ok(Self { pixels, orientation, bit_depth, lossy: false, leftovers: false, declared_bits: None })
+    }
 }
 
 /// The most bits that a channel of a PNG file uses, if its chunk sBIT says so.

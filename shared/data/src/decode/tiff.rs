@@ -115,7 +115,7 @@ pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>)
     limits.intermediate_buffer_size = DECODED_BYTES_MAX as usize;
     // The decoder begins where the file is.
     file.rewind()?;
-    let mut decoder = Decoder::new(file).map_err(problem)?.with_limits(limits);
+    let mut decoder = Decoder::new(&mut file).map_err(problem)?.with_limits(limits);
     let (mut width, height) = decoder.dimensions().map_err(problem)?;
     if packed {
         width = u32::try_from(directory.page.size.0).unwrap_or(u32::MAX);

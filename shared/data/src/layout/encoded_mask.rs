@@ -1,21 +1,16 @@
 //! Masks that annotation files contain as PNG in base64.
 
-use std::io::Cursor;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::{ImageFormat, ImageReader};
 
-use crate::decode::limits;
+use crate::decode::decode_png;
 use crate::run_lengths::RunLengths;
 
 /// The nonzero pixels of a base64 PNG, with or without a data-URL prefix; the error says what was found.
 pub(super) fn decode(text: &str) -> Result<RunLengths, String> {
     let text = text.split_once("base64,").map_or(text, |(_, data)| data).trim();
     let bytes = STANDARD.decode(text).map_err(|error| format!("expected a PNG in base64, found {error}"))?;
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    reader.limits(limits());
-    let mask = reader.decode().map_err(|error| format!("expected a PNG in base64, found {error}"))?.into_luma16();
+    let mask = decode_png(&bytes).map_err(|error| format!("expected a PNG in base64, found {error}"))?.into_luma16();
     let (width, height) = (mask.width() as usize, mask.height() as usize);
     let inside: Vec<u8> = mask.into_raw().into_iter().map(|sample| u8::from(sample != 0)).collect();
     Ok(RunLengths::of(&inside, width, height, 1))
@@ -23,8 +18,10 @@ pub(super) fn decode(text: &str) -> Result<RunLengths, String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::io::Cursor;
+
     use super::*;
-    use image::{DynamicImage, GrayImage, Luma};
+    use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 
     /// A gray mask as annotation tools store it.
     pub(crate) fn encode(mask: &GrayImage) -> String {

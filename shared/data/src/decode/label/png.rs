@@ -5,11 +5,11 @@ use std::path::Path;
 
 use image::error::DecodingError;
 use image::metadata::Orientation;
-use image::{ImageDecoder, ImageError, ImageFormat, ImageReader};
+use image::{ImageDecoder, ImageError, ImageFormat};
 use png::{Decoder, Limits, Transformations};
 
 use super::{DecodedLabel, of_indices, unpack};
-use crate::decode::{DECODED_BYTES_MAX, FileError, PNG_PALETTE, limits};
+use crate::decode::{DECODED_BYTES_MAX, FileError, PNG_PALETTE};
 
 /// Whether a PNG file has a palette: the header chunk, which comes first, says so.
 pub(super) fn has_palette(bytes: &[u8]) -> bool {
@@ -21,9 +21,8 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<DecodedLabel, FileErro
     let refused =
         |error: png::DecodingError| failed(ImageError::Decoding(DecodingError::new(ImageFormat::Png.into(), error)));
     // The other decoder knows the orientation, and refuses sides beyond the bound.
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    reader.limits(limits());
-    let orientation = reader.into_decoder().map_err(failed)?.orientation().unwrap_or(Orientation::NoTransforms);
+    let other = crate::decode::decoder(bytes, ImageFormat::Png);
+    let orientation = other.map_err(failed)?.orientation().unwrap_or(Orientation::NoTransforms);
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: DECODED_BYTES_MAX as usize });
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(refused)?;

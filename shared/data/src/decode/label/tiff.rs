@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::Seek;
 use std::path::Path;
 
+use image::codecs::tiff::TiffDecoder;
 use image::error::DecodingError;
-use image::{DynamicImage, GrayImage, ImageBuffer, ImageError, ImageFormat, Luma};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, Luma};
 use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
@@ -14,7 +15,7 @@ use unet_shared::image::SIDE_MAX;
 
 use super::{DecodedLabel, LabelSource, OwnedSamples, of_pixels, unpack};
 use crate::decode::tiff::{TiffFile, TiffProblem};
-use crate::decode::{DECODED_BYTES_MAX, FileError, decode_as};
+use crate::decode::{DECODED_BYTES_MAX, Decoded, FileError, limits as image_limits};
 
 /// Tag 262 says what the samples mean: 0 white is zero, 1 black is zero, 3 a palette, 4 a mask for another image.
 const WHITE_IS_ZERO: u16 = 0;
@@ -52,7 +53,12 @@ pub(super) fn decode(path: &Path, mut file: TiffFile<File>, page: Option<usize>)
         Ok(ColorType::Gray(bits)) if width.max(height) as usize <= SIDE_MAX => bits,
         // Colours, and what the other decoder has the words for.
         _ => {
-            let mut label = of_pixels(path, decode_as(path, file, ImageFormat::Tiff)?)?;
+            let failed = |source| FileError::Decode { path: path.into(), source };
+            drop(decoder);
+            file.rewind().map_err(|source| FileError::Read { path: path.into(), source })?;
+            let mut decoder = TiffDecoder::new(&mut file).map_err(failed)?;
+            decoder.set_limits(image_limits()).map_err(failed)?;
+            let mut label = of_pixels(path, Decoded::by(Box::new(decoder)).map_err(failed)?)?;
             label.source.lossy = lossy;
             return Ok(label);
         }
