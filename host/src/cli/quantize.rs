@@ -47,7 +47,7 @@ pub fn text(report: &quantize::QuantizeReport) -> String {
         Some(drop) => {
             text += &format!(", int8 {}, drop {drop:+.4}\n", super::ratio(report.mean_iou_int8));
         }
-        None => text += "; int8 not evaluated, as the edge does not run this form\n",
+        None => text += "; int8 is evaluated in the form qlinear, which packages contain\n",
     }
     text
 }

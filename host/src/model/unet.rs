@@ -220,7 +220,7 @@ impl UNetConfig {
     }
 
     /// Channels of a level, the first one being 0 and the bottleneck `depth`.
-    fn width(&self, level: usize) -> usize {
+    pub(crate) fn width(&self, level: usize) -> usize {
         self.widths.get(level).copied().unwrap_or(self.base << level)
     }
 

@@ -27,7 +27,7 @@ pub struct QuantizeReport {
     pub calibration_images: usize,
     /// Mean IoU of the f32 file on the validation split, computed by tract.
     pub mean_iou_f32: Option<f64>,
-    /// Mean IoU of the int8 file, computed by the edge's engine; none for a form that the edge does not run.
+    /// Mean IoU of the int8 file, computed by the edge's engine; none for the form QDQ, which packages do not contain.
     pub mean_iou_int8: Option<f64>,
     /// The first minus the second.
     pub drop: Option<f64>,

@@ -21,6 +21,7 @@ use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::pieces::Pieces;
 use crate::error::HostError;
 use crate::memory;
+use crate::model::UNetConfig;
 use crate::model::preset::PresetOption;
 use crate::progress::Progress;
 use crate::run_dir::{DatasetSnapshot, RunDir};
@@ -275,6 +276,7 @@ impl NewRun {
         }
         config.model.channels = config.preprocess.channels.count();
         config.model.classes = snapshot.labels.classes.len();
+        warn_of_narrow_first_level(&config.model);
         config.training.batch = options.batch.unwrap_or_else(|| default_batch(&config.preprocess));
         config.training.class_weights = options.class_weights().of(&vec![1; config.model.classes]);
         config.code_version = env!("CARGO_PKG_VERSION").to_owned();
@@ -312,6 +314,18 @@ impl NewRun {
         }
         dir.write_config(&config)?;
         LockedRun::with_lock(root, lock)
+    }
+}
+
+/// The logits are computed from the first level alone; `host/ACCURACY.md` has scores by its channels.
+fn warn_of_narrow_first_level(model: &UNetConfig) {
+    let (channels, classes) = (model.width(0), model.classes);
+    if channels < classes {
+        unet_engine::error::say(format_args!(
+            "warning: the first level has {} for {classes} classes; fewer channels than classes usually cost much mean IoU: see --base \
+             and --widths",
+            counted(channels, "channel")
+        ));
     }
 }
 

@@ -229,3 +229,15 @@ fn errors_of_check_stop_training_unless_told_otherwise() {
     let (_, err) = train(0, &data, &runs, &["--despite-errors"]);
     assert!(err.contains("warning: image without mask"), "{err}");
 }
+
+#[test]
+fn a_first_level_narrower_than_the_classes_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path(), 6, |_| 255);
+    let narrow = |base: &str| {
+        let runs = folder.path().join(base);
+        let options = ["train", text(&data), "--runs", text(&runs), "--base", base, "--depth", "1", "--epochs", "1"];
+        expect(0, &[&options[..], &["--size", "32x32"]].concat()).1.contains("warning: the first level has ")
+    };
+    assert!(narrow("1") && !narrow("2"));
+}

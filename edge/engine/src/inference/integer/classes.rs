@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::kernel::{InputView, OutputView};
+use super::super::kernel::{InputView, Loops, OutputView};
 use super::threads::Rows;
 
 /// Some rows of a mask.
@@ -41,11 +41,11 @@ pub(super) struct HeadRows<'a> {
 
 impl HeadRows<'_> {
     /// Finds the class of each pixel of the computed logits.
-    pub(super) fn classes(self) {
+    pub(super) fn classes(self, loops: &Loops) {
         let HeadRows { logits, mask } = self;
         let (stride, channels) = (logits.grid().pixel_stride(), logits.channels());
         for (row, out) in mask.rows.zip(mask.bytes.chunks_exact_mut(mask.width)) {
-            row_classes(&logits.row(row)[channels.start..], stride, channels.len(), out);
+            row_classes(&logits.row(row)[channels.start..], stride, channels.len(), out, loops);
         }
     }
 }
@@ -62,15 +62,15 @@ impl Rows for HeadRows<'_> {
 }
 
 /// Finds the class of each pixel of these rows.
-pub(super) fn classes(logits: &InputView<'_>, mask: MaskRows<'_>) {
+pub(super) fn classes(logits: &InputView<'_>, mask: MaskRows<'_>, loops: &Loops) {
     for (row, out) in mask.rows.zip(mask.bytes.chunks_exact_mut(mask.width)) {
         let channels = logits.channels();
-        row_classes(&logits.row(row)[channels.start..], logits.grid().pixel_stride(), channels.len(), out);
+        row_classes(&logits.row(row)[channels.start..], logits.grid().pixel_stride(), channels.len(), out, loops);
     }
 }
 
 /// `pixels` begins with the first logit of the first pixel and includes all logits of the last one.
-fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
+fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8], loops: &Loops) {
     // Few classes without other channels are the usual case; constant numbers compile to vector instructions.
     match (stride, channels) {
         (2, 2) => {
@@ -92,72 +92,14 @@ fn row_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
                 *out = 3 - (key(0).max(key(1)).max(key(2).max(key(3))) & 3) as u8;
             }
         }
-        _ => many_classes(pixels, stride, channels, out),
-    }
-}
-
-/// Logits that are compared at once.
-const LANES: usize = 16;
-/// For the most classes that there may be, 255.
-const CHUNKS: usize = 16;
-
-/// As [`row_classes`], for any number of classes: each logit becomes a key that is larger the larger the logit is, and among
-/// equal logits the lower the class, so that the largest key has the class.
-fn many_classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
-    let chunks: [Chunk; CHUNKS] = std::array::from_fn(|number| Chunk::new(number * LANES, channels));
-    let chunks = &chunks[..channels.div_ceil(LANES)];
-    for (x, out) in out.iter_mut().enumerate() {
-        let pixel = &pixels[x * stride..];
-        let mut best = i16::MIN;
-        for (number, chunk) in chunks.iter().enumerate() {
-            let logits = &pixel[number * LANES..];
-            best = best.max(match logits.first_chunk() {
-                Some(logits) => chunk.largest(logits),
-                // The last pixels of the last row.
-                None => {
-                    let mut padded = [0; LANES];
-                    padded[..logits.len()].copy_from_slice(logits);
-                    chunk.largest(&padded)
-                }
-            });
-        }
-        *out = u8::MAX - (best & 0xff) as u8;
-    }
-}
-
-/// Some classes one after another.
-struct Chunk {
-    /// 255 - class.
-    low: [i16; LANES],
-    /// All bits set where there is a class.
-    present: [i16; LANES],
-}
-
-impl Chunk {
-    fn new(first: usize, channels: usize) -> Self {
-        let class = |lane: usize| first + lane;
-        Chunk {
-            low: std::array::from_fn(|lane| 255 - class(lane) as i16),
-            present: std::array::from_fn(|lane| if class(lane) < channels { -1 } else { 0 }),
-        }
-    }
-
-    /// The largest key; that of a class is above `i16::MIN`, as there are at most 255.
-    #[inline(always)]
-    fn largest(&self, logits: &[u8; LANES]) -> i16 {
-        let mut keys = [0; LANES];
-        for lane in 0..LANES {
-            let logit = i16::from(logits[lane]) - 128;
-            let key = logit << 8 | self.low[lane];
-            keys[lane] = key & self.present[lane] | i16::MIN & !self.present[lane];
-        }
-        keys.into_iter().fold(i16::MIN, i16::max)
+        _ => loops.classes(pixels, stride, channels, out),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::kernel::Kernel;
 
     #[test]
     fn ties_go_to_the_lowest_class_and_strides_are_skipped() {
@@ -170,12 +112,14 @@ mod tests {
                     pixels[x * stride + c] = value(x, c);
                 }
             }
-            let mut out = vec![99; width];
-            row_classes(&pixels, stride, channels, &mut out);
-            for (x, &found) in out.iter().enumerate() {
-                let largest = (0..channels).map(|c| value(x, c)).max().unwrap();
-                let expected = (0..channels).find(|&c| value(x, c) == largest).unwrap();
-                assert_eq!(usize::from(found), expected, "pixel {x} of {channels} in {stride}");
+            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+                let mut out = vec![99; width];
+                row_classes(&pixels, stride, channels, &mut out, &kernel.loops());
+                for (x, &found) in out.iter().enumerate() {
+                    let largest = (0..channels).map(|c| value(x, c)).max().unwrap();
+                    let expected = (0..channels).find(|&c| value(x, c) == largest).unwrap();
+                    assert_eq!(usize::from(found), expected, "{kernel}: pixel {x} of {channels} in {stride}");
+                }
             }
         }
     }

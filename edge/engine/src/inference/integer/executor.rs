@@ -192,6 +192,7 @@ impl Executor {
         let Part { entries, exits: made } = &program.parts[part];
         let stages = prepared.stages_of(part);
         let at = layout.schedule.parts[part].clone();
+        let loops = prepared.kernel.loops();
         let mut threads = threads.frame();
         let mut since = Instant::now();
         let mut times = times[slots(&stages, part)].iter_mut();
@@ -218,7 +219,7 @@ impl Executor {
             let target = prepared.target(&operand(program, layout, entry.tensor), arena);
             match (input(index), entry.form) {
                 (Frame::Floats(values), Form::Floats(quantization)) => threads.for_rows(target, |rows| {
-                    movement::enter(values, rows, |values, out| movement::quantize(values, out, quantization));
+                    movement::enter(values, rows, |values, out| loops.quantize(values, out, quantization));
                 }),
                 (Frame::Bytes(values), Form::Bytes) => threads.for_rows(target, |rows| {
                     movement::enter(values, rows, |values, out| {
@@ -245,7 +246,7 @@ impl Executor {
                 match mask.take_if(|_| prepared.has_head && index + 1 == stages.end) {
                     Some(mask) => threads.for_rows(HeadRows { logits: target, mask }, |mut rows| {
                         scratch.lend(|scratch| conv.run(&source, &mut rows.logits, scratch));
-                        rows.classes();
+                        rows.classes(&loops);
                     }),
                     None => threads
                         .for_rows(target, |mut rows| scratch.lend(|scratch| conv.run(&source, &mut rows, scratch))),
@@ -263,7 +264,7 @@ impl Executor {
                 Action::Add(addition, operand) => {
                     let read = &layout.buffers[operand.buffer];
                     let second = input_view(read, operand, outside.get(&read.bytes));
-                    threads.for_rows(target, |rows| movement::add([&source, &second], rows, addition));
+                    threads.for_rows(target, |rows| movement::add([&source, &second], rows, addition, &loops));
                 }
                 Action::Requantize(table) => threads.for_rows(target, |rows| movement::map(&source, rows, table)),
             }
@@ -289,7 +290,7 @@ impl Executor {
         }
         if let (Some(mask), Some(output)) = (mask, output) {
             let logits = prepared.source(&operand(program, layout, output), arena);
-            threads.for_rows(mask, |rows| classes(&logits, rows));
+            threads.for_rows(mask, |rows| classes(&logits, rows, &loops));
         }
         lap();
     }

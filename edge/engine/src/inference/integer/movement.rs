@@ -4,9 +4,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use unet_shared::quantization::{Addition, Quantization};
+use unet_shared::quantization::Addition;
 
-use super::super::kernel::{Grid, InputView, OutputView};
+use super::super::kernel::{Grid, InputView, Loops, OutputView};
 use super::threads::Rows;
 
 /// An operator that makes one tensor of another without arithmetic. A new one is a function here and a static that names it.
@@ -207,22 +207,20 @@ pub(super) fn map(source: &InputView<'_>, mut target: OutputView<'_>, table: &[u
 }
 
 /// The sum of two tensors of as many channels.
-pub(super) fn add(sources: [&InputView<'_>; 2], mut target: OutputView<'_>, addition: &Addition) {
+pub(super) fn add(sources: [&InputView<'_>; 2], mut target: OutputView<'_>, addition: &Addition, loops: &Loops) {
+    let packed = |source: &InputView<'_>| source.channels().len() == source.grid().pixel_stride();
+    let packed = sources.into_iter().all(packed);
     target.for_each_row(|y, row, stride, channels| {
+        // Without other channels between them, a row is one run of bytes.
+        if packed && channels.len() == stride {
+            let [a, b] = sources.map(|source| source.row(y));
+            return loops.add(row, a, b, addition);
+        }
         let [a, b] = sources.map(|source| source.pixels(y));
         for ((out, a), b) in row.chunks_exact_mut(stride).zip(a).zip(b) {
-            sum(&mut out[channels.clone()], a, b, addition);
+            loops.add(&mut out[channels.clone()], a, b, addition);
         }
     });
-}
-
-/// [`Addition::add`] of each pair of bytes, in a form that compiles to vector instructions.
-fn sum(out: &mut [u8], a: &[u8], b: &[u8], addition: &Addition) {
-    let Addition { inputs: [first, second], output, low } = *addition;
-    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        let [a, b] = [(first, a), (second, b)].map(|(of, byte)| (i32::from(byte) - of.zero_point) as f32 * of.scale);
-        *out = byte((a + b) / output.scale, output.zero_point).max(low);
-    }
 }
 
 fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
@@ -233,9 +231,9 @@ fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
         match (stride == count, 2 * count) {
             (true, 4) => copy_runs::<4>(row, source.pixels(y / 2), first),
             (true, 6) => copy_runs::<6>(row, source.pixels(y / 2), first),
-            (true, 8) => copy_runs::<8>(row, source.pixels(y / 2), first),
-            (true, 16) => copy_runs::<16>(row, source.pixels(y / 2), first),
-            (true, 32) => copy_runs::<32>(row, source.pixels(y / 2), first),
+            (true, run @ 8..=16) => copy_overlapping_runs::<8>(row, source.pixels(y / 2), first, run),
+            (true, run @ 17..=32) => copy_overlapping_runs::<16>(row, source.pixels(y / 2), first, run),
+            (true, run @ 33..=64) => copy_overlapping_runs::<32>(row, source.pixels(y / 2), first, run),
             _ => {
                 for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
                     for (x, out) in pair.chunks_exact_mut(stride).enumerate() {
@@ -252,6 +250,20 @@ fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
 fn copy_runs<'a, const N: usize>(row: &mut [u8], pixels: impl Iterator<Item = &'a [u8]>, first: usize) {
     for (out, pixel) in row.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
         out.copy_from_slice(&pixel[first..first + N]);
+    }
+}
+
+/// As [`copy_runs`], for `run` bytes, `N` to `2 * N` of them: their first and their last `N`, which takes no loop over bytes.
+fn copy_overlapping_runs<'a, const N: usize>(
+    row: &mut [u8],
+    pixels: impl Iterator<Item = &'a [u8]>,
+    first: usize,
+    run: usize,
+) {
+    for (out, pixel) in row.chunks_exact_mut(run).zip(pixels) {
+        let pixel = &pixel[first..first + run];
+        out[..N].copy_from_slice(&pixel[..N]);
+        out[run - N..].copy_from_slice(&pixel[run - N..]);
     }
 }
 
@@ -323,27 +335,6 @@ pub(super) fn leave<T>(source: &InputView<'_>, target: Planes<'_, T>, give: impl
             }
         }
     }
-}
-
-/// [`Quantization::quantize_u8`] of each value, in a form that compiles to vector instructions.
-pub(super) fn quantize(values: &[f32], out: &mut [u8], quantization: Quantization) {
-    let Quantization { scale, zero_point } = quantization;
-    for (out, &value) in out.iter_mut().zip(values) {
-        *out = byte(value / scale, zero_point);
-    }
-}
-
-/// `saturate(round_half_even(steps) + zero_point)`; NaN gives the zero point.
-#[inline(always)]
-fn byte(steps: f32, zero_point: i32) -> u8 {
-    /// 1.5 * 2^23: added to a value of at most a few thousand, it leaves no fraction bits, and IEEE's addition rounds half to
-    /// even; the integer is then in the lowest bits.
-    const MAGIC: f32 = 12_582_912.0;
-    /// More than the distance between any two bytes.
-    const FAR: f32 = 512.0;
-    let steps = if steps.is_nan() { 0.0 } else { steps.clamp(-FAR, FAR) };
-    let rounded = (steps + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32;
-    (rounded + zero_point).clamp(0, 255) as u8
 }
 
 #[cfg(test)]
@@ -465,20 +456,6 @@ mod tests {
     }
 
     #[test]
-    fn floats_become_the_bytes_of_the_specification() {
-        for (scale, zero_point) in [(1.0, 0), (0.5, 128), (0.003_921_569, 3), (1e-30, 255), (1e30, 7)] {
-            let quantization = Quantization { scale, zero_point };
-            let steps = (-3000..3000).map(|step| step as f32 * 0.25 * scale);
-            let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.0, -0.0, f32::MIN_POSITIVE];
-            let values: Vec<f32> = steps.chain(odd).collect();
-            let mut found = vec![0; values.len()];
-            quantize(&values, &mut found, quantization);
-            let expected: Vec<u8> = values.iter().map(|&value| quantization.quantize_u8(value)).collect();
-            assert_eq!(found, expected);
-        }
-    }
-
-    #[test]
     fn windows_of_any_kind_are_those_of_a_search() {
         let from = Grid::new(5, 6, 1, 4).unwrap();
         let value = |y: usize, x: usize, c: usize| ((y * 83 + x * 47 + c * 19) % 241) as u8;
@@ -502,27 +479,6 @@ mod tests {
                     Some(value(row, column, c + 1))
                 });
                 assert_eq!(at(&to, &out, y, x, c), inside.max().unwrap(), "{windows:?} {y} {x} {c}");
-            }
-        }
-    }
-
-    #[test]
-    fn sums_of_all_pairs_of_bytes_are_those_of_the_formula() {
-        let of = |scale, zero_point| Quantization { scale, zero_point };
-        for (inputs, output, low) in [
-            ([of(0.5, 0), of(0.5, 128)], of(1.0, 0), 0),
-            ([of(0.013, 3), of(0.021, 250)], of(0.017, 117), 117),
-            // Sums far beyond any byte, and a scale that leaves nothing of them.
-            ([of(1e20, 7), of(1e19, 9)], of(1e-20, 128), 128),
-            ([of(1e-3, 255), of(1e-3, 0)], of(1e3, 4), 0),
-        ] {
-            let addition = Addition { inputs, output, low };
-            for a in 0..=255u8 {
-                let b: Vec<u8> = (0..=255).collect();
-                let mut found = vec![0; b.len()];
-                sum(&mut found, &vec![a; b.len()], &b, &addition);
-                let expected: Vec<u8> = b.iter().map(|&b| addition.add(a, b)).collect();
-                assert_eq!(found, expected, "{a} {addition:?}");
             }
         }
     }

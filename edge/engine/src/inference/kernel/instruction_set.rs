@@ -3,6 +3,7 @@
 use super::combine::Combine;
 use super::depthwise::BlockFormat;
 use super::groups::{Bytes, Groups};
+use super::loops::Loops;
 use super::strip::Strip;
 
 /// A vector instruction set. Its unsafe functions may only be called if `is_available` returns true.
@@ -32,6 +33,8 @@ pub(crate) struct InstructionSet {
     pub(crate) combine: Option<Combine>,
     /// How it computes depthwise convolutions, from the largest blocks of channels to the smallest.
     pub(crate) depthwise: &'static [BlockFormat],
+    /// Loops over bytes.
+    pub(crate) loops: Loops,
 }
 
 /// Writes each byte as a 16-bit number, two in each i32, in the order of memory.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use unet_data::any_of;
 
 use super::instruction_set::InstructionSet;
+use super::loops::Loops;
 use super::peak;
 
 /// Declares [`Kernel`] from a list of architectures and, for each, its kernels from the slowest to the fastest: variant, name on
@@ -81,6 +82,11 @@ impl Kernel {
     /// milliseconds; `None` for [`Kernel::Scalar`] and for what is not available.
     pub fn peak(self) -> Option<f64> {
         self.instruction_set().map(peak::measure)
+    }
+
+    /// The loops over bytes, compiled for this kernel's instructions.
+    pub fn loops(self) -> Loops {
+        self.instruction_set().map_or(Loops::BASELINE, |set| set.loops)
     }
 
     /// The instruction set that it runs on, of which the processor has all instructions; `None` for [`Kernel::Scalar`] and for

@@ -24,6 +24,7 @@ macro_rules! by_element {
             strip,
             combine: Some(four_lanes::combine),
             depthwise: &DEPTHWISE,
+            loops: Loops::BASELINE,
         };
 
         /// Bytes of a narrow group.

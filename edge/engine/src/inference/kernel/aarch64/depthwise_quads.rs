@@ -62,18 +62,6 @@ macro_rules! depthwise_quads {
             }
 
             #[inline(always)]
-            unsafe fn weights(from: *const i8) -> Self::Weights {
-                // SAFETY: the caller's promise.
-                unsafe { from.cast::<Self::Weights>().read_unaligned() }
-            }
-
-            #[inline(always)]
-            unsafe fn bias(from: *const i32) -> Self::Sums {
-                // SAFETY: the caller's promise.
-                unsafe { from.cast::<Self::Sums>().read_unaligned() }
-            }
-
-            #[inline(always)]
             unsafe fn add(mut sums: Self::Sums, column: &Self::Column, weights: &Self::Weights) -> Self::Sums {
                 for (sums, (&bytes, &weights)) in sums.iter_mut().zip(column.iter().zip(weights)) {
                     // SAFETY: the caller promises that the core has the instruction, which touches nothing but its registers.

@@ -52,18 +52,6 @@ impl Columns for Words {
     }
 
     #[inline(always)]
-    unsafe fn weights(from: *const i8) -> Self::Weights {
-        // SAFETY: the caller's promise.
-        unsafe { from.cast::<Self::Weights>().read_unaligned() }
-    }
-
-    #[inline(always)]
-    unsafe fn bias(from: *const i32) -> Self::Sums {
-        // SAFETY: the caller's promise.
-        unsafe { from.cast::<Self::Sums>().read_unaligned() }
-    }
-
-    #[inline(always)]
     unsafe fn add(sums: Self::Sums, column: &Self::Column, weights: &Self::Weights) -> Self::Sums {
         let [mut low, mut high] = sums;
         for (&bytes, &weights) in column.iter().zip(weights) {

@@ -18,6 +18,7 @@ use super::rounds::rounds;
 use super::windows::{self, WINDOW};
 use crate::inference::kernel::groups::{Bytes, Groups};
 use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::loops::Loops;
 use crate::inference::kernel::strip::Strip;
 
 pub(crate) static SET: InstructionSet = InstructionSet {
@@ -32,6 +33,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     strip,
     combine: Some(four_lanes::combine),
     depthwise: &[depthwise_words::FORMAT],
+    loops: Loops::BASELINE,
 };
 
 /// Bytes of a narrow group.

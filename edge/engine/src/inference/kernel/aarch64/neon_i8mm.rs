@@ -16,6 +16,7 @@ use crate::inference::kernel::depthwise::BlockFormat;
 use crate::inference::kernel::depthwise::row::{Columns, ROWS, Row};
 use crate::inference::kernel::groups::{Bytes, Groups, take_bytes};
 use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::loops::Loops;
 use crate::inference::kernel::strip::{OutputRange, Strip};
 
 fn is_available() -> bool {

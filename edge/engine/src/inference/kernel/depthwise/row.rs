@@ -49,9 +49,9 @@ pub(crate) trait Columns {
     const MASKS: bool;
     /// The bytes of a column, as they are multiplied.
     type Column: Copy;
-    /// The weights of a column.
+    /// The weights of a column, in vectors as they are stored.
     type Weights: Copy;
-    /// The sums.
+    /// The sums, in vectors as the biases are stored.
     type Sums: Copy;
     /// From sums to bytes.
     type Requantize;
@@ -60,10 +60,18 @@ pub(crate) trait Columns {
     unsafe fn column(rows: [*const u8; ROWS], step: usize) -> Self::Column;
 
     /// Reads the weights of a column.
-    unsafe fn weights(from: *const i8) -> Self::Weights;
+    #[inline(always)]
+    unsafe fn weights(from: *const i8) -> Self::Weights {
+        // SAFETY: the caller's promise; any bytes are vectors of integers.
+        unsafe { from.cast::<Self::Weights>().read_unaligned() }
+    }
 
     /// Reads the initial sums.
-    unsafe fn bias(from: *const i32) -> Self::Sums;
+    #[inline(always)]
+    unsafe fn bias(from: *const i32) -> Self::Sums {
+        // SAFETY: as `weights`.
+        unsafe { from.cast::<Self::Sums>().read_unaligned() }
+    }
 
     /// Adds the products of a column.
     unsafe fn add(sums: Self::Sums, column: &Self::Column, weights: &Self::Weights) -> Self::Sums;

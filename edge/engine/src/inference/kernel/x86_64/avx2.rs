@@ -16,6 +16,7 @@ use crate::inference::kernel::depthwise::BlockFormat;
 use crate::inference::kernel::depthwise::row::{Columns, ROWS, Row};
 use crate::inference::kernel::groups::{Bytes, Groups};
 use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::loops::loops;
 use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
 pub(crate) static SET: InstructionSet = InstructionSet {
@@ -30,11 +31,14 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     strip,
     combine: Some(combine),
     depthwise: &[WORDS],
+    loops: LOOPS,
 };
 
 fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
 }
+
+loops!("avx2");
 
 rounds!(16, "vpmaddwd ymm12, ymm14, ymm15\nvpaddd ymm\\sum, ymm\\sum, ymm12");
 

@@ -15,6 +15,7 @@ use super::quads::quads;
 use super::rounds::rounds;
 use crate::inference::kernel::combine::combine;
 use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::loops::loops;
 use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
 const LANES: usize = 16;
@@ -31,6 +32,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     strip,
     combine: Some(combine),
     depthwise: &depthwise::FORMATS,
+    loops: LOOPS,
 };
 
 /// As many sums as fit into registers beside the weights.
@@ -42,6 +44,8 @@ fn is_available() -> bool {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
 }
+
+loops!("avx512f,avx512bw,avx512vl,avx512vnni");
 
 rounds!(64, "vpdpbusd zmm\\sum, zmm14, zmm15");
 

@@ -15,6 +15,7 @@ use crate::inference::kernel::combine::combine;
 use crate::inference::kernel::depthwise::BlockFormat;
 use crate::inference::kernel::depthwise::row::{Columns, ROWS, Row};
 use crate::inference::kernel::instruction_set::InstructionSet;
+use crate::inference::kernel::loops::loops;
 use crate::inference::kernel::strip::{OutputRange, Strip, StripOutput};
 
 pub(crate) static SET: InstructionSet = InstructionSet {
@@ -29,11 +30,14 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     strip,
     combine: Some(combine),
     depthwise: &[depthwise::FORMAT, WORDS],
+    loops: LOOPS,
 };
 
 fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni")
 }
+
+loops!("avx2,avxvnni");
 
 rounds!(32, "{{vex}} vpdpbusd ymm\\sum, ymm14, ymm15");
 

@@ -81,18 +81,6 @@ impl<const N: usize, const NEIGHBOURS: bool> Columns for Pixels<N, NEIGHBOURS> {
     }
 
     #[inline(always)]
-    unsafe fn weights(from: *const i8) -> Self::Weights {
-        // SAFETY: the caller's promise; weights are aligned lines.
-        unsafe { from.cast::<Self::Weights>().read() }
-    }
-
-    #[inline(always)]
-    unsafe fn bias(from: *const i32) -> Self::Sums {
-        // SAFETY: the caller's promise.
-        unsafe { from.cast::<Self::Sums>().read_unaligned() }
-    }
-
-    #[inline(always)]
     unsafe fn add(sums: Self::Sums, column: &Self::Column, weights: &Self::Weights) -> Self::Sums {
         // SAFETY: the caller's promise.
         unsafe {
