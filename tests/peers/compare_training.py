@@ -6,7 +6,8 @@
     V/bin/python tests/peers/compare_training.py --unet-host target/release/unet-host [--shape 16:256:4:1 ...] [--threads 2]
 
 A shape is BASE:SIZE:BATCH:CHANNELS; SIZE is a side or WIDTHxHEIGHT. The network is the textbook U-Net: 3x3 convolutions with biases, batch norm and
-ReLU, and nearest upsampling followed by a plain 3x3 convolution. A step is forward, loss, backward and Adam on random images and masks made
+ReLU, and nearest upsampling followed by a plain 3x3 convolution. With one of the names of `unet-host models` for BASE it is that network, in the form
+that `unet-host train` trains. A step is forward, loss, backward and Adam on random images and masks made
 before the clock starts. --loss is cross-entropy, dice, lovasz or a sum of them (default: cross-entropy); --frozen-norms freezes the batch norms, as in the
 last epochs of training. Each turn is a separate process with its own peak memory, and its first step does not count; PyTorch has one turn with
 NCHW tensors and one with channels_last. One line for each: minimum and median seconds per step, peak memory, how much of it importing PyTorch
@@ -39,7 +40,8 @@ class Shape:
     def __init__(self, text):
         base, size, batch, channels = text.split(":")
         width, _, height = size.partition("x")
-        self.text, self.base, self.batch, self.channels = text, int(base), int(batch), int(channels)
+        self.text, self.batch, self.channels = text, int(batch), int(channels)
+        self.model, self.base = (None, int(base)) if base.isdecimal() else (base, None)
         self.width, self.height = int(width), int(height or width)
 
 
@@ -94,7 +96,8 @@ def pytorch_turn(arguments):
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     shape, order = arguments.shape, getattr(torch, arguments.order)
-    model = network(shape, arguments.depth, arguments.classes).to(memory_format=order)
+    model = network(shape, arguments.depth, arguments.classes) if shape.base else train_pytorch.UNet(arguments.config)
+    model = model.to(memory_format=order)
     optimizer, times, losses = torch.optim.Adam(model.parameters(), 1e-3), [], []
     loss_of = train_pytorch.loss_function({"class_weights": [1.0] * arguments.classes, "loss": arguments.loss})
     if arguments.frozen_norms:
@@ -134,14 +137,28 @@ def busy_cores():
     return os.cpu_count() * (1 - (idle_after - idle) / max(whole_after - whole, 1))
 
 
+def config_of(arguments, shape):
+    """The configuration of a network with a name."""
+    command = [arguments.unet_host, "models", "--size", "64x64", "--frames", "1", "--json"]
+    models = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["models"]
+    for entry in models:
+        if entry["model"] == shape.model:
+            return {**entry["config"], "channels": shape.channels, "classes": arguments.classes}
+    raise ValueError(f"--shape {shape.text}: expected a number or one of {', '.join(entry['model'] for entry in models)}, found {shape.model}")
+
+
 def commands(arguments, shape):
     size = f"{shape.width}x{shape.height}"
-    shared = ["--depth", str(arguments.depth), "--classes", str(arguments.classes), "--steps", str(arguments.steps),
-              "--threads", str(arguments.threads), "--loss", arguments.loss, *["--frozen-norms"] * arguments.frozen_norms]
-    found = {name: [sys.executable, __file__, "turn", "--order", order, "--shape", shape.text, *shared]
+    shared = ["--classes", str(arguments.classes), "--steps", str(arguments.steps), "--threads", str(arguments.threads), "--loss", arguments.loss, *["--frozen-norms"] * arguments.frozen_norms]
+    depth = ["--depth", str(arguments.depth)]
+    if shape.base:
+        theirs, ours = depth, ["--base", str(shape.base), *depth, "--network", "plain"]
+    else:
+        theirs, ours = ["--config", json.dumps(config_of(arguments, shape))], ["--model", shape.model, "--network", "ours"]
+    found = {name: [sys.executable, __file__, "turn", "--order", order, "--shape", shape.text, *theirs, *shared]
              for name, order in PEERS.items()}
-    found["ours"] = [arguments.unet_host, "bench-train", "--base", str(shape.base), "--size", size, "--batch", str(shape.batch),
-                     "--channels", str(shape.channels), *shared, "--network", "plain", "--json"]
+    found["ours"] = [arguments.unet_host, "bench-train", *ours, "--size", size, "--batch", str(shape.batch), "--channels", str(shape.channels),
+                     *shared, "--json"]
     if arguments.isa:
         found["ours"] += ["--kernels", arguments.isa]
     return found
@@ -187,12 +204,13 @@ def main():
         child = argparse.ArgumentParser(parents=[both])
         child.add_argument("--order", choices=list(PEERS.values()))
         child.add_argument("--shape", type=Shape)
+        child.add_argument("--config", type=json.loads)
         pytorch_turn(child.parse_args(sys.argv[2:]))
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[both])
     parser.add_argument("--unet-host", default="unet-host", help="the program (default: the one on the PATH)")
     parser.add_argument("--shape", type=Shape, nargs="+", default=[Shape(text) for text in SHAPES],
-                        help=f"BASE:SIZE:BATCH:CHANNELS (default: {' '.join(SHAPES)})")
+                        help=f"BASE or name:SIZE:BATCH:CHANNELS (default: {' '.join(SHAPES)})")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--isa", choices=["avx2"], help="hold all to this instruction set")
     parser.add_argument("--most", type=float, help="the largest of our ratios of time that is good")
@@ -207,7 +225,7 @@ def main():
         print(f"{'shape':16s} {'runtime':22s} {'least s':>8s} {'median s':>8s} {'ratio':>6s} {'peak MiB':>9s} {'imported':>9s}"
               f" {'ratio':>6s}   {arguments.threads} threads, {arguments.rounds} rounds of {arguments.steps} steps")
         ratios = [measure(arguments, shape, environment) for shape in arguments.shape]
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, subprocess.CalledProcessError) as fault:
         print(f"compare_training.py: {fault}", file=sys.stderr)
         return 2
     slow = arguments.most and max(time for time, _ in ratios) > arguments.most

@@ -41,6 +41,8 @@ pub struct ModelCost {
     pub model: Option<Preset>,
     /// What it is built from.
     pub network: String,
+    /// The same, as the configuration of a run has it.
+    pub config: UNetConfig,
     /// Trained numbers.
     pub parameters: u64,
     /// Multiply-accumulates of a frame.
@@ -92,6 +94,7 @@ pub fn models(options: &ModelsOptions, progress: &mut dyn FnMut()) -> Result<Mod
         costs.models.push(ModelCost {
             model,
             network: config.to_string(),
+            config,
             parameters: layers.parameters(),
             multiply_accumulates,
             multiply_accumulates_per_pixel: multiply_accumulates as f64 / (f64::from(width) * f64::from(height)),

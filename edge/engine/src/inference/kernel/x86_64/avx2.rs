@@ -79,10 +79,12 @@ fn pack(channels: usize, bytes: &Bytes, _: usize) -> Groups {
     let mut end = 0;
     while let Some((&start, _)) = bytes.range(end..).next() {
         end = start + 2;
-        let weight =
-            |at: usize, channel: usize| bytes.get(&at).and_then(|sums| sums.get(channel)).map_or(0, |&sum| sum);
-        let mut rest: Vec<[i32; 2]> =
-            (0..lanes).map(|channel| [weight(start, channel), weight(start + 1, channel)]).collect();
+        let mut rest = vec![[0; 2]; lanes];
+        for (index, sums) in [bytes.get(&start), bytes.get(&(start + 1))].into_iter().enumerate() {
+            for (rest, &sum) in rest.iter_mut().zip(sums.into_iter().flatten()) {
+                rest[index] = sum;
+            }
+        }
         // The sum of very many taps at one byte could exceed 16 bits, and is then split.
         while rest.iter().any(|rest| *rest != [0; 2]) {
             offsets.push(2 * start as u32); // a Grid has at most 2^30 bytes

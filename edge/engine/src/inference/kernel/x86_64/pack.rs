@@ -31,12 +31,14 @@ fn pack_quads<const LANES: usize, const Q: usize>(channels: usize, bytes: &Bytes
     let mut end = 0;
     while let Some((&start, _)) = bytes.range(end..).next() {
         end = start + 4 * Q;
-        let weight = |at: usize, channel: usize| bytes.get(&at).map_or(0, |sums| sums[channel]);
-        let mut rest: Vec<[[i32; 4]; Q]> = (0..channels)
-            .map(|channel| {
-                std::array::from_fn(|quad| std::array::from_fn(|index| weight(start + 4 * quad + index, channel)))
-            })
-            .collect();
+        let read: [[Option<&Vec<i32>>; 4]; Q] =
+            std::array::from_fn(|quad| std::array::from_fn(|index| bytes.get(&(start + 4 * quad + index))));
+        let mut rest = vec![[[0; 4]; Q]; channels];
+        for (place, sums) in read.as_flattened().iter().enumerate() {
+            for (rest, &sum) in rest.iter_mut().zip(sums.iter().copied().flatten()) {
+                rest.as_flattened_mut()[place] = sum;
+            }
+        }
         while rest.iter().any(|rest| *rest != [[0; 4]; Q]) {
             let first = weights.len();
             weights.resize(first + lanes * Q, [0; 4]);
