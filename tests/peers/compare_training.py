@@ -96,7 +96,7 @@ def pytorch_turn(arguments):
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     shape, order = arguments.shape, getattr(torch, arguments.order)
-    model = network(shape, arguments.depth, arguments.classes) if shape.base else train_pytorch.UNet(arguments.config)
+    model = train_pytorch.UNet(arguments.config) if arguments.config else network(shape, arguments.depth, arguments.classes)
     model = model.to(memory_format=order)
     optimizer, times, losses = torch.optim.Adam(model.parameters(), 1e-3), [], []
     loss_of = train_pytorch.loss_function({"class_weights": [1.0] * arguments.classes, "loss": arguments.loss})
@@ -147,14 +147,15 @@ def config_of(arguments, shape):
     raise ValueError(f"--shape {shape.text}: expected a number or one of {', '.join(entry['model'] for entry in models)}, found {shape.model}")
 
 
-def commands(arguments, shape):
+def commands(arguments, shape, config):
     size = f"{shape.width}x{shape.height}"
-    shared = ["--classes", str(arguments.classes), "--steps", str(arguments.steps), "--threads", str(arguments.threads), "--loss", arguments.loss, *["--frozen-norms"] * arguments.frozen_norms]
+    shared = ["--classes", str(arguments.classes), "--steps", str(arguments.steps), "--threads", str(arguments.threads),
+              "--loss", arguments.loss, *["--frozen-norms"] * arguments.frozen_norms]
     depth = ["--depth", str(arguments.depth)]
-    if shape.base:
+    if config is None:
         theirs, ours = depth, ["--base", str(shape.base), *depth, "--network", "plain"]
     else:
-        theirs, ours = ["--config", json.dumps(config_of(arguments, shape))], ["--model", shape.model, "--network", "ours"]
+        theirs, ours = ["--config", json.dumps(config)], ["--model", shape.model, "--network", "ours"]
     found = {name: [sys.executable, __file__, "turn", "--order", order, "--shape", shape.text, *theirs, *shared]
              for name, order in PEERS.items()}
     found["ours"] = [arguments.unet_host, "bench-train", *ours, "--size", size, "--batch", str(shape.batch), "--channels", str(shape.channels),
@@ -166,13 +167,13 @@ def commands(arguments, shape):
 
 def measure(arguments, shape, environment):
     """Our ratios of time and of memory."""
-    found = {}
+    found, config = {}, config_of(arguments, shape) if shape.model else None
     for number in range(1, arguments.rounds + 1):
         # Threads that synchronise at every layer lose far more than the share of another program.
         busy = busy_cores()
         if busy > BUSY_MOST:
             print(f"warning: {shape.text}, round {number}: others keep {busy:.1f} cores busy; these times mean little", file=sys.stderr)
-        for name, command in commands(arguments, shape).items():
+        for name, command in commands(arguments, shape, config).items():
             answer = turn(command, environment)
             if answer["threads"] != arguments.threads:
                 raise ValueError(f"{name}: expected {arguments.threads} threads, found {answer['threads']}")

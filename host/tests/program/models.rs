@@ -14,6 +14,7 @@ fn each_named_network_and_a_given_one_are_listed_with_their_costs() {
     let (full, half) = (9 * (12 + 16 + 32 + 32 + 16) + 12, 9 * (32 + 64));
     assert_eq!(models[4]["multiply_accumulates"].as_u64(), Some(64 * 32 * full + 32 * 16 * half));
     assert!(models.iter().all(|model| model["memory_bytes"].as_u64() > Some(0) && model["frame"]["frames"] == 2));
+    assert_eq!((&models[1]["config"]["blocks"], &models[4]["config"]["base"]), (&"separable".into(), &4.into()));
     let (_, err) = expect(2, &["models", "--size", "65x32"]);
     assert!(err.contains("--size: expected width and height to be multiples of "), "{err}");
 }

@@ -224,7 +224,7 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
         leftovers = whole.leftovers > 0;
     }
     let failed = |source| FileError::Decode { path: path.into(), source }.explained(bytes);
-    let mut decoded = decoder(bytes, format).and_then(Decoded::by).map_err(failed)?;
+    let mut decoded = decoder(bytes, format).and_then(Decoded::from_decoder).map_err(failed)?;
     decoded.leftovers = leftovers;
     decoded.lossy = format == ImageFormat::Jpeg;
     if format == ImageFormat::Png {
@@ -239,7 +239,7 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, FileError> {
     Ok(decoded)
 }
 
-/// The format of a file that is no TIFF file.
+/// The format of a file other than TIFF.
 fn format_of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, FileError> {
     match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Bmp)) => Ok(format),
@@ -267,8 +267,8 @@ pub(crate) fn decode_png(bytes: &[u8]) -> ImageResult<DynamicImage> {
 }
 
 impl Decoded {
-    /// What a decoder of a lossless file returns.
-    fn by(mut decoder: Box<dyn ImageDecoder + '_>) -> ImageResult<Self> {
+    /// The decoded file, as if its format were lossless.
+    fn from_decoder(mut decoder: Box<dyn ImageDecoder + '_>) -> ImageResult<Self> {
         // An unreadable orientation does not make the pixels unreadable.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let bit_depth = bit_depth(decoder.original_color_type());

@@ -229,11 +229,11 @@ fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
         let first = y % 2 * 2 * count;
         // Without other channels between them, two neighbours are one run of bytes in both buffers.
         match (stride == count, 2 * count) {
-            (true, 4) => copy_runs::<4>(row, source.pixels(y / 2), first),
-            (true, 6) => copy_runs::<6>(row, source.pixels(y / 2), first),
-            (true, run @ 8..=16) => copy_overlapping_runs::<8>(row, source.pixels(y / 2), first, run),
-            (true, run @ 17..=32) => copy_overlapping_runs::<16>(row, source.pixels(y / 2), first, run),
-            (true, run @ 33..=64) => copy_overlapping_runs::<32>(row, source.pixels(y / 2), first, run),
+            (true, run @ 2..4) => copy_runs::<2>(row, source.pixels(y / 2), first, run),
+            (true, run @ 4..8) => copy_runs::<4>(row, source.pixels(y / 2), first, run),
+            (true, run @ 8..16) => copy_runs::<8>(row, source.pixels(y / 2), first, run),
+            (true, run @ 16..32) => copy_runs::<16>(row, source.pixels(y / 2), first, run),
+            (true, run @ 32..=64) => copy_runs::<32>(row, source.pixels(y / 2), first, run),
             _ => {
                 for (pair, pixel) in row.chunks_exact_mut(2 * stride).zip(source.pixels(y / 2)) {
                     for (x, out) in pair.chunks_exact_mut(stride).enumerate() {
@@ -246,20 +246,9 @@ fn depth_to_space(source: &InputView<'_>, mut target: OutputView<'_>) {
     });
 }
 
-/// The `N` bytes from `first` on of each pixel, one after the other.
-fn copy_runs<'a, const N: usize>(row: &mut [u8], pixels: impl Iterator<Item = &'a [u8]>, first: usize) {
-    for (out, pixel) in row.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
-        out.copy_from_slice(&pixel[first..first + N]);
-    }
-}
-
-/// As [`copy_runs`], for `run` bytes, `N` to `2 * N` of them: their first and their last `N`, which takes no loop over bytes.
-fn copy_overlapping_runs<'a, const N: usize>(
-    row: &mut [u8],
-    pixels: impl Iterator<Item = &'a [u8]>,
-    first: usize,
-    run: usize,
-) {
+/// Copies `run` bytes of each pixel, from `first` on, one after the other. A run has `N` to `2 * N` bytes, and is copied as two
+/// blocks of `N` that may overlap: blocks of constant length need no loop.
+fn copy_runs<'a, const N: usize>(row: &mut [u8], pixels: impl Iterator<Item = &'a [u8]>, first: usize, run: usize) {
     for (out, pixel) in row.chunks_exact_mut(run).zip(pixels) {
         let pixel = &pixel[first..first + run];
         out[..N].copy_from_slice(&pixel[..N]);
@@ -339,6 +328,9 @@ pub(super) fn leave<T>(source: &InputView<'_>, target: Planes<'_, T>, give: impl
 
 #[cfg(test)]
 mod tests {
+    use unet_shared::quantization::Quantization;
+
+    use super::super::super::kernel::Kernel;
     use super::*;
 
     /// A buffer of 0xee with a border of 1, and its pixels set to `value(y, x, channel)`.
@@ -401,6 +393,57 @@ mod tests {
             depth_to_space(&source, OutputView::new(to, 0..2, &mut out).unwrap());
             assert_eq!([0, 1].map(|c| at(&to, &out, 3, 4, c)), [124, 125]);
             assert_eq!([0, 1].map(|c| at(&to, &out, 0, 5, c)), [22, 23]);
+        }
+    }
+
+    #[test]
+    fn depth_to_space_of_any_number_of_channels_is_that_of_the_formula() {
+        for count in 1..=40 {
+            let from = Grid::new(2, 3, 0, 4 * count).unwrap();
+            let value = |y: usize, x: usize, c: usize| ((y * 37 + x * 91 + c * 13) % 251) as u8;
+            let bytes = buffer(from, value);
+            let source = InputView::new(from, 0..4 * count, &bytes).unwrap();
+            // Alone in its buffer, and with another channel on each side.
+            for others in [0, 1] {
+                let to = Grid::new(4, 6, 1, count + 2 * others).unwrap();
+                let mut out = vec![255; to.bytes()];
+                depth_to_space(&source, OutputView::new(to, others..others + count, &mut out).unwrap());
+                for (y, x) in (0..4).flat_map(|y| (0..6).map(move |x| (y, x))) {
+                    for c in 0..count + 2 * others {
+                        let channel = c.checked_sub(others).filter(|&channel| channel < count);
+                        let quarter = (y % 2 * 2 + x % 2) * count;
+                        let expected = channel.map_or(255, |channel| value(y / 2, x / 2, quarter + channel));
+                        assert_eq!(at(&to, &out, y, x, c), expected, "{count} channels, {others}: {y} {x} {c}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn additions_write_their_own_channels_and_nothing_else() {
+        let of = |scale, zero_point| Quantization { scale, zero_point };
+        let addition = Addition { inputs: [of(0.5, 3), of(0.25, 9)], output: of(0.4, 7), low: 7 };
+        let values = [|y, x, c| (y * 37 + x * 91 + c * 13) as u8, |y, x, c| (y * 11 + x * 7 + c * 59) as u8];
+        let channels = 5;
+        // Each of the three alone in its buffer, or with other channels.
+        for others in [[0, 0, 0], [2, 0, 0], [0, 1, 0], [0, 0, 3], [1, 2, 3]] {
+            let grid = |others: usize| Grid::new(3, 4, 1, channels + others).unwrap();
+            let bytes: [Vec<u8>; 2] = std::array::from_fn(|source| buffer(grid(others[source]), values[source]));
+            let [a, b] = std::array::from_fn(|source| {
+                let first = others[source];
+                InputView::new(grid(first), first..first + channels, &bytes[source]).unwrap()
+            });
+            let to = grid(others[2]);
+            let mut expected = vec![0xdd; to.bytes()];
+            let mut out = expected.clone();
+            add([&a, &b], OutputView::new(to, 0..channels, &mut out).unwrap(), &addition, &Kernel::best().loops());
+            for (y, x, c) in (0..3 * 4 * channels).map(|i| (i / channels / 4, i / channels % 4, i % channels)) {
+                let [a, b] = std::array::from_fn(|source| values[source](y, x, others[source] + c));
+                let index = (1 + y) * to.row_stride() + (1 + x) * to.pixel_stride() + c;
+                expected[index] = addition.add(a, b);
+            }
+            assert_eq!(out, expected, "{others:?}");
         }
     }
 

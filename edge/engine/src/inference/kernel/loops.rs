@@ -12,25 +12,18 @@ pub struct Loops {
     pub(crate) classes: unsafe fn(&[u8], usize, usize, &mut [u8]),
 }
 
+#[allow(unsafe_code, reason = "calls functions of an instruction set, which `Kernel::loops` found to be available")]
 impl Loops {
     /// By the instructions that every processor of the architecture has.
     pub(crate) const BASELINE: Loops = Loops { quantize, add, classes };
 
     /// [`Quantization::quantize_u8`] of each value.
-    #[allow(
-        unsafe_code,
-        reason = "calls a function of an instruction set, which `Kernel::loops` found to be available"
-    )]
     pub fn quantize(&self, values: &[f32], out: &mut [u8], quantization: Quantization) {
         // SAFETY: `Kernel::loops` returns only the loops of sets that this processor has.
         unsafe { (self.quantize)(values, out, quantization) }
     }
 
     /// [`Addition::add`] of each pair of bytes.
-    #[allow(
-        unsafe_code,
-        reason = "calls a function of an instruction set, which `Kernel::loops` found to be available"
-    )]
     pub fn add(&self, out: &mut [u8], a: &[u8], b: &[u8], addition: &Addition) {
         // SAFETY: as in `quantize`.
         unsafe { (self.add)(out, a, b, addition) }
@@ -39,10 +32,6 @@ impl Loops {
     /// The class of each of some pixels `stride` bytes apart: the channel of its largest logit, ties to the lowest.
     ///
     /// `pixels` begins with the first logit of the first pixel and includes all logits of the last one.
-    #[allow(
-        unsafe_code,
-        reason = "calls a function of an instruction set, which `Kernel::loops` found to be available"
-    )]
     pub fn classes(&self, pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
         // SAFETY: as in `quantize`.
         unsafe { (self.classes)(pixels, stride, channels, out) }
@@ -115,8 +104,8 @@ const LANES: usize = 16;
 /// For the most classes that there may be, 255.
 const CHUNKS: usize = 16;
 
-/// [`Loops::classes`]: each logit becomes a key that is larger the larger the logit is, and among
-/// equal logits the lower the class, so that the largest key has the class.
+/// Each logit becomes a key that is larger the larger the logit is, and among equal logits the lower the class, so that the
+/// largest key has the class.
 #[inline(always)]
 pub(crate) fn classes(pixels: &[u8], stride: usize, channels: usize, out: &mut [u8]) {
     let chunks: [Chunk; CHUNKS] = std::array::from_fn(|number| Chunk::new(number * LANES, channels));

@@ -53,12 +53,13 @@ pub(super) fn decode(path: &Path, mut file: TiffFile<File>, page: Option<usize>)
         Ok(ColorType::Gray(bits)) if width.max(height) as usize <= SIDE_MAX => bits,
         // Colours, and what the other decoder has the words for.
         _ => {
-            let failed = |source| FileError::Decode { path: path.into(), source };
-            drop(decoder);
-            file.rewind().map_err(|source| FileError::Read { path: path.into(), source })?;
-            let mut decoder = TiffDecoder::new(&mut file).map_err(failed)?;
-            decoder.set_limits(image_limits()).map_err(failed)?;
-            let mut label = of_pixels(path, Decoded::by(Box::new(decoder)).map_err(failed)?)?;
+            file.rewind().map_err(|error| failed(error.into()))?;
+            let decoder = TiffDecoder::new(&mut file).and_then(|mut decoder| {
+                decoder.set_limits(image_limits())?;
+                Decoded::from_decoder(Box::new(decoder))
+            });
+            let mut label =
+                of_pixels(path, decoder.map_err(|source| FileError::Decode { path: path.into(), source })?)?;
             label.source.lossy = lossy;
             return Ok(label);
         }
