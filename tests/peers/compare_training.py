@@ -144,7 +144,8 @@ def config_of(arguments, shape):
     for entry in models:
         if entry["model"] == shape.model:
             return {**entry["config"], "channels": shape.channels, "classes": arguments.classes}
-    raise ValueError(f"--shape {shape.text}: expected a number or one of {', '.join(entry['model'] for entry in models)}, found {shape.model}")
+    names = ", ".join(entry["model"] for entry in models if entry["model"])
+    raise ValueError(f"--shape {shape.text}: expected a number or one of {names}, found {shape.model}")
 
 
 def commands(arguments, shape, config):
