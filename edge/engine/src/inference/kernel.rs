@@ -50,6 +50,7 @@ mod tests;
 mod upsampled;
 mod view;
 mod widened;
+mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

@@ -4,6 +4,7 @@ mod by_element;
 mod depthwise_quads;
 mod depthwise_words;
 mod four_lanes;
+mod halves;
 pub(crate) mod neon;
 pub(crate) mod neon_dot;
 pub(crate) mod neon_i8mm;

@@ -5,6 +5,7 @@ use super::depthwise::BlockFormat;
 use super::groups::{Bytes, Groups};
 use super::loops::Loops;
 use super::strip::Strip;
+use super::winograd::transforms::TileKernel;
 
 /// A vector instruction set. Its unsafe functions may only be called if `is_available` returns true.
 pub(crate) struct InstructionSet {
@@ -31,6 +32,8 @@ pub(crate) struct InstructionSet {
     pub(crate) strip: unsafe fn(pixels: usize, blocks: usize, strip: &mut Strip<'_>),
     /// Combines the sums of taps on an upsampled input; without it, the taps are summed at load.
     pub(crate) combine: Option<Combine>,
+    /// How it computes 3x3 convolutions with fewer multiplications of 16 bits, if that is faster.
+    pub(crate) winograd: Option<TileKernel>,
     /// How it computes depthwise convolutions, from the largest blocks of channels to the smallest.
     pub(crate) depthwise: &'static [BlockFormat],
     /// Loops over bytes.

@@ -9,6 +9,7 @@ use super::registry::Kernel;
 use super::scalar::Scalar;
 use super::upsampled::Upsampled;
 use super::view::{InputView, OutputView};
+use super::winograd::Winograd;
 
 /// A convolution, packed for a compute kernel and for the layout of its input.
 pub struct PackedConv {
@@ -23,6 +24,7 @@ enum Plan {
     Scalar(Scalar),
     Packed(Kernel, Packed),
     Upsampled(Kernel, Upsampled),
+    Winograd(Kernel, Winograd),
     Depthwise(Kernel, Depthwise),
 }
 
@@ -37,6 +39,9 @@ impl Plan {
         }
         if let Some(upsampled) = Upsampled::new(set, convolution, input) {
             return Plan::Upsampled(kernel, upsampled);
+        }
+        if let Some(winograd) = Winograd::new(set, convolution, input) {
+            return Plan::Winograd(kernel, winograd);
         }
         match Packed::new(set, convolution, input) {
             Some(packed) => Plan::Packed(kernel, packed),
@@ -70,7 +75,10 @@ impl PackedConv {
     pub fn kernel(&self) -> Kernel {
         match &self.plan {
             Plan::Scalar(_) => Kernel::Scalar,
-            Plan::Packed(kernel, _) | Plan::Upsampled(kernel, _) | Plan::Depthwise(kernel, _) => *kernel,
+            Plan::Packed(kernel, _)
+            | Plan::Upsampled(kernel, _)
+            | Plan::Winograd(kernel, _)
+            | Plan::Depthwise(kernel, _) => *kernel,
         }
     }
 
@@ -90,6 +98,7 @@ impl PackedConv {
             Plan::Scalar(plan) => plan.bytes(),
             Plan::Packed(_, plan) => plan.bytes(),
             Plan::Upsampled(_, plan) => plan.bytes(),
+            Plan::Winograd(_, plan) => plan.bytes(),
             Plan::Depthwise(_, plan) => plan.bytes(),
         }
     }
@@ -100,6 +109,7 @@ impl PackedConv {
             Plan::Scalar(_) | Plan::Depthwise(..) => 0,
             Plan::Packed(_, plan) => plan.scratch(),
             Plan::Upsampled(_, plan) => plan.scratch(self.input.width),
+            Plan::Winograd(_, plan) => plan.scratch(),
         }
     }
 
@@ -119,6 +129,7 @@ impl PackedConv {
             Plan::Scalar(plan) => plan.run(&self.shape, input, output),
             Plan::Packed(_, plan) => plan.run(&self.shape, input, output, scratch),
             Plan::Upsampled(_, plan) => plan.run(input, output, scratch),
+            Plan::Winograd(_, plan) => plan.run(&self.shape, input, output, scratch),
             Plan::Depthwise(_, plan) => plan.run(&self.shape, input, output),
         }
     }

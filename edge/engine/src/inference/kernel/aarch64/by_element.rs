@@ -23,6 +23,7 @@ macro_rules! by_element {
             pack,
             strip,
             combine: Some(four_lanes::combine),
+            winograd: None,
             depthwise: &DEPTHWISE,
             loops: Loops::BASELINE,
         };

@@ -94,7 +94,7 @@ impl<const V: usize> Requantize<V> {
 
 impl Requantize<1> {
     /// For one vector of channels.
-    fn new(multipliers: &[f32], range: OutputRange) -> Self {
+    pub(crate) fn new(multipliers: &[f32], range: OutputRange) -> Self {
         assert!(multipliers.len() == LANES);
         // SAFETY: the assertion, and every aarch64 core has these instructions.
         Requantize { multipliers: [unsafe { vld1q_f32(multipliers.as_ptr()) }], bytes: ToBytes::new(range) }
@@ -106,7 +106,7 @@ impl Requantize<1> {
     ///
     /// `channels` bytes, at most [`LANES`], can be written for each pixel, `step` bytes apart from `to` on.
     #[inline(always)]
-    unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [int32x4_t; 4]) {
+    pub(crate) unsafe fn store<const N: usize>(&self, to: *mut u8, step: usize, channels: usize, sums: [int32x4_t; 4]) {
         let bytes = self.bytes.of(sums, [self.multipliers[0]; 4]);
         for pixel in 0..N {
             // SAFETY: the caller's promise.

@@ -5,7 +5,7 @@
 //!
 //! A vector of sums belongs to one pixel and one output channel; its lanes sum neighbouring bytes of the input and are added
 //! at the end. A tile is 4 pixels by 4 channels: 16 sums, 4 registers for weights, and the rest for bytes and products, so
-//! that nothing is spilled.
+//! that nothing is spilled. Most 3x3 convolutions use Winograd's algorithm instead, in `halves`.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
 
@@ -14,6 +14,7 @@ use std::array::from_fn;
 
 use super::depthwise_words;
 use super::four_lanes::{self, LANES, Requantize};
+use super::halves;
 use super::rounds::rounds;
 use super::windows::{self, WINDOW};
 use crate::inference::kernel::groups::{Bytes, Groups};
@@ -32,6 +33,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack,
     strip,
     combine: Some(four_lanes::combine),
+    winograd: Some(halves::KERNEL),
     depthwise: &[depthwise_words::FORMAT],
     loops: Loops::BASELINE,
 };

@@ -1,9 +1,12 @@
 //! AVX2: `vpmaddwd` on bytes and weights widened to 16 bits, whose sums cannot saturate.
 //!
 //! `vpmaddubsw` would take the bytes directly, but saturates if two neighbouring weights of one sign sum to more than 128. In
-//! trained networks nearly every vector of weights has such a pair, and splitting them costs more than widening.
+//! trained networks nearly every vector of weights has such a pair, and splitting them costs more than widening. Since factors have 16
+//! bits anyway, most 3x3 convolutions use Winograd's algorithm, in `tiles`.
 
 #![allow(unsafe_code, reason = "vector loads and stores through pointers, within bounds that Strip::check has checked")]
+
+mod tiles;
 
 use std::arch::x86_64::*;
 
@@ -30,6 +33,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack,
     strip,
     combine: Some(combine),
+    winograd: Some(tiles::KERNEL),
     depthwise: &[WORDS],
     loops: LOOPS,
 };

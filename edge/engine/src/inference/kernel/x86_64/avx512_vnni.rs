@@ -31,6 +31,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack: pack_wide::<LANES>,
     strip,
     combine: Some(combine),
+    winograd: None,
     depthwise: &depthwise::FORMATS,
     loops: LOOPS,
 };

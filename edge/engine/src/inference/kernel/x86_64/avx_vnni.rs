@@ -29,6 +29,7 @@ pub(crate) static SET: InstructionSet = InstructionSet {
     pack: pack::<LANES>,
     strip,
     combine: Some(combine),
+    winograd: None,
     depthwise: &[depthwise::FORMAT, WORDS],
     loops: LOOPS,
 };
