@@ -139,7 +139,7 @@ impl RunDir {
     pub fn create(root: &Path, dataset: &DatasetSnapshot) -> Result<(Self, Option<FolderLock>), RunDirError> {
         let run = Self { root: root.to_owned() };
         for folder in [run.weights_folder(), run.panels_folder(), run.export_folder()] {
-            std::fs::create_dir_all(&folder).map_err(|source| RunDirError::Write { path: folder, source })?;
+            atomic_file::create_folder(&folder).map_err(|source| RunDirError::Write { path: folder, source })?;
         }
         let lock = run.lock()?;
         run.write(DATASET, json(dataset).as_bytes())?;
@@ -421,7 +421,7 @@ impl RunDir {
         let path = self.within(name.as_ref());
         let failed = |source| RunDirError::Write { path: path.clone(), source };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
+            atomic_file::create_folder(folder).map_err(failed)?;
         }
         let rest = std::fs::read(&path).ok().and_then(|before| Some(bytes.strip_prefix(&before[..])?.to_vec()));
         match rest {

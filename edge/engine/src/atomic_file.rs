@@ -50,9 +50,17 @@ fn folder_of(file: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Any error of the file system; a file in the place of a folder is named.
+/// Any error of the file system; a file in the place of a folder is named, and so is a folder that takes no others, like `/proc`.
 pub fn create_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path).map_err(|error| in_words(error, path))
+    fs::create_dir_all(path).map_err(|error| {
+        let exists = path.ancestors().find(|above| above.is_dir());
+        match exists.filter(|_| error.kind() == io::ErrorKind::NotFound) {
+            Some(folder) => {
+                io::Error::new(error.kind(), format!("the system creates no folders in {}", folder.display()))
+            }
+            None => in_words(error, path),
+        }
+    })
 }
 
 /// The error of a path one of whose folders is a file names that file.
@@ -218,6 +226,11 @@ mod tests {
         assert_eq!(create_folder(&path("file/b/c")).unwrap_err().to_string(), file);
         assert_eq!(create_folder(&path("file")).unwrap_err().to_string(), file);
         create_folder(&path("far/b/c")).unwrap();
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            create_folder(Path::new("/proc/a/b")).unwrap_err().to_string(),
+            "the system creates no folders in /proc"
+        );
         fs::remove_dir_all(path("far/b")).unwrap();
         link("round", "round");
         write(&path("round"), b"").unwrap_err();

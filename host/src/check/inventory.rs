@@ -242,18 +242,18 @@ impl Inventory {
         if !images.is_empty() {
             let message = match dataset.and_then(|dataset| expected_mask(images[0], dataset)) {
                 Some(expected) if images.len() == 1 => {
-                    format!("expected {}, found no such file; the image is not used", show(&expected))
+                    format!("expected {}, found no such file", show(&expected))
                 }
                 Some(expected) => {
-                    format!("expected masks of the same names, such as {}; these images are not used", show(&expected))
+                    format!("expected masks of the same names, such as {}", show(&expected))
                 }
-                None => "no mask of the same name; not used".to_owned(),
+                None => "no mask of the same name".to_owned(),
             };
             let files = images.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Error, Kind::UnpairedImage, files, message));
         }
         if !left.is_empty() {
-            let message = "no image of the same name; not used";
+            let message = "no image of the same name";
             let files = left.into_iter().map(show).collect();
             self.findings.push(Finding::new(Severity::Error, Kind::UnpairedMask, files, message));
         }

@@ -23,7 +23,7 @@ pub fn findings(units: &[Unit], examined: &[Examined], show: &dyn Fn(&Path) -> S
                 groups.lack_bands.push((show(error.path()), found));
                 continue;
             }
-            let remedy = if unit.is_pair() { "--skip-unreadable leaves the pair out" } else { "it is not used" };
+            let remedy = if unit.is_pair() { "train --skip-unreadable leaves the pair out" } else { "it is not used" };
             let message = format!("{}; {remedy}", error.without_path());
             findings.push(Finding::new(Severity::Error, Kind::Unreadable, vec![show(error.path())], message));
         }
@@ -106,8 +106,8 @@ impl Groups {
             return Some(Finding::new(Severity::Error, Kind::MissingBand, files, message));
         }
         let message = format!(
-            "--bands asks for band {asked}, but {lacking} of {all} images {have} {bands}; --skip-unreadable leaves \
-             such images out"
+            "--bands asks for band {asked}, but {lacking} of {all} images {have} {bands}; train --skip-unreadable \
+             leaves such images out"
         );
         Some(Finding::new(Severity::Error, Kind::Unreadable, files, message))
     }

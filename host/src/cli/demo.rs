@@ -166,7 +166,7 @@ fn clear(output: &Path) -> Result<(), HostError> {
         }
         std::fs::remove_dir_all(output).map_err(failed)?;
     }
-    std::fs::create_dir_all(output).map_err(failed)?;
+    unet_engine::atomic_file::create_folder(output).map_err(failed)?;
     std::fs::write(output.join(MARK), b"").map_err(failed)
 }
 

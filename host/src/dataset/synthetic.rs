@@ -187,7 +187,7 @@ fn dataset_toml() -> String {
 }
 
 fn create(path: &Path) -> Result<(), SyntheticError> {
-    fs::create_dir_all(path).map_err(|source| write_error(path, source))
+    unet_engine::atomic_file::create_folder(path).map_err(|source| write_error(path, source))
 }
 
 fn save(image: &GrayImage, path: &Path) -> Result<(), SyntheticError> {

@@ -303,7 +303,7 @@ fn a_damaged_file_is_left_out_by_the_flag_that_the_error_names() {
     std::fs::copy(&images[2], data.join("train/images/alone.png")).unwrap();
     let err = train(2, &[]);
     assert!(err.contains("--skip-unreadable and --despite-errors"), "{err}");
-    assert!(err.contains("; --skip-unreadable leaves the pair out"), "{err}");
+    assert!(err.contains("; train --skip-unreadable leaves the pair out"), "{err}");
     assert!(err.contains("train/images/alone.png: expected train/masks/alone.png, found no such file"), "{err}");
     train(0, &["--skip-unreadable", "--despite-errors"]);
 }

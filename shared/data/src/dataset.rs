@@ -515,6 +515,9 @@ pub(crate) mod tests {
         assert!(check(&["notes.txt"], "1 other file"));
         let alone = "found 2 images in images but no masks; expected masks such as masks/a.png, or --masks FOLDER";
         assert!(check(&["images/a.jpg", "images/b.jpg"], alone));
+        let split =
+            "found 2 images in train/images and 1 more folder but no masks; expected masks such as train/masks/a.png";
+        assert!(check(&["train/images/a.jpg", "val/images/b.jpg"], split));
         assert!(check(&["58c5/images/a.png", "58c5/masks/b.png"], "58c5/images (1 image file, 0 other files)"));
         assert!(check(&["image/097.jpg", "seg/097.seg", "groundTruth/097.mat"], "seg (0 image files, 1 other file)"));
         let ambiguous = ["images/a.png", "labels/a.png", "annotations/a.png"];

@@ -3,7 +3,6 @@ use crate::loaded_pair::load_pair;
 use image::{Luma, Rgb, RgbImage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use std::error::Error as _;
 use std::path::Path;
 use unet_shared::mask::IGNORE_INDEX;
 use unet_shared::samples::SampleReading;
@@ -103,10 +102,18 @@ fn values_that_the_dataset_file_does_not_list_are_refused() {
     assert!(matches!(some, Err(LabelsError::SomeValues { .. })));
     let count = classes(&[&[1, 2]], Some("[[class]]\nname='a'"));
     assert!(matches!(count, Err(LabelsError::NameCount { named: 1, found: 2, .. })));
-    let twice = classes(&[&[1]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'\nvalue=1"));
-    let twice = twice.unwrap_err();
-    assert_eq!(twice.to_string(), "dataset.toml: class \"b\"");
-    assert_eq!(twice.source().unwrap().to_string(), "label value 1 is listed twice");
+    // Values listed twice are told before values that are not listed.
+    let two = "[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'\nvalue=1";
+    let expected =
+        "dataset.toml: label value 1 is in class \"a\" and in class \"b\"; expected one class for each value";
+    assert_eq!(classes(&[&[1, 7]], Some(two)).unwrap_err().to_string(), expected);
+    let one = "[[class]]\nname='a'\nvalues=[1, 2, 1]";
+    let expected = "dataset.toml: class \"a\" has label value 1 twice";
+    assert_eq!(classes(&[&[1, 7]], Some(one)).unwrap_err().to_string(), expected);
+    let ignored = "ignore=[3, 1]\n[[class]]\nname='a'\nvalue=1";
+    let expected =
+        "label value 1 is in class \"a\" of dataset.toml, but dataset.toml ignores it; expected one of the two";
+    assert_eq!(classes(&[&[1]], Some(ignored)).unwrap_err().to_string(), expected);
     assert!(matches!(classes(&[&[1]], Some("ignore = 1")), Err(LabelsError::NoClass)));
     assert!(matches!(classes(&[], None), Err(LabelsError::NoClass)));
 }

@@ -14,9 +14,10 @@ pub(super) static FORMAT: Format = Format {
 /// Images may also be in the root itself.
 fn read(listing: &Listing) -> Result<Option<Contents>, String> {
     let of_kind = |kind| one_of(listing, image_folders(listing).filter(|folder| folder.kind == Some(kind)));
-    let (images, masks) = (of_kind(Kind::Images)?, of_kind(Kind::Masks)?);
-    let images = images.or_else(|| image_folders(listing).find(|folder| folder.depth == 0));
-    let Some((images, masks)) = images.zip(masks) else { return Ok(None) };
+    // Without masks, which folder of images is meant does not matter yet.
+    let Some(masks) = of_kind(Kind::Masks)? else { return Ok(None) };
+    let images = of_kind(Kind::Images)?.or_else(|| image_folders(listing).find(|folder| folder.depth == 0));
+    let Some(images) = images else { return Ok(None) };
     refuse_rivals(listing, images, masks)?;
     // Folders below the root are not nested images.
     let pairing =
