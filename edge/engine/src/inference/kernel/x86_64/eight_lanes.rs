@@ -46,8 +46,75 @@ macro_rules! eight_lanes {
                         }
                     }
                 }
-                for (block, sums) in sums.iter().enumerate() {
-                    store(strip, block, tile * P, *sums);
+                match (&mut strip.output, sums.as_slice()) {
+                    (StripOutput::Bytes(bytes), [low, high]) => {
+                        // SAFETY: `check` has found the pixels of the strip, with the chunk's channels, to be inside the
+                        // output, and two vectors of multipliers.
+                        unsafe {
+                            let to = bytes.as_mut_ptr().add(tile * P * strip.output_step);
+                            store_two(to, strip.output_step, strip.chunk, strip.range, low, high);
+                        }
+                    }
+                    _ => {
+                        for (block, sums) in sums.iter().enumerate() {
+                            store(strip, block, tile * P, *sums);
+                        }
+                    }
+                }
+            }
+        }
+
+        /// Requantizes two vectors of channels of P neighbouring pixels, `step` bytes apart from `to` on: two pixels at a time, so
+        /// that a pixel's channels are stored at once.
+        ///
+        /// # Safety
+        ///
+        /// The chunk's channels, more than LANES and at most twice as many, can be written for each pixel, and there are as many
+        /// multipliers as lanes.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn store_two<const P: usize>(
+            to: *mut u8,
+            step: usize,
+            chunk: &$crate::inference::kernel::strip::Chunk,
+            range: OutputRange,
+            low: &[__m256i; P],
+            high: &[__m256i; P],
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let multipliers = chunk.multipliers.as_ptr();
+                let (a, b) = (_mm256_loadu_ps(multipliers), _mm256_loadu_ps(multipliers.add(LANES)));
+                let mut pixel = 0;
+                while pixel < P {
+                    // The last of an odd number is computed twice.
+                    let next = if pixel + 1 < P { pixel + 1 } else { pixel };
+                    let bytes = to_bytes(range, [low[pixel], high[pixel], low[next], high[next]], [a, b, a, b]);
+                    // From four bytes of each vector in each 128 bits to a pixel in each.
+                    let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+                    store_pixel(to.add(pixel * step), chunk.channels, _mm256_castsi256_si128(bytes));
+                    store_pixel(to.add(next * step), chunk.channels, _mm256_extracti128_si256::<1>(bytes));
+                    pixel += 2;
+                }
+            }
+        }
+
+        /// Writes the first `channels` of sixteen bytes.
+        ///
+        /// # Safety
+        ///
+        /// As many can be written.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn store_pixel(to: *mut u8, channels: usize, bytes: __m128i) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                if channels == 2 * LANES {
+                    _mm_storeu_si128(to.cast(), bytes);
+                } else {
+                    let mut all = [0; 2 * LANES];
+                    _mm_storeu_si128(all.as_mut_ptr().cast(), bytes);
+                    to.copy_from_nonoverlapping(all.as_ptr(), channels);
                 }
             }
         }
