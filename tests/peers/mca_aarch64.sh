@@ -5,8 +5,8 @@
 #
 # PROGRAM is any aarch64 binary with the compute kernels: `unet-edge`, stripped or not, or the bench `kernels`. The
 # innermost loop of the kernel's largest tile is taken from its disassembly (three taps by 6 pixels and 16 channels for
-# neon-dot; one tap by 4 pixels and 4 channels for neon), and llvm-mca computes the cycles per iteration. The peak is
-# that of the multiplications alone. Exits with 1 if a loop is below its minimum share of the peak. The loops are
+# neon-dot; one tap by 4 pixels and 4 channels for neon; eight input channels by 4 tiles and 16 channels for
+# neon-tiles), and llvm-mca computes the cycles per iteration. The peak is that of the multiplications alone. Exits with 1 if a loop is below its minimum share of the peak. The loops are
 # written to the directory LOOPS if it is given.
 #
 # Needs llvm-mca and llvm-objdump (Debian: the package llvm; LLVM 14 was tried, and 19). LLVM_MCA and LLVM_OBJDUMP name
@@ -82,7 +82,7 @@ cycles() {
 }
 
 status=0
-printf '%-9s %-11s %8s %12s %8s %11s %11s %7s\n' kernel core multiply instructions cycles 'a cycle' 'at most' share
+printf '%-10s %-11s %8s %12s %8s %11s %11s %7s\n' kernel core multiply instructions cycles 'a cycle' 'at most' share
 # report KERNEL CORE PATTERN SUM LEAST INSTRUCTION: the last is one multiplication with register NUMBER.
 report() {
     local file=$loops/$1.s number
@@ -96,7 +96,7 @@ report() {
             rate = multiply / (cycles / 1000)
             most = 16 / (peak / 1000)
             share = 100 * rate / most
-            printf "%-9s %-11s %8d %12d %8.1f %11.3f %11.3f %5.1f %%", kernel, core, multiply, instructions, cycles / 1000, rate, most, share
+            printf "%-10s %-11s %8d %12d %8.1f %11.3f %11.3f %5.1f %%", kernel, core, multiply, instructions, cycles / 1000, rate, most, share
             print (share < least ? ", less than " least " %" : "")
             exit share < least
         }' || status=1
@@ -104,4 +104,6 @@ report() {
 
 report neon-dot "${DOT_CORE:-cortex-a76}" '^sdot' '^sdot' 85 'sdot vNUMBER.4s, v30.16b, v31.4b[0]'
 report neon "${NEON_CORE:-cortex-a72}" '^sm(ul|lal)l?2?[[:space:]].*[.]8h.*[.](8|16)b' '^sadalp' 80 'smlal vNUMBER.8h, v30.8b, v31.8b'
+# Winograd's tiles: each of these multiply-accumulates stands for three.
+report neon-tiles "${NEON_CORE:-cortex-a72}" '^smlal2?[[:space:]].*[.]4s.*[.]h[[]' '^smlal2?[[:space:]].*[.]4s' 80 'smlal vNUMBER.4s, v30.4h, v31.4h'
 exit $status
