@@ -98,13 +98,12 @@ pub struct LineAddress {
 
 impl fmt::Display for LineAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.chips.as_slice() {
-            [] => formatter.write_str("any chip")?,
-            chips => write!(formatter, "chip {}", any_of(chips))?,
+        if !self.chips.is_empty() {
+            write!(formatter, "chip {} ", any_of(&self.chips))?;
         }
         match &self.line {
-            LineId::Offset(offset) => write!(formatter, " line {offset}"),
-            LineId::Name(name) => write!(formatter, " line {name}"),
+            LineId::Offset(offset) => write!(formatter, "line {offset}"),
+            LineId::Name(name) => write!(formatter, "line {name}"),
         }
     }
 }
@@ -138,7 +137,7 @@ impl Bias {
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
     /// No chip has one of the labels.
-    #[error("GPIO {address}: no chip with that label; found {}", found_chips(found))]
+    #[error("{}", no_chip(address, found))]
     Chip {
         /// The address.
         address: LineAddress,
@@ -183,8 +182,12 @@ pub enum BoardError {
     },
 }
 
-fn found_chips(labels: &[String]) -> String {
-    if labels.is_empty() { "no accessible GPIO chip".to_owned() } else { labels.join(", ") }
+fn no_chip(address: &LineAddress, found: &[String]) -> String {
+    // Where there is none, it does not matter which one was looked for.
+    if found.is_empty() {
+        return "found no accessible GPIO chip".to_owned();
+    }
+    format!("GPIO {address}: no chip with that label; found {}", found.join(", "))
 }
 
 fn quoted_name(name: &str) -> String {

@@ -177,6 +177,15 @@ fn load(path: &Path, engine: &EngineArguments) -> Result<(Package, Predictor<Int
     Ok((package, predictor))
 }
 
+/// Where a relative path that does not exist was looked for; nothing about any other path.
+fn where_from(path: &Path) -> String {
+    if path.is_absolute() || !matches!(path.try_exists(), Ok(false)) {
+        return String::new();
+    }
+    let folder = std::env::current_dir().map(|folder| format!(", {}", folder.display())).unwrap_or_default();
+    format!("; relative paths start at the working directory{folder}")
+}
+
 /// Whether a file is named as an ONNX file, not as a package.
 fn is_onnx(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))

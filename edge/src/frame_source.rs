@@ -22,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use unet_data::any_of;
 use unet_shared::image::{ColourEncoding, ImageError, ImageView, PixelFormat};
 
 use crate::section::Section;
@@ -47,7 +48,13 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Arc<dyn SourceSpec>> 
     // The other keys depend on the kind, or on the one that is probably meant.
     let kind = section.choice("kind", &names).or_else(|| section.suggested("kind", &names))?;
     let source = (kind.read)(&mut section);
-    section.finish();
+    section.finish_with(|key| {
+        let has_key = |other: &&&SourceKind| Section::keys_of(other.read).contains(&key);
+        let others: Vec<String> = KINDS.iter().filter(has_key).map(|other| format!("{:?}", other.name)).collect();
+        let expected = any_of(&others);
+        (!others.is_empty())
+            .then(|| format!("key {key:?} does not apply to kind = {:?}, only to {expected}", kind.name))
+    });
     source
 }
 

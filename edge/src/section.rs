@@ -275,17 +275,34 @@ impl<'a, 't> Section<'a, 't> {
         Section::new(format!("{}{separator}{key}", self.name), Some(table), start, self.errors)
     }
 
+    /// The keys that `read` asks for, whether or not they are present. What it finds wrong is not reported.
+    pub(crate) fn keys_of<T>(read: impl FnOnce(&mut Section<'_, '_>) -> T) -> Vec<&'static str> {
+        let errors = Errors::new("", "");
+        let mut section = Section::new(String::new(), None, 0, &errors);
+        read(&mut section);
+        section.known
+    }
+
     /// Reports every key that was not asked for.
     pub(crate) fn finish(self) {
+        self.finish_with(|_| None);
+    }
+
+    /// As [`Section::finish`]; of a key that is valid elsewhere, `elsewhere` says where instead of a guess at what was meant.
+    pub(crate) fn finish_with(self, elsewhere: impl Fn(&str) -> Option<String>) {
         for (key, _) in self.table.into_iter().flat_map(DeTable::iter) {
             let name = key.get_ref().as_ref();
-            if !self.known.contains(&name) {
+            if self.known.contains(&name) {
+                continue;
+            }
+            let problem = elsewhere(name).unwrap_or_else(|| {
                 let hint = match nearest(name, self.known.iter().copied()) {
                     Some(known) => format!("did you mean {known}?"),
                     None => format!("known keys are {}", self.known.join(", ")),
                 };
-                self.errors.add(key.span().start, &self.name, &format!("unknown key {name:?}; {hint}"));
-            }
+                format!("unknown key {name:?}; {hint}")
+            });
+            self.errors.add(key.span().start, &self.name, &problem);
         }
     }
 }

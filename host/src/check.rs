@@ -266,15 +266,17 @@ fn summarize(
     let mut sizes: Vec<SizeSummary> =
         sizes.into_iter().map(|((width, height), images)| SizeSummary { width, height, images }).collect();
     sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
-    let unreadable = |is: &dyn Fn(&Examined) -> bool| examined.iter().filter(|unit| is(unit)).count();
+    let count = |is: &dyn Fn(&Examined) -> bool| examined.iter().filter(|unit| is(unit)).count();
+    // A mask with transparent pixels can be read, though dataset.toml has to say what they are.
+    let is_unreadable = |error: &FileError| error.is_unreadable();
     let report = CheckReport {
         root: listing.root.display().to_string(),
         layout: dataset.as_ref().map(|dataset| dataset.layout),
         splits,
-        images: images.len(),
-        images_unreadable: unreadable(&|unit| matches!(unit.image, Some(Err(_)))),
-        masks: examined.iter().filter(|unit| matches!(unit.mask, Some(Ok(_)))).count(),
-        masks_unreadable: unreadable(&|unit| matches!(unit.mask, Some(Err(_)))),
+        images: count(&|unit| matches!(&unit.image, Some(image) if !image.as_ref().is_err_and(is_unreadable))),
+        images_unreadable: count(&|unit| matches!(&unit.image, Some(Err(error)) if is_unreadable(error))),
+        masks: count(&|unit| matches!(&unit.mask, Some(mask) if !mask.as_ref().is_err_and(is_unreadable))),
+        masks_unreadable: count(&|unit| matches!(&unit.mask, Some(Err(error)) if is_unreadable(error))),
         sizes,
         formats,
         labels: map.as_ref().map(|map| map.assumption.clone()),

@@ -24,13 +24,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
-/// Whether [`write`] can create `path`, as far as its directory shows: to ask before long work whose result goes there.
+/// Whether [`write`] can create `path`: to ask before long work whose result goes there. Creates the temporary file that
+/// [`write`] would use, and removes it.
 ///
 /// # Errors
 ///
-/// If its directory does not exist, or the path has no file name or leads to something else than a file.
+/// If its directory does not exist or takes no files, or the path has no file name or leads to something else than a file.
 pub fn check(path: &Path) -> io::Result<()> {
-    folder_of(&temporary_beside(&target(path)?)?)
+    let temporary = temporary_beside(&target(path)?)?;
+    folder_of(&temporary)?;
+    create(&temporary)?;
+    fs::remove_file(&temporary)
 }
 
 /// Checks that the directory of a file to write exists.
@@ -125,8 +129,18 @@ fn kind_of(found: fs::FileType) -> &'static str {
     "something else"
 }
 
+/// Creates a file in a folder that exists; the error of a folder that takes no files, like `/proc`, names it.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match path.parent() {
+        Some(folder) if error.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty() => {
+            io::Error::new(error.kind(), format!("the system creates no files in {}", folder.display()))
+        }
+        _ => error,
+    })
+}
+
 fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = create(path)?;
     file.write_all(bytes)?;
     // Renaming before the bytes are on disk could leave an empty file after a power failure.
     file.sync_all()
@@ -231,6 +245,10 @@ mod tests {
             create_folder(Path::new("/proc/a/b")).unwrap_err().to_string(),
             "the system creates no folders in /proc"
         );
+        #[cfg(target_os = "linux")]
+        for error in [check(Path::new("/proc/a")).unwrap_err(), write(Path::new("/proc/a"), b"").unwrap_err()] {
+            assert_eq!(error.to_string(), "the system creates no files in /proc");
+        }
         fs::remove_dir_all(path("far/b")).unwrap();
         link("round", "round");
         write(&path("round"), b"").unwrap_err();
@@ -267,6 +285,7 @@ mod tests {
         assert_eq!(write(&path, b"").unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(check(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         check(&folder.path().join("a.bin")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -243,7 +243,8 @@ impl Package {
         if !is_like_a_package(&bytes) {
             let found = match path.extension() {
                 Some(extension) if extension.eq_ignore_ascii_case("onnx") => {
-                    "is an ONNX file, not a package; `unet-host package RUN` makes one"
+                    "is an ONNX file, not a package; `unet-host package RUN` makes one from a run that unet-host trained; \
+                     `unet-edge inspect` and `unet-edge bench` take other ONNX files too"
                 }
                 _ => "is not a package",
             };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use unet_data::counted;
 use unet_edge::clock::{Clock, SystemClock};
 use unet_edge::config::Resolved;
-use unet_edge::frame_source::{Change, FrameSource, Kind, Reopening, SourceSpec};
+use unet_edge::frame_source::{Change, FrameSource, Kind, Reopening, Requirement};
 use unet_edge::outputs::Places;
 use unet_edge::peripherals::Pattern;
 use unet_edge::pipeline::{self, Ended, Liveness, Losses, Needs, Parts, Running, Sink, Step};
@@ -22,10 +22,10 @@ use unet_engine::package::Package;
 use unet_engine::segmenter::{Int8Segmenter, Segmenter};
 use unet_shared::tiles::TilesChoice;
 
-use super::Failure;
 use super::pins::{Light, Peripherals};
 use super::reload::{Reload, Setup};
 use super::signals::Signals;
+use super::{Failure, where_from};
 
 /// The program exits within a second of a signal, including the time that the operating system needs.
 const END_PATIENCE: Duration = Duration::from_millis(600);
@@ -62,7 +62,7 @@ impl Device {
         let context = Context { manifest: package.manifest, rules, clock: clock.clone(), places };
         let sinks = open_sinks(&setup.outputs, &Arc::new(context.clone()))?;
         let peripherals = Peripherals::open(setup.file.as_deref(), &setup.board, &setup.rules)?;
-        let source = open(&setup.source, setup.watchdog.stall, log)?;
+        let source = open(&setup, log)?;
         let with_margin = Needs::of(&sinks).margin;
         let policy = setup.source.policy();
         let step = Step::new(spec, segmenter, &setup.resolved.regions, setup.resolved.rules.clone(), with_margin);
@@ -102,7 +102,8 @@ impl Device {
 }
 
 /// Opens the source. One that is reopened after errors may be unavailable at the start, any other may not.
-fn open(spec: &Arc<dyn SourceSpec>, stall: Duration, log: Log) -> Result<Box<dyn FrameSource>, Failure> {
+fn open(setup: &Setup, log: Log) -> Result<Box<dyn FrameSource>, Failure> {
+    let (spec, stall) = (&setup.source, setup.watchdog.stall);
     let report = move |change| match change {
         Change::Lost(error) => log.say(LogLevel::Warning, format_args!("source lost, reopening: {}", chain(&error))),
         Change::Back { description, away, attempts } => log.say(
@@ -127,7 +128,11 @@ fn open(spec: &Arc<dyn SourceSpec>, stall: Duration, log: Log) -> Result<Box<dyn
             Ok(Box::new(reopening().waiting()))
         }
         Err(error) if is_reopened => Err(Failure::device(error)),
-        Err(error) => Err(Failure::input(error)),
+        Err(error) => Err(Failure::input(match (&setup.file, spec.requirement()) {
+            // Who types a path knows where it starts.
+            (Some(_), Requirement::Path(path)) => chain(&error) + &where_from(path),
+            _ => chain(&error),
+        })),
     }
 }
 

@@ -40,12 +40,16 @@ impl Peripherals {
         }
         open(board, rules).map_err(|PinFailure { place, error }| {
             let file = file.map(|file| format!("{}:", file.display())).unwrap_or_default();
-            let wrong_board = matches!(error, BoardError::Chip { .. }) && board.name != BoardName::Generic;
-            let advice = if wrong_board {
-                format!("; is this machine a {}, as [board] name says?", board.name.name())
-            } else {
-                String::new()
-            };
+            let mut advice = String::new();
+            if let BoardError::Chip { found, .. } = &error {
+                if found.is_empty() {
+                    advice +=
+                        "; check that there are files /dev/gpiochip* and that this user may open them (group gpio)";
+                }
+                if board.name != BoardName::Generic {
+                    advice += &format!("; is this machine a {}, as [board] name says?", board.name.name());
+                }
+            }
             Failure::device(format!("{file}{place} {}{advice}", chain(&error)))
         })
     }

@@ -25,7 +25,7 @@ use unet_shared::preprocess::Preprocess;
 
 use super::device::Device;
 use super::reload::{Setup, as_trained};
-use super::{EngineArguments, Failure, TilesArgument, chain, load};
+use super::{EngineArguments, Failure, TilesArgument, chain, load, where_from};
 
 /// Segment frames of a camera, a stream, or a folder of images
 #[derive(Debug, Args)]
@@ -108,7 +108,8 @@ fn configured(path: &Path) -> Result<Device, Failure> {
         unet_engine::error::say(format_args!("warning: {}:{line}: {problem}", path.display()));
     };
     any.iter().for_each(tell);
-    let package = Package::read(&config.package)?;
+    let package =
+        Package::read(&config.package).map_err(|error| Failure::input(chain(&error) + &where_from(&config.package)))?;
     let Preprocess { width, height, .. } = package.manifest.preprocess;
     let pixels = u64::from(width) * u64::from(height);
     let lines: Vec<usize> = any.iter().map(|note| note.line).collect();

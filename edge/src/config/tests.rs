@@ -150,6 +150,14 @@ fn the_keys_of_a_misspelled_source_are_checked() {
             "4: source: device = 3: expected a non-empty string in quotes",
         ]
     );
+    assert_eq!(
+        source("kind = \"files\"\npath = \"a\"\nrange = \"full\"\ncamera = 1\nrte = 3"),
+        [
+            "5: source: key \"range\" does not apply to kind = \"files\", only to \"v4l2\", \"process\" or \"y4m\"",
+            "6: source: key \"camera\" does not apply to kind = \"files\", only to \"process\"",
+            "7: source: unknown key \"rte\"; did you mean rate?",
+        ]
+    );
     assert_eq!(source("device = 3"), ["2: source: kind is missing: expected the kind of source"]);
 }
 

@@ -29,6 +29,8 @@ pub(super) fn of_outputs(outputs: &[Arc<dyn SinkSpec>]) -> Vec<Folder> {
 /// Free space of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Space {
+    /// Size of the whole file system; 0 for one like `/proc`.
+    total: u64,
     free: u64,
     /// Free inodes; `None` if unlimited.
     files: Option<u64>,
@@ -71,6 +73,10 @@ fn unreadable(folder: &Folder, error: &io::Error) -> Finding {
 fn judge(folder: &Folder, space: &Space, needed: u64) -> Finding {
     const TOO_LITTLE: u64 = 16 << 20;
     const TOO_FEW: u64 = 100;
+    if space.total == 0 {
+        let found = format!("{}: the file system cannot store files", folder.path.display());
+        return Finding::problem(&folder.subject, found, "configure another folder");
+    }
     let found = format!("{}: {} free", folder.path.display(), bytes_text(space.free));
     let make_room = "free some space, or configure a folder on another disk";
     if !space.writable {
@@ -117,8 +123,8 @@ fn space(folder: &Path) -> io::Result<Space> {
     let read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
     let writable = !read_only && access(existing, Access::WRITE_OK | Access::EXEC_OK).is_ok();
     let files = (disk.f_files > 0).then_some(disk.f_favail);
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    Ok(Space { free, files, writable, device: metadata.st_dev() })
+    let [total, free] = [disk.f_blocks, disk.f_bavail].map(|blocks| blocks.saturating_mul(disk.f_frsize));
+    Ok(Space { total, free, files, writable, device: metadata.st_dev() })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -137,17 +143,19 @@ mod tests {
 
     #[test]
     fn space_is_compared_with_what_may_be_needed() {
-        let enough = Space { free: 1 << 30, files: None, writable: true, device: 1 };
+        let enough = Space { total: 1 << 40, free: 1 << 30, files: None, writable: true, device: 1 };
         let masks = folder(Path::new("out"), 0);
         for (space, needed, expected) in [
             (enough, 1 << 30, (Verdict::Ok, "out: 1.0 GiB free")),
             (enough, 3 << 30, (Verdict::Warning, "out: 1.0 GiB free, up to 3.0 GiB may be needed")),
             (Space { free: 1 << 20, ..enough }, 0, (Verdict::Problem, "out: 1.0 MiB free")),
             (Space { files: Some(3), ..enough }, 0, (Verdict::Problem, "out: 1.0 GiB free, but only 3 more files")),
+            (Space { total: 0, free: 0, ..enough }, 0, (Verdict::Problem, "out: the file system cannot store files")),
             (Space { writable: false, ..enough }, 0, (Verdict::Problem, "out: 1.0 GiB free, but not writable")),
         ] {
             let finding = judge(&masks, &space, needed);
             assert_eq!((finding.verdict, finding.found.as_str()), expected);
+            assert_eq!(finding.advice.as_deref() == Some("configure another folder"), space.total == 0);
         }
     }
 

@@ -7,7 +7,7 @@ use image::{ColorType, ImageDecoder, Limits};
 use unet_data::decode::{verify_jpeg, with_huffman_tables};
 use unet_shared::image::{ImageError, ImageView, PixelFormat};
 
-use super::{FRAME_BYTES_MAX, FrameSlot, Kind, SourceError};
+use super::{FRAME_BYTES_MAX, FrameSlot};
 
 /// The pixels of a frame that had to be decoded, in memory that is reused.
 #[derive(Debug, Clone)]
@@ -42,8 +42,8 @@ pub enum PixelsError {
     #[error("pixels: {0}")]
     View(ImageError),
     /// The frame cannot be decoded.
-    #[error(transparent)]
-    Jpeg(SourceError),
+    #[error("{0}")]
+    Jpeg(String),
 }
 
 /// The pixels of a frame. A JPEG frame is decoded into `decoded`.
@@ -55,7 +55,7 @@ pub fn pixels<'a>(frame: &'a FrameSlot, decoded: &'a mut DecodedFrame) -> Result
     let view = match frame.view() {
         Some(view) => view,
         None => {
-            decode_jpeg("camera", frame, decoded).map_err(PixelsError::Jpeg)?;
+            decode_jpeg(frame, decoded).map_err(PixelsError::Jpeg)?;
             decoded.view()
         }
     };
@@ -69,26 +69,22 @@ pub fn pixels<'a>(frame: &'a FrameSlot, decoded: &'a mut DecodedFrame) -> Result
 ///
 /// # Errors
 ///
-/// [`Kind::SkipFrame`] if the frame is cut off, is not a JPEG image, or exceeds a limit.
-fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut DecodedFrame) -> Result<(), SourceError> {
-    let skip = |problem: String| {
-        let problem = format!("frame {}: {problem}", frame.sequence);
-        SourceError::new(source_name, Kind::SkipFrame, problem, None)
-    };
-    let refused = |error: image::ImageError| skip(format!("failed to decode JPEG: {error}"));
+/// What is wrong with a frame that is cut off, is not a JPEG image, or exceeds a limit.
+fn decode_jpeg(frame: &FrameSlot, pixels: &mut DecodedFrame) -> Result<(), String> {
+    let refused = |error: image::ImageError| format!("failed to decode JPEG: {error}");
     if !frame.bytes.starts_with(&[0xff, 0xd8]) {
-        return Err(skip("expected a JPEG image, found other bytes".to_owned()));
+        return Err("expected a JPEG image, found other bytes".to_owned());
     }
     let whole = with_huffman_tables(&frame.bytes);
     // The decoder fills what is missing or damaged with gray, and says nothing.
-    verify_jpeg(&whole).map_err(|damage| skip(format!("JPEG of {} bytes {damage}", frame.bytes.len())))?;
+    verify_jpeg(&whole).map_err(|damage| format!("JPEG of {} bytes {damage}", frame.bytes.len()))?;
     let mut decoder = JpegDecoder::new(Cursor::new(whole)).map_err(refused)?;
     let (width, height) = decoder.dimensions();
     let len = usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX);
     if len > FRAME_BYTES_MAX {
-        return Err(skip(format!(
+        return Err(format!(
             "JPEG: expected at most {FRAME_BYTES_MAX} bytes of pixels, found {len} for {width}x{height}"
-        )));
+        ));
     }
     let mut limits = Limits::no_limits();
     // The coefficients of a progressive image need more memory than its pixels.
@@ -97,14 +93,14 @@ fn decode_jpeg(source_name: &str, frame: &FrameSlot, pixels: &mut DecodedFrame) 
     let format = match decoder.color_type() {
         ColorType::L8 => PixelFormat::Gray8,
         ColorType::Rgb8 => PixelFormat::Rgb8,
-        other => return Err(skip(format!("JPEG: expected gray or RGB, found {other:?}"))),
+        other => return Err(format!("JPEG: expected gray or RGB, found {other:?}")),
     };
     // The previous frame is overwritten.
     pixels.bytes.resize(len, 0);
     decoder.read_image(&mut pixels.bytes).map_err(refused)?;
     (pixels.width, pixels.height, pixels.format) = (width as usize, height as usize, format);
     // Reports sides above the limit here, not where the pixels are used.
-    pixels.view().map_err(|error| skip(error.to_string()))?;
+    pixels.view().map_err(|error| error.to_string())?;
     Ok(())
 }
 
@@ -144,14 +140,14 @@ mod tests {
         // Some cameras pad their frames.
         for padding in [0, 100] {
             let padded = [bytes.clone(), vec![0; padding]].concat();
-            decode_jpeg("x", &frame(padded), &mut pixels).unwrap();
+            decode_jpeg(&frame(padded), &mut pixels).unwrap();
             assert_eq!(pixels.bytes, expected.data);
             assert_eq!((pixels.format, pixels.width, pixels.height), (PixelFormat::Rgb8, 20, 12));
         }
         // The memory is reused for a smaller frame and for the first one again.
         let place = pixels.bytes.as_ptr();
         for bytes in [rgb(10, 10), bytes] {
-            decode_jpeg("x", &frame(bytes), &mut pixels).unwrap();
+            decode_jpeg(&frame(bytes), &mut pixels).unwrap();
             assert_eq!(pixels.bytes.as_ptr(), place);
         }
         assert_eq!(pixels.bytes, expected.data);
@@ -162,7 +158,7 @@ mod tests {
         let mut bytes = Vec::new();
         JpegEncoder::new(&mut bytes).encode_image(&GrayImage::from_pixel(8, 8, image::Luma([77]))).unwrap();
         let mut pixels = DecodedFrame::default();
-        decode_jpeg("x", &frame(bytes), &mut pixels).unwrap();
+        decode_jpeg(&frame(bytes), &mut pixels).unwrap();
         assert_eq!((pixels.format, pixels.bytes), (PixelFormat::Gray8, vec![77; 64]));
     }
 
@@ -184,9 +180,9 @@ mod tests {
         let marker = b"\xff\xe0\0\x10AVI1\0\0\0\0\0\0\0\0\0\0";
         let marked = [&without[..2], marker, &without[2..]].concat();
         let (mut expected, mut found) = (DecodedFrame::default(), DecodedFrame::default());
-        decode_jpeg("x", &frame(bytes), &mut expected).unwrap();
+        decode_jpeg(&frame(bytes), &mut expected).unwrap();
         for bytes in [without, marked] {
-            decode_jpeg("x", &frame(bytes), &mut found).unwrap();
+            decode_jpeg(&frame(bytes), &mut found).unwrap();
             assert_eq!(found.bytes, expected.bytes);
             found.bytes.fill(0);
         }
@@ -195,20 +191,19 @@ mod tests {
     #[test]
     fn damaged_frames_are_skipped() {
         let problem = |bytes: Vec<u8>| {
-            let error = decode_jpeg("camera", &frame(bytes), &mut DecodedFrame::default()).unwrap_err();
-            assert_eq!(error.kind(), Kind::SkipFrame);
-            error.to_string()
+            // The pipeline names the frame.
+            pixels(&frame(bytes), &mut DecodedFrame::default()).unwrap_err().to_string()
         };
         let bytes = rgb(20, 12);
         for length in 2..bytes.len() {
             let found = problem(bytes[..length].to_vec());
             // What is left of the last bits may be no code.
             let expected = ["is cut off: the JPEG data ", "is damaged: "];
-            let expected = expected.map(|what| format!("camera: frame 7: JPEG of {length} bytes {what}"));
+            let expected = expected.map(|what| format!("JPEG of {length} bytes {what}"));
             assert!(expected.iter().any(|expected| found.starts_with(expected)), "{found}");
         }
-        assert_eq!(problem(b"GIF89a".to_vec()), "camera: frame 7: expected a JPEG image, found other bytes");
-        assert_eq!(problem(Vec::new()), "camera: frame 7: expected a JPEG image, found other bytes");
+        assert_eq!(problem(b"GIF89a".to_vec()), "expected a JPEG image, found other bytes");
+        assert_eq!(problem(Vec::new()), "expected a JPEG image, found other bytes");
         // The sides are stored five bytes after the frame marker.
         let at = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 5;
         let mut large = bytes.clone();

@@ -54,6 +54,11 @@ impl Process {
                 // Out of processes or memory.
                 _ => Kind::Retry,
             };
+            // A name without a separator is looked up; a path is not.
+            if cause.kind() == NotFound && !name.contains(std::path::is_separator) {
+                let problem = "program not found in PATH; install it, or give its whole path";
+                return SourceError::new(&name, kind, problem, None);
+            }
             SourceError::new(&name, kind, "failed to start", Some(cause))
         })?;
         let output = Polled(output);

@@ -533,6 +533,20 @@ fn hup_without_a_configuration_stops_it() {
 }
 
 #[test]
+fn a_relative_path_that_does_not_exist_is_told_where_it_starts() {
+    let fixture = Fixture::new();
+    let here =
+        format!("; relative paths start at the working directory, {}", std::env::current_dir().unwrap().display());
+    let source = "[source]\nkind = \"files\"\npath = \"no/such/folder\"\n";
+    let config = configure(&fixture, source);
+    let output = unet_edge(&["run", "--config", "@"], &[&config]);
+    check_failure(&output, 2, &["no/such/folder", &here]);
+    std::fs::write(&config, format!("package = \"no/such.unet\"\n{source}")).unwrap();
+    let output = unet_edge(&["run", "--config", "@"], &[&config]);
+    check_failure(&output, 2, &["failed to read package no/such.unet: file or folder does not exist", &here]);
+}
+
+#[test]
 fn a_pin_that_is_not_there_is_named_with_its_rule_and_line() {
     let fixture = Fixture::new();
     fixture.write_image("a.png");
@@ -540,6 +554,11 @@ fn a_pin_that_is_not_there_is_named_with_its_rule_and_line() {
     let rule = "[[rule]]\nname = \"r\"\nclass = \"bright\"\ncondition = \"regions > 9\"\noutput = \"no-such-chip/3\"\n";
     let config = configure(&fixture, &format!("[source]\nkind = \"files\"\npath = {path:?}\n{rule}"));
     let output = unet_edge(&["run", "--config", "@"], &[&config]);
-    let place = format!("{}:9: rule \"r\", no-such-chip/3: GPIO chip no-such-chip line 3: ", config.display());
-    check_failure(&output, 3, &[&place, "no chip with that label"]);
+    let place = format!("{}:9: rule \"r\", no-such-chip/3: ", config.display());
+    let expected: &[&str] = if unet_edge::board::chips().unwrap().is_empty() {
+        &["found no accessible GPIO chip; check that there are files /dev/gpiochip* and that this user may open them"]
+    } else {
+        &["GPIO chip no-such-chip line 3: ", "no chip with that label"]
+    };
+    check_failure(&output, 3, &[&[place.as_str()], expected].concat());
 }

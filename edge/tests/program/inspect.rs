@@ -122,6 +122,9 @@ fn an_onnx_file_says_what_runs_where_and_why() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["engine"].get("tract_nodes"), None);
     check_failure(&unet_edge(&["inspect", "@", "--size", "8x8"], &[&fixture.package()]), 2, &["--size", "*.onnx"]);
+    let float = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sandstone/sandstone_f32.onnx");
+    let text = stdout(&unet_edge(&["inspect", "@", "--size", "64x64"], &[&float]));
+    assert!(text.contains("tract runs the whole graph: it is not quantized"), "{text}");
     std::fs::write(&path, b"no model").unwrap();
     check_failure(
         &unet_edge(&["inspect", "@"], &[&path]),

@@ -77,8 +77,14 @@ fn similar(mut prints: Vec<Print>) -> Vec<Finding> {
 }
 
 fn splits(group: &[&Print]) -> String {
-    let mut names: Vec<&str> = group.iter().map(|print| print.split.map_or("no split", Split::name)).collect();
+    let mut names: Vec<&str> = group.iter().filter_map(|print| print.split).map(Split::name).collect();
     names.sort_unstable();
     names.dedup();
-    names.join(" and ")
+    // Only a file that is in no pair is in no split.
+    let others = match group.iter().filter(|print| print.split.is_none()).count() {
+        0 => String::new(),
+        1 => " (and once more, outside the pairs)".to_owned(),
+        times => format!(" (and {times} times more, outside the pairs)"),
+    };
+    names.join(" and ") + &others
 }

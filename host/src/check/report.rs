@@ -18,11 +18,11 @@ pub struct CheckReport {
     pub layout: Option<Layout>,
     /// Pairs of each split.
     pub splits: Vec<SplitSummary>,
-    /// Image files that were read.
+    /// Image files that can be read.
     pub images: usize,
     /// Image files that cannot be read.
     pub images_unreadable: usize,
-    /// Mask files that were read.
+    /// Mask files that can be read.
     pub masks: usize,
     /// Mask files that cannot be read.
     pub masks_unreadable: usize,

@@ -392,6 +392,29 @@ fn unreadable_files_are_counted() {
 }
 
 #[test]
+fn masks_with_transparent_pixels_are_not_called_unreadable() {
+    let root = valid();
+    let mut mask = RgbaImage::from_pixel(64, 48, Rgba([0, 0, 0, 255]));
+    mask.put_pixel(3, 3, Rgba([0; 4]));
+    mask.save(path(&root, "masks/1.png")).unwrap();
+    let text = report(&root).text(false);
+    assert!(text.contains("files   4 images, 4 masks\n") && text.contains("transparent = VALUE"), "{text}");
+}
+
+#[test]
+fn an_image_outside_the_pairs_is_in_no_split() {
+    let root = valid();
+    for name in ["0", "1", "2", "3", "extra"] {
+        picture(0, 64, 48).save(path(&root, &format!("images/{name}.png"))).unwrap();
+    }
+    let findings = report(&root).findings;
+    let same = findings.iter().find(|finding| finding.kind == Kind::SameImageInTwoSplits).unwrap();
+    let expected =
+        "the same image is in train and val (and once more, outside the pairs): scores on it are meaningless";
+    assert_eq!(same.message, expected);
+}
+
+#[test]
 fn a_pair_that_is_left_out_does_not_rename_those_after_it() {
     let root = valid();
     fs::write(path(&root, "images/0.png"), b"text").unwrap();

@@ -180,8 +180,7 @@ impl Dataset {
         let refused = |found| DatasetError::Refused { root: root.clone(), found };
         let file = DatasetFile::read(&root)?;
         let stated = file.as_ref().map(DatasetFile::choice).unwrap_or_default();
-        let Some((layout, contents)) = layout::read(listing, &options.choice.clone().or(stated)).map_err(refused)?
-        else {
+        let Some((layout, contents)) = layout::read(listing, &options.choice, stated).map_err(refused)? else {
             return Err(DatasetError::Layout {
                 root,
                 found: layout::damaged_annotations(listing) + &layout::describe_folders(listing),

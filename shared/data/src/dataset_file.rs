@@ -141,9 +141,9 @@ pub enum DatasetFileError {
     Format {
         /// The file.
         path: PathBuf,
-        /// The parser's error, with the line.
+        /// The parser's words, with the line.
         #[source]
-        source: toml::de::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The colour of a class is a number.
     #[error("{}: color of class {class:?}: expected \"#rrggbb\", found {found}", path.display())]
@@ -226,8 +226,11 @@ impl DatasetFile {
 
     /// Parses the text of a `dataset.toml`; `path` is for error messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, DatasetFileError> {
-        let file: Self =
-            toml::from_str(text).map_err(|source| DatasetFileError::Format { path: path.into(), source })?;
+        let file: Self = toml::from_str(text).map_err(|error| {
+            // The old name of `snap` is accepted, but not proposed.
+            let source = error.to_string().replace("`join_between`, ", "").into();
+            DatasetFileError::Format { path: path.into(), source }
+        })?;
         if let Some(name) = file.bad_name() {
             return Err(DatasetFileError::Name { path: path.into(), name: name.to_owned() });
         }
@@ -364,6 +367,8 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(matches!(error, DatasetFileError::Format { .. }), "{text}: {error}");
         }
+        let keys = crate::chain(&parse("ignor = 3").unwrap_err());
+        assert!(keys.contains("`snap`, ") && keys.contains("line 1") && !keys.contains("join_between"), "{keys}");
         let error = parse("[[class]]\nname='a'\ncolor=3").unwrap_err().to_string();
         assert_eq!(error, "dataset.toml: color of class \"a\": expected \"#rrggbb\", found 3");
     }

@@ -227,7 +227,7 @@ impl Labels<'_> {
         if self.file.snaps() { Unlisted::Nearest } else { Unlisted::Refused }
     }
 
-    /// Numbers of objects: the background and one class.
+    /// Instance ids: the background and one class.
     fn objects(&self) -> Result<LabelMap, LabelsError> {
         let value = |gray: u8| self.canonical(LabelValue::Gray(gray.into()));
         let values = if self.colours { [value(0), value(255)] } else { [value(0), value(1)] };
@@ -277,6 +277,7 @@ impl Labels<'_> {
                 path: (self.path_of)(first.first),
                 by: self.file.said_by().to_owned(),
                 absent,
+                mixed: self.mixed(),
             });
         }
         let what = match self.file.drawn {
@@ -284,6 +285,20 @@ impl Labels<'_> {
             false => format!("{} as {} lists them", self.kind(), self.file.said_by()),
         };
         Ok(self.map(classes, ignored, unlisted, what))
+    }
+
+    /// What is said of gray masks whose values are read as colours, because colours are listed.
+    fn mixed(&self) -> &'static str {
+        if !self.colours || self.facts.iter().any(|file| file.form != Form::Gray) {
+            return "";
+        }
+        let ignored = self.file.ignore.iter().flatten().copied();
+        let mut listed = self.file.classes.iter().flat_map(|class| class.label_values()).chain(ignored);
+        if listed.any(|value| matches!(value, LabelValue::Gray(_))) {
+            "; dataset.toml mixes colours and gray values, but all masks are gray: list gray values alone"
+        } else {
+            "; dataset.toml lists colours, but all masks are gray: list gray values"
+        }
     }
 
     /// Refuses a value that is listed more than once.

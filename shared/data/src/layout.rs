@@ -136,10 +136,15 @@ impl Contents {
 }
 
 /// Asks each reader for the contents of a folder: `Ok(None)` if none recognises it, and an error if the one that does cannot
-/// read it.
-pub(crate) fn read(listing: &Listing, choice: &FolderChoice) -> Result<Option<(Layout, Contents)>, String> {
+/// read it. Folders that the flags choose count more than those that dataset.toml chooses, `file`.
+pub(crate) fn read(
+    listing: &Listing,
+    flags: &FolderChoice,
+    file: FolderChoice,
+) -> Result<Option<(Layout, Contents)>, String> {
+    let choice = flags.clone().or(file);
     if !choice.is_empty() {
-        return Ok(Some((Layout(&chosen::FORMAT), chosen::read_chosen(listing, choice)?)));
+        return Ok(Some((Layout(&chosen::FORMAT), chosen::read_chosen(listing, &choice, flags)?)));
     }
     for format in FORMATS {
         if let Some(contents) = (format.read)(listing)? {

@@ -38,6 +38,6 @@ pub enum Unlisted {
     Refused,
     /// The listed value that is nearest; of equally near ones, that of the lowest id.
     Nearest,
-    /// The last class: the foreground, if the values are numbers of objects.
+    /// The last class: the foreground, if the values are instance ids.
     Foreground,
 }

@@ -71,7 +71,7 @@ pub enum InferenceError {
         found: String,
     },
     /// The requested compute kernel can run nothing of this graph.
-    #[error("kernel {kernel}: expected a graph that it can run at least in part, found {found}; use auto or tract")]
+    #[error("kernel {kernel} can run no part of this graph: {found}; use auto or tract")]
     Kernel {
         /// The requested kernel.
         kernel: Kernel,

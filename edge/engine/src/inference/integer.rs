@@ -59,7 +59,7 @@ pub(super) fn cover(loaded: &Loaded, kernel: Kernel, threads: usize) -> Result<C
     let (facts, extraction) = match extracted {
         Ok(extracted) => extracted,
         Err(_) if input.element == Element::F32 && !is_quantized(graph) => {
-            return Ok(Coverage::Nothing("expected quantized operators, found f32 alone".to_owned()));
+            return Ok(Coverage::Nothing("it is not quantized".to_owned()));
         }
         Err(reason) => return Ok(Coverage::Nothing(reason)),
     };

@@ -342,8 +342,7 @@ fn a_node_that_is_not_covered_leaves_the_graph_to_tract_and_is_named() {
         "node y.node (Relu): operand a: expected f32 of a Conv or an Add with no other reader, or of an activation";
     assert_eq!(engine.describe().left_to_tract.as_deref(), Some(reason));
     let error = load(KernelChoice::Only(Kernel::Scalar)).unwrap_err();
-    let expected =
-        format!("kernel scalar: expected a graph that it can run at least in part, found {reason}; use auto or tract");
+    let expected = format!("kernel scalar can run no part of this graph: {reason}; use auto or tract");
     assert_eq!(error.to_string(), expected);
 }
 

@@ -86,7 +86,12 @@ fn what_is_no_package_is_named() {
         fs::write(&path, bytes).unwrap();
         refused(&path)
     };
-    assert!(text("model.onnx", &[8; 1000]).contains("is an ONNX file, not a package; `unet-host package RUN`"));
+    let onnx = text("model.onnx", &[8; 1000]);
+    for part in
+        ["is an ONNX file, not a package; `unet-host package RUN` makes one from a run", "`unet-edge inspect` and"]
+    {
+        assert!(onnx.contains(part), "{onnx}");
+    }
     assert!(text("report.html", &[b'<'; 1000]).ends_with("report.html is not a package"));
     // A damaged or cut package is still one, also where its first bytes are damaged.
     let mut damaged = whole();

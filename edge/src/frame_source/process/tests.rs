@@ -96,6 +96,14 @@ fn invalid_raw_frames_are_refused_before_the_program_starts() {
 }
 
 #[test]
+fn a_program_that_is_not_installed_is_said_to_be_missing_from_path() {
+    let spec = ProcessSpec::new(vec!["no-such-program".to_owned()], ProcessOutput::Y4m);
+    let error = Process::open(&spec).unwrap_err();
+    let expected = "no-such-program: program not found in PATH; install it, or give its whole path";
+    assert_eq!((error.to_string().as_str(), error.kind()), (expected, Kind::Fatal));
+}
+
+#[test]
 fn a_silent_program_does_not_block() {
     let mut source = shell("printf 'YUV4MPEG2 W2 H1 Cmono\\nFRAME\\na'; sleep 100");
     let mut slot = FrameSlot::default();

@@ -95,6 +95,18 @@ pub enum FileError {
         /// What it is.
         found: String,
     },
+    /// The data of a TIFF file is compressed in a way that is not read.
+    #[error(
+        "{}: {compression} of TIFF files is not supported; convert it, for instance by `gdal_translate -co COMPRESS=DEFLATE \
+         IN.tif OUT.tif` or `magick IN.tif -colorspace sRGB -compress zip OUT.tif`",
+        path.display()
+    )]
+    TiffCompression {
+        /// The file.
+        path: PathBuf,
+        /// The compression in words, such as `LZMA compression`.
+        compression: String,
+    },
     /// The data of a TIFF file is damaged.
     #[error("{} is damaged or cut off: its TIFF data cannot be read", path.display())]
     TiffData {
@@ -205,6 +217,7 @@ impl FileError {
             | Self::Bands { path, .. }
             | Self::NoRange { path, .. }
             | Self::TiffKind { path, .. }
+            | Self::TiffCompression { path, .. }
             | Self::TiffData { path }
             | Self::Memory { path, .. }
             | Self::Size { path, .. }

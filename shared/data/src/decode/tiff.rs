@@ -6,9 +6,9 @@
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use tiff::TiffError;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
+use tiff::{TiffError, TiffUnsupportedError};
 use unet_shared::image::SIDE_MAX;
 
 use super::raster::{Raster, SampleKind, Samples};
@@ -26,6 +26,8 @@ pub(super) use file::{Numbers, TiffFile};
 pub(super) enum TiffProblem {
     /// A kind of TIFF that is not supported.
     Kind(String),
+    /// A compression that is not supported, in words.
+    Compression(String),
     /// Sides above the bound.
     Size(u32, u32),
     /// There is no page with this index.
@@ -44,6 +46,7 @@ impl TiffProblem {
         let path = path.to_owned();
         match self {
             Self::Kind(found) => FileError::TiffKind { path, found },
+            Self::Compression(compression) => FileError::TiffCompression { path, compression },
             Self::Size(width, height) => FileError::Size { path, width, height },
             Self::Page(page) => FileError::Page { path, page },
             Self::Memory([width, height, bands]) => FileError::Memory { path, width, height, bands },
@@ -106,6 +109,9 @@ pub(super) fn decode<R: Read + Seek>(mut file: TiffFile<R>, page: Option<usize>)
         file.replace(at, vec![BLACK_IS_ZERO as u8]);
     }
     let problem = |error: TiffError| match error {
+        TiffError::UnsupportedError(
+            TiffUnsupportedError::UnknownCompressionMethod | TiffUnsupportedError::UnsupportedCompressionMethod(_),
+        ) => TiffProblem::Compression(compression_name(compression)),
         TiffError::UnsupportedError(_) => TiffProblem::Kind(kind.clone()),
         TiffError::IoError(error) => error.into(),
         _ => TiffProblem::Damaged,
@@ -319,22 +325,7 @@ fn without_black<T: Copy>(inks: &[T], bands: usize, rgb: impl Fn([T; 4]) -> [T; 
 /// The kind of a file, for a message.
 fn describe(directory: &Directory) -> String {
     let &Directory { bits, format, .. } = directory;
-    let compression = match directory.compression {
-        1 => "no",
-        2..=4 => "fax",
-        5 => "LZW",
-        6 => "old JPEG",
-        7 => "JPEG",
-        8 | 32946 => "deflate",
-        32773 => "PackBits",
-        34712 => "JPEG 2000",
-        34887 => "LERC",
-        34925 => "LZMA",
-        50000 => "ZSTD",
-        50001 => "WebP",
-        50002 => "JPEG XL",
-        other => return format!("TIFF with compression {other}"),
-    };
+    let compression = compression_name(directory.compression);
     let meaning = match directory.photometric {
         WHITE_IS_ZERO | BLACK_IS_ZERO => "gray",
         RGB => "RGB",
@@ -351,7 +342,28 @@ fn describe(directory: &Directory) -> String {
         5 | 6 => "complex ",
         _ => "undefined ",
     };
-    format!("TIFF with {bits}-bit {format}{meaning} samples and {compression} compression")
+    format!("TIFF with {bits}-bit {format}{meaning} samples and {compression}")
+}
+
+/// What a value of the tag Compression is called, for messages.
+fn compression_name(compression: u16) -> String {
+    let name = match compression {
+        1 => "no",
+        2..=4 => "fax",
+        5 => "LZW",
+        6 => "old JPEG",
+        7 => "JPEG",
+        8 | 32946 => "deflate",
+        32773 => "PackBits",
+        34712 => "JPEG 2000",
+        34887 => "LERC",
+        34925 => "LZMA",
+        50000 => "ZSTD",
+        50001 => "WebP",
+        50002 => "JPEG XL",
+        other => return format!("compression {other}"),
+    };
+    format!("{name} compression")
 }
 
 #[cfg(test)]

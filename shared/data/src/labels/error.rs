@@ -19,8 +19,8 @@ pub enum LabelsError {
     /// There are more distinct values than the number of classes allowed.
     #[error(
         "expected at most {CLASSES_MAX} distinct label values, found {}: the masks look like photographs or compressed \
-         masks; --snap gives each value the class of the nearest one, labels = \"instances\" in dataset.toml reads numbers of objects as \
-         one class", if *at_least { format!("at least {found}") } else { found.to_string() }
+         masks; --snap gives each value the class of the nearest one, labels = \"instances\" in dataset.toml reads instance ids as one \
+         class", if *at_least { format!("at least {found}") } else { found.to_string() }
     )]
     TooManyValues {
         /// Distinct values found.
@@ -44,8 +44,8 @@ pub enum LabelsError {
     },
     /// Labels look smoothed, scaled or compressed.
     #[error(
-        "{labels} of {all} masks look smoothed, scaled or compressed: {percent:.3} % of all pixels have values that fill no \
-         area, most in {}: {worst_values} {} on {worst_percent:.3} % of its pixels; save the masks without smoothing, or give \
+        "{labels} of {all} masks look smoothed, scaled or compressed: {percent:.3} % of all pixels have values that occur \
+         only in transitions between others or as compression noise, most in {}: {worst_values} {} on {worst_percent:.3} % of its pixels; save the masks without smoothing, or give \
          each value the class of the nearest one with --snap or snap = true in dataset.toml; labels = \"classes\" there makes each value a \
          class", worst.display(), if *worst_values == 1 { "value" } else { "values" }
     )]
@@ -63,9 +63,9 @@ pub enum LabelsError {
         /// Their share of its pixels.
         worst_percent: f64,
     },
-    /// The values look like numbers of objects.
+    /// The values look like instance ids.
     #[error(
-        "the values look like numbers of objects, not classes: {} has {objects}, each one region; labels = \"instances\" in \
+        "the values look like instance ids, not classes: {} has {objects}, each one region; labels = \"instances\" in \
          dataset.toml makes one class of them{}", path.display(),
         if *objects < CLASSES_MAX { ", labels = \"classes\" a class of each" } else { "" }
     )]
@@ -86,14 +86,15 @@ pub enum LabelsError {
         /// The first label that contains 255.
         path: PathBuf,
     },
-    /// `dataset.toml` lists classes with values for labels that are numbers of objects.
+    /// `dataset.toml` lists classes with values for labels that are instance ids.
     #[error(
-        "dataset.toml: labels = \"instances\" has a background and a foreground: expected no class, or two names without values"
+        "dataset.toml: with labels = \"instances\", remove the [[class]] tables, or give exactly two with only a name: \
+         background, then object"
     )]
     ObjectClasses,
     /// Labels contain values that `dataset.toml` does not list.
     #[error(
-        "the {} {} {} in {}, first in {}, but {by} lists {them} neither as a class nor as ignored{absent}; --ignore \"{}\" ignores \
+        "the {} {} {} in {}, first in {}, but {by} lists {them} neither as a class nor as ignored{absent}{mixed}; --ignore \"{}\" ignores \
          {them}, and a class in dataset.toml can have {them} among its values",
         one_or_many(values.len(), "value", "values"), ranges(values), one_or_many(values.len(), "occurs", "occur"),
         counted(*pixels as usize, "pixel"), path.display(),
@@ -111,6 +112,8 @@ pub enum LabelsError {
         by: String,
         /// The listed values that no label contains, in words; empty if there are none.
         absent: String,
+        /// That gray values are shown as colours because some are listed so; empty if they are not.
+        mixed: &'static str,
     },
     /// `dataset.toml` has values for some classes and not for others.
     #[error("dataset.toml: expected values for all classes or for none, found none for class {class:?}")]
@@ -169,4 +172,41 @@ pub enum LabelsError {
         /// Why its values cannot be used.
         source: LabelError,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_of_instances_and_smoothed_ones_are_told_in_words() {
+        let path = PathBuf::from("a.png");
+        let odd = LabelsError::Odd {
+            labels: 1,
+            all: 2,
+            percent: 3.0,
+            worst: path.clone(),
+            worst_values: 9,
+            worst_percent: 6.0,
+        };
+        for (error, expected) in [
+            (LabelsError::TooManyValues { found: 300, at_least: false }, "reads instance ids as one class"),
+            (
+                LabelsError::Objects { path, objects: 20 },
+                "the values look like instance ids, not classes: a.png has 20",
+            ),
+            (
+                LabelsError::ObjectClasses,
+                "dataset.toml: with labels = \"instances\", remove the [[class]] tables, or give exactly two with only a \
+                 name: background, then object",
+            ),
+            (
+                odd,
+                "3.000 % of all pixels have values that occur only in transitions between others or as compression noise, \
+                 most in a.png: 9 values on 6.000 % of its pixels",
+            ),
+        ] {
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Whether the values of labels are numbers of objects instead of classes.
+//! Whether the values of labels are instance ids instead of classes.
 
 use std::collections::BTreeMap;
 

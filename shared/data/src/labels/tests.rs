@@ -98,6 +98,9 @@ fn values_that_the_dataset_file_does_not_list_are_refused() {
         assert!(several.contains(expected), "{several}");
     }
     assert!(several.contains("--ignore \"7,9\" ignores them"), "{several}");
+    let mixed = classes(&[&[1], &[7, 1]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'\nvalue='#ff0000'"));
+    let mixed = mixed.unwrap_err().to_string();
+    assert!(mixed.contains("dataset.toml mixes colours and gray values, but all masks are gray"), "{mixed}");
     let some = classes(&[&[1]], Some("[[class]]\nname='a'\nvalue=1\n[[class]]\nname='b'"));
     assert!(matches!(some, Err(LabelsError::SomeValues { .. })));
     let count = classes(&[&[1, 2]], Some("[[class]]\nname='a'"));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Contents, Format, image_folders, pair_trees};
 use crate::choice::FolderChoice;
+use crate::dataset_file::DATASET_FILE;
 use crate::listing::{Folder, Kind, Listing};
 use crate::pairing::{pair_by_keys, stem};
 
@@ -17,13 +18,27 @@ pub(super) static FORMAT: Format = Format {
     read: |_| Ok(None),
 };
 
-/// Reads the chosen folders; each folder of masks belongs to the folder of images beside it.
-pub(super) fn read_chosen(listing: &Listing, choice: &FolderChoice) -> Result<Contents, String> {
+/// Reads the chosen folders; each folder of masks belongs to the folder of images beside it. What is not in `flags` was chosen in
+/// dataset.toml.
+pub(super) fn read_chosen(listing: &Listing, choice: &FolderChoice, flags: &FolderChoice) -> Result<Contents, String> {
     let of_kind =
         |kind| -> Vec<&Folder> { image_folders(listing).filter(|folder| folder.kind == Some(kind)).collect() };
-    let stated_images = choice.images.as_deref().map(|folder| find(listing, "images", folder)).transpose()?;
+    let said = |key: &str, folder: &Path, by_flag: bool| match by_flag {
+        true => format!("--{key} {}", folder.display()),
+        false => format!("{DATASET_FILE}: {key} = \"{}\"", folder.display()),
+    };
+    let stated_images = choice.images.as_deref().map(|folder| {
+        let said = said("images", folder, flags.images.is_some());
+        find(listing, folder, &said, &folders(listing, &[]))
+    });
+    let stated_images = stated_images.transpose()?;
+    // Masks may lie among the images if an ending tells them apart.
+    let others = |images: &[&Folder]| folders(listing, if choice.suffix.is_some() { &[] } else { images });
     let mut masks = match &choice.masks {
-        Some(folder) => find(listing, "masks", folder)?,
+        Some(folder) => {
+            let said = said("masks", folder, flags.masks.is_some());
+            find(listing, folder, &said, &others(stated_images.as_deref().unwrap_or_default()))?
+        }
         None => of_kind(Kind::Masks),
     };
     let suffix = choice.suffix.as_deref().map(str::to_lowercase);
@@ -35,6 +50,7 @@ pub(super) fn read_chosen(listing: &Listing, choice: &FolderChoice) -> Result<Co
         None => of_kind(Kind::Images),
     };
     let mut contents = Contents::default();
+    let for_masks = others(&images);
     if masks.is_empty() && suffix.is_some() {
         // Masks among the images.
         let roots = if images.is_empty() { image_folders(listing).collect() } else { images };
@@ -47,7 +63,10 @@ pub(super) fn read_chosen(listing: &Listing, choice: &FolderChoice) -> Result<Co
     }
     if masks.is_empty() {
         let what = choice.suffix.as_ref().map_or_else(String::new, |suffix| format!(" whose names end in {suffix}"));
-        return Err(format!("found no folder of masks{what}; --masks FOLDER chooses one of {}", folders(listing)));
+        return Err(match for_masks.as_str() {
+            "" => format!("found no folder of masks{what}, and no other folder has image files; add the masks"),
+            folders => format!("found no folder of masks{what}; --masks FOLDER chooses one of {folders}"),
+        });
     }
     for masks in masks {
         let images = match stated_images.as_deref() {
@@ -77,8 +96,8 @@ pub(super) fn read_chosen(listing: &Listing, choice: &FolderChoice) -> Result<Co
     Ok(contents)
 }
 
-/// The folders that a choice names.
-fn find<'a>(listing: &'a Listing, flag: &str, stated: &Path) -> Result<Vec<&'a Folder>, String> {
+/// The folders that a choice names; `said` is the choice in words, and `candidates` are the folders that it may name.
+fn find<'a>(listing: &'a Listing, stated: &Path, said: &str, candidates: &str) -> Result<Vec<&'a Folder>, String> {
     let whole: PathBuf = listing.root.join(stated).components().collect();
     let ends: PathBuf = stated.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
     let has_files = |folder: &&Folder| !listing.images_below(folder).is_empty();
@@ -93,11 +112,8 @@ fn find<'a>(listing: &'a Listing, flag: &str, stated: &Path) -> Result<Vec<&'a F
     let exact = folders_of(&|path| path == whole);
     let found = if exact.is_empty() { folders_of(&|path| path.ends_with(&ends)) } else { exact };
     if found.is_empty() || ends.as_os_str().is_empty() && whole != listing.root {
-        let folders = folders(listing);
-        return Err(format!(
-            "--{flag} {}: expected a folder with image files, one of {folders}, found none",
-            stated.display()
-        ));
+        let one_of = if candidates.is_empty() { String::new() } else { format!(", one of {candidates}") };
+        return Err(format!("{said}: expected a folder with image files{one_of}, found none"));
     }
     Ok(found)
 }
@@ -126,15 +142,17 @@ fn images_for<'a>(
         .or_else(|| only(others().collect()))
         .or_else(|| listing.folders.first().filter(|root| !root.images.is_empty() && root.path != masks.path))
         .ok_or_else(|| {
-            let (masks, folders) = (listing.show(&masks.path), folders(listing));
+            let (masks, folders) = (listing.show(&masks.path), folders(listing, &[]));
             format!("found no single folder of images for {masks}; --images FOLDER chooses one of {folders}")
         })
 }
 
-/// The folders with image files.
-fn folders(listing: &Listing) -> String {
+/// The folders with image files, without those that are `taken`.
+fn folders(listing: &Listing, taken: &[&Folder]) -> String {
     const SHOWN: usize = 12;
-    let found: Vec<&Folder> = listing.folders.iter().filter(|folder| !folder.images.is_empty()).collect();
+    let is_taken = |folder: &Folder| taken.iter().any(|taken| taken.path == folder.path);
+    let found: Vec<&Folder> =
+        listing.folders.iter().filter(|folder| !folder.images.is_empty() && !is_taken(folder)).collect();
     let names: Vec<String> = found.iter().take(SHOWN).map(|folder| listing.show(&folder.path)).collect();
     let more = if found.len() > SHOWN { format!(" and {} more", found.len() - SHOWN) } else { String::new() };
     names.join(", ") + &more
@@ -223,6 +241,15 @@ mod tests {
             message.contains("--masks 2nd_manual: expected a folder with image files, one of training/1st_manual"),
             "{message}"
         );
+        let message = open(&folder, "training/images", "2nd_manual", "").unwrap_err().to_string();
+        assert!(message.contains("one of training/1st_manual, training/mask, found none"), "{message}");
+        for (key, place) in [("images", "training/1st_manual, training/images"), ("masks", "training/1st_manual, ")] {
+            folder.text("dataset.toml", &format!("{key} = 'nowhere'"));
+            let message = folder.try_open().unwrap_err().to_string();
+            let expected =
+                format!("dataset.toml: {key} = \"nowhere\": expected a folder with image files, one of {place}");
+            assert!(message.contains(&expected), "{message}");
+        }
         folder.text("dataset.toml", "masks = 'training/mask'");
         assert_eq!(folder.open().train.len(), 2);
         // The command line takes precedence.
@@ -258,5 +285,21 @@ mod tests {
         assert_eq!((dataset.train.len(), dataset.val.len(), dataset.problems.len()), (1, 1, 0));
         let message = open(&folder, "", "", "_none").unwrap_err().to_string();
         assert!(message.contains("found no folder of masks whose names end in _none"), "{message}");
+    }
+
+    #[test]
+    fn images_are_not_offered_as_masks() {
+        let folder = Folder::new();
+        folder.image("images/a.png");
+        folder.image("drawn/a.png");
+        let message = open(&folder, "images", "", "").unwrap_err().to_string();
+        assert!(message.ends_with("found no folder of masks; --masks FOLDER chooses one of drawn"), "{message}");
+        let folder = Folder::new();
+        folder.image("images/a.png");
+        let message = open(&folder, "images", "", "").unwrap_err().to_string();
+        assert!(
+            message.contains("found no folder of masks, and no other folder has image files; add the masks"),
+            "{message}"
+        );
     }
 }

@@ -20,7 +20,7 @@ use crate::sample::Split;
 
 pub(super) static FORMAT: Format = Format {
     name: "nnunet",
-    description: "a raw dataset of nnU-Net, validation split by seeded ratio",
+    description: "a raw dataset of nnU-Net, random split by --val-ratio and --split-seed",
     patterns: &[
         "DATA/dataset.json with DATA/imagesTr/NAME_0000.* and DATA/labelsTr/NAME.* (nnU-Net; imagesTs and labelsTs for the test split)",
     ],

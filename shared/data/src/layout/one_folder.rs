@@ -6,7 +6,7 @@ use crate::pairing::{pair, part};
 
 pub(super) static FORMAT: Format = Format {
     name: "one_folder",
-    description: "images and masks in one folder, split by seeded ratio",
+    description: "images and masks in one folder, random split by --val-ratio and --split-seed",
     patterns: &[
         "DATA/{train,val[,test]}/* or DATA/* with image and mask in one folder, as NAME.jpg with NAME_mask.png or NAME.jpg with NAME.png",
     ],

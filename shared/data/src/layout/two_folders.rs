@@ -6,8 +6,8 @@ use crate::pairing::pair;
 
 pub(super) static FORMAT: Format = Format {
     name: "two_folders",
-    description: "one folder of images and one of masks, split by seeded ratio",
-    patterns: &["DATA/images/* with DATA/masks/* (split by a seeded ratio)"],
+    description: "one folder of images and one of masks, random split by --val-ratio and --split-seed",
+    patterns: &["DATA/images/* with DATA/masks/* (random split by --val-ratio and --split-seed)"],
     read,
 };
 

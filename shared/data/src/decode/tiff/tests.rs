@@ -257,7 +257,11 @@ fn every_compression_that_is_read_gives_the_same_samples_and_others_are_named() 
         [(34925, "LZMA"), (50001, "WebP"), (34712, "JPEG 2000"), (34887, "LERC"), (50002, "JPEG XL")]
     {
         let page = Page { compression, ..Page::rgb(3, data.clone()) };
-        assert_eq!(refusal(&page), format!("TIFF with 8-bit RGB samples and {name} compression"));
+        let found = decode(file(true, false, &[page]), None);
+        assert!(
+            matches!(&found, Err(TiffProblem::Compression(found)) if *found == format!("{name} compression")),
+            "{found:?}"
+        );
     }
     assert_eq!(
         refusal(&Page::gray(64, 6, vec![0; 8 * PIXELS])),
@@ -268,6 +272,9 @@ fn every_compression_that_is_read_gives_the_same_samples_and_others_are_named() 
         "TIFF with 8-bit CIELab samples and no compression"
     );
     let error = super::super::FileError::TiffKind { path: "a.tif".into(), found: "x".to_owned() }.to_string();
+    assert!(error.contains("gdal_translate") && error.contains("magick"), "{error}");
+    let error = TiffProblem::Compression("LZMA compression".to_owned()).of_file("a.tif".as_ref()).to_string();
+    assert!(error.starts_with("a.tif: LZMA compression of TIFF files is not supported; convert it, "), "{error}");
     assert!(error.contains("gdal_translate") && error.contains("magick"), "{error}");
 }
 
