@@ -153,7 +153,7 @@ fn the_keys_of_a_misspelled_source_are_checked() {
     assert_eq!(
         source("kind = \"files\"\npath = \"a\"\nrange = \"full\"\ncamera = 1\nrte = 3"),
         [
-            "5: source: key \"range\" does not apply to kind = \"files\", only to \"v4l2\", \"process\" or \"y4m\"",
+            "5: source: key \"range\" does not apply to kind = \"files\", only to \"v4l2\", \"process\", \"y4m\" or \"recording\"",
             "6: source: key \"camera\" does not apply to kind = \"files\", only to \"process\"",
             "7: source: unknown key \"rte\"; did you mean rate?",
         ]
