@@ -322,7 +322,7 @@ fn is_like_a_package(bytes: &[u8]) -> bool {
 /// What a folder is that was given for a package, and what to do.
 fn folder(path: &Path) -> String {
     if !path.join("config.toml").is_file() {
-        return "is a folder; expected a package, such as mine.unet".to_owned();
+        return "is a folder; expected a file, such as mine.unet".to_owned();
     }
     let files = fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let mut packages: Vec<PathBuf> =

@@ -56,7 +56,11 @@ fn packages_that_are_not_whole_are_refused_by_name() {
         check_failure(&output, 2, &[verdict, "expected", "found"]);
     }
     check_failure(&unet_edge(&["inspect", "@"], &[&fixture.path("absent.unet")]), 2, &["absent.unet"]);
-    check_failure(&unet_edge(&["inspect", "@"], &[fixture.folder.path()]), 2, &["is a folder; expected a package"]);
+    check_failure(
+        &unet_edge(&["inspect", "@"], &[fixture.folder.path()]),
+        2,
+        &["is a folder; expected a file, such as"],
+    );
 }
 
 #[test]

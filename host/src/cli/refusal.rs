@@ -57,7 +57,7 @@ fn unknown(arguments: &[String], words: &[String], is_similar: bool) -> Option<S
 }
 
 /// Flags of other training programs, and what they are called here.
-const OTHER_NAMES: [(&str, &str); 12] = [
+const OTHER_NAMES: [(&str, &str); 17] = [
     ("--lr", "--learning-rate"),
     ("--wd", "--weight-decay"),
     ("--batch-size", "--batch"),
@@ -70,14 +70,20 @@ const OTHER_NAMES: [(&str, &str); 12] = [
     ("--gpu", "--backend"),
     ("--cuda", "--backend"),
     ("--accelerator", "--backend"),
+    // Where a verb writes one result, and where it makes runs.
+    ("--out", "--output"),
+    ("--out", "--runs"),
+    ("--output", "--runs"),
+    ("--output-dir", "--runs"),
+    ("--project", "--runs"),
 ];
 
 /// The flag of a verb that has another name in other programs.
 fn meant(flag: &str, verb: &str) -> Option<&'static str> {
-    let (_, meant) = OTHER_NAMES.iter().find(|(other, _)| *other == flag)?;
     let command = super::Arguments::command();
-    let has = |argument: &clap::Arg| argument.get_long() == meant.strip_prefix("--");
-    command.find_subcommand(verb)?.get_arguments().any(has).then_some(*meant)
+    let verb = command.find_subcommand(verb)?;
+    let has = |meant: &str| verb.get_arguments().any(|argument| argument.get_long() == meant.strip_prefix("--"));
+    OTHER_NAMES.iter().filter(|(other, _)| *other == flag).map(|(_, meant)| *meant).find(|meant| has(meant))
 }
 
 /// The arguments that an error names, such as `--base <BASE>`.

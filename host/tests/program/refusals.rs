@@ -47,6 +47,7 @@ fn invalid_options_are_named() {
     assert!(with(&["--augment", "photo,microscopy"]).contains("at most one preset"));
     assert!(with(&["--augment", "none,blur"]).contains("--augment none: expected nothing else, found blur"));
     assert!(with(&["--lr", "0.1"]).contains("unexpected argument --lr; did you mean --learning-rate?"));
+    assert!(with(&["--out", "x"]).contains("unexpected argument --out; did you mean --runs?"));
 }
 
 #[test]

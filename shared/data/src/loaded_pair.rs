@@ -45,7 +45,7 @@ pub enum PairError {
     /// The label contains a value that is not a class.
     #[error(
         "mask {}: {error}: expected {known}, found {found}{}; is this another dataset? If only the encoding differs, save the \
-         masks with the expected values", path.display(), if *palette { " (the colours of its palette)" } else { "" }
+         masks with the expected values, which training fixed: dataset.toml does not change them", path.display(), if *palette { " (the colours of its palette)" } else { "" }
     )]
     Encode {
         /// The label.

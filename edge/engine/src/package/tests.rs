@@ -75,7 +75,7 @@ fn what_is_no_package_is_named() {
     let run = folder.path().join("run");
     fs::create_dir(&run).unwrap();
     let refused = |path: &Path| Package::read(path).unwrap_err().to_string();
-    assert!(refused(&run).ends_with("run is a folder; expected a package, such as mine.unet"), "{}", refused(&run));
+    assert!(refused(&run).ends_with("run is a folder; expected a file, such as mine.unet"), "{}", refused(&run));
     fs::write(run.join("config.toml"), "").unwrap();
     let told = refused(&run);
     assert!(told.ends_with(&format!("`unet-host package {}` makes its package", run.display())), "{told}");
