@@ -233,10 +233,22 @@ fn every_pad_and_stride() {
                         continue;
                     }
                     seed += 1;
-                    let shape = ConvShape { kernel_size, pads, strides, upsample, ..same_size(3, 5, 18) };
+                    let shape = ConvShape { kernel_size, pads, strides, upsample, ..same_size(3, 5, 30) };
                     check(&Case { shape, size: [6, 11], values: Values::Any, seed });
                 }
             }
+        }
+    }
+}
+
+/// Rows of more tiles than Winograd's algorithm computes at a time, and more rows than it transforms at a time.
+#[test]
+fn wide_and_high_inputs() {
+    for (seed, (channels, size)) in [(16, [3, 61]), (64, [9, 61]), (64, [8, 50])].into_iter().enumerate() {
+        for round in 0..4 {
+            let case =
+                Case { shape: same_size(3, channels, 16), size, values: Values::Usual, seed: (4 * seed + round) as u8 };
+            check(&case);
         }
     }
 }

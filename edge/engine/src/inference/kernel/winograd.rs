@@ -52,7 +52,7 @@ const ALONG_ROWS: [[i32; TAPS]; 6] = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 
 /// `2 G` along columns.
 const ALONG_COLUMNS: [[i32; TAPS]; 4] = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]];
 
-/// Maximum bytes of transformed input at a time, unless a single output row needs more: most of an L2 cache.
+/// Maximum bytes of transformed input at a time, unless a single pair of output rows needs more: most of an L2 cache.
 const BYTES: usize = 224 << 10;
 
 /// Tiles whose products are computed before they are combined: their sums stay in the L1 cache.
@@ -356,7 +356,7 @@ mod tests {
     }
 
     /// The largest factors: inputs of 0 and 255, weights of -255 and 255.
-    fn numbers(seed: usize) -> ([[i32; 6]; 4], [[i32; TAPS]; TAPS]) {
+    fn numbers(seed: u64) -> ([[i32; 6]; 4], [[i32; TAPS]; TAPS]) {
         let bit = |index: usize| (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> index) & 1 == 1;
         let input = |row: usize, column: usize| if bit(row * 6 + column) { 255 } else { 0 };
         let weight = |row: usize, column: usize| if bit(24 + row * TAPS + column) { 255 } else { -255 };
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn sums_of_nine_products_come_from_three_products_each() {
-        for seed in 0..4096 {
+        for seed in 0..4096_u64 {
             let (inputs, weights) = numbers(seed);
             let transformed_input = of_input(inputs);
             let transformed_weights = transformed(|[row, column]| weights[row][column]);
