@@ -183,7 +183,7 @@ pub enum BoardError {
 }
 
 fn no_chip(address: &LineAddress, found: &[String]) -> String {
-    // Where there is none, it does not matter which one was looked for.
+    // Without any chip, the requested address adds nothing.
     if found.is_empty() {
         return "found no accessible GPIO chip".to_owned();
     }

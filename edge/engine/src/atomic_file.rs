@@ -29,7 +29,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// If its directory does not exist or takes no files, or the path has no file name or leads to something else than a file.
+/// If its directory does not exist, no file can be created in it, the path has no file name, or it is not a regular file.
 pub fn check(path: &Path) -> io::Result<()> {
     let temporary = temporary_beside(&target(path)?)?;
     folder_of(&temporary)?;
@@ -54,7 +54,7 @@ fn folder_of(file: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Any error of the file system; a file in the place of a folder is named, and so is a folder that takes no others, like `/proc`.
+/// Any error of the file system. The message names a file that is in the way, or a folder like `/proc` in which none can be created.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path).map_err(|error| {
         let exists = path.ancestors().find(|above| above.is_dir());
@@ -129,7 +129,7 @@ fn kind_of(found: fs::FileType) -> &'static str {
     "something else"
 }
 
-/// Creates a file in a folder that exists; the error of a folder that takes no files, like `/proc`, names it.
+/// Creates a file in an existing folder. If the file system does not allow it, as in `/proc`, the error names the folder.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match path.parent() {
         Some(folder) if error.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty() => {

@@ -287,7 +287,7 @@ impl Labels<'_> {
         Ok(self.map(classes, ignored, unlisted, what))
     }
 
-    /// What is said of gray masks whose values are read as colours, because colours are listed.
+    /// The hint for gray masks if `dataset.toml` lists colours; empty otherwise.
     fn mixed(&self) -> &'static str {
         if !self.colours || self.facts.iter().any(|file| file.form != Form::Gray) {
             return "";
